@@ -1,0 +1,11 @@
+//! The Node bridge to WhatsApp, shared by the wizard (which pairs through it) and the gateway (which runs it).
+//!
+//! - [`protocol`]: the lines exchanged with it (pure).
+//! - [`toolchain`]: finds Node and npm.
+//! - [`install`]: puts the bridge on disk.
+//! - [`process`]: owns one running bridge.
+
+pub mod install;
+pub mod process;
+pub mod protocol;
+pub mod toolchain;

@@ -1,0 +1,519 @@
+//! Pure. The lines that hermes and its bridge exchange; `assets/bridge/README.md` describes them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pairing::Me;
+
+/// The version in every line, both ways.
+pub const VERSION: u32 = 1;
+
+/// Longest line, in bytes, both ways.
+pub const LINE_LEN_MAX: usize = 1 << 20;
+
+/// Text of people: shown to nobody by `Debug`.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Private(pub String);
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes>", self.0.len())
+    }
+}
+
+/// A command to the bridge.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "cmd", rename_all = "snake_case")]
+pub enum Command {
+    /// The first line: begin.
+    Start(Start),
+    /// This event is durable here.
+    Ack {
+        /// The event's number.
+        seq: u64,
+    },
+    /// Send one text.
+    Send(Send),
+    /// Fetch the media of an unacknowledged event.
+    Download {
+        /// Correlates the answer.
+        id: String,
+        /// The event's number.
+        seq: u64,
+    },
+    /// Show or clear "typing…".
+    Typing {
+        /// The chat.
+        chat: String,
+        /// Show it.
+        on: bool,
+    },
+    /// Finish and exit 0.
+    Stop,
+}
+
+/// What the bridge is started with.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Start {
+    /// Baileys' multi-file state.
+    pub session_dir: PathBuf,
+    /// Unacknowledged events.
+    pub spool_dir: PathBuf,
+    /// Downloaded attachments.
+    pub media_dir: PathBuf,
+    /// Where WhatsApp is, if not at its own address.
+    pub web_socket_url: Option<String>,
+    /// The protocol version to speak, if not the library's.
+    pub version: Option<[u32; 3]>,
+    /// Pair by a code for this number (digits) instead of a QR.
+    pub pairing_code_for: Option<String>,
+    /// Limits that differ from the bridge's own, by name; milliseconds, seconds or bytes as the name says.
+    pub limits: BTreeMap<String, u64>,
+}
+
+/// One text to send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Send {
+    /// Correlates the answer.
+    pub id: String,
+    /// Whom to: a JID, or a phone number's digits.
+    pub chat: String,
+    /// WhatsApp's id of the message, chosen here: sent twice it is one message.
+    pub message_id: String,
+    /// What to send.
+    pub text: Private,
+    /// The message that it answers.
+    pub quoted: Option<QuotedRef>,
+}
+
+/// The message that an outbound one answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QuotedRef {
+    /// Its id.
+    pub id: String,
+    /// Who wrote it.
+    pub participant: Option<String>,
+    /// It was our own.
+    pub from_me: bool,
+    /// Its text.
+    pub text: Private,
+}
+
+/// An event from the bridge.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Modules are loaded, the session is readable.
+    Ready {
+        /// The process.
+        pid: u32,
+        /// Its Node version.
+        #[serde(default)]
+        node: String,
+        /// Its Baileys version.
+        #[serde(default)]
+        baileys: String,
+    },
+    /// A socket is being opened.
+    Connecting {
+        /// Counts from 1.
+        #[serde(default)]
+        attempt: u32,
+    },
+    /// A code to scan; the one before is void.
+    Qr {
+        /// What the code says: a secret until it expires.
+        payload: Private,
+        /// Counts from 1.
+        seq: u32,
+        /// How long it can be scanned, in seconds.
+        expires_in_s: u64,
+    },
+    /// A code to type on the phone.
+    PairingCode {
+        /// Eight characters.
+        code: Private,
+    },
+    /// The phone accepted; credentials are on disk.
+    PairSuccess {
+        /// The account.
+        #[serde(default)]
+        me: Option<Me>,
+    },
+    /// WhatsApp asked to open the same session again.
+    Restart,
+    /// Logged in and ready.
+    Open {
+        /// The account.
+        me: Me,
+    },
+    /// Pending notifications are drained.
+    Synced {
+        /// The limit ran out first.
+        #[serde(default)]
+        timed_out: bool,
+    },
+    /// A round trip to WhatsApp succeeded just now.
+    Alive {
+        /// How long it took, in milliseconds.
+        rtt_ms: u64,
+    },
+    /// Somebody wrote.
+    Message(Box<Message>),
+    /// The server has the message.
+    Sent {
+        /// Correlates the command.
+        id: String,
+        /// WhatsApp's id.
+        message_id: String,
+    },
+    /// The message was refused, or its fate is unknown.
+    SendFailed(SendFailed),
+    /// Later news of a sent message.
+    Receipt {
+        /// WhatsApp's id.
+        message_id: String,
+        /// `delivered`, `read` or `failed`.
+        status: String,
+    },
+    /// An attachment is on disk.
+    Downloaded {
+        /// Correlates the command.
+        id: String,
+        /// Where.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// Its type.
+        #[serde(default)]
+        mime: Option<String>,
+    },
+    /// An attachment could not be fetched.
+    DownloadFailed {
+        /// Correlates the command.
+        id: String,
+        /// `too_large`, `folder_full`, `gone`, `network` or `no_media`.
+        code: String,
+        /// Why.
+        #[serde(default)]
+        message: String,
+    },
+    /// The connection ended; the process exits next.
+    Closed {
+        /// Baileys' status code.
+        #[serde(default)]
+        code: Option<u16>,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+        /// It had been open.
+        #[serde(default)]
+        was_open: bool,
+    },
+    /// Why the process is about to exit.
+    Error {
+        /// As in the table of exits.
+        code: String,
+        /// Why.
+        #[serde(default)]
+        message: String,
+    },
+    /// An event this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// An inbound message.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Message {
+    /// Its number in the spool: acknowledge by it.
+    pub seq: u64,
+    /// WhatsApp's id.
+    pub id: String,
+    /// The chat's JID.
+    pub chat: String,
+    /// The chat by its other identity (LID or phone number).
+    #[serde(default)]
+    pub chat_alt: Option<String>,
+    /// Who wrote it.
+    pub sender: String,
+    /// The sender by the other identity.
+    #[serde(default)]
+    pub sender_alt: Option<String>,
+    /// Written by the owner of the account, on another device.
+    #[serde(default)]
+    pub from_me: bool,
+    /// The chat is a group.
+    #[serde(default)]
+    pub is_group: bool,
+    /// The name the sender chose.
+    #[serde(default)]
+    pub push_name: Option<Private>,
+    /// When it was sent, seconds since 1970.
+    #[serde(default)]
+    pub timestamp_s: i64,
+    /// It waited at the server while we were away.
+    #[serde(default)]
+    pub offline: bool,
+    /// JIDs mentioned in it.
+    #[serde(default)]
+    pub mentions: Vec<String>,
+    /// What it is: `text`, `image`, `audio`, `voice`, `video`, `document`, `sticker`, `location`, `contact`, `reaction`,
+    /// `unsupported`.
+    pub kind: String,
+    /// Body or caption.
+    #[serde(default)]
+    pub text: Private,
+    /// The attachment, not yet downloaded.
+    #[serde(default)]
+    pub media: Option<Media>,
+    /// A place.
+    #[serde(default)]
+    pub location: Option<Location>,
+    /// Contact cards.
+    #[serde(default)]
+    pub contacts: Vec<Contact>,
+    /// A reaction.
+    #[serde(default)]
+    pub reaction: Option<Reaction>,
+    /// The message that it answers.
+    #[serde(default)]
+    pub quoted: Option<Quoted>,
+}
+
+/// An attachment as announced.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Media {
+    /// Its type, as the sender says.
+    #[serde(default)]
+    pub mime: Option<String>,
+    /// Its size, as the sender says.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// Its name, as the sender says: never a path of ours.
+    #[serde(default)]
+    pub file_name: Option<Private>,
+    /// Length of audio or video.
+    #[serde(default)]
+    pub seconds: Option<u64>,
+}
+
+/// A place.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Location {
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// Its name.
+    #[serde(default)]
+    pub name: Option<Private>,
+    /// Its address.
+    #[serde(default)]
+    pub address: Option<Private>,
+}
+
+/// A contact card.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Contact {
+    /// The name on it.
+    #[serde(default)]
+    pub name: Private,
+    /// The card.
+    #[serde(default)]
+    pub vcard: Private,
+}
+
+/// A reaction to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Reaction {
+    /// The message.
+    pub id: String,
+    /// Empty when a reaction was taken back.
+    #[serde(default)]
+    pub emoji: String,
+}
+
+/// The message that an inbound one answers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Quoted {
+    /// Its id.
+    pub id: String,
+    /// Who wrote it.
+    #[serde(default)]
+    pub participant: Option<String>,
+    /// Its text.
+    #[serde(default)]
+    pub text: Private,
+}
+
+/// A send that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SendFailed {
+    /// Correlates the command.
+    pub id: String,
+    /// Machine-readable cause.
+    #[serde(default)]
+    pub code: String,
+    /// Why.
+    #[serde(default)]
+    pub message: String,
+    /// It certainly did not leave, or it may have.
+    pub certainty: SendCertainty,
+    /// Trying again is pointless.
+    #[serde(default)]
+    pub permanent: bool,
+}
+
+/// Whether a failed send may have been delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SendCertainty {
+    /// It did not leave.
+    NotSent,
+    /// It may have been delivered.
+    MaybeSent,
+}
+
+/// A line that is no event of this protocol.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Another protocol version.
+    #[error("the bridge speaks protocol version {0}, this is version {VERSION}")]
+    Version(u64),
+    /// Not JSON, or not of the form of its event. The text is not repeated: it may hold what people wrote.
+    #[error("unusable line from the bridge (column {0})")]
+    Malformed(usize),
+}
+
+/// One command as its line, newline included.
+pub fn encode(command: &Command) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        v: u32,
+        #[serde(flatten)]
+        command: &'a Command,
+    }
+    let mut line = serde_json::to_string(&Line { v: VERSION, command })
+        .expect("a command has only string keys and finite numbers");
+    line.push('\n');
+    line
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// When it is of another version or malformed.
+pub fn decode(line: &str) -> Result<Event, LineError> {
+    #[derive(Deserialize)]
+    struct Head {
+        v: u64,
+    }
+    let malformed = |error: serde_json::Error| LineError::Malformed(error.column());
+    let head: Head = serde_json::from_str(line).map_err(malformed)?;
+    if head.v != u64::from(VERSION) {
+        return Err(LineError::Version(head.v));
+    }
+    serde_json::from_str(line).map_err(malformed)
+}
+
+/// How a bridge process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Asked to stop, or pairing done.
+    Done,
+    /// No completed pairing.
+    NotPaired,
+    /// 401: removed on the phone, or refused.
+    LoggedOut,
+    /// 403.
+    Forbidden,
+    /// 440: another process uses the session.
+    Replaced,
+    /// Credentials unreadable, no good copy.
+    CredsCorrupt,
+    /// Another bridge holds the session.
+    SessionLock,
+    /// No code was scanned in time.
+    QrExpired,
+    /// 405.
+    VersionRejected,
+    /// Any network or server end.
+    ConnectionLost,
+    /// Our own lines were unusable.
+    Protocol,
+    /// 411.
+    MultideviceMismatch,
+    /// The probe got no answer.
+    StaleConnection,
+    /// Session or spool cannot be written.
+    Storage,
+    /// An abandoned pairing is in the folder.
+    HalfPaired,
+    /// SIGTERM, SIGINT or SIGKILL: the host's doing, not a fault.
+    Signalled(i32),
+    /// A defect: any other code or signal.
+    Crashed(Option<i32>),
+}
+
+impl Exit {
+    /// From the process's status: its code, else its signal.
+    pub fn from_status(status: std::process::ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Self::Done,
+            (Some(10), _) => Self::NotPaired,
+            (Some(11), _) => Self::LoggedOut,
+            (Some(12), _) => Self::Forbidden,
+            (Some(13), _) => Self::Replaced,
+            (Some(14), _) => Self::CredsCorrupt,
+            (Some(15), _) => Self::SessionLock,
+            (Some(16), _) => Self::QrExpired,
+            (Some(17), _) => Self::VersionRejected,
+            (Some(18), _) => Self::ConnectionLost,
+            (Some(19), _) => Self::Protocol,
+            (Some(20), _) => Self::MultideviceMismatch,
+            (Some(21), _) => Self::StaleConnection,
+            (Some(22), _) => Self::Storage,
+            (Some(23), _) => Self::HalfPaired,
+            (None, Some(signal @ (2 | 9 | 15))) => Self::Signalled(signal),
+            (code, signal) => Self::Crashed(code.or(signal)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_carry_the_version_and_their_name() {
+        assert_eq!(encode(&Command::Ack { seq: 7 }), "{\"v\":1,\"cmd\":\"ack\",\"seq\":7}\n");
+        assert_eq!(encode(&Command::Stop), "{\"v\":1,\"cmd\":\"stop\"}\n");
+        let start = encode(&Command::Start(Start { session_dir: "/s".into(), ..Start::default() }));
+        assert!(start.starts_with("{\"v\":1,\"cmd\":\"start\",\"session_dir\":\"/s\""), "{start}");
+    }
+
+    #[test]
+    fn events_are_read_and_unknown_ones_are_kept_apart() {
+        let line = r#"{"v":1,"event":"message","seq":1,"id":"A","chat":"1@lid","sender":"1@lid","kind":"text","text":"hi"}"#;
+        let Event::Message(message) = decode(line).unwrap() else { panic!("not a message") };
+        assert_eq!(message.text.0, "hi");
+        assert!(!format!("{message:?}").contains("hi"), "what people write is not for logs");
+        assert_eq!(decode(r#"{"v":1,"event":"from_the_future","x":1}"#).unwrap(), Event::Other);
+        assert_eq!(decode(r#"{"v":1,"event":"restart"}"#).unwrap(), Event::Restart);
+    }
+
+    #[test]
+    fn foreign_lines_are_refused_without_repeating_them() {
+        assert!(matches!(decode(r#"{"v":2,"event":"restart"}"#), Err(LineError::Version(2))));
+        for line in ["", "secret", r#"{"event":"restart"}"#, r#"{"v":1,"event":"qr"}"#, "{\"v\":1}"] {
+            let error = decode(line).unwrap_err();
+            assert!(!error.to_string().contains("secret"));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Files that survive a crash: atomic replacement, private folders, locks. The only file that replaces files.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Replaces `path` by a file of these bytes and mode 0600: temp file in the same folder, fsync, rename, fsync of the
+/// folder. Either the old or the new content is there at any moment. A symlink stays; what it points at is replaced.
+///
+/// # Errors
+/// Any failure leaves the old file as it was and removes the temp file.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = follow(path)?;
+    let dir = parent(&target)?;
+    let mut temp = tempfile::Builder::new()
+        .prefix(".hermes-")
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(dir)?;
+    temp.write_all(bytes)?;
+    temp.as_file().sync_all()?;
+    temp.persist(&target).map_err(|failed| failed.error)?;
+    sync_dir(dir)
+}
+
+/// Where a chain of symlinks ends, also when nothing is there yet.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    const SYMLINKS_MAX: usize = 40;
+    let mut path = path.to_path_buf();
+    for _ in 0..SYMLINKS_MAX {
+        match std::fs::read_link(&path) {
+            Ok(next) => path = parent(&path)?.join(next),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
+                return Ok(path);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+fn parent(path: &Path) -> io::Result<&Path> {
+    match path.parent() {
+        Some(dir) if dir.as_os_str().is_empty() => Ok(Path::new(".")),
+        Some(dir) => Ok(dir),
+        None => Err(io::Error::new(io::ErrorKind::InvalidInput, "a path without a folder")),
+    }
+}
+
+/// Makes renames and new names in `dir` durable.
+///
+/// # Errors
+/// When the folder cannot be opened or synced.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Renames a file or folder to a place on the same file system, durably.
+///
+/// # Errors
+/// When the rename or the sync fails.
+#[expect(clippy::disallowed_methods, reason = "this is the file that renames")]
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_dir(parent(from)?)?;
+    sync_dir(parent(to)?)
+}
+
+/// Creates the folder and what is missing above it, each 0700.
+///
+/// # Errors
+/// When it cannot be created, or when something that is no folder stands there.
+pub fn create_private_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// An advisory lock (flock) on a file of its own. It ends with the process that holds it, however that dies; a pid in
+/// the file is for people to read and decides nothing.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+/// Why a lock could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process holds it; its pid, where it wrote one.
+    #[error("held by another process{}", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    Held {
+        /// The holder, as it wrote itself down.
+        pid: Option<u32>,
+    },
+    /// The lock file cannot be used.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Lock {
+    /// Takes the lock and writes our pid into the file.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] within 10 ms when another process holds it.
+    pub fn acquire(path: &Path) -> Result<Self, LockError> {
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut tries = 1;
+        while let Err(error) = file.try_lock() {
+            match error {
+                TryLockError::WouldBlock if tries < PROBE_TRIES_MAX => {
+                    tries += 1;
+                    pause_for_probe();
+                }
+                TryLockError::WouldBlock => return Err(LockError::Held { pid: read_pid(&mut file) }),
+                TryLockError::Error(error) => return Err(error.into()),
+            }
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self { file })
+    }
+
+    /// Who holds the lock at this moment: `None` when nobody does. Takes nothing and creates nothing.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be opened.
+    pub fn holder(path: &Path) -> io::Result<Option<Holder>> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(Holder { pid: read_pid(&mut file) })),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The locked file, to hand the lock on to a child.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// [`Lock::holder`] takes the lock for some microseconds to see whether it is free; that must not be mistaken for an
+/// owner by whoever wants it at that moment.
+const PROBE_TRIES_MAX: u32 = 3;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is nothing to wait on but the other process's next instruction"
+)]
+fn pause_for_probe() {
+    std::thread::sleep(std::time::Duration::from_millis(5));
+}
+
+/// The process that holds a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Its pid, where it wrote one.
+    pub pid: Option<u32>,
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_with_private_mode_and_its_symlink_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().join("real");
+        let link = dir.path().join("link");
+        write_atomic(&real, b"old").unwrap();
+        std::fs::set_permissions(&real, Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        write_atomic(&link, b"new").unwrap();
+        assert_eq!(std::fs::read(&real).unwrap(), b"new");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "no temp file is left");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder");
+        std::fs::create_dir(&path).unwrap();
+        assert!(write_atomic(&path, b"new").is_err());
+        assert!(path.is_dir());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_lock_names_its_holder_and_ends_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        assert!(Lock::holder(&path).unwrap().is_none());
+        let lock = Lock::acquire(&path).unwrap();
+        assert_eq!(Lock::holder(&path).unwrap(), Some(Holder { pid: Some(std::process::id()) }));
+        assert!(matches!(Lock::acquire(&path), Err(LockError::Held { pid: Some(_) })));
+        drop(lock);
+        assert!(Lock::holder(&path).unwrap().is_none());
+        Lock::acquire(&path).unwrap();
+    }
+}

@@ -1,0 +1,70 @@
+//! Pure. What can go wrong with a platform or a send, each with the answer to "what now?" in its type.
+
+use std::time::Duration;
+
+/// When to try a platform again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Not before its cause is gone: a human or a file must change.
+    Never,
+    /// By the ladder.
+    Backoff,
+    /// After this wait, which the platform asked for or the cause suggests; not counted as a failure.
+    After(Duration),
+}
+
+/// Why a platform is not connected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct AdapterError {
+    /// Stable, snake_case, from the contract's list.
+    pub code: &'static str,
+    /// What happened, for people; no secrets, no addresses with tokens.
+    pub message: String,
+    /// What a human should do, when only a human can: the command.
+    pub user_action: Option<String>,
+    /// When to try again.
+    pub retry: Retry,
+}
+
+impl AdapterError {
+    /// Worth trying again by the ladder.
+    pub fn retryable(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), user_action: None, retry: Retry::Backoff }
+    }
+
+    /// Blocked until a human does this.
+    pub fn blocked(code: &'static str, message: impl Into<String>, user_action: impl Into<String>) -> Self {
+        Self { code, message: message.into(), user_action: Some(user_action.into()), retry: Retry::Never }
+    }
+
+    /// With this moment to try again.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+/// Whether a failed send may have been delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It certainly did not leave.
+    NotSent,
+    /// It may have been delivered.
+    MaybeSent,
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SendError {
+    /// Stable, snake_case.
+    pub code: String,
+    /// What happened; never the text that was to be sent.
+    pub message: String,
+    /// Whether it may have been delivered.
+    pub certainty: Certainty,
+    /// When to try this message again.
+    pub retry: Retry,
+}

@@ -1,0 +1,107 @@
+//! Pure. Messages as every platform and every agent sees them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::bridge::protocol::Private;
+use crate::platform::Platform;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// A chat, as its platform names it.
+    ChatId
+}
+id! {
+    /// A person, as the platform names them.
+    UserId
+}
+id! {
+    /// A message, as the platform names it.
+    MessageId
+}
+
+/// A message that came in. What people wrote is not shown by `Debug`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InboundMessage {
+    /// The platform's id of it.
+    pub id: MessageId,
+    /// Where it was written and where the answer goes.
+    pub chat: ChatId,
+    /// The same chat by its other identity, where the platform has two (WhatsApp: LID and phone number).
+    pub chat_alt: Option<ChatId>,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// The same person by their other identity.
+    pub sender_alt: Option<UserId>,
+    /// The name the sender chose.
+    pub sender_name: Option<Private>,
+    /// The account's owner wrote it on another device.
+    pub from_me: bool,
+    /// The chat is the account's own: notes to oneself.
+    pub self_chat: bool,
+    /// More than two people are in the chat.
+    pub is_group: bool,
+    /// It speaks to us: a mention, or an answer to one of our messages. Always true outside groups.
+    pub addressed: bool,
+    /// Body or caption; what is no text is described (`[location 52.1,4.3]`).
+    pub text: Private,
+    /// What came with it, on disk.
+    pub attachments: Vec<Attachment>,
+    /// The text of the message that it answers.
+    pub quoted: Option<Private>,
+    /// When it was sent, seconds since 1970.
+    pub sent_at_s: i64,
+}
+
+/// Something that came with a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// `image`, `audio`, `voice`, `video`, `document`, `sticker`.
+    pub kind: String,
+    /// Where it is; `None` when it was not fetched.
+    pub path: Option<PathBuf>,
+    /// Its type.
+    pub mime: Option<String>,
+    /// Its name, as the sender says.
+    pub file_name: Option<Private>,
+    /// Why it was not fetched.
+    pub error: Option<String>,
+}
+
+/// A text on its way out. One part of an answer: it fits the platform's limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboundMessage {
+    /// Where to.
+    pub chat: ChatId,
+    /// Our own id of it, stable over restarts: where the platform takes it, a repeat is the same message.
+    pub handle: String,
+    /// What to say, in the platform's markup.
+    pub text: Private,
+    /// The message that it answers.
+    pub reply_to: Option<MessageId>,
+}
+
+/// Which chat on which platform.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChatKey {
+    /// The platform.
+    pub platform: Platform,
+    /// The chat.
+    pub chat: ChatId,
+}

@@ -1,0 +1,6 @@
+//! The gateway: everything that `hermes gateway run` is.
+
+pub mod failure;
+pub mod message;
+pub mod platforms;
+pub mod store;

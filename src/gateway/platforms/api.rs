@@ -1,0 +1,78 @@
+//! The contract between the gateway and a platform.
+//!
+//! An [`Adapter`] is one configured account; a [`Link`] is one live connection of it. Sending before connecting is
+//! thus unrepresentable, and nothing of a lost connection can leak into the next.
+//!
+//! An adapter must not: retry a connection, sleep to back off, write the status file, read settings by name, decide
+//! who may speak, end the process, or print. It says what happened; the supervisor decides.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use crate::gateway::failure::{AdapterError, SendError};
+use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
+use crate::platform::Platform;
+
+/// One configured account of a platform.
+#[async_trait]
+pub trait Adapter: Send + Sync {
+    /// Which platform.
+    fn platform(&self) -> Platform;
+
+    /// What stands in the way of connecting, found without network and without starting a child. Takes under 50 ms.
+    ///
+    /// # Errors
+    /// Blocked, with the command that mends it.
+    fn check(&self) -> Result<(), AdapterError>;
+
+    /// Connects, and returns only when the platform itself has said that it is ready. May be cancelled by dropping the
+    /// future, which leaves nothing behind.
+    ///
+    /// # Errors
+    /// Why not, and when to try again.
+    async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError>;
+}
+
+/// One live connection.
+#[async_trait]
+pub trait Link: Send + Sync {
+    /// Sends one message, and returns when the platform has acknowledged it.
+    ///
+    /// # Errors
+    /// Whether it may have been delivered, and when to try again.
+    async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError>;
+
+    /// Shows or clears "typing…". Best effort.
+    async fn typing(&self, chat: &ChatId, on: bool);
+
+    /// Returns when the connection has ended, with the reason; at once when it already has.
+    async fn closed(&self) -> AdapterError;
+
+    /// When the platform last proved that the connection works, by a round trip. Silence is no proof.
+    fn proof(&self) -> Instant;
+
+    /// Ends the connection. May be called at any time and more than once; takes at most 5 s.
+    async fn close(&self);
+}
+
+/// Where an adapter puts what came in.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// Whether this message is worth fetching attachments for: the sender may speak. Pure, no I/O.
+    fn admits(&self, platform: Platform, message: &InboundMessage) -> bool;
+
+    /// Takes one message over. When this returns `Ok`, it is on disk, or it was refused by policy, or it was here
+    /// before; in each case the adapter acknowledges it to the platform. On `Err` the adapter does not acknowledge
+    /// and offers it again later.
+    ///
+    /// # Errors
+    /// When it cannot be made durable (disk full).
+    async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<(), InboxError>;
+}
+
+/// The message could not be made durable.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the message could not be stored: {0}")]
+pub struct InboxError(pub String);

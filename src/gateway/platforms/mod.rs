@@ -1,0 +1,3 @@
+//! The platforms: the contract ([`api`]) and a folder each.
+
+pub mod api;

@@ -1,0 +1,152 @@
+//! What the store promises.
+//!
+//! A message is *accepted* when its row is committed with `synchronous=FULL`. Every method returns only after its own
+//! commit. The rows of the inbox go `pending → running → done | dead`, those of the outbox
+//! `pending → sending → sent | dead`; an outbox row found in `sending` at start has an unknown fate.
+
+use async_trait::async_trait;
+
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::platform::Platform;
+
+/// A row of the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InboxId(pub i64);
+
+/// A row of the outbox; ascending in the order of sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxId(pub i64);
+
+/// A message that waits for its turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InboxRow {
+    /// Its number, ascending in the order of acceptance.
+    pub id: InboxId,
+    /// Where it came from.
+    pub key: ChatKey,
+    /// How many turns were begun for it.
+    pub attempts: u32,
+    /// The message.
+    pub message: InboundMessage,
+}
+
+/// A message that waits to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboxRow {
+    /// Its number.
+    pub id: OutboxId,
+    /// Where to.
+    pub platform: Platform,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// It was being sent when we last died: it may have been delivered.
+    pub maybe_sent: bool,
+    /// The message.
+    pub message: OutboundMessage,
+}
+
+/// A message that entered the store, or was there before.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Accepted {
+    /// New.
+    New(InboxId),
+    /// This very message was accepted before.
+    Duplicate,
+}
+
+/// One exchange of a conversation, for the agent's context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// What the person said.
+    pub said: String,
+    /// What was answered.
+    pub answered: String,
+}
+
+/// How many rows are not in a final state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depths {
+    /// Waiting for a turn, or in one.
+    pub inbox: u64,
+    /// Waiting to be sent, or being sent.
+    pub outbox: u64,
+    /// Given up.
+    pub dead: u64,
+}
+
+/// What is left from the last run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Leftovers {
+    /// Unanswered messages, in order.
+    pub inbox: Vec<InboxRow>,
+    /// Unsent messages, in order.
+    pub outbox: Vec<OutboxRow>,
+}
+
+/// Why the store did not do it. The operation had no effect.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database is of a newer program.
+    #[error("the database is of a newer version ({found}) than this program knows ({known})")]
+    TooNew {
+        /// Its version.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full,
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The durable heart of the message path.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Inserts the message, unless this very message (platform, chat, id) is known.
+    async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError>;
+
+    /// Counts one more attempt, before the turn runs. Returns the new count.
+    async fn begin(&self, id: InboxId) -> Result<u32, StoreError>;
+
+    /// The newest exchanges of this chat, oldest first, at most `count`.
+    async fn history(&self, key: &ChatKey, count: usize) -> Result<Vec<Exchange>, StoreError>;
+
+    /// In one transaction: the exchange enters the transcript, the parts of the answer enter the outbox, the inbox row is
+    /// done (`dead`: given up, with the reason).
+    async fn finish(&self, id: InboxId, finish: Finish) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// Marks the row as being sent, before it is.
+    async fn sending(&self, id: OutboxId) -> Result<(), StoreError>;
+
+    /// Marks the row as sent under the platform's id.
+    async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<(), StoreError>;
+
+    /// Puts the row back: it is tried again. `maybe_sent` is remembered.
+    async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError>;
+
+    /// Gives the row up.
+    async fn bury(&self, id: OutboxId, reason: String) -> Result<(), StoreError>;
+
+    /// Whether we sent a message under this id: so that our own echo is recognised after a restart too.
+    async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError>;
+
+    /// What the last run left, in order. Rows in `sending` come with `maybe_sent`.
+    async fn leftovers(&self) -> Result<Leftovers, StoreError>;
+
+    /// How many rows are not in a final state.
+    async fn depths(&self) -> Result<Depths, StoreError>;
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finish {
+    /// What enters the transcript; `None` for notices.
+    pub exchange: Option<Exchange>,
+    /// The parts of the answer, in order.
+    pub replies: Vec<OutboundMessage>,
+    /// Why it was given up, when it was.
+    pub dead: Option<String>,
+}

@@ -1,0 +1,161 @@
+//! `HERMES_HOME`: every path below it is made here and nowhere else.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::CliError;
+use crate::world::World;
+
+/// The home folder of one hermes installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HermesHome {
+    root: PathBuf,
+}
+
+impl HermesHome {
+    /// `$HERMES_HOME`, else `~/.hermes`. The folder need not exist yet.
+    ///
+    /// # Errors
+    /// When neither `HERMES_HOME` nor `HOME` is set.
+    pub fn find(world: &World) -> Result<Self, CliError> {
+        if let Some(root) = world.var_path("HERMES_HOME") {
+            let root = std::path::absolute(&root).unwrap_or(root);
+            return Ok(Self { root });
+        }
+        let Some(user) = world.var_path("HOME") else {
+            return Err(CliError::config(
+                "cannot tell where hermes keeps its files: neither HERMES_HOME nor HOME is set",
+            )
+            .hint("Set HERMES_HOME to a folder of yours."));
+        };
+        Ok(Self { root: user.join(".hermes") })
+    }
+
+    /// A home at this folder.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Settings as `NAME=value`, shared with hermes-agent.
+    pub fn env_file(&self) -> PathBuf {
+        self.root.join(".env")
+    }
+
+    /// Our own settings.
+    pub fn config_file(&self) -> PathBuf {
+        self.root.join("gateway.toml")
+    }
+
+    /// The gateway's published state.
+    pub fn state_file(&self) -> PathBuf {
+        self.root.join("gateway_state.json")
+    }
+
+    /// Cosmetic: the pid of the running gateway. The lock is the truth.
+    pub fn pid_file(&self) -> PathBuf {
+        self.root.join("gateway.pid")
+    }
+
+    /// Held (flock) by the running gateway for its whole life.
+    pub fn lock_file(&self) -> PathBuf {
+        self.root.join("gateway.lock")
+    }
+
+    /// The store.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("gateway.db")
+    }
+
+    /// Log files.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// WhatsApp's paths.
+    pub fn whatsapp(&self) -> WhatsAppPaths {
+        let old = self.root.join("whatsapp").join("session");
+        let new = self.root.join("platforms").join("whatsapp").join("session");
+        let session = if !holds_session(&old) && holds_session(&new) { new } else { old };
+        WhatsAppPaths { root: self.root.join("whatsapp"), session }
+    }
+}
+
+/// Where WhatsApp's files are. Everybody who asks for the session folder asks here, so that the wizard cannot pair
+/// into a folder that the gateway does not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhatsAppPaths {
+    root: PathBuf,
+    session: PathBuf,
+}
+
+impl WhatsAppPaths {
+    /// The folder of Baileys' multi-file state: `whatsapp/session`, or hermes-agent's newer
+    /// `platforms/whatsapp/session` when only that one holds a session.
+    pub fn session_dir(&self) -> &Path {
+        &self.session
+    }
+
+    /// The credentials: their content decides what "paired" means (see [`crate::pairing`]).
+    pub fn creds(&self) -> PathBuf {
+        self.session.join("creds.json")
+    }
+
+    /// The last good copy of the credentials.
+    pub fn creds_backup(&self) -> PathBuf {
+        self.session.join("creds.json.bak")
+    }
+
+    /// Held (flock) by whichever bridge process uses the session.
+    pub fn session_lock(&self) -> PathBuf {
+        self.session.with_extension("lock")
+    }
+
+    /// Holds one folder per installed version of the bridge, named by its content's hash.
+    pub fn bridge_root(&self) -> PathBuf {
+        self.root.join("bridge")
+    }
+
+    /// Inbound events that the gateway has not yet made durable.
+    pub fn spool_dir(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
+    /// Downloaded attachments.
+    pub fn media_dir(&self) -> PathBuf {
+        self.root.join("media")
+    }
+
+    /// What `node --version` answered, with the identity of the program that was asked.
+    pub fn node_cache(&self) -> PathBuf {
+        self.root.join("node.json")
+    }
+}
+
+fn holds_session(dir: &Path) -> bool {
+    dir.join("creds.json").exists() || dir.join("creds.json.bak").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hermes_agents_newer_session_folder_is_used_only_when_it_alone_holds_a_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let old = dir.path().join("whatsapp/session");
+        let new = dir.path().join("platforms/whatsapp/session");
+        assert_eq!(home.whatsapp().session_dir(), old);
+        std::fs::create_dir_all(&new).unwrap();
+        assert_eq!(home.whatsapp().session_dir(), old, "an empty folder is no session");
+        std::fs::File::create(new.join("creds.json")).unwrap();
+        assert_eq!(home.whatsapp().session_dir(), new);
+        std::fs::create_dir_all(&old).unwrap();
+        std::fs::File::create(old.join("creds.json")).unwrap();
+        assert_eq!(home.whatsapp().session_dir(), old);
+    }
+}

@@ -1,0 +1,15 @@
+//! hermes.
+pub mod bridge;
+pub mod clock;
+pub mod config;
+pub mod durable;
+pub mod env_file;
+pub mod error;
+pub mod facts;
+pub mod gateway;
+pub mod home;
+pub mod pairing;
+pub mod platform;
+pub mod preflight;
+pub mod wizard;
+pub mod world;

@@ -1,0 +1,178 @@
+//! Pure. What a WhatsApp session folder's `creds.json` says about the pairing.
+//!
+//! The file's existence proves nothing: routing info and a requested pairing code are saved before the phone has agreed,
+//! and `registered` stays false after a QR pairing. Proof is `account` with both signatures and `me` with a device part,
+//! which Baileys saves when the phone has accepted.
+
+use serde::{Deserialize, Serialize};
+
+/// Who the session belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// `<number>:<device>@s.whatsapp.net`.
+    pub id: String,
+    /// The same account by its LID.
+    #[serde(default)]
+    pub lid: Option<String>,
+    /// The name shown to contacts.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+impl Me {
+    /// The phone number, digits only.
+    pub fn number(&self) -> &str {
+        self.id.split([':', '@']).next().unwrap_or_default()
+    }
+}
+
+/// The verdict on a session folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pairing {
+    /// A phone has accepted this session.
+    Paired {
+        /// The account.
+        me: Me,
+    },
+    /// No credentials, or only such as precede any pairing.
+    Unpaired,
+    /// A pairing code was requested and never completed. WhatsApp would be asked to log in instead of showing a code, so
+    /// the folder must be moved aside first.
+    HalfPaired,
+    /// The file is there and cannot be credentials.
+    Corrupt {
+        /// What is wrong with it; never its content.
+        why: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Creds {
+    me: Option<MeField>,
+    account: Option<Account>,
+    #[serde(rename = "noiseKey")]
+    noise_key: Option<serde_json::Value>,
+    #[serde(rename = "signedIdentityKey")]
+    signed_identity_key: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct MeField {
+    id: Option<String>,
+    lid: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Account {
+    details: Option<serde_json::Value>,
+    account_signature: Option<serde_json::Value>,
+    device_signature: Option<serde_json::Value>,
+}
+
+/// Judges the bytes of `creds.json`; `None` when there is no such file.
+pub fn verdict(creds: Option<&[u8]>) -> Pairing {
+    let Some(bytes) = creds else { return Pairing::Unpaired };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Pairing::Corrupt { why: "it is empty".to_owned() };
+    }
+    let creds: Creds = match serde_json::from_slice(bytes) {
+        Ok(creds) => creds,
+        // The error's own text may quote the content; only where it stands is told.
+        Err(error) if error.is_eof() => return Pairing::Corrupt { why: "it ends in the middle".to_owned() },
+        Err(error) => {
+            return Pairing::Corrupt {
+                why: format!(
+                    "it is not the JSON of credentials (line {}, column {})",
+                    error.line(),
+                    error.column()
+                ),
+            };
+        }
+    };
+    if creds.noise_key.is_none() || creds.signed_identity_key.is_none() {
+        return Pairing::Corrupt { why: "its keys are missing".to_owned() };
+    }
+    match (creds.me, creds.account) {
+        (None, _) => Pairing::Unpaired,
+        (Some(_), None) => Pairing::HalfPaired,
+        (Some(me), Some(account)) => judge_account(me, &account),
+    }
+}
+
+fn judge_account(me: MeField, account: &Account) -> Pairing {
+    let signed = [&account.details, &account.account_signature, &account.device_signature]
+        .into_iter()
+        .all(|field| field.as_ref().is_some_and(|value| !value.is_null() && value.as_str() != Some("")));
+    if !signed {
+        return Pairing::HalfPaired;
+    }
+    match me.id {
+        Some(id) if is_own_jid(&id) => Pairing::Paired { me: Me { id, lid: me.lid, name: me.name } },
+        Some(_) | None => Pairing::Corrupt { why: "the account's id is not a WhatsApp number".to_owned() },
+    }
+}
+
+/// `<digits>[:<device>]@s.whatsapp.net`.
+fn is_own_jid(id: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    id.strip_suffix("@s.whatsapp.net").is_some_and(|user| match user.split_once(':') {
+        Some((number, device)) => digits(number) && digits(device),
+        None => digits(user),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: &str = r#""noiseKey":{},"signedIdentityKey":{},"registered":false"#;
+    const ACCOUNT: &str =
+        r#""account":{"details":"CgQ=","accountSignature":"AA==","deviceSignature":"AA=="}"#;
+
+    fn judge(json: &str) -> Pairing {
+        verdict(Some(json.as_bytes()))
+    }
+
+    #[test]
+    fn no_file_or_only_routing_info_is_unpaired() {
+        assert_eq!(verdict(None), Pairing::Unpaired);
+        assert_eq!(judge(&format!("{{{KEYS},\"routingInfo\":\"AA==\"}}")), Pairing::Unpaired);
+    }
+
+    #[test]
+    fn a_requested_code_is_half_a_pairing_even_when_it_claims_to_be_registered() {
+        let me = r#""me":{"id":"15550001111@s.whatsapp.net","name":"~"}"#;
+        assert_eq!(judge(&format!("{{{KEYS},{me}}}")), Pairing::HalfPaired);
+        assert_eq!(judge(&format!("{{{},{me}}}", KEYS.replace("false", "true"))), Pairing::HalfPaired);
+        assert_eq!(judge(&format!(r#"{{{KEYS},{me},"account":{{"details":"CgQ="}}}}"#)), Pairing::HalfPaired);
+    }
+
+    #[test]
+    fn a_signed_account_is_paired_although_registered_is_false() {
+        let me = r#""me":{"id":"15550001111:7@s.whatsapp.net","lid":"99:7@lid"}"#;
+        let Pairing::Paired { me } = judge(&format!("{{{KEYS},{me},{ACCOUNT}}}")) else {
+            panic!("not paired")
+        };
+        assert_eq!(me.number(), "15550001111");
+        assert_eq!(me.lid.as_deref(), Some("99:7@lid"));
+    }
+
+    #[test]
+    fn what_cannot_be_credentials_is_corrupt_and_its_content_is_not_told() {
+        let me = r#""me":{"id":"sk-secret"}"#;
+        for json in [
+            "",
+            "  \n",
+            "{\"me\":{\"id\"",
+            "[]",
+            "nonsense sk-secret",
+            "{}",
+            &format!("{{{KEYS},{me},{ACCOUNT}}}"),
+        ] {
+            let Pairing::Corrupt { why } = judge(json) else { panic!("{json} is not corrupt") };
+            assert!(!why.contains("secret"), "{why}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The platforms: one enum variant and one [`PlatformSpec`] row each; the compiler lists what else is needed.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A messaging platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Platform {
+    /// WhatsApp, through the Node bridge.
+    Whatsapp,
+}
+
+/// What is the same for every account of a platform.
+#[derive(Debug)]
+pub struct PlatformSpec {
+    /// The name on the wire: in settings, the status file, commands and metrics.
+    pub name: &'static str,
+    /// The name as people write it.
+    pub title: &'static str,
+    /// The command that sets it up.
+    pub setup: &'static str,
+    /// Longest text of one message, in characters; longer replies are split.
+    pub text_len_max: usize,
+}
+
+impl Platform {
+    /// All of them, in the order shown.
+    pub const ALL: [Self; 1] = [Self::Whatsapp];
+
+    /// This platform's row.
+    pub fn spec(self) -> &'static PlatformSpec {
+        match self {
+            Self::Whatsapp => &PlatformSpec {
+                name: "whatsapp",
+                title: "WhatsApp",
+                setup: "hermes whatsapp",
+                text_len_max: 4096,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.spec().name)
+    }
+}
+
+/// No platform has this name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("unknown platform `{name}` (known: {})", Platform::ALL.map(|platform| platform.spec().name).join(", "))]
+pub struct UnknownPlatform {
+    name: String,
+}
+
+impl FromStr for Platform {
+    type Err = UnknownPlatform;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|platform| platform.spec().name.eq_ignore_ascii_case(name.trim()))
+            .ok_or_else(|| UnknownPlatform { name: name.trim().to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_in_any_case_and_unknown_ones_list_the_known() {
+        for platform in Platform::ALL {
+            assert_eq!(platform.to_string().to_uppercase().parse(), Ok(platform));
+        }
+        let error = "fax".parse::<Platform>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown platform `fax` (known: whatsapp)");
+    }
+}

@@ -1,0 +1,77 @@
+//! Everything the process is told from outside: arguments, environment, terminals. The only reader of both.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// The surroundings of one run. Built once in `main`; tests build their own.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Arguments, the program's name first.
+    pub args: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    /// Standard input is a terminal: questions can be asked.
+    pub stdin_tty: bool,
+    /// Standard output is a terminal.
+    pub stdout_tty: bool,
+    /// Standard error is a terminal.
+    pub stderr_tty: bool,
+    /// The path of this program, for starting it again.
+    pub exe: PathBuf,
+}
+
+impl World {
+    /// Reads the surroundings of this process.
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads arguments and environment")]
+    pub fn from_process() -> Self {
+        Self {
+            args: std::env::args_os().collect(),
+            env: std::env::vars_os().collect(),
+            stdin_tty: std::io::stdin().is_terminal(),
+            stdout_tty: std::io::stdout().is_terminal(),
+            stderr_tty: std::io::stderr().is_terminal(),
+            exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("hermes")),
+        }
+    }
+
+    /// A world of only these variables, without terminals.
+    pub fn of_env<K: Into<OsString>, V: Into<OsString>>(env: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self {
+            args: Vec::new(),
+            env: env.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            stdin_tty: false,
+            stdout_tty: false,
+            stderr_tty: false,
+            exe: PathBuf::from("hermes"),
+        }
+    }
+
+    /// A variable's value; `None` when it is unset, empty or not UTF-8.
+    pub fn var(&self, key: &str) -> Option<&str> {
+        self.env.get(std::ffi::OsStr::new(key))?.to_str().filter(|value| !value.is_empty())
+    }
+
+    /// A variable holding a path; `None` when it is unset or empty.
+    pub fn var_path(&self, key: &str) -> Option<PathBuf> {
+        self.env.get(std::ffi::OsStr::new(key)).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// A person can be asked: both the keyboard and the screen that shows prompts are there.
+    pub fn is_interactive(&self) -> bool {
+        self.stdin_tty && self.stderr_tty
+    }
+
+    /// The locale says that UTF-8 characters can be shown.
+    pub fn is_utf8(&self) -> bool {
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|key| self.var(key)).is_some_and(|locale| {
+            let locale = locale.to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        })
+    }
+
+    /// Colour may be used on a stream that is (`tty`) or is not a terminal.
+    pub fn colour(&self, tty: bool) -> bool {
+        tty && self.var("NO_COLOR").is_none() && self.var("TERM") != Some("dumb")
+    }
+}
