@@ -1,0 +1,44 @@
+//! The seam between the loop and the message path: what the loop needs of it, and nothing more.
+//!
+//! The message path survives every change of links. Its own bounded tasks (a turn worker for each chat, an outbox pump for
+//! each platform) never call back into the loop: their results re-enter through the store.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::gateway::platforms::api::{Inbox, Link};
+use crate::gateway::store::api::Depths;
+use crate::platform::Platform;
+
+/// Messages on their way in and out, whatever is connected at the moment. None of the plain functions blocks.
+#[async_trait]
+pub trait MessageFlow: Inbox {
+    /// This link is live: its platform's outbox may move. It replaces the one before.
+    fn link_up(&self, platform: Platform, link: Arc<dyn Link>);
+
+    /// The platform's link is gone: its outbox waits.
+    fn link_down(&self, platform: Platform);
+
+    /// The settings were read again: from now on they decide who may speak.
+    fn configure(&self, config: &Config);
+
+    /// Rows that are not in a final state, as last counted.
+    fn depths(&self) -> Depths;
+
+    /// Turns that an agent works on at the moment.
+    fn active_turns(&self) -> u64;
+
+    /// When a message of this platform was last accepted in this run.
+    fn last_inbound(&self, platform: Platform) -> Option<Timestamp>;
+
+    /// When a message to this platform was last acknowledged in this run.
+    fn last_outbound(&self, platform: Platform) -> Option<Timestamp>;
+
+    /// Begins no new turn, and returns when what is under way is answered and sent, or at the deadline. What is left stays
+    /// in the store for the next run.
+    async fn drain(&self, deadline: Instant);
+}
