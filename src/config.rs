@@ -1,12 +1,17 @@
 //! Settings: `gateway.toml` and `.env` and the process environment, validated into [`Config`].
 //!
-//! Process environment > `.env` > `gateway.toml` > default.
+//! Process environment > `.env` > `gateway.toml` > default. A broken file or a value out of its range ends the start with
+//! its line and column; what is merely strange is a warning.
+
+mod file;
+mod whatsapp;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::env_file::EnvFile;
 use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::world::World;
@@ -101,22 +106,23 @@ pub enum AllowList {
     Nobody,
     /// These numbers, digits only.
     Only(Vec<String>),
-    /// Everybody (`*`).
+    /// Everybody: `*`, and `WHATSAPP_ALLOW_ALL_USERS` or `GATEWAY_ALLOW_ALL_USERS` says it again.
     Everybody,
 }
 
 /// WhatsApp.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WhatsAppConfig {
-    /// `WHATSAPP_ENABLED=true`.
+    /// `WHATSAPP_ENABLED=true`, and `gateway.toml` does not say `enabled = false`.
     pub enabled: bool,
     /// `WHATSAPP_MODE`; `None` when it was never chosen.
     pub mode: Option<WhatsAppMode>,
     /// `WHATSAPP_ALLOWED_USERS` and `GATEWAY_ALLOWED_USERS`.
     pub allowed: AllowList,
-    /// Entries of the allowlist that are no phone number.
+    /// Entries of `WHATSAPP_ALLOWED_USERS` that are no phone number.
     pub allowed_rejects: Vec<String>,
-    /// `WHATSAPP_ALLOWED_GROUPS`: group JIDs in which listed people are answered. Empty: no groups.
+    /// Group JIDs in which listed people are answered: `WHATSAPP_GROUP_ALLOWED_USERS`, when `WHATSAPP_GROUP_POLICY` is
+    /// `allowlist`. Empty: no groups.
     pub allowed_groups: Vec<String>,
     /// Where WhatsApp is, if not at its own address.
     pub web_socket_url: Option<String>,
@@ -134,7 +140,181 @@ impl Config {
     /// # Errors
     /// When `gateway.toml` is broken (with line and column), a value is out of its range, or a file cannot be read.
     pub fn load(world: &World, home: &HermesHome) -> Result<Self, CliError> {
-        let _ = (world, home);
-        Err(CliError::config("not built"))
+        let env_path = home.env_file();
+        let env = EnvFile::load(&env_path).map_err(|error| unreadable(&env_path, error))?;
+        let path = home.config_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(unreadable(&path, error)),
+        };
+        Self::of(&text, &Settings { world, env: &env }).map_err(|error| {
+            error.hint(format!("Edit {} and try again. `hermes doctor` checks it.", path.display()))
+        })
+    }
+
+    /// From the text of `gateway.toml` and the named settings.
+    fn of(text: &str, settings: &Settings<'_>) -> Result<Self, CliError> {
+        let mut warnings = settings.env.warnings();
+        let file = file::read(text, &mut warnings)?;
+        let whatsapp = whatsapp::merge(file.whatsapp, settings, &mut warnings);
+        let agent = match file.agent {
+            AgentConfig::Echo => AgentConfig::Echo,
+            AgentConfig::Openai(openai) => {
+                let api_key = settings.value(&openai.api_key_env).map(|key| Secret(key.to_owned()));
+                AgentConfig::Openai(OpenaiConfig { api_key, ..openai })
+            }
+        };
+        Ok(Self { agent, gateway: file.gateway, whatsapp, warnings })
+    }
+
+    /// The secrets among the settings, for the log to leave out.
+    pub fn secrets(&self) -> Vec<Secret> {
+        match &self.agent {
+            AgentConfig::Echo => Vec::new(),
+            AgentConfig::Openai(openai) => openai.api_key.clone().into_iter().collect(),
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> CliError {
+    CliError::config(format!("cannot read {}", path.display()))
+        .hint(format!("Check whose it is and its mode: ls -l {}", path.display()))
+        .because(error)
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            agent: AgentConfig::Echo,
+            gateway: GatewayConfig::default(),
+            whatsapp: WhatsAppConfig::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Default for OpenaiConfig {
+    fn default() -> Self {
+        Self {
+            base_url: "http://127.0.0.1:11434/v1".to_owned(),
+            model: "llama3.2".to_owned(),
+            api_key_env: "OPENAI_API_KEY".to_owned(),
+            api_key: None,
+            system_prompt: None,
+            idle_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(60),
+            reconnect: ReconnectConfig::default(),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for ReconnectConfig {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(30),
+            cap: Duration::from_secs(300),
+            jitter: 0.2,
+            stable_after: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The settings with names in capitals: the process environment, then `.env`.
+struct Settings<'a> {
+    world: &'a World,
+    env: &'a EnvFile,
+}
+
+impl Settings<'_> {
+    /// The value; an empty one counts as not set.
+    fn value(&self, name: &str) -> Option<&str> {
+        let value = self.world.var(name).or_else(|| self.env.value(name))?.trim();
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// A switch: `None` when it is not set, or when its value is neither yes nor no.
+    fn switch(&self, name: &str, warnings: &mut Vec<String>) -> Option<bool> {
+        match self.value(name)?.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => {
+                warnings.push(format!("{name} is neither true nor false, and is ignored"));
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../assets/gateway.example.toml");
+
+    fn load(toml: &str, env: &str, process: &[(&str, &str)]) -> Result<Config, CliError> {
+        let world = World::of_env(process.iter().copied());
+        Config::of(toml, &Settings { world: &world, env: &EnvFile::parse(env) })
+    }
+
+    #[test]
+    fn the_example_is_the_defaults_and_so_is_nothing_at_all() {
+        assert_eq!(load(EXAMPLE, "", &[]).unwrap(), Config::default());
+        assert_eq!(load("", "", &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_examples_settings_behind_a_comment_sign_can_be_used_as_they_stand() {
+        let is_setting = |line: &&str| !line.starts_with("# ") && *line != "#";
+        let text: Vec<&str> =
+            EXAMPLE.lines().filter(is_setting).map(|line| line.strip_prefix('#').unwrap_or(line)).collect();
+        let text = text.join("\n").replace("kind = \"echo\"\n", "");
+        let config = load(&text, "", &[]).unwrap();
+        assert_eq!(config.warnings, Vec::<String>::new());
+        let AgentConfig::Openai(openai) = config.agent else { panic!("not openai") };
+        assert_eq!(OpenaiConfig { system_prompt: None, ..openai }, OpenaiConfig::default());
+        assert!(config.whatsapp.web_socket_url.is_some());
+        assert_eq!(config.whatsapp.bridge_limits.len(), file::BRIDGE_LIMITS.len());
+    }
+
+    #[test]
+    fn the_process_wins_over_env_and_empty_is_not_set() {
+        let toml = "agent.kind = 'openai'\nagent.api_key_env = 'MY_KEY'\n";
+        let key = |env: &str, process: &[(&str, &str)]| {
+            let AgentConfig::Openai(openai) = load(toml, env, process).unwrap().agent else { panic!() };
+            openai.api_key.map(|key| key.0)
+        };
+        assert_eq!(key("", &[]), None);
+        assert_eq!(key("MY_KEY=", &[("MY_KEY", "")]), None);
+        assert_eq!(key("MY_KEY=file", &[]).as_deref(), Some("file"));
+        assert_eq!(key("MY_KEY=file", &[("MY_KEY", "")]).as_deref(), Some("file"));
+        assert_eq!(key("MY_KEY=file", &[("MY_KEY", "process")]).as_deref(), Some("process"));
+        let config = load(toml, "MY_KEY=canary", &[]).unwrap();
+        assert!(!format!("{config:?}").contains("canary"));
+        assert_eq!(config.secrets(), [Secret("canary".into())]);
+    }
+
+    #[test]
+    fn loading_tells_which_file_is_broken_and_a_missing_one_is_fine() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let world = World::of_env([("A", "b")]);
+        assert_eq!(Config::load(&world, &home).unwrap(), Config::default());
+        crate::durable::write_atomic(&home.env_file(), b"WHATSAPP_ENABLED=true\noops\n").unwrap();
+        let config = Config::load(&world, &home).unwrap();
+        assert!(config.whatsapp.enabled);
+        assert_eq!(config.warnings, [".env: line 2 is not of the form NAME=value"]);
+        crate::durable::write_atomic(&home.config_file(), b"[gateway]\nconnect_timeout = 5\n").unwrap();
+        let error = Config::load(&world, &home).unwrap_err();
+        assert_eq!(error.exit(), crate::error::ExitCode::Config);
+        assert!(error.hints[0].contains("gateway.toml"));
     }
 }

@@ -1,0 +1,403 @@
+//! Pure. `gateway.toml`: its keys, their ranges, and where something stands that is wrong.
+
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{AgentConfig, GatewayConfig, OpenaiConfig, ReconnectConfig};
+use crate::error::CliError;
+
+/// The file, validated.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) agent: AgentConfig,
+    pub(super) gateway: GatewayConfig,
+    pub(super) whatsapp: WhatsAppTable,
+}
+
+/// `[platforms.whatsapp]`, validated.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct WhatsAppTable {
+    pub(super) enabled: Option<bool>,
+    pub(super) web_socket_url: Option<String>,
+    pub(super) bridge_limits: BTreeMap<String, u64>,
+}
+
+/// The bridge's limits that can be set, with the largest value of each. `assets/bridge/README.md` explains them.
+pub(super) const BRIDGE_LIMITS: [(&str, u64); 11] = [
+    ("connect_ms", MILLISECONDS_MAX),
+    ("drain_ms", MILLISECONDS_MAX),
+    ("media_file_bytes", BYTES_MAX),
+    ("media_total_bytes", BYTES_MAX),
+    ("offline_age_s", 365 * 24 * 3600),
+    ("probe_every_ms", MILLISECONDS_MAX),
+    ("probe_ms", MILLISECONDS_MAX),
+    ("qr_first_ms", MILLISECONDS_MAX),
+    ("qr_next_ms", MILLISECONDS_MAX),
+    ("send_ms", MILLISECONDS_MAX),
+    ("version_fetch_ms", MILLISECONDS_MAX),
+];
+
+/// A JavaScript timer beyond this fires at once; a day is plenty.
+const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
+
+/// Numbers beyond this are not exact in JavaScript.
+const BYTES_MAX: u64 = 1 << 53;
+
+/// Keys that have a meaning elsewhere in the plan and none in this version.
+const NOT_USED_YET: [&str; 9] = [
+    "agent.command",
+    "gateway.exit_when_all_blocked",
+    "gateway.http",
+    "gateway.reconnect.breaker_after",
+    "gateway.reconnect.probe_every",
+    "platforms.discord",
+    "platforms.qqbot",
+    "platforms.slack",
+    "platforms.telegram",
+];
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawFile {
+    agent: RawAgent,
+    gateway: RawGateway,
+    platforms: RawPlatforms,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawAgent {
+    kind: Option<Spanned<String>>,
+    base_url: Option<Spanned<String>>,
+    model: Option<Spanned<String>>,
+    api_key_env: Option<Spanned<String>>,
+    system_prompt: Option<String>,
+    idle_timeout: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawGateway {
+    connect_timeout: Option<Spanned<String>>,
+    drain_timeout: Option<Spanned<String>>,
+    reconnect: RawReconnect,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawReconnect {
+    first: Option<Spanned<String>>,
+    cap: Option<Spanned<String>>,
+    jitter: Option<Spanned<f64>>,
+    stable_after: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawPlatforms {
+    whatsapp: RawWhatsApp,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawWhatsApp {
+    enabled: Option<bool>,
+    web_socket_url: Option<Spanned<String>>,
+    bridge: BTreeMap<String, Spanned<i64>>,
+}
+
+/// Reads and validates the text; unknown keys become warnings.
+pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let place = Place { text };
+    let broken = |error: &toml::de::Error| place.error(error.span().unwrap_or(0..0), error.message());
+    let mut unknown = Vec::new();
+    let parser = toml::Deserializer::parse(text).map_err(|error| broken(&error))?;
+    let raw: RawFile = serde_ignored::deserialize(parser, |path| unknown.push(path.to_string()))
+        .map_err(|error| broken(&error))?;
+    for path in unknown {
+        let line = place.line_of_key(&path).map_or(String::new(), |line| format!(" line {line}:"));
+        let what = if NOT_USED_YET.contains(&path.as_str()) { "is not used yet" } else { "is not known" };
+        warnings.push(format!("gateway.toml:{line} `{path}` {what}, and is ignored"));
+    }
+    Ok(File {
+        agent: place.agent(raw.agent)?,
+        gateway: place.gateway(raw.gateway)?,
+        whatsapp: place.whatsapp(raw.platforms.whatsapp, warnings)?,
+    })
+}
+
+/// Knows where in the text something stands.
+struct Place<'a> {
+    text: &'a str,
+}
+
+impl Place<'_> {
+    /// Line and column, from 1.
+    fn position(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    fn error(&self, span: Range<usize>, message: &str) -> CliError {
+        let (line, column) = self.position(span.start);
+        CliError::config(format!("gateway.toml: line {line}, column {column}: {}", message.trim_end()))
+    }
+
+    fn line_of_key(&self, path: &str) -> Option<usize> {
+        let root = DeTable::parse(self.text).ok()?;
+        let mut table = root.get_ref();
+        let mut keys = path.split('.').peekable();
+        loop {
+            let (key, value) = table.get_key_value(keys.next()?)?;
+            match (value.get_ref(), keys.peek()) {
+                (DeValue::Table(below), Some(_)) => table = below,
+                (_, None) => return Some(self.position(key.span().start).0),
+                (_, Some(_)) => return None,
+            }
+        }
+    }
+
+    fn agent(&self, raw: RawAgent) -> Result<AgentConfig, CliError> {
+        let default = OpenaiConfig::default();
+        let idle_timeout =
+            self.duration(raw.idle_timeout, default.idle_timeout, &(SECOND..=HOUR), "idle_timeout")?;
+        let base_url = self.url(raw.base_url, "base_url", ["http://", "https://"])?;
+        let api_key_env = match raw.api_key_env {
+            Some(name) if crate::env_grammar::is_key(name.get_ref()) => name.into_inner(),
+            Some(name) => {
+                return Err(self.error(
+                    name.span(),
+                    "api_key_env is the name of a variable, such as OPENAI_API_KEY, not the key itself",
+                ));
+            }
+            None => default.api_key_env,
+        };
+        let model = match raw.model {
+            Some(model) if model.get_ref().trim().is_empty() => {
+                return Err(self.error(model.span(), "model is empty"));
+            }
+            Some(model) => model.into_inner(),
+            None => default.model,
+        };
+        let Some(kind) = raw.kind else { return Ok(AgentConfig::Echo) };
+        match kind.get_ref().as_str() {
+            "echo" => Ok(AgentConfig::Echo),
+            "openai" => Ok(AgentConfig::Openai(OpenaiConfig {
+                base_url: base_url.unwrap_or(default.base_url),
+                model,
+                api_key_env,
+                api_key: None,
+                system_prompt: raw.system_prompt.filter(|prompt| !prompt.trim().is_empty()),
+                idle_timeout,
+            })),
+            "command" | "acp" => {
+                Err(self.error(kind.span(), "this kind of agent is not available yet; use echo or openai"))
+            }
+            _ => Err(self.error(kind.span(), "kind must be echo or openai")),
+        }
+    }
+
+    fn gateway(&self, raw: RawGateway) -> Result<GatewayConfig, CliError> {
+        let default = GatewayConfig::default();
+        let connect = default.connect_timeout;
+        let drain = default.drain_timeout;
+        Ok(GatewayConfig {
+            connect_timeout: self.duration(
+                raw.connect_timeout,
+                connect,
+                &(MOMENT..=10 * MINUTE),
+                "connect_timeout",
+            )?,
+            drain_timeout: self.duration(
+                raw.drain_timeout,
+                drain,
+                &(Duration::ZERO..=10 * MINUTE),
+                "drain_timeout",
+            )?,
+            reconnect: self.reconnect(raw.reconnect)?,
+        })
+    }
+
+    fn reconnect(&self, raw: RawReconnect) -> Result<ReconnectConfig, CliError> {
+        let default = ReconnectConfig::default();
+        let cap_span = raw.cap.as_ref().or(raw.first.as_ref()).map(Spanned::span);
+        let first = self.duration(raw.first, default.first, &(MOMENT..=HOUR), "first")?;
+        let cap = self.duration(raw.cap, default.cap, &(MOMENT..=24 * HOUR), "cap")?;
+        let stable_after =
+            self.duration(raw.stable_after, default.stable_after, &(MOMENT..=24 * HOUR), "stable_after")?;
+        if let Some(span) = cap_span.filter(|_| cap < first) {
+            return Err(self.error(span, "cap is the longest wait, so it cannot be shorter than first"));
+        }
+        let jitter = match raw.jitter {
+            Some(jitter) if (0.0..=0.5).contains(jitter.get_ref()) => jitter.into_inner(),
+            Some(jitter) => return Err(self.error(jitter.span(), "jitter must be from 0.0 to 0.5")),
+            None => default.jitter,
+        };
+        Ok(ReconnectConfig { first, cap, jitter, stable_after })
+    }
+
+    fn whatsapp(&self, raw: RawWhatsApp, warnings: &mut Vec<String>) -> Result<WhatsAppTable, CliError> {
+        let mut bridge_limits = BTreeMap::new();
+        for (name, value) in raw.bridge {
+            let Some((_, max)) = BRIDGE_LIMITS.iter().find(|(known, _)| *known == name) else {
+                let (line, _) = self.position(value.span().start);
+                warnings.push(format!(
+                    "gateway.toml: line {line}: `platforms.whatsapp.bridge.{name}` is not known, and is ignored"
+                ));
+                continue;
+            };
+            match u64::try_from(*value.get_ref()) {
+                Ok(limit) if (1..=*max).contains(&limit) => bridge_limits.insert(name, limit),
+                Ok(_) | Err(_) => {
+                    return Err(self.error(value.span(), &format!("{name} must be from 1 to {max}")));
+                }
+            };
+        }
+        Ok(WhatsAppTable {
+            enabled: raw.enabled,
+            web_socket_url: self.url(raw.web_socket_url, "web_socket_url", ["ws://", "wss://"])?,
+            bridge_limits,
+        })
+    }
+
+    fn url(
+        &self,
+        raw: Option<Spanned<String>>,
+        name: &str,
+        schemes: [&str; 2],
+    ) -> Result<Option<String>, CliError> {
+        let Some(url) = raw else { return Ok(None) };
+        let rest = schemes.iter().find_map(|scheme| url.get_ref().strip_prefix(scheme));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
+            let [first, second] = schemes;
+            return Err(self.error(url.span(), &format!("{name} must begin with {first} or {second}")));
+        }
+        Ok(Some(url.into_inner()))
+    }
+
+    fn duration(
+        &self,
+        raw: Option<Spanned<String>>,
+        default: Duration,
+        range: &RangeInclusive<Duration>,
+        name: &str,
+    ) -> Result<Duration, CliError> {
+        let Some(raw) = raw else { return Ok(default) };
+        match duration(raw.get_ref()) {
+            Some(value) if range.contains(&value) => Ok(value),
+            Some(_) => {
+                let (min, max) = (range.start(), range.end());
+                Err(self.error(raw.span(), &format!("{name} must be from {min:?} to {max:?}")))
+            }
+            None => Err(self.error(
+                raw.span(),
+                &format!("{name} must be a duration such as \"500ms\", \"30s\", \"5m\" or \"1h\""),
+            )),
+        }
+    }
+}
+
+const MOMENT: Duration = Duration::from_millis(10);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A whole number and its unit.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|sign: char| !sign.is_ascii_digit())?);
+    let number: u32 = number.parse().ok()?;
+    let unit = match unit.trim_start() {
+        "ms" => Duration::from_millis(1),
+        "s" => SECOND,
+        "m" => MINUTE,
+        "h" => HOUR,
+        _ => return None,
+    };
+    unit.checked_mul(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        read(text, &mut Vec::new()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_line_and_column() {
+        for (text, expected) in [
+            ("[gateway\n", "gateway.toml: line 1, column 9: "),
+            ("[gateway]\nconnect_timeout = 5\n", "gateway.toml: line 2, column 19: invalid type"),
+            (
+                "[gateway]\nconnect_timeout = \"5\"",
+                "line 2, column 19: connect_timeout must be a duration such as",
+            ),
+            ("[gateway]\nconnect_timeout = \"2h\"", "connect_timeout must be from 10ms to 600s"),
+            ("[gateway]\n\n drain_timeout = \"1d\"", "line 3, column 18: drain_timeout"),
+            ("[gateway.reconnect]\njitter = 0.6", "line 2, column 10: jitter must be from 0.0 to 0.5"),
+            ("[gateway.reconnect]\njitter = nan", "line 2, column 10: jitter"),
+            ("[gateway.reconnect]\nfirst = '10m'", "line 2, column 9: cap is the longest wait"),
+            ("agent.kind = 'oracle'", "line 1, column 14: kind must be echo or openai"),
+            ("agent.kind = 'acp'", "line 1, column 14: this kind of agent is not available yet"),
+            (
+                "agent.base_url = 'localhost'",
+                "line 1, column 18: base_url must begin with http:// or https://",
+            ),
+            ("agent.model = ' '", "line 1, column 15: model is empty"),
+            ("agent.api_key_env = 'sk-canary'", "line 1, column 21: api_key_env is the name of a variable"),
+            (
+                "[platforms.whatsapp]\nweb_socket_url='https://x'",
+                "line 2, column 16: web_socket_url must begin",
+            ),
+            (
+                "[platforms.whatsapp.bridge]\nprobe_ms = 0",
+                "line 2, column 12: probe_ms must be from 1 to 86400000",
+            ),
+            ("[platforms.whatsapp.bridge]\nprobe_ms = 86400001", "probe_ms must be"),
+            ("# ü\nagent.kind = 'ü'", "line 2, column 14"),
+        ] {
+            let error = error(text);
+            assert!(error.contains(expected), "{text:?}: {error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_their_line_and_planned_ones_are_told_apart() {
+        let text = "\u{feff}colour = 1\n[gateway]\nhttp = { bind = 'x' }\nreconect = 1\n[gateway.reconnect]\nprobe_every = '15m'\n\
+                    [platforms.whatsapp.bridge]\nprobes_ms = 5\n[platforms.telegram]\nenabled = true\n";
+        let mut warnings = Vec::new();
+        read(text, &mut warnings).unwrap();
+        warnings.sort();
+        assert_eq!(
+            warnings,
+            [
+                "gateway.toml: line 1: `colour` is not known, and is ignored",
+                "gateway.toml: line 3: `gateway.http` is not used yet, and is ignored",
+                "gateway.toml: line 4: `gateway.reconect` is not known, and is ignored",
+                "gateway.toml: line 6: `gateway.reconnect.probe_every` is not used yet, and is ignored",
+                "gateway.toml: line 8: `platforms.whatsapp.bridge.probes_ms` is not known, and is ignored",
+                "gateway.toml: line 9: `platforms.telegram` is not used yet, and is ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(duration(" 5 m "), Some(Duration::from_secs(300)));
+        assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
+        for text in ["", "s", "5", "-5s", "1.5s", "5 s m", "99999999999s"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+}
