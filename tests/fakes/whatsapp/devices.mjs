@@ -15,6 +15,7 @@ export function readKey(parent) {
 export class Device {
   #preKeys = new Map();
   #signedPreKey = null;
+  #synced = null;
   connection = null;
   removed = false;
   logins = 0;
@@ -124,11 +125,25 @@ export class Device {
     connection.ready = true;
   }
 
+  /** Runs a task once nothing that the phone sends to new devices is waiting, or after a second. */
+  whenSynced(task) {
+    if (!this.queue.some(({ sync }) => sync)) return task();
+    const timer = setTimeout(() => this.#synced?.(), 1000).unref();
+    this.#synced = () => {
+      this.#synced = null;
+      clearTimeout(timer);
+      task();
+    };
+    return undefined;
+  }
+
   /** Removes the oldest waiting stanza of that kind and id; answers it, or undefined when there was none. */
   settle(tag, id) {
     const at = this.queue.findIndex(entry => entry.tag === tag && entry.id === id);
     if (at < 0) return undefined;
     this.acknowledged++;
-    return this.queue.splice(at, 1)[0];
+    const [entry] = this.queue.splice(at, 1);
+    if (entry.sync && !this.queue.some(({ sync }) => sync)) this.#synced?.();
+    return entry;
   }
 }

@@ -87,8 +87,9 @@ export class Login {
   }
 
   #passive(connection, iq) {
-    connection.send(result(iq));
-    if (child(iq, 'active') && connection.device && !connection.ready) this.#service.activate(connection);
+    const answer = () => connection.send(result(iq));
+    if (child(iq, 'active') && connection.device && !connection.ready) this.#service.activate(connection, answer);
+    else answer();
   }
 
   #privacy(connection, iq) {

@@ -1,4 +1,4 @@
-// node main.mjs --modules DIR [--owner DIGITS] [--no-history]
+// node main.mjs --modules DIR [--owner DIGITS] [--no-history] [--receipt-delay-ms N]
 //
 // A fake WhatsApp service on loopback. Commands come as lines of JSON on stdin, events go as lines of JSON to stdout; the
 // process ends when stdin does.
@@ -18,7 +18,12 @@ const option = (name, otherwise) => {
 
 const report = (event, fields = {}) => process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
 
-const service = new Service({ report, owner: option('--owner', '15550001111'), history: !process.argv.includes('--no-history') });
+const service = new Service({
+  report,
+  owner: option('--owner', '15550001111'),
+  history: !process.argv.includes('--no-history'),
+  receiptDelayMs: Number(option('--receipt-delay-ms', 120)),
+});
 const control = new Control(service, report);
 
 process.stdout.on('error', () => process.exit(0));

@@ -28,7 +28,7 @@ export class Messages {
    * Encrypts `message` from `peer` for every linked device and posts it. `attrs` are the stanza's without id and time;
    * `wrap`, when given, makes the stanza's content in its own way (groups).
    */
-  async post(peer, { id, attrs, message, mediatype, timestamp_s, wrap, devices }) {
+  async post(peer, { id, attrs, message, mediatype, timestamp_s, wrap, devices, sync }) {
     const stanzaAttrs = { ...attrs, id, t: String(timestamp_s ?? seconds()), notify: peer.name };
     const direct = async (device, count) => {
       const { type, ciphertext } = await peer.encrypt(device, message);
@@ -38,7 +38,7 @@ export class Messages {
     };
     const first = wrap ? async device => node('message', stanzaAttrs, await wrap(device, message)) : direct;
     this.#sent.set(id, { peer, again: direct });
-    for (const device of devices) await device.post({ tag: 'message', id, build: () => first(device) });
+    for (const device of devices) await device.post({ tag: 'message', id, sync, build: () => first(device) });
   }
 
   /** A contact writes to the owner. */
@@ -107,7 +107,7 @@ export class Messages {
     };
     const attrs = { from: chatJid(phone, 'pn'), type: 'text', category: 'peer' };
     for (const message of [keyShare, ...notices]) {
-      await this.post(phone, { id: messageId(), attrs, message, devices: [device] });
+      await this.post(phone, { id: messageId(), attrs, message, devices: [device], sync: true });
     }
   }
 

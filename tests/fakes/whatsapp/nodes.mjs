@@ -30,8 +30,13 @@ export function parseJid(jid) {
 
 export const userJid = (user, server, device = 0) => `${user}${device ? `:${device}` : ''}@${server}`;
 
+const complement = digits => [...digits].map(digit => 9 - Number(digit)).join('');
+
 /**
  * The LID of a number: "2000" and the nines' complement of its digits. It is fixed, so that tests can compute it, and does
  * not contain the number, so that a comparison of parts of identifiers cannot pass by accident.
  */
-export const lidUser = number => `2000${[...number].map(digit => 9 - Number(digit)).join('')}`;
+export const lidUser = number => `2000${complement(number)}`;
+
+/** The number behind a LID made by `lidUser`, or undefined for anything else. */
+export const numberOfLid = lid => (/^2000\d{5,}$/.test(lid) ? complement(lid.slice(4)) : undefined);

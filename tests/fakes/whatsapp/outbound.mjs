@@ -8,11 +8,13 @@ const MAX_RETRIES = 5;
 
 export class Outbound {
   #service;
+  #receiptDelayMs;
   /** Retry receipts sent, by message id and phone. */
   #retries = new Map();
 
-  constructor(service) {
+  constructor(service, { receiptDelayMs = 120 } = {}) {
     this.#service = service;
+    this.#receiptDelayMs = receiptDelayMs;
   }
 
   message(connection, stanza) {
@@ -146,6 +148,9 @@ export class Outbound {
     report('received', record);
     if (!accepted || toSelf || faults.find('no_receipts')) return;
     const attrs = this.#receiptAttrs(peer, stanza, group);
-    accepted.then(() => device.post({ tag: 'receipt', id, build: async () => node('receipt', attrs) }));
+    // Baileys folds a delivery receipt into the echo of the message when both fall into one 100 ms window, and then no
+    // update is emitted. Real receipts take longer than that, so these wait too.
+    const post = () => device.post({ tag: 'receipt', id, build: async () => node('receipt', attrs) });
+    accepted.then(() => setTimeout(post, this.#receiptDelayMs).unref());
   }
 }

@@ -12,7 +12,7 @@ import { Outbound } from './outbound.mjs';
 import { Pairing, readRegistration } from './pairing.mjs';
 import { SignalPeer } from './signal_peer.mjs';
 import { makeServerIdentity } from './noise.mjs';
-import { node, parseJid, seconds, userJid } from './nodes.mjs';
+import { node, numberOfLid, parseJid, seconds, userJid } from './nodes.mjs';
 
 export class Service {
   #identity = null;
@@ -26,7 +26,7 @@ export class Service {
   queries = {};
 
   /** `report(event, fields)` writes one event. */
-  constructor({ report, owner, history }) {
+  constructor({ report, owner, history, receiptDelayMs }) {
     this.report = report;
     this.phone = new SignalPeer(owner, 'Owner');
     this.faults = new Faults(this);
@@ -36,7 +36,7 @@ export class Service {
     this.groups = new Groups(this);
     this.media = new Media(this);
     this.messages = new Messages(this, { history });
-    this.outbound = new Outbound(this);
+    this.outbound = new Outbound(this, { receiptDelayMs });
     this.listener = new Listener({
       onUpgrade: socket => this.faults.upgrade(socket),
       onConnection: (ws, socket) => this.#accept(ws, socket),
@@ -118,9 +118,18 @@ export class Service {
     this.queries[xmlns] = (this.queries[xmlns] ?? 0) + 1;
   }
 
-  /** The client is ready for messages: first everything that waited, then live ones. */
-  activate(connection) {
+  /**
+   * The client is ready for messages: first everything that waited, then live ones.
+   *
+   * `answer` is the answer to the client's query. At a device's first login it is held back until the device has
+   * acknowledged what the phone sends to new devices: Baileys says `open` after this answer, and a program that sends at
+   * once would race with the decryption of those messages for the same Signal session. On a real network they come
+   * seconds later.
+   */
+  activate(connection, answer) {
     const { device } = connection;
+    const first = device.logins === 1 || device.queue.some(({ sync }) => sync);
+    if (!first) answer();
     this.inOrder(async () => {
       if (device.logins === 1) await this.messages.firstSync(device);
       await device.drain(connection);
@@ -128,6 +137,7 @@ export class Service {
         this.report('ready', { n: connection.number, jid: device.jid });
         this.faults.strike('ready', connection);
       }
+      if (first) device.whenSynced(answer);
     }).catch(error => this.report('protocol_error', { n: connection.number, message: error.message }));
   }
 
@@ -141,8 +151,8 @@ export class Service {
 
   /** The account behind a number or LID, or undefined when WhatsApp does not know it. */
   account(user, server) {
-    if (server === 'lid') return [this.phone, ...this.contacts.values()].find(({ lid }) => lid === user);
-    return this.#absent.has(user) ? undefined : this.contact(user);
+    const number = server === 'lid' ? numberOfLid(user) : user;
+    return !number || this.#absent.has(number) ? undefined : this.contact(number);
   }
 
   /** Whether a number is on WhatsApp; every number is unless told otherwise. */
