@@ -1,0 +1,60 @@
+/** How the process ends: the table of exits of the protocol, and which of them a closed connection leads to. */
+
+export const EXITS = Object.freeze({
+  not_paired: 10,
+  logged_out: 11,
+  forbidden: 12,
+  replaced: 13,
+  creds_corrupt: 14,
+  session_lock: 15,
+  qr_expired: 16,
+  version_rejected: 17,
+  connection_lost: 18,
+  protocol: 19,
+  multidevice_mismatch: 20,
+  stale_connection: 21,
+  storage: 22,
+  half_paired: 23,
+  internal: 70,
+});
+
+/** An end of the process with a cause the gateway understands. */
+export class Exit extends Error {
+  constructor(code, message) {
+    super(message);
+    this.name = 'Exit';
+    this.code = code;
+    this.status = EXITS[code] ?? EXITS.internal;
+  }
+}
+
+/** Anything thrown becomes an Exit; file system trouble is `storage`, the rest is a defect of ours. */
+export function asExit(error) {
+  if (error instanceof Exit) return error;
+  const storage = ['ENOSPC', 'EROFS', 'EDQUOT', 'EIO', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ENOTDIR', 'EISDIR'];
+  if (storage.includes(error?.code)) return new Exit('storage', `${error.code}: ${error.syscall ?? 'file system'}`);
+  return new Exit('internal', error?.message ?? String(error));
+}
+
+/** The status code sits inside the Boom of `lastDisconnect.error`; read one level higher, 515 would never be seen. */
+export function statusOf(error) {
+  const code = error?.output?.statusCode;
+  return Number.isInteger(code) ? code : 500;
+}
+
+/**
+ * What a closed connection means for the process. `restart` and `version` are not ends: they ask for a new socket.
+ * 408 is shared by the network, the keep-alive and the exhausted codes; only the message tells the last one apart.
+ */
+export function reactionTo(status, reason) {
+  switch (status) {
+    case 515: return 'restart';
+    case 405: return 'version';
+    case 401: case 419: return 'logged_out';
+    case 403: return 'forbidden';
+    case 411: return 'multidevice_mismatch';
+    case 440: return 'replaced';
+    case 408: return /QR refs/i.test(reason ?? '') ? 'qr_expired' : 'connection_lost';
+    default: return 'connection_lost';
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * `pair`: show codes until a phone accepts, then prove it. Done means: the acceptance is on disk, WhatsApp restarted the
+ * connection, the second one opened, the waiting messages are in the spool, and the credentials read back whole.
+ */
+import { log } from './console.mjs';
+import { Connection } from './connection.mjs';
+import { Exit } from './exits.mjs';
+import { identity } from './run.mjs';
+
+export async function pair(session, done) {
+  const { writer, fatal, start, auth, committer, versions } = session;
+  if (session.pairing === 'half') {
+    throw new Exit('half_paired', 'the folder holds a pairing that was given up; move it aside first');
+  }
+  const connection = new Connection(session);
+  let codeWanted = start.pairing_code_for;
+  let socketOfCode = null;
+
+  connection.on('qr', async (payload, seq, life_ms) => {
+    writer.event('qr', { payload, seq, expires_in_s: Math.round(life_ms / 1000) });
+    // Asked for earlier, before the server is ready, the code ends the connection with 428.
+    if (!codeWanted) return;
+    const number = codeWanted;
+    codeWanted = null;
+    try {
+      writer.event('pairing_code', { code: await socketOfCode(number) });
+    } catch (error) {
+      log('warn', 'no pairing code:', error.message);
+    }
+  });
+  connection.on('socket', socket => { socketOfCode = number => socket.requestPairingCode(number); });
+  connection.on('paired', me => writer.event('pair_success', { me: identity(me) }));
+  connection.on('open', () => writer.event('open', { me: identity(auth.creds.me), version: versions.current }));
+  connection.on('end', fatal);
+  connection.on('synced', timedOut => finish(timedOut).catch(fatal));
+
+  async function finish(timedOut) {
+    writer.event('synced', timedOut ? { timed_out: true } : {});
+    auth.saveCreds();
+    await committer.flush();
+    const state = await auth.stateOnDisk();
+    if (state !== 'paired') throw new Exit('half_paired', 'the credentials on disk are not those of a linked device');
+    connection.shutdown();
+    done();
+  }
+
+  connection.connect().catch(fatal);
+  return {
+    command() {},
+    async stop() {
+      connection.shutdown();
+    },
+  };
+}

@@ -1,0 +1,99 @@
+/** `run`: receive and send until told to stop. */
+import { Connection } from './connection.mjs';
+import { Exit } from './exits.mjs';
+import { Downloads, MediaError } from './media.mjs';
+import { Sender } from './send.mjs';
+import { MAX_LINE } from './protocol.mjs';
+
+export async function run(session) {
+  const { writer, spool, fatal, limits, start, auth, baileys, versions } = session;
+  if (session.pairing !== 'paired') throw new Exit('not_paired', `the session folder is ${session.pairing}`);
+
+  const connection = new Connection(session);
+  const downloads = new Downloads({
+    folder: start.media_dir,
+    limits,
+    webSocketUrl: start.web_socket_url,
+    mediaKeys: baileys.getMediaKeys,
+  });
+  await downloads.sweep();
+  const sender = new Sender({
+    ...session,
+    whenOpen: () => connection.whenOpen(),
+    openSocket: () => connection.socket,
+  });
+
+  connection.on('ack', node => sender.onAck(node));
+  connection.on('receipt', node => sender.onReceipt(node));
+  connection.on('interrupted', () => sender.connectionLost());
+  connection.on('open', () => writer.event('open', { me: identity(auth.creds.me), version: versions.current }));
+  connection.on('synced', timedOut => writer.event('synced', timedOut ? { timed_out: true } : {}));
+  connection.on('end', exit => sender.abandon().then(() => fatal(exit)));
+
+  tellEvents({ spool, writer, fatal });
+  // A spool that is full of old events is told first; the server keeps the new ones meanwhile.
+  spool.room().then(() => connection.connect()).catch(fatal);
+
+  const commands = {
+    ack: ({ seq }) => spool.ack(seq),
+    send: command => sender.submit(command),
+    typing: command => sender.typing(command),
+    download: command => download(command, { spool, downloads, writer, baileys }),
+  };
+  return {
+    command: command => commands[command.cmd]?.(command),
+    async stop(limit_ms) {
+      await sender.finish(limit_ms);
+      await sender.abandon();
+      connection.shutdown();
+    },
+  };
+}
+
+export function identity(me) {
+  return { id: me?.id ?? null, lid: me?.lid ?? null, name: me?.name ?? null };
+}
+
+/** Writes events in their order, each once a process, and no faster than the gateway reads. */
+function tellEvents({ spool, writer, fatal }) {
+  let told = 0;
+  let running = false;
+  let again = false;
+  const tell = async () => {
+    again = true;
+    if (running) return;
+    running = true;
+    while (again) {
+      again = false;
+      for (const seq of spool.pendingAfter(told)) {
+        await writer.ready();
+        const record = await spool.read(seq);
+        if (record) writer.line(messageLine(seq, record.e));
+        told = seq;
+      }
+    }
+    running = false;
+  };
+  const start = () => tell().catch(fatal);
+  spool.onDurable(start);
+  start();
+}
+
+function messageLine(seq, event) {
+  const line = fields => JSON.stringify({ v: 1, event: 'message', seq, ...fields });
+  const whole = line(event);
+  if (Buffer.byteLength(whole) < MAX_LINE) return whole;
+  return line({ ...event, kind: 'unsupported', text: '', media: null, contacts: null, mentions: [], quoted: null });
+}
+
+async function download({ id, seq }, { spool, downloads, writer, baileys }) {
+  try {
+    const record = await spool.read(seq);
+    if (!record?.r) throw new MediaError('no_media', 'no waiting event with this number has media');
+    const message = baileys.proto.Message.decode(Buffer.from(record.r, 'base64'));
+    writer.event('downloaded', { id, ...await downloads.fetch(message) });
+  } catch (error) {
+    const code = error instanceof MediaError ? error.code : error.code === 'ENOSPC' ? 'folder_full' : 'network';
+    writer.event('download_failed', { id, code, message: error.message });
+  }
+}

@@ -1,0 +1,42 @@
+/** Everything one process holds: the session folder, the spool, the sent texts, and the commit that ties them together. */
+import { AuthState } from './auth.mjs';
+import { Committer } from './commit.mjs';
+import { Inbox } from './inbox.mjs';
+import { privateFolder } from './files.mjs';
+import { SentStore } from './sent.mjs';
+import { Spool } from './spool.mjs';
+import { Versions } from './version.mjs';
+
+/**
+ * Opens the folders. `fatal` ends the process; `baileys` is the imported module.
+ *
+ * Nothing is written to the session folder before its credentials have been read successfully.
+ */
+export async function openSession({ start, writer, baileys, fatal, createCreds }) {
+  // The default logger of Baileys writes to file descriptor 1 by itself, past any guard.
+  baileys.DEFAULT_CONNECTION_CONFIG.logger.level = 'silent';
+
+  const auth = new AuthState(start.session_dir, baileys);
+  const pairing = await auth.load({ create: createCreds });
+
+  await privateFolder(start.spool_dir);
+  const spool = new Spool(start.spool_dir);
+  const sent = new SentStore(start.spool_dir);
+  await spool.open();
+  await sent.open();
+
+  const committer = new Committer([spool, sent, auth.keyFiles(), auth.credsFile()], fatal);
+  for (const part of [auth, spool, sent]) part.attach(committer);
+
+  const versions = new Versions({
+    folder: start.spool_dir,
+    builtIn: baileys.DEFAULT_CONNECTION_CONFIG.version,
+    override: start.version,
+    limit_ms: start.limits.version_fetch_ms,
+  });
+  await versions.load();
+
+  const session = { start, limits: start.limits, writer, baileys, fatal, auth, spool, sent, committer, versions, pairing };
+  session.inbox = new Inbox(session);
+  return session;
+}
