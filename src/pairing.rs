@@ -51,9 +51,38 @@ struct Creds {
     me: Option<MeField>,
     account: Option<Account>,
     #[serde(rename = "noiseKey")]
-    noise_key: Option<serde_json::Value>,
+    noise_key: Option<KeyPair>,
     #[serde(rename = "signedIdentityKey")]
-    signed_identity_key: Option<serde_json::Value>,
+    signed_identity_key: Option<KeyPair>,
+    #[serde(rename = "signedPreKey")]
+    signed_pre_key: Option<SignedKeyPair>,
+    #[serde(rename = "registrationId")]
+    registration_id: Option<u64>,
+    #[serde(rename = "advSecretKey")]
+    adv_secret_key: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct KeyPair {
+    private: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct SignedKeyPair {
+    #[serde(rename = "keyPair")]
+    key_pair: Option<KeyPair>,
+}
+
+impl Creds {
+    /// Every key that the bridge needs is there; it judges by the same ones.
+    fn is_whole(&self) -> bool {
+        let has = |pair: Option<&KeyPair>| pair.is_some_and(|pair| pair.private.is_some());
+        has(self.noise_key.as_ref())
+            && has(self.signed_identity_key.as_ref())
+            && has(self.signed_pre_key.as_ref().and_then(|key| key.key_pair.as_ref()))
+            && self.registration_id.is_some()
+            && self.adv_secret_key.is_some()
+    }
 }
 
 #[derive(Deserialize)]
@@ -91,7 +120,7 @@ pub fn verdict(creds: Option<&[u8]>) -> Pairing {
             };
         }
     };
-    if creds.noise_key.is_none() || creds.signed_identity_key.is_none() {
+    if !creds.is_whole() {
         return Pairing::Corrupt { why: "its keys are missing".to_owned() };
     }
     match (creds.me, creds.account) {
@@ -110,24 +139,24 @@ fn judge_account(me: MeField, account: &Account) -> Pairing {
     }
     match me.id {
         Some(id) if is_own_jid(&id) => Pairing::Paired { me: Me { id, lid: me.lid, name: me.name } },
-        Some(_) | None => Pairing::Corrupt { why: "the account's id is not a WhatsApp number".to_owned() },
+        // The phone gives the device its part of the id when it accepts.
+        Some(_) | None => Pairing::HalfPaired,
     }
 }
 
-/// `<digits>[:<device>]@s.whatsapp.net`.
+/// `<digits>:<device>@s.whatsapp.net`.
 fn is_own_jid(id: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    id.strip_suffix("@s.whatsapp.net").is_some_and(|user| match user.split_once(':') {
-        Some((number, device)) => digits(number) && digits(device),
-        None => digits(user),
-    })
+    id.strip_suffix("@s.whatsapp.net")
+        .and_then(|user| user.split_once(':'))
+        .is_some_and(|(number, device)| digits(number) && digits(device))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KEYS: &str = r#""noiseKey":{},"signedIdentityKey":{},"registered":false"#;
+    const KEYS: &str = r#""noiseKey":{"private":""},"signedIdentityKey":{"private":""},"signedPreKey":{"keyPair":{"private":""}},"registrationId":7,"advSecretKey":"","registered":false"#;
     const ACCOUNT: &str =
         r#""account":{"details":"CgQ=","accountSignature":"AA==","deviceSignature":"AA=="}"#;
 
@@ -147,6 +176,7 @@ mod tests {
         assert_eq!(judge(&format!("{{{KEYS},{me}}}")), Pairing::HalfPaired);
         assert_eq!(judge(&format!("{{{},{me}}}", KEYS.replace("false", "true"))), Pairing::HalfPaired);
         assert_eq!(judge(&format!(r#"{{{KEYS},{me},"account":{{"details":"CgQ="}}}}"#)), Pairing::HalfPaired);
+        assert_eq!(judge(&format!("{{{KEYS},{me},{ACCOUNT}}}")), Pairing::HalfPaired, "no device part");
     }
 
     #[test]
@@ -161,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_credentials_is_corrupt_and_its_content_is_not_told() {
-        let me = r#""me":{"id":"sk-secret"}"#;
+        let keyless = KEYS.replace("noiseKey", "secretKey");
         for json in [
             "",
             "  \n",
@@ -169,7 +199,7 @@ mod tests {
             "[]",
             "nonsense sk-secret",
             "{}",
-            &format!("{{{KEYS},{me},{ACCOUNT}}}"),
+            &format!("{{{keyless},{ACCOUNT}}}"),
         ] {
             let Pairing::Corrupt { why } = judge(json) else { panic!("{json} is not corrupt") };
             assert!(!why.contains("secret"), "{why}");
