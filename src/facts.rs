@@ -1,12 +1,153 @@
-//! Gathers the [`Facts`] that preflight judges: no network, and no child but a cached `node --version`.
+//! Gathers the [`Facts`] that preflight judges: no network, and no child but a cached `node --version`. It changes nothing.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::bridge::{install, toolchain};
 use crate::config::Config;
-use crate::home::HermesHome;
-use crate::preflight::Facts;
+use crate::durable::Lock;
+use crate::home::{HermesHome, WhatsAppPaths};
+use crate::pairing::{self, Pairing};
+use crate::preflight::{Facts, LockFact, SessionFact};
 use crate::world::World;
 
 /// Looks at everything once. Takes under 50 ms when the Node version is cached.
 pub fn gather(world: &World, home: &HermesHome, config: &Config) -> Facts {
-    let _ = (world, home, config);
-    unreachable!("not built")
+    let paths = home.whatsapp();
+    Facts {
+        enabled: config.whatsapp.enabled,
+        node: toolchain::find_node(world, home, config),
+        bridge: install::check(home),
+        session_dir: paths.session_dir().to_owned(),
+        session: session(&paths),
+        lock: lock(&paths),
+        mode: config.whatsapp.mode,
+        allowed: config.whatsapp.allowed.clone(),
+        allowed_rejects: config.whatsapp.allowed_rejects.clone(),
+    }
+}
+
+/// The state of the session folder: what its credentials say, and whether they can be read and replaced.
+pub fn session(paths: &WhatsAppPaths) -> SessionFact {
+    let dir = paths.session_dir();
+    let creds = match read(&paths.creds()) {
+        Ok(creds) => creds,
+        Err(error) => return SessionFact::Unreadable { why: format!("creds.json: {error}") },
+    };
+    if let Err(why) = writable(dir) {
+        return SessionFact::Unreadable { why };
+    }
+    let verdict = pairing::verdict(creds.as_deref());
+    let why = match &verdict {
+        Pairing::Corrupt { why } => why.clone(),
+        Pairing::Unpaired if creds.is_none() => "creds.json is missing".to_owned(),
+        Pairing::Paired { .. } | Pairing::Unpaired | Pairing::HalfPaired => {
+            return SessionFact::Judged(verdict);
+        }
+    };
+    // The bridge restores this copy when it starts, and only when there is nothing better.
+    let copy = read(&paths.creds_backup()).ok().flatten();
+    match pairing::verdict(copy.as_deref()) {
+        Pairing::Paired { me } => SessionFact::Restorable { why, me },
+        Pairing::HalfPaired if creds.is_none() => SessionFact::Judged(Pairing::HalfPaired),
+        Pairing::HalfPaired | Pairing::Unpaired | Pairing::Corrupt { .. } => SessionFact::Judged(verdict),
+    }
+}
+
+/// `None` when there is no such file. Credentials have some kilobytes; more than the limit is read as cut off.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    const CREDS_BYTES_MAX: u64 = 1 << 20;
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(CREDS_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Whether the bridge can replace files in the folder; a folder that is not there yet is made when it is needed.
+fn writable(dir: &Path) -> Result<(), String> {
+    use rustix::fs::Access;
+    if !dir.exists() {
+        return Ok(());
+    }
+    rustix::fs::access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| format!("its folder: {}", io::Error::from(error)))
+}
+
+fn lock(paths: &WhatsAppPaths) -> LockFact {
+    match Lock::holder(&paths.session_lock()) {
+        Ok(Some(holder)) => LockFact::Held { pid: holder.pid },
+        // A lock file that cannot be opened is told when the bridge wants it, by the launcher.
+        Ok(None) | Err(_) => LockFact::Free,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::{create_private_dir, write_atomic};
+
+    const PAIRED: &str = r#"{"noiseKey":{},"signedIdentityKey":{},"me":{"id":"15550001111:7@s.whatsapp.net"},
+        "account":{"details":"CgQ=","accountSignature":"AA==","deviceSignature":"AA=="}}"#;
+    const HALF: &str = r#"{"noiseKey":{},"signedIdentityKey":{},"me":{"id":"15550001111@s.whatsapp.net"},"registered":true}"#;
+
+    fn judge(creds: Option<&str>, backup: Option<&str>) -> SessionFact {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = HermesHome::at(dir.path()).whatsapp();
+        create_private_dir(paths.session_dir()).unwrap();
+        for (path, text) in [(paths.creds(), creds), (paths.creds_backup(), backup)] {
+            if let Some(text) = text {
+                write_atomic(&path, text.as_bytes()).unwrap();
+            }
+        }
+        session(&paths)
+    }
+
+    #[test]
+    fn the_session_is_judged_with_its_copy() {
+        use SessionFact::{Judged, Restorable};
+        assert_eq!(judge(None, None), Judged(Pairing::Unpaired));
+        assert!(matches!(judge(Some(PAIRED), None), Judged(Pairing::Paired { .. })));
+        assert!(matches!(judge(Some(PAIRED), Some("")), Judged(Pairing::Paired { .. })));
+        assert_eq!(judge(Some(HALF), Some(PAIRED)), Judged(Pairing::HalfPaired));
+        assert!(matches!(judge(Some(""), None), Judged(Pairing::Corrupt { .. })));
+        assert!(matches!(judge(Some(""), Some(HALF)), Judged(Pairing::Corrupt { .. })));
+        assert!(matches!(judge(Some("{\"me"), Some("{")), Judged(Pairing::Corrupt { .. })));
+        assert!(matches!(judge(Some(""), Some(PAIRED)), Restorable { .. }));
+        assert!(matches!(judge(None, Some(PAIRED)), Restorable { .. }));
+        assert_eq!(judge(None, Some(HALF)), Judged(Pairing::HalfPaired));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = HermesHome::at(dir.path()).whatsapp();
+        assert_eq!(session(&paths), SessionFact::Judged(Pairing::Unpaired), "no folder at all");
+        create_private_dir(&paths.creds()).unwrap();
+        assert!(matches!(session(&paths), SessionFact::Unreadable { .. }));
+    }
+
+    #[test]
+    fn a_used_session_names_its_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = HermesHome::at(dir.path()).whatsapp();
+        create_private_dir(&dir.path().join("whatsapp")).unwrap();
+        assert_eq!(lock(&paths), LockFact::Free);
+        let held = Lock::acquire(&paths.session_lock()).unwrap();
+        assert_eq!(lock(&paths), LockFact::Held { pid: Some(std::process::id()) });
+        drop(held);
+        assert_eq!(lock(&paths), LockFact::Free);
+    }
+
+    #[test]
+    fn looking_creates_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path().join("none"));
+        gather(&World::of_env([("PATH", "/usr/bin:/bin")]), &home, &Config::default());
+        assert!(!home.root().exists());
+    }
 }

@@ -183,6 +183,349 @@ impl Code {
 
 /// What is missing, in the order of mending.
 pub fn findings(facts: &Facts) -> Vec<Finding> {
-    let _ = facts;
-    Vec::new()
+    let mut findings = Vec::new();
+    findings.extend(node(&facts.node));
+    findings.extend(bridge(&facts.bridge));
+    findings.extend(lock(facts.lock));
+    findings.extend(session(facts));
+    findings.extend(mode(facts));
+    findings.extend(allow_list(facts));
+    if !facts.enabled {
+        findings.push(Finding {
+            code: Code::WhatsappNotEnabled,
+            severity: Severity::Warning,
+            message: "WhatsApp is not enabled".to_owned(),
+            fix: match &facts.session {
+                SessionFact::Judged(Pairing::Paired { .. }) => "Run `hermes whatsapp enable`.".to_owned(),
+                SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
+                | SessionFact::Restorable { .. }
+                | SessionFact::Unreadable { .. } => SETUP.to_owned(),
+            },
+        });
+    }
+    findings
+}
+
+/// Whether WhatsApp cannot be started while these stand.
+pub fn is_blocked(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Blocking)
+}
+
+const SETUP: &str = "Run `hermes whatsapp`.";
+
+impl Finding {
+    fn blocking(code: Code, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Blocking, message: message.into(), fix: fix.into() }
+    }
+
+    fn warning(code: Code, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Warning, message: message.into(), fix: fix.into() }
+    }
+}
+
+fn node(node: &NodeFact) -> Option<Finding> {
+    let install = format!(
+        "Install Node.js {NODE_MAJOR_MIN} or newer (https://nodejs.org), or set HERMES_NODE to the one to use."
+    );
+    match node {
+        NodeFact::Found { version: (major, ..), .. } if *major >= NODE_MAJOR_MIN => None,
+        NodeFact::Found { path, version: (major, minor, patch) } => Some(Finding::blocking(
+            Code::WhatsappNodeTooOld,
+            format!(
+                "Node.js {major}.{minor}.{patch} at {} is too old; WhatsApp needs {NODE_MAJOR_MIN} or newer",
+                path.display()
+            ),
+            install,
+        )),
+        NodeFact::Missing => {
+            Some(Finding::blocking(Code::WhatsappNodeMissing, "Node.js was not found", install))
+        }
+        NodeFact::Broken { path, why } => Some(Finding::blocking(
+            Code::WhatsappNodeMissing,
+            format!("Node.js at {} does not run: {why}", path.display()),
+            install,
+        )),
+    }
+}
+
+fn bridge(bridge: &BridgeFact) -> Option<Finding> {
+    let message = match bridge {
+        BridgeFact::Installed { .. } => return None,
+        BridgeFact::Missing => "the WhatsApp bridge of this version is not installed".to_owned(),
+        BridgeFact::Damaged { why } => format!("the WhatsApp bridge is not as it was installed: {why}"),
+    };
+    let fix = "Run `hermes whatsapp`; it installs the bridge and keeps the pairing.";
+    Some(Finding::blocking(Code::WhatsappBridgeNotInstalled, message, fix))
+}
+
+fn lock(lock: LockFact) -> Option<Finding> {
+    let LockFact::Held { pid } = lock else { return None };
+    let holder = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+    Some(Finding::blocking(
+        Code::WhatsappSessionLock,
+        format!("another bridge is using this WhatsApp session{holder}"),
+        "Stop the gateway or the setup that is running, or wait until it has ended.",
+    ))
+}
+
+fn session(facts: &Facts) -> Option<Finding> {
+    match &facts.session {
+        SessionFact::Judged(Pairing::Paired { .. }) => None,
+        SessionFact::Judged(Pairing::Unpaired) => {
+            Some(Finding::blocking(Code::WhatsappNotPaired, "no phone is paired with WhatsApp", SETUP))
+        }
+        SessionFact::Judged(Pairing::HalfPaired) => Some(Finding::blocking(
+            Code::WhatsappHalfPaired,
+            "a pairing with WhatsApp was begun and not completed",
+            "Run `hermes whatsapp`; it moves the unfinished pairing aside and begins anew.",
+        )),
+        SessionFact::Judged(Pairing::Corrupt { why }) => Some(Finding::blocking(
+            Code::WhatsappCredsCorrupt,
+            format!("the WhatsApp credentials cannot be used: {why}"),
+            "Restore creds.json from a backup of yours, or run `hermes whatsapp --repair`; it moves the old session aside \
+             and pairs anew.",
+        )),
+        SessionFact::Restorable { why, .. } => Some(Finding::warning(
+            Code::WhatsappCredsCorrupt,
+            format!("the WhatsApp credentials cannot be used: {why}; their last good copy will be restored"),
+            "Nothing to do: the copy is taken when WhatsApp starts.",
+        )),
+        SessionFact::Unreadable { why } => {
+            let dir = quoted(&facts.session_dir.display().to_string());
+            Some(Finding::blocking(
+                Code::WhatsappCredsCorrupt,
+                format!("the WhatsApp session cannot be read and written: {why}"),
+                format!("Run `sudo chown -R \"$(id -un)\" {dir} && chmod -R u+rwX,go= {dir}`."),
+            ))
+        }
+    }
+}
+
+/// For a shell, when it needs quotes.
+fn quoted(text: &str) -> String {
+    if text.chars().all(|sign| sign.is_alphanumeric() || "/._-+@".contains(sign)) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// Without a mode hermes behaves as in self-chat, which answers nobody but the owner; so it may start.
+fn mode(facts: &Facts) -> Option<Finding> {
+    match facts.mode {
+        Some(WhatsAppMode::Bot | WhatsAppMode::SelfChat) => None,
+        None => Some(Finding::warning(
+            Code::WhatsappModeNotSet,
+            "it was never chosen whether hermes has a WhatsApp number of its own; it answers only the owner's notes to self",
+            "Run `hermes whatsapp`, or set WHATSAPP_MODE to bot or self-chat.",
+        )),
+    }
+}
+
+fn allow_list(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let is_bot = facts.mode == Some(WhatsAppMode::Bot);
+    if !facts.allowed_rejects.is_empty() {
+        let shown: Vec<String> = facts.allowed_rejects.iter().take(3).map(|entry| hinted(entry)).collect();
+        let (count, noun) = match facts.allowed_rejects.len() {
+            1 => (1, "entry is"),
+            count => (count, "entries are"),
+        };
+        findings.push(Finding::warning(
+            Code::WhatsappAllowlistInvalid,
+            format!("{count} {noun} no phone number in WHATSAPP_ALLOWED_USERS ({})", shown.join(", ")),
+            "Write each number with its country code, as in +1 555 000 1111, with commas between them.",
+        ));
+    }
+    match &facts.allowed {
+        AllowList::Nobody if is_bot => findings.push(Finding::warning(
+            Code::WhatsappNobodyAllowed,
+            "nobody may write to hermes on WhatsApp yet",
+            "Run `hermes whatsapp`, or list phone numbers in WHATSAPP_ALLOWED_USERS.",
+        )),
+        AllowList::Only(numbers) if is_bot && own_number(facts).is_some_and(|own| numbers == &[own]) => {
+            findings.push(Finding::warning(
+                Code::WhatsappOwnNumberAllowed,
+                "the only number that may write to hermes is its own, so nobody can",
+                "Put the numbers of the people who write to it in WHATSAPP_ALLOWED_USERS.",
+            ));
+        }
+        AllowList::Everybody => findings.push(Finding::warning(
+            Code::WhatsappEverybodyAllowed,
+            "everybody who knows the number may use hermes on WhatsApp",
+            "If that is not meant, list phone numbers in WHATSAPP_ALLOWED_USERS instead of `*`.",
+        )),
+        AllowList::Nobody | AllowList::Only(_) => {}
+    }
+    findings
+}
+
+/// The beginning of an entry, enough to find it again: findings go to logs, and an entry may be most of a number.
+fn hinted(entry: &str) -> String {
+    format!("`{}…`", entry.chars().take(2).collect::<String>())
+}
+
+fn own_number(facts: &Facts) -> Option<&str> {
+    match &facts.session {
+        SessionFact::Judged(Pairing::Paired { me }) | SessionFact::Restorable { me, .. } => Some(me.number()),
+        SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
+        | SessionFact::Unreadable { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn me() -> Me {
+        Me { id: "15550001111:1@s.whatsapp.net".into(), lid: None, name: None }
+    }
+
+    fn good() -> Facts {
+        Facts {
+            enabled: true,
+            node: NodeFact::Found { path: "/usr/bin/node".into(), version: (20, 0, 0) },
+            bridge: BridgeFact::Installed { dir: "/b".into() },
+            session_dir: "/home/a b/session".into(),
+            session: SessionFact::Judged(Pairing::Paired { me: me() }),
+            lock: LockFact::Free,
+            mode: Some(WhatsAppMode::Bot),
+            allowed: AllowList::Only(vec!["15550002222".into()]),
+            allowed_rejects: Vec::new(),
+        }
+    }
+
+    fn judged(pairing: Pairing) -> Facts {
+        Facts { session: SessionFact::Judged(pairing), ..good() }
+    }
+
+    fn nothing_done() -> Facts {
+        Facts {
+            enabled: false,
+            node: NodeFact::Missing,
+            bridge: BridgeFact::Missing,
+            session: SessionFact::Judged(Pairing::Unpaired),
+            mode: None,
+            allowed: AllowList::Nobody,
+            ..good()
+        }
+    }
+
+    #[test]
+    fn each_fact_has_its_findings_and_their_order_is_that_of_mending() {
+        use Code::*;
+        use Severity::*;
+        let only = |number: &str| AllowList::Only(vec![number.into()]);
+        let table: Vec<(&str, Facts, Vec<(Code, Severity)>)> = vec![
+            ("good", good(), vec![]),
+            (
+                "self-chat",
+                Facts { mode: Some(WhatsAppMode::SelfChat), allowed: AllowList::Nobody, ..good() },
+                vec![],
+            ),
+            (
+                "own number in self-chat",
+                Facts { mode: Some(WhatsAppMode::SelfChat), allowed: only("15550001111"), ..good() },
+                vec![],
+            ),
+            (
+                "nothing done yet",
+                nothing_done(),
+                vec![
+                    (WhatsappNodeMissing, Blocking),
+                    (WhatsappBridgeNotInstalled, Blocking),
+                    (WhatsappNotPaired, Blocking),
+                    (WhatsappModeNotSet, Warning),
+                    (WhatsappNotEnabled, Warning),
+                ],
+            ),
+            (
+                "old node",
+                Facts { node: NodeFact::Found { path: "/n".into(), version: (19, 9, 9) }, ..good() },
+                vec![(WhatsappNodeTooOld, Blocking)],
+            ),
+            (
+                "broken node",
+                Facts { node: NodeFact::Broken { path: "/n".into(), why: "x".into() }, ..good() },
+                vec![(WhatsappNodeMissing, Blocking)],
+            ),
+            (
+                "damaged bridge",
+                Facts { bridge: BridgeFact::Damaged { why: "x".into() }, ..good() },
+                vec![(WhatsappBridgeNotInstalled, Blocking)],
+            ),
+            (
+                "lock",
+                Facts { lock: LockFact::Held { pid: Some(7) }, ..good() },
+                vec![(WhatsappSessionLock, Blocking)],
+            ),
+            ("half", judged(Pairing::HalfPaired), vec![(WhatsappHalfPaired, Blocking)]),
+            ("corrupt", judged(Pairing::Corrupt { why: "x".into() }), vec![(WhatsappCredsCorrupt, Blocking)]),
+            (
+                "restorable",
+                Facts { session: SessionFact::Restorable { why: "x".into(), me: me() }, ..good() },
+                vec![(WhatsappCredsCorrupt, Warning)],
+            ),
+            (
+                "unreadable",
+                Facts { session: SessionFact::Unreadable { why: "x".into() }, ..good() },
+                vec![(WhatsappCredsCorrupt, Blocking)],
+            ),
+            (
+                "nobody",
+                Facts { allowed: AllowList::Nobody, ..good() },
+                vec![(WhatsappNobodyAllowed, Warning)],
+            ),
+            (
+                "everybody",
+                Facts { allowed: AllowList::Everybody, ..good() },
+                vec![(WhatsappEverybodyAllowed, Warning)],
+            ),
+            (
+                "own number",
+                Facts { allowed: only("15550001111"), ..good() },
+                vec![(WhatsappOwnNumberAllowed, Warning)],
+            ),
+            (
+                "rejects and nobody",
+                Facts { allowed: AllowList::Nobody, allowed_rejects: vec!["alice".into()], ..good() },
+                vec![(WhatsappAllowlistInvalid, Warning), (WhatsappNobodyAllowed, Warning)],
+            ),
+        ];
+        for (name, facts, expected) in table {
+            let found: Vec<(Code, Severity)> =
+                findings(&facts).iter().map(|finding| (finding.code, finding.severity)).collect();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_finding_is_a_fragment_with_a_whole_sentence_of_remedy() {
+        let all = Facts {
+            lock: LockFact::Held { pid: None },
+            allowed_rejects: vec!["05550001111".into()],
+            mode: Some(WhatsAppMode::Bot),
+            ..nothing_done()
+        };
+        for finding in findings(&all) {
+            assert!(!finding.message.ends_with('.'), "{finding:?}");
+            assert!(finding.fix.ends_with('.') && !finding.fix.contains('!'), "{finding:?}");
+            assert_eq!(
+                serde_json::to_value(finding.code).unwrap(),
+                serde_json::Value::from(finding.code.as_str())
+            );
+            assert!(!finding.message.contains("0001111"), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_for_a_foreign_folder_can_be_pasted() {
+        let facts = Facts { session: SessionFact::Unreadable { why: "permission denied".into() }, ..good() };
+        assert_eq!(
+            findings(&facts)[0].fix,
+            "Run `sudo chown -R \"$(id -un)\" '/home/a b/session' && chmod -R u+rwX,go= '/home/a b/session'`."
+        );
+        assert!(is_blocked(&findings(&facts)));
+        assert!(!is_blocked(&findings(&Facts { mode: None, enabled: false, ..good() })));
+    }
 }

@@ -1,7 +1,7 @@
 //! Everything the process is told from outside: arguments, environment, terminals. The only reader of both.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -49,12 +49,17 @@ impl World {
 
     /// A variable's value; `None` when it is unset, empty or not UTF-8.
     pub fn var(&self, key: &str) -> Option<&str> {
-        self.env.get(std::ffi::OsStr::new(key))?.to_str().filter(|value| !value.is_empty())
+        self.env.get(OsStr::new(key))?.to_str().filter(|value| !value.is_empty())
+    }
+
+    /// All variables, sorted by name: for choosing which of them a child is given.
+    pub fn vars(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.env.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str()))
     }
 
     /// A variable holding a path; `None` when it is unset or empty.
     pub fn var_path(&self, key: &str) -> Option<PathBuf> {
-        self.env.get(std::ffi::OsStr::new(key)).filter(|value| !value.is_empty()).map(PathBuf::from)
+        self.env.get(OsStr::new(key)).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
     /// A person can be asked: both the keyboard and the screen that shows prompts are there.

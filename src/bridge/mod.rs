@@ -5,6 +5,7 @@
 //! - [`install`]: puts the bridge on disk.
 //! - [`process`]: owns one running bridge.
 
+mod child_env;
 pub mod install;
 pub mod process;
 pub mod protocol;

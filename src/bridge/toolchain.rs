@@ -1,21 +1,362 @@
 //! Finds Node and npm, and asks Node for its version.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::bridge::child_env;
 use crate::config::Config;
+use crate::durable;
 use crate::home::HermesHome;
-use crate::preflight::NodeFact;
+use crate::preflight::{NODE_MAJOR_MIN, NodeFact};
 use crate::world::World;
 
-/// `HERMES_NODE`, else `node` on `PATH` and in the folders where installers put it. The version is asked by running it
-/// (limit 5 s) and remembered for this very file (path, inode, size, mtime).
+/// Longest wait for `node --version`.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Most programs that are tried before giving up.
+const CANDIDATES_MAX: usize = 16;
+
+/// `HERMES_NODE`, else the first `node` that is new enough on `PATH` and in the folders where installers put it; without
+/// one, the newest of those found. A good answer is remembered for this very file (path, inode, size, mtime); any other is
+/// asked again, because a version manager changes what its `node` starts without changing the file.
 pub fn find_node(world: &World, home: &HermesHome, config: &Config) -> NodeFact {
-    let _ = (world, home, config);
-    NodeFact::Missing
+    let mut cache = Cache::load(home);
+    let candidates = match &config.whatsapp.node {
+        Some(node) => vec![node.clone()],
+        None => candidates(world),
+    };
+    let mut best: Option<(PathBuf, (u32, u32, u32))> = None;
+    let mut broken = None;
+    for path in candidates {
+        match version_of(world, &path, &mut cache) {
+            Ok(version) if version.0 >= NODE_MAJOR_MIN => {
+                cache.save(home);
+                return NodeFact::Found { path, version };
+            }
+            Ok(version) if best.as_ref().is_none_or(|(_, known)| version > *known) => {
+                best = Some((path, version));
+            }
+            Ok(_) => {}
+            Err(why) => broken = broken.or(Some(NodeFact::Broken { path, why })),
+        }
+    }
+    match best {
+        Some((path, version)) => NodeFact::Found { path, version },
+        None => broken.unwrap_or(NodeFact::Missing),
+    }
 }
 
 /// npm: beside that Node, else on `PATH`.
-pub fn find_npm(world: &World, node: &std::path::Path) -> Option<PathBuf> {
-    let _ = (world, node);
-    None
+pub fn find_npm(world: &World, node: &Path) -> Option<PathBuf> {
+    let real = node.canonicalize().ok();
+    let beside = [Some(node), real.as_deref()].into_iter().flatten().filter_map(Path::parent);
+    let beside = beside.map(|dir| dir.join("npm")).find(|npm| which::which(npm).is_ok());
+    beside.or_else(|| on_path(world, "npm").into_iter().next())
+}
+
+fn on_path(world: &World, name: &str) -> Vec<PathBuf> {
+    // Without a folder to start from, relative entries of PATH find nothing, which is as well.
+    which::which_in_all(name, world.var_path("PATH"), "/").map(Iterator::collect).unwrap_or_default()
+}
+
+fn candidates(world: &World) -> Vec<PathBuf> {
+    let mut found = on_path(world, "node");
+    let home = world.var_path("HOME");
+    let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
+    let nvm = world.var_path("NVM_DIR").or_else(|| below_home(".nvm"));
+    found.extend(nvm.into_iter().flat_map(|nvm| newest_first(&nvm.join("versions/node"))));
+    let dirs = [
+        below_home(".volta/bin"),
+        below_home(".local/bin"),
+        Some("/usr/local/bin".into()),
+        Some("/opt/homebrew/bin".into()),
+        Some("/usr/bin".into()),
+    ];
+    found.extend(dirs.into_iter().flatten().map(|dir| dir.join("node")).filter(|node| node.is_file()));
+    let mut once: Vec<PathBuf> = Vec::new();
+    for path in found {
+        if !once.contains(&path) && once.len() < CANDIDATES_MAX {
+            once.push(path);
+        }
+    }
+    once
+}
+
+/// The Nodes of nvm, whose folders are named by version.
+fn newest_first(versions: &Path) -> Vec<PathBuf> {
+    let Ok(folders) = std::fs::read_dir(versions) else { return Vec::new() };
+    let mut nodes: Vec<((u32, u32, u32), PathBuf)> = folders
+        .flatten()
+        .filter_map(|folder| {
+            Some((parse_version(folder.file_name().to_str()?)?, folder.path().join("bin/node")))
+        })
+        .filter(|(_, node)| node.is_file())
+        .collect();
+    nodes.sort();
+    nodes.into_iter().rev().map(|(_, node)| node).collect()
+}
+
+fn version_of(world: &World, path: &Path, cache: &mut Cache) -> Result<(u32, u32, u32), String> {
+    let identity = Identity::of(path).map_err(|error| reason(&error))?;
+    if let Some(known) = cache.answers.get(path).filter(|known| known.identity == identity) {
+        return Ok(known.version);
+    }
+    let version = ask(world, path)?;
+    if version.0 >= NODE_MAJOR_MIN {
+        cache.answers.insert(path.to_owned(), Answer { identity, version });
+        cache.is_changed = true;
+    }
+    Ok(version)
+}
+
+fn ask(world: &World, path: &Path) -> Result<(u32, u32, u32), String> {
+    const ANSWER_LEN_MAX: u64 = 4096;
+    let (output, input) = std::io::pipe().map_err(|error| reason(&error))?;
+    let mut command = Command::new(path);
+    command.arg("--version").env_clear().envs(child_env::for_npm(world)).process_group(0);
+    command.stdin(Stdio::null()).stderr(input.try_clone().map_err(|error| reason(&error))?).stdout(input);
+    let mut child = spawn(&mut command).map_err(|error| reason(&error))?;
+    // The command holds our ends of the pipe; without them the reader sees the end when the child's are closed.
+    drop(command);
+    let (sender, answer) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.take(ANSWER_LEN_MAX).read_to_end(&mut bytes);
+        // Nobody listens after the limit.
+        drop(sender.send(read.map(|_| bytes)));
+    });
+    let answer = answer.recv_timeout(ANSWER_LIMIT);
+    // The child has answered or has had its time. It is not reaped yet, so the group is still ours to end.
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    child.wait().map_err(|error| reason(&error))?;
+    let Ok(bytes) = answer else {
+        return Err(format!("it did not answer within {} seconds", ANSWER_LIMIT.as_secs()));
+    };
+    let bytes = bytes.map_err(|error| reason(&error))?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().find_map(|line| parse_version(line.trim())).ok_or_else(|| {
+        match text.lines().map(str::trim).find(|line| !line.is_empty()) {
+            Some(line) => line.chars().take(200).filter(|sign| !sign.is_control()).collect(),
+            None => "it answered nothing to --version".to_owned(),
+        }
+    })
+}
+
+/// Starts it, also when it is just being written, as while Node is upgraded.
+#[expect(clippy::disallowed_methods, reason = "nothing tells when another process has closed the file")]
+fn spawn(command: &mut Command) -> std::io::Result<std::process::Child> {
+    const TRIES_MAX: u32 = 20;
+    let mut tries = 1;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && tries < TRIES_MAX => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "it may not be run (permission denied)".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// `v20.1.2`.
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let numbers: Vec<u32> =
+        text.strip_prefix('v')?.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let [major, minor, patch] = numbers.try_into().ok()?;
+    Some((major, minor, patch))
+}
+
+/// A file as it was when it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified_s: i64,
+    modified_ns: i64,
+}
+
+impl Identity {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = path.metadata()?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.size(),
+            modified_s: metadata.mtime(),
+            modified_ns: metadata.mtime_nsec(),
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    #[serde(flatten)]
+    identity: Identity,
+    version: (u32, u32, u32),
+}
+
+/// What Nodes answered. Losing it costs a moment, so its failures are not told.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Cache {
+    answers: BTreeMap<PathBuf, Answer>,
+    #[serde(skip)]
+    is_changed: bool,
+}
+
+impl Cache {
+    fn load(home: &HermesHome) -> Self {
+        let bytes = std::fs::read(home.whatsapp().node_cache()).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Kept only where the folder is already there: looking changes nothing else on the disk.
+    fn save(&mut self, home: &HermesHome) {
+        if !std::mem::take(&mut self.is_changed) {
+            return;
+        }
+        self.answers.retain(|path, answer| Identity::of(path).is_ok_and(|now| now == answer.identity));
+        if let Ok(bytes) = serde_json::to_vec(self) {
+            drop(durable::write_atomic(&home.whatsapp().node_cache(), &bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A program that answers with this shell script.
+    fn program(dir: &Path, name: &str, script: &str) -> PathBuf {
+        let path = dir.join(name);
+        durable::create_private_dir(path.parent().unwrap()).unwrap();
+        durable::write_atomic(&path, format!("#!/bin/sh\n{script}\n").as_bytes()).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        path
+    }
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        home: HermesHome,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let home = HermesHome::at(dir.path().join("home"));
+            durable::create_private_dir(&dir.path().join("home/whatsapp")).unwrap();
+            Self { dir, home }
+        }
+
+        fn find(&self, env: &[(&str, String)]) -> NodeFact {
+            let config = Config::default();
+            find_node(
+                &World::of_env(env.iter().map(|(name, value)| (*name, value.clone()))),
+                &self.home,
+                &config,
+            )
+        }
+
+        fn found_version(&self, env: &[(&str, String)]) -> (u32, u32, u32) {
+            match self.find(env) {
+                NodeFact::Found { version, .. } => version,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_named_node_is_asked_and_no_other() {
+        let fixture = Fixture::new();
+        let mut config = Config::default();
+        let world = World::of_env([("PATH", "/usr/bin:/bin")]);
+        config.whatsapp.node = Some(program(fixture.dir.path(), "old", "echo v18.2.1"));
+        let NodeFact::Found { version, .. } = find_node(&world, &fixture.home, &config) else { panic!() };
+        assert_eq!(version, (18, 2, 1), "although a newer one may be on the PATH");
+        for (script, expected) in [
+            ("echo no such library >&2; exit 127", "no such library"),
+            ("exit 0", "it answered nothing to --version"),
+        ] {
+            config.whatsapp.node = Some(program(fixture.dir.path(), "broken", script));
+            let NodeFact::Broken { why, .. } = find_node(&world, &fixture.home, &config) else { panic!() };
+            assert_eq!(why, expected);
+        }
+        config.whatsapp.node = Some("/nowhere/node".into());
+        let NodeFact::Broken { why, .. } = find_node(&world, &fixture.home, &config) else { panic!() };
+        assert_eq!(why, "there is no such file");
+    }
+
+    #[test]
+    fn the_first_that_is_new_enough_is_taken_and_remembered_until_it_changes() {
+        let fixture = Fixture::new();
+        let dir = fixture.dir.path();
+        program(dir, "a/node", "echo v18.0.0");
+        let path = format!("{0}/a:{0}/b:{0}/c", dir.display());
+        let asked = dir.join("asked");
+        let count = || std::fs::read_to_string(&asked).map_or(0, |text| text.lines().count());
+        let env = [("PATH", path)];
+        program(dir, "b/node", &format!("echo x >> {}; echo v21.0.0", asked.display()));
+        program(dir, "c/node", "echo v24.0.0");
+        assert_eq!(fixture.found_version(&env), (21, 0, 0));
+        assert_eq!(fixture.found_version(&env), (21, 0, 0));
+        assert_eq!(count(), 1, "the second time it was known");
+        program(dir, "b/node", &format!("echo x >> {}; echo v20.1.0", asked.display()));
+        assert_eq!(fixture.found_version(&env), (20, 1, 0));
+        assert_eq!(count(), 2);
+    }
+
+    #[test]
+    fn nvms_newest_is_found_without_a_path() {
+        let fixture = Fixture::new();
+        for version in ["v9.9.9", "v20.9.0", "v20.10.0"] {
+            program(
+                fixture.dir.path(),
+                &format!("nvm/versions/node/{version}/bin/node"),
+                &format!("echo {version}"),
+            );
+        }
+        let nvm = fixture.dir.path().join("nvm").display().to_string();
+        assert_eq!(fixture.found_version(&[("NVM_DIR", nvm)]), (20, 10, 0));
+    }
+
+    #[test]
+    fn npm_is_found_beside_node_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = program(dir.path(), "a/node", "");
+        let other = program(dir.path(), "b/npm", "");
+        let world = World::of_env([("PATH", dir.path().join("b"))]);
+        assert_eq!(find_npm(&world, &node), Some(other));
+        let beside = program(dir.path(), "a/npm", "");
+        assert_eq!(find_npm(&world, &node), Some(beside));
+        assert_eq!(find_npm(&World::of_env([("PATH", "/nowhere")]), Path::new("/nowhere/node")), None);
+    }
+
+    #[test]
+    fn versions_are_three_numbers() {
+        assert_eq!(parse_version("v20.1.2"), Some((20, 1, 2)));
+        for text in ["", "20.1.2", "v20.1", "v20.1.2-nightly", "v1.2.3.4"] {
+            assert_eq!(parse_version(text), None, "{text}");
+        }
+    }
 }

@@ -1,0 +1,97 @@
+//! Pure. Which of our environment variables a child is given: an allow-list, because the rest may hold secrets that are
+//! none of its business, or change how Node behaves.
+
+use std::ffi::{OsStr, OsString};
+
+use crate::world::World;
+
+/// What Node needs to find itself, speak the user's language and reach the network.
+const FOR_ALL: [&str; 22] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "ALL_PROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    // Where version managers keep the Node that their `node` on the PATH starts.
+    "ASDF_DATA_DIR",
+    "MISE_DATA_DIR",
+    "NODENV_ROOT",
+    "NVM_DIR",
+    "VOLTA_HOME",
+];
+
+/// What npm is told besides: where packages come from and where they are cached.
+const FOR_NPM: [&str; 8] = [
+    "npm_config_registry",
+    "npm_config_cache",
+    "npm_config_cafile",
+    "npm_config_userconfig",
+    "npm_config_globalconfig",
+    "npm_config_proxy",
+    "npm_config_https_proxy",
+    "npm_config_noproxy",
+];
+
+/// For the bridge itself. `HERMES_BRIDGE_…` are its own names.
+pub(crate) fn for_bridge(world: &World) -> Vec<(OsString, OsString)> {
+    chosen(world, |name| is_for_all(name) || name.starts_with("HERMES_BRIDGE_"))
+}
+
+/// For `node --version` and for npm. npm reads its names in any case.
+pub(crate) fn for_npm(world: &World) -> Vec<(OsString, OsString)> {
+    chosen(world, |name| is_for_all(name) || FOR_NPM.contains(&name.to_ascii_lowercase().as_str()))
+}
+
+fn is_for_all(name: &str) -> bool {
+    FOR_ALL.contains(&name) || name.starts_with("LC_")
+}
+
+fn chosen(world: &World, is_allowed: impl Fn(&str) -> bool) -> Vec<(OsString, OsString)> {
+    let allowed = |(name, _): &(&OsStr, &OsStr)| name.to_str().is_some_and(&is_allowed);
+    world.vars().filter(allowed).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_gets_what_it_needs_and_no_secret_and_no_node_options() {
+        let names = |env: Vec<(OsString, OsString)>| -> Vec<String> {
+            env.into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
+        };
+        let world = World::of_env(
+            [
+                "HERMES_BRIDGE_X",
+                "HOME",
+                "HERMES_HOME",
+                "LC_ALL",
+                "NODE_OPTIONS",
+                "NPM_CONFIG_REGISTRY",
+                "OPENAI_API_KEY",
+                "PATH",
+                "https_proxy",
+                "npm_config_cache",
+                "npm_config_script_shell",
+            ]
+            .map(|name| (name, "x")),
+        );
+        assert_eq!(names(for_bridge(&world)), ["HERMES_BRIDGE_X", "HOME", "LC_ALL", "PATH", "https_proxy"]);
+        assert_eq!(
+            names(for_npm(&world)),
+            ["HOME", "LC_ALL", "NPM_CONFIG_REGISTRY", "PATH", "https_proxy", "npm_config_cache"]
+        );
+    }
+}
