@@ -105,3 +105,29 @@ pub struct ChatKey {
     /// The chat.
     pub chat: ChatId,
 }
+
+/// Messages for tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// A text in a direct chat, written by the person that the chat is with.
+    pub(crate) fn message(id: &str, chat: &str, text: &str) -> InboundMessage {
+        InboundMessage {
+            id: MessageId(id.into()),
+            chat: ChatId(chat.into()),
+            chat_alt: None,
+            sender: UserId(chat.into()),
+            sender_alt: None,
+            sender_name: None,
+            from_me: false,
+            self_chat: false,
+            is_group: false,
+            addressed: true,
+            text: Private(text.into()),
+            attachments: Vec::new(),
+            quoted: None,
+            sent_at_s: 0,
+        }
+    }
+}

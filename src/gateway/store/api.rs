@@ -1,8 +1,14 @@
 //! What the store promises.
 //!
-//! A message is *accepted* when its row is committed with `synchronous=FULL`. Every method returns only after its own
-//! commit. The rows of the inbox go `pending → running → done | dead`, those of the outbox
-//! `pending → sending → sent | dead`; an outbox row found in `sending` at start has an unknown fate.
+//! A message is *accepted* when its row is committed with `synchronous=FULL`. Every method that changes something returns
+//! only after its own commit. The rows of the inbox go `pending → running → done | dead`, those of the outbox
+//! `pending → sending → sent | dead`. A row found in `running` or `sending` at start was interrupted: it is pending again,
+//! with its attempt counted, and an outbox row remembers that it may have been delivered.
+//!
+//! The store is also the queue: nobody keeps rows in memory, one asks for the next of a chat. So the memory does not
+//! grow with the backlog, and a start after a crash is no special case.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -35,11 +41,11 @@ pub struct InboxRow {
 pub struct OutboxRow {
     /// Its number.
     pub id: OutboxId,
-    /// Where to.
-    pub platform: Platform,
-    /// How often it was tried.
+    /// Whom to, by the chat's one identity; the address itself is in the message.
+    pub key: ChatKey,
+    /// How often its sending was begun.
     pub attempts: u32,
-    /// It was being sent when we last died: it may have been delivered.
+    /// An earlier try has an unknown fate: it may have been delivered.
     pub maybe_sent: bool,
     /// The message.
     pub message: OutboundMessage,
@@ -74,15 +80,6 @@ pub struct Depths {
     pub dead: u64,
 }
 
-/// What is left from the last run.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Leftovers {
-    /// Unanswered messages, in order.
-    pub inbox: Vec<InboxRow>,
-    /// Unsent messages, in order.
-    pub outbox: Vec<OutboxRow>,
-}
-
 /// Why the store did not do it. The operation had no effect.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -102,23 +99,46 @@ pub enum StoreError {
     Failed(String),
 }
 
+/// How long the text of a message is kept once it is answered or sent. A dead letter keeps it for [`ID_KEPT`].
+pub const BODY_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// How long the id of a message is kept once it is final: so long is a repeat recognised.
+pub const ID_KEPT: Duration = Duration::from_hours(30 * 24);
+
 /// The durable heart of the message path.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Inserts the message, unless this very message (platform, chat, id) is known.
+    /// Inserts the message, unless this very message (platform, chat, id) is known. The two identities of a chat count
+    /// as one.
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError>;
+
+    /// The oldest message of this chat that is not in a final state.
+    async fn next_in(&self, key: &ChatKey) -> Result<Option<InboxRow>, StoreError>;
+
+    /// Chats with messages that are not in a final state, the one that waits longest first, at most `count`.
+    async fn chats_in(&self, count: u32) -> Result<Vec<ChatKey>, StoreError>;
 
     /// Counts one more attempt, before the turn runs. Returns the new count.
     async fn begin(&self, id: InboxId) -> Result<u32, StoreError>;
 
+    /// Takes the attempt back: it was our own stop that ended the turn.
+    async fn release(&self, id: InboxId) -> Result<(), StoreError>;
+
     /// The newest exchanges of this chat, oldest first, at most `count`.
-    async fn history(&self, key: &ChatKey, count: usize) -> Result<Vec<Exchange>, StoreError>;
+    async fn history(&self, key: &ChatKey, count: u32) -> Result<Vec<Exchange>, StoreError>;
 
     /// In one transaction: the exchange enters the transcript, the parts of the answer enter the outbox, the inbox row is
-    /// done (`dead`: given up, with the reason).
-    async fn finish(&self, id: InboxId, finish: Finish) -> Result<Vec<OutboxRow>, StoreError>;
+    /// done (`dead`: given up, with the reason). Nothing happens to a row that is final already, and a part whose handle is
+    /// known is not inserted again.
+    async fn finish(&self, id: InboxId, finish: Finish) -> Result<(), StoreError>;
 
-    /// Marks the row as being sent, before it is.
+    /// The oldest message to this chat that is neither sent nor given up.
+    async fn next_out(&self, key: &ChatKey) -> Result<Option<OutboxRow>, StoreError>;
+
+    /// Chats of this platform with messages to send, the one that waits longest first, at most `count`.
+    async fn chats_out(&self, platform: Platform, count: u32) -> Result<Vec<ChatKey>, StoreError>;
+
+    /// Marks the row as being sent, before it is, and counts the attempt.
     async fn sending(&self, id: OutboxId) -> Result<(), StoreError>;
 
     /// Marks the row as sent under the platform's id.
@@ -133,11 +153,12 @@ pub trait Store: Send + Sync {
     /// Whether we sent a message under this id: so that our own echo is recognised after a restart too.
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError>;
 
-    /// What the last run left, in order. Rows in `sending` come with `maybe_sent`.
-    async fn leftovers(&self) -> Result<Leftovers, StoreError>;
-
     /// How many rows are not in a final state.
     async fn depths(&self) -> Result<Depths, StoreError>;
+
+    /// Forgets a little of what is final and old: texts after [`BODY_KEPT`], whole rows after [`ID_KEPT`]. Returns whether
+    /// there is more; call again then.
+    async fn prune(&self) -> Result<bool, StoreError>;
 }
 
 /// How a turn ended.

@@ -1,0 +1,104 @@
+//! Pure. One name for the two identities of a chat or a person.
+//!
+//! WhatsApp knows an account by its phone number (`15550100@s.whatsapp.net`) and by a number that says nothing (its LID,
+//! `900100@lid`); the same person's messages come under either, often with the other one beside it. Where both are known
+//! the LID names the chat, because new messages come under it. A phone and a device of the same account write
+//! `15550100:7@…`; the part after the colon (and an agent after `_`) is no part of the identity.
+
+use crate::gateway::message::{ChatId, ChatKey, InboundMessage};
+use crate::platform::Platform;
+
+/// A person or chat on WhatsApp.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Identity {
+    /// By phone number: its digits.
+    Phone(String),
+    /// By LID: its digits.
+    Lid(String),
+    /// A group, or anything else: as it is.
+    Other(String),
+}
+
+impl Identity {
+    /// Reads a JID or bare number, in any of the forms in which they are written.
+    pub fn parse(id: &str) -> Self {
+        let id = id.trim();
+        let (user, server) = match id.rsplit_once('@') {
+            Some((user, server)) => (user, server.to_ascii_lowercase()),
+            None => (id, String::new()),
+        };
+        let account = user.split([':', '_']).next().unwrap_or_default();
+        let digits: String = account.chars().filter(char::is_ascii_digit).collect();
+        let numeric = !digits.is_empty()
+            && account.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.'));
+        match server.as_str() {
+            "lid" | "hosted.lid" if numeric => Self::Lid(digits),
+            "" | "s.whatsapp.net" | "c.us" | "hosted" if numeric => Self::Phone(digits),
+            _ => Self::Other(id.to_owned()),
+        }
+    }
+
+    /// The JID without its device.
+    pub fn to_jid(&self) -> String {
+        match self {
+            Self::Phone(digits) => format!("{digits}@s.whatsapp.net"),
+            Self::Lid(digits) => format!("{digits}@lid"),
+            Self::Other(id) => id.clone(),
+        }
+    }
+}
+
+/// The chat of a message by its one name.
+pub fn chat_key(platform: Platform, message: &InboundMessage) -> ChatKey {
+    let chat = match platform {
+        Platform::Whatsapp => {
+            let first = Identity::parse(&message.chat.0);
+            let second = message.chat_alt.as_ref().map(|chat| Identity::parse(&chat.0));
+            match (first, second) {
+                (lid @ Identity::Lid(_), _) | (_, Some(lid @ Identity::Lid(_))) => lid,
+                (first, _) => first,
+            }
+            .to_jid()
+        }
+    };
+    ChatKey { platform, chat: ChatId(chat) }
+}
+
+/// Whether two ids name the same account or chat.
+pub fn same(one: &str, other: &str) -> bool {
+    Identity::parse(one) == Identity::parse(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::message::testing::message;
+
+    #[test]
+    fn devices_and_spellings_are_no_part_of_an_identity() {
+        for id in [
+            "15550100@s.whatsapp.net",
+            "15550100:12@s.whatsapp.net",
+            "15550100_1:12@s.whatsapp.net",
+            "+1 (555) 0100",
+            "15550100@c.us",
+            "15550100@hosted",
+        ] {
+            assert_eq!(Identity::parse(id), Identity::Phone("15550100".into()), "{id}");
+        }
+        assert_eq!(Identity::parse("900100:3@lid"), Identity::Lid("900100".into()));
+        assert_eq!(Identity::parse("1-2@g.us").to_jid(), "1-2@g.us");
+        assert_eq!(Identity::parse("status@broadcast").to_jid(), "status@broadcast");
+        assert!(!same("900100@lid", "900100@s.whatsapp.net"), "a LID is no phone number");
+    }
+
+    #[test]
+    fn both_identities_of_a_chat_give_one_key() {
+        let mut one = message("A", "15550100@s.whatsapp.net", "hi");
+        one.chat_alt = Some(ChatId("900100@lid".into()));
+        let mut other = message("B", "900100:2@lid", "hi");
+        other.chat_alt = Some(ChatId("15550100@s.whatsapp.net".into()));
+        assert_eq!(chat_key(Platform::Whatsapp, &one), chat_key(Platform::Whatsapp, &other));
+        assert_eq!(chat_key(Platform::Whatsapp, &one).chat.0, "900100@lid");
+    }
+}

@@ -1,0 +1,7 @@
+//! From the platform to the inbox: who may speak, and which chat it is.
+//!
+//! - [`identity`]: one name for the two identities of a chat or a person.
+//! - [`gate`]: who may speak.
+
+pub mod gate;
+pub mod identity;

@@ -1,0 +1,294 @@
+//! The statements. Each function is one operation, run inside a transaction of its thread.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
+
+use super::api::{
+    Accepted, BODY_KEPT, Depths, Exchange, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow,
+};
+use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId};
+use crate::platform::Platform;
+
+/// The newest exchanges of a chat that are kept at all.
+const EXCHANGES_KEPT: i64 = 100;
+
+/// Rows that one step of pruning touches in a table: short enough to go between two messages.
+const PRUNED_AT_ONCE: u32 = 200;
+
+type Result<T> = rusqlite::Result<T>;
+
+/// What was interrupted by the last end of the program is pending again.
+pub(super) fn recover(db: &Connection) -> Result<()> {
+    db.execute("UPDATE inbox SET state = 'pending' WHERE state = 'running' AND ended_at_s IS NULL", [])?;
+    db.execute(
+        "UPDATE outbox SET state = 'pending', maybe_sent = 1 WHERE state = 'sending' AND ended_at_s IS NULL",
+        [],
+    )?;
+    Ok(())
+}
+
+pub(super) fn accept(
+    db: &Connection,
+    platform: Platform,
+    message: &InboundMessage,
+    now_s: i64,
+) -> Result<Accepted> {
+    let chat = &message.chat.0;
+    let alt = message.chat_alt.as_ref().map(|chat| &chat.0);
+    let key = chat_key(platform, message);
+    // A message's first copy may have come under one identity of its chat and the second under the other.
+    let known = db
+        .prepare_cached(
+            "SELECT 1 FROM inbox WHERE platform = ?1 AND message_id = ?2
+             AND (chat_key = ?3 OR chat IN (?4, ?5) OR chat_alt IN (?4, ?5))",
+        )?
+        .exists(params![platform.spec().name, message.id.0, key.chat.0, chat, alt])?;
+    if known {
+        return Ok(Accepted::Duplicate);
+    }
+    db.prepare_cached(
+        "INSERT INTO inbox (platform, chat_key, chat, chat_alt, message_id, state, body, accepted_at_s)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?7)",
+    )?
+    .execute(params![
+        platform.spec().name,
+        key.chat.0,
+        chat,
+        alt,
+        message.id.0,
+        to_json(message)?,
+        now_s
+    ])?;
+    Ok(Accepted::New(InboxId(db.last_insert_rowid())))
+}
+
+pub(super) fn next_in(db: &Connection, key: &ChatKey) -> Result<Option<InboxRow>> {
+    db.prepare_cached(
+        "SELECT id, attempts, body FROM inbox
+         WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id LIMIT 1",
+    )?
+    .query_row(params![key.platform.spec().name, key.chat.0], |row| {
+        Ok(InboxRow {
+            id: InboxId(row.get(0)?),
+            key: key.clone(),
+            attempts: row.get(1)?,
+            message: from_json(row, 2)?,
+        })
+    })
+    .optional()
+}
+
+pub(super) fn chats_in(db: &Connection, count: u32) -> Result<Vec<ChatKey>> {
+    db.prepare_cached(
+        "SELECT platform, chat_key FROM inbox WHERE ended_at_s IS NULL
+         GROUP BY platform, chat_key ORDER BY MIN(id) LIMIT ?1",
+    )?
+    .query_map([count], key_of)?
+    .collect()
+}
+
+pub(super) fn begin(db: &Connection, id: InboxId) -> Result<u32> {
+    db.prepare_cached(
+        "UPDATE inbox SET state = 'running', attempts = attempts + 1
+         WHERE id = ?1 AND ended_at_s IS NULL RETURNING attempts",
+    )?
+    .query_row([id.0], |row| row.get(0))
+}
+
+pub(super) fn release(db: &Connection, id: InboxId) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE inbox SET state = 'pending', attempts = attempts - 1 WHERE id = ?1 AND state = 'running'",
+    )?
+    .execute([id.0])?;
+    Ok(())
+}
+
+pub(super) fn history(db: &Connection, key: &ChatKey, count: u32) -> Result<Vec<Exchange>> {
+    let mut exchanges = db
+        .prepare_cached(
+            "SELECT said, answered FROM transcript WHERE platform = ?1 AND chat_key = ?2 ORDER BY id DESC LIMIT ?3",
+        )?
+        .query_map(params![key.platform.spec().name, key.chat.0, count], |row| {
+            Ok(Exchange { said: row.get(0)?, answered: row.get(1)? })
+        })?
+        .collect::<Result<Vec<_>>>()?;
+    exchanges.reverse();
+    Ok(exchanges)
+}
+
+pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) -> Result<()> {
+    let key = db
+        .prepare_cached(
+            "UPDATE inbox SET state = ?2, error = ?3, ended_at_s = ?4
+             WHERE id = ?1 AND ended_at_s IS NULL RETURNING platform, chat_key",
+        )?
+        .query_row(
+            params![id.0, if finish.dead.is_some() { "dead" } else { "done" }, finish.dead, now_s],
+            key_of,
+        )
+        .optional()?;
+    let Some(key) = key else { return Ok(()) };
+    let platform = key.platform.spec().name;
+    if let Some(exchange) = &finish.exchange {
+        db.prepare_cached(
+            "INSERT INTO transcript (platform, chat_key, said, answered, at_s) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![platform, key.chat.0, exchange.said, exchange.answered, now_s])?;
+        db.prepare_cached(
+            "DELETE FROM transcript WHERE platform = ?1 AND chat_key = ?2 AND id <= (
+                SELECT id FROM transcript WHERE platform = ?1 AND chat_key = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+        )?
+        .execute(params![platform, key.chat.0, EXCHANGES_KEPT])?;
+    }
+    for reply in &finish.replies {
+        db.prepare_cached(
+            "INSERT INTO outbox (inbox_id, platform, chat_key, handle, state, body, queued_at_s)
+             VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6) ON CONFLICT (platform, handle) DO NOTHING",
+        )?
+        .execute(params![id.0, platform, key.chat.0, reply.handle, to_json(reply)?, now_s])?;
+    }
+    Ok(())
+}
+
+pub(super) fn next_out(db: &Connection, key: &ChatKey) -> Result<Option<OutboxRow>> {
+    db.prepare_cached(
+        "SELECT id, attempts, maybe_sent, body FROM outbox
+         WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id LIMIT 1",
+    )?
+    .query_row(params![key.platform.spec().name, key.chat.0], |row| {
+        Ok(OutboxRow {
+            id: OutboxId(row.get(0)?),
+            key: key.clone(),
+            attempts: row.get(1)?,
+            maybe_sent: row.get(2)?,
+            message: from_json(row, 3)?,
+        })
+    })
+    .optional()
+}
+
+pub(super) fn chats_out(db: &Connection, platform: Platform, count: u32) -> Result<Vec<ChatKey>> {
+    db.prepare_cached(
+        "SELECT platform, chat_key FROM outbox WHERE platform = ?1 AND ended_at_s IS NULL
+         GROUP BY chat_key ORDER BY MIN(id) LIMIT ?2",
+    )?
+    .query_map(params![platform.spec().name, count], key_of)?
+    .collect()
+}
+
+pub(super) fn sending(db: &Connection, id: OutboxId) -> Result<()> {
+    changed(
+        db.prepare_cached(
+            "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?1 AND ended_at_s IS NULL",
+        )?
+        .execute([id.0])?,
+    )
+}
+
+pub(super) fn sent(db: &Connection, id: OutboxId, remote: &MessageId, now_s: i64) -> Result<()> {
+    changed(
+        db.prepare_cached(
+            "UPDATE outbox SET state = 'sent', remote_id = ?2, ended_at_s = ?3 WHERE id = ?1 AND ended_at_s IS NULL",
+        )?
+        .execute(params![id.0, remote.0, now_s])?,
+    )
+}
+
+pub(super) fn unsent(db: &Connection, id: OutboxId, maybe_sent: bool, error: &str) -> Result<()> {
+    changed(
+        db.prepare_cached(
+            "UPDATE outbox SET state = 'pending', maybe_sent = MAX(maybe_sent, ?2), error = ?3
+             WHERE id = ?1 AND ended_at_s IS NULL",
+        )?
+        .execute(params![id.0, maybe_sent, error])?,
+    )
+}
+
+pub(super) fn bury(db: &Connection, id: OutboxId, reason: &str, now_s: i64) -> Result<()> {
+    changed(
+        db.prepare_cached(
+            "UPDATE outbox SET state = 'dead', error = ?2, ended_at_s = ?3 WHERE id = ?1 AND ended_at_s IS NULL",
+        )?
+        .execute(params![id.0, reason, now_s])?,
+    )
+}
+
+pub(super) fn is_ours(db: &Connection, platform: Platform, id: &MessageId) -> Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM outbox WHERE platform = ?1 AND handle = ?2
+         UNION ALL SELECT 1 FROM outbox WHERE platform = ?1 AND remote_id = ?2",
+    )?
+    .exists(params![platform.spec().name, id.0])
+}
+
+pub(super) fn depths(db: &Connection) -> Result<Depths> {
+    db.prepare_cached(
+        "SELECT (SELECT COUNT(*) FROM inbox WHERE ended_at_s IS NULL),
+                (SELECT COUNT(*) FROM outbox WHERE ended_at_s IS NULL),
+                (SELECT COUNT(*) FROM inbox WHERE state = 'dead') + (SELECT COUNT(*) FROM outbox WHERE state = 'dead')",
+    )?
+    .query_row([], |row| {
+        let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+        Ok(Depths { inbox: count(0)?, outbox: count(1)?, dead: count(2)? })
+    })
+}
+
+/// Returns whether there may be more.
+pub(super) fn prune(db: &Connection, now_s: i64) -> Result<bool> {
+    let ago = |kept: std::time::Duration| {
+        now_s.saturating_sub(i64::try_from(kept.as_secs()).expect("retention is some weeks"))
+    };
+    let mut more = false;
+    for statement in [
+        "UPDATE inbox SET body = NULL WHERE id IN (SELECT id FROM inbox
+             WHERE state = 'done' AND body IS NOT NULL AND ended_at_s < ?1 LIMIT ?2)",
+        "UPDATE outbox SET body = NULL WHERE id IN (SELECT id FROM outbox
+             WHERE state = 'sent' AND body IS NOT NULL AND ended_at_s < ?1 LIMIT ?2)",
+    ] {
+        more |= db.execute(statement, params![ago(BODY_KEPT), PRUNED_AT_ONCE])? == PRUNED_AT_ONCE as usize;
+    }
+    for statement in [
+        "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox
+             WHERE ended_at_s IS NOT NULL AND ended_at_s < ?1 LIMIT ?2)",
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox
+             WHERE ended_at_s IS NOT NULL AND ended_at_s < ?1 LIMIT ?2)",
+    ] {
+        more |= db.execute(statement, params![ago(ID_KEPT), PRUNED_AT_ONCE])? == PRUNED_AT_ONCE as usize;
+    }
+    Ok(more)
+}
+
+fn changed(rows: usize) -> Result<()> {
+    if rows == 0 { Err(rusqlite::Error::QueryReturnedNoRows) } else { Ok(()) }
+}
+
+fn key_of(row: &Row<'_>) -> Result<ChatKey> {
+    let name: String = row.get(0)?;
+    let platform = name.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            0,
+            Type::Text,
+            Box::<crate::platform::UnknownPlatform>::new(error),
+        )
+    })?;
+    Ok(ChatKey { platform, chat: ChatId(row.get(1)?) })
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// The body as it was written. Its text must not reach an error message: serde's speak of positions only for what is
+/// malformed, and of values for a wrong type; so neither is passed on.
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|_| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            Type::Text,
+            "a stored message is not readable".into(),
+        )
+    })
+}

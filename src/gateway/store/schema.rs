@@ -1,0 +1,130 @@
+//! The tables, and how a database of an older program becomes one of this.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::api::StoreError;
+use super::writer::store_error;
+
+/// Each entry brings a database from its index to the next version; only ever appended to.
+const MIGRATIONS: [&str; 1] = [
+    // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
+    // columns for its two identities, and `chat_key` for the one name that orders it.
+    "CREATE TABLE inbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        platform TEXT NOT NULL,
+        chat_key TEXT NOT NULL,
+        chat TEXT NOT NULL,
+        chat_alt TEXT,
+        message_id TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'done', 'dead')),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        body TEXT,
+        error TEXT,
+        accepted_at_s INTEGER NOT NULL,
+        ended_at_s INTEGER
+    ) STRICT;
+    CREATE INDEX inbox_seen ON inbox (platform, message_id);
+    CREATE INDEX inbox_open ON inbox (platform, chat_key, id) WHERE ended_at_s IS NULL;
+    CREATE INDEX inbox_ended ON inbox (ended_at_s) WHERE ended_at_s IS NOT NULL;
+    CREATE INDEX inbox_body ON inbox (ended_at_s) WHERE state = 'done' AND body IS NOT NULL;
+    CREATE INDEX inbox_dead ON inbox (id) WHERE state = 'dead';
+
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        inbox_id INTEGER,
+        platform TEXT NOT NULL,
+        chat_key TEXT NOT NULL,
+        handle TEXT NOT NULL,
+        remote_id TEXT,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'sending', 'sent', 'dead')),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        maybe_sent INTEGER NOT NULL DEFAULT 0,
+        body TEXT,
+        error TEXT,
+        queued_at_s INTEGER NOT NULL,
+        ended_at_s INTEGER,
+        UNIQUE (platform, handle)
+    ) STRICT;
+    CREATE INDEX outbox_remote ON outbox (platform, remote_id) WHERE remote_id IS NOT NULL;
+    CREATE INDEX outbox_open ON outbox (platform, chat_key, id) WHERE ended_at_s IS NULL;
+    CREATE INDEX outbox_ended ON outbox (ended_at_s) WHERE ended_at_s IS NOT NULL;
+    CREATE INDEX outbox_body ON outbox (ended_at_s) WHERE state = 'sent' AND body IS NOT NULL;
+    CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead';
+
+    CREATE TABLE transcript (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        platform TEXT NOT NULL,
+        chat_key TEXT NOT NULL,
+        said TEXT NOT NULL,
+        answered TEXT NOT NULL,
+        at_s INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX transcript_chat ON transcript (platform, chat_key, id);",
+];
+
+/// The newest version this program knows.
+pub(super) fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).expect("the list of migrations is short")
+}
+
+/// Refuses a database of a newer program before anything is opened for writing.
+pub(super) fn refuse_newer(path: &Path) -> Result<(), StoreError> {
+    // SQLite creates the file with the first write: an empty one is a new database.
+    if std::fs::metadata(path).map_or(0, |meta| meta.len()) == 0 {
+        return Ok(());
+    }
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|error| store_error(&error))?;
+    let found = version(&db).map_err(|error| store_error(&error))?;
+    if found > newest() {
+        return Err(StoreError::TooNew { found, known: newest() });
+    }
+    Ok(())
+}
+
+/// What every connection is set to.
+pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// What only the writer is set to. `fullfsync` matters on macOS, where a plain fsync does not reach the disk.
+pub(super) fn configure_writer(db: &Connection) -> rusqlite::Result<()> {
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(format!("the file system does not allow a write-ahead log (journal mode {mode})")),
+        ));
+    }
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "fullfsync", true)?;
+    db.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(())
+}
+
+/// Brings the database to the newest version; each step is whole or did not happen.
+pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+    let found = version(db)?;
+    for (index, step) in MIGRATIONS.iter().enumerate() {
+        let target = i64::try_from(index + 1).expect("the list of migrations is short");
+        if target <= found {
+            continue;
+        }
+        let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", target)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}

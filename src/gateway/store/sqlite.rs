@@ -1,0 +1,144 @@
+//! The store on SQLite: a thread that writes and a thread that reads, each with its connection.
+
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags};
+
+use super::api::{
+    Accepted, Depths, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, Store, StoreError,
+};
+use super::writer::{Worker, store_error};
+use super::{queries, schema};
+use crate::clock::Now;
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId};
+use crate::platform::Platform;
+
+/// One database file. Dropping it finishes what was begun and closes it.
+pub struct SqliteStore {
+    // The reader goes first: the last connection to close cleans the write-ahead log up.
+    reader: Worker,
+    writer: Worker,
+}
+
+impl SqliteStore {
+    /// Opens or creates the database, with mode 0600, and brings it to this program's version. What the last run left
+    /// half-way is pending again. Blocks for some milliseconds. The caller sees to it that no other process has it open.
+    ///
+    /// # Errors
+    /// [`StoreError::TooNew`] (nothing is changed), or what is wrong with the file.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", path.display()));
+        schema::refuse_newer(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        // The log beside it takes its mode from the database.
+        if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+        }
+        drop(file);
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let connect = |set_up: fn(&mut Connection) -> rusqlite::Result<()>| {
+            let mut db = Connection::open_with_flags(path, flags)?;
+            schema::configure(&db)?;
+            set_up(&mut db)?;
+            Ok(db)
+        };
+        let writing = connect(|db| {
+            schema::configure_writer(db)?;
+            schema::migrate(db)?;
+            queries::recover(db)
+        })
+        .map_err(|error| store_error(&error))?;
+        let reading =
+            connect(|db| db.pragma_update(None, "query_only", true)).map_err(|error| store_error(&error))?;
+        Ok(Self { reader: Worker::reader(reading)?, writer: Worker::writer(writing)? })
+    }
+}
+
+fn now_s() -> i64 {
+    Now::read().wall.as_second()
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError> {
+        self.writer.call(move |db| queries::accept(db, platform, &message, now_s())).await
+    }
+
+    async fn next_in(&self, key: &ChatKey) -> Result<Option<InboxRow>, StoreError> {
+        let key = key.clone();
+        self.reader.call(move |db| queries::next_in(db, &key)).await
+    }
+
+    async fn chats_in(&self, count: u32) -> Result<Vec<ChatKey>, StoreError> {
+        self.reader.call(move |db| queries::chats_in(db, count)).await
+    }
+
+    async fn begin(&self, id: InboxId) -> Result<u32, StoreError> {
+        self.writer.call(move |db| queries::begin(db, id)).await
+    }
+
+    async fn release(&self, id: InboxId) -> Result<(), StoreError> {
+        self.writer.call(move |db| queries::release(db, id)).await
+    }
+
+    async fn history(&self, key: &ChatKey, count: u32) -> Result<Vec<Exchange>, StoreError> {
+        let key = key.clone();
+        self.reader.call(move |db| queries::history(db, &key, count)).await
+    }
+
+    async fn finish(&self, id: InboxId, finish: Finish) -> Result<(), StoreError> {
+        self.writer.call(move |db| queries::finish(db, id, &finish, now_s())).await
+    }
+
+    async fn next_out(&self, key: &ChatKey) -> Result<Option<OutboxRow>, StoreError> {
+        let key = key.clone();
+        self.reader.call(move |db| queries::next_out(db, &key)).await
+    }
+
+    async fn chats_out(&self, platform: Platform, count: u32) -> Result<Vec<ChatKey>, StoreError> {
+        self.reader.call(move |db| queries::chats_out(db, platform, count)).await
+    }
+
+    async fn sending(&self, id: OutboxId) -> Result<(), StoreError> {
+        self.writer.call(move |db| queries::sending(db, id)).await
+    }
+
+    async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<(), StoreError> {
+        self.writer.call(move |db| queries::sent(db, id, &remote, now_s())).await
+    }
+
+    async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError> {
+        self.writer.call(move |db| queries::unsent(db, id, maybe_sent, &error)).await
+    }
+
+    async fn bury(&self, id: OutboxId, reason: String) -> Result<(), StoreError> {
+        self.writer.call(move |db| queries::bury(db, id, &reason, now_s())).await
+    }
+
+    async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.reader.call(move |db| queries::is_ours(db, platform, &id)).await
+    }
+
+    async fn depths(&self) -> Result<Depths, StoreError> {
+        self.reader.call(queries::depths).await
+    }
+
+    async fn prune(&self) -> Result<bool, StoreError> {
+        self.writer.call(move |db| queries::prune(db, now_s())).await
+    }
+}
+
+#[cfg(test)]
+#[path = "sqlite_tests.rs"]
+mod tests;

@@ -1,0 +1,285 @@
+//! What the store promises, over reopening at every step.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::gateway::message::testing::message;
+use crate::gateway::message::{ChatId, OutboundMessage, Private};
+
+const CHAT: &str = "15550100@s.whatsapp.net";
+const W: Platform = Platform::Whatsapp;
+
+fn key() -> ChatKey {
+    ChatKey { platform: W, chat: ChatId(CHAT.into()) }
+}
+
+fn reply(handle: &str) -> OutboundMessage {
+    OutboundMessage {
+        chat: ChatId(CHAT.into()),
+        handle: handle.into(),
+        text: Private("answer".into()),
+        reply_to: None,
+    }
+}
+
+fn answered(handles: &[&str]) -> Finish {
+    Finish {
+        exchange: Some(Exchange { said: "hi".into(), answered: "answer".into() }),
+        replies: handles.iter().map(|handle| reply(handle)).collect(),
+        dead: None,
+    }
+}
+
+/// A database that is opened again at each step, as after a kill: the store before is still open and closes nothing.
+struct Crashing {
+    dir: tempfile::TempDir,
+    abandoned: Vec<SqliteStore>,
+}
+
+impl Crashing {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), abandoned: Vec::new() }
+    }
+
+    fn open(&mut self) -> &SqliteStore {
+        self.abandoned.push(SqliteStore::open(&self.dir.path().join("gateway.db")).unwrap());
+        self.abandoned.last().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn every_step_survives_a_crash_right_after_it() {
+    let mut crashing = Crashing::new();
+    let Accepted::New(id) = crashing.open().accept(W, message("A", CHAT, "hi")).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(crashing.open().accept(W, message("A", CHAT, "hi")).await.unwrap(), Accepted::Duplicate);
+    assert_eq!(crashing.open().begin(id).await.unwrap(), 1);
+
+    let store = crashing.open();
+    let row = store.next_in(&key()).await.unwrap().unwrap();
+    assert_eq!((row.id, row.attempts, row.message.text.0.as_str()), (id, 1, "hi"));
+    assert_eq!(store.begin(id).await.unwrap(), 2, "the crash of the first turn counts");
+    store.release(id).await.unwrap();
+    assert_eq!(crashing.open().begin(id).await.unwrap(), 2, "our own stop does not");
+    crashing.open().finish(id, answered(&["H1", "H2"])).await.unwrap();
+
+    let store = crashing.open();
+    assert_eq!(store.next_in(&key()).await.unwrap(), None);
+    assert_eq!(store.history(&key(), 5).await.unwrap().len(), 1);
+    let first = store.next_out(&key()).await.unwrap().unwrap();
+    assert_eq!((first.message.handle.as_str(), first.attempts, first.maybe_sent), ("H1", 0, false));
+    store.sending(first.id).await.unwrap();
+
+    let store = crashing.open();
+    let again = store.next_out(&key()).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempts, again.maybe_sent), (first.id, 1, true), "its fate is unknown");
+    store.sent(again.id, MessageId("H1".into())).await.unwrap();
+
+    let store = crashing.open();
+    let second = store.next_out(&key()).await.unwrap().unwrap();
+    assert_eq!(second.message.handle, "H2", "the answer goes on where it stopped");
+    store.sending(second.id).await.unwrap();
+    store.unsent(second.id, false, "not connected".into()).await.unwrap();
+    assert!(!crashing.open().next_out(&key()).await.unwrap().unwrap().maybe_sent);
+    crashing.open().bury(second.id, "refused".into()).await.unwrap();
+
+    let store = crashing.open();
+    assert_eq!(store.next_out(&key()).await.unwrap(), None);
+    assert_eq!(store.depths().await.unwrap(), Depths { inbox: 0, outbox: 0, dead: 1 });
+    assert!(store.is_ours(W, &MessageId("H2".into())).await.unwrap());
+    assert!(!store.is_ours(W, &MessageId("A".into())).await.unwrap());
+    assert_eq!(store.accept(W, message("A", CHAT, "hi")).await.unwrap(), Accepted::Duplicate);
+}
+
+#[tokio::test]
+async fn a_finish_that_is_repeated_answers_once() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let Accepted::New(id) = store.accept(W, message("A", CHAT, "hi")).await.unwrap() else { panic!() };
+    store.finish(id, answered(&["H1"])).await.unwrap();
+    store.finish(id, answered(&["H2"])).await.unwrap();
+    let Accepted::New(other) = store.accept(W, message("B", CHAT, "hi")).await.unwrap() else { panic!() };
+    store.finish(other, answered(&["H1", "H3"])).await.unwrap();
+    assert_eq!(store.depths().await.unwrap().outbox, 2, "H1 and H3");
+}
+
+#[tokio::test]
+async fn the_two_identities_of_a_chat_are_one() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let lid = "900100@lid";
+    let mut both = message("A", CHAT, "hi");
+    both.chat_alt = Some(ChatId(lid.into()));
+    let mut reversed = message("A", "900100:4@lid", "hi");
+    reversed.chat_alt = Some(ChatId(CHAT.into()));
+    assert!(matches!(store.accept(W, both).await.unwrap(), Accepted::New(_)));
+    for copy in [message("A", CHAT, "hi"), message("A", lid, "hi"), reversed] {
+        assert_eq!(store.accept(W, copy).await.unwrap(), Accepted::Duplicate);
+    }
+    assert!(matches!(
+        store.accept(W, message("A", "15550199@s.whatsapp.net", "")).await.unwrap(),
+        Accepted::New(_)
+    ));
+
+    assert!(matches!(store.accept(W, message("B", CHAT, "hi")).await.unwrap(), Accepted::New(_)));
+    let mut later = message("B", lid, "hi");
+    later.chat_alt = Some(ChatId(CHAT.into()));
+    assert_eq!(store.accept(W, later).await.unwrap(), Accepted::Duplicate, "the LID became known in between");
+}
+
+#[tokio::test]
+async fn a_thousand_at_once_are_all_taken_and_all_kept() {
+    let mut crashing = Crashing::new();
+    crashing.open();
+    let store = Arc::new(crashing.abandoned.pop().unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..1000 {
+        let store = Arc::clone(&store);
+        let chat = format!("1555{:04}@s.whatsapp.net", n % 50);
+        tasks.spawn(async move { store.accept(W, message(&format!("M{n}"), &chat, "hi")).await.unwrap() });
+    }
+    let mut ids: Vec<_> = tasks
+        .join_all()
+        .await
+        .into_iter()
+        .map(|accepted| match accepted {
+            Accepted::New(id) => id,
+            Accepted::Duplicate => panic!("all are different"),
+        })
+        .collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 1000);
+    assert_eq!(crashing.open().depths().await.unwrap().inbox, 1000);
+    assert_eq!(store.chats_in(100).await.unwrap().len(), 50);
+    assert_eq!(store.chats_in(7).await.unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn one_bad_operation_does_not_fail_its_neighbours() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let (before, bad, after) = tokio::join!(
+        store.accept(W, message("A", CHAT, "hi")),
+        store.begin(InboxId(4711)),
+        store.accept(W, message("B", CHAT, "hi")),
+    );
+    assert!(matches!(before, Ok(Accepted::New(_))) && matches!(after, Ok(Accepted::New(_))));
+    assert!(matches!(bad, Err(StoreError::Failed(_))));
+    assert_eq!(crashing.open().depths().await.unwrap().inbox, 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_nothing_half_done_and_is_over_when_there_is_room() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let Accepted::New(id) = store.accept(W, message("A", CHAT, "hi")).await.unwrap() else { panic!() };
+    // The limit on the database's size fails in the same way as a full disk.
+    let limit = |pages: u32| {
+        store.writer.call(move |db| {
+            let now: u32 = db.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            db.query_row(&format!("PRAGMA max_page_count = {}", now + pages), [], |_| Ok(()))
+        })
+    };
+    limit(0).await.unwrap();
+    let long = "x".repeat(50_000);
+    let mut finish = answered(&["H1"]);
+    finish.replies.push(OutboundMessage { text: Private(long.clone()), ..reply("H2") });
+    assert!(matches!(store.finish(id, finish.clone()).await, Err(StoreError::Full)));
+    assert!(matches!(store.accept(W, message("B", CHAT, &long)).await, Err(StoreError::Full)));
+    assert_eq!(store.depths().await.unwrap(), Depths { inbox: 1, outbox: 0, dead: 0 });
+    assert_eq!(store.history(&key(), 5).await.unwrap(), []);
+
+    limit(1000).await.unwrap();
+    store.finish(id, finish).await.unwrap();
+    assert!(matches!(store.accept(W, message("B", CHAT, &long)).await, Ok(Accepted::New(_))));
+    assert_eq!(crashing.open().depths().await.unwrap(), Depths { inbox: 1, outbox: 2, dead: 0 });
+}
+
+#[tokio::test]
+async fn what_is_old_and_final_is_forgotten_in_steps_and_nothing_else() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    for n in 0..250 {
+        let Accepted::New(id) = store.accept(W, message(&format!("M{n}"), CHAT, "hi")).await.unwrap() else {
+            panic!()
+        };
+        if n > 0 {
+            store.finish(id, answered(&[&format!("H{n}")])).await.unwrap();
+        }
+    }
+    assert!(!store.prune().await.unwrap(), "nothing is old");
+    let age = |days: i64| {
+        store.writer.call(move |db| {
+            db.execute("UPDATE inbox SET ended_at_s = ended_at_s - ?1, accepted_at_s = 0", [days * 86_400])
+        })
+    };
+    let count =
+        |what: &'static str| store.reader.call(move |db| db.query_row(what, [], |row| row.get::<_, i64>(0)));
+    age(8).await.unwrap();
+    assert!(store.prune().await.unwrap(), "one step does not do all");
+    while store.prune().await.unwrap() {}
+    assert_eq!(
+        count("SELECT COUNT(*) FROM inbox WHERE body IS NOT NULL").await.unwrap(),
+        1,
+        "the unanswered one"
+    );
+    assert_eq!(store.accept(W, message("M7", CHAT, "hi")).await.unwrap(), Accepted::Duplicate);
+    age(30).await.unwrap();
+    while store.prune().await.unwrap() {}
+    assert_eq!(count("SELECT COUNT(*) FROM inbox").await.unwrap(), 1);
+    assert_eq!(count("SELECT COUNT(*) FROM outbox").await.unwrap(), 249, "what is not sent stays");
+    assert_eq!(count("SELECT COUNT(*) FROM transcript").await.unwrap(), 100, "a conversation has a bound");
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.db");
+    let newer = Connection::open(&path).unwrap();
+    newer.execute_batch("CREATE TABLE future (x); PRAGMA user_version = 99;").unwrap();
+    drop(newer);
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::TooNew { found: 99, known: 1 })));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_an_error_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.db");
+    crate::durable::write_atomic(&path, "no database, but a long text ".repeat(100).as_bytes()).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Failed(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn the_files_are_private_and_the_engine_is_as_durable_as_promised() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.db");
+    let store = SqliteStore::open(&path).unwrap();
+    store.accept(W, message("A", CHAT, "hi")).await.unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+    }
+    for (pragma, expected) in
+        [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1"), ("trusted_schema", "0")]
+    {
+        let found = store
+            .writer
+            .call(move |db| {
+                // The pragmas as table-valued functions: their values are cast to text alike.
+                db.query_row(&format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"), [], |row| {
+                    row.get::<_, String>(0)
+                })
+            })
+            .await
+            .unwrap();
+        assert_eq!(found, expected, "{pragma}");
+    }
+    assert!(rusqlite::version_number() >= 3_051_003, "older write-ahead logs can corrupt");
+}

@@ -1,0 +1,178 @@
+//! The threads that own the database connections, and natural group commit.
+//!
+//! The writer commits at once when it is idle. While a commit waits for the disk, the next operations gather in the
+//! queue; it then takes all of them into one transaction. It never waits for more to come, so an operation alone costs
+//! one flush, and a thousand at once cost a few.
+
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+use super::api::StoreError;
+
+/// Operations that wait in the queue; whoever comes then waits before it.
+const QUEUE_MAX: usize = 1024;
+
+/// The most operations in one transaction: bounds what a failing commit takes with it.
+const BATCH_MAX: usize = 512;
+
+/// One operation: it runs inside a transaction, and hears how that ended.
+trait Job: Send {
+    fn run(&mut self, db: &Connection) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Task<F, T> {
+    work: Option<F>,
+    outcome: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Task<F, T>
+where
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        if let Some(work) = self.work.take() {
+            self.outcome = Some(work(db)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { outcome, reply, .. } = *self;
+        let answer = committed
+            .and_then(|()| outcome.ok_or_else(|| StoreError::Failed("the operation did not run".to_owned())));
+        // Whoever asked may have gone: the operation stands all the same.
+        drop(reply.send(answer));
+    }
+}
+
+/// A thread with a connection of its own.
+pub(super) struct Worker {
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// A thread that gathers what is queued into transactions.
+    pub(super) fn writer(db: Connection) -> Result<Self, StoreError> {
+        Self::spawn("store-write", db, write_all)
+    }
+
+    /// A thread that reads, beside the writer: it does not wait for the disk.
+    pub(super) fn reader(db: Connection) -> Result<Self, StoreError> {
+        Self::spawn("store-read", db, |db, jobs| {
+            for mut job in jobs.drain(..) {
+                let outcome = job.run(db).map_err(|error| store_error(&error));
+                job.answer(outcome);
+            }
+        })
+    }
+
+    fn spawn(
+        name: &str,
+        db: Connection,
+        run: fn(&Connection, &mut Vec<Box<dyn Job>>),
+    ) -> Result<Self, StoreError> {
+        let (queue, mut jobs) = mpsc::channel::<Box<dyn Job>>(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let mut batch = Vec::with_capacity(BATCH_MAX);
+                while let Some(job) = jobs.blocking_recv() {
+                    batch.push(job);
+                    while batch.len() < BATCH_MAX
+                        && let Ok(job) = jobs.try_recv()
+                    {
+                        batch.push(job);
+                    }
+                    run(&db, &mut batch);
+                }
+            })
+            .map_err(|error| StoreError::Failed(format!("cannot start a thread: {error}")))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Queues the operation and waits until its transaction has ended.
+    pub(super) async fn call<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let gone = || StoreError::Failed("the store's thread has ended".to_owned());
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.send(Box::new(Task { work: Some(work), outcome: None, reply })).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The thread finishes what is queued and closes the connection.
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// One transaction for all of them. A savepoint each keeps one's failure from its neighbours.
+fn write_all(db: &Connection, jobs: &mut Vec<Box<dyn Job>>) {
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    let committed = execute(db, "BEGIN IMMEDIATE").and_then(|()| {
+        for job in jobs.iter_mut() {
+            outcomes.push(write_one(db, job.as_mut())?);
+        }
+        execute(db, "COMMIT")
+    });
+    if let Err(error) = &committed {
+        if !db.is_autocommit()
+            && let Err(error) = execute(db, "ROLLBACK")
+        {
+            tracing::error!(%error, "the store cannot undo a failed transaction");
+        }
+        let error = store_error(error);
+        for job in jobs.drain(..) {
+            job.answer(Err(error.clone()));
+        }
+        return;
+    }
+    for (job, outcome) in jobs.drain(..).zip(outcomes) {
+        job.answer(outcome);
+    }
+}
+
+/// The inner result is the operation's own; the outer error ends the whole transaction.
+fn write_one(db: &Connection, job: &mut dyn Job) -> rusqlite::Result<Result<(), StoreError>> {
+    execute(db, "SAVEPOINT job")?;
+    let outcome = job.run(db);
+    if let Err(error) = outcome {
+        // A full disk or an I/O error can make SQLite roll the whole transaction back by itself; no savepoint is
+        // left then, and none of the neighbours' work.
+        if db.is_autocommit() {
+            return Err(error);
+        }
+        execute(db, "ROLLBACK TO job")?;
+        execute(db, "RELEASE job")?;
+        return Ok(Err(store_error(&error)));
+    }
+    execute(db, "RELEASE job")?;
+    Ok(Ok(()))
+}
+
+fn execute(db: &Connection, statement: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(statement)?.execute([])?;
+    Ok(())
+}
+
+/// The failure as the trait names it. SQLite's messages hold table names and paths, never values.
+pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(_) | None => StoreError::Failed(error.to_string()),
+    }
+}
