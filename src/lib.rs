@@ -13,6 +13,5 @@ pub mod pairing;
 pub mod phone;
 pub mod platform;
 pub mod preflight;
-pub mod redact;
 pub mod wizard;
 pub mod world;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 /// A messaging platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,10 +21,6 @@ pub struct PlatformSpec {
     pub setup: &'static str,
     /// Longest text of one message, in characters; longer replies are split.
     pub text_len_max: usize,
-    /// A link whose last proof of life is older than this is not connected, whatever it says.
-    pub lease: Duration,
-    /// The error code when the lease has run out.
-    pub lease_code: &'static str,
 }
 
 impl Platform {
@@ -35,19 +30,15 @@ impl Platform {
     /// This platform's row.
     pub fn spec(self) -> &'static PlatformSpec {
         match self {
-            Self::Whatsapp => &WHATSAPP,
+            Self::Whatsapp => &PlatformSpec {
+                name: "whatsapp",
+                title: "WhatsApp",
+                setup: "hermes whatsapp",
+                text_len_max: 4096,
+            },
         }
     }
 }
-
-static WHATSAPP: PlatformSpec = PlatformSpec {
-    name: "whatsapp",
-    title: "WhatsApp",
-    setup: "hermes whatsapp",
-    text_len_max: 4096,
-    lease: Duration::from_secs(90),
-    lease_code: "whatsapp_bridge_hung",
-};
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,3 @@
 //! The platforms: the contract ([`api`]) and a folder each.
 
 pub mod api;
-pub mod driver;
-#[cfg(test)]
-pub mod scripted;

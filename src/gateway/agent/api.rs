@@ -1,0 +1,45 @@
+//! The contract between the message path and whoever answers.
+
+use async_trait::async_trait;
+
+use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::store::api::Exchange;
+
+/// The most exchanges that a turn brings with it.
+pub const HISTORY_MAX: u32 = 20;
+
+/// The longest history of a turn, in bytes; the oldest exchanges are left out.
+pub const HISTORY_BYTES_MAX: usize = 32 << 10;
+
+/// One message to answer, with what was said before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Which conversation.
+    pub key: ChatKey,
+    /// What to answer.
+    pub message: InboundMessage,
+    /// What was said before, oldest first; within [`HISTORY_MAX`] and [`HISTORY_BYTES_MAX`].
+    pub history: Vec<Exchange>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct AgentError {
+    /// Stable, snake_case, for the log.
+    pub code: &'static str,
+    /// What the person in the chat is told: one sentence, no addresses, no secrets.
+    pub told: String,
+    /// What the log adds: no text of people, no secrets, no query of an address.
+    pub detail: String,
+}
+
+/// Whoever answers.
+#[async_trait]
+pub trait Agent: Send + Sync {
+    /// Answers in Markdown. May be cancelled by dropping the future. Ends within a limit of its own.
+    ///
+    /// # Errors
+    /// What the person is told instead.
+    async fn answer(&self, turn: Turn) -> Result<String, AgentError>;
+}

@@ -1,0 +1,65 @@
+//! The agent of a fresh installation: it shows that the way there and back works, and how to go on.
+
+use async_trait::async_trait;
+
+use super::api::{Agent, AgentError, Turn};
+
+/// Repeats what it is told, and says that it does.
+#[derive(Debug, Clone, Copy)]
+pub struct Echo;
+
+const FIRST: &str =
+    "This is hermes, and the line works. No agent is connected yet, so I only repeat what you write.
+
+To connect one, add this to gateway.toml in the hermes folder and start the gateway again:
+
+```
+[agent]
+kind = \"openai\"
+base_url = \"http://127.0.0.1:11434/v1\"
+model = \"llama3.2\"
+```
+
+Any OpenAI-compatible service works; its key is read from OPENAI_API_KEY.";
+
+#[async_trait]
+impl Agent for Echo {
+    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+        let text = turn.message.text.0.trim();
+        let said = match (text.is_empty(), turn.message.attachments.as_slice()) {
+            (false, _) => text.to_owned(),
+            (true, [only]) => format!("[{}]", only.kind),
+            (true, several) => format!("[{} attachments]", several.len()),
+        };
+        Ok(if turn.history.is_empty() {
+            format!("{FIRST}\n\nYou wrote: {said}")
+        } else {
+            format!("Echo: {said}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::inbound::identity::chat_key;
+    use crate::gateway::message::testing::message;
+    use crate::gateway::store::api::Exchange;
+    use crate::platform::Platform;
+
+    #[tokio::test]
+    async fn the_first_answer_says_what_it_is_and_how_to_go_on_and_later_ones_are_short() {
+        let message = message("A", "15550101@s.whatsapp.net", "hello");
+        let key = chat_key(Platform::Whatsapp, &message);
+        let mut turn = Turn { key, message, history: Vec::new() };
+        let first = Echo.answer(turn.clone()).await.unwrap();
+        assert!(
+            first.contains("only repeat") && first.contains("[agent]") && first.ends_with("You wrote: hello")
+        );
+        let toml = first.split("```").nth(1).unwrap();
+        let table: toml::Table = toml.parse().unwrap();
+        assert_eq!(table["agent"]["kind"].as_str(), Some("openai"), "what it says can be pasted");
+        turn.history.push(Exchange { said: "hello".into(), answered: first });
+        assert_eq!(Echo.answer(turn).await.unwrap(), "Echo: hello");
+    }
+}

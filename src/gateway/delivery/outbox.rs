@@ -1,0 +1,170 @@
+//! Sends what waits: in order within a chat, chats side by side, only while the platform is connected.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::clock::Now;
+use crate::gateway::failure::{Certainty, Retry, SendError};
+use crate::gateway::lanes::{Lanes, Outcome, Work};
+use crate::gateway::message::{ChatKey, MessageId};
+use crate::gateway::platforms::api::Link;
+use crate::gateway::store::api::{OutboxRow, Store, StoreError};
+use crate::platform::Platform;
+
+/// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
+/// that a slow one holds up only its chat.
+const SENDS_MAX: usize = 4;
+
+/// A link answers within a limit of its own; this one holds when it does not.
+const SEND_LIMIT: Duration = Duration::from_secs(120);
+
+/// The first wait after a failed send; it doubles with each attempt.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+
+/// The longest wait after a failed send.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// The wait after the store failed.
+const STORE_WAIT: Duration = Duration::from_secs(1);
+
+/// What goes out on one platform.
+pub struct Outbox {
+    post: Arc<Post>,
+    lanes: Lanes,
+}
+
+struct Post {
+    platform: Platform,
+    store: Arc<dyn Store>,
+    /// Told when something was sent or given up.
+    changed: Arc<Notify>,
+    slot: Mutex<Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    link: Option<Arc<dyn Link>>,
+    last_sent: Option<Timestamp>,
+}
+
+impl Outbox {
+    /// Starts with no connection: everything waits. `changed` is told of each message that is sent or given up.
+    pub fn start(platform: Platform, store: Arc<dyn Store>, changed: Arc<Notify>) -> Self {
+        let post = Arc::new(Post { platform, store, changed, slot: Mutex::default() });
+        Self { lanes: Lanes::start(Arc::<Post>::clone(&post), SENDS_MAX), post }
+    }
+
+    /// Sends by this connection from now on. What failed before is tried at once.
+    pub fn link_up(&self, link: Arc<dyn Link>) {
+        self.post.slot(|slot| slot.link = Some(link));
+        self.lanes.open();
+    }
+
+    /// Nothing is begun any more. What is under way ends by itself, since its connection has ended.
+    pub fn link_down(&self) {
+        self.lanes.close();
+        self.post.slot(|slot| slot.link = None);
+    }
+
+    /// There is something to send to this chat.
+    pub fn wake(&self, key: ChatKey) {
+        self.lanes.wake(key);
+    }
+
+    /// The connection, where there is one.
+    pub fn link(&self) -> Option<Arc<dyn Link>> {
+        self.post.slot(|slot| slot.link.clone())
+    }
+
+    /// When the platform last took a message from us, in this run.
+    pub fn last_sent(&self) -> Option<Timestamp> {
+        self.post.slot(|slot| slot.last_sent)
+    }
+
+    /// Returns when everything is sent that can be sent now.
+    pub async fn done(&self) {
+        self.lanes.done().await;
+    }
+
+    /// Begins nothing more, for good, and returns when nothing is under way.
+    pub async fn stop(&self) {
+        self.lanes.close();
+        self.lanes.quiet().await;
+    }
+}
+
+impl Post {
+    fn slot<T>(&self, look: impl FnOnce(&mut Slot) -> T) -> T {
+        look(&mut self.slot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn send_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
+        let Some(link) = self.slot(|slot| slot.link.clone()) else { return Ok(Outcome::After(STORE_WAIT)) };
+        let Some(row) = self.store.next_out(key).await? else { return Ok(Outcome::Idle) };
+        self.store.sending(row.id).await?;
+        let sent = tokio::time::timeout(SEND_LIMIT, link.send(&row.message)).await.unwrap_or_else(|_| {
+            Err(SendError {
+                code: "send_hung".to_owned(),
+                message: format!("no answer within {} s", SEND_LIMIT.as_secs()),
+                certainty: Certainty::MaybeSent,
+                retry: Retry::Backoff,
+            })
+        });
+        let outcome = match sent {
+            Ok(remote) => {
+                self.mark_sent(&row, remote).await;
+                Ok(Outcome::Again)
+            }
+            Err(error) => self.mark_failed(&row, &error).await,
+        };
+        self.changed.notify_one();
+        outcome
+    }
+
+    /// It is sent: that must be written down before anything else is sent to this chat, however long it takes.
+    async fn mark_sent(&self, row: &OutboxRow, remote: MessageId) {
+        self.slot(|slot| slot.last_sent = Some(Now::read().wall));
+        while let Err(error) = self.store.sent(row.id, remote.clone()).await {
+            tracing::warn!(platform = %self.platform, %error, "a message was sent, and that cannot be written down yet");
+            tokio::time::sleep(STORE_WAIT * 10).await;
+        }
+        tracing::debug!(platform = %self.platform, message = %remote, "sent");
+    }
+
+    async fn mark_failed(&self, row: &OutboxRow, error: &SendError) -> Result<Outcome, StoreError> {
+        let why = format!("{}: {}", error.code, error.message);
+        let wait = match error.retry {
+            Retry::Never => {
+                tracing::warn!(platform = %self.platform, code = %error.code, "a message is given up: {}", error.message);
+                self.store.bury(row.id, why).await?;
+                return Ok(Outcome::Again);
+            }
+            Retry::After(wait) => wait,
+            Retry::Backoff => RETRY_FIRST.saturating_mul(1 << row.attempts.min(8)).min(RETRY_MAX),
+        };
+        tracing::info!(
+            platform = %self.platform, code = %error.code, certainty = ?error.certainty, attempt = row.attempts + 1,
+            "a message could not be sent yet: {}", error.message
+        );
+        self.store.unsent(row.id, error.certainty == Certainty::MaybeSent, why).await?;
+        Ok(Outcome::After(wait))
+    }
+}
+
+#[async_trait]
+impl Work for Post {
+    async fn run(&self, key: &ChatKey) -> Outcome {
+        self.send_next(key).await.unwrap_or_else(|error| {
+            tracing::warn!(platform = %self.platform, %error, "the outbox is not usable at the moment");
+            Outcome::After(STORE_WAIT)
+        })
+    }
+
+    async fn chats(&self, count: u32) -> Result<Vec<ChatKey>, StoreError> {
+        self.store.chats_out(self.platform, count).await
+    }
+}

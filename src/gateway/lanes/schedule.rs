@@ -1,0 +1,315 @@
+//! Pure. Which chat's work runs next.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::gateway::message::ChatKey;
+
+/// How one piece of work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Look again: there may be more.
+    Again,
+    /// There was nothing to do.
+    Idle,
+    /// It could not be done; not before this wait.
+    After(Duration),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Waiting,
+    Running {
+        /// Something came while it ran.
+        again: bool,
+        /// The opening in which it began.
+        opening: u64,
+    },
+    Delayed(Instant),
+}
+
+/// The chats with work, in the order of their turns. A chat is in it once, and runs once at a time.
+#[derive(Debug)]
+pub struct Schedule {
+    lanes: HashMap<ChatKey, Lane>,
+    waiting: VecDeque<ChatKey>,
+    delayed: BTreeSet<(Instant, ChatKey)>,
+    running: usize,
+    running_max: usize,
+    lanes_max: usize,
+    open: bool,
+    /// Counts the calls of [`Self::open`].
+    opening: u64,
+    /// There may be chats with work that are not in `lanes`.
+    incomplete: bool,
+}
+
+impl Schedule {
+    /// For at most `running_max` pieces of work at once and `lanes_max` chats in memory. It is closed, and knows that it
+    /// does not know what is on disk.
+    pub fn new(running_max: usize, lanes_max: usize) -> Self {
+        Self {
+            lanes: HashMap::new(),
+            waiting: VecDeque::new(),
+            delayed: BTreeSet::new(),
+            running: 0,
+            running_max,
+            lanes_max,
+            open: false,
+            opening: 0,
+            incomplete: true,
+        }
+    }
+
+    /// Work may run. Whatever was delayed, or fails now after having begun earlier, is tried at once: the cause may be gone.
+    pub fn open(&mut self) {
+        self.open = true;
+        self.opening += 1;
+        self.release(|_| true);
+    }
+
+    /// No more work is begun; what runs goes on.
+    pub fn close(&mut self) {
+        self.open = false;
+    }
+
+    /// This chat has work.
+    pub fn wake(&mut self, key: ChatKey) {
+        let full = self.lanes.len() >= self.lanes_max;
+        match self.lanes.get_mut(&key) {
+            Some(Lane::Running { again, .. }) => *again = true,
+            Some(Lane::Waiting | Lane::Delayed(_)) => {}
+            None if full => self.incomplete = true,
+            None => {
+                self.lanes.insert(key.clone(), Lane::Waiting);
+                self.waiting.push_back(key);
+            }
+        }
+    }
+
+    /// The chat whose work is to be run now.
+    pub fn begin(&mut self, now: Instant) -> Option<ChatKey> {
+        self.release(|due| due <= now);
+        if !self.open || self.running >= self.running_max {
+            return None;
+        }
+        let key = self.waiting.pop_front()?;
+        self.lanes.insert(key.clone(), Lane::Running { again: false, opening: self.opening });
+        self.running += 1;
+        Some(key)
+    }
+
+    /// What [`Self::begin`] gave out has ended.
+    pub fn end(&mut self, key: ChatKey, outcome: Outcome, now: Instant) {
+        let (again, reopened) = match self.lanes.get(&key) {
+            Some(Lane::Running { again, opening }) => (*again, *opening != self.opening),
+            Some(Lane::Waiting | Lane::Delayed(_)) | None => return,
+        };
+        self.running -= 1;
+        match outcome {
+            Outcome::Idle if !again => {
+                self.lanes.remove(&key);
+            }
+            Outcome::After(wait) if !reopened => {
+                self.lanes.insert(key.clone(), Lane::Delayed(now + wait));
+                self.delayed.insert((now + wait, key));
+            }
+            Outcome::Idle | Outcome::Again | Outcome::After(_) => {
+                self.lanes.insert(key.clone(), Lane::Waiting);
+                self.waiting.push_back(key);
+            }
+        }
+    }
+
+    /// When [`Self::begin`] may give something out without anything else happening.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.open || self.running >= self.running_max {
+            return None;
+        }
+        self.delayed.first().map(|(due, _)| *due)
+    }
+
+    /// Whether to look on disk for chats, and for how many. What comes before [`Self::found`] is not missed.
+    pub fn look(&mut self) -> Option<usize> {
+        if !self.open || !self.incomplete || self.lanes.len() > self.lanes_max / 2 {
+            return None;
+        }
+        self.incomplete = false;
+        Some(self.lanes_max)
+    }
+
+    /// What was found; `None` when the look failed.
+    pub fn found(&mut self, chats: Option<Vec<ChatKey>>) {
+        match chats {
+            Some(chats) => {
+                self.incomplete |= chats.len() >= self.lanes_max;
+                chats.into_iter().for_each(|key| self.wake(key));
+            }
+            None => self.incomplete = true,
+        }
+    }
+
+    /// How many run.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Nothing runs.
+    pub fn is_quiet(&self) -> bool {
+        self.running == 0
+    }
+
+    /// Nothing runs, and nothing could be run now.
+    pub fn is_done(&self) -> bool {
+        self.running == 0 && (!self.open || (self.waiting.is_empty() && !self.incomplete))
+    }
+
+    fn release(&mut self, due: impl Fn(Instant) -> bool) {
+        while let Some((at, _)) = self.delayed.first()
+            && due(*at)
+        {
+            let (_, key) = self.delayed.pop_first().expect("it was there a line ago");
+            self.lanes.insert(key.clone(), Lane::Waiting);
+            self.waiting.push_back(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Now;
+    use crate::gateway::message::ChatId;
+    use crate::platform::Platform;
+
+    fn key(n: u8) -> ChatKey {
+        ChatKey { platform: Platform::Whatsapp, chat: ChatId(n.to_string()) }
+    }
+
+    fn opened(running_max: usize, lanes_max: usize) -> Schedule {
+        let mut schedule = Schedule::new(running_max, lanes_max);
+        schedule.open();
+        schedule.look();
+        schedule.found(Some(Vec::new()));
+        schedule
+    }
+
+    #[test]
+    fn a_chat_runs_once_at_a_time_and_others_beside_it() {
+        let now = Now::read().mono;
+        let mut schedule = opened(2, 10);
+        for n in [1, 1, 2, 3] {
+            schedule.wake(key(n));
+        }
+        assert_eq!(schedule.begin(now), Some(key(1)));
+        assert_eq!(schedule.begin(now), Some(key(2)));
+        assert_eq!(schedule.begin(now), None, "no more than two");
+        schedule.wake(key(1));
+        schedule.end(key(1), Outcome::Idle, now);
+        assert_eq!(schedule.begin(now), Some(key(3)), "who waits longer goes first");
+        schedule.end(key(3), Outcome::Idle, now);
+        assert_eq!(schedule.begin(now), Some(key(1)), "what came while it ran is not missed");
+        schedule.end(key(1), Outcome::Idle, now);
+        schedule.end(key(2), Outcome::Idle, now);
+        assert!(schedule.begin(now).is_none() && schedule.is_done());
+    }
+
+    #[test]
+    fn a_delay_holds_only_its_chat_and_ends_when_the_way_is_open_again() {
+        let now = Now::read().mono;
+        let wait = Duration::from_secs(60);
+        let mut schedule = opened(2, 10);
+        schedule.wake(key(1));
+        schedule.begin(now);
+        schedule.end(key(1), Outcome::After(wait), now);
+        schedule.wake(key(1));
+        schedule.wake(key(2));
+        assert_eq!(schedule.begin(now), Some(key(2)));
+        assert_eq!(schedule.begin(now), None);
+        assert_eq!(schedule.poll_timeout(), Some(now + wait));
+        assert_eq!(schedule.begin(now + wait), Some(key(1)));
+        schedule.end(key(1), Outcome::After(wait), now);
+        schedule.close();
+        assert_eq!((schedule.begin(now + wait * 2), schedule.poll_timeout()), (None, None));
+        schedule.open();
+        assert_eq!(schedule.begin(now), Some(key(1)));
+        schedule.close();
+        schedule.open();
+        schedule.end(key(1), Outcome::After(wait), now);
+        assert_eq!(schedule.begin(now), Some(key(1)), "it failed on what was before");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_looked_for_when_there_is_room() {
+        let now = Now::read().mono;
+        let mut schedule = Schedule::new(1, 4);
+        assert_eq!(schedule.look(), None, "closed");
+        schedule.open();
+        assert_eq!(schedule.look(), Some(4), "at first nothing is known");
+        schedule.found(None);
+        assert_eq!(schedule.look(), Some(4), "a look that failed is repeated");
+        schedule.found(Some((0..4).map(key).collect()));
+        schedule.wake(key(9));
+        assert!(schedule.look().is_none() && !schedule.is_done());
+        for n in 0..2 {
+            assert_eq!(schedule.begin(now), Some(key(n)));
+            schedule.end(key(n), Outcome::Idle, now);
+        }
+        assert_eq!(schedule.look(), Some(4));
+        schedule.found(Some(vec![key(2), key(3), key(9)]));
+        let rest: Vec<_> = std::iter::from_fn(|| {
+            let key = schedule.begin(now)?;
+            schedule.end(key.clone(), Outcome::Idle, now);
+            Some(key)
+        })
+        .collect();
+        assert_eq!(rest, [key(2), key(3), key(9)]);
+        assert!(schedule.look().is_none() && schedule.is_done());
+    }
+
+    proptest! {
+        /// Against a model of the disk: whatever happens, all work is done, in bounded memory, one at a time in a chat.
+        #[test]
+        fn nothing_is_forgotten(steps in proptest::collection::vec((0_u8..20, 0_u8..4), 1..300)) {
+            let mut now = Now::read().mono;
+            let mut schedule = Schedule::new(3, 6);
+            schedule.open();
+            let mut disk = [0_u32; 20];
+            let mut running: Vec<ChatKey> = Vec::new();
+            let index = |key: &ChatKey| key.chat.0.parse::<usize>().unwrap();
+            let mut step = |schedule: &mut Schedule, disk: &mut [u32; 20], finish: bool, delay: bool| {
+                if schedule.look().is_some() {
+                    let found = (0..20_u8).filter(|n| disk[usize::from(*n)] > 0).take(6).map(key).collect();
+                    schedule.found(Some(found));
+                }
+                if let Some(key) = schedule.begin(now) {
+                    assert!(!running.contains(&key) && running.len() < 3);
+                    running.push(key);
+                }
+                if finish && !running.is_empty() {
+                    let key = running.remove(0);
+                    let rows = &mut disk[index(&key)];
+                    let outcome = match (*rows, delay) {
+                        (0, _) => Outcome::Idle,
+                        (_, true) => Outcome::After(Duration::from_secs(1)),
+                        (_, false) => { *rows -= 1; Outcome::Again }
+                    };
+                    schedule.end(key, outcome, now);
+                }
+                now += Duration::from_millis(300);
+                assert!(schedule.lanes.len() <= 6);
+            };
+            for (n, what) in steps {
+                disk[usize::from(n)] += 1;
+                schedule.wake(key(n));
+                step(&mut schedule, &mut disk, what > 0, what == 3);
+            }
+            for _ in 0..3000 {
+                step(&mut schedule, &mut disk, true, false);
+            }
+            prop_assert_eq!(disk, [0; 20]);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The message path as the gateway's core sees it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::turns::Turns;
+use crate::clock::Now;
+use crate::config::Config;
+use crate::gateway::agent::api::Agent;
+use crate::gateway::delivery::outbox::Outbox;
+use crate::gateway::flow::MessageFlow;
+use crate::gateway::inbound::gate::{Decision, Gate, Reason};
+use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::lanes::Lanes;
+use crate::gateway::message::InboundMessage;
+use crate::gateway::platforms::api::{Inbox, InboxError, Link};
+use crate::gateway::store::api::{Accepted, Depths, Store, StoreError};
+use crate::platform::Platform;
+
+/// Turns that run at once, over all chats.
+const TURNS_MAX: usize = 8;
+
+/// How often old rows are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Between two steps of pruning: messages go first.
+const PRUNE_PAUSE: Duration = Duration::from_millis(200);
+
+/// Between two counts of what waits.
+const COUNT_PAUSE: Duration = Duration::from_millis(200);
+
+/// An id that the owner may want to list is shown this often at most.
+const LID_SHOWN_EVERY: Duration = Duration::from_secs(3600);
+
+/// Different ids shown within [`LID_SHOWN_EVERY`]: strangers must not fill the log.
+const LIDS_SHOWN_MAX: usize = 10;
+
+/// How long turns may take to put their messages back once they are told to stop.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Everything between the platforms and the agent.
+pub struct MessagePath {
+    store: Arc<dyn Store>,
+    changed: Arc<Notify>,
+    outboxes: Arc<BTreeMap<Platform, Outbox>>,
+    turns: Lanes,
+    stop_turns: CancellationToken,
+    seen: Arc<Mutex<Seen>>,
+    _stop: DropGuard,
+}
+
+/// What changes; each look is short.
+struct Seen {
+    gate: Arc<Gate>,
+    draining: bool,
+    depths: Depths,
+    last_inbound: BTreeMap<Platform, Timestamp>,
+    lids_shown: BTreeMap<String, Instant>,
+}
+
+impl MessagePath {
+    /// Starts, with what the last run left: unanswered messages are answered now, and unsent ones wait for their
+    /// platform. Needs a tokio runtime.
+    pub fn start(store: Arc<dyn Store>, agent: Arc<dyn Agent>, gate: Gate) -> Arc<Self> {
+        let changed = Arc::new(Notify::new());
+        let outbox = |platform| Outbox::start(platform, Arc::clone(&store), Arc::clone(&changed));
+        let outboxes: BTreeMap<_, _> =
+            Platform::ALL.into_iter().map(|platform| (platform, outbox(platform))).collect();
+        let outboxes = Arc::new(outboxes);
+        let stop_turns = CancellationToken::new();
+        let turns = Turns {
+            store: Arc::clone(&store),
+            agent,
+            outboxes: Arc::clone(&outboxes),
+            changed: Arc::clone(&changed),
+            stop: stop_turns.clone(),
+        };
+        let turns = Lanes::start(Arc::new(turns), TURNS_MAX);
+        turns.open();
+        let seen = Arc::new(Mutex::new(Seen {
+            gate: Arc::new(gate),
+            draining: false,
+            depths: Depths::default(),
+            last_inbound: BTreeMap::new(),
+            lids_shown: BTreeMap::new(),
+        }));
+        let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(prune(Arc::clone(&store))));
+        let count = count(Arc::clone(&store), Arc::clone(&changed), Arc::clone(&seen));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(count));
+        Arc::new(Self { store, changed, outboxes, turns, stop_turns, seen, _stop: stop.drop_guard() })
+    }
+
+    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut lock(&self.seen))
+    }
+
+    /// The owner may know this id, and only the id helps them: so it is shown whole here, and nowhere else.
+    fn show_lid(&self, platform: Platform, entry: &str) {
+        let now = Now::read().mono;
+        let show = self.seen(|seen| {
+            seen.lids_shown.retain(|_, shown| now.duration_since(*shown) < LID_SHOWN_EVERY);
+            let show = seen.lids_shown.len() < LIDS_SHOWN_MAX && !seen.lids_shown.contains_key(entry);
+            if show {
+                seen.lids_shown.insert(entry.to_owned(), now);
+            }
+            show
+        });
+        if show {
+            tracing::warn!(
+                %platform,
+                "a message was ignored: its sender is known only by the id {entry}. If this person may speak, add {entry} \
+                 to WHATSAPP_ALLOWED_USERS"
+            );
+        }
+    }
+}
+
+#[async_trait]
+impl Inbox for MessagePath {
+    fn admits(&self, platform: Platform, message: &InboundMessage) -> bool {
+        self.seen(|seen| Arc::clone(&seen.gate)).decide(platform, message) == Decision::Admit
+    }
+
+    async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<(), InboxError> {
+        let (gate, draining) = self.seen(|seen| (Arc::clone(&seen.gate), seen.draining));
+        if draining {
+            return Err(InboxError("the gateway is stopping".to_owned()));
+        }
+        if let Decision::Ignore(reason) = gate.decide(platform, &message) {
+            tracing::debug!(%platform, reason = reason.as_str(), "ignored");
+            if let Reason::LidUnknown { entry } = reason {
+                self.show_lid(platform, &entry);
+            }
+            return Ok(());
+        }
+        let failed = |error: StoreError| InboxError(error.to_string());
+        // In the chat with oneself, what we say comes back as something that the owner said.
+        if message.self_chat && self.store.is_ours(platform, &message.id).await.map_err(failed)? {
+            tracing::debug!(%platform, "our own message came back");
+            return Ok(());
+        }
+        let key = chat_key(platform, &message);
+        match self.store.accept(platform, message).await.map_err(failed)? {
+            Accepted::New(_) => {
+                self.seen(|seen| seen.last_inbound.insert(platform, Now::read().wall));
+                self.turns.wake(key);
+                self.changed.notify_one();
+            }
+            Accepted::Duplicate => tracing::debug!(%platform, "a message came again"),
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl MessageFlow for MessagePath {
+    fn link_up(&self, platform: Platform, link: Arc<dyn Link>) {
+        if let Some(outbox) = self.outboxes.get(&platform) {
+            outbox.link_up(link);
+        }
+    }
+
+    fn link_down(&self, platform: Platform) {
+        if let Some(outbox) = self.outboxes.get(&platform) {
+            outbox.link_down();
+        }
+    }
+
+    fn configure(&self, config: &Config) {
+        let gate = Arc::new(Gate::new(&config.whatsapp));
+        self.seen(|seen| seen.gate = gate);
+    }
+
+    fn depths(&self) -> Depths {
+        self.seen(|seen| seen.depths)
+    }
+
+    fn active_turns(&self) -> u64 {
+        u64::try_from(self.turns.running()).expect("a few turns fit")
+    }
+
+    fn last_inbound(&self, platform: Platform) -> Option<Timestamp> {
+        self.seen(|seen| seen.last_inbound.get(&platform).copied())
+    }
+
+    fn last_outbound(&self, platform: Platform) -> Option<Timestamp> {
+        self.outboxes.get(&platform).and_then(Outbox::last_sent)
+    }
+
+    /// A turn that is cut off at the deadline does not count as an attempt. Works best while the links are still up.
+    async fn drain(&self, deadline: Instant) {
+        self.seen(|seen| seen.draining = true);
+        self.turns.close();
+        let deadline = deadline.into();
+        if tokio::time::timeout_at(deadline, self.turns.quiet()).await.is_err() {
+            self.stop_turns.cancel();
+            drop(tokio::time::timeout(RELEASE_LIMIT, self.turns.quiet()).await);
+        }
+        for outbox in self.outboxes.values() {
+            drop(tokio::time::timeout_at(deadline, outbox.done()).await);
+            drop(tokio::time::timeout_at(deadline, outbox.stop()).await);
+        }
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets what is old, for ever.
+async fn prune(store: Arc<dyn Store>) {
+    loop {
+        while store.prune().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "old messages cannot be forgotten");
+            false
+        }) {
+            tokio::time::sleep(PRUNE_PAUSE).await;
+        }
+        tokio::time::sleep(PRUNE_EVERY).await;
+    }
+}
+
+/// Counts the rows whenever something has changed, for ever.
+async fn count(store: Arc<dyn Store>, changed: Arc<Notify>, seen: Arc<Mutex<Seen>>) {
+    loop {
+        match store.depths().await {
+            Ok(depths) => lock(&seen).depths = depths,
+            Err(error) => tracing::debug!(%error, "the queues cannot be counted"),
+        }
+        changed.notified().await;
+        tokio::time::sleep(COUNT_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+#[path = "message_path_tests.rs"]
+mod tests;

@@ -1,0 +1,13 @@
+//! The message path: what a platform hands over is accepted, answered once, in order, and sent.
+//!
+//! accept: gate → inbox commit → the platform is told · turn: attempt counted → agent → one commit of transcript, answer
+//! and end → outbox → link.
+//!
+//! - [`message_path`]: the whole, as the gateway's core sees it.
+//! - [`turns`]: one message, answered. [`reply`]: what the answer becomes.
+
+pub mod message_path;
+pub mod reply;
+pub mod turns;
+
+pub use message_path::MessagePath;

@@ -1,0 +1,172 @@
+//! One message, answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::reply;
+use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, HISTORY_MAX, Turn};
+use crate::gateway::delivery::outbox::Outbox;
+use crate::gateway::lanes::{Outcome, Work};
+use crate::gateway::message::ChatKey;
+use crate::gateway::store::api::{Exchange, Finish, InboxRow, Store, StoreError};
+use crate::platform::Platform;
+
+/// A message whose turn was begun this often without an end is given up: it may be what ends us.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// An agent ends within a limit of its own; this one holds when it does not.
+const TURN_LIMIT: Duration = Duration::from_secs(11 * 60);
+
+/// Quick answers show no "typing…".
+const TYPING_AFTER: Duration = Duration::from_millis(300);
+
+/// WhatsApp forgets "typing…" after some 25 s.
+const TYPING_EVERY: Duration = Duration::from_secs(10);
+
+/// "typing…" is best effort: it holds up nothing for longer.
+const TYPING_LIMIT: Duration = Duration::from_secs(5);
+
+/// The first wait after the store failed; it doubles.
+const STORE_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait after the store failed.
+const STORE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+pub(super) const GIVEN_UP: &str =
+    "I could not work on your last message: it failed three times. Please say it in another way.";
+
+/// The work of the inbox.
+pub(super) struct Turns {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) agent: Arc<dyn Agent>,
+    pub(super) outboxes: Arc<BTreeMap<Platform, Outbox>>,
+    /// Told when a turn has ended.
+    pub(super) changed: Arc<Notify>,
+    /// Ends the turns that run: their messages wait for the next start.
+    pub(super) stop: CancellationToken,
+}
+
+impl Turns {
+    async fn answer_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
+        let Some(row) = self.store.next_in(key).await? else { return Ok(Outcome::Idle) };
+        let attempt = self.store.begin(row.id).await?;
+        if attempt > ATTEMPTS_MAX {
+            tracing::error!(platform = %key.platform, message = %row.message.id, "a message is given up after {ATTEMPTS_MAX} attempts");
+            let finish = Finish {
+                exchange: None,
+                replies: reply::parts(key, &row.message, "notice", GIVEN_UP),
+                dead: Some(format!("begun {ATTEMPTS_MAX} times, never ended")),
+            };
+            return Ok(self.finish(key, &row, finish).await);
+        }
+        let history = self.store.history(key, HISTORY_MAX).await?;
+        let turn = Turn { key: key.clone(), message: row.message.clone(), history: within_bytes(history) };
+        let answer = tokio::select! {
+            biased;
+            answer = self.ask(turn) => answer,
+            () = self.stop.cancelled() => {
+                self.store.release(row.id).await?;
+                return Ok(Outcome::Idle);
+            }
+        };
+        let finish = match answer {
+            Ok(answer) => Finish {
+                replies: reply::parts(key, &row.message, "answer", &answer),
+                exchange: Some(Exchange { said: row.message.text.0.clone(), answered: answer }),
+                dead: None,
+            },
+            Err(error) => {
+                tracing::warn!(platform = %key.platform, code = error.code, "the agent gave no answer: {}", error.detail);
+                Finish {
+                    exchange: None,
+                    replies: reply::parts(key, &row.message, "answer", &error.told),
+                    dead: None,
+                }
+            }
+        };
+        Ok(self.finish(key, &row, finish).await)
+    }
+
+    /// Asks the agent, and shows "typing…" meanwhile.
+    async fn ask(&self, turn: Turn) -> Result<String, AgentError> {
+        let key = turn.key.clone();
+        let chat = turn.message.chat.clone();
+        let mut shown = None;
+        let answer = {
+            let typing = async {
+                tokio::time::sleep(TYPING_AFTER).await;
+                loop {
+                    if let Some(link) = self.outboxes.get(&key.platform).and_then(Outbox::link) {
+                        shown = Some(Arc::clone(&link));
+                        drop(tokio::time::timeout(TYPING_LIMIT, link.typing(&chat, true)).await);
+                    }
+                    tokio::time::sleep(TYPING_EVERY).await;
+                }
+            };
+            tokio::select! {
+                answer = self.agent.answer(turn) => answer,
+                () = tokio::time::sleep(TURN_LIMIT) => Err(AgentError {
+                    code: "agent_hung",
+                    told: "The agent did not answer in time.".to_owned(),
+                    detail: format!("no answer within {} s", TURN_LIMIT.as_secs()),
+                }),
+                () = typing => unreachable!("it shows typing until it is dropped"),
+            }
+        };
+        if let Some(link) = shown {
+            drop(tokio::time::timeout(TYPING_LIMIT, link.typing(&chat, false)).await);
+        }
+        answer
+    }
+
+    /// Writes the end of a turn down. While the store cannot, the answer is kept and tried again: asking the agent a
+    /// second time may cost money, and give another answer.
+    async fn finish(&self, key: &ChatKey, row: &InboxRow, finish: Finish) -> Outcome {
+        let mut wait = STORE_WAIT;
+        while let Err(error) = self.store.finish(row.id, finish.clone()).await {
+            tracing::warn!(platform = %key.platform, %error, "an answer cannot be stored yet");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(STORE_WAIT_MAX),
+                () = self.stop.cancelled() => return Outcome::Idle,
+            }
+        }
+        if let Some(outbox) = self.outboxes.get(&key.platform) {
+            outbox.wake(key.clone());
+        }
+        self.changed.notify_one();
+        Outcome::Again
+    }
+}
+
+#[async_trait]
+impl Work for Turns {
+    async fn run(&self, key: &ChatKey) -> Outcome {
+        self.answer_next(key).await.unwrap_or_else(|error| {
+            tracing::warn!(platform = %key.platform, %error, "the inbox is not usable at the moment");
+            Outcome::After(STORE_WAIT)
+        })
+    }
+
+    async fn chats(&self, count: u32) -> Result<Vec<ChatKey>, StoreError> {
+        self.store.chats_in(count).await
+    }
+}
+
+/// The newest exchanges that fit.
+fn within_bytes(mut history: Vec<Exchange>) -> Vec<Exchange> {
+    let mut bytes = 0;
+    let kept = history
+        .iter()
+        .rev()
+        .take_while(|exchange| {
+            bytes += exchange.said.len() + exchange.answered.len();
+            bytes <= HISTORY_BYTES_MAX
+        })
+        .count();
+    history.split_off(history.len() - kept)
+}
