@@ -6,7 +6,7 @@
 import { build, chatJid } from './content.mjs';
 import { messageId } from './messages.mjs';
 import { libsignal, loadGroups, proto } from './modules.mjs';
-import { node, refusal, result, seconds, userJid } from './nodes.mjs';
+import { node, parseJid, refusal, result, seconds, userJid } from './nodes.mjs';
 import { pad, unpad } from './signal_peer.mjs';
 
 const groupJid = id => (String(id).includes('@') ? String(id) : `${id}@g.us`);
@@ -102,7 +102,9 @@ export class Groups {
       this.#service.report('undecryptable', { message_id: stanza.attrs.id, to: stanza.attrs.to, reason: 'no such group' });
       return;
     }
-    const keys = new Map(parts.map(({ jid, enc }) => [jid.split('@')[0].split(':')[0], enc]));
+    // The client addresses its own account's companions too, itself included; phones are the devices 0.
+    const phones = parts.filter(({ jid }) => parseJid(jid).device === 0);
+    const keys = new Map(phones.map(({ jid, enc }) => [parseJid(jid).user, enc]));
     for (const number of group.members) {
       const peer = this.#service.contact(number);
       const enc = keys.get(peer.lid) ?? keys.get(number);

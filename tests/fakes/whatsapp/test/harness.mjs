@@ -11,6 +11,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 // libsignal prints whole session records; test output must not hold them.
 for (const method of ['log', 'info', 'warn', 'error']) console[method] = () => {};
 
+// Baileys leaves timers of 30 to 60 s behind when a socket ends; they must not keep the test process alive. While a
+// service runs, its pipes do.
+const { setTimeout: startTimer } = globalThis;
+globalThis.setTimeout = (...args) => startTimer(...args).unref();
+
 const here = dirname(fileURLToPath(import.meta.url));
 export const fixture = resolve(here, '..');
 export const modules = process.env.HERMES_FAKE_MODULES ?? resolve(fixture, '../../../assets/bridge');
@@ -39,7 +44,7 @@ export class Inbox {
     return new Promise((done, failed) => {
       const timer = setTimeout(() => {
         this.#waiters = this.#waiters.filter(each => each !== waiter);
-        failed(new Error(`did not happen in ${deadline} ms: ${what}\nseen: ${JSON.stringify(this.#entries.slice(-12))}`));
+        failed(new Error(`did not happen in ${deadline} ms: ${what}\nseen: ${JSON.stringify(this.#entries.slice(-12)).slice(0, 2000)}`));
       }, deadline);
       const waiter = { match, done: entry => (clearTimeout(timer), done(entry)) };
       this.#waiters.push(waiter);
@@ -68,6 +73,7 @@ export class FakeService {
     return Object.assign(service, { url, media_url });
   }
 
+  /** The first event of that name whose fields have these values, seen before or still to come. */
   event(name, fields = {}, deadline) {
     const match = entry => entry.event === name && Object.entries(fields).every(([key, value]) => entry[key] === value);
     return this.#events.next(match, `${name} ${JSON.stringify(fields)}`, deadline);
