@@ -195,3 +195,14 @@ export async function runFolder(t, service, folder, fields = {}) {
 }
 
 export const haveFake = existsSync(join(fake, 'main.mjs'));
+
+/** For what several tests of a suite share: the same shape as a test's own context, cleaned up by `end`. */
+export function lifetime() {
+  const work = [];
+  return {
+    after: task => work.push(task),
+    async end() {
+      for (const task of work.reverse()) await task();
+    },
+  };
+}
