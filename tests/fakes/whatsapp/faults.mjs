@@ -87,13 +87,18 @@ export class Faults {
     const due = this.#armed.find(fault => fault.when === 'connect');
     if (due) {
       if (--due.left <= 0) this.#armed.splice(this.#armed.indexOf(due), 1);
+      this.#service.report('struck', { name: due.name });
       if (due.name === 'reset') socket.resetAndDestroy();
       else socket.end();
       return true;
     }
-    if (this.take('mute')) return true;
+    if (this.take('mute')) {
+      this.#service.report('struck', { name: 'mute' });
+      return true;
+    }
     const status = this.take('http_status');
     if (!status) return false;
+    this.#service.report('struck', { name: 'http_status' });
     const answer = `HTTP/1.1 ${status.status ?? 503} Fault\r\nContent-Length: 0\r\n`;
     if (status.keep_open) socket.write(`${answer}Connection: keep-alive\r\n\r\n`);
     else socket.end(`${answer}Connection: close\r\n\r\n`);
@@ -109,6 +114,7 @@ export class Faults {
   }
 
   #blow({ name, code, conflict }, connection) {
+    this.#service.report('struck', { name, n: connection.number });
     if (name === 'reset') connection.reset();
     else if (name === 'close') connection.close();
     else if (name === 'silence') connection.silence();

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { baileys, Client, FakeService, scratch } from './harness.mjs';
+import { ROOT_PUBLIC } from '../root.mjs';
+import { baileys, Client, FakeService, fixture, modules, scratch } from './harness.mjs';
 
 let service;
 const folders = [];
@@ -16,9 +20,17 @@ after(async () => {
   folders.forEach(folder => folder.remove());
 });
 
-test('the preload makes the client trust the root of the service and nothing else', async () => {
-  const { ROOT_PUBLIC } = await import('../root.mjs');
+test('the preload makes a program trust the root of the service', () => {
   assert.deepEqual(Buffer.from(baileys.WA_CERT_DETAILS.PUBLIC_KEY), ROOT_PUBLIC);
+  // A program whose node_modules is a symbolic link, and no hint in the environment.
+  const folder = scratch();
+  folders.push(folder);
+  symlinkSync(realpathSync(join(modules, 'node_modules')), join(folder.path, 'node_modules'));
+  const program = join(folder.path, 'program.mjs');
+  writeFileSync(program, "import { WA_CERT_DETAILS as d } from 'baileys'; process.stdout.write(d.PUBLIC_KEY.toString('hex'));");
+  const { HERMES_FAKE_MODULES: unset, ...env } = process.env;
+  const printed = execFileSync(process.execPath, ['--import', join(fixture, 'trust.mjs'), program], { env, encoding: 'utf8' });
+  assert.equal(printed, ROOT_PUBLIC.toString('hex'));
 });
 
 test('a QR pairing ends with 515, and the next login opens', async () => {
