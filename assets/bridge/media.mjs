@@ -30,14 +30,14 @@ export class MediaError extends Error {
 }
 
 /**
- * Where a media part may be fetched from: WhatsApp over https, or, when the socket was pointed at another service, that
- * service.
+ * Where a media part may be fetched from: WhatsApp over https, or, when the socket was pointed at another service, the
+ * host of that service.
  */
 export function mediaUrl({ url, directPath }, webSocketUrl) {
   const own = webSocketUrl ? new URL(webSocketUrl) : null;
   const given = URL.canParse(url ?? '') ? new URL(url) : null;
   const allowed = given && ((given.protocol === 'https:' && /(^|\.)whatsapp\.net$/.test(given.hostname))
-    || (own && given.host === own.host && /^https?:$/.test(given.protocol)));
+    || (own && given.hostname === own.hostname && /^https?:$/.test(given.protocol)));
   if (directPath?.startsWith('/')) {
     const base = allowed ? given.origin : own ? own.origin.replace(/^ws/, 'http') : `https://${HOST}`;
     return new URL(base + directPath).href;

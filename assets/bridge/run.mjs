@@ -1,9 +1,12 @@
 /** `run`: receive and send until told to stop. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './connection.mjs';
 import { Exit } from './exits.mjs';
 import { Downloads, MediaError } from './media.mjs';
 import { Sender } from './send.mjs';
 import { MAX_LINE } from './protocol.mjs';
+
+const TELL_MS = 2_000;
 
 export async function run(session) {
   const { writer, spool, fatal, limits, start, auth, baileys, versions } = session;
@@ -28,9 +31,14 @@ export async function run(session) {
   connection.on('interrupted', () => sender.connectionLost());
   connection.on('open', () => writer.event('open', { me: identity(auth.creds.me), version: versions.current }));
   connection.on('synced', timedOut => writer.event('synced', timedOut ? { timed_out: true } : {}));
-  connection.on('end', exit => sender.abandon().then(() => fatal(exit)));
+  const told = tellEvents({ spool, writer, fatal });
+  // Without a network the end comes within milliseconds; what is in the spool is told all the same.
+  connection.on('end', async exit => {
+    await sender.abandon();
+    await Promise.race([told(), sleep(TELL_MS)]);
+    fatal(exit);
+  });
 
-  tellEvents({ spool, writer, fatal });
   // A spool that is full of old events is told first; the server keeps the new ones meanwhile.
   spool.room().then(() => connection.connect()).catch(fatal);
 
@@ -54,11 +62,15 @@ export function identity(me) {
   return { id: me?.id ?? null, lid: me?.lid ?? null, name: me?.name ?? null };
 }
 
-/** Writes events in their order, each once a process, and no faster than the gateway reads. */
+/**
+ * Writes events in their order, each once a process, and no faster than the gateway reads. Answers a function that resolves
+ * when all events on disk have been told.
+ */
 function tellEvents({ spool, writer, fatal }) {
   let told = 0;
   let running = false;
   let again = false;
+  const idle = [];
   const tell = async () => {
     again = true;
     if (running) return;
@@ -73,10 +85,12 @@ function tellEvents({ spool, writer, fatal }) {
       }
     }
     running = false;
+    for (const resolve of idle.splice(0)) resolve();
   };
   const start = () => tell().catch(fatal);
   spool.onDurable(start);
   start();
+  return () => (running ? new Promise(resolve => idle.push(resolve)) : Promise.resolve());
 }
 
 function messageLine(seq, event) {

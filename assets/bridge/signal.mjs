@@ -8,6 +8,7 @@
  * `capture` inside that same operation, before the changes are published.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { decryptAlone } from './ratchet.mjs';
 
 /** One at a time per name. */
 export class Locks {
@@ -102,7 +103,15 @@ export function signalRepository({ makeRepository, keys, capture }) {
     return {
       ...repository,
       decryptMessage: args => alone(args.jid, async () => {
-        const plaintext = await repository.decryptMessage(args);
+        const decrypt = () => repository.decryptMessage(args);
+        const plaintext = args.type === 'msg'
+          ? await decryptAlone({
+            store,
+            address: repository.jidToSignalProtocolAddress(args.jid),
+            ciphertext: args.ciphertext,
+            decrypt,
+          })
+          : await decrypt();
         await capture(args.ciphertext, plaintext);
         return plaintext;
       }),
