@@ -43,11 +43,16 @@ export function build(fields, media, chat) {
   const stored = type => ({ mimetype: mime ?? SAMPLES[type][0], contextInfo, ...media.put(type, file(type, fields)) });
   switch (kind) {
     case 'text':
-      return { type: 'text', message: contextInfo ? { extendedTextMessage: { text, contextInfo } } : { conversation: text } };
+      return {
+        type: 'text', message: contextInfo ? { extendedTextMessage: { text, contextInfo } } : { conversation: text },
+      };
     case 'image':
       return { type: 'media', mediatype: 'image', message: { imageMessage: { caption: text, ...stored('image') } } };
     case 'video':
-      return { type: 'media', mediatype: 'video', message: { videoMessage: { caption: text, seconds: seconds ?? 3, ...stored('video') } } };
+      return {
+        type: 'media', mediatype: 'video',
+        message: { videoMessage: { caption: text, seconds: seconds ?? 3, ...stored('video') } },
+      };
     case 'sticker':
       return { type: 'media', mediatype: 'sticker', message: { stickerMessage: stored('sticker') } };
     case 'audio':
@@ -56,14 +61,17 @@ export function build(fields, media, chat) {
         type: 'media', mediatype: kind === 'voice' ? 'ptt' : 'audio',
         message: { audioMessage: { ptt: kind === 'voice', seconds: seconds ?? 3, ...stored(kind) } },
       };
-    case 'document':
+    case 'document': {
+      const fileName = file_name ?? 'file.pdf';
       return {
         type: 'media', mediatype: 'document',
-        message: { documentMessage: { caption: text, fileName: file_name ?? 'file.pdf', title: file_name ?? 'file.pdf', ...stored('document') } },
+        message: { documentMessage: { caption: text, fileName, title: fileName, ...stored('document') } },
       };
+    }
     case 'location':
     case 'live_location': {
-      const place = { degreesLatitude: fields.latitude ?? 52.52, degreesLongitude: fields.longitude ?? 13.405, contextInfo };
+      const { latitude = 52.52, longitude = 13.405 } = fields;
+      const place = { degreesLatitude: latitude, degreesLongitude: longitude, contextInfo };
       const message = kind === 'location'
         ? { locationMessage: { ...place, name, address: fields.address } }
         : { liveLocationMessage: { ...place, caption: text, sequenceNumber: 1 } };
@@ -71,11 +79,17 @@ export function build(fields, media, chat) {
     }
     case 'contact': {
       const card = { name: name ?? 'A Contact', number: fields.number ?? '15550009999' };
-      return { type: 'media', mediatype: 'vcard', message: { contactMessage: { displayName: card.name, vcard: vcard(card), contextInfo } } };
+      return {
+        type: 'media', mediatype: 'vcard',
+        message: { contactMessage: { displayName: card.name, vcard: vcard(card), contextInfo } },
+      };
     }
     case 'reaction': {
       const key = { remoteJid: chat, fromMe: fields.target_from_me ?? true, id: fields.target_id };
-      return { type: 'reaction', message: { reactionMessage: { key, text: fields.emoji ?? '👍', senderTimestampMs: Date.now() } } };
+      return {
+        type: 'reaction',
+        message: { reactionMessage: { key, text: fields.emoji ?? '👍', senderTimestampMs: Date.now() } },
+      };
     }
     default:
       throw new Error(`unknown kind ${kind}`);
@@ -105,7 +119,10 @@ export function describe(message) {
     return {
       kind, text: text(value) ?? '',
       ...(info?.stanzaId && {
-        quoted: { id: info.stanzaId, participant: info.participant ?? null, text: info.quotedMessage?.conversation ?? info.quotedMessage?.extendedTextMessage?.text ?? '' },
+        quoted: {
+          id: info.stanzaId, participant: info.participant ?? null,
+          text: info.quotedMessage?.conversation ?? info.quotedMessage?.extendedTextMessage?.text ?? '',
+        },
       }),
       ...(kind === 'reaction' && { target_id: value.key?.id }),
     };

@@ -79,7 +79,7 @@ export class Faults {
   refusal(payload) {
     const fault = this.find('failure');
     if (!fault || sameVersion(fault.accept_version, payload.userAgent.appVersion)) return undefined;
-    return this.take('failure').reason;
+    return this.take('failure').reason ?? 503;
   }
 
   /** Faults before the upgrade. True when the socket is dealt with. */

@@ -22,7 +22,8 @@ export class Groups {
   /** Creates a group or changes it; the owner is always a member. */
   define({ group, subject, members = [] }) {
     const jid = groupJid(group);
-    const known = this.#groups.get(jid) ?? { jid, subject: 'A group', members: new Set([this.#service.phone.number]), created: seconds() };
+    const owner = this.#service.phone.number;
+    const known = this.#groups.get(jid) ?? { jid, subject: 'A group', members: new Set([owner]), created: seconds() };
     if (subject !== undefined) known.subject = subject;
     for (const member of members) known.members.add(this.#service.contact(member).number);
     this.#groups.set(jid, known);
@@ -99,7 +100,8 @@ export class Groups {
     const group = this.#groups.get(stanza.attrs.to);
     const { outbound } = this.#service;
     if (!group) {
-      this.#service.report('undecryptable', { message_id: stanza.attrs.id, to: stanza.attrs.to, reason: 'no such group' });
+      const { id, to } = stanza.attrs;
+      this.#service.report('undecryptable', { message_id: id, to, reason: 'no such group' });
       return;
     }
     // The client addresses its own account's companions too, itself included; phones are the devices 0.

@@ -27,7 +27,8 @@ async function wrap(code, key) {
 
 /** The key bundle is a salt (32 bytes), a nonce (12), then both identity keys and a random value under AES-GCM. */
 function openBundle(sealed, shared) {
-  const key = Buffer.from(hkdfSync('sha256', shared, sealed.subarray(0, 32), 'link_code_pairing_key_bundle_encryption_key', 32));
+  const purpose = 'link_code_pairing_key_bundle_encryption_key';
+  const key = Buffer.from(hkdfSync('sha256', shared, sealed.subarray(0, 32), purpose, 32));
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(32, 44));
   decipher.setAuthTag(sealed.subarray(sealed.length - TAG));
   const plain = Buffer.concat([decipher.update(sealed.subarray(44, sealed.length - TAG)), decipher.final()]);

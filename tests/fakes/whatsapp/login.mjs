@@ -2,7 +2,9 @@
 
 import { bytesOf, child, children, node, parseJid, refusal, result, seconds, SERVER, userJid } from './nodes.mjs';
 
-const PRIVACY = { readreceipts: 'all', profile: 'all', status: 'all', online: 'all', last: 'all', groupadd: 'all', calladd: 'all' };
+const PRIVACY = {
+  readreceipts: 'all', profile: 'all', status: 'all', online: 'all', last: 'all', groupadd: 'all', calladd: 'all',
+};
 const PROPS_HASH = 'fake-props-1';
 
 export class Login {

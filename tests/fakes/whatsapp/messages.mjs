@@ -6,7 +6,7 @@ import { build, chatJid } from './content.mjs';
 import { readKey } from './devices.mjs';
 import { fromBigEndian, typed } from './keys.mjs';
 import { proto } from './modules.mjs';
-import { bytesOf, child, children, node, parseJid, seconds, SERVER, userJid } from './nodes.mjs';
+import { bytesOf, child, children, node, parseJid, seconds, userJid } from './nodes.mjs';
 
 const { ProtocolMessage } = proto.Message;
 
@@ -87,11 +87,14 @@ export class Messages {
     if (!this.#history) return;
     const { phone } = this.#service;
     const { HistorySyncType } = proto.HistorySync;
-    const empty = type => deflateSync(proto.HistorySync.encode({ syncType: type, conversations: [], progress: 100 }).finish());
+    const empty = syncType =>
+      deflateSync(proto.HistorySync.encode({ syncType, conversations: [], progress: 100 }).finish());
     const notices = [HistorySyncType.INITIAL_BOOTSTRAP, HistorySyncType.RECENT].map(syncType => ({
       protocolMessage: {
         type: ProtocolMessage.Type.HISTORY_SYNC_NOTIFICATION,
-        historySyncNotification: { syncType, chunkOrder: 1, progress: 100, initialHistBootstrapInlinePayload: empty(syncType) },
+        historySyncNotification: {
+          syncType, chunkOrder: 1, progress: 100, initialHistBootstrapInlinePayload: empty(syncType),
+        },
       },
     }));
     const keyShare = {
@@ -100,7 +103,10 @@ export class Messages {
         appStateSyncKeyShare: {
           keys: [{
             keyId: { keyId: randomBytes(6) },
-            keyData: { keyData: randomBytes(32), timestamp: Date.now(), fingerprint: { rawId: 1, currentIndex: device.id, deviceIndexes: [0] } },
+            keyData: {
+              keyData: randomBytes(32), timestamp: Date.now(),
+              fingerprint: { rawId: 1, currentIndex: device.id, deviceIndexes: [0] },
+            },
           }],
         },
       },
@@ -125,7 +131,8 @@ export class Messages {
 
   #settle(device, tag, id, how) {
     const entry = device.settle(tag, id);
-    if (entry && tag === 'message') this.#service.report('ack', { message_id: id, device: device.jid, deliveries: entry.deliveries, ...how });
+    if (!entry || tag !== 'message') return;
+    this.#service.report('ack', { message_id: id, device: device.jid, deliveries: entry.deliveries, ...how });
   }
 
   /** The plain acknowledgement of a stanza; with an error for a message the device could not use. */
@@ -173,13 +180,6 @@ export class Messages {
     for (const device of this.#service.targets()) {
       await device.post({ tag: 'receipt', id: message_id, build: async () => node('receipt', attrs) });
     }
-  }
-
-  /** Anything that the service itself has to say, such as that one-time keys run low. */
-  async notify({ type, content }) {
-    const id = this.#service.nextId();
-    const stanza = node('notification', { from: SERVER, type, id, t: seconds() }, content);
-    for (const device of this.#service.targets()) await device.post({ tag: 'notification', id, build: async () => stanza });
   }
 
   /** Whether a message came from one of the owner's devices, by its stanza's address. */

@@ -66,10 +66,14 @@ export class Outbound {
     const { id, to, participant } = stanza.attrs;
     const { user, server, device: number } = parseJid(jid);
     const peer = this.#service.account(user, server);
-    if (!peer) return this.#service.report('undecryptable', { message_id: id, to: jid, reason: 'nobody has this address' });
+    if (!peer) {
+      this.#service.report('undecryptable', { message_id: id, to: jid, reason: 'nobody has this address' });
+      return undefined;
+    }
     if (peer === this.#service.phone && number) return this.#forward(device, stanza, number, enc);
     const group = participant ? to : undefined;
-    const message = await this.read(device, peer, stanza, () => peer.decrypt(device, enc.attrs.type, enc.content), accepted, group);
+    const decrypt = () => peer.decrypt(device, enc.attrs.type, enc.content);
+    const message = await this.read(device, peer, stanza, decrypt, accepted, group);
     if (!message) return undefined;
     if (group) await this.#service.groups.learn(device, peer, group, message);
     await this.take(device, peer, stanza, message, accepted, group);
@@ -81,7 +85,8 @@ export class Outbound {
     const other = this.#service.linkedDevice(number);
     if (!other || other === device) return;
     const { id, to, type } = stanza.attrs;
-    const copy = node('message', { from: to.endsWith('@lid') ? device.lid : device.jid, recipient: to, id, type, t: seconds() }, [enc]);
+    const from = to.endsWith('@lid') ? device.lid : device.jid;
+    const copy = node('message', { from, recipient: to, id, type, t: seconds() }, [enc]);
     await other.post({ tag: 'message', id, build: async () => copy });
   }
 
@@ -93,7 +98,8 @@ export class Outbound {
       return await decrypt();
     } catch (error) {
       const { id } = stanza.attrs;
-      this.#service.report('undecryptable', { message_id: id, to: peer.number, from_device: device.jid, reason: error.message });
+      const where = { message_id: id, to: peer.number, from_device: device.jid };
+      this.#service.report('undecryptable', { ...where, reason: error.message });
       if (accepted) await this.#askAgain(device, peer, stanza, accepted, group);
       return null;
     }
@@ -137,8 +143,9 @@ export class Outbound {
     if (!said) return;
     const toSelf = peer === phone && this.#service.messages.isOwner(to);
     const record = {
-      to: peer.number, ...(group && { group }), chat: copied?.destinationJid || to, from_device: device.jid, message_id: id, ...said,
-      at_ms: Date.now(), duplicate: peer.received.some(each => each.message_id === id && each.from_device === device.jid),
+      to: peer.number, ...(group && { group }), chat: copied?.destinationJid || to, from_device: device.jid,
+      message_id: id, ...said, at_ms: Date.now(),
+      duplicate: peer.received.some(each => each.message_id === id),
     };
     peer.received.push(record);
     if (peer === phone && !toSelf) {

@@ -214,7 +214,9 @@ export class Service {
   state() {
     return {
       time: seconds(),
-      owner: { number: this.phone.number, jid: userJid(this.phone.number, 's.whatsapp.net'), lid: userJid(this.phone.lid, 'lid') },
+      owner: {
+        number: this.phone.number, jid: userJid(this.phone.number, 's.whatsapp.net'), lid: userJid(this.phone.lid, 'lid'),
+      },
       devices: this.devices.map(each => ({
         device: each.id, jid: each.jid, lid: each.lid, removed: each.removed, connected: Boolean(each.connection?.open),
         ready: Boolean(each.connection?.ready), logins: each.logins, pre_keys: each.preKeyCount,
@@ -222,8 +224,9 @@ export class Service {
         acknowledged: each.acknowledged, redeliveries: each.redeliveries,
       })),
       connections: this.connections.map(each => ({
-        n: each.number, device: each.device?.id ?? null, registering: Boolean(each.registration), version: each.version ?? null,
-        routing: each.routing ?? null, refs: each.refs.length, ready: each.ready, silent: each.silent,
+        n: each.number, device: each.device?.id ?? null, registering: Boolean(each.registration),
+        version: each.version ?? null, routing: each.routing ?? null, refs: each.refs.length, ready: each.ready,
+        silent: each.silent,
       })),
       contacts: [this.phone, ...this.contacts.values()].map(each => ({
         number: each.number, lid: userJid(each.lid, 'lid'), received: each.received,

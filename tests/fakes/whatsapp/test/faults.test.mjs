@@ -6,6 +6,10 @@ import { Client, FakeService, scratch } from './harness.mjs';
 const ALICE = '15550002222';
 const CHAT = `${lidUser(ALICE)}@lid`;
 
+const ping = () => ({
+  tag: 'iq', attrs: { to: '@s.whatsapp.net', type: 'get', xmlns: 'w:p' }, content: [{ tag: 'ping', attrs: {} }],
+});
+
 let service;
 let client;
 const folders = [];
@@ -121,8 +125,7 @@ test('an upgrade answered with 503 hangs the client when closed, and times out w
 test('a half-open connection answers nothing, not even a query, until it is healed', async () => {
   await login();
   await service.command('fault', { name: 'silence' });
-  const ping = { tag: 'iq', attrs: { to: '@s.whatsapp.net', type: 'get', xmlns: 'w:p' }, content: [{ tag: 'ping', attrs: {} }] };
-  await assert.rejects(client.sock.query(ping, 200), /Timed Out/);
+  await assert.rejects(client.sock.query(ping(), 200), /Timed Out/);
   assert.equal((await service.state()).connections[0].silent, true);
   await service.command('heal');
   assert.deepEqual(await outcome(), [428, 'Connection Terminated']);
@@ -131,13 +134,11 @@ test('a half-open connection answers nothing, not even a query, until it is heal
 test('queries can be ignored while the stream stays alive', async () => {
   await login();
   await service.command('fault', { name: 'ignore_iq', xmlns: 'w:p' });
-  const ping = { tag: 'iq', attrs: { to: '@s.whatsapp.net', type: 'get', xmlns: 'w:p' }, content: [{ tag: 'ping', attrs: {} }] };
-  await assert.rejects(client.sock.query(ping, 200), /Timed Out/);
+  await assert.rejects(client.sock.query(ping(), 200), /Timed Out/);
   await service.command('message', { from: ALICE, text: 'still here' });
   await client.text(text => text === 'still here');
   await service.command('heal');
-  delete ping.attrs.id;
-  assert.equal((await client.sock.query(ping, 2000)).attrs.type, 'result');
+  assert.equal((await client.sock.query(ping(), 2000)).attrs.type, 'result');
   await client.end();
 });
 

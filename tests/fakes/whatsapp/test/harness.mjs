@@ -44,7 +44,8 @@ export class Inbox {
     return new Promise((done, failed) => {
       const timer = setTimeout(() => {
         this.#waiters = this.#waiters.filter(each => each !== waiter);
-        failed(new Error(`did not happen in ${deadline} ms: ${what}\nseen: ${JSON.stringify(this.#entries.slice(-12)).slice(0, 2000)}`));
+        const seen = JSON.stringify(this.#entries.slice(-12)).slice(0, 2000);
+        failed(new Error(`did not happen in ${deadline} ms: ${what}\nseen: ${seen}`));
       }, deadline);
       const waiter = { match, done: entry => (clearTimeout(timer), done(entry)) };
       this.#waiters.push(waiter);

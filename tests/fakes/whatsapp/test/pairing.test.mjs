@@ -27,9 +27,11 @@ test('the preload makes a program trust the root of the service', () => {
   folders.push(folder);
   symlinkSync(realpathSync(join(modules, 'node_modules')), join(folder.path, 'node_modules'));
   const program = join(folder.path, 'program.mjs');
-  writeFileSync(program, "import { WA_CERT_DETAILS as d } from 'baileys'; process.stdout.write(d.PUBLIC_KEY.toString('hex'));");
+  const text = "import { WA_CERT_DETAILS as d } from 'baileys'; process.stdout.write(d.PUBLIC_KEY.toString('hex'));";
+  writeFileSync(program, text);
   const { HERMES_FAKE_MODULES: unset, ...env } = process.env;
-  const printed = execFileSync(process.execPath, ['--import', join(fixture, 'trust.mjs'), program], { env, encoding: 'utf8' });
+  const args = ['--import', join(fixture, 'trust.mjs'), program];
+  const printed = execFileSync(process.execPath, args, { env, encoding: 'utf8' });
   assert.equal(printed, ROOT_PUBLIC.toString('hex'));
 });
 
