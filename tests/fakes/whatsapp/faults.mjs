@@ -26,7 +26,7 @@ export class Faults {
   /** Adds a fault, or strikes at once. */
   async arm({ name, when = 'now', times, ...rest }) {
     if (!MOMENTS.has(when)) throw new Error(`unknown moment ${when}`);
-    if (name === 'rotate_refs') return this.#rotate(rest);
+    if (name === 'rotate_refs') return this.#rotate({ ...rest, times });
     if (name === 'exhaust_refs') return this.#registering().forEach(each => this.#service.pairing.sendRefs(each, 0));
     if (name === 'expire_refs') return this.#registering().forEach(each => void (each.refs = []));
     if (BLOWS.has(name)) {

@@ -127,7 +127,13 @@ export class Client {
     this.sock = sock;
     sock.ev.on('creds.update', () => saves.push(saveCreds()));
     sock.ev.on('connection.update', update => this.updates.push(update));
-    sock.ev.on('messages.upsert', ({ messages, type }) => messages.forEach(each => this.messages.push({ type, ...each })));
+    sock.ev.on('messages.upsert', ({ messages, type }) => {
+      for (const each of messages) {
+        this.messages.push({ type, ...each });
+        // A receipt that came while events were buffered shows only in the echo of the message.
+        if (each.key.fromMe && each.status >= 3) this.statuses.push({ key: each.key, update: { status: each.status } });
+      }
+    });
     sock.ev.on('messages.update', list => list.forEach(each => this.statuses.push(each)));
     this.saved = () => Promise.all(saves);
     return sock;

@@ -161,8 +161,9 @@ test('typing and presence are reported', async () => {
 });
 
 test('messages sent while the device is away come at the next login, in order', async () => {
+  const [{ n }] = (await service.state()).connections;
   await client.end();
-  await service.event('disconnected');
+  await service.event('disconnected', { n });
   for (const text of ['first', 'second', 'third']) await service.command('message', { from: ALICE, text: `away ${text}` });
   const { queued } = (await service.state()).devices[0];
   assert.equal(queued.filter(({ tag }) => tag === 'message').length, 3);
