@@ -121,6 +121,7 @@ export class Messages {
   receipt(connection, stanza) {
     const { device } = connection;
     const { id, to, type = 'delivery', participant, recipient } = stanza.attrs;
+    if (this.#service.faults.take('lose_receipts')) return;
     const ids = [id, ...children(child(stanza, 'list'), 'item').map(({ attrs }) => attrs.id)];
     connection.send(node('ack', { class: 'receipt', id, from: to, type: stanza.attrs.type, participant, recipient }));
     if (!device) return;
@@ -137,7 +138,7 @@ export class Messages {
 
   /** The plain acknowledgement of a stanza; with an error for a message the device could not use. */
   acknowledged({ device }, { attrs }) {
-    if (!device) return;
+    if (!device || this.#service.faults.find('lose_receipts')) return;
     // A retry receipt is followed by a negative ack of the same delivery. By then the message may wait again under the
     // same id, and that copy must stay.
     const resent = device.queue.find(entry => entry.tag === attrs.class && entry.id === attrs.id && entry.resent);

@@ -191,6 +191,22 @@ test('an unacknowledged message is delivered again, and counted', async () => {
   assert.deepEqual([device.redeliveries - before, device.queued.length], [1, 0]);
 });
 
+test('a message whose receipt was lost comes again, and the client shows it a second time', async () => {
+  await service.command('fault', { name: 'lose_receipts' });
+  const { message_id } = await service.command('message', { from: ALICE, text: 'receipt lost' });
+  await client.text(text => text === 'receipt lost');
+  const [{ n }] = (await service.state()).connections;
+  await client.end();
+  await service.event('disconnected', { n });
+  await service.command('heal');
+  await reconnect();
+  // The session has moved on, so the same ciphertext is unreadable: a retry receipt brings the text once more.
+  await service.event('retry_request', { message_id, known: true });
+  const again = await client.text(text => text === 'receipt lost');
+  assert.deepEqual([again.key.id, again.type], [message_id, 'notify']);
+  await service.event('ack', { message_id, by: 'receipt' });
+});
+
 test('a burst of 200 messages is served in one go', async () => {
   const start = performance.now();
   const { message_ids } = await service.command('burst', { from: [ALICE, BOB], count: 200, prefix: 'flood' });
