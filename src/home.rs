@@ -109,6 +109,17 @@ impl WhatsAppPaths {
         self.session.join("creds.json.bak")
     }
 
+    /// Where a session folder goes that is no longer used; `copy` counts from 1 and tells namesakes apart.
+    pub fn session_aside(&self, word: &str, stamp: &str, copy: u32) -> PathBuf {
+        let copy = if copy > 1 { format!("-{copy}") } else { String::new() };
+        self.session.with_extension(format!("{word}-{stamp}{copy}"))
+    }
+
+    /// A code as a picture, while a phone is being linked.
+    pub fn qr_picture(&self) -> PathBuf {
+        self.root.join("qr.png")
+    }
+
     /// Held (flock) by whichever bridge process uses the session.
     pub fn session_lock(&self) -> PathBuf {
         self.session.with_extension("lock")

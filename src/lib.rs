@@ -13,5 +13,6 @@ pub mod pairing;
 pub mod phone;
 pub mod platform;
 pub mod preflight;
+pub mod redact;
 pub mod wizard;
 pub mod world;

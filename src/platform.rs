@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A messaging platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,10 @@ pub struct PlatformSpec {
     pub setup: &'static str,
     /// Longest text of one message, in characters; longer replies are split.
     pub text_len_max: usize,
+    /// A link whose last proof of life is older than this is not connected, whatever it says.
+    pub lease: Duration,
+    /// The error code when the lease has run out.
+    pub lease_code: &'static str,
 }
 
 impl Platform {
@@ -30,15 +35,19 @@ impl Platform {
     /// This platform's row.
     pub fn spec(self) -> &'static PlatformSpec {
         match self {
-            Self::Whatsapp => &PlatformSpec {
-                name: "whatsapp",
-                title: "WhatsApp",
-                setup: "hermes whatsapp",
-                text_len_max: 4096,
-            },
+            Self::Whatsapp => &WHATSAPP,
         }
     }
 }
+
+static WHATSAPP: PlatformSpec = PlatformSpec {
+    name: "whatsapp",
+    title: "WhatsApp",
+    setup: "hermes whatsapp",
+    text_len_max: 4096,
+    lease: Duration::from_secs(90),
+    lease_code: "whatsapp_bridge_hung",
+};
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -412,11 +412,12 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn each_fact_has_its_findings_and_their_order_is_that_of_mending() {
         use Code::*;
         use Severity::*;
         let only = |number: &str| AllowList::Only(vec![number.into()]);
-        let table: Vec<(&str, Facts, Vec<(Code, Severity)>)> = vec![
+        let table = vec![
             ("good", good(), vec![]),
             (
                 "self-chat",

@@ -3,9 +3,10 @@
 //! - [`protocol`]: the lines exchanged with it (pure).
 //! - [`toolchain`]: finds Node and npm.
 //! - [`install`]: puts the bridge on disk.
-//! - [`process`]: owns one running bridge.
+//! - [`process`]: owns one running bridge; [`exec`] is what its child does before it becomes Node.
 
 mod child_env;
+pub mod exec;
 pub mod install;
 pub mod process;
 pub mod protocol;

@@ -1,16 +1,51 @@
 //! Owns one bridge process: starts it, exchanges lines, ends it.
 //!
-//! The child is started through this program's own hidden `bridge-exec` command, which takes the session lock, asks the
-//! kernel to end the child when we die, and then becomes Node. So the lock is held for exactly as long as the bridge
-//! lives, and no bridge outlives its owner.
+//! The child is started through this program's own hidden `bridge-exec` command ([`crate::bridge::exec`]), which takes the
+//! session lock, asks the kernel to end the child when we die, and then becomes Node. So the lock is held for exactly as
+//! long as the bridge lives, and no bridge outlives its owner.
+//!
+//! The child is a process group of its own. The group is signalled only while its leader is our unreaped child, so the
+//! signal cannot reach anybody else.
 
+mod spawner;
+mod stderr;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use rustix::process::{Pid, Signal};
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
 
-use crate::bridge::protocol::{Command, Event, Exit, Start};
+use crate::bridge::protocol::{self, Command, Event, Exit, LINE_LEN_MAX, Start};
+use crate::bridge::{child_env, exec};
 use crate::world::World;
+
+/// Node's flags for a small process.
+const NODE_FLAGS: [&str; 1] = ["--max-old-space-size=256"];
+
+/// Commands that wait for the bridge to read.
+const COMMANDS_LEN_MAX: usize = 64;
+/// Outputs that wait for us to take them.
+const OUTPUTS_LEN_MAX: usize = 256;
+/// How long the bridge may take over its end once its stdin is closed.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
+/// How long it may take over SIGTERM.
+const TERM_LIMIT: Duration = Duration::from_secs(1);
+/// How long a bridge may leave a line of ours unread before it counts as hung.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// How long its last lines are waited for after its end: something else may hold its stdout.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
+/// A pipe holds no more lines than this.
+const LAST_LINES_MAX: u32 = 100_000;
 
 /// How the bridge is started.
 #[derive(Debug, Clone)]
@@ -36,12 +71,21 @@ pub enum Mode {
     Run,
 }
 
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pair => "pair",
+            Self::Run => "run",
+        }
+    }
+}
+
 /// What comes from the process. After `Exited` nothing comes.
 #[derive(Debug)]
 pub enum Output {
     /// A line of the protocol.
     Event(Event),
-    /// It printed something unusable to stdout; it is being ended.
+    /// It printed something unusable to stdout (what is wrong with it; never its text); it is being ended.
     Garbage(String),
     /// It ended. The last lines of its stderr, redacted, at most 20.
     Exited {
@@ -59,19 +103,50 @@ pub struct BridgeProcess {
     pub pid: Option<u32>,
     commands: mpsc::Sender<Command>,
     outputs: mpsc::Receiver<Output>,
+    ending: Ending,
+}
+
+/// How the owner tells the process's task to end it.
+#[derive(Debug, Clone, Default)]
+struct Ending {
+    /// Nobody is interested any more: close its stdin, and end it when it stays.
+    released: CancellationToken,
+    /// It has had its time: end it.
+    overdue: CancellationToken,
 }
 
 impl BridgeProcess {
-    /// Starts the process and sends the first line.
+    /// Starts the process and sends the first line. Must be called within a tokio runtime, from any thread.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(world: &World, launch: &Launch) -> std::io::Result<Self> {
-        let _ = (world, launch);
-        Err(std::io::Error::other("not built"))
+        let mut child = spawner::spawn(command(world, launch))?;
+        let missing = || std::io::Error::other("the child has no pipes");
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        let pid = child.id();
+        let (commands, commands_taken) = mpsc::channel(COMMANDS_LEN_MAX);
+        let (outputs_given, outputs) = mpsc::channel(OUTPUTS_LEN_MAX);
+        let ending = Ending::default();
+        let first = Command::Start(launch.start.clone());
+        tokio::spawn(write(stdin, first, commands_taken, ending.clone()));
+        let owner = Owner {
+            child,
+            lines: Some(FramedRead::new(stdout, LinesCodec::new_with_max_length(LINE_LEN_MAX))),
+            stderr: stderr::Tail::follow(stderr, pid),
+            outputs: outputs_given,
+            waiting: None,
+            ending: ending.clone(),
+            escalation: Escalation::None,
+        };
+        tokio::spawn(owner.run());
+        Ok(Self { pid, commands, outputs, ending })
     }
 
-    /// A handle for sending commands; bounded, so a bridge that does not read holds up its senders.
+    /// A handle for sending commands; bounded, so a bridge that does not read holds up its senders. Sending fails once
+    /// the bridge's stdin is closed.
     pub fn commands(&self) -> mpsc::Sender<Command> {
         self.commands.clone()
     }
@@ -82,8 +157,257 @@ impl BridgeProcess {
     }
 
     /// Asks it to stop, waits `grace`, then ends its group. Returns how it ended.
-    pub async fn stop(self, grace: Duration) -> Exit {
-        let _ = grace;
-        Exit::Done
+    pub async fn stop(mut self, grace: Duration) -> Exit {
+        // Its outputs are taken meanwhile: a bridge that waits for us to read does not read either. When its stdin is
+        // closed already, it is about to end.
+        let asked = async { tokio::join!(self.commands.send(Command::Stop), exit_of(&mut self.outputs)).1 };
+        if let Ok(exit) = timeout(grace, asked).await {
+            return exit;
+        }
+        self.ending.overdue.cancel();
+        let limit = TERM_LIMIT + LAST_WORDS_LIMIT + TERM_LIMIT;
+        timeout(limit, exit_of(&mut self.outputs)).await.unwrap_or(Exit::Crashed(None))
     }
 }
+
+impl Drop for BridgeProcess {
+    fn drop(&mut self) {
+        self.ending.released.cancel();
+    }
+}
+
+async fn exit_of(outputs: &mut mpsc::Receiver<Output>) -> Exit {
+    loop {
+        match outputs.recv().await {
+            Some(Output::Exited { exit, .. }) => return exit,
+            Some(Output::Event(_) | Output::Garbage(_)) => {}
+            // Its end was taken before, or its task was: either way nothing is known of it.
+            None => return Exit::Crashed(None),
+        }
+    }
+}
+
+fn command(world: &World, launch: &Launch) -> tokio::process::Command {
+    let mut args: Vec<OsString> = NODE_FLAGS.iter().map(Into::into).collect();
+    // Tests make the bridge trust a WhatsApp of their own by this; nothing else sets it.
+    if let Some(preload) = world.var_path("HERMES_BRIDGE_PRELOAD") {
+        args.extend(["--import".into(), preload.into()]);
+    }
+    args.extend([launch.bridge_dir.join("bridge.mjs").into(), launch.mode.as_str().into()]);
+    let mut command = tokio::process::Command::new(&world.exe);
+    command
+        .args(exec::args(&launch.session_lock, std::process::id(), &launch.node, args))
+        .env_clear()
+        .envs(child_env::for_bridge(world))
+        .current_dir(&launch.bridge_dir)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // The last guard, for when the runtime is dropped with its tasks.
+        .kill_on_drop(true);
+    command
+}
+
+/// Hands commands on until nobody is interested or the bridge no longer reads. Then its stdin closes.
+async fn write(mut stdin: ChildStdin, first: Command, mut commands: mpsc::Receiver<Command>, ending: Ending) {
+    let all = async {
+        let mut next = Some(first);
+        while let Some(command) = next {
+            let line = protocol::encode(&command);
+            if line.len() > LINE_LEN_MAX {
+                warn!(
+                    code = "bridge_command_too_long",
+                    "a command to the WhatsApp bridge is too long and was dropped"
+                );
+            } else {
+                match timeout(WRITE_LIMIT, stdin.write_all(line.as_bytes())).await {
+                    Ok(Ok(())) => {}
+                    // It is gone, and its owner is about to see that.
+                    Ok(Err(_)) => return,
+                    Err(_) => {
+                        warn!(code = "whatsapp_bridge_hung", "the WhatsApp bridge does not read; ending it");
+                        ending.overdue.cancel();
+                        return;
+                    }
+                }
+            }
+            next = commands.recv().await;
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        () = ending.released.cancelled() => {}
+        () = ending.overdue.cancelled() => {}
+    }
+}
+
+/// What has been done to end the process.
+#[derive(Debug, Clone, Copy)]
+enum Escalation {
+    None,
+    /// Its stdin is closed; SIGTERM is next.
+    Released {
+        until: Instant,
+    },
+    /// SIGTERM was sent; SIGKILL is next.
+    Terminated {
+        until: Instant,
+    },
+    Killed,
+}
+
+/// The task that has the child from its start until it is reaped.
+struct Owner {
+    child: Child,
+    lines: Option<FramedRead<ChildStdout, LinesCodec>>,
+    stderr: stderr::Tail,
+    outputs: mpsc::Sender<Output>,
+    /// Read and not yet taken; nothing more is read meanwhile.
+    waiting: Option<Output>,
+    ending: Ending,
+    escalation: Escalation,
+}
+
+enum Step {
+    Line(Option<Result<String, LinesCodecError>>),
+    Taken,
+    Exited(std::io::Result<std::process::ExitStatus>),
+    Released,
+    Overdue,
+    TimeIsUp,
+}
+
+impl Owner {
+    async fn run(mut self) {
+        let status = loop {
+            match self.step().await {
+                Step::Exited(status) => break status,
+                Step::Line(line) => self.take_line(line),
+                Step::Taken => {}
+                Step::Released => {
+                    self.escalation = Escalation::Released { until: now() + RELEASE_LIMIT };
+                }
+                Step::Overdue | Step::TimeIsUp => self.escalate(),
+            }
+        };
+        let exit = status.map_or(Exit::Crashed(None), Exit::from_status);
+        debug!(pid = self.child.id(), ?exit, "the WhatsApp bridge has ended");
+        self.last_lines().await;
+        let stderr_tail = self.stderr.finish(LAST_WORDS_LIMIT).await;
+        // Nobody may listen any more. A listener that does not read would keep this waiting, and keeps nothing else.
+        drop(self.outputs.send(Output::Exited { exit, stderr_tail }).await);
+    }
+
+    async fn step(&mut self) -> Step {
+        let until = match self.escalation {
+            Escalation::Released { until } | Escalation::Terminated { until } => Some(until),
+            Escalation::None | Escalation::Killed => None,
+        };
+        let may_read = self.waiting.is_none() && self.lines.is_some();
+        let is_calm = matches!(self.escalation, Escalation::None);
+        let may_hurry = matches!(self.escalation, Escalation::None | Escalation::Released { .. });
+        tokio::select! {
+            status = self.child.wait() => Step::Exited(status),
+            () = self.ending.overdue.cancelled(), if may_hurry => Step::Overdue,
+            () = self.ending.released.cancelled(), if is_calm => Step::Released,
+            () = sleep_until(until), if until.is_some() => Step::TimeIsUp,
+            permit = self.outputs.reserve(), if self.waiting.is_some() => {
+                if let (Ok(permit), Some(output)) = (permit, self.waiting.take()) {
+                    permit.send(output);
+                }
+                Step::Taken
+            }
+            line = next_line(&mut self.lines), if may_read => Step::Line(line),
+        }
+    }
+
+    fn take_line(&mut self, line: Option<Result<String, LinesCodecError>>) {
+        let garbage = match line {
+            Some(Ok(line)) => match protocol::decode(&line) {
+                Ok(event) => {
+                    self.waiting = Some(Output::Event(event));
+                    return;
+                }
+                Err(error) => error.to_string(),
+            },
+            Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
+                format!("a line from the bridge is longer than {LINE_LEN_MAX} bytes")
+            }
+            Some(Err(LinesCodecError::Io(error))) => {
+                format!("the bridge's lines cannot be read: {}", error.kind())
+            }
+            None => {
+                // A bridge without its stdout is of no use; it gets the time to end by itself.
+                self.lines = None;
+                self.ending.released.cancel();
+                return;
+            }
+        };
+        self.lines = None;
+        self.waiting = Some(Output::Garbage(garbage));
+        self.ending.overdue.cancel();
+    }
+
+    /// SIGTERM first, then SIGKILL.
+    fn escalate(&mut self) {
+        match self.escalation {
+            Escalation::None | Escalation::Released { .. } => {
+                self.signal(Signal::TERM);
+                self.escalation = Escalation::Terminated { until: now() + TERM_LIMIT };
+            }
+            Escalation::Terminated { .. } => {
+                self.signal(Signal::KILL);
+                self.escalation = Escalation::Killed;
+            }
+            Escalation::Killed => {}
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // `id` is none once the child is reaped: from then on the number may be anybody's.
+        let group = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let Some(group) = group else { return };
+        if let Err(error) = rustix::process::kill_process_group(group, signal) {
+            debug!(%error, "the WhatsApp bridge could not be signalled");
+        }
+    }
+
+    /// What was written before the end and not read yet: the cause of the end is among it.
+    async fn last_lines(&mut self) {
+        for _ in 0..LAST_LINES_MAX {
+            if let Some(output) = self.waiting.take()
+                && self.outputs.send(output).await.is_err()
+            {
+                return;
+            }
+            if self.lines.is_none() {
+                return;
+            }
+            let Ok(line) = timeout(LAST_WORDS_LIMIT, next_line(&mut self.lines)).await else { return };
+            self.take_line(line);
+        }
+    }
+}
+
+async fn next_line(
+    lines: &mut Option<FramedRead<ChildStdout, LinesCodec>>,
+) -> Option<Result<String, LinesCodecError>> {
+    match lines {
+        Some(lines) => lines.next().await,
+        None => None,
+    }
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    if let Some(until) = until {
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+fn now() -> Instant {
+    Instant::from_std(crate::clock::Now::read().mono)
+}
+
+#[cfg(test)]
+mod tests;

@@ -168,6 +168,7 @@ fn spawn(command: &mut Command) -> std::io::Result<std::process::Child> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "of a foreign enum, which grows")]
 fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -279,10 +280,8 @@ mod tests {
         }
 
         fn found_version(&self, env: &[(&str, String)]) -> (u32, u32, u32) {
-            match self.find(env) {
-                NodeFact::Found { version, .. } => version,
-                other => panic!("{other:?}"),
-            }
+            let NodeFact::Found { version, .. } = self.find(env) else { panic!("not found") };
+            version
         }
     }
 

@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod delivery;
+pub mod drain;
+pub mod event;
 pub mod failure;
 pub mod flow;
 pub mod inbound;
@@ -9,4 +11,8 @@ pub mod lanes;
 pub mod message;
 pub mod path;
 pub mod platforms;
+pub mod run;
+pub mod state;
+pub mod status;
 pub mod store;
+pub mod supervisor;

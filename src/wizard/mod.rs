@@ -1,1 +1,37 @@
-//! The setup wizards.
+//! The setup wizards: preflight with hands.
+//!
+//! A wizard looks at the same findings as the gateway and mends one after another until none is left, so a run that was
+//! interrupted goes on where it stopped. Answers stay in memory; the settings are written once, at the end, when the
+//! pairing is proven on disk. Any other end leaves `.env` as it was.
+//!
+//! ```text
+//! facts ──► flow (pure) ──► Step ──► run: asks (ui), installs and pairs (hands), moves folders ──► facts …
+//!                             └► Finish ──► proof re-read ──► changes (pure) ──► .env, once
+//! ```
+//!
+//! What people see goes through [`ui::Ui`]: a terminal, JSON lines, or a script in tests.
+mod ask;
+pub mod changes;
+pub mod event;
+pub mod failures;
+mod finish;
+pub mod flow;
+pub mod hands;
+pub mod json_ui;
+pub mod layout;
+pub mod manage;
+pub mod numbers;
+pub mod options;
+mod pair;
+pub mod qr;
+pub mod run;
+pub mod session;
+mod setup;
+pub mod term_ui;
+mod texts;
+pub mod ui;
+mod work;
+
+pub use manage::{disable, enable, status, unpair};
+pub use options::{Outcome, QrStyle, WhatsAppOptions};
+pub use run::whatsapp;

@@ -1,0 +1,152 @@
+//! The hidden command `hermes bridge-exec --lock PATH --parent PID -- NODE ARGS…`: becomes the bridge.
+//!
+//! It runs between fork and Node because these must be done by the child itself and without `unsafe`: ask the kernel to end
+//! us when the parent dies, take the session lock so that it is held for exactly as long as Node lives, and make every file
+//! private. The pid stays the same through all of it.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::io::FdFlags;
+use rustix::process::Pid;
+
+use crate::durable::{self, Lock, LockError};
+
+/// The command's name.
+pub const NAME: &str = "bridge-exec";
+
+/// The bridge's exit code when another one holds the session (`assets/bridge/README.md`).
+const SESSION_LOCK: u8 = 15;
+/// Its exit code when the session cannot be written.
+const STORAGE: u8 = 22;
+/// Its exit code for a defect.
+const INTERNAL: u8 = 70;
+
+/// What is to be done before becoming the program.
+#[derive(Debug, PartialEq, Eq)]
+struct Plan {
+    lock: PathBuf,
+    parent: i32,
+    program: OsString,
+    args: Vec<OsString>,
+}
+
+/// The arguments with which [`run`] is told to become `program` with `args`.
+pub(crate) fn args(lock: &Path, parent: u32, program: &Path, args: Vec<OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = vec![NAME.into(), "--lock".into(), lock.into()];
+    all.extend(["--parent".into(), parent.to_string().into(), "--".into(), program.into()]);
+    all.extend(args);
+    all
+}
+
+/// Becomes the program; `arguments` are those after the command's name. Returns only on failure: the exit code, after one
+/// line on stderr that says why.
+pub fn run(arguments: &[OsString]) -> u8 {
+    let Some(plan) = parse(arguments) else {
+        return fail(INTERNAL, "bridge-exec is hermes's own; there is nothing in it for people");
+    };
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if let Err(error) = die_with_parent() {
+        return fail(INTERNAL, &format!("cannot ask to end with hermes: {error}"));
+    }
+    // The parent may have died before the kernel was asked; then nobody would ever end us.
+    if rustix::process::getppid().map(Pid::as_raw_pid) != Some(plan.parent) {
+        return fail(INTERNAL, "hermes has ended before its bridge began");
+    }
+    let _lock = match hold(&plan.lock) {
+        Ok(lock) => lock,
+        Err((code, why)) => return fail(code, &why),
+    };
+    let error = Command::new(&plan.program).args(&plan.args).exec();
+    fail(INTERNAL, &format!("cannot start {}: {error}", Path::new(&plan.program).display()))
+}
+
+fn parse(arguments: &[OsString]) -> Option<Plan> {
+    let [lock_flag, lock, parent_flag, parent, end, program, args @ ..] = arguments else { return None };
+    if lock_flag != "--lock" || parent_flag != "--parent" || end != "--" {
+        return None;
+    }
+    Some(Plan {
+        lock: lock.into(),
+        parent: parent.to_str()?.parse().ok()?,
+        program: program.clone(),
+        args: args.to_vec(),
+    })
+}
+
+/// Elsewhere the bridge notices the end of its stdin, which it does here, too.
+#[cfg(target_os = "linux")]
+fn die_with_parent() -> std::io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent() -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Takes the lock and lets it outlive the change into Node.
+fn hold(path: &Path) -> Result<Lock, (u8, String)> {
+    let storage = |error: &dyn std::fmt::Display| (STORAGE, format!("{}: {error}", path.display()));
+    if let Some(dir) = path.parent() {
+        durable::create_private_dir(dir).map_err(|error| storage(&error))?;
+    }
+    let lock = Lock::acquire(path).map_err(|error| match error {
+        LockError::Held { pid } => {
+            let holder = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+            (SESSION_LOCK, format!("another bridge is using this WhatsApp session{holder}"))
+        }
+        LockError::Io(error) => storage(&error),
+    })?;
+    rustix::io::fcntl_setfd(lock.file(), FdFlags::empty()).map_err(|error| storage(&error))?;
+    Ok(lock)
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "stderr is how the launcher talks to the parent; there is no log here"
+)]
+fn fail(code: u8, why: &str) -> u8 {
+    eprintln!("hermes: {why}");
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_what_is_understood() {
+        let all =
+            args(Path::new("/l"), 7, Path::new("/node"), vec!["--flag".into(), "--".into(), "run".into()]);
+        assert_eq!(all[0], NAME);
+        assert_eq!(
+            parse(&all[1..]),
+            Some(Plan {
+                lock: "/l".into(),
+                parent: 7,
+                program: "/node".into(),
+                args: vec!["--flag".into(), "--".into(), "run".into()]
+            })
+        );
+        for wrong in [&all[..], &all[1..6], &all[3..], &[]] {
+            assert_eq!(parse(wrong), None);
+        }
+    }
+
+    #[test]
+    fn a_held_lock_is_refused_with_the_bridges_own_exit_code_and_a_taken_one_is_inherited() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("whatsapp/session.lock");
+        let lock = hold(&path).unwrap();
+        assert_eq!(rustix::io::fcntl_getfd(lock.file()).unwrap(), FdFlags::empty());
+        let (code, why) = hold(&path).unwrap_err();
+        assert_eq!(code, SESSION_LOCK);
+        assert!(why.ends_with(&format!("(process {})", std::process::id())), "{why}");
+        let file = dir.path().join("file");
+        durable::write_atomic(&file, b"").unwrap();
+        assert_eq!(hold(&file.join("x.lock")).unwrap_err().0, STORAGE);
+    }
+}

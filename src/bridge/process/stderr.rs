@@ -1,0 +1,172 @@
+//! What the bridge prints to stderr: redacted, kept as a short tail, and logged at DEBUG as far as it is not a flood.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStderr;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::clock::Now;
+use crate::redact;
+
+/// Lines of the tail.
+const TAIL_LEN_MAX: usize = 20;
+/// Longest line, in bytes; the rest of it is dropped.
+const LINE_LEN_MAX: usize = 2000;
+/// Lines logged within [`WINDOW`]; the others are counted.
+const LOGGED_MAX: u32 = 50;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Follows the stream until it ends.
+pub(super) struct Tail {
+    task: JoinHandle<()>,
+    lines: std::sync::Arc<std::sync::Mutex<VecDeque<String>>>,
+}
+
+impl Tail {
+    pub(super) fn follow(stderr: ChildStderr, pid: Option<u32>) -> Self {
+        let lines = std::sync::Arc::default();
+        let task = tokio::spawn(follow(stderr, pid, std::sync::Arc::clone(&lines)));
+        Self { task, lines }
+    }
+
+    /// The last lines; waits for the end of the stream, at most `limit`.
+    pub(super) async fn finish(&mut self, limit: Duration) -> Vec<String> {
+        drop(timeout(limit, &mut self.task).await);
+        let mut lines = self.lines.lock().expect("no holder of the tail panics");
+        std::mem::take(&mut *lines).into()
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn follow(
+    mut stderr: ChildStderr,
+    pid: Option<u32>,
+    tail: std::sync::Arc<std::sync::Mutex<VecDeque<String>>>,
+) {
+    let mut splitter = Splitter::default();
+    let mut gate = Gate::new(Now::read().mono);
+    let mut chunk = vec![0; 4096];
+    loop {
+        let (lines, is_end) = match stderr.read(&mut chunk).await {
+            Ok(0) | Err(_) => (splitter.finish(), true),
+            Ok(len) => (splitter.push(&chunk[..len]), false),
+        };
+        for line in lines {
+            let line = redact::shapes(&line).into_owned();
+            match gate.pass(Now::read().mono) {
+                Pass::Log { suppressed: 0 } => debug!(pid, line, "the WhatsApp bridge says"),
+                Pass::Log { suppressed } => debug!(pid, line, suppressed, "the WhatsApp bridge says"),
+                Pass::Suppress => {}
+            }
+            let mut tail = tail.lock().expect("no holder of the tail panics");
+            if tail.len() == TAIL_LEN_MAX {
+                tail.pop_front();
+            }
+            tail.push_back(redact::numbers(&line).into_owned());
+        }
+        if is_end {
+            return;
+        }
+    }
+}
+
+/// Cuts a stream into lines of bounded length.
+#[derive(Default)]
+struct Splitter {
+    line: Vec<u8>,
+}
+
+impl Splitter {
+    fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for byte in bytes {
+            match byte {
+                b'\n' => lines.extend(self.finish()),
+                _ if self.line.len() < LINE_LEN_MAX => self.line.push(*byte),
+                _ => {}
+            }
+        }
+        lines
+    }
+
+    /// The line so far; blank ones are nothing.
+    fn finish(&mut self) -> Vec<String> {
+        let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).trim_end().to_owned();
+        if line.is_empty() {
+            Vec::new()
+        } else {
+            vec![line.replace(|sign: char| sign.is_control() && sign != '\t', "")]
+        }
+    }
+}
+
+/// Lets some lines through in each stretch of time.
+struct Gate {
+    since: Instant,
+    passed: u32,
+    suppressed: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Pass {
+    Log { suppressed: u32 },
+    Suppress,
+}
+
+impl Gate {
+    fn new(now: Instant) -> Self {
+        Self { since: now, passed: 0, suppressed: 0 }
+    }
+
+    fn pass(&mut self, now: Instant) -> Pass {
+        if now.duration_since(self.since) >= WINDOW {
+            self.since = now;
+            self.passed = 0;
+        }
+        if self.passed == LOGGED_MAX {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return Pass::Suppress;
+        }
+        self.passed += 1;
+        Pass::Log { suppressed: std::mem::take(&mut self.suppressed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_cut_into_bounded_lines() {
+        let mut splitter = Splitter::default();
+        assert_eq!(splitter.push(b"one\r\ntw"), ["one"]);
+        assert_eq!(splitter.push(b"o\n\n\x1b[1mthree"), ["two"]);
+        assert_eq!(splitter.finish(), ["[1mthree"]);
+        assert!(splitter.push(&vec![b'x'; LINE_LEN_MAX * 3]).is_empty());
+        let lines = splitter.push(b"\nnext\n\xff\n");
+        assert_eq!(lines[0].len(), LINE_LEN_MAX);
+        assert_eq!(lines[1..], ["next", "\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_flood_is_counted_and_not_logged() {
+        let start = Now::read().mono;
+        let mut gate = Gate::new(start);
+        for _ in 0..LOGGED_MAX {
+            assert_eq!(gate.pass(start), Pass::Log { suppressed: 0 });
+        }
+        assert_eq!(gate.pass(start), Pass::Suppress);
+        assert_eq!(gate.pass(start), Pass::Suppress);
+        assert_eq!(gate.pass(start + WINDOW), Pass::Log { suppressed: 2 });
+        assert_eq!(gate.pass(start + WINDOW), Pass::Log { suppressed: 0 });
+    }
+}

@@ -1,0 +1,204 @@
+//! Pure. How the gateway ends: finish what is under way, close the links, leave; each with a limit.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::error::ExitCode;
+
+/// How long links may take to close. A link has 5 s of its own; the rest is for the bookkeeping.
+const CLOSE_LIMIT: Duration = Duration::from_secs(6);
+
+/// The same when the drain has already used up all patience.
+const CLOSE_LIMIT_LATE: Duration = Duration::from_secs(2);
+
+/// Who asked the process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopSignal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+}
+
+/// Where the end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not in sight.
+    Running,
+    /// What is under way is being finished.
+    Draining {
+        /// The limit.
+        until: Instant,
+    },
+    /// Links are being closed.
+    Closing {
+        /// The limit.
+        until: Instant,
+        /// How it will end.
+        exit: ExitCode,
+    },
+    /// Over.
+    Ended {
+        /// How.
+        exit: ExitCode,
+    },
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// A signal.
+    Asked(StopSignal),
+    /// What was under way is finished.
+    Drained,
+    /// The links are closed.
+    Closed,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Begin nothing new and finish what is under way by then.
+    Drain {
+        /// The limit.
+        until: Instant,
+    },
+    /// Close every link.
+    Close,
+    /// Leave with this code.
+    Exit(ExitCode),
+}
+
+/// The end's decider.
+#[derive(Debug)]
+pub struct Drain {
+    limit: Duration,
+    phase: Phase,
+    actions: VecDeque<Action>,
+}
+
+impl Drain {
+    /// Not ending yet. `limit` is for finishing what is under way.
+    pub fn new(limit: Duration) -> Self {
+        Self { limit, phase: Phase::Running, actions: VecDeque::new() }
+    }
+
+    /// Where the end is.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match (self.phase, input) {
+            (Phase::Running, Input::Asked(_)) => {
+                let until = now + self.limit;
+                self.phase = Phase::Draining { until };
+                self.actions.push_back(Action::Drain { until });
+            }
+            // Whoever presses Ctrl-C while it stops does not want to wait.
+            (Phase::Draining { .. } | Phase::Closing { .. }, Input::Asked(StopSignal::Interrupt)) => {
+                self.end(ExitCode::Interrupted);
+            }
+            (Phase::Draining { .. }, Input::Drained) => self.close(now + CLOSE_LIMIT, ExitCode::Ok),
+            (Phase::Closing { exit, .. }, Input::Closed) => self.end(exit),
+            (Phase::Running, Input::Drained | Input::Closed)
+            | (Phase::Draining { .. }, Input::Asked(StopSignal::Terminate) | Input::Closed)
+            | (Phase::Closing { .. }, Input::Asked(StopSignal::Terminate) | Input::Drained)
+            | (Phase::Ended { .. }, Input::Asked(_) | Input::Drained | Input::Closed) => {}
+        }
+    }
+
+    /// Does what has become due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Draining { until } if until <= now => self.close(now + CLOSE_LIMIT_LATE, ExitCode::Failed),
+            // A link that does not close is cut off with the process; that is no failure of the stop.
+            Phase::Closing { until, exit } if until <= now => self.end(exit),
+            Phase::Running | Phase::Draining { .. } | Phase::Closing { .. } | Phase::Ended { .. } => {}
+        }
+    }
+
+    /// When [`Drain::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running | Phase::Ended { .. } => None,
+            Phase::Draining { until } | Phase::Closing { until, .. } => Some(until),
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn close(&mut self, until: Instant, exit: ExitCode) {
+        self.phase = Phase::Closing { until, exit };
+        self.actions.push_back(Action::Close);
+    }
+
+    fn end(&mut self, exit: ExitCode) {
+        self.phase = Phase::Ended { exit };
+        self.actions.push_back(Action::Exit(exit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> (Drain, Instant) {
+        (Drain::new(Duration::from_secs(30)), crate::clock::Now::read().mono)
+    }
+
+    fn actions(drain: &mut Drain) -> Vec<Action> {
+        std::iter::from_fn(|| drain.poll_action()).collect()
+    }
+
+    #[test]
+    fn a_clean_stop_drains_closes_and_leaves_with_0() {
+        for signal in [StopSignal::Terminate, StopSignal::Interrupt] {
+            let (mut drain, now) = start();
+            drain.handle(now, Input::Asked(signal));
+            assert_eq!(actions(&mut drain), [Action::Drain { until: now + Duration::from_secs(30) }]);
+            drain.handle(now, Input::Drained);
+            assert_eq!(actions(&mut drain), [Action::Close]);
+            drain.handle(now, Input::Closed);
+            assert_eq!(actions(&mut drain), [Action::Exit(ExitCode::Ok)]);
+            assert_eq!(drain.poll_timeout(), None);
+        }
+    }
+
+    #[test]
+    fn a_drain_past_its_limit_leaves_with_1_and_never_waits_for_a_link() {
+        let (mut drain, now) = start();
+        drain.handle(now, Input::Asked(StopSignal::Terminate));
+        let late = drain.poll_timeout().unwrap();
+        drain.handle_timeout(late);
+        drain.handle_timeout(drain.poll_timeout().unwrap());
+        assert_eq!(
+            actions(&mut drain),
+            [Action::Drain { until: late }, Action::Close, Action::Exit(ExitCode::Failed)]
+        );
+    }
+
+    #[test]
+    fn a_second_interrupt_leaves_at_once_and_a_second_terminate_does_not() {
+        let (mut drain, now) = start();
+        drain.handle(now, Input::Asked(StopSignal::Interrupt));
+        drain.handle(now, Input::Asked(StopSignal::Terminate));
+        assert!(matches!(drain.phase(), Phase::Draining { .. }));
+        drain.handle(now, Input::Asked(StopSignal::Interrupt));
+        assert_eq!(actions(&mut drain).last(), Some(&Action::Exit(ExitCode::Interrupted)));
+    }
+
+    #[test]
+    fn what_comes_at_the_wrong_time_changes_nothing() {
+        let (mut drain, now) = start();
+        drain.handle(now, Input::Drained);
+        drain.handle(now, Input::Closed);
+        drain.handle_timeout(now + Duration::from_secs(1000));
+        assert_eq!(drain.phase(), Phase::Running);
+        assert_eq!(actions(&mut drain), []);
+    }
+}

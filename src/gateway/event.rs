@@ -1,0 +1,61 @@
+//! What can happen to the gateway. Every source becomes one of these, and the loop decides on nothing else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::gateway::drain::StopSignal;
+use crate::gateway::failure::AdapterError;
+use crate::gateway::platforms::api::Link;
+use crate::gateway::supervisor::machine::Generation;
+
+/// Which of the supervised platforms: its place in the loop's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeatId(pub usize);
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// News of a platform.
+    Seat {
+        /// Which.
+        seat: SeatId,
+        /// The attempt or look that it is of.
+        generation: Generation,
+        /// What.
+        report: Report,
+    },
+    /// Somebody asked the process to end.
+    StopAsked(StopSignal),
+    /// SIGHUP.
+    ReloadAsked,
+    /// The message path has finished what was under way, or its limit ran out.
+    Drained,
+    /// Every link is closed, or its limit ran out.
+    Closed,
+    /// Something that was waited for is due.
+    Due,
+}
+
+/// What a platform's task reports.
+pub enum Report {
+    /// The check found something in the way; nothing was started.
+    Refused(AdapterError),
+    /// A link is live.
+    Up(Arc<dyn Link>),
+    /// The attempt failed, or the link has ended.
+    Down(AdapterError),
+    /// A blocked platform's cause was looked at.
+    Checked(Result<(), AdapterError>),
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => write!(f, "Refused({})", error.code),
+            Self::Up(_) => f.write_str("Up"),
+            Self::Down(error) => write!(f, "Down({})", error.code),
+            Self::Checked(Ok(())) => f.write_str("Checked(ok)"),
+            Self::Checked(Err(error)) => write!(f, "Checked({})", error.code),
+        }
+    }
+}

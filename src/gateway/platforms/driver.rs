@@ -1,0 +1,100 @@
+//! Runs one attempt of one platform as a task of its own: check, connect, then watch the link.
+//!
+//! Whatever an adapter does, the loop hears of it as a report: a panic becomes `adapter_panicked`, a link that can no
+//! longer prove itself is down. The attempt's deadline is the supervisor's; at it the task is dropped, not waited for.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::clock::Now;
+use crate::gateway::event::{Event, Report, SeatId};
+use crate::gateway::failure::AdapterError;
+use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::supervisor::machine::Generation;
+use crate::platform::Platform;
+
+/// Where a task's reports go.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    /// The platform's place in the loop.
+    pub seat: SeatId,
+    /// The attempt or look that is reported on.
+    pub generation: Generation,
+    /// The loop.
+    pub events: mpsc::Sender<Event>,
+}
+
+impl Reporter {
+    async fn tell(&self, report: Report) {
+        let event = Event::Seat { seat: self.seat, generation: self.generation, report };
+        // A loop that is gone needs no reports.
+        drop(self.events.send(event).await);
+    }
+}
+
+/// Starts an attempt. Reports `Refused`, or `Down`, or `Up` and later `Down`.
+pub fn attempt(reporter: Reporter, adapter: Arc<dyn Adapter>, inbox: Arc<dyn Inbox>) -> AbortHandle {
+    tokio::spawn(async move {
+        let life = live(&reporter, adapter, inbox);
+        let report = AssertUnwindSafe(life).catch_unwind().await.unwrap_or_else(|_| Report::Down(panicked()));
+        reporter.tell(report).await;
+    })
+    .abort_handle()
+}
+
+/// Looks once at what blocks a platform, and reports `Checked`.
+pub fn look(reporter: Reporter, adapter: Arc<dyn Adapter>) {
+    tokio::spawn(async move { reporter.tell(Report::Checked(check(adapter).await)).await });
+}
+
+async fn live(reporter: &Reporter, adapter: Arc<dyn Adapter>, inbox: Arc<dyn Inbox>) -> Report {
+    let platform = adapter.platform();
+    if let Err(error) = check(Arc::clone(&adapter)).await {
+        return Report::Refused(error);
+    }
+    match adapter.connect(inbox).await {
+        Err(error) => Report::Down(error),
+        Ok(link) => {
+            reporter.tell(Report::Up(Arc::clone(&link))).await;
+            Report::Down(watch(link.as_ref(), platform).await)
+        }
+    }
+}
+
+/// The check reads files; a slow disk must not hold up the others.
+async fn check(adapter: Arc<dyn Adapter>) -> Result<(), AdapterError> {
+    tokio::task::spawn_blocking(move || adapter.check()).await.unwrap_or_else(|_| Err(panicked()))
+}
+
+/// Returns when the link has ended or its lease has run out.
+async fn watch(link: &dyn Link, platform: Platform) -> AdapterError {
+    let spec = platform.spec();
+    let closed = link.closed();
+    tokio::pin!(closed);
+    loop {
+        let expiry = link.proof() + spec.lease;
+        if Now::read().mono >= expiry {
+            let lease = spec.lease.as_secs();
+            return AdapterError::retryable(
+                spec.lease_code,
+                format!("nothing has proven for {lease} s that the connection works"),
+            );
+        }
+        tokio::select! {
+            error = &mut closed => return error,
+            () = tokio::time::sleep_until(expiry.into()) => {}
+        }
+    }
+}
+
+/// What the panic said is on standard error; it is not repeated, since it may quote anything.
+fn panicked() -> AdapterError {
+    AdapterError::retryable(
+        "adapter_panicked",
+        "its code failed in an unforeseen way, which is a defect of hermes",
+    )
+}

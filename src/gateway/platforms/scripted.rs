@@ -1,0 +1,200 @@
+//! A platform and a message path that do what a test says.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::clock::Now;
+use crate::config::Config;
+use crate::gateway::failure::{AdapterError, SendError};
+use crate::gateway::flow::MessageFlow;
+use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::platforms::api::{Adapter, Inbox, InboxError, Link};
+use crate::gateway::store::api::Depths;
+use crate::platform::Platform;
+
+/// What the next attempt does.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// It fails.
+    Fail(AdapterError),
+    /// It never ends.
+    Hang,
+    /// It panics.
+    Panic,
+    /// It connects.
+    Up,
+}
+
+/// An account that follows a script; when that is used up, it connects.
+#[derive(Debug)]
+pub struct Scripted {
+    steps: Mutex<VecDeque<Step>>,
+    check: Mutex<Result<(), AdapterError>>,
+    links: Mutex<Vec<Arc<ScriptedLink>>>,
+    /// Attempts so far.
+    pub connects: AtomicU32,
+}
+
+impl Scripted {
+    /// An account with this script.
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Arc<Self> {
+        Arc::new(Self {
+            steps: Mutex::new(steps.into_iter().collect()),
+            check: Mutex::new(Ok(())),
+            links: Mutex::new(Vec::new()),
+            connects: AtomicU32::new(0),
+        })
+    }
+
+    /// From now on the check says this.
+    pub fn check_says(&self, result: Result<(), AdapterError>) {
+        *self.check.lock().unwrap() = result;
+    }
+
+    /// The link that was made last.
+    pub fn link(&self) -> Arc<ScriptedLink> {
+        Arc::clone(self.links.lock().unwrap().last().expect("it has connected"))
+    }
+}
+
+#[async_trait]
+impl Adapter for Scripted {
+    fn platform(&self) -> Platform {
+        Platform::Whatsapp
+    }
+
+    fn check(&self) -> Result<(), AdapterError> {
+        self.check.lock().unwrap().clone()
+    }
+
+    async fn connect(&self, _inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError> {
+        self.connects.fetch_add(1, Ordering::SeqCst);
+        let step = self.steps.lock().unwrap().pop_front().unwrap_or(Step::Up);
+        match step {
+            Step::Fail(error) => Err(error),
+            Step::Hang => std::future::pending().await,
+            Step::Panic => panic!("scripted"),
+            Step::Up => {
+                let link = Arc::new(ScriptedLink {
+                    ended: watch::Sender::new(None),
+                    frozen: Mutex::new(None),
+                    close_hangs: AtomicBool::new(false),
+                    closed: AtomicBool::new(false),
+                });
+                self.links.lock().unwrap().push(Arc::clone(&link));
+                Ok(link)
+            }
+        }
+    }
+}
+
+/// A link that follows a script.
+#[derive(Debug)]
+pub struct ScriptedLink {
+    ended: watch::Sender<Option<AdapterError>>,
+    frozen: Mutex<Option<Instant>>,
+    /// Closing it never returns.
+    pub close_hangs: AtomicBool,
+    /// It was closed.
+    pub closed: AtomicBool,
+}
+
+impl ScriptedLink {
+    /// The connection ends.
+    pub fn lose(&self, error: AdapterError) {
+        self.ended.send_replace(Some(error));
+    }
+
+    /// From now on nothing proves that it works.
+    pub fn freeze(&self) {
+        *self.frozen.lock().unwrap() = Some(Now::read().mono);
+    }
+}
+
+#[async_trait]
+impl Link for ScriptedLink {
+    async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError> {
+        Ok(MessageId(message.handle.clone()))
+    }
+
+    async fn typing(&self, _chat: &ChatId, _on: bool) {}
+
+    async fn closed(&self) -> AdapterError {
+        let mut ended = self.ended.subscribe();
+        let error = ended.wait_for(Option::is_some).await.expect("the sender lives in self");
+        error.clone().expect("it is some")
+    }
+
+    fn proof(&self) -> Instant {
+        self.frozen.lock().unwrap().unwrap_or_else(|| Now::read().mono)
+    }
+
+    async fn close(&self) {
+        if self.close_hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.closed.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A message path that only counts.
+#[derive(Debug, Default)]
+pub struct CountingFlow {
+    /// `link_up` minus `link_down`.
+    pub ups: AtomicU32,
+    /// See `ups`.
+    pub downs: AtomicU32,
+    /// How long a drain takes.
+    pub drain_takes: Mutex<Duration>,
+}
+
+#[async_trait]
+impl Inbox for CountingFlow {
+    fn admits(&self, _platform: Platform, _message: &InboundMessage) -> bool {
+        true
+    }
+
+    async fn accept(&self, _platform: Platform, _message: InboundMessage) -> Result<(), InboxError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl MessageFlow for CountingFlow {
+    fn link_up(&self, _platform: Platform, _link: Arc<dyn Link>) {
+        self.ups.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn link_down(&self, _platform: Platform) {
+        self.downs.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn configure(&self, _config: &Config) {}
+
+    fn depths(&self) -> Depths {
+        Depths::default()
+    }
+
+    fn active_turns(&self) -> u64 {
+        0
+    }
+
+    fn last_inbound(&self, _platform: Platform) -> Option<Timestamp> {
+        None
+    }
+
+    fn last_outbound(&self, _platform: Platform) -> Option<Timestamp> {
+        None
+    }
+
+    async fn drain(&self, _deadline: Instant) {
+        let takes = *self.drain_takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
+    }
+}

@@ -1,0 +1,327 @@
+//! THE loop: the one owner of what is true about the platforms. See [`super`] for the map.
+//!
+//! `select!` only builds an [`Event`]; deciding is synchronous and pure; performing is short, since whatever takes long
+//! is a task that answers with an event.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Now;
+use crate::error::ExitCode;
+use crate::gateway::drain::{self, Drain, Phase};
+use crate::gateway::event::{Event, Report, SeatId};
+use crate::gateway::failure::Retry;
+use crate::gateway::flow::MessageFlow;
+use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::platforms::driver::{self, Reporter};
+use crate::gateway::state::{Identity, Seat, snapshot};
+use crate::gateway::status::file::StatusFile;
+use crate::gateway::supervisor::machine::{Action, Generation, Input, News, Policy, State};
+
+/// Events that may wait for the loop; whoever has more waits in turn.
+pub const EVENTS_MAX: usize = 256;
+
+/// The status document is renewed at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// The longest a link may take to close; then it is dropped.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the loop is made of.
+pub struct Parts {
+    /// The accounts, each under its name.
+    pub adapters: Vec<(String, Arc<dyn Adapter>)>,
+    /// The message path.
+    pub flow: Arc<dyn MessageFlow>,
+    /// When to try platforms.
+    pub policy: Policy,
+    /// The longest a stop may take to finish what is under way.
+    pub drain_timeout: Duration,
+    /// Where the state is published.
+    pub status: StatusFile,
+    /// Who we are.
+    pub identity: Identity,
+    /// The source of chance for jitter.
+    pub seed: u64,
+}
+
+/// The running gateway.
+pub struct Gateway {
+    seats: Vec<Seat>,
+    flow: Arc<dyn MessageFlow>,
+    drain: Drain,
+    status: StatusFile,
+    identity: Identity,
+    events: mpsc::Sender<Event>,
+    inputs: mpsc::Receiver<Event>,
+    /// Links that are being closed.
+    closings: TaskTracker,
+    /// When the status document is due, changed or not.
+    heartbeat_at: Instant,
+}
+
+impl Gateway {
+    /// A gateway in which nothing was started yet.
+    pub fn new(parts: Parts) -> Self {
+        let now = Now::read();
+        let (events, inputs) = mpsc::channel(EVENTS_MAX);
+        let seats = (parts.seed..)
+            .zip(parts.adapters)
+            .map(|(seed, (name, adapter))| Seat::new(name, adapter, parts.policy, seed, now))
+            .collect();
+        Self {
+            seats,
+            flow: parts.flow,
+            drain: Drain::new(parts.drain_timeout),
+            status: parts.status,
+            identity: parts.identity,
+            events,
+            inputs,
+            closings: TaskTracker::new(),
+            heartbeat_at: now.mono,
+        }
+    }
+
+    /// Where events enter.
+    pub fn events(&self) -> mpsc::Sender<Event> {
+        self.events.clone()
+    }
+
+    /// Starts every platform at once, and returns when the gateway has ended.
+    pub async fn serve(mut self) -> ExitCode {
+        let now = Now::read();
+        for seat in &mut self.seats {
+            seat.machine.handle(now.mono, Input::Start);
+        }
+        let mut event = Event::Due;
+        let exit = loop {
+            let now = Now::read();
+            if let Some(exit) = self.step(now, event) {
+                break exit;
+            }
+            let due = tokio::time::sleep_until(self.next_due().into());
+            event = tokio::select! {
+                Some(event) = self.inputs.recv() => event,
+                () = due => Event::Due,
+            };
+        };
+        self.status.finish().await;
+        exit
+    }
+
+    /// One turn of the loop: decide, perform, publish.
+    fn step(&mut self, now: Now, event: Event) -> Option<ExitCode> {
+        let phase = self.drain.phase();
+        self.decide(now, event);
+        let exit = self.perform(now);
+        let mut changed = self.drain.phase() != phase;
+        for seat in &mut self.seats {
+            changed |= seat.refresh(now);
+        }
+        if changed || exit.is_some() || self.heartbeat_at <= now.mono {
+            self.heartbeat_at = now.mono + HEARTBEAT;
+            self.publish(now, exit);
+        }
+        exit
+    }
+
+    fn decide(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Seat { seat, generation, report } => self.hear(now, seat, generation, report),
+            Event::StopAsked(signal) => self.drain.handle(now.mono, drain::Input::Asked(signal)),
+            Event::ReloadAsked => {
+                tracing::info!(
+                    code = "reload_ignored",
+                    "SIGHUP is ignored; restart the gateway to read settings again"
+                );
+            }
+            Event::Drained => self.drain.handle(now.mono, drain::Input::Drained),
+            Event::Closed => self.drain.handle(now.mono, drain::Input::Closed),
+            Event::Due => {}
+        }
+        self.drain.handle_timeout(now.mono);
+        for seat in &mut self.seats {
+            seat.machine.handle_timeout(now.mono);
+        }
+        if self.drain.phase() != Phase::Running {
+            // What is connected still sends; nothing else is begun.
+            for seat in &mut self.seats {
+                if !matches!(seat.machine.state(), State::Connected { .. }) {
+                    seat.machine.handle(now.mono, Input::Stop);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, now: Now, id: SeatId, generation: Generation, report: Report) {
+        let Some(seat) = self.seats.get_mut(id.0) else { return };
+        let input = match report {
+            Report::Refused(error) => Input::Refused { generation, error },
+            Report::Up(link) => {
+                seat.links.insert(generation, link);
+                Input::Up { generation }
+            }
+            Report::Down(error) => Input::Down { generation, error },
+            Report::Checked(result) => Input::Checked { generation, result },
+        };
+        let was_live = seat.live().is_some();
+        seat.machine.handle(now.mono, input);
+        let platform = seat.adapter.platform();
+        match (was_live, seat.live()) {
+            (false, Some(link)) => self.flow.link_up(platform, Arc::clone(link)),
+            (true, None) => self.flow.link_down(platform),
+            (false, None) | (true, Some(_)) => {}
+        }
+    }
+
+    fn perform(&mut self, now: Now) -> Option<ExitCode> {
+        for index in 0..self.seats.len() {
+            while let Some(action) = self.seats[index].machine.poll_action() {
+                self.perform_for(SeatId(index), action);
+            }
+        }
+        let mut exit = None;
+        while let Some(action) = self.drain.poll_action() {
+            match action {
+                drain::Action::Drain { until } => self.begin_drain(now, until),
+                drain::Action::Close => self.close_all(now),
+                drain::Action::Exit(code) => exit = Some(code),
+            }
+        }
+        exit
+    }
+
+    fn perform_for(&mut self, id: SeatId, action: Action) {
+        let events = self.events.clone();
+        let reporter = |generation| Reporter { seat: id, generation, events };
+        let seat = &mut self.seats[id.0];
+        match action {
+            Action::Connect { generation } => {
+                let inbox: Arc<dyn Inbox> = Arc::clone(&self.flow) as Arc<dyn Inbox>;
+                let task = driver::attempt(reporter(generation), Arc::clone(&seat.adapter), inbox);
+                seat.attempt = Some((generation, task));
+            }
+            Action::Abandon { generation } => {
+                if let Some((_, task)) = seat.attempt.take_if(|(current, _)| *current == generation) {
+                    task.abort();
+                }
+            }
+            Action::Close { generation } => {
+                if let Some(link) = seat.links.remove(&generation) {
+                    self.closings.spawn(close(link));
+                }
+            }
+            Action::Check { generation } => driver::look(reporter(generation), Arc::clone(&seat.adapter)),
+            Action::Tell(news) => tell(seat, news),
+        }
+    }
+
+    fn begin_drain(&self, now: Now, until: Instant) {
+        let limit = until.saturating_duration_since(now.mono);
+        tracing::info!(
+            code = "draining",
+            "stopping: finishing what is under way, at most {} s",
+            limit.as_secs()
+        );
+        let flow = Arc::clone(&self.flow);
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            if tokio::time::timeout_at(until.into(), flow.drain(until)).await.is_ok() {
+                drop(events.send(Event::Drained).await);
+            }
+        });
+    }
+
+    fn close_all(&mut self, now: Now) {
+        for index in 0..self.seats.len() {
+            let seat = &mut self.seats[index];
+            if seat.live().is_some() {
+                self.flow.link_down(seat.adapter.platform());
+            }
+            seat.machine.handle(now.mono, Input::Stop);
+            while let Some(action) = self.seats[index].machine.poll_action() {
+                self.perform_for(SeatId(index), action);
+            }
+        }
+        self.closings.close();
+        let closings = self.closings.clone();
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            closings.wait().await;
+            drop(events.send(Event::Closed).await);
+        });
+    }
+
+    fn publish(&self, now: Now, exit: Option<ExitCode>) {
+        let mut document = snapshot(&self.identity, &self.seats, self.flow.as_ref(), self.drain.phase(), now);
+        document.exit_reason = exit.map(|exit| reason(exit).to_owned());
+        self.status.publish(document);
+    }
+
+    /// When the loop must turn even if nothing happens.
+    fn next_due(&self) -> Instant {
+        self.seats
+            .iter()
+            .filter_map(|seat| seat.machine.poll_timeout())
+            .chain(self.drain.poll_timeout())
+            .fold(self.heartbeat_at, Instant::min)
+    }
+}
+
+/// Closes a link in the background. One that does not close is dropped, which must end it too.
+async fn close(link: Arc<dyn Link>) {
+    if tokio::time::timeout(CLOSE_LIMIT, link.close()).await.is_err() {
+        tracing::warn!(
+            code = "close_timeout",
+            "a connection did not close within {} s",
+            CLOSE_LIMIT.as_secs()
+        );
+    }
+}
+
+/// Why the gateway ended, for the status file.
+fn reason(exit: ExitCode) -> &'static str {
+    match exit {
+        ExitCode::Ok => "stopped on request",
+        ExitCode::Interrupted => "interrupted while it stopped",
+        ExitCode::Failed => "the stop took longer than its limit",
+        ExitCode::Restart => "restart requested",
+        ExitCode::Usage | ExitCode::NotRunning | ExitCode::Config => "could not start",
+    }
+}
+
+/// One line for each turn of events.
+fn tell(seat: &Seat, news: News) {
+    let title = seat.title();
+    let platform = seat.name.as_str();
+    match news {
+        News::Connected => tracing::info!(code = "connected", platform, "{title} is connected"),
+        News::Retrying { error, wait } => {
+            let when = match wait.as_secs() {
+                0 => "trying again now".to_owned(),
+                seconds => format!("trying again in {seconds} s"),
+            };
+            // A wait that the cause asks for (a child ended by the host, a limit) is no fault.
+            if matches!(error.retry, Retry::After(_)) {
+                tracing::info!(code = error.code, platform, "{title}: {error}; {when}");
+            } else {
+                tracing::warn!(code = error.code, platform, "{title}: {error}; {when}");
+            }
+        }
+        News::StillRetrying { error, untold } => tracing::warn!(
+            code = error.code,
+            platform,
+            "{title}: {error}; still trying, {untold} more failures since this was last said"
+        ),
+        News::Blocked { error } => {
+            let action = error.user_action.as_deref().unwrap_or_default();
+            tracing::error!(code = error.code, platform, "{title}: {error}. {action}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

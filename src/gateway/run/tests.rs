@@ -1,0 +1,240 @@
+//! The loop with scripted platforms, in virtual time.
+
+use std::sync::atomic::Ordering;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::gateway::drain::StopSignal;
+use crate::gateway::failure::AdapterError;
+use crate::gateway::platforms::scripted::{CountingFlow, Scripted, Step};
+use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
+use crate::gateway::supervisor::backoff::Ladder;
+use crate::platform::Platform;
+
+struct Stage {
+    events: mpsc::Sender<Event>,
+    documents: watch::Receiver<Option<Snapshot>>,
+    flow: Arc<CountingFlow>,
+    running: JoinHandle<ExitCode>,
+    path: std::path::PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Stage {
+    fn start(accounts: &[(&str, &Arc<Scripted>)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gateway_state.json");
+        let flow = Arc::new(CountingFlow::default());
+        let status = StatusFile::start(path.clone());
+        let documents = status.subscribe();
+        let gateway = Gateway::new(Parts {
+            adapters: accounts
+                .iter()
+                .map(|(name, adapter)| ((*name).to_owned(), Arc::clone(adapter) as Arc<dyn Adapter>))
+                .collect(),
+            flow: Arc::clone(&flow) as Arc<dyn MessageFlow>,
+            policy: Policy {
+                connect_timeout: Duration::from_secs(60),
+                ladder: Ladder { first: Duration::from_secs(30), cap: Duration::from_secs(300), jitter: 0.2 },
+                stable_after: Duration::from_secs(300),
+            },
+            drain_timeout: Duration::from_secs(30),
+            status,
+            identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
+            seed: 7,
+        });
+        let events = gateway.events();
+        Self { events, documents, flow, running: tokio::spawn(gateway.serve()), path, _dir: dir }
+    }
+
+    /// Waits, at most so many virtual seconds, until a document says so; returns how long that took.
+    async fn until(&mut self, limit_s: u64, says: impl Fn(&Snapshot) -> bool) -> Duration {
+        let begin = tokio::time::Instant::from_std(Now::read().mono);
+        let waiting = self.documents.wait_for(|document| document.as_ref().is_some_and(&says));
+        let outcome =
+            tokio::time::timeout(Duration::from_secs(limit_s), waiting).await.map(|seen| drop(seen.unwrap()));
+        assert!(outcome.is_ok(), "not within {limit_s} s; last: {:?}", self.documents.borrow());
+        Now::read().mono.duration_since(begin.into_std())
+    }
+
+    async fn stop(self, signal: StopSignal) -> (ExitCode, Snapshot) {
+        self.events.send(Event::StopAsked(signal)).await.unwrap();
+        let exit = tokio::time::timeout(Duration::from_secs(60), self.running).await.unwrap().unwrap();
+        (exit, Snapshot::read(&std::fs::read(&self.path).unwrap()).unwrap())
+    }
+}
+
+fn platform<'a>(document: &'a Snapshot, name: &str) -> &'a PlatformSnapshot {
+    &document.platforms[name]
+}
+
+fn is(name: &'static str, state: WireState) -> impl Fn(&Snapshot) -> bool {
+    move |document| platform(document, name).state == state
+}
+
+fn says(name: &'static str, code: &'static str) -> impl Fn(&Snapshot) -> bool {
+    move |document| platform(document, name).error_code.as_deref() == Some(code)
+}
+
+fn unpaired() -> AdapterError {
+    AdapterError::blocked("whatsapp_not_paired", "no phone is paired", "hermes whatsapp")
+}
+
+fn refused() -> AdapterError {
+    AdapterError::retryable("net_refused", "the connection was refused")
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_blocked_and_one_failing_platform_leave_the_third_alone_and_the_gateway_up() {
+    let blocked = Scripted::new([]);
+    blocked.check_says(Err(unpaired()));
+    let failing = Scripted::new(std::iter::repeat_n(Step::Fail(refused()), 1000));
+    let well = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &blocked), ("b", &failing), ("c", &well)]);
+    stage.until(1, is("a", WireState::Fatal)).await;
+    stage.until(1, is("b", WireState::Retrying)).await;
+    stage.until(1, is("c", WireState::Connected)).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    {
+        let document = stage.documents.borrow().clone().unwrap();
+        assert_eq!(document.gateway_state, GatewayState::Degraded);
+        assert_eq!(platform(&document, "a").user_action.as_deref(), Some("hermes whatsapp"));
+        assert_eq!(platform(&document, "c").state, WireState::Connected);
+        assert!(platform(&document, "b").attempts > 5);
+    }
+    assert_eq!(blocked.connects.load(Ordering::SeqCst), 0, "a blocked platform is not tried");
+    assert!(failing.connects.load(Ordering::SeqCst) <= 30, "at most 30 attempts an hour");
+    assert_eq!(well.connects.load(Ordering::SeqCst), 1);
+    let (exit, last) = stage.stop(StopSignal::Terminate).await;
+    assert_eq!(exit, ExitCode::Ok);
+    assert_eq!(last.gateway_state, GatewayState::Stopped);
+    assert!(last.platforms.values().all(|platform| platform.state == WireState::Disconnected));
+    assert!(well.link().closed.load(Ordering::SeqCst), "the link was closed in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_connect_is_a_failure_of_that_platform_only() {
+    let panicking = Scripted::new([Step::Panic]);
+    let well = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &panicking), ("b", &well)]);
+    stage.until(1, says("a", "adapter_panicked")).await;
+    stage.until(1, is("b", WireState::Connected)).await;
+    let took = stage.until(60, is("a", WireState::Connected)).await;
+    assert!(took >= Duration::from_secs(23), "by the ladder, after {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_that_never_returns_is_dropped_at_its_deadline() {
+    let hanging = Scripted::new([Step::Hang]);
+    let mut stage = Stage::start(&[("a", &hanging)]);
+    let took = stage.until(70, says("a", "net_timeout")).await;
+    assert!(took >= Duration::from_secs(60), "{took:?}");
+    stage.until(60, is("a", WireState::Connected)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flapping_platform_is_tried_at_once_only_the_first_time() {
+    let flapping = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &flapping)]);
+    stage.until(1, is("a", WireState::Connected)).await;
+    let mut waits = Vec::new();
+    for tried in 1..=3 {
+        flapping.link().lose(refused());
+        let is_back = |document: &Snapshot| {
+            is("a", WireState::Connected)(document) && flapping.connects.load(Ordering::SeqCst) > tried
+        };
+        waits.push(stage.until(500, is_back).await.as_secs());
+    }
+    assert_eq!(waits[0], 0);
+    assert!(waits[1] >= 23 && waits[2] > waits[1], "{waits:?}");
+    let ups = stage.flow.ups.load(Ordering::SeqCst);
+    assert_eq!(stage.flow.downs.load(Ordering::SeqCst) + 1, ups, "the message path hears of every change");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_that_clears_connects_within_two_seconds() {
+    let account = Scripted::new([]);
+    account.check_says(Err(unpaired()));
+    let mut stage = Stage::start(&[("a", &account)]);
+    stage.until(1, is("a", WireState::Fatal)).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    account.check_says(Ok(()));
+    let took = stage.until(5, is("a", WireState::Connected)).await;
+    assert!(took <= Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_without_proof_is_down_when_its_lease_ends() {
+    let account = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &account)]);
+    stage.until(1, is("a", WireState::Connected)).await;
+    tokio::time::sleep(Duration::from_secs(1000)).await;
+    let link = account.link();
+    link.freeze();
+    link.close_hangs.store(true, Ordering::SeqCst);
+    let lease = Platform::Whatsapp.spec().lease;
+    let is_back = |document: &Snapshot| {
+        is("a", WireState::Connected)(document) && account.connects.load(Ordering::SeqCst) == 2
+    };
+    let took = stage.until(200, is_back).await;
+    assert!(took >= lease && took <= lease + Duration::from_secs(1), "{took:?}");
+    assert!(!Arc::ptr_eq(&link, &account.link()), "the retry did not wait for the old link to close");
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_of_an_older_attempt_changes_nothing() {
+    let account = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &account)]);
+    stage.until(1, is("a", WireState::Connected)).await;
+    let stale = |report| Event::Seat { seat: SeatId(0), generation: 0, report };
+    let late = Scripted::new([]);
+    let flow: Arc<dyn Inbox> = Arc::clone(&stage.flow) as Arc<dyn Inbox>;
+    let late_link = late.connect(flow).await.unwrap();
+    stage.events.send(stale(Report::Down(unpaired()))).await.unwrap();
+    stage.events.send(stale(Report::Refused(unpaired()))).await.unwrap();
+    stage.events.send(stale(Report::Up(late_link))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(is("a", WireState::Connected)(stage.documents.borrow().as_ref().unwrap()));
+    assert!(late.link().closed.load(Ordering::SeqCst), "a link nobody waits for is closed");
+    assert_eq!(stage.flow.ups.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_past_its_limit_ends_with_1_even_when_a_link_does_not_close() {
+    let account = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &account)]);
+    stage.until(1, is("a", WireState::Connected)).await;
+    *stage.flow.drain_takes.lock().unwrap() = Duration::from_secs(3600);
+    account.link().close_hangs.store(true, Ordering::SeqCst);
+    let begin = Now::read().mono;
+    let (exit, last) = stage.stop(StopSignal::Terminate).await;
+    assert_eq!(exit, ExitCode::Failed);
+    assert!(Now::read().mono.duration_since(begin) <= Duration::from_secs(33));
+    assert_eq!(last.gateway_state, GatewayState::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_interrupt_ends_at_once_and_a_link_sends_until_the_drain_is_over() {
+    let account = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &account)]);
+    stage.until(1, is("a", WireState::Connected)).await;
+    *stage.flow.drain_takes.lock().unwrap() = Duration::from_secs(3600);
+    stage.events.send(Event::StopAsked(StopSignal::Interrupt)).await.unwrap();
+    stage.until(1, |document| document.gateway_state == GatewayState::Draining).await;
+    assert!(is("a", WireState::Connected)(stage.documents.borrow().as_ref().unwrap()));
+    let (exit, _) = stage.stop(StopSignal::Interrupt).await;
+    assert_eq!(exit, ExitCode::Interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_document_is_renewed_although_nothing_happens() {
+    let account = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &account)]);
+    stage.until(1, is("a", WireState::Connected)).await;
+    for _ in 0..5 {
+        stage.documents.mark_unchanged();
+        tokio::time::timeout(Duration::from_secs(11), stage.documents.changed()).await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,205 @@
+//! What the loop knows of each platform, and the document it makes of it. No I/O.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::AbortHandle;
+
+use crate::clock::Now;
+use crate::gateway::drain::Phase;
+use crate::gateway::failure::AdapterError;
+use crate::gateway::flow::MessageFlow;
+use crate::gateway::platforms::api::{Adapter, Link};
+use crate::gateway::status::snapshot::{
+    GatewayState, KIND, PlatformSnapshot, Queues, Snapshot, TTL_S, WireState,
+};
+use crate::gateway::supervisor::machine::{Generation, Machine, Policy, State};
+
+/// Who this process is, for readers of the status file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The process.
+    pub pid: u32,
+    /// When it was started, in clock ticks since boot; 0 where unknown.
+    pub start_time: u64,
+    /// Which boot of the machine.
+    pub boot_id: Option<String>,
+    /// Differs with every start.
+    pub instance_id: String,
+}
+
+/// One supervised platform.
+pub struct Seat {
+    /// Its name in the status file and the log.
+    pub name: String,
+    /// The account.
+    pub adapter: Arc<dyn Adapter>,
+    /// What decides about it.
+    pub machine: Machine,
+    /// The task of the attempt under way, or of the link that is live.
+    pub attempt: Option<(Generation, AbortHandle)>,
+    /// Links by the attempt that brought them, until they are closed. Never more than two.
+    pub links: BTreeMap<Generation, Arc<dyn Link>>,
+    shown: Shown,
+}
+
+/// What people see, as it last was.
+#[derive(Debug, Clone, PartialEq)]
+struct Shown {
+    state: WireState,
+    error: Option<AdapterError>,
+    since: Timestamp,
+    updated_at: Timestamp,
+    /// The first attempt has not ended yet.
+    first: bool,
+}
+
+impl Seat {
+    /// A platform that was not started yet.
+    pub fn new(name: String, adapter: Arc<dyn Adapter>, policy: Policy, seed: u64, now: Now) -> Self {
+        Self {
+            name,
+            adapter,
+            machine: Machine::new(policy, seed),
+            attempt: None,
+            links: BTreeMap::new(),
+            shown: Shown {
+                state: WireState::Connecting,
+                error: None,
+                since: now.wall,
+                updated_at: now.wall,
+                first: true,
+            },
+        }
+    }
+
+    /// The platform as people write it.
+    pub fn title(&self) -> &'static str {
+        self.adapter.platform().spec().title
+    }
+
+    /// The live link.
+    pub fn live(&self) -> Option<&Arc<dyn Link>> {
+        match self.machine.state() {
+            State::Connected { generation, .. } => self.links.get(generation),
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Retrying { .. }
+            | State::Blocked { .. }
+            | State::Stopping => None,
+        }
+    }
+
+    /// Takes the machine's state over into what people see. Returns whether that differs.
+    pub fn refresh(&mut self, now: Now) -> bool {
+        let (state, error) = match self.machine.state() {
+            State::Disabled => (WireState::Disabled, None),
+            // The reason of the last failure stands until an attempt succeeds.
+            State::Connecting { .. } => (WireState::Connecting, self.shown.error.clone()),
+            State::Connected { .. } => (WireState::Connected, None),
+            State::Retrying { error, .. } => (WireState::Retrying, Some(error.clone())),
+            State::Blocked { error, .. } => (WireState::Fatal, Some(error.clone())),
+            State::Stopping => (WireState::Disconnected, None),
+        };
+        if state == self.shown.state && error == self.shown.error {
+            return false;
+        }
+        if story(state) != story(self.shown.state) {
+            self.shown.since = now.wall;
+        }
+        if state != WireState::Connecting {
+            self.shown.first = false;
+        }
+        self.shown.state = state;
+        self.shown.error = error;
+        self.shown.updated_at = now.wall;
+        true
+    }
+
+    fn snapshot(&self, now: Now, flow: &dyn MessageFlow) -> PlatformSnapshot {
+        let platform = self.adapter.platform();
+        let shown = &self.shown;
+        let next_retry_at = match self.machine.state() {
+            State::Retrying { at, .. } => Some(wall_of(*at, now)),
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Blocked { .. }
+            | State::Stopping => None,
+        };
+        PlatformSnapshot {
+            state: shown.state,
+            error_code: shown.error.as_ref().map(|error| error.code.to_owned()),
+            error_message: shown.error.as_ref().map(|error| error.message.clone()),
+            updated_at: Some(shown.updated_at),
+            since: Some(shown.since),
+            attempts: self.machine.failures(),
+            next_retry_at,
+            paused_by: None,
+            user_action: shown.error.as_ref().and_then(|error| error.user_action.clone()),
+            last_inbound_at: flow.last_inbound(platform),
+            last_outbound_at: flow.last_outbound(platform),
+            proof_age_s: self.live().map(|link| now.mono.saturating_duration_since(link.proof()).as_secs()),
+        }
+    }
+}
+
+/// Attempts between waits are one story: "down since" must not begin anew with each.
+fn story(state: WireState) -> u8 {
+    match state {
+        WireState::Connecting | WireState::Retrying | WireState::RateLimited => 0,
+        WireState::Connected => 1,
+        WireState::Paused => 2,
+        WireState::Fatal => 3,
+        WireState::Disabled => 4,
+        WireState::Disconnected => 5,
+    }
+}
+
+fn wall_of(at: Instant, now: Now) -> Timestamp {
+    let wait =
+        SignedDuration::try_from(at.saturating_duration_since(now.mono)).unwrap_or(SignedDuration::MAX);
+    now.wall.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// The document of this moment.
+pub fn snapshot(
+    identity: &Identity,
+    seats: &[Seat],
+    flow: &dyn MessageFlow,
+    phase: Phase,
+    now: Now,
+) -> Snapshot {
+    let depths = flow.depths();
+    Snapshot {
+        kind: KIND.to_owned(),
+        schema: 1,
+        pid: identity.pid,
+        start_time: identity.start_time,
+        boot_id: identity.boot_id.clone(),
+        instance_id: identity.instance_id.clone(),
+        updated_at: now.wall,
+        ttl_s: TTL_S,
+        gateway_state: gateway_state(seats, phase),
+        exit_reason: None,
+        restart_requested: false,
+        active_agents: flow.active_turns(),
+        platforms: seats.iter().map(|seat| (seat.name.clone(), seat.snapshot(now, flow))).collect(),
+        queues: Queues { inbox: depths.inbox, outbox: depths.outbox, dead: depths.dead },
+    }
+}
+
+/// Derived at each reading, so that it cannot contradict the platforms.
+fn gateway_state(seats: &[Seat], phase: Phase) -> GatewayState {
+    match phase {
+        Phase::Draining { .. } | Phase::Closing { .. } => GatewayState::Draining,
+        Phase::Ended { .. } => GatewayState::Stopped,
+        Phase::Running if seats.iter().all(|seat| seat.shown.state == WireState::Connected) => {
+            GatewayState::Running
+        }
+        Phase::Running if seats.iter().any(|seat| seat.shown.first) => GatewayState::Starting,
+        Phase::Running => GatewayState::Degraded,
+    }
+}

@@ -1,0 +1,263 @@
+//! Pure. The document `gateway_state.json`, as the contract fixes it.
+//!
+//! The program of the same name in Python writes a file of this name with fewer fields; reading is therefore lenient.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The value of [`Snapshot::kind`].
+pub const KIND: &str = "hermes-gateway";
+
+/// A document older than this many seconds speaks of a gateway that is gone.
+pub const TTL_S: u64 = 30;
+
+/// What the gateway knows about itself at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`KIND`].
+    pub kind: String,
+    /// The form of this document: 1.
+    #[serde(default)]
+    pub schema: u32,
+    /// The gateway's process.
+    pub pid: u32,
+    /// When that process was started, in clock ticks since boot: tells a reused pid. 0 where unknown.
+    #[serde(default)]
+    pub start_time: u64,
+    /// Which boot of the machine `start_time` counts from.
+    #[serde(default)]
+    pub boot_id: Option<String>,
+    /// Differs with every start.
+    #[serde(default)]
+    pub instance_id: String,
+    /// When this was written.
+    pub updated_at: Timestamp,
+    /// How long it is worth believing, in seconds.
+    #[serde(default)]
+    pub ttl_s: u64,
+    /// The gateway as a whole.
+    pub gateway_state: GatewayState,
+    /// Why it stopped, when it did.
+    #[serde(default)]
+    pub exit_reason: Option<String>,
+    /// It stops in order to be started again.
+    #[serde(default)]
+    pub restart_requested: bool,
+    /// Turns that an agent works on.
+    #[serde(default)]
+    pub active_agents: u64,
+    /// The enabled platforms, by name.
+    #[serde(default)]
+    pub platforms: BTreeMap<String, PlatformSnapshot>,
+    /// What waits.
+    #[serde(default)]
+    pub queues: Queues,
+}
+
+/// The gateway as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayState {
+    /// First attempts are under way.
+    Starting,
+    /// Every enabled platform is connected.
+    Running,
+    /// Some enabled platform is not connected.
+    Degraded,
+    /// It finishes what is under way.
+    Draining,
+    /// It has ended.
+    Stopped,
+    /// It could not start.
+    StartupFailed,
+}
+
+impl fmt::Display for GatewayState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Degraded => "degraded",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+            Self::StartupFailed => "startup_failed",
+        })
+    }
+}
+
+/// One platform.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlatformSnapshot {
+    /// Where it is.
+    pub state: WireState,
+    /// Why it is not connected: stable.
+    #[serde(default)]
+    pub error_code: Option<String>,
+    /// The same for people.
+    #[serde(default)]
+    pub error_message: Option<String>,
+    /// When anything of this last changed.
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
+    /// Since when it is so; attempts in between do not reset it.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// Counted failures in a row.
+    #[serde(default)]
+    pub attempts: u32,
+    /// When the next attempt begins.
+    #[serde(default)]
+    pub next_retry_at: Option<Timestamp>,
+    /// Who paused it: `breaker` or `operator`.
+    #[serde(default)]
+    pub paused_by: Option<String>,
+    /// What a human should do.
+    #[serde(default)]
+    pub user_action: Option<String>,
+    /// When a message last came in.
+    #[serde(default)]
+    pub last_inbound_at: Option<Timestamp>,
+    /// When a message was last sent and acknowledged.
+    #[serde(default)]
+    pub last_outbound_at: Option<Timestamp>,
+    /// The age of the last proof that the connection works, in seconds.
+    #[serde(default)]
+    pub proof_age_s: Option<u64>,
+}
+
+/// A platform's state as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WireState {
+    /// An attempt is under way.
+    Connecting,
+    /// Connected, and proven within the lease.
+    Connected,
+    /// Waiting because the platform asked for it.
+    RateLimited,
+    /// Waiting for the next attempt.
+    Retrying,
+    /// Left alone until somebody resumes it.
+    Paused,
+    /// Only a human can help.
+    Fatal,
+    /// Not enabled.
+    Disabled,
+    /// The gateway has stopped.
+    Disconnected,
+}
+
+impl fmt::Display for WireState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::RateLimited => "rate_limited",
+            Self::Retrying => "retrying",
+            Self::Paused => "paused",
+            Self::Fatal => "fatal",
+            Self::Disabled => "disabled",
+            Self::Disconnected => "disconnected",
+        })
+    }
+}
+
+/// What waits in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Queues {
+    /// Messages without an answer.
+    pub inbox: u64,
+    /// Answers not sent.
+    pub outbox: u64,
+    /// Given up.
+    pub dead: u64,
+}
+
+impl Snapshot {
+    /// Reads a document; `None` when it is none.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// The document's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a snapshot has only string keys")
+    }
+
+    /// Whether it may still be believed at this moment.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        let age = now.duration_since(self.updated_at);
+        let ttl = i64::try_from(if self.ttl_s == 0 { TTL_S } else { self.ttl_s }).unwrap_or(i64::MAX);
+        // A clock that was set back makes documents from the future: those are not fresh either.
+        (-ttl..=ttl).contains(&age.as_secs())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn example() -> Snapshot {
+        let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        Snapshot {
+            kind: KIND.to_owned(),
+            schema: 1,
+            pid: 1,
+            start_time: 0,
+            boot_id: Some("b".to_owned()),
+            instance_id: "i".to_owned(),
+            updated_at: at,
+            ttl_s: TTL_S,
+            gateway_state: GatewayState::Degraded,
+            exit_reason: None,
+            restart_requested: false,
+            active_agents: 0,
+            platforms: BTreeMap::from([(
+                "whatsapp".to_owned(),
+                PlatformSnapshot {
+                    state: WireState::Fatal,
+                    error_code: Some("whatsapp_not_paired".to_owned()),
+                    error_message: Some("no phone is paired".to_owned()),
+                    updated_at: Some(at),
+                    since: Some(at),
+                    attempts: 0,
+                    next_retry_at: None,
+                    paused_by: None,
+                    user_action: Some("hermes whatsapp".to_owned()),
+                    last_inbound_at: None,
+                    last_outbound_at: None,
+                    proof_age_s: None,
+                },
+            )]),
+            queues: Queues::default(),
+        }
+    }
+
+    #[test]
+    fn the_document_has_the_contracts_fields() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&example()).unwrap());
+    }
+
+    #[test]
+    fn documents_of_the_python_gateway_can_be_read() {
+        let json =
+            br#"{"kind":"hermes-gateway","pid":7,"argv":["x"],"gateway_state":"running","exit_reason":null,
+            "platforms":{"telegram":{"state":"retrying","error_code":null,"error_message":null}},
+            "updated_at":"2026-01-01T00:00:00.123456+00:00"}"#;
+        let snapshot = Snapshot::read(json).unwrap();
+        assert_eq!(snapshot.platforms["telegram"].state, WireState::Retrying);
+        assert_eq!(Snapshot::read(b"{}"), None);
+    }
+
+    #[test]
+    fn a_document_is_believed_for_its_ttl_only() {
+        let snapshot = example();
+        let later = |seconds: i64| snapshot.updated_at + jiff::SignedDuration::from_secs(seconds);
+        assert!(snapshot.is_fresh(later(30)));
+        assert!(!snapshot.is_fresh(later(31)));
+        assert!(!snapshot.is_fresh(later(-3600)));
+    }
+}

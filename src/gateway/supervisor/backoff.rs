@@ -1,0 +1,95 @@
+//! Pure. How long to wait after the nth failure: doubling, capped, with jitter so that platforms do not march in step.
+
+use std::time::Duration;
+
+use crate::config::ReconnectConfig;
+
+/// The waits between attempts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ladder {
+    /// After the first failure.
+    pub first: Duration,
+    /// Never longer than this, jitter included.
+    pub cap: Duration,
+    /// Each wait is drawn from this share around its value, 0 to 0.5.
+    pub jitter: f64,
+}
+
+impl Ladder {
+    /// The wait after this many failures in a row (from 1).
+    pub fn wait(&self, failures: u32, dice: &mut Dice) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        let plain = self.first.saturating_mul(1 << doublings).min(self.cap);
+        let factor = 1.0 + self.jitter.clamp(0.0, 0.5) * (2.0 * dice.roll() - 1.0);
+        plain.mul_f64(factor).min(self.cap)
+    }
+}
+
+impl From<&ReconnectConfig> for Ladder {
+    fn from(config: &ReconnectConfig) -> Self {
+        Self { first: config.first, cap: config.cap, jitter: config.jitter }
+    }
+}
+
+/// A small source of chance (SplitMix64): repeatable from its seed, and never for secrets.
+#[derive(Debug, Clone)]
+pub struct Dice {
+    state: u64,
+}
+
+impl Dice {
+    /// The same seed rolls the same numbers.
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// The next number, from 0 up to but not including 1.
+    pub fn roll(&mut self) -> f64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+        // The upper half is exact in a double.
+        f64::from(u32::try_from(mixed >> 32).expect("32 bits remain")) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seconds(value: u64) -> Duration {
+        Duration::from_secs(value)
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let ladder = Ladder { first: seconds(30), cap: seconds(300), jitter: 0.0 };
+        let waits: Vec<u64> =
+            (1..=6).map(|failures| ladder.wait(failures, &mut Dice::new(1)).as_secs()).collect();
+        assert_eq!(waits, [30, 60, 120, 240, 300, 300]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_wait_is_in_its_window(seed: u64, failures in 1_u32..1000, first in 1_u64..100, cap in 100_u64..1000) {
+            let ladder = Ladder { first: seconds(first), cap: seconds(cap), jitter: 0.2 };
+            let plain = Ladder { jitter: 0.0, ..ladder }.wait(failures, &mut Dice::new(0));
+            let wait = ladder.wait(failures, &mut Dice::new(seed));
+            prop_assert!(wait <= seconds(cap));
+            prop_assert!(wait.as_secs_f64() >= plain.as_secs_f64() * 0.8 - 1e-6);
+            prop_assert!(wait.as_secs_f64() <= plain.as_secs_f64() * 1.2 + 1e-6);
+        }
+
+        #[test]
+        fn dice_stay_in_their_range(seed: u64) {
+            let mut dice = Dice::new(seed);
+            for _ in 0..100 {
+                prop_assert!((0.0..1.0).contains(&dice.roll()));
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The questions of the WhatsApp wizard.
+
+use crate::config::{AllowList, WhatsAppMode};
+use crate::pairing::Me;
+use crate::wizard::flow::{Chapter, SessionAnswer};
+use crate::wizard::layout::Line;
+use crate::wizard::numbers::parse_allow;
+use crate::wizard::pair::show_me;
+use crate::wizard::run::End;
+use crate::wizard::setup::Setup;
+use crate::wizard::texts;
+use crate::wizard::ui::{Choice, Question};
+
+impl Setup<'_> {
+    pub(super) async fn select(&mut self, choice: &Choice) -> Result<usize, End> {
+        let cancel = self.cancel;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(End::Cancelled),
+            picked = self.ui.select(choice) => Ok(picked?),
+        }
+    }
+
+    pub(super) async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, End> {
+        let cancel = self.cancel;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(End::Cancelled),
+            answer = self.ui.confirm(prompt, default) => Ok(answer?),
+        }
+    }
+
+    pub(super) async fn input(&mut self, question: &Question) -> Result<String, End> {
+        let cancel = self.cancel;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(End::Cancelled),
+            text = self.ui.input(question) => Ok(text?),
+        }
+    }
+
+    pub(super) async fn ask_keep(&mut self, me: &Me) -> Result<(), End> {
+        self.ui.say(Line::Gap);
+        self.ui.say(Line::Done(format!("WhatsApp is linked as {}.", show_me(me))));
+        self.ui.say(Line::Gap);
+        if !self.ui.can_ask() {
+            self.answers.session = Some(SessionAnswer::Keep);
+            return Ok(());
+        }
+        let choice = Choice {
+            prompt: "Keep this pairing?".to_owned(),
+            items: vec![
+                "Yes, keep everything".to_owned(),
+                "Yes, but change the mode or the people".to_owned(),
+                "No, link a phone anew".to_owned(),
+            ],
+        };
+        match self.select(&choice).await? {
+            0 => self.answers.session = Some(SessionAnswer::Keep),
+            1 => {
+                self.answers.session = Some(SessionAnswer::Keep);
+                self.ask_again().await?;
+            }
+            _ => self.answers.session = Some(SessionAnswer::Replace),
+        }
+        Ok(())
+    }
+
+    /// Asks for the mode and the people although both are set.
+    pub(super) async fn ask_again(&mut self) -> Result<(), End> {
+        self.ui.say(texts::step(Chapter::Mode));
+        self.choose_mode().await?;
+        self.ui.say(texts::step(Chapter::People));
+        self.chapter = Chapter::People as usize;
+        self.choose_allowed(self.answers.mode.unwrap_or(WhatsAppMode::Bot), &[]).await
+    }
+
+    pub(super) async fn ask_replace(&mut self, why: &str) -> Result<(), End> {
+        self.ui.say(Line::Warn(format!("The saved session cannot be used: {why}.")));
+        self.ui.say(texts::text("A new one must be paired. The old folder is moved aside, not deleted."));
+        self.ui.say(Line::Gap);
+        if self.confirm("Move it aside and pair again?", true).await? {
+            self.answers.session = Some(SessionAnswer::Replace);
+            return Ok(());
+        }
+        Err(End::Cancelled)
+    }
+
+    pub(super) async fn choose_mode(&mut self) -> Result<(), End> {
+        texts::about_modes().into_iter().for_each(|line| self.ui.say(line));
+        let choice = Choice {
+            prompt: "Which number does the agent get?".to_owned(),
+            items: texts::MODE_ITEMS.map(str::to_owned).to_vec(),
+        };
+        let picked = self.select(&choice).await?;
+        self.answers.mode = texts::MODES.get(picked).copied();
+        Ok(())
+    }
+
+    pub(super) async fn choose_allowed(&mut self, mode: WhatsAppMode, rejects: &[String]) -> Result<(), End> {
+        if !self.ui.can_ask() {
+            self.answers.allowed_stays = true;
+            return Ok(());
+        }
+        if !rejects.is_empty() {
+            self.ui
+                .say(Line::Warn(format!("Not a phone number in the list so far: {}.", rejects.join(", "))));
+        }
+        texts::about_people(mode).into_iter().for_each(|line| self.ui.say(line));
+        let initial = match &self.config.allowed {
+            AllowList::Only(numbers) => numbers.join(", "),
+            AllowList::Nobody | AllowList::Everybody => String::new(),
+        };
+        let question = match mode {
+            WhatsAppMode::Bot => {
+                Question { prompt: "Numbers that may write to it".to_owned(), initial, check: check_people }
+            }
+            WhatsAppMode::SelfChat => Question {
+                prompt: "Others who may write (Enter for none)".to_owned(),
+                initial,
+                check: check_others,
+            },
+        };
+        loop {
+            let text = self.input(&question).await?;
+            let allowed = parse_allow(&text).expect("the question checks it");
+            if allowed != AllowList::Everybody || self.confirm_everybody().await? {
+                self.answers.allowed = Some(allowed);
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) async fn confirm_everybody(&mut self) -> Result<bool, End> {
+        self.ui.say(Line::Warn(texts::EVERYBODY_WARNING.to_owned()));
+        Ok(self.confirm("Let everybody in?", false).await?
+            && self.confirm("Really everybody, strangers too?", false).await?)
+    }
+}
+
+pub(super) fn check_people(text: &str) -> Result<(), String> {
+    match parse_allow(text) {
+        Ok(AllowList::Nobody) => {
+            Err("Nobody listed means that nobody is answered. List at least one.".to_owned())
+        }
+        Ok(AllowList::Only(_) | AllowList::Everybody) => Ok(()),
+        Err(wrong) => Err(wrong.join(" ")),
+    }
+}
+
+fn check_others(text: &str) -> Result<(), String> {
+    parse_allow(text).map(drop).map_err(|wrong| wrong.join(" "))
+}

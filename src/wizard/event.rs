@@ -1,0 +1,137 @@
+//! Pure. The lines of `hermes whatsapp --json`.
+
+use serde::Serialize;
+
+use crate::pairing::Me;
+
+/// One line. The last line is always `enabled`, `expired`, `cancelled` or `error`.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum WizardEvent {
+    /// The wizard runs.
+    Started,
+    /// The bridge is being installed.
+    Install {
+        /// `unpack`, `download`, `verify` or `finish`.
+        phase: &'static str,
+        /// Of the whole, 0 to 100.
+        percent: u64,
+    },
+    /// A code to scan; the one before is void.
+    Qr {
+        /// What the code says.
+        payload: String,
+        /// Counts from 1 for each bridge process.
+        seq: u32,
+        /// How long it can be scanned.
+        expires_in_s: u64,
+    },
+    /// A code to type on the phone.
+    PairingCode {
+        /// Eight characters, without separator.
+        code: String,
+    },
+    /// The phone accepted.
+    PairSuccess,
+    /// The session is opened again, as WhatsApp asks.
+    Restart,
+    /// Logged in.
+    Connected {
+        /// The account.
+        me: Me,
+    },
+    /// Paired, proven and written to `.env`.
+    Enabled {
+        /// The account.
+        me: Me,
+    },
+    /// No code was scanned in time.
+    Expired,
+    /// Interrupted.
+    Cancelled,
+    /// It failed.
+    Error {
+        /// Stable.
+        code: &'static str,
+        /// What happened.
+        message: String,
+        /// What to do.
+        fix: String,
+    },
+}
+
+impl WizardEvent {
+    /// The line, newline included.
+    pub fn line(&self) -> String {
+        let mut line = serde_json::to_string(self).expect("an event has only strings and numbers");
+        line.push('\n');
+        line
+    }
+
+    /// No line follows this one.
+    pub fn is_last(&self) -> bool {
+        match self {
+            Self::Enabled { .. } | Self::Expired | Self::Cancelled | Self::Error { .. } => true,
+            Self::Started
+            | Self::Install { .. }
+            | Self::Qr { .. }
+            | Self::PairingCode { .. }
+            | Self::PairSuccess
+            | Self::Restart
+            | Self::Connected { .. } => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for WizardEvent {
+    /// Only the kind: codes are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Started => "Started",
+            Self::Install { .. } => "Install",
+            Self::Qr { .. } => "Qr",
+            Self::PairingCode { .. } => "PairingCode",
+            Self::PairSuccess => "PairSuccess",
+            Self::Restart => "Restart",
+            Self::Connected { .. } => "Connected",
+            Self::Enabled { .. } => "Enabled",
+            Self::Expired => "Expired",
+            Self::Cancelled => "Cancelled",
+            Self::Error { .. } => "Error",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_as_the_contract_says() {
+        assert_eq!(WizardEvent::Started.line(), "{\"event\":\"started\"}\n");
+        assert_eq!(
+            WizardEvent::Install { phase: "download", percent: 7 }.line(),
+            "{\"event\":\"install\",\"phase\":\"download\",\"percent\":7}\n"
+        );
+        assert_eq!(
+            WizardEvent::Qr { payload: "p".into(), seq: 1, expires_in_s: 60 }.line(),
+            "{\"event\":\"qr\",\"payload\":\"p\",\"seq\":1,\"expires_in_s\":60}\n"
+        );
+        assert_eq!(
+            WizardEvent::PairingCode { code: "ABCD1234".into() }.line(),
+            "{\"event\":\"pairing_code\",\"code\":\"ABCD1234\"}\n"
+        );
+        let error = WizardEvent::Error { code: "usage", message: "m".into(), fix: "f".into() };
+        assert_eq!(
+            error.line(),
+            "{\"event\":\"error\",\"code\":\"usage\",\"message\":\"m\",\"fix\":\"f\"}\n"
+        );
+        assert!(error.is_last() && !WizardEvent::PairSuccess.is_last());
+    }
+
+    #[test]
+    fn debug_shows_no_payload() {
+        let event = WizardEvent::Qr { payload: "secret".into(), seq: 1, expires_in_s: 60 };
+        assert!(!format!("{event:?}").contains("secret"));
+    }
+}

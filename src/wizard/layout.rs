@@ -1,0 +1,234 @@
+//! Pure. How lines look: one left edge, generous space, marks and colours only where they can be shown.
+
+/// One thing that is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// An empty line.
+    Gap,
+    /// The first line.
+    Title(String),
+    /// A paragraph.
+    Text(String),
+    /// A step begins.
+    Step {
+        /// Counts from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// Its name.
+        title: String,
+    },
+    /// A step that needs nothing.
+    Settled {
+        /// Counts from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// What it is about, and how it stands.
+        what: String,
+    },
+    /// A word and what it means, in two columns.
+    Entry {
+        /// The word.
+        word: String,
+        /// Its meaning.
+        meaning: String,
+    },
+    /// To be read before going on.
+    Warn(String),
+    /// This is done.
+    Done(String),
+    /// This failed.
+    Fail(String),
+    /// What another program said.
+    Quote(String),
+}
+
+/// What the screen can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Columns to fill at most.
+    pub cols: usize,
+    /// `✓` and `✗` can be shown.
+    pub marks: bool,
+    /// Colours may be used.
+    pub colour: bool,
+    /// Characters outside ASCII can be shown.
+    pub utf8: bool,
+}
+
+/// A colour by meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Stands out.
+    Strong,
+    /// Steps back.
+    Faint,
+    /// Good.
+    Good,
+    /// Careful.
+    Careful,
+    /// Bad.
+    Bad,
+}
+
+const COLS_MAX: usize = 80;
+const COLS_MIN: usize = 40;
+const WORD_COLS: usize = 26;
+
+impl Layout {
+    /// What is said, as the text to print, line breaks included.
+    pub fn render(&self, line: &Line) -> String {
+        let text = self.compose(line);
+        if self.utf8 { text } else { text.replace('→', ">") }
+    }
+
+    fn compose(&self, line: &Line) -> String {
+        match line {
+            Line::Gap => "\n".to_owned(),
+            Line::Title(text) => format!("\n  {}\n", self.paint(Tone::Strong, text)),
+            Line::Text(text) => self.block("    ", "    ", text, None),
+            Line::Step { number, of, title } => {
+                let count = self.paint(Tone::Faint, &format!("{number} of {of}"));
+                format!("\n  {count}  {}\n\n", self.paint(Tone::Strong, title))
+            }
+            Line::Settled { number, of, what } => {
+                let count = self.paint(Tone::Faint, &format!("{number} of {of}"));
+                format!("\n  {count}  {} {what}\n", self.mark(Tone::Good))
+            }
+            Line::Entry { word, meaning } => self.entry(word, meaning),
+            Line::Warn(text) => self.marked(Tone::Careful, text),
+            Line::Done(text) => self.marked(Tone::Good, text),
+            Line::Fail(text) => self.marked(Tone::Bad, text),
+            Line::Quote(text) => format!("    {}\n", self.paint(Tone::Faint, &format!("| {text}"))),
+        }
+    }
+
+    fn marked(&self, tone: Tone, text: &str) -> String {
+        let mark = self.mark(tone);
+        let indent = " ".repeat(3 + self.plain_mark(tone).chars().count());
+        self.block(&indent, &indent, text, Some(&format!("  {mark} ")))
+    }
+
+    fn entry(&self, word: &str, meaning: &str) -> String {
+        if self.width() < WORD_COLS * 2 {
+            return format!("    {}\n", self.paint(Tone::Strong, word))
+                + &self.block("      ", "      ", meaning, None);
+        }
+        let pad = WORD_COLS.saturating_sub(word.chars().count()).max(2);
+        let indent = " ".repeat(4 + WORD_COLS);
+        let first = format!("    {}{}", self.paint(Tone::Strong, word), " ".repeat(pad));
+        self.block(&indent, &indent, meaning, Some(&first))
+    }
+
+    /// Text in lines that fit; `first` replaces the first line's indent.
+    fn block(&self, indent: &str, rest: &str, text: &str, first: Option<&str>) -> String {
+        let room = self.width().saturating_sub(indent.len()).max(20);
+        let mut out = String::new();
+        for (at, line) in wrap(text, room).iter().enumerate() {
+            out.push_str(match (at, first) {
+                (0, Some(first)) => first,
+                (0, None) => indent,
+                _ => rest,
+            });
+            out.push_str(line);
+            out.push('\n');
+        }
+        out
+    }
+
+    fn width(&self) -> usize {
+        self.cols.clamp(COLS_MIN, COLS_MAX)
+    }
+
+    fn plain_mark(&self, tone: Tone) -> &'static str {
+        match (tone, self.marks) {
+            (Tone::Good, true) => "✓",
+            (Tone::Bad, true) => "✗",
+            (Tone::Good, false) => "ok",
+            (Tone::Bad, false) => "failed:",
+            (Tone::Careful | Tone::Strong | Tone::Faint, _) => "!",
+        }
+    }
+
+    /// The mark of this meaning, painted.
+    pub fn mark(&self, tone: Tone) -> String {
+        self.paint(tone, self.plain_mark(tone))
+    }
+
+    /// Text in the colour of this meaning.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        let code = match tone {
+            Tone::Strong => "1",
+            Tone::Faint => "2",
+            Tone::Good => "32",
+            Tone::Careful => "33",
+            Tone::Bad => "31",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// Breaks text at spaces; a word longer than the room stays whole.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            let cols = line.chars().count() + 1 + word.chars().count();
+            if !line.is_empty() && cols > room {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Layout = Layout { cols: 60, marks: false, colour: false, utf8: false };
+
+    #[test]
+    fn text_keeps_its_left_edge_and_its_width() {
+        let long = "word ".repeat(40);
+        for line in [
+            Line::Text(long.clone()),
+            Line::Warn(long.clone()),
+            Line::Done(long.clone()),
+            Line::Entry { word: "a word".into(), meaning: long.clone() },
+        ] {
+            for cols in [20, 60, 200] {
+                let text = Layout { cols, ..PLAIN }.render(&line);
+                let width = cols.clamp(COLS_MIN, COLS_MAX);
+                assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+                assert!(text.lines().all(|line| line.starts_with("  ")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn marks_and_colours_only_where_they_can_be_shown() {
+        assert_eq!(PLAIN.render(&Line::Done("linked".into())), "  ok linked\n");
+        assert_eq!(Layout { marks: true, ..PLAIN }.render(&Line::Done("linked".into())), "  ✓ linked\n");
+        let colourful = Layout { colour: true, ..PLAIN }.render(&Line::Fail("x".into()));
+        assert_eq!(colourful, "  \x1b[31mfailed:\x1b[0m x\n");
+        assert_eq!(PLAIN.render(&Line::Text("a → b".into())), "    a > b\n");
+        assert!(PLAIN.render(&Line::Step { number: 1, of: 4, title: "t".into() }).is_ascii());
+    }
+
+    #[test]
+    fn a_long_word_stays_whole() {
+        let path = "/".repeat(90);
+        assert_eq!(PLAIN.render(&Line::Text(path.clone())), format!("    {path}\n"));
+    }
+}

@@ -1,0 +1,255 @@
+//! `hermes whatsapp status|enable|disable|unpair`.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::clock::Now;
+use crate::config::{AllowList, Config};
+use crate::durable::Lock;
+use crate::env_file::EnvFile;
+use crate::error::{CliError, ExitCode};
+use crate::facts;
+use crate::home::HermesHome;
+use crate::pairing::{Me, Pairing};
+use crate::preflight::{
+    BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, findings, is_blocked,
+};
+use crate::wizard::changes::{ChangeSet, mode_word};
+use crate::wizard::numbers::{show_allow, show_number};
+use crate::wizard::session;
+use crate::wizard::term_ui::{TermUi, print};
+use crate::wizard::ui::{Stop, Ui};
+use crate::world::World;
+
+/// What `status --json` shows.
+#[derive(Debug, Serialize)]
+struct Report {
+    enabled: bool,
+    mode: Option<&'static str>,
+    allowed: Vec<String>,
+    pairing: &'static str,
+    me: Option<Me>,
+    session_dir: String,
+    in_use: bool,
+    in_use_by: Option<u32>,
+    node: Option<String>,
+    bridge: &'static str,
+    findings: Vec<Finding>,
+}
+
+/// Shows how WhatsApp is set up. Exit 0 when nothing blocks it, else 1.
+///
+/// # Errors
+/// When the settings cannot be read.
+pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let facts = facts::gather(world, home, &Config::load(world, home)?);
+    let mut report = report(&facts);
+    // The gateway using the session is how it should be.
+    if matches!(Lock::holder(&home.lock_file()), Ok(Some(_))) {
+        report.findings.retain(|finding| finding.code != Code::WhatsappSessionLock);
+    }
+    let blocked = is_blocked(&report.findings);
+    print(&if json { json_line(&report) } else { prose(&facts, &report) });
+    Ok(if blocked { ExitCode::Failed } else { ExitCode::Ok })
+}
+
+fn report(facts: &Facts) -> Report {
+    let (pairing, me) = match &facts.session {
+        SessionFact::Judged(Pairing::Paired { me }) => ("paired", Some(me.clone())),
+        SessionFact::Judged(Pairing::Unpaired) => ("unpaired", None),
+        SessionFact::Judged(Pairing::HalfPaired) => ("half_paired", None),
+        SessionFact::Judged(Pairing::Corrupt { .. }) => ("corrupt", None),
+        SessionFact::Restorable { me, .. } => ("restorable", Some(me.clone())),
+        SessionFact::Unreadable { .. } => ("unreadable", None),
+    };
+    let in_use_by = match facts.lock {
+        LockFact::Held { pid } => pid,
+        LockFact::Free => None,
+    };
+    Report {
+        enabled: facts.enabled,
+        mode: facts.mode.map(mode_word),
+        allowed: match &facts.allowed {
+            AllowList::Nobody => Vec::new(),
+            AllowList::Only(numbers) => numbers.clone(),
+            AllowList::Everybody => vec!["*".to_owned()],
+        },
+        pairing,
+        me,
+        session_dir: facts.session_dir.display().to_string(),
+        in_use: facts.lock != LockFact::Free,
+        in_use_by,
+        node: match &facts.node {
+            NodeFact::Found { version: (major, minor, patch), .. } => {
+                Some(format!("{major}.{minor}.{patch}"))
+            }
+            NodeFact::Missing | NodeFact::Broken { .. } => None,
+        },
+        bridge: match &facts.bridge {
+            BridgeFact::Installed { .. } => "installed",
+            BridgeFact::Missing => "missing",
+            BridgeFact::Damaged { .. } => "damaged",
+        },
+        findings: findings(facts),
+    }
+}
+
+fn json_line(report: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(report).expect("a report has only strings, numbers and booleans");
+    line.push('\n');
+    line
+}
+
+fn prose(facts: &Facts, report: &Report) -> String {
+    let mut text = String::from("WhatsApp\n");
+    let mut row = |word: &str, value: &str| {
+        writeln!(text, "  {word:<10}{value}").expect("writing to a String does not fail");
+    };
+    row("enabled", if report.enabled { "yes" } else { "no" });
+    let account =
+        report.me.as_ref().map_or_else(String::new, |me| format!(" as {}", show_number(me.number())));
+    row("pairing", &format!("{}{account}", report.pairing.replace('_', " ")));
+    row("mode", report.mode.unwrap_or("not chosen"));
+    row(
+        "answers",
+        &match facts.allowed {
+            AllowList::Nobody => "nobody on a list".to_owned(),
+            AllowList::Only(_) | AllowList::Everybody => show_allow(&facts.allowed),
+        },
+    );
+    row("node", report.node.as_deref().unwrap_or("not found"));
+    row("bridge", report.bridge);
+    let in_use = match (report.in_use, report.in_use_by) {
+        (false, _) => String::new(),
+        (true, None) => " (in use)".to_owned(),
+        (true, Some(pid)) => format!(" (in use by pid {pid})"),
+    };
+    row("session", &format!("{}{in_use}", report.session_dir));
+    for finding in &report.findings {
+        write!(text, "\n  {}: {}\n    {}\n", finding.code.as_str(), finding.message, finding.fix)
+            .expect("writing to a String does not fail");
+    }
+    text
+}
+
+/// Says what was done.
+#[derive(Debug, Serialize)]
+struct Done {
+    enabled: bool,
+    changed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_to: Option<String>,
+}
+
+impl Done {
+    fn say(&self, json: bool, words: &str) {
+        print(&if json { json_line(self) } else { format!("{words}\n") });
+    }
+}
+
+/// Turns WhatsApp on. Refuses unless it is paired.
+///
+/// # Errors
+/// When it is not paired, or the settings cannot be read or written.
+pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let facts = facts::gather(world, home, &Config::load(world, home)?);
+    let me = match &facts.session {
+        SessionFact::Judged(Pairing::Paired { me }) | SessionFact::Restorable { me, .. } => me,
+        SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
+        | SessionFact::Unreadable { .. } => return Err(not_paired(&facts)),
+    };
+    let changed = switch(home, true)?;
+    let state = if changed { "on" } else { "on already" };
+    let words = format!(
+        "WhatsApp is {state}, linked as {}. The gateway picks it up; `hermes gateway run` starts one.",
+        show_number(me.number())
+    );
+    Done { enabled: true, changed, moved_to: None }.say(json, &words);
+    Ok(ExitCode::Ok)
+}
+
+fn not_paired(facts: &Facts) -> CliError {
+    let pairing = [Code::WhatsappNotPaired, Code::WhatsappHalfPaired, Code::WhatsappCredsCorrupt];
+    let findings = findings(facts);
+    match findings.iter().find(|finding| pairing.contains(&finding.code)) {
+        Some(finding) => {
+            CliError::failed(finding.message.clone()).code(finding.code.as_str()).hint(finding.fix.clone())
+        }
+        None => CliError::failed("WhatsApp is not paired")
+            .code("whatsapp_not_paired")
+            .hint("Run `hermes whatsapp`."),
+    }
+}
+
+/// Turns WhatsApp off; the pairing stays.
+///
+/// # Errors
+/// When the settings cannot be read or written.
+pub fn disable(_world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let changed = switch(home, false)?;
+    let state = if changed { "off" } else { "off already" };
+    let words =
+        format!("WhatsApp is {state}. The pairing is kept: `hermes whatsapp enable` turns it on again.");
+    Done { enabled: false, changed, moved_to: None }.say(json, &words);
+    Ok(ExitCode::Ok)
+}
+
+/// Moves the session aside, so that this machine forgets the phone, and turns WhatsApp off.
+///
+/// # Errors
+/// When a bridge uses the session, when it was not confirmed, or when a file cannot be written or moved.
+pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> Result<ExitCode, CliError> {
+    if !yes {
+        let mut ui = TermUi::new(world);
+        if json || !ui.can_ask() {
+            return Err(CliError::usage("unpairing must be confirmed, and there is no terminal to ask on")
+                .hint("Give this flag: --yes."));
+        }
+        let answer = ui.confirm("Unlink WhatsApp from this machine?", false).await;
+        if !answer.map_err(|stop| match stop {
+            Stop::Cancelled => CliError::interrupted(),
+            Stop::Broken(error) => {
+                CliError::failed("the terminal cannot be used for questions").because(error)
+            }
+        })? {
+            print("Nothing was changed.\n");
+            return Ok(ExitCode::Ok);
+        }
+    }
+    let paths = home.whatsapp();
+    // First the folder: while a bridge uses it nothing at all may change.
+    let aside = session::move_aside(&paths, "unpaired", Now::read().wall)?;
+    let switched = switch(home, false)?;
+    let changed = aside.is_some() || switched;
+    let moved_to = aside.map(|aside| aside.to.display().to_string());
+    let words = match &moved_to {
+        Some(to) => format!(
+            "WhatsApp is unlinked here and off. The session is kept in {to}.\n\
+             On the phone, remove the device too: Settings → Linked devices."
+        ),
+        None => "There was no pairing. WhatsApp is off.".to_owned(),
+    };
+    Done { enabled: false, changed, moved_to }.say(json, &words);
+    Ok(ExitCode::Ok)
+}
+
+/// Writes the switch; whether that changed anything.
+fn switch(home: &HermesHome, enabled: bool) -> Result<bool, CliError> {
+    let path = home.env_file();
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        CliError::failed(format!("the settings in {} cannot be written", path.display()))
+            .code("env_not_written")
+            .hint("Check the owner of the file and its folder.")
+            .because(error)
+    };
+    let mut env = EnvFile::load(&path).map_err(|error| failed(error.into()))?;
+    // A switch that was never set is off.
+    if !enabled && env.value("WHATSAPP_ENABLED").is_none() {
+        return Ok(false);
+    }
+    ChangeSet::of_enabled(&env, enabled).apply(&mut env).map_err(|error| failed(error.into()))?;
+    let changed = env.is_changed();
+    env.save(&path).map_err(|error| failed(error.into()))?;
+    Ok(changed)
+}

@@ -1,0 +1,82 @@
+//! Pure. Who may speak, as people type it and as they read it.
+
+use crate::config::AllowList;
+use crate::phone;
+
+/// One number, digits only, without `+`.
+///
+/// # Errors
+/// A sentence about what is wrong with it.
+pub fn parse_number(text: &str) -> Result<String, String> {
+    phone::digits(text).map_err(|why| format!("`{}` is no phone number: {why}.", text.trim()))
+}
+
+/// A list of numbers, or `*` for everybody, or nothing for nobody.
+///
+/// # Errors
+/// One sentence for each entry that is no number.
+pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
+    let mut numbers = Vec::new();
+    let mut wrong = Vec::new();
+    let mut everybody = false;
+    for entry in text.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty()) {
+        if entry == "*" {
+            everybody = true;
+            continue;
+        }
+        match parse_number(entry) {
+            Ok(number) if numbers.contains(&number) => {}
+            Ok(number) => numbers.push(number),
+            Err(why) => wrong.push(why),
+        }
+    }
+    match (wrong.is_empty(), everybody, numbers.is_empty()) {
+        (false, ..) => Err(wrong),
+        (true, true, false) => {
+            Err(vec!["`*` means everybody. Give either `*` or numbers, not both.".to_owned()])
+        }
+        (true, true, true) => Ok(AllowList::Everybody),
+        (true, false, true) => Ok(AllowList::Nobody),
+        (true, false, false) => Ok(AllowList::Only(numbers)),
+    }
+}
+
+/// A number for people to read: `+` and its digits.
+pub fn show_number(digits: &str) -> String {
+    format!("+{digits}")
+}
+
+/// The list for people to read.
+pub fn show_allow(allow: &AllowList) -> String {
+    match allow {
+        AllowList::Nobody => "nobody else".to_owned(),
+        AllowList::Only(numbers) => {
+            numbers.iter().map(|number| show_number(number)).collect::<Vec<_>>().join(", ")
+        }
+        AllowList::Everybody => "everybody".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_number_says_what_is_wrong_with_it() {
+        assert_eq!(parse_number("+1 (555) 000-1111").as_deref(), Ok("15550001111"));
+        let error = parse_number(" 0555 000 1111 ").unwrap_err();
+        assert!(error.starts_with("`0555 000 1111` is no phone number: it begins with 0"), "{error}");
+    }
+
+    #[test]
+    fn a_list_is_normalised_and_every_bad_entry_is_told() {
+        assert_eq!(
+            parse_allow("+1 555 000 1111, 15550002222; 15550001111,"),
+            Ok(AllowList::Only(vec!["15550001111".into(), "15550002222".into()]))
+        );
+        assert_eq!(parse_allow(" * "), Ok(AllowList::Everybody));
+        assert_eq!(parse_allow(" , "), Ok(AllowList::Nobody));
+        assert_eq!(parse_allow("12, 15550001111, x").unwrap_err().len(), 2);
+        assert!(parse_allow("*, 15550001111").unwrap_err()[0].contains("not both"));
+    }
+}

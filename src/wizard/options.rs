@@ -1,0 +1,68 @@
+//! Pure. What the command line may say ahead of the questions.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::WhatsAppMode;
+use crate::error::ExitCode;
+
+/// The flags of `hermes whatsapp`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhatsAppOptions {
+    /// `--mode`.
+    pub mode: Option<WhatsAppMode>,
+    /// `--allow`: numbers with commas between them, or `*`.
+    pub allow: Option<String>,
+    /// `--yes`: confirmations take their default, `--allow '*'` needs no further word.
+    pub yes: bool,
+    /// `--repair`: pair anew; the old session is moved aside.
+    pub repair: bool,
+    /// `--pairing-code`: the number to link by a code instead of a QR.
+    pub pairing_code: Option<String>,
+    /// `--qr`.
+    pub qr: QrStyle,
+    /// `--timeout`: the longest wait for a scan.
+    pub timeout: Duration,
+    /// `--json`: one event a line on stdout, no questions.
+    pub json: bool,
+}
+
+impl Default for WhatsAppOptions {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            allow: None,
+            yes: false,
+            repair: false,
+            pairing_code: None,
+            qr: QrStyle::Auto,
+            timeout: Duration::from_mins(5),
+            json: false,
+        }
+    }
+}
+
+/// How a code is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum QrStyle {
+    /// Blocks where the locale is UTF-8, else ASCII.
+    #[default]
+    Auto,
+    /// Half blocks.
+    Blocks,
+    /// `##`.
+    Ascii,
+    /// What the code says, on stdout.
+    Raw,
+    /// A picture in this file, removed afterwards.
+    Png(PathBuf),
+}
+
+/// How the wizard ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit code; the reason was already shown.
+    pub exit: ExitCode,
+    /// The person wants the gateway to run now.
+    pub start_gateway: bool,
+}

@@ -1,0 +1,160 @@
+//! `hermes whatsapp`: starts the wizard, hears signals, and shows how it ended.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::error::{CliError, ExitCode};
+use crate::home::HermesHome;
+use crate::wizard::event::WizardEvent;
+use crate::wizard::hands::Machine;
+use crate::wizard::json_ui::JsonUi;
+use crate::wizard::layout::Line;
+use crate::wizard::options::{Outcome, WhatsAppOptions};
+use crate::wizard::pair::{Failed, stopped};
+use crate::wizard::setup::Setup;
+use crate::wizard::term_ui::TermUi;
+use crate::wizard::texts;
+use crate::wizard::ui::{Stop, Ui};
+use crate::world::World;
+
+/// Runs the wizard: `hermes whatsapp`. What went wrong was shown when it returns.
+///
+/// # Errors
+/// Only when signals cannot be awaited.
+pub async fn whatsapp(
+    world: &World,
+    home: &HermesHome,
+    options: WhatsAppOptions,
+) -> Result<Outcome, CliError> {
+    let mut interrupts = Interrupts::listen()?;
+    let mut ui: Box<dyn Ui> =
+        if options.json { Box::new(JsonUi::new(std::io::stdout())) } else { Box::new(TermUi::new(world)) };
+    ui.event(&WizardEvent::Started);
+    let config = match Config::load(world, home) {
+        Ok(config) => config,
+        Err(error) => return Ok(show_end(ui.as_mut(), &End::Failed(error), Remains::Nothing)),
+    };
+    let machine = Machine { world: world.clone(), home: home.clone(), config: config.clone() };
+    let cancel = CancellationToken::new();
+    let setup = Setup::new(home, &config.whatsapp, options, ui.as_mut(), &machine, &cancel);
+    let mut running = std::pin::pin!(setup.run());
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut running => return Ok(outcome),
+            () = interrupts.next() => cancel.cancel(),
+        }
+    }
+}
+
+/// The signals that end a wizard. The terminal's own Ctrl-C arrives here too: while a key is awaited `console` raises it.
+struct Interrupts {
+    int: Signal,
+    term: Signal,
+    hup: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> Result<Self, CliError> {
+        let listen = || {
+            Ok(Self {
+                int: signal(SignalKind::interrupt())?,
+                term: signal(SignalKind::terminate())?,
+                hup: signal(SignalKind::hangup())?,
+            })
+        };
+        listen().map_err(|error: std::io::Error| CliError::failed("signals cannot be awaited").because(error))
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.int.recv() => {}
+            _ = self.term.recv() => {}
+            _ = self.hup.recv() => {}
+        }
+    }
+}
+
+/// How a run ends that did not succeed.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Ctrl-C.
+    Cancelled,
+    /// No code was scanned in time, and nobody is there to ask for another.
+    Expired,
+    /// It did not work.
+    Failed(CliError),
+}
+
+impl From<CliError> for End {
+    fn from(error: CliError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Failed> for End {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Cancelled => Self::Cancelled,
+            Failed::Error(error) => Self::Failed(error),
+        }
+    }
+}
+
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        stopped(stop).into()
+    }
+}
+
+/// What a run leaves behind that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remains {
+    /// Nothing that counts.
+    Nothing,
+    /// The phone is linked; only the settings are not written.
+    Pairing,
+    /// Everything: only the question at the end was interrupted.
+    Everything,
+}
+
+/// Shows how a run ended and says what it leaves.
+pub(super) fn show_end(ui: &mut dyn Ui, end: &End, remains: Remains) -> Outcome {
+    let words = match remains {
+        Remains::Nothing => "Nothing was changed.",
+        Remains::Pairing => {
+            "No setting was changed. The phone is linked already: run `hermes whatsapp` again to finish."
+        }
+        Remains::Everything => "WhatsApp is set up. Start the gateway with `hermes gateway run`.",
+    };
+    let exit = match end {
+        End::Cancelled => {
+            ui.say(Line::Gap);
+            ui.say(texts::text(&format!("Stopped. {words}")));
+            // With the settings written the last event was `enabled`, and nothing follows that.
+            if remains != Remains::Everything {
+                ui.event(&WizardEvent::Cancelled);
+            }
+            ExitCode::Interrupted
+        }
+        End::Expired => {
+            ui.say(Line::Gap);
+            ui.say(Line::Fail("No code was scanned in time.".to_owned()));
+            ui.say(texts::text(&format!("{words} Run `hermes whatsapp` again when the phone is at hand.")));
+            ui.event(&WizardEvent::Expired);
+            ExitCode::Failed
+        }
+        End::Failed(error) => {
+            ui.failure(error);
+            ui.say(texts::text(words));
+            ui.event(&WizardEvent::Error {
+                code: error.code,
+                message: error.to_string(),
+                fix: error.hints.join(" "),
+            });
+            error.exit()
+        }
+    };
+    Outcome { exit, start_gateway: false }
+}

@@ -1,0 +1,108 @@
+//! Pure. The longer words of the WhatsApp wizard.
+
+use crate::config::WhatsAppMode;
+use crate::wizard::flow::Chapter;
+use crate::wizard::layout::Line;
+
+pub(crate) fn opening() -> Vec<Line> {
+    vec![
+        Line::Title("Connect WhatsApp".to_owned()),
+        Line::Gap,
+        text(
+            "Four short steps. Ctrl-C stops at any time, and no setting is saved before the last step is done.",
+        ),
+    ]
+}
+
+pub(crate) fn chapter_title(chapter: Chapter) -> &'static str {
+    match chapter {
+        Chapter::Mode => "Which number is it?",
+        Chapter::People => "Who may talk to it?",
+        Chapter::Bridge => "The bridge to WhatsApp",
+        Chapter::Phone => "Link the phone",
+    }
+}
+
+pub(crate) fn step(chapter: Chapter) -> Line {
+    Line::Step { number: chapter as usize, of: Chapter::ALL.len(), title: chapter_title(chapter).to_owned() }
+}
+
+pub(crate) fn settled(chapter: Chapter, what: String) -> Line {
+    Line::Settled { number: chapter as usize, of: Chapter::ALL.len(), what }
+}
+
+pub(crate) fn about_modes() -> Vec<Line> {
+    vec![
+        entry(MODE_ITEMS[0], "People you list write to that number, and the agent answers. Best with a second SIM."),
+        entry(MODE_ITEMS[1], "You write to yourself in WhatsApp, and the agent answers there. Nobody else notices."),
+        Line::Gap,
+        Line::Warn(
+            "WhatsApp does not allow automated use, and it has banned numbers for it. A second number keeps your own \
+             safe. Never let the agent write to strangers."
+                .to_owned(),
+        ),
+        Line::Gap,
+    ]
+}
+
+/// In the order of [`MODES`].
+pub(crate) const MODE_ITEMS: [&str; 2] = ["A number of its own", "My own number"];
+
+pub(crate) const MODES: [WhatsAppMode; 2] = [WhatsAppMode::Bot, WhatsAppMode::SelfChat];
+
+pub(crate) fn mode_words(mode: WhatsAppMode) -> &'static str {
+    match mode {
+        WhatsAppMode::Bot => "a number of its own",
+        WhatsAppMode::SelfChat => "your own number, in the chat with yourself",
+    }
+}
+
+pub(crate) fn about_people(mode: WhatsAppMode) -> Vec<Line> {
+    let mut lines = match mode {
+        WhatsAppMode::Bot => vec![
+            text(
+                "Only the numbers listed here are answered. Everybody else gets silence: an agent can do things on \
+                 your machine, so strangers must not be able to ask it.",
+            ),
+            Line::Gap,
+            text(
+                "Write numbers with their country code, with commas between them. `*` stands for everybody.",
+            ),
+        ],
+        WhatsAppMode::SelfChat => vec![
+            text("Your own messages to yourself are always answered, so this can stay empty."),
+            Line::Gap,
+            text("Others can be listed too: numbers with their country code, with commas between them."),
+        ],
+    };
+    lines.push(Line::Gap);
+    lines
+}
+
+pub(crate) const EVERYBODY_WARNING: &str =
+    "With `*` everybody who knows the number can use the agent, at your cost and on your machine.";
+
+pub(crate) fn about_scanning() -> Vec<Line> {
+    vec![
+        text("On the phone: WhatsApp → Settings → Linked devices → Link a device. Then scan this code."),
+        Line::Gap,
+    ]
+}
+
+pub(crate) fn about_typing(number: &str) -> Vec<Line> {
+    vec![
+        text(&format!(
+            "On the phone with {number}: WhatsApp → Settings → Linked devices → Link a device → Link with phone \
+             number instead. Then type this code."
+        )),
+        Line::Gap,
+    ]
+}
+
+pub(crate) fn text(text: &str) -> Line {
+    Line::Text(text.to_owned())
+}
+
+pub(crate) fn entry(word: &str, meaning: &str) -> Line {
+    Line::Entry { word: word.to_owned(), meaning: meaning.to_owned() }
+}

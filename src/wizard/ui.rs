@@ -1,0 +1,99 @@
+//! What a wizard says and asks, apart from how that is shown.
+
+use async_trait::async_trait;
+
+use crate::bridge::install::Progress;
+use crate::error::CliError;
+use crate::wizard::event::WizardEvent;
+use crate::wizard::layout::Line;
+use crate::wizard::qr::Size;
+
+/// Why a question got no answer.
+#[derive(Debug)]
+pub enum Stop {
+    /// Ctrl-C, or the terminal went away.
+    Cancelled,
+    /// The terminal does not work.
+    Broken(std::io::Error),
+}
+
+/// A question with a few answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// What is asked.
+    pub prompt: String,
+    /// The answers; the first is the default.
+    pub items: Vec<String>,
+}
+
+/// A question answered by a line of text.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// What is asked.
+    pub prompt: String,
+    /// Already typed, to be changed.
+    pub initial: String,
+    /// Says what is wrong with an answer; it is then asked again.
+    pub check: fn(&str) -> Result<(), String>,
+}
+
+/// A code as it is shown at this moment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Tells one code from the next.
+    pub seq: u32,
+    /// The drawing, or what stands in its place.
+    pub lines: Vec<String>,
+    /// What the code says, for stdout.
+    pub payload: Option<String>,
+    /// Below it, changing every second.
+    pub live: String,
+    /// Below it where nothing can be redrawn.
+    pub fixed: String,
+}
+
+/// Shows and asks. Everything goes to standard error but events and raw codes.
+#[async_trait]
+pub trait Ui: Send {
+    /// Questions can be asked.
+    fn can_ask(&self) -> bool;
+
+    /// The window; `None` where nothing can be redrawn.
+    fn window(&self) -> Option<Size>;
+
+    /// Characters outside ASCII can be shown.
+    fn is_utf8(&self) -> bool;
+
+    /// Asks for one of several answers.
+    async fn select(&mut self, choice: &Choice) -> Result<usize, Stop>;
+
+    /// Asks for yes or no.
+    async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, Stop>;
+
+    /// Asks for a line of text until it passes its check.
+    async fn input(&mut self, question: &Question) -> Result<String, Stop>;
+
+    /// Waits for Enter.
+    async fn pause(&mut self, prompt: &str) -> Result<(), Stop>;
+
+    /// Says one thing.
+    fn say(&mut self, line: Line);
+
+    /// Shows how far the installation is; `None` when it is over.
+    fn progress(&mut self, progress: Option<&Progress>);
+
+    /// Shows a code, in place of the last one where that is possible; `None` takes it away.
+    fn code(&mut self, frame: Option<&Frame>);
+
+    /// A line of `--json`.
+    fn event(&mut self, event: &WizardEvent);
+
+    /// Shows a failure with what mends it.
+    fn failure(&mut self, error: &CliError) {
+        self.say(Line::Gap);
+        self.say(Line::Fail(format!("{error}.")));
+        for hint in &error.hints {
+            self.say(Line::Text(hint.clone()));
+        }
+    }
+}
