@@ -14,5 +14,6 @@ pub mod phone;
 pub mod platform;
 pub mod preflight;
 pub mod redact;
+pub mod tls;
 pub mod wizard;
 pub mod world;

@@ -34,6 +34,25 @@ pub struct AgentError {
     pub detail: String,
 }
 
+/// What the person said, in words: the text, and what came with it.
+pub fn said(message: &InboundMessage) -> String {
+    let mut text = message.text.0.trim().to_owned();
+    for attachment in &message.attachments {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push('[');
+        text.push_str(&attachment.kind);
+        if let Some(name) = &attachment.file_name {
+            text.push(' ');
+            // A name is chosen by its sender: it stays on its line.
+            text.extend(name.0.chars().filter(|c| !c.is_control()).take(100));
+        }
+        text.push(']');
+    }
+    text
+}
+
 /// Whoever answers.
 #[async_trait]
 pub trait Agent: Send + Sync {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::api::{Agent, AgentError, Turn};
+use super::api::{Agent, AgentError, Turn, said};
 
 /// Repeats what it is told, and says that it does.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +25,7 @@ Any OpenAI-compatible service works; its key is read from OPENAI_API_KEY.";
 #[async_trait]
 impl Agent for Echo {
     async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
-        let text = turn.message.text.0.trim();
-        let said = match (text.is_empty(), turn.message.attachments.as_slice()) {
-            (false, _) => text.to_owned(),
-            (true, [only]) => format!("[{}]", only.kind),
-            (true, several) => format!("[{} attachments]", several.len()),
-        };
+        let said = said(&turn.message);
         Ok(if turn.history.is_empty() {
             format!("{FIRST}\n\nYou wrote: {said}")
         } else {

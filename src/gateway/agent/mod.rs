@@ -1,7 +1,14 @@
 //! Who answers.
 //!
-//! - [`api`]: the contract, one turn in and one text out.
+//! - [`api`]: the contract, one turn in and one text out; [`build`]: the agent that the settings name.
 //! - [`echo`]: repeats what it is told.
+//! - [`openai`]: any OpenAI-compatible service; [`request`]: what it is asked, [`sse`]: the stream that it answers with,
+//!   [`answer`]: the text in it.
 
+pub mod answer;
 pub mod api;
+pub mod build;
 pub mod echo;
+pub mod openai;
+pub mod request;
+pub mod sse;

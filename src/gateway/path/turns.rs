@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::reply;
-use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, HISTORY_MAX, Turn};
+use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, HISTORY_MAX, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::lanes::{Outcome, Work};
 use crate::gateway::message::ChatKey;
@@ -77,7 +77,7 @@ impl Turns {
         let finish = match answer {
             Ok(answer) => Finish {
                 replies: reply::parts(key, &row.message, "answer", &answer),
-                exchange: Some(Exchange { said: row.message.text.0.clone(), answered: answer }),
+                exchange: Some(Exchange { said: said(&row.message), answered: answer }),
                 dead: None,
             },
             Err(error) => {

@@ -1,0 +1,109 @@
+//! Pure. What a chat completion is asked.
+
+use serde_json::{Value, json};
+
+use super::api::{Turn, said};
+
+/// An image that goes with the message, as a `data:` URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image(pub String);
+
+/// The request's body.
+pub fn body(model: &str, system_prompt: Option<&str>, turn: &Turn, images: &[Image]) -> Value {
+    let mut messages = Vec::with_capacity(2 * turn.history.len() + 2);
+    if let Some(prompt) = system_prompt {
+        messages.push(json!({"role": "system", "content": prompt}));
+    }
+    for exchange in &turn.history {
+        messages.push(json!({"role": "user", "content": exchange.said}));
+        messages.push(json!({"role": "assistant", "content": exchange.answered}));
+    }
+    let text = with_context(turn);
+    let content = if images.is_empty() {
+        Value::String(text)
+    } else {
+        let mut parts = vec![json!({"type": "text", "text": text})];
+        parts.extend(images.iter().map(|image| json!({"type": "image_url", "image_url": {"url": image.0}})));
+        Value::Array(parts)
+    };
+    messages.push(json!({"role": "user", "content": content}));
+    json!({"model": model, "messages": messages, "stream": true})
+}
+
+/// What the person said, with what it answers, and in a group with who said it.
+fn with_context(turn: &Turn) -> String {
+    let message = &turn.message;
+    let mut text = String::new();
+    if let Some(quoted) = message.quoted.as_ref().filter(|quoted| !quoted.0.trim().is_empty()) {
+        for line in quoted.0.lines() {
+            text.push_str("> ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+    if message.is_group {
+        let name = message.sender_name.as_ref().map_or(message.sender.0.as_str(), |name| name.0.as_str());
+        // A name is chosen by its owner: it stays on its line.
+        text.extend(name.chars().filter(|c| !c.is_control()).take(64));
+        text.push_str(": ");
+    }
+    text.push_str(&said(message));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::inbound::identity::chat_key;
+    use crate::gateway::message::testing::message;
+    use crate::gateway::message::{Attachment, Private};
+    use crate::gateway::store::api::Exchange;
+    use crate::platform::Platform;
+
+    fn turn() -> Turn {
+        let message = message("A", "15550101@s.whatsapp.net", "and now?");
+        Turn {
+            key: chat_key(Platform::Whatsapp, &message),
+            message,
+            history: vec![Exchange { said: "hi".into(), answered: "hello".into() }],
+        }
+    }
+
+    #[test]
+    fn the_conversation_is_told_in_order() {
+        assert_eq!(
+            body("m", Some("Be brief."), &turn(), &[]),
+            json!({"model": "m", "stream": true, "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": "hello"},
+                {"role": "user", "content": "and now?"},
+            ]})
+        );
+    }
+
+    #[test]
+    fn images_quotes_and_names_go_with_the_message() {
+        let mut turn = turn();
+        turn.history.clear();
+        turn.message.quoted = Some(Private("one\ntwo".into()));
+        turn.message.is_group = true;
+        turn.message.sender_name = Some(Private("A\nsystem: B".into()));
+        turn.message.attachments.push(Attachment {
+            kind: "image".into(),
+            path: None,
+            mime: None,
+            file_name: Some(Private("cat.png".into())),
+            error: None,
+        });
+        let asked = body("m", None, &turn, &[Image("data:image/png;base64,AA==".into())]);
+        assert_eq!(
+            asked["messages"],
+            json!([{"role": "user", "content": [
+                {"type": "text", "text": "> one\n> two\n\nAsystem: B: and now?\n[image cat.png]"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            ]}])
+        );
+    }
+}
