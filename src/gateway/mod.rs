@@ -1,6 +1,35 @@
 //! The gateway: everything that `hermes gateway run` is.
+//!
+//! ```text
+//!  signals ─┐                         ┌─► status file (one writer, whole documents)
+//!  timers ──┤                         │
+//!  platform ├─► Event ─► THE loop ────┼─► start, drop, close a platform's task
+//!  tasks ───┤   (run)    │       ▲    │
+//!  drain ───┘            ▼       │    └─► log, one line for each turn of events
+//!                  deciders: supervisor::machine (one for each platform), drain (how it ends); all pure
+//! ```
+//!
+//! The loop ([`run`]) is the one owner of what is true about the platforms. `select!` only builds an [`event::Event`];
+//! deciding is synchronous and pure; whatever takes long is a task that answers with an event. An event of an attempt that
+//! is no longer awaited is dropped, and a link that it brings is closed.
+//!
+//! **In:** bridge process → [`platforms::whatsapp`] translates → [`path`]: gate → commit to the [`store`] → only now the
+//! bridge is told to forget it → a turn of the [`agent`] → one commit: answer to the outbox, message done.
+//!
+//! **Out:** outbox row → [`delivery`] → `Link::send` → sent | not sent | unknown → outbox row.
+//!
+//! **Down:** the link's end, a failed attempt, a lease without proof, a panic → `Event::Seat` → the platform's machine →
+//! one deadline. The retry is decided before the cleanup of the old link begins, and never waits for it.
+//!
+//! - [`boot`]: the order of starting and everything that can refuse it; [`run`] the loop; [`state`] what it knows;
+//!   [`event`] what it hears; [`drain`] how it ends.
+//! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
+//! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
+//!   [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
+//! - [`status`]: what the gateway says about itself, and how it is read.
 
 pub mod agent;
+pub mod boot;
 pub mod delivery;
 pub mod drain;
 pub mod event;
@@ -12,6 +41,7 @@ pub mod message;
 pub mod path;
 pub mod platforms;
 pub mod run;
+pub mod settings;
 pub mod state;
 pub mod status;
 pub mod store;

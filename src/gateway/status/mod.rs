@@ -2,6 +2,12 @@
 //!
 //! - [`snapshot`]: the document `gateway_state.json` (pure).
 //! - [`file`]: its one writer.
+//! - [`view`]: what a reader may believe of it (pure).
+//! - [`table`]: how that looks (pure).
+//! - [`report`]: `platform status`, `platform list`, `gateway status`.
 
 pub mod file;
+pub mod report;
 pub mod snapshot;
+pub mod table;
+pub mod view;

@@ -1,0 +1,301 @@
+//! From nothing to a running gateway, in this order: home, settings, lock, pid file, store, status file, platforms. What
+//! only a human can mend ends with exit 78; nothing of another gateway is touched before the lock is held.
+
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::clock::Now;
+use crate::config::{AgentConfig, Config};
+use crate::durable::{self, Lock, LockError};
+use crate::error::{CliError, ExitCode};
+use crate::gateway::agent::api::Agent;
+use crate::gateway::agent::echo::Echo;
+use crate::gateway::drain::StopSignal;
+use crate::gateway::event::Event;
+use crate::gateway::flow::MessageFlow;
+use crate::gateway::inbound::gate::Gate;
+use crate::gateway::path::MessagePath;
+use crate::gateway::platforms::build::{self, is_enabled};
+use crate::gateway::run::{Gateway, Parts};
+use crate::gateway::settings::Settings;
+use crate::gateway::state::Identity;
+use crate::gateway::status::file::StatusFile;
+use crate::gateway::status::report::PidFile;
+use crate::gateway::status::snapshot::KIND;
+use crate::gateway::store::SqliteStore;
+use crate::gateway::store::api::StoreError;
+use crate::gateway::supervisor::machine::Policy;
+use crate::home::HermesHome;
+use crate::platform::Platform;
+use crate::world::World;
+
+/// How long another gateway of this home may take to end before we give up.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often that is looked at.
+const LOCK_EVERY: Duration = Duration::from_millis(100);
+
+/// How `hermes gateway run` was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunOptions {
+    /// More (`-v`) or less (`-q`) to read.
+    pub verbosity: i8,
+    /// The log as JSON.
+    pub json_log: bool,
+}
+
+/// Runs the gateway until it is asked to stop.
+///
+/// # Errors
+/// When it cannot start: a broken setting, an unsafe home, another gateway, a newer database (all exit 78), or a fault.
+pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Result<ExitCode, CliError> {
+    // Before anything else: whoever asks us to stop while we start is heard.
+    let signals = Signals::new()?;
+    let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
+    home_is_safe.and_then(|()| check_home(home))?;
+    let config = Config::load(world, home)?;
+    let _ = options;
+    for warning in &config.warnings {
+        tracing::warn!(code = "config_warning", "{warning}");
+    }
+    if !Platform::ALL.into_iter().any(|platform| is_enabled(platform, &config)) {
+        return Err(CliError::config("nothing to do: no platform is enabled")
+            .code("nothing_enabled")
+            .hint("Run `hermes whatsapp`."));
+    }
+    let lock = take_lock(home).await?;
+    let identity = identity();
+    let outcome = start(world, home, config, identity, signals).await;
+    // The pid file is ours as long as we hold the lock.
+    drop(std::fs::remove_file(home.pid_file()));
+    drop(lock);
+    outcome
+}
+
+async fn start(
+    world: &World,
+    home: &HermesHome,
+    config: Config,
+    identity: Identity,
+    signals: Signals,
+) -> Result<ExitCode, CliError> {
+    write_pid(home, &identity);
+    let database = home.database();
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&database))
+        .await
+        .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
+        .map_err(|error| no_store(home, error))?;
+    let settings = Settings::new(world.clone(), home.clone(), config.clone());
+    let agent: Arc<dyn Agent> = match &config.agent {
+        AgentConfig::Echo => Arc::new(Echo),
+        AgentConfig::Openai(_) => return Err(CliError::config("not built")),
+    };
+    let flow: Arc<dyn MessageFlow> = MessagePath::start(Arc::new(store), agent, Gate::new(&config.whatsapp));
+    settings.follow(&flow);
+    let gateway = Gateway::new(Parts {
+        adapters: build::adapters(&config, &settings),
+        flow,
+        policy: Policy::from(&config.gateway),
+        drain_timeout: config.gateway.drain_timeout,
+        status: StatusFile::start(home.state_file()),
+        seed: chance(),
+        identity,
+    });
+    tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
+    let listening = tokio::spawn(listen(signals, gateway.events()));
+    let exit = gateway.serve().await;
+    listening.abort();
+    tracing::info!(code = "stopped", exit = exit as u8, "the gateway has ended");
+    Ok(exit)
+}
+
+fn unusable(home: &HermesHome, error: std::io::Error) -> CliError {
+    CliError::config(format!("the home folder {} cannot be used", home.root().display()))
+        .code("home_unusable")
+        .hint("Set HERMES_HOME to a folder of yours, or change its owner.")
+        .because(error)
+}
+
+/// Whoever else can write there could put their own settings and session in place of ours.
+fn check_home(home: &HermesHome) -> Result<(), CliError> {
+    const OTHERS_WRITE: u32 = 0o002;
+    let root = home.root().display();
+    let folder = std::fs::metadata(home.root()).map_err(|error| unusable(home, error))?;
+    let us = rustix::process::geteuid().as_raw();
+    if folder.uid() != us {
+        return Err(CliError::config(format!("the home folder {root} belongs to another user"))
+            .code("home_unsafe")
+            .hint(format!(
+                "Run `sudo chown -R \"$(id -un)\" {root}`, or set HERMES_HOME to a folder of yours."
+            )));
+    }
+    if folder.mode() & OTHERS_WRITE != 0 {
+        return Err(CliError::config(format!(
+            "every user of this machine can write to the home folder {root}"
+        ))
+        .code("home_unsafe")
+        .hint(format!("Run `chmod 700 {root}`.")));
+    }
+    Ok(())
+}
+
+async fn take_lock(home: &HermesHome) -> Result<Lock, CliError> {
+    let path = home.lock_file();
+    let deadline = Now::read().mono + LOCK_LIMIT;
+    let mut is_told = false;
+    loop {
+        match Lock::acquire(&path) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Io(error)) => return Err(unusable(home, error)),
+            Err(LockError::Held { pid }) => {
+                let owner = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+                if Now::read().mono >= deadline {
+                    return Err(CliError::config(format!(
+                        "another gateway{owner} is running with this home folder"
+                    ))
+                    .code("gateway_lock")
+                    .hint("Stop it first, or set HERMES_HOME to another folder."));
+                }
+                if !is_told {
+                    is_told = true;
+                    let limit = LOCK_LIMIT.as_secs();
+                    tracing::info!(
+                        code = "gateway_lock",
+                        "another gateway{owner} is running; waiting at most {limit} s for its end"
+                    );
+                }
+            }
+        }
+        tokio::time::sleep(LOCK_EVERY).await;
+    }
+}
+
+fn no_store(home: &HermesHome, error: StoreError) -> CliError {
+    let path = home.database();
+    match error {
+        StoreError::TooNew { .. } => CliError::config("the store is of a newer hermes")
+            .code("store_too_new")
+            .hint("Install that version again, or move the file aside; the messages in it would then not be answered.")
+            .because(error),
+        StoreError::Full => CliError::failed("the store cannot be opened")
+            .code("store_unusable")
+            .hint(format!("Make room on the disk of {}.", path.display()))
+            .because(error),
+        StoreError::Failed(_) => CliError::failed("the store cannot be opened")
+            .code("store_unusable")
+            .hint(format!("Check the owner and mode of {}.", path.display()))
+            .because(error),
+    }
+}
+
+fn write_pid(home: &HermesHome, identity: &Identity) {
+    let file = PidFile {
+        kind: KIND.to_owned(),
+        pid: identity.pid,
+        start_time: identity.start_time,
+        started_at: Some(Now::read().wall),
+    };
+    let bytes = serde_json::to_vec(&file).expect("plain data with string keys");
+    if let Err(error) = durable::write_atomic(&home.pid_file(), &bytes) {
+        tracing::warn!(
+            code = "pid_file_unwritten",
+            "gateway.pid cannot be written ({error}); the lock is what counts"
+        );
+    }
+}
+
+fn identity() -> Identity {
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    Identity {
+        pid: std::process::id(),
+        start_time: start_time(&stat).unwrap_or(0),
+        boot_id: boot_id.map(|id| id.trim().to_owned()),
+        instance_id: format!("{:016x}{:016x}", chance(), chance()),
+    }
+}
+
+/// Field 22 of `/proc/<pid>/stat`; the second one is the program's name in brackets and may hold anything.
+fn start_time(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// A number that differs with every start; not for secrets.
+fn chance() -> u64 {
+    RandomState::new().hash_one(Timestamp::UNIX_EPOCH)
+}
+
+/// The signals that the gateway listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, CliError> {
+        let of = |kind| {
+            signal(kind).map_err(|error| CliError::failed("signals cannot be received").because(error))
+        };
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+            hangup: of(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn listen(mut signals: Signals, events: mpsc::Sender<Event>) {
+    loop {
+        let event = tokio::select! {
+            Some(()) = signals.terminate.recv() => Event::StopAsked(StopSignal::Terminate),
+            Some(()) = signals.interrupt.recv() => Event::StopAsked(StopSignal::Interrupt),
+            Some(()) = signals.hangup.recv() => Event::ReloadAsked,
+            else => return,
+        };
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_time_is_found_behind_any_program_name() {
+        let fields: Vec<String> = (3..=30).map(|field| field.to_string()).collect();
+        assert_eq!(start_time(&format!("1 (a) b (c)) {}", fields.join(" "))), Some(22));
+        assert_eq!(start_time(""), None);
+    }
+
+    #[test]
+    fn a_home_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        check_home(&home).unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(check_home(&home).unwrap_err().exit(), ExitCode::Config);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_another_gateway_holds_is_waited_for_and_then_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let held = Lock::acquire(&home.lock_file()).unwrap();
+        let error = take_lock(&home).await.unwrap_err();
+        assert_eq!(error.exit(), ExitCode::Config);
+        assert!(error.message.contains(&std::process::id().to_string()), "{error}");
+        drop(held);
+        take_lock(&home).await.unwrap();
+    }
+}

@@ -1,0 +1,254 @@
+//! The WhatsApp account: what is missing, how a bridge is started, and why WhatsApp said no.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::bridge::process::{BridgeProcess, Launch, Mode};
+use crate::bridge::protocol::{Exit, Start};
+use crate::clock::Now;
+use crate::config::Config;
+use crate::durable::{self, Lock, LockError};
+use crate::facts;
+use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::platforms::whatsapp::exits::{End, History};
+use crate::gateway::platforms::whatsapp::link::WhatsAppLink;
+use crate::gateway::platforms::whatsapp::pump::Judge;
+use crate::gateway::settings::Settings;
+use crate::home::{HermesHome, WhatsAppPaths};
+use crate::pairing::{Me, Pairing};
+use crate::platform::Platform;
+use crate::preflight::{self, BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, Severity};
+
+/// How long our own last bridge may take to let go of the session.
+const OWN_LOCK_LIMIT: Duration = Duration::from_secs(8);
+
+/// How often that is looked at.
+const OWN_LOCK_EVERY: Duration = Duration::from_millis(50);
+
+/// The configured account.
+pub struct WhatsAppAdapter {
+    settings: Arc<Settings>,
+    memory: Arc<Memory>,
+}
+
+/// What outlives a connection.
+struct Memory {
+    home: HermesHome,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    history: History,
+    barred: Option<Barred>,
+    /// The bridge that we started last: while it ends, it still holds the session.
+    last_pid: Option<u32>,
+}
+
+/// WhatsApp said no, for a reason that no check of ours can see.
+struct Barred {
+    error: AdapterError,
+    /// Who was paired then. Only another pairing is worth another try.
+    pairing: Option<Print>,
+}
+
+/// Tells one state of the credentials from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Print {
+    path: PathBuf,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl Print {
+    fn of(paths: &WhatsAppPaths) -> Option<Self> {
+        let path = paths.creds();
+        let file = std::fs::metadata(&path).ok()?;
+        Some(Self { path, inode: file.ino(), len: file.len(), modified: (file.mtime(), file.mtime_nsec()) })
+    }
+}
+
+/// Everything a start needs.
+struct Prepared {
+    launch: Launch,
+    me: Me,
+    /// Our own last bridge still holds the session.
+    is_ending: bool,
+}
+
+impl Memory {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What WhatsApp said stands until the pairing is another one; after a logout, until there is one.
+    fn bar(&self, is_ready: bool) -> Result<(), AdapterError> {
+        let mut inner = self.inner();
+        let Some(barred) = &inner.barred else { return Ok(()) };
+        let same = Print::of(&self.home.whatsapp()) == barred.pairing;
+        if same || (barred.error.code == "whatsapp_logged_out" && !is_ready) {
+            return Err(barred.error.clone());
+        }
+        inner.barred = None;
+        Ok(())
+    }
+}
+
+impl Judge for Memory {
+    fn judge(&self, end: End) -> AdapterError {
+        let error = self.inner().history.judge(Now::read().mono, end);
+        if end.exit == Exit::LoggedOut {
+            set_aside(&self.home.whatsapp());
+        }
+        let is_final = error.retry == Retry::Never && end.exit != Exit::SessionLock;
+        if is_final {
+            let pairing = Print::of(&self.home.whatsapp());
+            self.inner().barred = Some(Barred { error: error.clone(), pairing });
+        }
+        error
+    }
+}
+
+/// A session that WhatsApp has ended is kept for people to look at, and out of the way of the next pairing.
+fn set_aside(paths: &WhatsAppPaths) {
+    // Whoever pairs at this very moment holds the lock, and needs the folder more.
+    let moved = match Lock::acquire(&paths.session_lock()) {
+        Ok(_lock) => {
+            let stamp = Now::read().wall.strftime("%Y%m%dT%H%M%SZ").to_string();
+            let aside = (1..)
+                .map(|copy| paths.session_aside("logged-out", &stamp, copy))
+                .find(|path| !path.exists())
+                .expect("there are more numbers than folders");
+            durable::rename(paths.session_dir(), &aside)
+        }
+        Err(LockError::Held { .. }) => return,
+        Err(LockError::Io(error)) => Err(error),
+    };
+    if let Err(error) = moved {
+        tracing::warn!(
+            code = "session_not_moved",
+            "the session that WhatsApp ended could not be moved aside ({error})"
+        );
+    }
+}
+
+impl WhatsAppAdapter {
+    /// The account of this home.
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let memory = Memory { home: settings.home.clone(), inner: Mutex::new(Inner::default()) };
+        Self { settings, memory: Arc::new(memory) }
+    }
+
+    fn prepare(settings: &Settings, memory: &Memory) -> Result<Prepared, AdapterError> {
+        let config = settings.reload();
+        let facts = facts::gather(&settings.world, &settings.home, &config);
+        let last_pid = memory.inner().last_pid;
+        let is_ending = matches!(facts.lock, LockFact::Held { pid } if pid.is_some() && pid == last_pid);
+        let findings = preflight::findings(&facts);
+        let blocking = findings.into_iter().filter(|finding| finding.severity == Severity::Blocking);
+        let prepared = match telling(
+            blocking.filter(|finding| !(is_ending && finding.code == Code::WhatsappSessionLock)),
+        ) {
+            Some(finding) => Err(AdapterError::blocked(finding.code.as_str(), finding.message, finding.fix)),
+            None => {
+                launch(&settings.home, &config, facts).map(|(launch, me)| Prepared { launch, me, is_ending })
+            }
+        };
+        memory.bar(prepared.is_ok())?;
+        prepared
+    }
+}
+
+/// The finding that says most: without a pairing the wizard must be run, and it mends all the others on its way.
+fn telling(findings: impl Iterator<Item = Finding>) -> Option<Finding> {
+    let unpaired =
+        |finding: &Finding| matches!(finding.code, Code::WhatsappNotPaired | Code::WhatsappHalfPaired);
+    let mut findings: Vec<Finding> = findings.collect();
+    let index = findings.iter().position(unpaired).unwrap_or(0);
+    (index < findings.len()).then(|| findings.swap_remove(index))
+}
+
+fn launch(home: &HermesHome, config: &Config, facts: Facts) -> Result<(Launch, Me), AdapterError> {
+    let paths = home.whatsapp();
+    let me = match facts.session {
+        SessionFact::Judged(Pairing::Paired { me }) | SessionFact::Restorable { me, .. } => Some(me),
+        SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
+        | SessionFact::Unreadable { .. } => None,
+    };
+    let (Some(me), NodeFact::Found { path: node, .. }, BridgeFact::Installed { dir: bridge_dir }) =
+        (me, facts.node, facts.bridge)
+    else {
+        return Err(AdapterError::retryable(
+            "whatsapp_bridge_exited",
+            "the check before the start saw nothing missing, and yet something is; this is a defect",
+        ));
+    };
+    let start = Start {
+        session_dir: facts.session_dir,
+        spool_dir: paths.spool_dir(),
+        media_dir: paths.media_dir(),
+        web_socket_url: config.whatsapp.web_socket_url.clone(),
+        version: config.whatsapp.version,
+        pairing_code_for: None,
+        limits: config.whatsapp.bridge_limits.clone(),
+    };
+    Ok((Launch { node, bridge_dir, session_lock: paths.session_lock(), mode: Mode::Run, start }, me))
+}
+
+/// Waits until our own last bridge has let go of the session.
+async fn own_lock_free(prepared: &Prepared) -> Result<(), AdapterError> {
+    if !prepared.is_ending {
+        return Ok(());
+    }
+    let lock = &prepared.launch.session_lock;
+    let free = async {
+        while matches!(Lock::holder(lock), Ok(Some(_))) {
+            tokio::time::sleep(OWN_LOCK_EVERY).await;
+        }
+    };
+    tokio::time::timeout(OWN_LOCK_LIMIT, free).await.map_err(|_| {
+        AdapterError::retryable("whatsapp_bridge_hung", "the last bridge has not ended yet")
+            .retry(Retry::After(Duration::from_secs(2)))
+    })
+}
+
+#[async_trait]
+impl Adapter for WhatsAppAdapter {
+    fn platform(&self) -> Platform {
+        Platform::Whatsapp
+    }
+
+    fn check(&self) -> Result<(), AdapterError> {
+        Self::prepare(&self.settings, &self.memory).map(drop)
+    }
+
+    async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError> {
+        let (settings, memory) = (Arc::clone(&self.settings), Arc::clone(&self.memory));
+        let prepared =
+            tokio::task::spawn_blocking(move || Self::prepare(&settings, &memory)).await.map_err(
+                |_| AdapterError::retryable("adapter_panicked", "the check before the start failed"),
+            )??;
+        own_lock_free(&prepared).await?;
+        let Prepared { launch, me, .. } = prepared;
+        let bridge = BridgeProcess::spawn(&self.settings.world, &launch).map_err(|error| {
+            AdapterError::retryable(
+                "whatsapp_bridge_exited",
+                format!("the bridge could not be started ({error})"),
+            )
+        })?;
+        self.memory.inner().last_pid = bridge.pid;
+        let judge: Arc<dyn Judge> = Arc::clone(&self.memory) as Arc<dyn Judge>;
+        let link = Arc::new(WhatsAppLink::start(Box::new(bridge), me, inbox, judge));
+        link.opened().await?;
+        // The wizard commits its settings after the pairing that let us connect.
+        let settings = Arc::clone(&self.settings);
+        drop(tokio::task::spawn_blocking(move || settings.reload()).await);
+        Ok(link)
+    }
+}

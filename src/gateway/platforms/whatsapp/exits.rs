@@ -1,0 +1,170 @@
+//! Pure. What each end of a bridge means: whether to try again, when, and what a human should do.
+
+use std::time::{Duration, Instant};
+
+use crate::bridge::protocol::Exit;
+use crate::gateway::failure::{AdapterError, Retry};
+
+/// The wait after another program took the session over. Going back at once would take it from that program in turn,
+/// and so on without end.
+const REPLACED_WAIT: Duration = Duration::from_secs(60);
+
+/// Taken over twice within this time, the session stays with the other program.
+const REPLACED_WINDOW: Duration = Duration::from_secs(600);
+
+/// The wait after the host ended the bridge: that is no fault of WhatsApp's.
+const SIGNALLED_WAIT: Duration = Duration::from_secs(2);
+
+const SETUP: &str = "Run `hermes whatsapp`.";
+const REPAIR: &str = "Run `hermes whatsapp --repair`.";
+
+/// How a bridge ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// Its exit.
+    pub exit: Exit,
+    /// The status code of the `closed` event before it.
+    pub closed: Option<u16>,
+}
+
+/// What earlier ends have to do with the next.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    replaced_at: Option<Instant>,
+}
+
+impl History {
+    /// Judges an end that was not asked for.
+    pub fn judge(&mut self, now: Instant, end: End) -> AdapterError {
+        let exited = |message: &str| AdapterError::retryable("whatsapp_bridge_exited", message);
+        match end.exit {
+            Exit::Done => exited("the bridge ended without being asked to"),
+            Exit::NotPaired => {
+                AdapterError::blocked("whatsapp_not_paired", "no phone is paired with WhatsApp", SETUP)
+            }
+            Exit::LoggedOut => AdapterError::blocked(
+                "whatsapp_logged_out",
+                "WhatsApp has logged this device out; it was removed on the phone, or unused for too long",
+                SETUP,
+            ),
+            Exit::Forbidden => AdapterError::blocked(
+                "whatsapp_forbidden",
+                "WhatsApp refuses this account (403); it may be blocked or banned",
+                "Look at WhatsApp on the phone; then run `hermes whatsapp --repair`.",
+            ),
+            Exit::MultideviceMismatch => AdapterError::blocked(
+                "whatsapp_logged_out",
+                "WhatsApp refuses this pairing (411); the phone does not allow linked devices in this form",
+                REPAIR,
+            ),
+            Exit::Replaced => self.replaced(now),
+            Exit::CredsCorrupt => AdapterError::blocked(
+                "whatsapp_creds_corrupt",
+                "the WhatsApp credentials cannot be read, and there is no good copy of them",
+                REPAIR,
+            ),
+            Exit::SessionLock => AdapterError::blocked(
+                "whatsapp_session_lock",
+                "another bridge is using this WhatsApp session",
+                "Stop the other gateway or wizard, or wait until it has ended.",
+            ),
+            Exit::HalfPaired => AdapterError::blocked(
+                "whatsapp_half_paired",
+                "a pairing with WhatsApp was begun and not completed",
+                SETUP,
+            ),
+            Exit::VersionRejected => AdapterError::retryable(
+                "whatsapp_version_rejected",
+                "WhatsApp refuses this version of its protocol (405); the pairing is kept",
+            ),
+            Exit::StaleConnection => AdapterError::retryable(
+                "whatsapp_bridge_hung",
+                "WhatsApp no longer answers on this connection",
+            ),
+            Exit::ConnectionLost => exited(&match end.closed {
+                Some(code) => format!("the connection to WhatsApp was lost ({code})"),
+                None => "the connection to WhatsApp was lost".to_owned(),
+            }),
+            Exit::Storage => exited("the bridge cannot write its session; the disk may be full or read-only"),
+            Exit::Protocol => exited("the bridge and hermes do not understand each other; this is a defect"),
+            Exit::QrExpired => exited("the bridge ended as if it were pairing; this is a defect"),
+            Exit::Signalled(signal) => {
+                exited(&format!("the bridge was ended from outside (signal {signal})"))
+                    .retry(Retry::After(SIGNALLED_WAIT))
+            }
+            Exit::Crashed(Some(code)) => exited(&format!("the bridge failed (exit {code})")),
+            Exit::Crashed(None) => exited("the bridge failed"),
+        }
+    }
+
+    fn replaced(&mut self, now: Instant) -> AdapterError {
+        let before = self.replaced_at.replace(now);
+        if before.is_some_and(|before| now.duration_since(before) <= REPLACED_WINDOW) {
+            // Once a human has acted, the count begins anew.
+            self.replaced_at = None;
+            return AdapterError::blocked(
+                "whatsapp_replaced",
+                "another program keeps taking over this WhatsApp session (440)",
+                "Stop the other program that uses this session and restart the gateway, or run `hermes whatsapp --repair`.",
+            );
+        }
+        AdapterError::retryable(
+            "whatsapp_replaced",
+            "another program has taken over this WhatsApp session (440)",
+        )
+        .retry(Retry::After(REPLACED_WAIT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(exit: Exit) -> AdapterError {
+        History::default().judge(crate::clock::Now::read().mono, End { exit, closed: None })
+    }
+
+    #[test]
+    fn every_end_has_its_code_and_its_answer_to_what_now() {
+        use Retry::{After, Backoff, Never};
+        let wait = |seconds| After(Duration::from_secs(seconds));
+        for (exit, code, retry) in [
+            (Exit::Done, "whatsapp_bridge_exited", Backoff),
+            (Exit::NotPaired, "whatsapp_not_paired", Never),
+            (Exit::LoggedOut, "whatsapp_logged_out", Never),
+            (Exit::Forbidden, "whatsapp_forbidden", Never),
+            (Exit::Replaced, "whatsapp_replaced", wait(60)),
+            (Exit::CredsCorrupt, "whatsapp_creds_corrupt", Never),
+            (Exit::SessionLock, "whatsapp_session_lock", Never),
+            (Exit::QrExpired, "whatsapp_bridge_exited", Backoff),
+            (Exit::VersionRejected, "whatsapp_version_rejected", Backoff),
+            (Exit::ConnectionLost, "whatsapp_bridge_exited", Backoff),
+            (Exit::Protocol, "whatsapp_bridge_exited", Backoff),
+            (Exit::MultideviceMismatch, "whatsapp_logged_out", Never),
+            (Exit::StaleConnection, "whatsapp_bridge_hung", Backoff),
+            (Exit::Storage, "whatsapp_bridge_exited", Backoff),
+            (Exit::HalfPaired, "whatsapp_half_paired", Never),
+            (Exit::Signalled(9), "whatsapp_bridge_exited", wait(2)),
+            (Exit::Signalled(15), "whatsapp_bridge_exited", wait(2)),
+            (Exit::Signalled(2), "whatsapp_bridge_exited", wait(2)),
+            (Exit::Crashed(Some(70)), "whatsapp_bridge_exited", Backoff),
+            (Exit::Crashed(None), "whatsapp_bridge_exited", Backoff),
+        ] {
+            let error = judge(exit);
+            assert_eq!((error.code, error.retry), (code, retry), "{exit:?}");
+            assert_eq!(error.user_action.is_some(), retry == Never, "a block says what to do: {exit:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_taken_over_twice_is_left_to_the_other() {
+        let mut history = History::default();
+        let begin = crate::clock::Now::read().mono;
+        let end = End { exit: Exit::Replaced, closed: Some(440) };
+        assert_eq!(history.judge(begin, end).retry, Retry::After(REPLACED_WAIT));
+        assert_eq!(history.judge(begin + REPLACED_WINDOW, end).retry, Retry::Never);
+        assert_eq!(history.judge(begin + REPLACED_WINDOW, end).retry, Retry::After(REPLACED_WAIT));
+        let late = begin + REPLACED_WINDOW * 3;
+        assert_eq!(history.judge(late, end).retry, Retry::After(REPLACED_WAIT), "an old one is forgotten");
+    }
+}

@@ -1,0 +1,279 @@
+//! The task behind a link: it owns the bridge process, reads what it says, and hands messages over.
+//!
+//! It always reads on: an answer to a download may stand behind a thousand messages. What cannot be handed over at once
+//! waits in the [`Backlog`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::process::{BridgeProcess, Output};
+use crate::bridge::protocol::{Command, Event, Exit, Message};
+use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::message::InboundMessage;
+use crate::gateway::platforms::api::Inbox;
+use crate::gateway::platforms::whatsapp::backlog::{Backlog, Limits};
+use crate::gateway::platforms::whatsapp::exits::End;
+use crate::gateway::platforms::whatsapp::link::{Answer, Shared};
+use crate::gateway::platforms::whatsapp::translate;
+use crate::pairing::Me;
+use crate::platform::Platform;
+
+/// How much may wait to be handed over.
+const LIMITS: Limits = Limits { active_max: 8, count_max: 2000, bytes_max: 16 << 20 };
+
+/// The wait before a message that could not be stored is offered again.
+const OFFER_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a bridge may take to stop; then it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(4);
+
+/// A running bridge, as the pump needs it.
+#[async_trait]
+pub trait Bridge: Send {
+    /// Where commands go.
+    fn commands(&self) -> mpsc::Sender<Command>;
+    /// What comes next; `None` when nothing will.
+    async fn next(&mut self) -> Option<Output>;
+    /// Ends it within this grace.
+    async fn stop(self: Box<Self>, grace: Duration) -> Exit;
+}
+
+#[async_trait]
+impl Bridge for BridgeProcess {
+    fn commands(&self) -> mpsc::Sender<Command> {
+        Self::commands(self)
+    }
+
+    async fn next(&mut self) -> Option<Output> {
+        Self::next(self).await
+    }
+
+    async fn stop(self: Box<Self>, grace: Duration) -> Exit {
+        Self::stop(*self, grace).await
+    }
+}
+
+/// Says what the end of a bridge means. It may read and move files.
+pub trait Judge: Send + Sync {
+    /// Judges an end that was not asked for.
+    fn judge(&self, end: End) -> AdapterError;
+}
+
+/// One message, and the number to acknowledge it by.
+#[derive(Debug)]
+struct Parcel {
+    seq: u64,
+    has_media: bool,
+    message: InboundMessage,
+}
+
+/// See the module.
+pub struct Pump {
+    bridge: Box<dyn Bridge>,
+    me: Me,
+    inbox: Arc<dyn Inbox>,
+    judge: Arc<dyn Judge>,
+    shared: Arc<Shared>,
+    backlog: Backlog<Parcel>,
+    closed: Option<u16>,
+}
+
+/// What one turn of the pump came to.
+enum Turn {
+    Next,
+    /// The process has ended by itself.
+    Exited(End),
+    /// It must be ended.
+    Stop(AdapterError),
+}
+
+impl Pump {
+    /// A pump that was not started yet.
+    pub fn new(
+        bridge: Box<dyn Bridge>,
+        me: Me,
+        inbox: Arc<dyn Inbox>,
+        judge: Arc<dyn Judge>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { bridge, me, inbox, judge, shared, backlog: Backlog::new(LIMITS), closed: None }
+    }
+
+    fn take(&mut self, output: Option<Output>) -> Turn {
+        match output {
+            Some(Output::Event(event)) => self.event(event),
+            Some(Output::Garbage(why)) => {
+                tracing::debug!(code = "bridge_garbage", why, "the bridge wrote something unusable");
+                Turn::Stop(AdapterError::retryable(
+                    "whatsapp_bridge_exited",
+                    "the bridge said something that hermes does not understand",
+                ))
+            }
+            Some(Output::Exited { exit, stderr_tail }) => {
+                for line in stderr_tail {
+                    tracing::debug!(code = "bridge_stderr", "{line}");
+                }
+                Turn::Exited(End { exit, closed: self.closed })
+            }
+            None => Turn::Exited(End { exit: Exit::Crashed(None), closed: self.closed }),
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Turn {
+        match event {
+            Event::Open { me } => {
+                self.me = me;
+                self.shared.open();
+            }
+            Event::Alive { rtt_ms } => {
+                tracing::trace!(rtt_ms, "WhatsApp answered");
+                self.shared.prove();
+            }
+            Event::Message(raw) => self.queue(&raw),
+            Event::Sent { id, message_id } => self.shared.answer(&id, Answer::Sent { message_id }),
+            Event::SendFailed(failed) => {
+                let id = failed.id.clone();
+                self.shared.answer(&id, Answer::SendFailed(failed));
+            }
+            Event::Downloaded { id, path, bytes: _, mime } => {
+                self.shared.answer(&id, Answer::Downloaded { path, mime });
+            }
+            Event::DownloadFailed { id, code, message: _ } => {
+                self.shared.answer(&id, Answer::DownloadFailed { code });
+            }
+            Event::Closed { code, reason, was_open } => {
+                tracing::debug!(
+                    code = "bridge_closed",
+                    status = code,
+                    reason,
+                    was_open,
+                    "the connection ended"
+                );
+                self.closed = code;
+            }
+            Event::Error { code, message } => {
+                tracing::debug!(code = "bridge_error", cause = code, message, "the bridge gives up");
+            }
+            // Told for people who pair, or of no consequence here.
+            Event::Ready { .. }
+            | Event::Connecting { .. }
+            | Event::Qr { .. }
+            | Event::PairingCode { .. }
+            | Event::PairSuccess { .. }
+            | Event::Restart
+            | Event::Synced { .. }
+            | Event::Receipt { .. }
+            | Event::Other => {}
+        }
+        Turn::Next
+    }
+
+    fn queue(&mut self, raw: &Message) {
+        let message = translate::message(raw, &self.me);
+        let key = chat_key(Platform::Whatsapp, &message);
+        let bytes = 512 + message.text.0.len() + message.quoted.as_ref().map_or(0, |quoted| quoted.0.len());
+        self.backlog.offer(
+            &key.chat.0,
+            bytes,
+            Parcel { seq: raw.seq, has_media: raw.media.is_some(), message },
+        );
+    }
+}
+
+/// Runs until the bridge has ended, or is to be ended; then the link is over.
+pub async fn run(mut pump: Pump, stop: CancellationToken) {
+    let mut handing: JoinSet<String> = JoinSet::new();
+    let last = loop {
+        while let Some((chat, parcel)) = pump.backlog.begin() {
+            let (shared, inbox) = (Arc::clone(&pump.shared), Arc::clone(&pump.inbox));
+            handing.spawn(async move {
+                hand_over(&shared, inbox.as_ref(), parcel).await;
+                chat
+            });
+        }
+        let turn = tokio::select! {
+            () = stop.cancelled() => Turn::Stop(AdapterError::retryable("whatsapp_bridge_exited", "it was closed")),
+            output = pump.bridge.next() => pump.take(output),
+            Some(handed) = handing.join_next() => handed_over(&mut pump.backlog, handed),
+        };
+        match turn {
+            Turn::Next => {}
+            last @ (Turn::Exited(_) | Turn::Stop(_)) => break last,
+        }
+    };
+    let Pump { bridge, judge, shared, .. } = pump;
+    let error = match last {
+        Turn::Exited(end) => {
+            tokio::task::spawn_blocking(move || judge.judge(end)).await.unwrap_or_else(|_| defect())
+        }
+        Turn::Stop(error) => {
+            // The reason is known before the process has ended, and a new attempt need not wait for it. Who closes does.
+            if !stop.is_cancelled() {
+                shared.end(error.clone());
+            }
+            bridge.stop(STOP_GRACE).await;
+            error
+        }
+        Turn::Next => defect(),
+    };
+    shared.end(error);
+}
+
+fn defect() -> AdapterError {
+    AdapterError::retryable(
+        "adapter_panicked",
+        "its code failed in an unforeseen way, which is a defect of hermes",
+    )
+}
+
+fn handed_over(backlog: &mut Backlog<Parcel>, handed: Result<String, tokio::task::JoinError>) -> Turn {
+    let Ok(chat) = handed else { return Turn::Stop(defect()) };
+    backlog.done(&chat);
+    if backlog.needs_replay() {
+        let error = AdapterError::retryable(
+            "whatsapp_bridge_exited",
+            "more messages came than fit; fetching the rest",
+        );
+        return Turn::Stop(error.retry(Retry::After(Duration::from_secs(1))));
+    }
+    Turn::Next
+}
+
+/// Fetches, hands over, acknowledges. It is offered until it is durable: the bridge keeps it as long.
+async fn hand_over(shared: &Shared, inbox: &dyn Inbox, parcel: Parcel) {
+    let Parcel { seq, has_media, mut message } = parcel;
+    if has_media && inbox.admits(Platform::Whatsapp, &message) {
+        let fetched = shared.download(seq).await;
+        if let Some(attachment) = message.attachments.first_mut() {
+            match fetched {
+                Ok((path, mime)) => {
+                    attachment.path = Some(path);
+                    attachment.mime = mime.or(attachment.mime.take());
+                }
+                Err(code) => attachment.error = Some(translate::download_error(&code).to_owned()),
+            }
+        }
+    }
+    shared.remember(&message);
+    let mut is_told = false;
+    while let Err(error) = inbox.accept(Platform::Whatsapp, message.clone()).await {
+        if !is_told {
+            is_told = true;
+            tracing::error!(
+                code = "inbox_full",
+                "{error}; the bridge keeps it, and it is offered again every second"
+            );
+        }
+        tokio::time::sleep(OFFER_AGAIN).await;
+    }
+    // Without the acknowledgement it comes again and is recognised.
+    if !shared.command(Command::Ack { seq }).await {
+        tracing::debug!(code = "ack_lost", seq, "the bridge did not take an acknowledgement");
+    }
+}

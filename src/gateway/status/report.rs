@@ -1,0 +1,161 @@
+//! `platform status`, `platform list` and `gateway status`: reads the file and the lock, and asks no process.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::clock::Now;
+use crate::config::Config;
+use crate::durable::Lock;
+use crate::error::{CliError, ExitCode};
+use crate::facts;
+use crate::gateway::platforms::build::is_enabled;
+use crate::gateway::status::snapshot::Snapshot;
+use crate::gateway::status::table::{self, Look};
+use crate::gateway::status::view::{PlatformView, View};
+use crate::home::HermesHome;
+use crate::platform::Platform;
+use crate::preflight;
+use crate::world::World;
+
+/// The file `gateway.pid`: for people and for older tools. The lock is the truth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PidFile {
+    /// As in the state file.
+    pub kind: String,
+    /// The process.
+    pub pid: u32,
+    /// When it was started, in clock ticks since boot; 0 where unknown.
+    #[serde(default)]
+    pub start_time: u64,
+    /// The same for people.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+}
+
+/// Shows every enabled platform. With a gateway: its own word. Without: what it last said, dated, and what is missing now.
+///
+/// # Errors
+/// When the settings are broken while no gateway runs, or the output is gone.
+pub fn platform_status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let now = Now::read().wall;
+    let (mut view, snapshot) = read(home, now);
+    if view.is_running {
+        let platforms = snapshot.map(|snapshot| snapshot.platforms).unwrap_or_default();
+        view.platforms = platforms
+            .into_iter()
+            .map(|(name, last)| {
+                let title = name.parse().map_or("", |platform: Platform| platform.spec().title);
+                PlatformView { name, title, last: Some(last), findings: Vec::new() }
+            })
+            .collect();
+    } else {
+        let config = Config::load(world, home)?;
+        let mut platforms = snapshot.map(|snapshot| snapshot.platforms).unwrap_or_default();
+        view.platforms = Platform::ALL
+            .into_iter()
+            .filter(|platform| is_enabled(*platform, &config))
+            .map(|platform| PlatformView {
+                name: platform.spec().name.to_owned(),
+                title: platform.spec().title,
+                last: platforms.remove(platform.spec().name),
+                findings: findings(platform, world, home, &config),
+            })
+            .collect();
+    }
+    if json {
+        print(&format!("{}\n", view.to_json()))?;
+    } else {
+        print(&table::platform_status(&view, now, look(world)))?;
+    }
+    Ok(exit(&view))
+}
+
+/// Shows whether the gateway runs.
+///
+/// # Errors
+/// When the output is gone.
+pub fn gateway_status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let _ = world;
+    let now = Now::read().wall;
+    let (view, _) = read(home, now);
+    if json {
+        let mut value = view.to_json();
+        if let Some(object) = value.as_object_mut() {
+            object.remove("platforms");
+        }
+        print(&format!("{value}\n"))?;
+    } else {
+        print(&table::gateway_status(&view, now))?;
+    }
+    Ok(exit(&view))
+}
+
+/// Lists every platform there is, whether it is enabled, and how it is set up.
+///
+/// # Errors
+/// When the settings are broken, or the output is gone.
+pub fn platform_list(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let config = Config::load(world, home)?;
+    let rows = Platform::ALL.map(|platform| (platform.spec(), is_enabled(platform, &config)));
+    if json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(spec, enabled)| json!({"name": spec.name, "title": spec.title, "enabled": enabled, "setup": spec.setup}))
+            .collect();
+        print(&format!("{}\n", json!(rows)))?;
+    } else {
+        let mut text = String::new();
+        for (spec, enabled) in rows {
+            let enabled = if enabled { "enabled" } else { "not enabled" };
+            text.push_str(&format!("{:10} {enabled:12} {}\n", spec.name, spec.setup));
+        }
+        print(&text)?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn read(home: &HermesHome, now: Timestamp) -> (View, Option<Snapshot>) {
+    // A lock that cannot be looked at is held by nobody that we could speak for.
+    let holder = Lock::holder(&home.lock_file()).ok().flatten();
+    let snapshot = std::fs::read(home.state_file()).ok().and_then(|bytes| Snapshot::read(&bytes));
+    let mut view = View::new(holder, snapshot.clone(), now);
+    if view.is_running {
+        let file: Option<PidFile> =
+            std::fs::read(home.pid_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        view.started_at = file.filter(|file| Some(file.pid) == view.pid).and_then(|file| file.started_at);
+    }
+    (view, snapshot)
+}
+
+fn findings(
+    platform: Platform,
+    world: &World,
+    home: &HermesHome,
+    config: &Config,
+) -> Vec<preflight::Finding> {
+    match platform {
+        Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
+    }
+}
+
+fn look(world: &World) -> Look {
+    Look { colour: world.colour(world.stdout_tty), utf8: world.stdout_tty && world.is_utf8() }
+}
+
+fn exit(view: &View) -> ExitCode {
+    if view.is_running { ExitCode::Ok } else { ExitCode::NotRunning }
+}
+
+/// A reader that has gone away (`| head`) is no failure.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::failed("the output cannot be written").because(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,311 @@
+//! Pure. How the gateway's state looks to people.
+
+use console::style;
+use jiff::Timestamp;
+
+use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, WireState};
+use crate::gateway::status::view::{PlatformView, View};
+
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Colours.
+    pub colour: bool,
+    /// More than ASCII.
+    pub utf8: bool,
+}
+
+const HEADS: [&str; 6] = ["Platform", "State", "Since", "Last in", "Last out", "Proof"];
+
+/// `platform status`.
+pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
+    let mut text = format!("{}\n", headline(view, now));
+    if view.platforms.is_empty() {
+        text.push_str("\nNo platform is enabled. Run `hermes whatsapp`.\n");
+        return text;
+    }
+    let rows: Vec<[String; 6]> =
+        view.platforms.iter().map(|platform| row(platform, view.is_running, now, look)).collect();
+    let widths = widths(&rows);
+    text.push('\n');
+    text.push_str(&line(&HEADS.map(str::to_owned), widths, look, None));
+    for (platform, row) in view.platforms.iter().zip(rows) {
+        text.push_str(&line(&row, widths, look, Some(shown_state(platform, view.is_running))));
+        for note in notes(platform, view.is_running) {
+            text.push_str(&format!("  {:width$}  {note}\n", "", width = widths[0]));
+        }
+    }
+    if view.is_running {
+        let queues = view.queues;
+        if queues.inbox + queues.outbox + queues.dead > 0 {
+            text.push_str(&format!(
+                "\nWaiting: {} unanswered, {} unsent; {} given up.\n",
+                queues.inbox, queues.outbox, queues.dead
+            ));
+        }
+    } else {
+        text.push_str("\nStart it with `hermes gateway run`.\n");
+    }
+    text
+}
+
+/// `gateway status`.
+pub fn gateway_status(view: &View, now: Timestamp) -> String {
+    let mut text = format!("{}\n", headline(view, now));
+    if !view.is_running {
+        text.push_str("Start it with `hermes gateway run`.\n");
+    }
+    text
+}
+
+fn headline(view: &View, now: Timestamp) -> String {
+    if view.is_running {
+        let pid = view.pid.map_or(String::new(), |pid| format!(", pid {pid}"));
+        let since = view.started_at.map_or(String::new(), |at| format!(", started {}", ago(at, now)));
+        let state = match view.last_state {
+            Some(GatewayState::Running) => String::new(),
+            Some(state) => format!(", {state}"),
+            None => String::new(),
+        };
+        return format!("The gateway is running{state}{pid}{since}.");
+    }
+    let Some(at) = view.as_of else { return "The gateway is not running.".to_owned() };
+    let reason = view.exit_reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
+    format!(
+        "The gateway is not running{reason}. It was last heard of {}, at {}.",
+        ago(at, now),
+        at.strftime("%Y-%m-%d %H:%M UTC")
+    )
+}
+
+fn shown_state(platform: &PlatformView, is_running: bool) -> WireState {
+    match &platform.last {
+        Some(last) if is_running => last.state,
+        Some(_) | None => WireState::Disconnected,
+    }
+}
+
+fn row(platform: &PlatformView, is_running: bool, now: Timestamp, look: Look) -> [String; 6] {
+    let none = if look.utf8 { "–" } else { "-" };
+    let at = |at: Option<Timestamp>| at.map_or(none.to_owned(), |at| ago(at, now));
+    let state = shown_state(platform, is_running);
+    let symbol = match state {
+        _ if !look.utf8 => "",
+        WireState::Connected => "✓ ",
+        WireState::Fatal => "✗ ",
+        WireState::Connecting
+        | WireState::RateLimited
+        | WireState::Retrying
+        | WireState::Paused
+        | WireState::Disabled
+        | WireState::Disconnected => "  ",
+    };
+    let Some(last) = &platform.last else {
+        return [
+            platform.title.to_owned(),
+            format!("{symbol}{state}"),
+            none.into(),
+            none.into(),
+            none.into(),
+            none.into(),
+        ];
+    };
+    let state = match (is_running, state) {
+        (true, WireState::Retrying) => format!("{symbol}{state}{}", retry(last, now)),
+        (true, _) => format!("{symbol}{state}"),
+        (false, _) => format!("{symbol}{state} (was {})", last.state),
+    };
+    let proof =
+        last.proof_age_s.filter(|_| is_running).map_or(none.to_owned(), |age| format!("{} old", span(age)));
+    [
+        platform.title.to_owned(),
+        state,
+        at(last.since.filter(|_| is_running)),
+        at(last.last_inbound_at),
+        at(last.last_outbound_at),
+        proof,
+    ]
+}
+
+fn retry(last: &PlatformSnapshot, now: Timestamp) -> String {
+    let attempt = match last.attempts {
+        0 => String::new(),
+        attempts => format!("attempt {}, ", attempts.saturating_add(1)),
+    };
+    let next = last.next_retry_at.map_or(0, |at| at.duration_since(now).as_secs().max(0));
+    let next = u64::try_from(next).unwrap_or(0);
+    format!(" ({attempt}{})", if next == 0 { "now".to_owned() } else { format!("in {}", span(next)) })
+}
+
+/// Why, and what to do: while it runs by its own word, otherwise by what is found now.
+fn notes(platform: &PlatformView, is_running: bool) -> Vec<String> {
+    if is_running {
+        let Some(last) = &platform.last else { return Vec::new() };
+        let why = match (&last.error_code, &last.error_message) {
+            (Some(code), Some(message)) => Some(format!("{code}: {message}")),
+            (Some(why), None) | (None, Some(why)) => Some(why.clone()),
+            (None, None) => None,
+        };
+        return why.into_iter().chain(last.user_action.clone()).collect();
+    }
+    platform
+        .findings
+        .iter()
+        .flat_map(|finding| [format!("{}: {}", finding.code.as_str(), finding.message), finding.fix.clone()])
+        .collect()
+}
+
+fn widths(rows: &[[String; 6]]) -> [usize; 6] {
+    let mut widths = HEADS.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    widths
+}
+
+/// Pads first and colours then: colours have no width.
+fn line(cells: &[String; 6], widths: [usize; 6], look: Look, state: Option<WireState>) -> String {
+    let mut text = String::from("  ");
+    for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        let is_last = index + 1 == cells.len();
+        let padded = if is_last { cell.clone() } else { format!("{cell:width$}") };
+        let styled = style(padded).force_styling(look.colour);
+        let styled = match (index, state) {
+            (_, None) => styled.dim(),
+            (1, Some(WireState::Connected)) => styled.green(),
+            (1, Some(WireState::Fatal)) => styled.red(),
+            (
+                1,
+                Some(
+                    WireState::Connecting | WireState::RateLimited | WireState::Retrying | WireState::Paused,
+                ),
+            ) => styled.yellow(),
+            (_, Some(_)) => styled,
+        };
+        text.push_str(&styled.to_string());
+        text.push_str("  ");
+    }
+    format!("{}\n", text.trim_end())
+}
+
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let age = u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0);
+    if age == 0 { "just now".to_owned() } else { format!("{} ago", span(age)) }
+}
+
+/// A length of time in its largest unit.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::status::snapshot::Queues;
+    use crate::preflight::{Code, Finding, Severity};
+
+    fn now() -> Timestamp {
+        "2026-01-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn platform(state: WireState) -> PlatformView {
+        PlatformView {
+            name: "whatsapp".to_owned(),
+            title: "WhatsApp",
+            last: Some(PlatformSnapshot {
+                state,
+                error_code: None,
+                error_message: None,
+                updated_at: None,
+                since: Some("2026-01-01T09:00:00Z".parse().unwrap()),
+                attempts: 0,
+                next_retry_at: None,
+                paused_by: None,
+                user_action: None,
+                last_inbound_at: Some("2026-01-01T11:59:20Z".parse().unwrap()),
+                last_outbound_at: None,
+                proof_age_s: Some(12),
+            }),
+            findings: Vec::new(),
+        }
+    }
+
+    fn view(platform: PlatformView) -> View {
+        View {
+            is_running: true,
+            pid: Some(4711),
+            started_at: Some("2026-01-01T08:00:00Z".parse().unwrap()),
+            last_state: Some(GatewayState::Running),
+            exit_reason: None,
+            as_of: Some("2026-01-01T11:59:55Z".parse().unwrap()),
+            platforms: vec![platform],
+            queues: Queues::default(),
+        }
+    }
+
+    fn failing(state: WireState, code: &str, message: &str) -> PlatformView {
+        let mut platform = platform(state);
+        let last = platform.last.as_mut().unwrap();
+        last.error_code = Some(code.to_owned());
+        last.error_message = Some(message.to_owned());
+        last.proof_age_s = None;
+        platform
+    }
+
+    #[test]
+    fn each_state_says_what_a_person_needs() {
+        let look = Look { colour: false, utf8: true };
+        let mut pages = platform_status(&view(platform(WireState::Connected)), now(), look);
+
+        let mut retrying = failing(
+            WireState::Retrying,
+            "whatsapp_bridge_exited",
+            "the connection to WhatsApp was lost (503)",
+        );
+        let last = retrying.last.as_mut().unwrap();
+        last.attempts = 2;
+        last.next_retry_at = Some("2026-01-01T12:00:42Z".parse().unwrap());
+        let mut degraded = view(retrying);
+        degraded.last_state = Some(GatewayState::Degraded);
+        degraded.queues = Queues { inbox: 1, outbox: 2, dead: 0 };
+        pages += &platform_status(&degraded, now(), look);
+
+        let mut fatal = failing(WireState::Fatal, "whatsapp_not_paired", "no phone is paired with WhatsApp");
+        fatal.last.as_mut().unwrap().user_action = Some("Run `hermes whatsapp`.".to_owned());
+        let mut blocked = view(fatal.clone());
+        blocked.last_state = Some(GatewayState::Degraded);
+        pages += &platform_status(&blocked, now(), Look::default());
+
+        fatal.findings.push(Finding {
+            code: Code::WhatsappNotPaired,
+            severity: Severity::Blocking,
+            message: "no phone is paired with WhatsApp".to_owned(),
+            fix: "Run `hermes whatsapp`.".to_owned(),
+        });
+        let mut stopped = view(fatal);
+        stopped.is_running = false;
+        stopped.exit_reason = Some("stopped on request".to_owned());
+        pages += &platform_status(&stopped, now(), look);
+        pages += &gateway_status(&stopped, now());
+        insta::assert_snapshot!(pages);
+    }
+
+    #[test]
+    fn colours_do_not_move_columns() {
+        let look = Look { colour: true, utf8: true };
+        let page = platform_status(&view(platform(WireState::Connected)), now(), look);
+        assert!(page.contains("\u{1b}[32m✓ connected"));
+        let plain = console::strip_ansi_codes(&page).into_owned();
+        assert_eq!(
+            plain,
+            platform_status(&view(platform(WireState::Connected)), now(), Look { colour: false, ..look })
+        );
+    }
+}
