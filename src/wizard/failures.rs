@@ -134,7 +134,7 @@ pub fn of_install(error: &InstallError) -> Option<CliError> {
     let code = "whatsapp_bridge_not_installed";
     match error {
         InstallError::Cancelled => None,
-        InstallError::NoNpm => Some(CliError::failed("npm was not found").code(code).hint(
+        InstallError::NoNpm => Some(CliError::failed("no npm was found").code(code).hint(
             "npm comes with Node. Install Node 20 or newer with its npm, then run `hermes whatsapp` again.",
         )),
         InstallError::Failed { message, hint, tail: _ } => {

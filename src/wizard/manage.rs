@@ -253,3 +253,66 @@ fn switch(home: &HermesHome, enabled: bool) -> Result<bool, CliError> {
     env.save(&path).map_err(|error| failed(error.into()))?;
     Ok(changed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wizard::stage::{Creds, Stage};
+
+    fn nowhere() -> World {
+        World::of_env::<&str, &str>([])
+    }
+
+    #[test]
+    fn enabling_needs_a_pairing() {
+        let stage = Stage::new([]).with_env("# mine\n");
+        for (content, code) in [
+            (None, "whatsapp_not_paired"),
+            (Some(Creds::Half), "whatsapp_half_paired"),
+            (Some(Creds::Broken), "whatsapp_creds_corrupt"),
+        ] {
+            if let Some(content) = content {
+                stage.save(content);
+            }
+            assert_eq!(enable(&nowhere(), &stage.home, false).unwrap_err().code, code);
+            assert_eq!(stage.env().as_deref(), Some("# mine\n"));
+        }
+        stage.save(Creds::Paired);
+        assert_eq!(enable(&nowhere(), &stage.home, false).unwrap(), ExitCode::Ok);
+        assert_eq!(stage.env().as_deref(), Some("# mine\nWHATSAPP_ENABLED=true\n"));
+        assert_eq!(disable(&nowhere(), &stage.home, true).unwrap(), ExitCode::Ok);
+        assert_eq!(stage.env().as_deref(), Some("# mine\nWHATSAPP_ENABLED=false\n"));
+    }
+
+    #[tokio::test]
+    async fn unpairing_moves_the_session_aside_and_turns_it_off() {
+        let stage = Stage::new([]).with_env("WHATSAPP_ENABLED=true\n").with_creds(Creds::Paired);
+        let refused = unpair(&nowhere(), &stage.home, false, false).await.unwrap_err();
+        assert_eq!(refused.exit(), ExitCode::Usage);
+        let lock = Lock::acquire(&stage.home.whatsapp().session_lock()).unwrap();
+        let refused = unpair(&nowhere(), &stage.home, true, false).await.unwrap_err();
+        assert_eq!(refused.code, "whatsapp_session_lock");
+        assert_eq!(stage.env().as_deref(), Some("WHATSAPP_ENABLED=true\n"));
+        drop(lock);
+        assert_eq!(unpair(&nowhere(), &stage.home, true, false).await.unwrap(), ExitCode::Ok);
+        assert_eq!(stage.env().as_deref(), Some("WHATSAPP_ENABLED=false\n"));
+        assert!(stage.asides()[0].starts_with("session.unpaired-"), "{:?}", stage.asides());
+        assert!(!stage.home.whatsapp().creds().exists());
+        assert_eq!(unpair(&nowhere(), &stage.home, true, true).await.unwrap(), ExitCode::Ok);
+        assert_eq!(stage.asides().len(), 1, "there was nothing more to move");
+    }
+
+    #[test]
+    fn the_report_says_how_it_stands_and_what_mends_it() {
+        let stage = Stage::new([]).with_env("WHATSAPP_MODE=bot\n").with_creds(Creds::Half);
+        let facts = facts::gather(&nowhere(), &stage.home, &Config::load(&nowhere(), &stage.home).unwrap());
+        let report = report(&facts);
+        let text = prose(&facts, &report);
+        assert!(text.contains("pairing   half paired\n"), "{text}");
+        assert!(text.contains("whatsapp_half_paired: "), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&json_line(&report)).unwrap();
+        assert_eq!(json["pairing"], "half_paired");
+        assert_eq!(json["mode"], "bot");
+        assert_eq!(status(&nowhere(), &stage.home, true).unwrap(), ExitCode::Failed);
+    }
+}

@@ -25,8 +25,14 @@ pub mod options;
 mod pair;
 pub mod qr;
 pub mod run;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod script_ui;
 pub mod session;
 mod setup;
+#[cfg(test)]
+mod stage;
 pub mod term_ui;
 mod texts;
 pub mod ui;

@@ -16,8 +16,8 @@ pub(crate) fn opening() -> Vec<Line> {
 
 pub(crate) fn chapter_title(chapter: Chapter) -> &'static str {
     match chapter {
-        Chapter::Mode => "Which number is it?",
-        Chapter::People => "Who may talk to it?",
+        Chapter::Mode => "A number for the agent",
+        Chapter::People => "Who may write to it",
         Chapter::Bridge => "The bridge to WhatsApp",
         Chapter::Phone => "Link the phone",
     }

@@ -91,7 +91,11 @@ pub trait Ui: Send {
     /// Shows a failure with what mends it.
     fn failure(&mut self, error: &CliError) {
         self.say(Line::Gap);
-        self.say(Line::Fail(format!("{error}.")));
+        let mut message = format!("{error}.");
+        if let Some(first) = message.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        self.say(Line::Fail(message));
         for hint in &error.hints {
             self.say(Line::Text(hint.clone()));
         }

@@ -1,0 +1,469 @@
+//! Every way through the WhatsApp wizard, with what the person sees and what is on disk afterwards.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::protocol::{Event, Exit, Private};
+use crate::config::WhatsAppMode;
+use crate::durable::{self, Lock};
+use crate::error::ExitCode;
+use crate::preflight::NodeFact;
+use crate::wizard::event::WizardEvent;
+use crate::wizard::options::{QrStyle, WhatsAppOptions};
+use crate::wizard::qr::Size;
+use crate::wizard::script_ui::{Act, ScriptUi};
+use crate::wizard::stage::{Creds, Installer, Move, OWN, Stage, creds, good, linked, payload, qr};
+
+const FRIEND: &str = "15550002222";
+const OLD_ENV: &str = "# mine\nOTHER=1\nWHATSAPP_ENABLED=false\n";
+const DONE_ENV: &str = "WHATSAPP_MODE=bot\nWHATSAPP_ALLOWED_USERS=15550002222\nWHATSAPP_ENABLED=true\n";
+
+/// A person who answers every question sensibly.
+fn person() -> ScriptUi {
+    let mut ui = ScriptUi::new([]);
+    ui.habits = vec![
+        ("Which number", Act::Pick(0)),
+        ("Numbers that may", Act::Type("+1 555 000 2222")),
+        ("Others who may", Act::Enter),
+        ("Keep this pairing", Act::Pick(0)),
+        ("Move it aside", Act::Enter),
+        ("Press Enter", Act::Enter),
+        ("Start the gateway", Act::Enter),
+    ];
+    ui
+}
+
+fn no_person() -> ScriptUi {
+    let mut ui = ScriptUi::new([]);
+    ui.asks = false;
+    ui.window = None;
+    ui
+}
+
+/// What was seen, without line breaks.
+fn flat(ui: &ScriptUi) -> String {
+    ui.transcript.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn flags() -> WhatsAppOptions {
+    WhatsAppOptions {
+        mode: Some(WhatsAppMode::Bot),
+        allow: Some(FRIEND.to_owned()),
+        ..WhatsAppOptions::default()
+    }
+}
+
+fn plain() -> WhatsAppOptions {
+    WhatsAppOptions::default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_machine_is_linked_in_four_steps() {
+    let stage = Stage::new([good()]);
+    let mut ui = person();
+    let outcome = stage.play(plain(), &mut ui).await;
+    assert_eq!((outcome.exit, outcome.start_gateway), (ExitCode::Ok, false));
+    assert_eq!(stage.env().as_deref(), Some(DONE_ENV));
+    insta::assert_snapshot!("clean_machine", stage.record(&ui));
+    let launch = stage.launches.lock().unwrap()[0].clone();
+    assert_eq!(launch.start.session_dir, stage.home.whatsapp().session_dir());
+    assert_eq!(launch.start.pairing_code_for, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_events_are_those_of_the_contract_and_the_last_is_enabled() {
+    let stage = Stage::new([good()]);
+    let mut ui = no_person();
+    assert_eq!(stage.play(flags(), &mut ui).await.exit, ExitCode::Ok);
+    let names: Vec<String> = ui.events.iter().map(|event| format!("{event:?}")).collect();
+    assert_eq!(
+        names,
+        [
+            "Install",
+            "Install",
+            "Install",
+            "Install",
+            "Qr",
+            "Qr",
+            "PairSuccess",
+            "Restart",
+            "Connected",
+            "Enabled"
+        ]
+    );
+    assert!(ui.events.last().unwrap().is_last());
+    assert!(ui.transcript.matches("[drawn in").count() >= 2, "without a window each code is shown");
+    assert_eq!(ui.questions, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_terminal_missing_answers_are_named_and_nothing_happens() {
+    let stage = Stage::new([]).with_env(OLD_ENV);
+    let mut ui = no_person();
+    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Usage);
+    assert!(ui.transcript.contains("--mode bot|self-chat, --allow NUMBERS"), "{}", ui.transcript);
+    assert_eq!(stage.env().as_deref(), Some(OLD_ENV));
+    let everybody = WhatsAppOptions { allow: Some("*".to_owned()), ..flags() };
+    let mut ui = no_person();
+    assert_eq!(stage.play(everybody.clone(), &mut ui).await.exit, ExitCode::Usage);
+    assert!(ui.transcript.contains("--yes"), "{}", ui.transcript);
+    let stage = Stage::new([good()]);
+    let outcome = stage.play(WhatsAppOptions { yes: true, ..everybody }, &mut no_person()).await;
+    assert_eq!(outcome.exit, ExitCode::Ok);
+    assert!(stage.env().unwrap().contains("WHATSAPP_ALLOWED_USERS=*\nWHATSAPP_ALLOW_ALL_USERS=true\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn self_chat_needs_nobody_on_the_list() {
+    let stage = Stage::new([good()]);
+    let options = WhatsAppOptions { mode: Some(WhatsAppMode::SelfChat), ..plain() };
+    assert_eq!(stage.play(options, &mut no_person()).await.exit, ExitCode::Ok);
+    assert_eq!(stage.env().as_deref(), Some("WHATSAPP_MODE=self-chat\nWHATSAPP_ENABLED=true\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_flags_are_told_before_anything_else() {
+    let stage = Stage::new([]).with_env(OLD_ENV);
+    for (options, part) in [
+        (WhatsAppOptions { allow: Some("anna, 0555 000 1111".to_owned()), ..flags() }, "`anna`"),
+        (WhatsAppOptions { pairing_code: Some("x".to_owned()), ..flags() }, "--pairing-code"),
+        (WhatsAppOptions { qr: QrStyle::Png(stage.home.env_file()), ..flags() }, "exists already"),
+    ] {
+        let mut ui = person();
+        assert_eq!(stage.play(options, &mut ui).await.exit, ExitCode::Usage);
+        assert!(ui.transcript.contains(part), "{}", ui.transcript);
+        assert_eq!(stage.env().as_deref(), Some(OLD_ENV));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linked_machine_is_done_in_one_keypress_and_gets_its_switch_back() {
+    let env = DONE_ENV.replace("WHATSAPP_ENABLED=true\n", "# end\n");
+    let stage = Stage::new([]).with_env(&env).with_creds(Creds::Paired).with_bridge();
+    let mut ui = ScriptUi::new([Act::Enter]);
+    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
+    assert_eq!(ui.questions, 1);
+    assert_eq!(stage.env().unwrap(), format!("{env}WHATSAPP_ENABLED=true\n"));
+    assert!(stage.launches.lock().unwrap().is_empty());
+    let before = stage.env();
+    assert_eq!(stage.play(plain(), &mut no_person()).await.exit, ExitCode::Ok);
+    assert_eq!(stage.env(), before, "a second run has nothing to write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linked_machine_can_change_its_mode_and_people() {
+    let stage = Stage::new([]).with_env(DONE_ENV).with_creds(Creds::Paired).with_bridge();
+    let mut ui = ScriptUi::new([Act::Pick(1), Act::Pick(1), Act::Type("15550003333")]);
+    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
+    let env = stage.env().unwrap();
+    assert!(env.contains("WHATSAPP_MODE=self-chat\nWHATSAPP_ALLOWED_USERS=15550003333\n"), "{env}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_numbers_are_asked_again_with_what_is_wrong() {
+    let stage = Stage::new([good()]);
+    let mut ui = person();
+    ui.acts =
+        [Act::Pick(0), Act::Type("anna"), Act::Type(""), Act::Type("*"), Act::Say(true), Act::Say(false)]
+            .into();
+    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
+    for part in ["`anna` is no phone number", "List at least one", "Really everybody"] {
+        assert!(ui.transcript.contains(part), "{part}: {}", ui.transcript);
+    }
+    assert_eq!(stage.env().as_deref(), Some(DONE_ENV), "everybody was not confirmed twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_own_number_on_the_list_is_asked_about_or_taken_off() {
+    let allow = format!("{OWN},{FRIEND}");
+    let options = WhatsAppOptions { allow: Some(allow), ..flags() };
+    let stage = Stage::new([good()]);
+    let mut ui = no_person();
+    assert_eq!(stage.play(options.clone(), &mut ui).await.exit, ExitCode::Ok);
+    assert!(ui.transcript.contains("the agent's own number"), "{}", ui.transcript);
+    assert_eq!(stage.env().as_deref(), Some(DONE_ENV));
+
+    let stage = Stage::new([good()]);
+    let mut ui = person();
+    ui.acts = [Act::Enter].into();
+    assert_eq!(stage.play(options, &mut ui).await.exit, ExitCode::Ok);
+    assert_eq!(stage.env().as_deref(), Some(DONE_ENV));
+
+    let stage = Stage::new([good()]);
+    let mut ui = no_person();
+    let only_own = WhatsAppOptions { allow: Some(OWN.to_owned()), ..flags() };
+    assert_eq!(stage.play(only_own, &mut ui).await.exit, ExitCode::Ok);
+    assert!(ui.transcript.contains("nobody is answered"), "{}", ui.transcript);
+    assert_eq!(stage.env().as_deref(), Some("WHATSAPP_MODE=bot\nWHATSAPP_ENABLED=true\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_node_or_npm_nothing_is_asked_in_vain() {
+    let mut stage = Stage::new([]).with_env(OLD_ENV);
+    stage.node = NodeFact::Missing;
+    let mut ui = person();
+    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Failed);
+    assert_eq!(ui.questions, 0);
+    assert!(matches!(ui.events.last(), Some(WizardEvent::Error { code: "whatsapp_node_missing", .. })));
+    for (installer, part) in
+        [(Installer::NoNpm, "No npm was found"), (Installer::Fails, "| npm error ENOTFOUND")]
+    {
+        let mut stage = Stage::new([]).with_env(OLD_ENV);
+        stage.installer = installer;
+        let mut ui = person();
+        assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Failed);
+        assert!(ui.transcript.contains(part), "{}", ui.transcript);
+        assert!(ui.transcript.contains("Nothing was changed."), "{}", ui.transcript);
+        assert_eq!(stage.env().as_deref(), Some(OLD_ENV));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_but_the_whole_way_writes_settings() {
+    let accepted = || linked()[..2].to_vec();
+    let opened = || linked()[..4].to_vec();
+    for (name, moves, part) in [
+        ("dies before a code", vec![Move::Exit(Exit::Crashed(Some(70)))], "| last words"),
+        ("says nothing", vec![], "The bridge failed"),
+        ("refused", vec![qr(1), Move::Exit(Exit::LoggedOut)], "Linked devices"),
+        (
+            "dies after the scan",
+            [vec![qr(1)], accepted(), vec![Move::Exit(Exit::Crashed(None))]].concat(),
+            "failed",
+        ),
+        (
+            "ends too soon",
+            [vec![qr(1)], accepted(), vec![Move::Exit(Exit::Done)]].concat(),
+            "before the pairing",
+        ),
+        (
+            "lost",
+            [vec![qr(1)], opened(), vec![Move::Exit(Exit::ConnectionLost)]].concat(),
+            "goes on from here",
+        ),
+        (
+            "hangs after the scan",
+            [vec![qr(1)], accepted(), vec![Move::Hang]].concat(),
+            "connection to WhatsApp",
+        ),
+        ("only claims", [vec![qr(1)], linked()[1..].to_vec()].concat(), "proof is not on disk"),
+    ] {
+        let stage = Stage::new([moves]).with_env(OLD_ENV);
+        let mut ui = no_person();
+        let outcome = stage.play(flags(), &mut ui).await;
+        assert_eq!(outcome.exit, ExitCode::Failed, "{name}: {}", ui.transcript);
+        assert!(flat(&ui).contains(part), "{name}: {}", ui.transcript);
+        assert_eq!(stage.env().as_deref(), Some(OLD_ENV), "{name}");
+        assert!(matches!(ui.events.last(), Some(WizardEvent::Error { .. })), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_codes_can_be_renewed_by_a_person_only() {
+    let expired = || vec![qr(1), Move::Exit(Exit::QrExpired)];
+    let stage = Stage::new([expired(), vec![qr(1), Move::Hang], good()]);
+    let mut ui = person();
+    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
+    assert_eq!(ui.transcript.matches("Press Enter for a new code").count(), 2, "{}", ui.transcript);
+
+    let stage = Stage::new([expired()]).with_env(OLD_ENV);
+    let mut ui = no_person();
+    assert_eq!(stage.play(flags(), &mut ui).await.exit, ExitCode::Failed);
+    assert_eq!(ui.events.last(), Some(&WizardEvent::Expired));
+    assert_eq!(stage.env().as_deref(), Some(OLD_ENV));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_can_be_typed_and_its_remains_are_moved_aside() {
+    let code = || Move::Say(Event::PairingCode { code: Private("ABCD1234".to_owned()) });
+    let abandoned = vec![Move::Save(Creds::Half), code(), Move::Exit(Exit::QrExpired)];
+    let stage = Stage::new([abandoned, [vec![qr(1), code()], linked()].concat()]);
+    let mut ui = person();
+    let options = WhatsAppOptions { pairing_code: Some(format!("+{OWN}")), ..plain() };
+    assert_eq!(stage.play(options, &mut ui).await.exit, ExitCode::Ok);
+    assert!(
+        ui.transcript.contains("ABCD-1234") && ui.transcript.contains("Link with phone"),
+        "{}",
+        ui.transcript
+    );
+    assert!(!ui.transcript.contains("[drawn"), "{}", ui.transcript);
+    assert_eq!(stage.launches.lock().unwrap()[1].start.pairing_code_for.as_deref(), Some(OWN));
+    assert_eq!(stage.asides().len(), 1, "{:?}", stage.asides());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_too_small_gets_other_ways() {
+    let small = Size { cols: 80, rows: 24 };
+    let late = || [vec![qr(1), qr(2)], linked()].concat();
+    for (pick, part) in [(0, "[drawn in"), (1, "qr.png: open it"), (3, "https://wa.me/")] {
+        let stage = Stage::new([late()]).with_bridge();
+        let mut ui = person();
+        ui.habits.push(("How shall it", Act::Pick(pick)));
+        ui.window = Some(small);
+        if pick == 0 {
+            // The person answers the first two questions, then this one: the window is larger from here on.
+            ui.window_after = Some((3, Size { cols: 100, rows: 60 }));
+        }
+        assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
+        assert!(ui.transcript.contains(part), "{pick}: {}", ui.transcript);
+        assert!(!stage.home.whatsapp().qr_picture().exists());
+    }
+    let code = Move::Say(Event::PairingCode { code: Private("ABCD1234".to_owned()) });
+    let stage = Stage::new([vec![qr(1), Move::Hang], [vec![code], linked()].concat()]).with_bridge();
+    let mut ui = person();
+    ui.window = Some(small);
+    ui.habits.extend([("How shall it", Act::Pick(2)), ("number of the phone", Act::Type("+1 555 000 1111"))]);
+    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
+    assert!(ui.transcript.contains("ABCD-1234"), "{}", ui.transcript);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_is_private_and_goes_away() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("code.png");
+    let stage = Stage::new([vec![qr(1), Move::Hang]]);
+    let cancel = CancellationToken::new();
+    let mut ui = no_person();
+    ui.ctrl_c_at = Some(("code.png: open it", cancel));
+    ui.look_at = Some(path.clone());
+    let options = WhatsAppOptions { qr: QrStyle::Png(path.clone()), ..flags() };
+    assert_eq!(stage.play(options, &mut ui).await.exit, ExitCode::Interrupted);
+    assert_eq!(ui.seen_mode.map(|mode| mode.mode() & 0o777), Some(0o600));
+    assert!(!path.exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_cannot_be_used_are_moved_aside() {
+    let stage = Stage::new([good()]).with_creds(Creds::Half);
+    assert_eq!(stage.play(flags(), &mut person()).await.exit, ExitCode::Ok);
+    assert!(stage.asides()[0].starts_with("session.abandoned-"), "{:?}", stage.asides());
+
+    let stage = Stage::new([good()]).with_creds(Creds::Broken);
+    assert_eq!(stage.play(flags(), &mut person()).await.exit, ExitCode::Ok);
+    assert!(stage.asides()[0].starts_with("session.corrupt-"), "{:?}", stage.asides());
+
+    let stage = Stage::new([good()]).with_creds(Creds::Broken);
+    let mut ui = no_person();
+    assert_eq!(stage.play(flags(), &mut ui).await.exit, ExitCode::Usage);
+    assert!(ui.transcript.contains("--repair"), "{}", ui.transcript);
+    assert!(stage.asides().is_empty());
+    let repair = WhatsAppOptions { repair: true, ..flags() };
+    assert_eq!(stage.play(repair, &mut no_person()).await.exit, ExitCode::Ok);
+    assert_eq!(stage.asides().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_copy_is_put_back() {
+    let stage = Stage::new([]).with_creds(Creds::Broken).with_bridge();
+    let paths = stage.home.whatsapp();
+    durable::write_atomic(&paths.creds_backup(), creds(Creds::Paired).as_bytes()).unwrap();
+    let mut ui = no_person();
+    assert_eq!(stage.play(flags(), &mut ui).await.exit, ExitCode::Ok, "{}", ui.transcript);
+    assert_eq!(std::fs::read_to_string(paths.creds()).unwrap(), creds(Creds::Paired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_fails_brings_the_old_session_back() {
+    let repair = WhatsAppOptions { repair: true, ..flags() };
+    let stage = Stage::new([vec![qr(1), Move::Save(Creds::Half), Move::Exit(Exit::LoggedOut)], good()])
+        .with_env(DONE_ENV)
+        .with_creds(Creds::Paired)
+        .with_bridge();
+    let mark = stage.home.whatsapp().session_dir().join("session-old.json");
+    durable::write_atomic(&mark, b"{}").unwrap();
+    let mut ui = no_person();
+    assert_eq!(stage.play(repair.clone(), &mut ui).await.exit, ExitCode::Failed);
+    assert!(mark.exists(), "{}", ui.transcript);
+    assert_eq!(stage.env().as_deref(), Some(DONE_ENV));
+    assert_eq!(stage.play(repair, &mut no_person()).await.exit, ExitCode::Ok);
+    assert!(!mark.exists());
+    assert!(stage.asides().iter().any(|name| name.starts_with("session.replaced-")), "{:?}", stage.asides());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_in_use_is_left_alone_and_a_linked_one_needs_no_lock() {
+    let stage = Stage::new([]).with_env(DONE_ENV).with_creds(Creds::Paired).with_bridge();
+    let lock = Lock::acquire(&stage.home.whatsapp().session_lock()).unwrap();
+    assert_eq!(stage.play(plain(), &mut person()).await.exit, ExitCode::Ok);
+    let mut ui = person();
+    let repair = WhatsAppOptions { repair: true, ..plain() };
+    assert_eq!(stage.play(repair, &mut ui).await.exit, ExitCode::Failed);
+    assert!(ui.transcript.contains("hermes gateway stop"), "{}", ui.transcript);
+    assert!(ui.transcript.contains(&format!("pid {}", std::process::id())));
+    drop(lock);
+    assert!(stage.asides().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ctrl_c_at_every_question_changes_nothing_and_the_next_run_finishes() {
+    let answers = [Act::Pick(0), Act::Type("15550002222"), Act::Enter];
+    for at in 0..answers.len() {
+        let stage = Stage::new([good(), good()]).with_env(OLD_ENV);
+        let mut ui = person();
+        ui.acts = answers[..at].iter().cloned().chain([Act::CtrlC]).collect();
+        let outcome = stage.play(plain(), &mut ui).await;
+        assert_eq!((outcome.exit, outcome.start_gateway), (ExitCode::Interrupted, false), "{at}");
+        if at < 2 {
+            assert!(ui.transcript.ends_with("Stopped. Nothing was changed.\n"), "{}", ui.transcript);
+            assert_eq!(stage.env().as_deref(), Some(OLD_ENV));
+            assert_eq!(ui.events.last(), Some(&WizardEvent::Cancelled));
+        } else {
+            assert!(ui.transcript.contains("WhatsApp is set up."), "{}", ui.transcript);
+            assert!(stage.env().unwrap().contains("WHATSAPP_ENABLED=true"));
+        }
+        assert_eq!(stage.play(plain(), &mut person()).await.exit, ExitCode::Ok);
+        assert!(stage.env().unwrap().contains("WHATSAPP_ENABLED=true"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ctrl_c_at_every_moment_changes_nothing_and_the_next_run_finishes() {
+    for (moment, remains) in [
+        ("Connect WhatsApp", "Nothing was changed."),
+        ("Node 20", "Nothing was changed."),
+        ("… Unpack", "Nothing was changed."),
+        ("… Download 32", "Nothing was changed."),
+        ("… Verify", "Nothing was changed."),
+        ("The bridge is installed", "Nothing was changed."),
+        ("On the phone", "Nothing was changed."),
+        ("[code 1]", "Nothing was changed."),
+        ("[code 2]", "Nothing was changed."),
+        ("The phone accepted", "linked already"),
+        ("Connected as", "linked already"),
+        ("All set up", "linked already"),
+    ] {
+        let stage = Stage::new([good(), good()]).with_env(OLD_ENV);
+        let mut ui = person();
+        ui.ctrl_c_at = Some((moment, CancellationToken::new()));
+        let outcome = stage.play(plain(), &mut ui).await;
+        assert_eq!(outcome.exit, ExitCode::Interrupted, "{moment}: {}", ui.transcript);
+        assert_eq!(stage.env().as_deref(), Some(OLD_ENV), "{moment}");
+        assert_eq!(ui.events.last(), Some(&WizardEvent::Cancelled), "{moment}");
+        assert!(
+            flat(&ui).rsplit("Stopped.").next().unwrap().contains(remains),
+            "{moment}: {}",
+            ui.transcript
+        );
+        let mut ui = person();
+        assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok, "{moment}: {}", ui.transcript);
+        assert!(stage.env().unwrap().contains("WHATSAPP_ENABLED=true"), "{moment}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_cannot_be_written_leave_the_file_and_a_linked_phone() {
+    let stage = Stage::new([[vec![Move::BlockSettings], good()].concat()]);
+    let mut ui = no_person();
+    assert_eq!(stage.play(flags(), &mut ui).await.exit, ExitCode::Failed);
+    assert!(matches!(ui.events.last(), Some(WizardEvent::Error { code: "env_not_written", .. })));
+    assert!(flat(&ui).contains("The phone is linked already"), "{}", ui.transcript);
+    assert!(stage.home.env_file().is_dir());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_code_is_in_the_record_of_a_drawing() {
+    let stage = Stage::new([good()]);
+    let mut ui = person();
+    stage.play(plain(), &mut ui).await;
+    assert!(!ui.transcript.contains(&payload(1)[..60]));
+}

@@ -1,0 +1,181 @@
+//! A person who follows a script, and a record of everything that person saw.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::install::Progress;
+use crate::wizard::event::WizardEvent;
+use crate::wizard::layout::{Layout, Line};
+use crate::wizard::qr::Size;
+use crate::wizard::ui::{Choice, Frame, Question, Stop, Ui};
+
+/// What the person does at a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Picks the item with this number.
+    Pick(usize),
+    /// Says yes or no.
+    Say(bool),
+    /// Presses Enter at yes or no, or at a pause.
+    Enter,
+    /// Types this.
+    Type(&'static str),
+    /// Presses Ctrl-C.
+    CtrlC,
+}
+
+/// Follows a script.
+#[derive(Debug)]
+pub(crate) struct ScriptUi {
+    pub(crate) acts: VecDeque<Act>,
+    /// What the person does where the script is over, by a part of the question.
+    pub(crate) habits: Vec<(&'static str, Act)>,
+    pub(crate) asks: bool,
+    pub(crate) window: Option<Size>,
+    pub(crate) transcript: String,
+    pub(crate) events: Vec<WizardEvent>,
+    pub(crate) questions: usize,
+    /// Presses Ctrl-C when this text is said or shown.
+    pub(crate) ctrl_c_at: Option<(&'static str, CancellationToken)>,
+    /// The window has this size once so many questions were answered.
+    pub(crate) window_after: Option<(usize, Size)>,
+    /// A file to look at when something is shown, and its mode as it was found.
+    pub(crate) look_at: Option<PathBuf>,
+    pub(crate) seen_mode: Option<std::fs::Permissions>,
+}
+
+impl ScriptUi {
+    pub(crate) fn new(acts: impl IntoIterator<Item = Act>) -> Self {
+        Self {
+            acts: acts.into_iter().collect(),
+            habits: Vec::new(),
+            asks: true,
+            window: Some(Size { cols: 100, rows: 60 }),
+            transcript: String::new(),
+            events: Vec::new(),
+            questions: 0,
+            ctrl_c_at: None,
+            window_after: None,
+            look_at: None,
+            seen_mode: None,
+        }
+    }
+
+    fn record(&mut self, text: &str) {
+        self.transcript.push_str(text);
+        if let Some(found) = self.look_at.as_ref().and_then(|path| std::fs::metadata(path).ok()) {
+            self.seen_mode = Some(found.permissions());
+        }
+        if let Some((part, cancel)) = &self.ctrl_c_at
+            && text.contains(part)
+        {
+            cancel.cancel();
+        }
+    }
+
+    fn act(&mut self, prompt: &str) -> Act {
+        self.questions += 1;
+        let habit = || self.habits.iter().find(|(part, _)| prompt.contains(part)).map(|(_, act)| act.clone());
+        let act = self.acts.pop_front().or_else(habit);
+        let act = act.unwrap_or_else(|| panic!("no answer to `{prompt}` after:\n{}", self.transcript));
+        self.record(&format!("  ? {prompt} > {act:?}\n"));
+        if let Some((questions, window)) = self.window_after
+            && self.questions >= questions
+        {
+            self.window = Some(window);
+        }
+        act
+    }
+}
+
+#[async_trait]
+impl Ui for ScriptUi {
+    fn can_ask(&self) -> bool {
+        self.asks
+    }
+
+    fn window(&self) -> Option<Size> {
+        self.window
+    }
+
+    fn is_utf8(&self) -> bool {
+        true
+    }
+
+    async fn select(&mut self, choice: &Choice) -> Result<usize, Stop> {
+        match self.act(&choice.prompt) {
+            Act::Pick(item) if item < choice.items.len() => Ok(item),
+            Act::Enter => Ok(0),
+            Act::CtrlC => Err(Stop::Cancelled),
+            act @ (Act::Pick(_) | Act::Say(_) | Act::Type(_)) => panic!("{act:?} at {choice:?}"),
+        }
+    }
+
+    async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, Stop> {
+        match self.act(prompt) {
+            Act::Say(answer) => Ok(answer),
+            Act::Enter => Ok(default),
+            Act::CtrlC => Err(Stop::Cancelled),
+            act @ (Act::Pick(_) | Act::Type(_)) => panic!("{act:?} at {prompt}"),
+        }
+    }
+
+    async fn input(&mut self, question: &Question) -> Result<String, Stop> {
+        loop {
+            let text = match self.act(&question.prompt) {
+                Act::Type(text) => text.to_owned(),
+                Act::Enter => question.initial.clone(),
+                Act::CtrlC => return Err(Stop::Cancelled),
+                act @ (Act::Pick(_) | Act::Say(_)) => panic!("{act:?} at {question:?}"),
+            };
+            match (question.check)(&text) {
+                Ok(()) => return Ok(text),
+                Err(why) => self.record(&format!("  ! {why}\n")),
+            }
+        }
+    }
+
+    async fn pause(&mut self, prompt: &str) -> Result<(), Stop> {
+        match self.act(prompt) {
+            Act::Enter => Ok(()),
+            Act::CtrlC => Err(Stop::Cancelled),
+            act @ (Act::Pick(_) | Act::Say(_) | Act::Type(_)) => panic!("{act:?} at {prompt}"),
+        }
+    }
+
+    fn say(&mut self, line: Line) {
+        let text = Layout { cols: 80, marks: true, colour: false, utf8: true }.render(&line);
+        self.record(&text);
+    }
+
+    fn progress(&mut self, progress: Option<&Progress>) {
+        if let Some(progress) = progress {
+            self.record(&format!("  … {:?} {}\n", progress.phase, progress.packages));
+        }
+    }
+
+    fn code(&mut self, frame: Option<&Frame>) {
+        let text = match frame {
+            Some(frame) => {
+                // A drawing is judged in `qr`; here it only would fill the record.
+                let drawn = frame.lines.first().is_some_and(|line| line.starts_with("\x1b["));
+                let lines = if drawn {
+                    format!("[drawn in {} lines]", frame.lines.len())
+                } else {
+                    frame.lines.join("\n")
+                };
+                let payload = frame.payload.as_deref().map_or_else(String::new, |text| format!("{text}\n"));
+                format!("[code {}]\n{lines}\n{payload}{}\n", frame.seq, frame.live)
+            }
+            None => "[code gone]\n".to_owned(),
+        };
+        self.record(&text);
+    }
+
+    fn event(&mut self, event: &WizardEvent) {
+        self.events.push(event.clone());
+    }
+}
