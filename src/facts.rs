@@ -78,7 +78,8 @@ fn writable(dir: &Path) -> Result<(), String> {
         .map_err(|error| format!("its folder: {}", io::Error::from(error)))
 }
 
-fn lock(paths: &WhatsAppPaths) -> LockFact {
+/// Who uses the session.
+pub fn lock(paths: &WhatsAppPaths) -> LockFact {
     match Lock::holder(&paths.session_lock()) {
         Ok(Some(holder)) => LockFact::Held { pid: holder.pid },
         // A lock file that cannot be opened is told when the bridge wants it, by the launcher.

@@ -3,24 +3,68 @@
 //! Everything happens in a staged folder beside the final one. `npm ci` runs there with lifecycle scripts off; then the
 //! tree is tried, stamped (last) and renamed. A folder without its stamp is not an installation, whatever it holds.
 
-use std::path::PathBuf;
+mod cause;
+mod files;
+mod npm;
+mod tree;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
+use crate::bridge::toolchain;
+use crate::durable::{self, Lock, LockError};
+use crate::facts;
 use crate::home::HermesHome;
-use crate::preflight::BridgeFact;
+use crate::preflight::{BridgeFact, LockFact};
 use crate::world::World;
+use npm::{Ended, Run};
+
+/// The longest npm may take. A slow line needs minutes; npm has limits of its own for a dead one.
+const NPM_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// The longest the trial may take.
+const TRIAL_LIMIT: Duration = Duration::from_secs(60);
+/// How often a waiting installer looks whether the other one is done.
+const WAIT_STEP: Duration = Duration::from_millis(200);
+
+/// Lockfile only, nothing that is left out of it, no lifecycle scripts, and failing soon when nobody answers.
+const NPM_ARGS: [&str; 13] = [
+    "ci",
+    "--omit=peer",
+    "--omit=dev",
+    "--omit=optional",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--no-progress",
+    "--no-update-notifier",
+    "--fetch-retries=2",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=5000",
+    "--fetch-timeout=60000",
+];
 
 /// The hash of the bridge's files in this program: the name of its folder.
 pub fn content_hash() -> String {
-    String::new()
+    static HASH: OnceLock<String> = OnceLock::new();
+    HASH.get_or_init(files::content_hash).clone()
 }
 
-/// Whether the bridge of this version is installed and whole.
+/// Whether the bridge of this version is installed and whole: stamped, and every file there with the size it had then.
+/// Takes a few milliseconds; follows a symlinked folder.
 pub fn check(home: &HermesHome) -> BridgeFact {
-    let _ = home;
-    BridgeFact::Missing
+    let dir = home.whatsapp().bridge_root().join(content_hash());
+    match tree::difference(&dir) {
+        Some(Ok(())) => BridgeFact::Installed { dir },
+        Some(Err(why)) => BridgeFact::Damaged { why },
+        None if dir.exists() => BridgeFact::Damaged { why: "its installation was not finished".to_owned() },
+        None => BridgeFact::Missing,
+    }
 }
 
 /// How far an installation is.
@@ -37,6 +81,8 @@ pub struct Progress {
 /// The steps of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// Another process installs at the moment; it is waited for.
+    Wait,
     /// Writing our own files.
     Unpack,
     /// npm downloads and unpacks.
@@ -53,7 +99,7 @@ pub enum InstallError {
     /// Cancelled; nothing is left.
     #[error("the installation was cancelled")]
     Cancelled,
-    /// npm could not be found.
+    /// npm could not be found beside Node or on `PATH`.
     #[error("npm was not found")]
     NoNpm,
     /// It failed; the last lines say why.
@@ -68,17 +114,238 @@ pub enum InstallError {
     },
 }
 
-/// Installs the bridge and returns its folder. Cancelling ends npm's whole process group and removes the staged folder.
+/// Installs the bridge and returns its folder. Cancelling ends npm's whole process group and removes the staged folder. An
+/// installation that is whole already is left alone. Progress that nobody takes is dropped.
 ///
 /// # Errors
 /// See [`InstallError`]; nothing that counts as installed is left behind.
 pub async fn install(
     world: &World,
     home: &HermesHome,
-    node: &std::path::Path,
+    node: &Path,
     progress: mpsc::Sender<Progress>,
     cancel: CancellationToken,
 ) -> Result<PathBuf, InstallError> {
-    drop((world, home, node, progress, cancel));
-    Err(InstallError::Cancelled)
+    let npm = toolchain::find_npm(world, node).ok_or(InstallError::NoNpm)?;
+    let job = Job { world, home, node, npm, reporter: Reporter::new(progress), cancel };
+    job.run().await
 }
+
+/// One installation.
+struct Job<'a> {
+    world: &'a World,
+    home: &'a HermesHome,
+    node: &'a Path,
+    npm: PathBuf,
+    reporter: Reporter,
+    cancel: CancellationToken,
+}
+
+impl Job<'_> {
+    async fn run(&self) -> Result<PathBuf, InstallError> {
+        let root = self.home.whatsapp().bridge_root();
+        durable::create_private_dir(&root).map_err(|error| disk(&root, &error))?;
+        let _only_one = self.lock(&root).await?;
+        if let BridgeFact::Installed { dir } = check(self.home) {
+            return Ok(dir);
+        }
+        sweep(&root, |name| name.starts_with(STAGED));
+        self.reporter.report(Phase::Unpack, 0);
+        let staged = Staged::create(&root).map_err(|error| disk(&root, &error))?;
+        for (name, bytes) in files::FILES {
+            let path = staged.path.join(name);
+            durable::write_atomic(&path, bytes).map_err(|error| disk(&path, &error))?;
+        }
+        self.download(&staged.path).await?;
+        self.reporter.report(Phase::Verify, self.reporter.total);
+        self.try_out(&staged.path).await?;
+        if self.cancel.is_cancelled() {
+            return Err(InstallError::Cancelled);
+        }
+        self.reporter.report(Phase::Finish, self.reporter.total);
+        let dir = root.join(content_hash());
+        staged.finish(&dir).map_err(|error| disk(&dir, &error))?;
+        self.remove_old(&root);
+        Ok(dir)
+    }
+
+    /// Waits until no other process installs.
+    async fn lock(&self, root: &Path) -> Result<Lock, InstallError> {
+        let path = root.join("install.lock");
+        loop {
+            match Lock::acquire(&path) {
+                Ok(lock) => return Ok(lock),
+                Err(LockError::Io(error)) => return Err(disk(&path, &error)),
+                Err(LockError::Held { pid }) => debug!(pid, "another process installs the WhatsApp bridge"),
+            }
+            self.reporter.report(Phase::Wait, 0);
+            tokio::select! {
+                () = self.cancel.cancelled() => return Err(InstallError::Cancelled),
+                () = tokio::time::sleep(WAIT_STEP) => {}
+            }
+        }
+    }
+
+    async fn download(&self, staged: &Path) -> Result<(), InstallError> {
+        self.reporter.report(Phase::Download, 0);
+        let packages = files::packages();
+        let unpacked = || {
+            let is_there = |folder: &&String| staged.join(folder).join("package.json").exists();
+            self.reporter.report(Phase::Download, packages.iter().filter(is_there).count() as u64);
+        };
+        let run = Run {
+            world: self.world,
+            program: &self.npm,
+            args: NPM_ARGS.map(OsString::from).into(),
+            dir: staged,
+            node_dir: self.node.parent(),
+            limit: NPM_LIMIT,
+        };
+        let tail = match run.run(&self.cancel, unpacked).await {
+            Ok(Ended::Well) => return Ok(()),
+            Ok(Ended::Cancelled) => return Err(InstallError::Cancelled),
+            Ok(Ended::Badly(tail)) => tail,
+            Ok(Ended::Overdue(tail)) => {
+                return Err(InstallError::Failed {
+                    message: format!("npm did not finish within {} minutes", NPM_LIMIT.as_secs() / 60),
+                    hint:
+                        "Check the network and try again; packages that came already are kept in npm's cache."
+                            .to_owned(),
+                    tail,
+                });
+            }
+            Err(error) => vec![format!("{}: {error}", self.npm.display())],
+        };
+        let cause = cause::of(&tail);
+        Err(InstallError::Failed { message: cause.message.to_owned(), hint: cause.hint.to_owned(), tail })
+    }
+
+    /// Loads what was installed once, in the Node that is going to run it.
+    async fn try_out(&self, staged: &Path) -> Result<(), InstallError> {
+        let args = ["--input-type=module", "--eval", "await import('baileys')"];
+        let run = Run {
+            world: self.world,
+            program: self.node,
+            args: args.map(OsString::from).into(),
+            dir: staged,
+            node_dir: self.node.parent(),
+            limit: TRIAL_LIMIT,
+        };
+        let tail = match run.run(&self.cancel, || {}).await {
+            Ok(Ended::Well) => return Ok(()),
+            Ok(Ended::Cancelled) => return Err(InstallError::Cancelled),
+            Ok(Ended::Badly(tail) | Ended::Overdue(tail)) => tail,
+            Err(error) => vec![format!("{}: {error}", self.node.display())],
+        };
+        Err(InstallError::Failed {
+            message: "the bridge was fetched and does not load in this Node.js".to_owned(),
+            hint: "Try another Node.js (20 or newer) with HERMES_NODE. The lines above are Node's own."
+                .to_owned(),
+            tail,
+        })
+    }
+
+    /// Older versions go, unless a bridge is running: it may be one of them, and may still load files.
+    fn remove_old(&self, root: &Path) {
+        match facts::lock(&self.home.whatsapp()) {
+            LockFact::Free => sweep(root, |name| is_version(name) && name != content_hash()),
+            LockFact::Held { .. } => {}
+        }
+    }
+}
+
+/// A folder named by a hash, as all versions are.
+fn is_version(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// How staged folders begin. Whoever holds the install lock knows that all of them are left over.
+const STAGED: &str = ".staged-";
+
+/// Removes folders below `root` by name. What cannot be removed is removed next time.
+fn sweep(root: &Path, is_old: impl Fn(&str) -> bool) {
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(&is_old)) {
+        remove(&entry.path());
+    }
+}
+
+/// Removes a folder, or a symlink to one.
+fn remove(path: &Path) {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(_) => Ok(()),
+    };
+    if let Err(error) = removed {
+        debug!(%error, path = %path.display(), "a folder of an earlier installation could not be removed");
+    }
+}
+
+/// A folder in which an installation grows. It is removed when it is dropped unfinished.
+struct Staged {
+    path: PathBuf,
+}
+
+impl Staged {
+    fn create(root: &Path) -> std::io::Result<Self> {
+        let path = tempfile::Builder::new().prefix(STAGED).tempdir_in(root)?.keep();
+        Ok(Self { path })
+    }
+
+    /// Stamps it and puts it in place; a damaged one that stands there is moved aside and removed.
+    fn finish(self, dir: &Path) -> std::io::Result<()> {
+        tree::stamp(&self.path)?;
+        let mut aside = self.path.clone().into_os_string();
+        aside.push("-old");
+        let aside = PathBuf::from(aside);
+        if std::fs::symlink_metadata(dir).is_ok() {
+            durable::rename(dir, &aside)?;
+        }
+        durable::rename(&self.path, dir)?;
+        remove(&aside);
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "of a foreign enum, which grows")]
+fn disk(path: &Path, error: &std::io::Error) -> InstallError {
+    let lines = vec![format!("{}: {error}", path.display())];
+    let hint = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "Free some space (about 100 MB) and run it again."
+        }
+        _ => "Check that the folder is yours and may be written.",
+    };
+    InstallError::Failed {
+        message: "the bridge's files could not be written".to_owned(),
+        hint: hint.to_owned(),
+        tail: lines,
+    }
+}
+
+/// Tells how far it is. Nobody need listen.
+struct Reporter {
+    progress: mpsc::Sender<Progress>,
+    total: u64,
+}
+
+impl Reporter {
+    fn new(progress: mpsc::Sender<Progress>) -> Self {
+        Self { progress, total: files::packages().len() as u64 }
+    }
+
+    fn report(&self, phase: Phase, packages: u64) {
+        // A listener that is behind gets the next one; one that is gone needs none.
+        drop(self.progress.try_send(Progress { phase, packages, packages_total: self.total }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

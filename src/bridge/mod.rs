@@ -10,4 +10,5 @@ pub mod exec;
 pub mod install;
 pub mod process;
 pub mod protocol;
+mod splitter;
 pub mod toolchain;

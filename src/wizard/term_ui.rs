@@ -284,6 +284,7 @@ impl Ui for TermUi {
 /// What a phase of the installation is called.
 fn phase_words(phase: Phase) -> &'static str {
     match phase {
+        Phase::Wait => "Waiting for another installation",
         Phase::Unpack => "Unpacking the bridge",
         Phase::Download => "Fetching packages",
         Phase::Verify => "Trying it",

@@ -169,6 +169,7 @@ impl Setup<'_> {
 fn install_event(progress: &Progress) -> WizardEvent {
     let share = (progress.packages * 90).checked_div(progress.packages_total).unwrap_or(0).min(90);
     let (phase, percent) = match progress.phase {
+        Phase::Wait => ("wait", 0),
         Phase::Unpack => ("unpack", 1),
         Phase::Download => ("download", 2 + share),
         Phase::Verify => ("verify", 95),

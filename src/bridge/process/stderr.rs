@@ -9,13 +9,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::bridge::splitter::Splitter;
 use crate::clock::Now;
 use crate::redact;
 
 /// Lines of the tail.
 const TAIL_LEN_MAX: usize = 20;
-/// Longest line, in bytes; the rest of it is dropped.
-const LINE_LEN_MAX: usize = 2000;
 /// Lines logged within [`WINDOW`]; the others are counted.
 const LOGGED_MAX: u32 = 50;
 const WINDOW: Duration = Duration::from_secs(10);
@@ -57,7 +56,7 @@ async fn follow(
     let mut chunk = vec![0; 4096];
     loop {
         let (lines, is_end) = match stderr.read(&mut chunk).await {
-            Ok(0) | Err(_) => (splitter.finish(), true),
+            Ok(0) | Err(_) => (splitter.finish().into_iter().collect(), true),
             Ok(len) => (splitter.push(&chunk[..len]), false),
         };
         for line in lines {
@@ -75,36 +74,6 @@ async fn follow(
         }
         if is_end {
             return;
-        }
-    }
-}
-
-/// Cuts a stream into lines of bounded length.
-#[derive(Default)]
-struct Splitter {
-    line: Vec<u8>,
-}
-
-impl Splitter {
-    fn push(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut lines = Vec::new();
-        for byte in bytes {
-            match byte {
-                b'\n' => lines.extend(self.finish()),
-                _ if self.line.len() < LINE_LEN_MAX => self.line.push(*byte),
-                _ => {}
-            }
-        }
-        lines
-    }
-
-    /// The line so far; blank ones are nothing.
-    fn finish(&mut self) -> Vec<String> {
-        let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).trim_end().to_owned();
-        if line.is_empty() {
-            Vec::new()
-        } else {
-            vec![line.replace(|sign: char| sign.is_control() && sign != '\t', "")]
         }
     }
 }
@@ -144,18 +113,6 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stream_is_cut_into_bounded_lines() {
-        let mut splitter = Splitter::default();
-        assert_eq!(splitter.push(b"one\r\ntw"), ["one"]);
-        assert_eq!(splitter.push(b"o\n\n\x1b[1mthree"), ["two"]);
-        assert_eq!(splitter.finish(), ["[1mthree"]);
-        assert!(splitter.push(&vec![b'x'; LINE_LEN_MAX * 3]).is_empty());
-        let lines = splitter.push(b"\nnext\n\xff\n");
-        assert_eq!(lines[0].len(), LINE_LEN_MAX);
-        assert_eq!(lines[1..], ["next", "\u{fffd}"]);
-    }
 
     #[test]
     fn a_flood_is_counted_and_not_logged() {

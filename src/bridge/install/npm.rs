@@ -1,0 +1,207 @@
+//! Runs npm, or Node for the trial, in a process group of its own, with limits on time and on what is kept of its output.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::child_env;
+use crate::bridge::splitter::Splitter;
+use crate::redact;
+use crate::world::World;
+
+/// Lines kept of the output.
+const TAIL_LEN_MAX: usize = 30;
+/// How often progress is looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// How long the end of a killed group may take.
+const REAP_LIMIT: Duration = Duration::from_secs(5);
+/// How long output is waited for after the end; something else may hold the pipe.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
+
+/// A program to run.
+pub(super) struct Run<'a> {
+    pub(super) world: &'a World,
+    pub(super) program: &'a Path,
+    pub(super) args: Vec<OsString>,
+    pub(super) dir: &'a Path,
+    /// The folder of the Node to use: it comes first on its PATH, because npm is a script that asks for `node`.
+    pub(super) node_dir: Option<&'a Path>,
+    /// The longest it may take.
+    pub(super) limit: Duration,
+}
+
+/// How it ended.
+pub(super) enum Ended {
+    Well,
+    /// With the last lines it printed.
+    Badly(Vec<String>),
+    Overdue(Vec<String>),
+    Cancelled,
+}
+
+impl Run<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        command.args(&self.args).current_dir(self.dir).env_clear().envs(child_env::for_npm(self.world));
+        let path = self.world.var_path("PATH").unwrap_or_default();
+        let path = match self.node_dir {
+            Some(node_dir) => {
+                let mut first = node_dir.as_os_str().to_owned();
+                first.push(":");
+                first.push(path);
+                first
+            }
+            None => path.into(),
+        };
+        command.env("PATH", path).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it; `tick` is called a few times a second meanwhile. Cancelling ends its whole group before this returns.
+    pub(super) async fn run(
+        &self,
+        cancel: &CancellationToken,
+        mut tick: impl FnMut(),
+    ) -> std::io::Result<Ended> {
+        // One pipe for both, so that lines stay in their order.
+        let (output, input) = std::io::pipe()?;
+        let mut pipe = Receiver::from_owned_fd(output.into())?;
+        let mut command = self.command();
+        command.stdout(input.try_clone()?).stderr(input);
+        let mut child = spawn(&mut command).await?;
+        // The command holds our ends of the pipe; without them its end is seen when the child's are closed.
+        drop(command);
+        let mut output = Output::default();
+        let mut is_open = true;
+        let until = Instant::from_std(crate::clock::Now::read().mono) + self.limit;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut chunk = vec![0; 4096];
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status,
+                len = pipe.read(&mut chunk), if is_open => {
+                    let len = len.unwrap_or(0);
+                    output.take(&chunk[..len]);
+                    is_open = len > 0;
+                }
+                () = cancel.cancelled() => {
+                    end(&mut child).await;
+                    return Ok(Ended::Cancelled);
+                }
+                () = sleep_until(until) => {
+                    end(&mut child).await;
+                    return Ok(Ended::Overdue(output.finish()));
+                }
+                _ = ticks.tick() => tick(),
+            }
+        };
+        while let Ok(Ok(len @ 1..)) = timeout(LAST_WORDS_LIMIT, pipe.read(&mut chunk)).await {
+            output.take(&chunk[..len]);
+        }
+        Ok(if status?.success() { Ended::Well } else { Ended::Badly(output.finish()) })
+    }
+}
+
+/// Starts it, also when it is just being written, as while Node is upgraded.
+async fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    const TRIES_MAX: u32 = 20;
+    let mut tries = 1;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && tries < TRIES_MAX => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
+/// Kills the whole group: what it writes is thrown away, so there is nothing to finish.
+async fn end(child: &mut Child) {
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let Some(group) = group {
+        // A group that is gone already needs no signal.
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    }
+    drop(timeout(REAP_LIMIT, child.wait()).await);
+}
+
+/// The last lines of what is printed, redacted.
+#[derive(Default)]
+struct Output {
+    splitter: Splitter,
+    tail: VecDeque<String>,
+}
+
+impl Output {
+    fn take(&mut self, bytes: &[u8]) {
+        for line in self.splitter.push(bytes) {
+            self.keep(&line);
+        }
+    }
+
+    fn keep(&mut self, line: &str) {
+        if self.tail.len() == TAIL_LEN_MAX {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(redact::shapes(line).into_owned());
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        if let Some(line) = self.splitter.finish() {
+            self.keep(&line);
+        }
+        self.tail.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn sh(script: &str, limit: Duration, cancel: &CancellationToken) -> Ended {
+        let world = World::of_env([("PATH", "/usr/bin:/bin")]);
+        let run = Run {
+            world: &world,
+            program: Path::new("/bin/sh"),
+            args: vec!["-c".into(), script.into()],
+            dir: Path::new("/"),
+            node_dir: Some(Path::new("/node/bin")),
+            limit,
+        };
+        run.run(cancel, || {}).await.unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn its_last_lines_are_kept() {
+        let script = "for i in $(seq 40); do echo line $i; done; echo $PATH >&2; printf end >&2; exit 1";
+        let Ended::Badly(tail) = sh(script, LONG, &CancellationToken::new()).await else { panic!() };
+        assert_eq!(tail.len(), TAIL_LEN_MAX);
+        assert!(tail.contains(&"/node/bin:/usr/bin:/bin".to_owned()), "{tail:?}");
+        assert!(tail.contains(&"line 40".to_owned()), "{tail:?}");
+        assert!(matches!(sh("exit 0", LONG, &CancellationToken::new()).await, Ended::Well));
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_cancelled_or_out_of_time() {
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        assert!(matches!(sh("sleep 600 & sleep 600", LONG, &cancel).await, Ended::Cancelled));
+        let limit = Duration::from_millis(1);
+        assert!(matches!(sh("sleep 600", limit, &CancellationToken::new()).await, Ended::Overdue(_)));
+    }
+}
