@@ -11,6 +11,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use file::duration;
+
 use crate::env_file::EnvFile;
 use crate::error::CliError;
 use crate::home::HermesHome;

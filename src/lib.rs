@@ -1,5 +1,6 @@
 //! hermes.
 pub mod bridge;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod durable;

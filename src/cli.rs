@@ -1,0 +1,279 @@
+//! The command line: what can be typed, and which part of the program does it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::bridge;
+use crate::config::WhatsAppMode;
+use crate::error::{CliError, ErrorKind, ExitCode};
+use crate::gateway::boot;
+use crate::gateway::status::report;
+use crate::home::HermesHome;
+use crate::wizard::{self, QrStyle, WhatsAppOptions};
+use crate::world::World;
+
+/// The messaging gateway for AI agents that stays up.
+#[derive(Debug, Parser)]
+#[command(name = "hermes", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set up WhatsApp: install the bridge, scan the code, done. Safe to run again at any time
+    Whatsapp(WhatsAppArgs),
+    /// Run the gateway, or see whether it runs
+    #[command(subcommand, arg_required_else_help = true)]
+    Gateway(GatewayCommand),
+    /// See every platform's state and what to do about it
+    #[command(subcommand, arg_required_else_help = true)]
+    Platform(PlatformCommand),
+    /// Check everything hermes needs, and say how to mend what is missing
+    Doctor {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct WhatsAppArgs {
+    #[command(subcommand)]
+    command: Option<WhatsAppCommand>,
+    /// What hermes is: `bot` has a number of its own, `self-chat` answers your notes to yourself
+    #[arg(long, value_enum)]
+    mode: Option<ModeArg>,
+    /// Phone numbers that are answered, separated by commas; `*` for everybody
+    #[arg(long, value_name = "LIST")]
+    allow: Option<String>,
+    /// Take the default answer for every confirmation
+    #[arg(long)]
+    yes: bool,
+    /// Pair anew; the old session is moved aside, never deleted
+    #[arg(long)]
+    repair: bool,
+    /// Link by a code typed on the phone with this number, instead of a QR code
+    #[arg(long, value_name = "+NUMBER")]
+    pairing_code: Option<String>,
+    /// How the QR code is shown: auto, blocks, ascii, raw, or png=FILE
+    #[arg(long, value_name = "STYLE", default_value = "auto", value_parser = parse_qr)]
+    qr: QrStyle,
+    /// How long to wait for the phone, for example 90s or 5m
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    timeout: Duration,
+    /// Print one JSON event a line and ask nothing
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum WhatsAppCommand {
+    /// Show the pairing and what is missing
+    Status {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Turn WhatsApp on (needs a completed pairing)
+    Enable {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Turn WhatsApp off; the pairing is kept
+    Disable {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget the pairing on this machine; the session is moved aside
+    Unpair {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ModeArg {
+    Bot,
+    SelfChat,
+}
+
+#[derive(Debug, Subcommand)]
+enum GatewayCommand {
+    /// Run the gateway in the foreground
+    Run(RunArgs),
+    /// Say whether a gateway is running (exit 3 when not)
+    Status {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Log more (twice: everything)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Log warnings and errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum PlatformCommand {
+    /// Show every platform's state, since when, why, and what to do (exit 3 when the gateway is not running)
+    Status {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the platforms
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the program and returns the number the shell sees.
+pub fn run(world: &World) -> u8 {
+    // Not for people, and on the way to becoming another program: it is not parsed with the rest.
+    if world.args.get(1).is_some_and(|command| command == bridge::exec::NAME) {
+        return bridge::exec::run(&world.args[2..]);
+    }
+    let cli = match Cli::try_parse_from(&world.args) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version are answers, not errors; a closed pipe is nobody's fault.
+            let code = if answer.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
+            drop(answer.print());
+            return code as u8;
+        }
+    };
+    let exit = dispatch(world, cli.command).unwrap_or_else(|error| {
+        if error.kind != ErrorKind::Interrupted {
+            error.report();
+        }
+        error.exit()
+    });
+    exit as u8
+}
+
+fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
+    let home = HermesHome::find(world)?;
+    match command {
+        Command::Whatsapp(args) => whatsapp(world, &home, args),
+        Command::Gateway(GatewayCommand::Run(args)) => {
+            let verbosity = if args.quiet { -1 } else { i8::try_from(args.verbose).unwrap_or(i8::MAX) };
+            run_gateway(world, &home, verbosity, args.log_format == LogFormat::Json)
+        }
+        Command::Gateway(GatewayCommand::Status { json }) => report::gateway_status(world, &home, json),
+        Command::Platform(PlatformCommand::Status { json }) => report::platform_status(world, &home, json),
+        Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
+        Command::Doctor { .. } => Err(CliError::failed("not landed")),
+    }
+}
+
+fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<ExitCode, CliError> {
+    match args.command {
+        Some(WhatsAppCommand::Status { json }) => return wizard::status(world, home, json),
+        Some(WhatsAppCommand::Enable { json }) => return wizard::enable(world, home, json),
+        Some(WhatsAppCommand::Disable { json }) => return wizard::disable(world, home, json),
+        Some(WhatsAppCommand::Unpair { yes, json }) => {
+            return runtime()?.block_on(wizard::unpair(world, home, yes, json));
+        }
+        None => {}
+    }
+    let options = WhatsAppOptions {
+        mode: args.mode.map(|mode| match mode {
+            ModeArg::Bot => WhatsAppMode::Bot,
+            ModeArg::SelfChat => WhatsAppMode::SelfChat,
+        }),
+        allow: args.allow,
+        yes: args.yes,
+        repair: args.repair,
+        pairing_code: args.pairing_code,
+        qr: args.qr,
+        timeout: args.timeout,
+        json: args.json,
+    };
+    let outcome = runtime()?.block_on(wizard::whatsapp(world, home, options))?;
+    if outcome.start_gateway { run_gateway(world, home, 0, false) } else { Ok(outcome.exit) }
+}
+
+fn run_gateway(
+    world: &World,
+    home: &HermesHome,
+    verbosity: i8,
+    json_log: bool,
+) -> Result<ExitCode, CliError> {
+    let runtime = runtime()?;
+    let exit = runtime.block_on(boot::run(world, home, boot::RunOptions { verbosity, json_log }));
+    // A thread that hangs in a foreign call must not keep a stopped gateway alive.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    exit
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    const WORKERS: usize = 2;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed("the runtime could not be started").because(error))
+}
+
+fn parse_qr(text: &str) -> Result<QrStyle, String> {
+    match text {
+        "auto" => Ok(QrStyle::Auto),
+        "blocks" => Ok(QrStyle::Blocks),
+        "ascii" => Ok(QrStyle::Ascii),
+        "raw" => Ok(QrStyle::Raw),
+        other => match other.strip_prefix("png=") {
+            Some(file) if !file.is_empty() => Ok(QrStyle::Png(PathBuf::from(file))),
+            Some(_) | None => Err("use auto, blocks, ascii, raw or png=FILE".to_owned()),
+        },
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    crate::config::duration(text).ok_or_else(|| "use a time such as 90s or 5m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn qr_styles_are_read() {
+        assert_eq!(parse_qr("png=/tmp/x.png"), Ok(QrStyle::Png("/tmp/x.png".into())));
+        assert!(parse_qr("png=").is_err());
+        assert!(parse_qr("colour").is_err());
+    }
+}
