@@ -1,0 +1,50 @@
+//! What the program says about itself: every help page, and the errors of wrong usage.
+
+use crate::support::home::TestHome;
+
+#[test]
+fn every_help_page() {
+    let home = TestHome::empty();
+    let mut pages = String::new();
+    for page in [
+        &[][..],
+        &["whatsapp"],
+        &["whatsapp", "status"],
+        &["whatsapp", "unpair"],
+        &["gateway"],
+        &["gateway", "run"],
+        &["gateway", "status"],
+        &["platform"],
+        &["platform", "status"],
+        &["doctor"],
+    ] {
+        let args: Vec<&str> = page.iter().copied().chain(["--help"]).collect();
+        let answer = home.command(&args).env("COLUMNS", "100").output().expect("hermes starts");
+        assert_eq!(answer.status.code(), Some(0));
+        pages += &format!("$ hermes {}\n{}\n", args.join(" "), String::from_utf8_lossy(&answer.stdout));
+    }
+    insta::assert_snapshot!(pages);
+}
+
+#[test]
+fn wrong_usage_is_told_with_exit_two_and_writes_nothing() {
+    let home = TestHome::empty();
+    for args in [
+        &["fax"][..],
+        &["whatsapp", "--mode", "loud"],
+        &["whatsapp", "--qr", "colour"],
+        &["whatsapp", "--timeout", "soon"],
+        &["gateway", "run", "-v", "-q"],
+        &["platform"],
+    ] {
+        let answer = home.run(args);
+        assert_eq!(answer.code, Some(2), "{args:?}: {answer:?}");
+        assert!(!answer.stderr.is_empty());
+    }
+    let answer = home.run(["whatsapp"]);
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    for flag in ["--mode", "--allow"] {
+        assert!(answer.stderr.contains(flag), "the missing flag is named: {answer:?}");
+    }
+    assert!(!home.root().exists(), "nothing is written");
+}

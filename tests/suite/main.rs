@@ -1,0 +1,10 @@
+//! Black-box tests of the `hermes` program, in one binary.
+
+mod conversation;
+mod disconnects;
+mod existing_session;
+mod help;
+mod interrupts;
+mod support;
+mod tidy;
+mod verdicts;

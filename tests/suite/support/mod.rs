@@ -1,0 +1,9 @@
+//! What the tests need: homes, processes, terminals, and a WhatsApp of our own.
+
+pub(crate) mod bridge;
+pub(crate) mod fake;
+pub(crate) mod home;
+pub(crate) mod pairing;
+pub(crate) mod process;
+pub(crate) mod screen;
+pub(crate) mod wait;

@@ -1,0 +1,147 @@
+//! A running gateway, watched from outside.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::home::TestHome;
+use super::wait;
+
+/// A `hermes gateway run` of the test's own.
+pub(crate) struct Gateway {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    state_file: std::path::PathBuf,
+}
+
+impl Gateway {
+    /// Starts it.
+    pub(crate) fn start(home: &TestHome) -> Self {
+        let mut child = home
+            .command(["gateway", "run", "-v"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("hermes starts");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let streams: [Box<dyn std::io::Read + Send>; 2] = [
+            Box::new(child.stdout.take().expect("it is piped")),
+            Box::new(child.stderr.take().expect("it is piped")),
+        ];
+        for stream in streams {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    log.lock().expect("not poisoned").push(line);
+                }
+            });
+        }
+        Self { child, log, state_file: home.paths().state_file() }
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().expect("not poisoned").clone()
+    }
+
+    /// Its pid.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a log line that holds this text.
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let found = wait::until(wait::LIMIT, || self.log().into_iter().find(|line| line.contains(text)));
+        match found {
+            Some(line) => line,
+            None => panic!("it never logged `{text}`:\n{}", self.log().join("\n")),
+        }
+    }
+
+    /// The status file's document.
+    pub(crate) fn state(&self) -> Value {
+        std::fs::read(&self.state_file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or(Value::Null)
+    }
+
+    /// Waits until the status file says this of WhatsApp, and returns its entry.
+    pub(crate) fn wait_for_state(&self, state: &str) -> Value {
+        let seen = wait::until(wait::LIMIT, || {
+            let whatsapp = &self.state()["platforms"]["whatsapp"];
+            (whatsapp["state"] == state).then(|| whatsapp.clone())
+        });
+        match seen {
+            Some(entry) => entry,
+            None => panic!("it never was `{state}`:\n{:#}\n{}", self.state(), self.log().join("\n")),
+        }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("it is there");
+    }
+
+    /// Kills it, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it is there");
+        self.child.wait().expect("it was started here");
+    }
+
+    /// It has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child of ours").is_none()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let status = wait::until(wait::LIMIT, || self.child.try_wait().expect("a child of ours"));
+        match status {
+            Some(status) => status.code(),
+            None => panic!("it does not end:\n{}", self.log().join("\n")),
+        }
+    }
+
+    /// Asks it to stop and waits.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
+        self.exit_code()
+    }
+
+    /// The pids of its children.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let path = format!("/proc/{0}/task/{0}/children", self.pid());
+        let mut found: Vec<u32> = std::fs::read_dir(format!("/proc/{}/task", self.pid()))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+            .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+            .collect();
+        if found.is_empty() {
+            found = std::fs::read_to_string(path)
+                .unwrap_or_default()
+                .split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect();
+        }
+        found
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Whether a process of this pid is running (a zombie is not).
+pub(crate) fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])))
+}

@@ -1,0 +1,168 @@
+//! A real pseudo-terminal with a model of its screen: what a person would see.
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use super::home::TestHome;
+use super::wait;
+
+/// A command running in a terminal.
+pub(crate) struct Terminal {
+    parser: Arc<Mutex<vt100::Parser>>,
+    input: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    /// Starts `hermes` in a terminal of this size.
+    pub(crate) fn start(home: &TestHome, args: &[&str], rows: u16, cols: u16) -> Self {
+        let pair = native_pty_system()
+            .openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })
+            .expect("a pseudo-terminal");
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hermes"));
+        command.args(args);
+        command.env_clear();
+        for (key, value) in home.variables() {
+            command.env(key, value);
+        }
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command).expect("hermes starts");
+        drop(pair.slave);
+        let parser = Arc::new(Mutex::new(vt100::Parser::new(some(rows), some(cols), 1000)));
+        let mut output = pair.master.try_clone_reader().expect("a reader");
+        let seen = Arc::clone(&parser);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut buffer) {
+                seen.lock().expect("not poisoned").process(&buffer[..count]);
+            }
+        });
+        let input = pair.master.take_writer().expect("a writer");
+        Self { parser, input, child, master: pair.master }
+    }
+
+    /// The text on the screen.
+    pub(crate) fn text(&self) -> String {
+        self.parser.lock().expect("not poisoned").screen().contents()
+    }
+
+    /// The cursor is shown.
+    pub(crate) fn cursor_is_shown(&self) -> bool {
+        !self.parser.lock().expect("not poisoned").screen().hide_cursor()
+    }
+
+    /// Types.
+    pub(crate) fn send(&mut self, keys: &str) {
+        self.input.write_all(keys.as_bytes()).expect("the terminal takes keys");
+        self.input.flush().expect("the terminal takes keys");
+    }
+
+    /// Waits until the screen shows this text.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        self.wait_limit(text, wait::LIMIT);
+    }
+
+    /// Waits until the screen shows this text, for as long as an installation may take.
+    pub(crate) fn wait_long_for(&mut self, text: &str) {
+        self.wait_limit(text, Duration::from_secs(300));
+    }
+
+    fn wait_limit(&mut self, text: &str, limit: Duration) {
+        let seen = wait::until(limit, || self.text().contains(text).then_some(()));
+        assert!(seen.is_some(), "the screen never showed `{text}`:\n{}", self.text());
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.process_id().expect("it was started")
+    }
+
+    /// Changes the size.
+    pub(crate) fn resize(&mut self, rows: u16, cols: u16) {
+        self.parser.lock().expect("not poisoned").screen_mut().set_size(some(rows), some(cols));
+        self.master
+            .resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })
+            .expect("the size changes");
+    }
+
+    /// Waits for its end and returns the exit code; a signal's is 128 and its number, as a shell says.
+    pub(crate) fn exit_code(&mut self) -> u32 {
+        let status = wait::until(wait::LIMIT, || self.child.try_wait().expect("a child of ours"));
+        let Some(status) = status else { panic!("it does not end:\n{}", self.text()) };
+        status.exit_code()
+    }
+
+    /// Reads the QR code off the screen, as a camera would: by the colours of the cells.
+    pub(crate) fn scan(&self) -> Option<String> {
+        let (pixels, width, height) = self.pixels();
+        const SCALE: usize = 4;
+        let mut image = rqrr::PreparedImage::prepare_from_greyscale(width * SCALE, height * SCALE, |x, y| {
+            pixels[(y / SCALE) * width + x / SCALE]
+        });
+        image.detect_grids().into_iter().find_map(|grid| Some(grid.decode().ok()?.1))
+    }
+
+    /// Waits for a QR code that can be read.
+    pub(crate) fn wait_for_code(&mut self) -> String {
+        match wait::until(wait::LIMIT, || self.scan()) {
+            Some(payload) => payload,
+            None => panic!("no readable code on the screen:\n{}", self.text()),
+        }
+    }
+
+    /// The screen as brightness, two pixels a cell, one above the other. What has no colour of its own is dark, as on
+    /// most people's terminals.
+    fn pixels(&self) -> (Vec<u8>, usize, usize) {
+        let parser = self.parser.lock().expect("not poisoned");
+        let screen = parser.screen();
+        let (rows, cols) = screen.size();
+        let (rows, cols) = (rows.get(), cols.get());
+        let (width, height) = (usize::from(cols), usize::from(rows) * 2);
+        let mut pixels = vec![0; width * height];
+        for row in 0..rows {
+            for col in 0..cols {
+                let Some(cell) = screen.cell(row, col) else { continue };
+                let (ink, paper) = (brightness(cell.fgcolor(), 200), brightness(cell.bgcolor(), 0));
+                let (ink, paper) = if cell.inverse() { (paper, ink) } else { (ink, paper) };
+                let (upper, lower) = match cell.contents() {
+                    "▀" => (ink, paper),
+                    "▄" => (paper, ink),
+                    "█" => (ink, ink),
+                    _ => (paper, paper),
+                };
+                pixels[usize::from(row) * 2 * width + usize::from(col)] = upper;
+                pixels[(usize::from(row) * 2 + 1) * width + usize::from(col)] = lower;
+            }
+        }
+        (pixels, width, height)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn some(size: u16) -> NonZero<u16> {
+    NonZero::new(size).expect("a terminal has a size")
+}
+
+fn brightness(colour: vt100::Color, default: u8) -> u8 {
+    match colour {
+        vt100::Color::Default => default,
+        vt100::Color::Idx(0 | 16) => 0,
+        vt100::Color::Idx(7) => 200,
+        vt100::Color::Idx(15 | 231) => 255,
+        vt100::Color::Idx(_) => 128,
+        vt100::Color::Rgb(r, g, b) => {
+            u8::try_from((u16::from(r) + u16::from(g) + u16::from(b)) / 3).unwrap_or(255)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Waiting for a condition with a deadline; the only place that pauses.
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes on a slow machine; a test that gets here has failed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer. `None` when the deadline has passed.
+pub(crate) fn until<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,246 @@
+//! The house rules that a reader would otherwise have to remember. A failure says what to do instead.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below `dir` with one of these endings, without what npm installs.
+fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(dir)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                if !path.ends_with("node_modules") {
+                    folders.push(path);
+                }
+            } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+/// The code before the unit tests.
+fn code(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap_or(text)
+}
+
+/// Lines of code without comments, with their numbers.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| {
+        let line = line.trim_start();
+        !line.starts_with("//")
+    })
+}
+
+fn forbid(complaints: &mut Vec<String>, path: &Path, text: &str, words: &[&str], instead: &str) {
+    for (number, line) in lines(text) {
+        for word in words {
+            if line.contains(word) {
+                complaints.push(format!("{}:{number}: `{word}`: {instead}", name(path)));
+            }
+        }
+    }
+}
+
+fn settle(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn wizard_and_gateway_do_not_know_each_other() {
+    let mut complaints = Vec::new();
+    for path in files("src/wizard", &[".rs"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        forbid(
+            &mut complaints,
+            &path,
+            &text,
+            &["crate::gateway"],
+            "share it through a leaf, `bridge` or `preflight`",
+        );
+    }
+    for path in files("src/gateway", &[".rs"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        forbid(
+            &mut complaints,
+            &path,
+            &text,
+            &["crate::wizard"],
+            "share it through a leaf, `bridge` or `preflight`",
+        );
+    }
+    settle(&complaints);
+}
+
+#[test]
+fn pure_files_do_nothing_but_decide() {
+    let mut complaints = Vec::new();
+    let mut pure = 0;
+    for path in files("src", &[".rs"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        if !text.starts_with("//! Pure.") {
+            continue;
+        }
+        pure += 1;
+        let words = [
+            "tokio::",
+            "std::fs",
+            "std::net",
+            "std::process::Command",
+            "std::env",
+            "std::thread",
+            "Now::read",
+            "println!",
+            "eprintln!",
+            "tracing::info",
+            "tracing::warn",
+            "tracing::error",
+            "HashMap",
+            "HashSet",
+        ];
+        forbid(
+            &mut complaints,
+            &path,
+            code(&text),
+            &words,
+            "a `//! Pure.` file only decides; act in its driver",
+        );
+    }
+    settle(&complaints);
+    assert!(pure >= 5, "only {pure} files are marked `//! Pure.`: the marker is the first line");
+}
+
+#[test]
+fn files_stay_small_and_mod_files_hold_no_code() {
+    const LINES_MAX: usize = 600;
+    let mut complaints = Vec::new();
+    for path in
+        [files("src", &[".rs"]), files("tests", &[".rs", ".mjs"]), files("assets", &[".mjs"])].concat()
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        let count = text.lines().count();
+        if count > LINES_MAX {
+            complaints.push(format!("{}: {count} lines; split it at a noun", name(&path)));
+        }
+        if path.ends_with("mod.rs")
+            && name(&path).starts_with("src")
+            && lines(&text).any(|(_, line)| line.contains("fn "))
+        {
+            complaints.push(format!(
+                "{}: a mod.rs holds docs and re-exports; give the code a named file",
+                name(&path)
+            ));
+        }
+    }
+    settle(&complaints);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let mut complaints = Vec::new();
+    for path in
+        [files("src", &[".rs"]), files("tests", &[".rs", ".mjs"]), files("assets", &[".mjs"])].concat()
+    {
+        if path.ends_with("tidy.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            for word in [
+                "TODO",
+                "FIXME",
+                "XXX",
+                "todo!(",
+                "unimplemented!(",
+                "dbg!(",
+                "#[ignore",
+                "test.skip",
+                "it.skip",
+                "#[allow(",
+            ] {
+                if line.contains(word) {
+                    complaints.push(format!(
+                        "{}:{}: `{word}`: finish it, or take it out",
+                        name(&path),
+                        number + 1
+                    ));
+                }
+            }
+        }
+    }
+    settle(&complaints);
+}
+
+#[test]
+fn each_outside_thing_has_one_door() {
+    let doors: [(&[&str], &[&str], &str); 5] = [
+        (
+            &["Instant::now(", "SystemTime::now(", "Timestamp::now("],
+            &["src/clock.rs"],
+            "take `Now` as a parameter",
+        ),
+        (&["std::env::"], &["src/world.rs"], "read it from `World`"),
+        (&["fs::rename("], &["src/durable.rs"], "use `durable::rename`"),
+        (&["process::exit("], &[], "return an `ExitCode` to `cli::run`"),
+        (&["unbounded_channel"], &[], "bound it: outside data can be endless"),
+    ];
+    let mut complaints = Vec::new();
+    for path in files("src", &[".rs"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (words, allowed, instead) in &doors {
+            if !allowed.contains(&name(&path).as_str()) {
+                forbid(&mut complaints, &path, code(&text), words, instead);
+            }
+        }
+    }
+    settle(&complaints);
+}
+
+#[test]
+fn the_npm_lockfile_names_no_git_and_no_host() {
+    let lock = fs::read_to_string(root().join("assets/bridge/package-lock.json")).unwrap();
+    for word in ["git+", "git:", "ssh:", "github:", "http:", "https://registry"] {
+        assert!(
+            !lock.contains(&format!("\"resolved\": \"{word}")),
+            "package-lock.json resolves over `{word}`"
+        );
+    }
+    let manifest = fs::read_to_string(root().join("assets/bridge/package.json")).unwrap();
+    for line in manifest.lines().filter(|line| line.contains("\": \"") && line.contains("baileys")) {
+        assert!(!line.contains('^') && !line.contains('~'), "pin it exactly: {line}");
+    }
+}
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let main = fs::read_to_string(root().join("tests/suite/main.rs")).unwrap();
+    for path in files("tests/suite", &[".rs"]) {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if ["main", "mod"].contains(&stem.as_str()) {
+            continue;
+        }
+        let holder = if name(&path).contains("/support/") {
+            "tests/suite/support/mod.rs"
+        } else {
+            "tests/suite/main.rs"
+        };
+        let text = if holder.ends_with("main.rs") {
+            main.clone()
+        } else {
+            fs::read_to_string(root().join(holder)).unwrap()
+        };
+        assert!(text.contains(&format!("mod {stem};")), "{} is not named in {holder}", name(&path));
+    }
+}
