@@ -1,0 +1,20 @@
+# What a developer does here, by name. `.ci/run` does the same without just.
+
+default: check test
+
+# Formatting, lints, docs.
+check:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+
+# The bridge's own tests, and the fixture's.
+test-bridge:
+    cd assets/bridge && npm ci --omit=peer --omit=optional --ignore-scripts --no-audit --no-fund && npm test
+
+# Everything the README promises.
+test:
+    cargo test --locked
+
+# Licences, sources and bans.
+deny:
+    cargo deny check bans licenses sources
