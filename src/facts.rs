@@ -92,9 +92,18 @@ mod tests {
     use super::*;
     use crate::durable::{create_private_dir, write_atomic};
 
-    const PAIRED: &str = r#"{"noiseKey":{},"signedIdentityKey":{},"me":{"id":"15550001111:7@s.whatsapp.net"},
-        "account":{"details":"CgQ=","accountSignature":"AA==","deviceSignature":"AA=="}}"#;
-    const HALF: &str = r#"{"noiseKey":{},"signedIdentityKey":{},"me":{"id":"15550001111@s.whatsapp.net"},"registered":true}"#;
+    const KEYS: &str = r#""noiseKey":{"private":""},"signedIdentityKey":{"private":""},"signedPreKey":{"keyPair":
+        {"private":""}},"registrationId":7,"advSecretKey":"","registered":true"#;
+    const ACCOUNT: &str =
+        r#""account":{"details":"CgQ=","accountSignature":"AA==","deviceSignature":"AA=="}"#;
+
+    fn paired() -> String {
+        format!(r#"{{{KEYS},{ACCOUNT},"me":{{"id":"15550001111:7@s.whatsapp.net"}}}}"#)
+    }
+
+    fn half() -> String {
+        format!(r#"{{{KEYS},"me":{{"id":"15550001111@s.whatsapp.net"}}}}"#)
+    }
 
     fn judge(creds: Option<&str>, backup: Option<&str>) -> SessionFact {
         let dir = tempfile::tempdir().unwrap();
@@ -111,16 +120,17 @@ mod tests {
     #[test]
     fn the_session_is_judged_with_its_copy() {
         use SessionFact::{Judged, Restorable};
+        let (paired, half) = (paired(), half());
         assert_eq!(judge(None, None), Judged(Pairing::Unpaired));
-        assert!(matches!(judge(Some(PAIRED), None), Judged(Pairing::Paired { .. })));
-        assert!(matches!(judge(Some(PAIRED), Some("")), Judged(Pairing::Paired { .. })));
-        assert_eq!(judge(Some(HALF), Some(PAIRED)), Judged(Pairing::HalfPaired));
+        assert!(matches!(judge(Some(&paired), None), Judged(Pairing::Paired { .. })));
+        assert!(matches!(judge(Some(&paired), Some("")), Judged(Pairing::Paired { .. })));
+        assert_eq!(judge(Some(&half), Some(&paired)), Judged(Pairing::HalfPaired));
         assert!(matches!(judge(Some(""), None), Judged(Pairing::Corrupt { .. })));
-        assert!(matches!(judge(Some(""), Some(HALF)), Judged(Pairing::Corrupt { .. })));
+        assert!(matches!(judge(Some(""), Some(&half)), Judged(Pairing::Corrupt { .. })));
         assert!(matches!(judge(Some("{\"me"), Some("{")), Judged(Pairing::Corrupt { .. })));
-        assert!(matches!(judge(Some(""), Some(PAIRED)), Restorable { .. }));
-        assert!(matches!(judge(None, Some(PAIRED)), Restorable { .. }));
-        assert_eq!(judge(None, Some(HALF)), Judged(Pairing::HalfPaired));
+        assert!(matches!(judge(Some(""), Some(&paired)), Restorable { .. }));
+        assert!(matches!(judge(None, Some(&paired)), Restorable { .. }));
+        assert_eq!(judge(None, Some(&half)), Judged(Pairing::HalfPaired));
     }
 
     #[test]
