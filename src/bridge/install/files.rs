@@ -25,6 +25,7 @@ pub(super) const FILES: &[(&str, &[u8])] = files![
     "pair.mjs",
     "protocol.mjs",
     "proxy.mjs",
+    "ratchet.mjs",
     "run.mjs",
     "send.mjs",
     "sent.mjs",
