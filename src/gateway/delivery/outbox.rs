@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Now;
 use crate::gateway::failure::{Certainty, Retry, SendError};
@@ -17,7 +17,10 @@ use crate::platform::Platform;
 
 /// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
 /// that a slow one holds up only its chat.
-const SENDS_MAX: usize = 4;
+const SENDS_MAX: usize = 16;
+
+/// Chats whose next message is being sent or written down at once.
+const CHATS_MAX: usize = 64;
 
 /// A link answers within a limit of its own; this one holds when it does not.
 const SEND_LIMIT: Duration = Duration::from_secs(120);
@@ -42,6 +45,7 @@ struct Post {
     store: Arc<dyn Store>,
     /// Told when something was sent or given up.
     changed: Arc<Notify>,
+    permits: Semaphore,
     slot: Mutex<Slot>,
 }
 
@@ -54,8 +58,14 @@ struct Slot {
 impl Outbox {
     /// Starts with no connection: everything waits. `changed` is told of each message that is sent or given up.
     pub fn start(platform: Platform, store: Arc<dyn Store>, changed: Arc<Notify>) -> Self {
-        let post = Arc::new(Post { platform, store, changed, slot: Mutex::default() });
-        Self { lanes: Lanes::start(Arc::<Post>::clone(&post), SENDS_MAX), post }
+        let post = Arc::new(Post {
+            platform,
+            store,
+            changed,
+            permits: Semaphore::new(SENDS_MAX),
+            slot: Mutex::default(),
+        });
+        Self { lanes: Lanes::start(Arc::<Post>::clone(&post), CHATS_MAX), post }
     }
 
     /// Sends by this connection from now on. What failed before is tried at once.
@@ -93,6 +103,7 @@ impl Outbox {
     /// Begins nothing more, for good, and returns when nothing is under way.
     pub async fn stop(&self) {
         self.lanes.close();
+        self.post.permits.close();
         self.lanes.quiet().await;
     }
 }
@@ -103,6 +114,8 @@ impl Post {
     }
 
     async fn send_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
+        // The semaphore is closed when we stop: then no send is begun any more.
+        let Ok(permit) = self.permits.acquire().await else { return Ok(Outcome::Idle) };
         let Some(link) = self.slot(|slot| slot.link.clone()) else { return Ok(Outcome::After(STORE_WAIT)) };
         let Some(row) = self.store.next_out(key).await? else { return Ok(Outcome::Idle) };
         self.store.sending(row.id).await?;
@@ -114,6 +127,7 @@ impl Post {
                 retry: Retry::Backoff,
             })
         });
+        drop(permit);
         let outcome = match sent {
             Ok(remote) => {
                 self.mark_sent(&row, remote).await;

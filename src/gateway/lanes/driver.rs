@@ -83,11 +83,6 @@ impl Lanes {
         self.shared.changed.notify_one();
     }
 
-    /// How many pieces of work run.
-    pub fn running(&self) -> usize {
-        self.shared.schedule().running()
-    }
-
     /// Returns when nothing runs.
     pub async fn quiet(&self) {
         self.until(Schedule::is_quiet).await;

@@ -149,11 +149,6 @@ impl Schedule {
         }
     }
 
-    /// How many run.
-    pub fn running(&self) -> usize {
-        self.running
-    }
-
     /// Nothing runs.
     pub fn is_quiet(&self) -> bool {
         self.running == 0

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::turns::Turns;
@@ -23,8 +23,11 @@ use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::store::api::{Accepted, Depths, Store, StoreError};
 use crate::platform::Platform;
 
-/// Turns that run at once, over all chats.
+/// Turns that an agent works on at once, over all chats.
 const TURNS_MAX: usize = 8;
+
+/// Chats whose next message is being prepared, answered or written down at once.
+const CHATS_MAX: usize = 64;
 
 /// How often old rows are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
@@ -50,6 +53,7 @@ pub struct MessagePath {
     changed: Arc<Notify>,
     outboxes: Arc<BTreeMap<Platform, Outbox>>,
     turns: Lanes,
+    permits: Arc<Semaphore>,
     stop_turns: CancellationToken,
     seen: Arc<Mutex<Seen>>,
     _stop: DropGuard,
@@ -74,14 +78,16 @@ impl MessagePath {
             Platform::ALL.into_iter().map(|platform| (platform, outbox(platform))).collect();
         let outboxes = Arc::new(outboxes);
         let stop_turns = CancellationToken::new();
+        let permits = Arc::new(Semaphore::new(TURNS_MAX));
         let turns = Turns {
             store: Arc::clone(&store),
             agent,
             outboxes: Arc::clone(&outboxes),
+            permits: Arc::clone(&permits),
             changed: Arc::clone(&changed),
             stop: stop_turns.clone(),
         };
-        let turns = Lanes::start(Arc::new(turns), TURNS_MAX);
+        let turns = Lanes::start(Arc::new(turns), CHATS_MAX);
         turns.open();
         let seen = Arc::new(Mutex::new(Seen {
             gate: Arc::new(gate),
@@ -94,7 +100,16 @@ impl MessagePath {
         tokio::spawn(stop.clone().run_until_cancelled_owned(prune(Arc::clone(&store))));
         let count = count(Arc::clone(&store), Arc::clone(&changed), Arc::clone(&seen));
         tokio::spawn(stop.clone().run_until_cancelled_owned(count));
-        Arc::new(Self { store, changed, outboxes, turns, stop_turns, seen, _stop: stop.drop_guard() })
+        Arc::new(Self {
+            store,
+            changed,
+            outboxes,
+            turns,
+            permits,
+            stop_turns,
+            seen,
+            _stop: stop.drop_guard(),
+        })
     }
 
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
@@ -183,7 +198,7 @@ impl MessageFlow for MessagePath {
     }
 
     fn active_turns(&self) -> u64 {
-        u64::try_from(self.turns.running()).expect("a few turns fit")
+        u64::try_from(TURNS_MAX - self.permits.available_permits()).expect("a few turns fit")
     }
 
     fn last_inbound(&self, platform: Platform) -> Option<Timestamp> {
@@ -198,6 +213,7 @@ impl MessageFlow for MessagePath {
     async fn drain(&self, deadline: Instant) {
         self.seen(|seen| seen.draining = true);
         self.turns.close();
+        self.permits.close();
         let deadline = deadline.into();
         if tokio::time::timeout_at(deadline, self.turns.quiet()).await.is_err() {
             self.stop_turns.cancel();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::reply;
@@ -45,6 +45,8 @@ pub(super) struct Turns {
     pub(super) store: Arc<dyn Store>,
     pub(super) agent: Arc<dyn Agent>,
     pub(super) outboxes: Arc<BTreeMap<Platform, Outbox>>,
+    /// Turns that may run at once.
+    pub(super) permits: Arc<Semaphore>,
     /// Told when a turn has ended.
     pub(super) changed: Arc<Notify>,
     /// Ends the turns that run: their messages wait for the next start.
@@ -53,6 +55,8 @@ pub(super) struct Turns {
 
 impl Turns {
     async fn answer_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
+        // The semaphore is closed when we stop: then no turn is begun any more.
+        let Ok(permit) = self.permits.acquire().await else { return Ok(Outcome::Idle) };
         let Some(row) = self.store.next_in(key).await? else { return Ok(Outcome::Idle) };
         let attempt = self.store.begin(row.id).await?;
         if attempt > ATTEMPTS_MAX {
@@ -74,6 +78,8 @@ impl Turns {
                 return Ok(Outcome::Idle);
             }
         };
+        // What follows waits for the disk alone, and shares its flushes with the ends of other turns.
+        drop(permit);
         let finish = match answer {
             Ok(answer) => Finish {
                 replies: reply::parts(key, &row.message, "answer", &answer),
