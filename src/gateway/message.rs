@@ -59,6 +59,9 @@ pub struct InboundMessage {
     pub is_group: bool,
     /// It speaks to us: a mention, or an answer to one of our messages. Always true outside groups.
     pub addressed: bool,
+    /// It is a sign on another message, or takes one back: told in `text`, and nothing to answer.
+    #[serde(default)]
+    pub reaction: bool,
     /// Body or caption; what is no text is described (`[location 52.1,4.3]`).
     pub text: Private,
     /// What came with it, on disk.
@@ -124,6 +127,7 @@ pub(crate) mod testing {
             self_chat: false,
             is_group: false,
             addressed: true,
+            reaction: false,
             text: Private(text.into()),
             attachments: Vec::new(),
             quoted: None,

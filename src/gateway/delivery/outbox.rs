@@ -173,7 +173,10 @@ impl Post {
 impl Work for Post {
     async fn run(&self, key: &ChatKey) -> Outcome {
         self.send_next(key).await.unwrap_or_else(|error| {
-            tracing::warn!(platform = %self.platform, %error, "the outbox is not usable at the moment");
+            // Of a full disk the store itself speaks, once.
+            if !matches!(error, StoreError::Full) {
+                tracing::warn!(platform = %self.platform, %error, "the outbox is not usable at the moment");
+            }
             Outcome::After(STORE_WAIT)
         })
     }

@@ -38,8 +38,10 @@ pub enum Decision {
 /// Why a message is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Neither text nor attachment: reactions, and kinds that are not understood.
+    /// Neither text nor attachment.
     Empty,
+    /// A sign on another message.
+    Reaction,
     /// A status or a channel, not a chat.
     NoChat,
     /// Not the owner's notes to themself, in self-chat mode.
@@ -64,6 +66,7 @@ impl Reason {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
+            Self::Reaction => "reaction",
             Self::NoChat => "no_chat",
             Self::NotSelfChat => "not_self_chat",
             Self::OwnMessage => "own_message",
@@ -134,6 +137,9 @@ impl WhatsAppRules {
                     return Err(Reason::NotAddressed);
                 }
             }
+        }
+        if message.reaction {
+            return Err(Reason::Reaction);
         }
         if message.text.0.trim().is_empty() && message.attachments.is_empty() {
             return Err(Reason::Empty);
@@ -224,7 +230,7 @@ mod tests {
     #[test]
     fn a_bot_answers_listed_people() {
         use Reason::{
-            Empty, GroupNotAllowed, LidUnknown, NoChat, NotAddressed, OwnMessage, SenderNotAllowed,
+            Empty, GroupNotAllowed, LidUnknown, NoChat, NotAddressed, OwnMessage, Reaction, SenderNotAllowed,
         };
         let lid = |id: &str| Some(LidUnknown { entry: id.into() });
         let phone_beside =
@@ -265,6 +271,7 @@ mod tests {
                 ("no id at all", said("", "", same_as), Some(SenderNotAllowed)),
                 ("owner on another device", said(FRIEND, FRIEND, |m| m.from_me = true), Some(OwnMessage)),
                 ("owner's notes", said(FRIEND, FRIEND, |m| m.self_chat = true), Some(OwnMessage)),
+                ("reaction", said(FRIEND, FRIEND, |m| m.reaction = true), Some(Reaction)),
                 ("no text", said(FRIEND, FRIEND, |m| m.text.0 = " \n".into()), Some(Empty)),
                 (
                     "image alone",

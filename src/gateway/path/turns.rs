@@ -135,7 +135,7 @@ impl Turns {
     async fn finish(&self, key: &ChatKey, row: &InboxRow, finish: Finish) -> Outcome {
         let mut wait = STORE_WAIT;
         while let Err(error) = self.store.finish(row.id, finish.clone()).await {
-            tracing::warn!(platform = %key.platform, %error, "an answer cannot be stored yet");
+            tracing::debug!(platform = %key.platform, %error, "an answer cannot be stored yet");
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(STORE_WAIT_MAX),
                 () = self.stop.cancelled() => return Outcome::Idle,
@@ -153,7 +153,10 @@ impl Turns {
 impl Work for Turns {
     async fn run(&self, key: &ChatKey) -> Outcome {
         self.answer_next(key).await.unwrap_or_else(|error| {
-            tracing::warn!(platform = %key.platform, %error, "the inbox is not usable at the moment");
+            // Of a full disk the store itself speaks, once.
+            if !matches!(error, StoreError::Full) {
+                tracing::warn!(platform = %key.platform, %error, "the inbox is not usable at the moment");
+            }
             Outcome::After(STORE_WAIT)
         })
     }

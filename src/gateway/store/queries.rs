@@ -19,6 +19,14 @@ const PRUNED_AT_ONCE: u32 = 200;
 
 type Result<T> = rusqlite::Result<T>;
 
+/// What is next in a chat.
+pub(super) enum Next<T> {
+    /// This row.
+    Row(T),
+    /// A row of this number whose body makes no sense: left by a defect, or by another version.
+    Unreadable(i64),
+}
+
 /// What was interrupted by the last end of the program is pending again.
 pub(super) fn recover(db: &Connection) -> Result<()> {
     db.execute("UPDATE inbox SET state = 'pending' WHERE state = 'running' AND ended_at_s IS NULL", [])?;
@@ -64,17 +72,17 @@ pub(super) fn accept(
     Ok(Accepted::New(InboxId(db.last_insert_rowid())))
 }
 
-pub(super) fn next_in(db: &Connection, key: &ChatKey) -> Result<Option<InboxRow>> {
+pub(super) fn next_in(db: &Connection, key: &ChatKey) -> Result<Option<Next<InboxRow>>> {
     db.prepare_cached(
         "SELECT id, attempts, body FROM inbox
          WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id LIMIT 1",
     )?
     .query_row(params![key.platform.spec().name, key.chat.0], |row| {
-        Ok(InboxRow {
-            id: InboxId(row.get(0)?),
-            key: key.clone(),
-            attempts: row.get(1)?,
-            message: from_json(row, 2)?,
+        let id = InboxId(row.get(0)?);
+        let attempts = row.get(1)?;
+        Ok(match from_json(row, 2)? {
+            Some(message) => Next::Row(InboxRow { id, key: key.clone(), attempts, message }),
+            None => Next::Unreadable(id.0),
         })
     })
     .optional()
@@ -152,18 +160,18 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
     Ok(())
 }
 
-pub(super) fn next_out(db: &Connection, key: &ChatKey) -> Result<Option<OutboxRow>> {
+pub(super) fn next_out(db: &Connection, key: &ChatKey) -> Result<Option<Next<OutboxRow>>> {
     db.prepare_cached(
         "SELECT id, attempts, maybe_sent, body FROM outbox
          WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id LIMIT 1",
     )?
     .query_row(params![key.platform.spec().name, key.chat.0], |row| {
-        Ok(OutboxRow {
-            id: OutboxId(row.get(0)?),
-            key: key.clone(),
-            attempts: row.get(1)?,
-            maybe_sent: row.get(2)?,
-            message: from_json(row, 3)?,
+        let id = OutboxId(row.get(0)?);
+        let attempts = row.get(1)?;
+        let maybe_sent = row.get(2)?;
+        Ok(match from_json(row, 3)? {
+            Some(message) => Next::Row(OutboxRow { id, key: key.clone(), attempts, maybe_sent, message }),
+            None => Next::Unreadable(id.0),
         })
     })
     .optional()
@@ -280,15 +288,8 @@ fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-/// The body as it was written. Its text must not reach an error message: serde's speak of positions only for what is
-/// malformed, and of values for a wrong type; so neither is passed on.
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|_| {
-        rusqlite::Error::FromSqlConversionFailure(
-            column,
-            Type::Text,
-            "a stored message is not readable".into(),
-        )
-    })
+/// The body, or nothing when it cannot be read. The reason is not kept: it could repeat what people wrote.
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }

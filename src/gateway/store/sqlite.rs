@@ -3,6 +3,7 @@
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
@@ -10,17 +11,21 @@ use rusqlite::{Connection, OpenFlags};
 use super::api::{
     Accepted, Depths, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, Store, StoreError,
 };
+use super::queries::Next;
 use super::writer::{Worker, store_error};
 use super::{queries, schema};
 use crate::clock::Now;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId};
 use crate::platform::Platform;
 
+const UNREADABLE: &str = "the stored message cannot be read";
+
 /// One database file. Dropping it finishes what was begun and closes it.
 pub struct SqliteStore {
     // The reader goes first: the last connection to close cleans the write-ahead log up.
     reader: Worker,
     writer: Worker,
+    full: AtomicBool,
 }
 
 impl SqliteStore {
@@ -60,7 +65,34 @@ impl SqliteStore {
         .map_err(|error| store_error(&error))?;
         let reading =
             connect(|db| db.pragma_update(None, "query_only", true)).map_err(|error| store_error(&error))?;
-        Ok(Self { reader: Worker::reader(reading)?, writer: Worker::writer(writing)? })
+        Ok(Self {
+            reader: Worker::reader(reading)?,
+            writer: Worker::writer(writing)?,
+            full: AtomicBool::new(false),
+        })
+    }
+}
+
+impl SqliteStore {
+    /// One operation in a transaction. Says once that nothing can be written, and once that it can again.
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let outcome = self.writer.call(work).await;
+        let full = matches!(outcome, Err(StoreError::Full));
+        if self.full.swap(full, Ordering::Relaxed) != full {
+            if full {
+                tracing::error!(
+                    code = "store_full",
+                    "the disk is full: no message is taken over until there is room"
+                );
+            } else {
+                tracing::info!(code = "store_full", "the disk has room again");
+            }
+        }
+        outcome
     }
 }
 
@@ -71,12 +103,23 @@ fn now_s() -> i64 {
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError> {
-        self.writer.call(move |db| queries::accept(db, platform, &message, now_s())).await
+        self.write(move |db| queries::accept(db, platform, &message, now_s())).await
     }
 
     async fn next_in(&self, key: &ChatKey) -> Result<Option<InboxRow>, StoreError> {
-        let key = key.clone();
-        self.reader.call(move |db| queries::next_in(db, &key)).await
+        loop {
+            let key = key.clone();
+            match self.reader.call(move |db| queries::next_in(db, &key)).await? {
+                Some(Next::Row(row)) => return Ok(Some(row)),
+                Some(Next::Unreadable(id)) => {
+                    tracing::error!(id, "a stored message cannot be read and is given up");
+                    let dead =
+                        Finish { dead: Some(UNREADABLE.to_owned()), exchange: None, replies: Vec::new() };
+                    self.finish(InboxId(id), dead).await?;
+                }
+                None => return Ok(None),
+            }
+        }
     }
 
     async fn chats_in(&self, count: u32) -> Result<Vec<ChatKey>, StoreError> {
@@ -84,11 +127,11 @@ impl Store for SqliteStore {
     }
 
     async fn begin(&self, id: InboxId) -> Result<u32, StoreError> {
-        self.writer.call(move |db| queries::begin(db, id)).await
+        self.write(move |db| queries::begin(db, id)).await
     }
 
     async fn release(&self, id: InboxId) -> Result<(), StoreError> {
-        self.writer.call(move |db| queries::release(db, id)).await
+        self.write(move |db| queries::release(db, id)).await
     }
 
     async fn history(&self, key: &ChatKey, count: u32) -> Result<Vec<Exchange>, StoreError> {
@@ -97,12 +140,21 @@ impl Store for SqliteStore {
     }
 
     async fn finish(&self, id: InboxId, finish: Finish) -> Result<(), StoreError> {
-        self.writer.call(move |db| queries::finish(db, id, &finish, now_s())).await
+        self.write(move |db| queries::finish(db, id, &finish, now_s())).await
     }
 
     async fn next_out(&self, key: &ChatKey) -> Result<Option<OutboxRow>, StoreError> {
-        let key = key.clone();
-        self.reader.call(move |db| queries::next_out(db, &key)).await
+        loop {
+            let key = key.clone();
+            match self.reader.call(move |db| queries::next_out(db, &key)).await? {
+                Some(Next::Row(row)) => return Ok(Some(row)),
+                Some(Next::Unreadable(id)) => {
+                    tracing::error!(id, "a stored answer cannot be read and is given up");
+                    self.bury(OutboxId(id), UNREADABLE.to_owned()).await?;
+                }
+                None => return Ok(None),
+            }
+        }
     }
 
     async fn chats_out(&self, platform: Platform, count: u32) -> Result<Vec<ChatKey>, StoreError> {
@@ -110,19 +162,19 @@ impl Store for SqliteStore {
     }
 
     async fn sending(&self, id: OutboxId) -> Result<(), StoreError> {
-        self.writer.call(move |db| queries::sending(db, id)).await
+        self.write(move |db| queries::sending(db, id)).await
     }
 
     async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<(), StoreError> {
-        self.writer.call(move |db| queries::sent(db, id, &remote, now_s())).await
+        self.write(move |db| queries::sent(db, id, &remote, now_s())).await
     }
 
     async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError> {
-        self.writer.call(move |db| queries::unsent(db, id, maybe_sent, &error)).await
+        self.write(move |db| queries::unsent(db, id, maybe_sent, &error)).await
     }
 
     async fn bury(&self, id: OutboxId, reason: String) -> Result<(), StoreError> {
-        self.writer.call(move |db| queries::bury(db, id, &reason, now_s())).await
+        self.write(move |db| queries::bury(db, id, &reason, now_s())).await
     }
 
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError> {
@@ -135,7 +187,7 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self) -> Result<bool, StoreError> {
-        self.writer.call(move |db| queries::prune(db, now_s())).await
+        self.write(move |db| queries::prune(db, now_s())).await
     }
 }
 

@@ -283,3 +283,27 @@ async fn the_files_are_private_and_the_engine_is_as_durable_as_promised() {
     }
     assert!(rusqlite::version_number() >= 3_051_003, "older write-ahead logs can corrupt");
 }
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_holds_up_no_other() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    for (id, handle) in [("A", "H1"), ("B", "H2")] {
+        let Accepted::New(row) = store.accept(W, message(id, CHAT, "hi")).await.unwrap() else { panic!() };
+        store.finish(row, answered(&[handle])).await.unwrap();
+        store.accept(W, message(&format!("next to {id}"), CHAT, "hi")).await.unwrap();
+    }
+    let spoil = |table: &'static str| {
+        store.writer.call(move |db| {
+            db.execute(
+                &format!("UPDATE {table} SET body = '{{' WHERE id = (SELECT MIN(id) FROM {table} WHERE ended_at_s IS NULL)"),
+                [],
+            )
+        })
+    };
+    spoil("inbox").await.unwrap();
+    spoil("outbox").await.unwrap();
+    assert_eq!(store.next_in(&key()).await.unwrap().unwrap().message.id.0, "next to B");
+    assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message.handle, "H2");
+    assert_eq!(store.depths().await.unwrap(), Depths { inbox: 1, outbox: 1, dead: 2 });
+}

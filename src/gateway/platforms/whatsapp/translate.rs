@@ -25,6 +25,7 @@ pub fn message(raw: &Message, me: &Me) -> InboundMessage {
         text: Private(text(raw)),
         attachments: attachment(raw).into_iter().collect(),
         quoted: raw.quoted.as_ref().map(|quoted| quoted.text.clone()).filter(|text| !text.0.is_empty()),
+        reaction: raw.kind == "reaction",
         sent_at_s: raw.timestamp_s,
     }
 }
