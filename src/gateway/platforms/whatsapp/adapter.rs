@@ -252,3 +252,95 @@ impl Adapter for WhatsAppAdapter {
         Ok(link)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::{create_private_dir, write_atomic};
+    use crate::world::World;
+
+    struct Home {
+        dir: tempfile::TempDir,
+        memory: Memory,
+    }
+
+    impl Home {
+        fn paired() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let home = HermesHome::at(dir.path());
+            let this = Self { dir, memory: Memory { home, inner: Mutex::new(Inner::default()) } };
+            this.pair("one");
+            this
+        }
+
+        fn pair(&self, creds: &str) {
+            let paths = self.memory.home.whatsapp();
+            create_private_dir(paths.session_dir()).unwrap();
+            write_atomic(&paths.creds(), creds.as_bytes()).unwrap();
+        }
+
+        fn ends(&self, exit: Exit) -> AdapterError {
+            self.memory.judge(End { exit, closed: None })
+        }
+    }
+
+    #[test]
+    fn an_unpaired_home_is_refused_for_the_pairing_whatever_else_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::of_env([("WHATSAPP_ENABLED", "true"), ("HERMES_NODE", "/nonexistent/node")]);
+        let home = HermesHome::at(dir.path());
+        let config = Config::load(&world, &home).unwrap();
+        let adapter = WhatsAppAdapter::new(Settings::new(world, home, config));
+        let error = adapter.check().unwrap_err();
+        assert_eq!((error.code, error.retry), ("whatsapp_not_paired", Retry::Never));
+        assert!(error.user_action.unwrap().contains("`hermes whatsapp`"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "looking changes nothing");
+    }
+
+    #[test]
+    fn a_session_that_whatsapp_ended_is_set_aside_and_the_reason_stands_until_the_next_pairing() {
+        let home = Home::paired();
+        assert_eq!(home.ends(Exit::LoggedOut).code, "whatsapp_logged_out");
+        let names: Vec<String> = std::fs::read_dir(home.dir.path().join("whatsapp"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert!(names.iter().any(|name| name.starts_with("session.logged-out-")), "{names:?}");
+        assert!(!names.contains(&"session".to_owned()), "{names:?}");
+        assert_eq!(home.memory.bar(false).unwrap_err().code, "whatsapp_logged_out");
+        home.pair("half of two");
+        assert_eq!(home.memory.bar(false).unwrap_err().code, "whatsapp_logged_out", "a pairing under way");
+        home.pair("two");
+        home.memory.bar(true).unwrap();
+        home.memory.bar(false).unwrap();
+    }
+
+    #[test]
+    fn a_refusal_that_no_check_can_see_stands_until_the_pairing_is_another() {
+        for exit in [Exit::Forbidden, Exit::MultideviceMismatch] {
+            let home = Home::paired();
+            let error = home.ends(exit);
+            assert_eq!(home.memory.bar(true).unwrap_err(), error);
+            home.pair("two");
+            home.memory.bar(true).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_taken_over_again_and_again_is_left_alone_until_a_new_pairing() {
+        let home = Home::paired();
+        home.ends(Exit::Replaced);
+        home.memory.bar(true).unwrap();
+        home.ends(Exit::Replaced);
+        assert_eq!(home.memory.bar(true).unwrap_err().code, "whatsapp_replaced");
+    }
+
+    #[test]
+    fn ends_that_may_pass_bar_nothing() {
+        let home = Home::paired();
+        for exit in [Exit::ConnectionLost, Exit::SessionLock, Exit::Signalled(9), Exit::VersionRejected] {
+            home.ends(exit);
+            home.memory.bar(true).unwrap();
+        }
+    }
+}

@@ -277,3 +277,6 @@ async fn hand_over(shared: &Shared, inbox: &dyn Inbox, parcel: Parcel) {
         tracing::debug!(code = "ack_lost", seq, "the bridge did not take an acknowledgement");
     }
 }
+
+#[cfg(test)]
+mod tests;
