@@ -11,11 +11,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::clock::Now;
-use crate::config::{AgentConfig, Config};
+use crate::config::Config;
 use crate::durable::{self, Lock, LockError};
 use crate::error::{CliError, ExitCode};
-use crate::gateway::agent::api::Agent;
-use crate::gateway::agent::echo::Echo;
+use crate::gateway::agent;
 use crate::gateway::drain::StopSignal;
 use crate::gateway::event::Event;
 use crate::gateway::flow::MessageFlow;
@@ -71,7 +70,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     }
     let lock = take_lock(home).await?;
     let identity = identity();
-    let outcome = start(world, home, config, identity, signals).await;
+    let outcome =
+        start(world, home, config, identity, |events| drop(tokio::spawn(listen(signals, events)))).await;
     // The pid file is ours as long as we hold the lock.
     drop(std::fs::remove_file(home.pid_file()));
     drop(lock);
@@ -83,7 +83,7 @@ async fn start(
     home: &HermesHome,
     config: Config,
     identity: Identity,
-    signals: Signals,
+    listen: impl FnOnce(mpsc::Sender<Event>),
 ) -> Result<ExitCode, CliError> {
     write_pid(home, &identity);
     let database = home.database();
@@ -92,10 +92,7 @@ async fn start(
         .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
         .map_err(|error| no_store(home, error))?;
     let settings = Settings::new(world.clone(), home.clone(), config.clone());
-    let agent: Arc<dyn Agent> = match &config.agent {
-        AgentConfig::Echo => Arc::new(Echo),
-        AgentConfig::Openai(_) => return Err(CliError::config("not built")),
-    };
+    let agent = agent::build::build(&config.agent)?;
     let flow: Arc<dyn MessageFlow> = MessagePath::start(Arc::new(store), agent, Gate::new(&config.whatsapp));
     settings.follow(&flow);
     let gateway = Gateway::new(Parts {
@@ -108,9 +105,8 @@ async fn start(
         identity,
     });
     tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
-    let listening = tokio::spawn(listen(signals, gateway.events()));
+    listen(gateway.events());
     let exit = gateway.serve().await;
-    listening.abort();
     tracing::info!(code = "stopped", exit = exit as u8, "the gateway has ended");
     Ok(exit)
 }
@@ -269,6 +265,7 @@ async fn listen(mut signals: Signals, events: mpsc::Sender<Event>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::status::snapshot::{GatewayState, Snapshot, WireState};
 
     #[test]
     fn the_start_time_is_found_behind_any_program_name() {
@@ -285,6 +282,38 @@ mod tests {
         check_home(&home).unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         assert_eq!(check_home(&home).unwrap_err().exit(), ExitCode::Config);
+    }
+
+    #[tokio::test]
+    async fn an_unpaired_gateway_starts_says_so_and_stops_cleanly() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let world = World::of_env([("WHATSAPP_ENABLED", "true"), ("HERMES_NODE", "/nonexistent/node")]);
+        let config = Config::load(&world, &home).unwrap();
+        let (given, events) = tokio::sync::oneshot::channel();
+        let run = {
+            let home = home.clone();
+            let start = async move {
+                start(&world, &home, config, identity(), |events| given.send(events).unwrap()).await
+            };
+            tokio::spawn(start)
+        };
+        let events = events.await.unwrap();
+        let read = || Snapshot::read(&std::fs::read(home.state_file()).unwrap_or_default());
+        let is_refused = |snapshot: &Snapshot| snapshot.platforms["whatsapp"].state == WireState::Fatal;
+        let deadline = Now::read().mono + Duration::from_secs(20);
+        while !read().as_ref().is_some_and(is_refused) {
+            assert!(Now::read().mono < deadline, "{:?}", read());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let platform = read().unwrap().platforms.remove("whatsapp").unwrap();
+        assert_eq!(platform.error_code.as_deref(), Some("whatsapp_not_paired"));
+        assert!(home.pid_file().exists());
+        events.send(Event::StopAsked(StopSignal::Terminate)).await.unwrap();
+        assert_eq!(run.await.unwrap().unwrap(), ExitCode::Ok);
+        let last = read().unwrap();
+        assert_eq!(last.gateway_state, GatewayState::Stopped);
+        assert_eq!(last.exit_reason.as_deref(), Some("stopped on request"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -113,6 +113,7 @@ fn row(platform: &PlatformView, is_running: bool, now: Timestamp, look: Look) ->
     let state = match (is_running, state) {
         (true, WireState::Retrying) => format!("{symbol}{state}{}", retry(last, now)),
         (true, _) => format!("{symbol}{state}"),
+        (false, _) if last.state == state => format!("{symbol}{state}"),
         (false, _) => format!("{symbol}{state} (was {})", last.state),
     };
     let proof =
