@@ -1,6 +1,6 @@
 //! Pure. Which chat's work runs next.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::gateway::message::ChatKey;
@@ -31,7 +31,7 @@ enum Lane {
 /// The chats with work, in the order of their turns. A chat is in it once, and runs once at a time.
 #[derive(Debug)]
 pub struct Schedule {
-    lanes: HashMap<ChatKey, Lane>,
+    lanes: BTreeMap<ChatKey, Lane>,
     waiting: VecDeque<ChatKey>,
     delayed: BTreeSet<(Instant, ChatKey)>,
     running: usize,
@@ -49,7 +49,7 @@ impl Schedule {
     /// does not know what is on disk.
     pub fn new(running_max: usize, lanes_max: usize) -> Self {
         Self {
-            lanes: HashMap::new(),
+            lanes: BTreeMap::new(),
             waiting: VecDeque::new(),
             delayed: BTreeSet::new(),
             running: 0,
