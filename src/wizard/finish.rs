@@ -60,6 +60,10 @@ impl Setup<'_> {
         if now.mode != Some(WhatsAppMode::Bot) || !numbers.iter().any(|number| number == own) {
             return Ok(());
         }
+        // A list that stands beside others in `.env` for long is not asked about at every run.
+        if !self.paired_now && self.answers.allowed.is_none() && numbers.len() > 1 {
+            return Ok(());
+        }
         let others: Vec<String> = numbers.into_iter().filter(|number| number != own).collect();
         self.ui.say(Line::Gap);
         self.ui.say(Line::Warn(format!(

@@ -128,21 +128,21 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
     if let Some(node) = found(Code::WhatsappNodeMissing).or_else(|| found(Code::WhatsappNodeTooOld)) {
         return Step::Refuse(node.clone());
     }
+    // Its owner or mode is wrong, which a human can mend without losing the pairing.
+    if let SessionFact::Unreadable { .. } = facts.session
+        && answers.session != Some(SessionAnswer::Replace)
+        && let Some(finding) = found(Code::WhatsappCredsCorrupt)
+    {
+        return Step::Refuse(finding.clone());
+    }
     let session = session_step(&facts, answers.session);
-    match session {
-        Some(Step::AskKeep { .. } | Step::AskReplace { .. }) => return session.expect("just matched"),
-        Some(_) => {
-            if let LockFact::Held { pid } = facts.lock {
-                return Step::RefuseLocked { pid };
-            }
-            if let SessionFact::Unreadable { .. } = facts.session
-                && answers.session.is_none()
-                && let Some(finding) = found(Code::WhatsappCredsCorrupt)
-            {
-                return Step::Refuse(finding.clone());
-            }
-        }
-        None => {}
+    if let Some(ask @ (Step::AskKeep { .. } | Step::AskReplace { .. })) = session {
+        return ask;
+    }
+    if session.is_some()
+        && let LockFact::Held { pid } = facts.lock
+    {
+        return Step::RefuseLocked { pid };
     }
     if facts.mode.is_none() {
         return Step::ChooseMode;
@@ -174,8 +174,7 @@ fn session_step(facts: &Facts, answer: Option<SessionAnswer>) -> Option<Step> {
             Some(Step::MoveAside { word: "corrupt" })
         }
         SessionFact::Judged(Pairing::Corrupt { why }) => Some(Step::AskReplace { why: why.clone() }),
-        // Its owner or mode is wrong, which a human can mend without losing the pairing.
-        SessionFact::Unreadable { .. } => Some(Step::Pair),
+        SessionFact::Unreadable { why } => Some(Step::AskReplace { why: why.clone() }),
     }
 }
 
@@ -213,4 +212,93 @@ pub fn missing_flags(facts: &Facts, answers: &Answers, yes: bool) -> Vec<&'stati
         missing.push("--repair (to move the unusable session aside)");
     }
     missing
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::preflight::{BridgeFact, NodeFact};
+
+    fn me() -> Me {
+        Me { id: "15550001111:7@s.whatsapp.net".to_owned(), lid: None, name: None }
+    }
+
+    fn clean() -> Facts {
+        Facts {
+            enabled: false,
+            node: NodeFact::Found { path: PathBuf::from("/node"), version: (20, 0, 0) },
+            bridge: BridgeFact::Missing,
+            session_dir: PathBuf::from("/session"),
+            session: SessionFact::Judged(Pairing::Unpaired),
+            lock: LockFact::Free,
+            mode: None,
+            allowed: AllowList::Nobody,
+            allowed_rejects: Vec::new(),
+        }
+    }
+
+    fn ready() -> Facts {
+        Facts {
+            bridge: BridgeFact::Installed { dir: PathBuf::from("/bridge") },
+            session: SessionFact::Judged(Pairing::Paired { me: me() }),
+            mode: Some(WhatsAppMode::Bot),
+            allowed: AllowList::Only(vec!["15550002222".to_owned()]),
+            ..clean()
+        }
+    }
+
+    fn answered(session: SessionAnswer) -> Answers {
+        Answers { session: Some(session), ..Answers::default() }
+    }
+
+    #[test]
+    fn findings_are_mended_one_after_another() {
+        let mut facts = clean();
+        let mut answers = Answers::default();
+        assert_eq!(next(&facts, &answers), Step::ChooseMode);
+        answers.mode = Some(WhatsAppMode::Bot);
+        assert_eq!(next(&facts, &answers), Step::ChooseAllowed { rejects: Vec::new() });
+        answers.allowed = Some(AllowList::Only(vec!["15550002222".to_owned()]));
+        assert_eq!(next(&facts, &answers), Step::InstallBridge);
+        facts.bridge = BridgeFact::Installed { dir: PathBuf::from("/bridge") };
+        assert_eq!(next(&facts, &answers), Step::Pair);
+        facts.session = SessionFact::Judged(Pairing::HalfPaired);
+        assert_eq!(next(&facts, &answers), Step::MoveAside { word: "abandoned" });
+        facts.session = SessionFact::Judged(Pairing::Paired { me: me() });
+        assert_eq!(next(&facts, &answers), Step::AskKeep { me: me() });
+        answers.session = Some(SessionAnswer::Keep);
+        assert_eq!(next(&facts, &answers), Step::Finish);
+        assert_eq!(next(&ready(), &answered(SessionAnswer::Replace)), Step::MoveAside { word: "replaced" });
+    }
+
+    #[test]
+    fn what_only_a_human_can_mend_is_told_before_anything_is_asked() {
+        let old = NodeFact::Found { path: PathBuf::from("/node"), version: (18, 0, 0) };
+        let refused = next(&Facts { node: old, ..clean() }, &Answers::default());
+        assert!(matches!(refused, Step::Refuse(Finding { code: Code::WhatsappNodeTooOld, .. })));
+        let unreadable = SessionFact::Unreadable { why: "its owner is another".to_owned() };
+        let facts = Facts { session: unreadable, ..clean() };
+        for answers in [Answers::default(), answered(SessionAnswer::Keep)] {
+            assert!(matches!(next(&facts, &answers), Step::Refuse(_)), "{answers:?}");
+        }
+        let facts = Facts { lock: LockFact::Held { pid: Some(7) }, ..clean() };
+        assert_eq!(next(&facts, &Answers::default()), Step::RefuseLocked { pid: Some(7) });
+        let facts = Facts { lock: LockFact::Held { pid: Some(7) }, ..ready() };
+        assert_eq!(next(&facts, &answered(SessionAnswer::Keep)), Step::Finish, "the gateway runs, and may");
+    }
+
+    #[test]
+    fn flags_are_missing_only_for_what_would_be_asked() {
+        let none = Answers::default();
+        assert_eq!(missing_flags(&clean(), &none, false), ["--mode bot|self-chat", "--allow NUMBERS"]);
+        assert!(missing_flags(&ready(), &none, false).is_empty());
+        let own = Answers { mode: Some(WhatsAppMode::SelfChat), ..Answers::default() };
+        assert!(missing_flags(&clean(), &own, false).is_empty());
+        let corrupt = Pairing::Corrupt { why: "it is empty".to_owned() };
+        let facts = Facts { session: SessionFact::Judged(corrupt), ..ready() };
+        assert_eq!(missing_flags(&facts, &none, false).len(), 1);
+        assert!(missing_flags(&facts, &answered(SessionAnswer::Replace), false).is_empty());
+    }
 }

@@ -75,3 +75,37 @@ impl Ui for JsonUi {
         drop(written);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Out(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn only_events_are_written_and_nothing_is_asked() {
+        let out = Out::default();
+        let mut ui = JsonUi::new(out.clone());
+        ui.say(Line::Title("Connect WhatsApp".to_owned()));
+        ui.event(&WizardEvent::Started);
+        ui.failure(&crate::error::CliError::failed("it failed"));
+        ui.event(&WizardEvent::Cancelled);
+        assert!(!ui.can_ask() && ui.confirm("Sure?", true).await.is_err());
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text, "{\"event\":\"started\"}\n{\"event\":\"cancelled\"}\n");
+    }
+}

@@ -132,7 +132,7 @@ impl Attempt<'_> {
             {
                 return ended;
             }
-            self.draw()?;
+            self.draw();
         }
     }
 
@@ -250,7 +250,8 @@ impl Attempt<'_> {
         let picture = self.shown.take().and_then(|shown| shown.picture);
         self.shown = Some(Shown { seq, payload, code, typed, expires_at, picture });
         self.save_picture()?;
-        self.draw()
+        self.draw();
+        Ok(())
     }
 
     /// Writes the picture where one is wanted.
@@ -293,11 +294,14 @@ impl Attempt<'_> {
         (!needed.fits(window)).then_some((needed, window))
     }
 
-    fn draw(&mut self) -> Result<(), Failed> {
-        let Some(shown) = &self.shown else { return Ok(()) };
-        let frame = self.frame(shown);
-        self.ui.code(Some(&frame));
-        Ok(())
+    fn draw(&mut self) {
+        if self.needs_another_way() {
+            return;
+        }
+        if let Some(shown) = &self.shown {
+            let frame = self.frame(shown);
+            self.ui.code(Some(&frame));
+        }
     }
 
     fn frame(&self, shown: &Shown) -> Frame {

@@ -43,7 +43,12 @@ pub async fn whatsapp(
         tokio::select! {
             biased;
             outcome = &mut running => return Ok(outcome),
-            () = interrupts.next() => cancel.cancel(),
+            // The second time nothing is waited for; what is dropped ends its processes.
+            () = interrupts.next() => if cancel.is_cancelled() {
+                return Ok(Outcome { exit: ExitCode::Interrupted, start_gateway: false });
+            } else {
+                cancel.cancel();
+            },
         }
     }
 }

@@ -152,7 +152,7 @@ impl<'a> Setup<'a> {
         let facts = self.answers.over(facts);
         match chapter {
             Chapter::Mode => {
-                format!("Number: {}.", facts.mode.map_or("not chosen", texts::mode_words))
+                format!("Mode: {}.", facts.mode.map_or("not chosen", texts::mode_words))
             }
             Chapter::People => format!("People: {}.", show_allow(&facts.allowed)),
             Chapter::Bridge => "The bridge is installed.".to_owned(),

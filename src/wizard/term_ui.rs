@@ -162,6 +162,7 @@ impl TermUi {
 impl Drop for TermUi {
     fn drop(&mut self) {
         if let Some(bar) = self.bar.take() {
+            bar.disable_steady_tick();
             bar.finish_and_clear();
         }
         if self.redraws && self.asks {
@@ -249,6 +250,7 @@ impl Ui for TermUi {
     fn progress(&mut self, progress: Option<&Progress>) {
         let Some(progress) = progress else {
             if let Some(bar) = self.bar.take() {
+                bar.disable_steady_tick();
                 bar.finish_and_clear();
             }
             self.phase = None;
@@ -268,9 +270,16 @@ impl Ui for TermUi {
 
     fn code(&mut self, frame: Option<&Frame>) {
         match (frame, self.window()) {
-            (None, _) => {
-                if self.drawn.take().is_some_and(|drawn| drawn.window.is_some()) {
+            (None, window) => {
+                if let Some(drawn) = self.drawn.take()
+                    && drawn.window.is_some()
+                {
                     self.quiet_keys(false);
+                    // Used or void, it only takes the place of what comes next.
+                    if drawn.window == window {
+                        drop(self.term.move_cursor_up(drawn.lines.len() + 1));
+                        drop(self.term.clear_to_end_of_screen());
+                    }
                 }
             }
             (Some(frame), Some(window)) if frame.payload.is_none() => self.draw(frame, window),
