@@ -10,6 +10,7 @@ pub mod error;
 pub mod facts;
 pub mod gateway;
 pub mod home;
+pub mod logging;
 pub mod pairing;
 pub mod phone;
 pub mod platform;

@@ -31,6 +31,7 @@ use crate::gateway::store::SqliteStore;
 use crate::gateway::store::api::StoreError;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
+use crate::logging;
 use crate::platform::Platform;
 use crate::world::World;
 
@@ -59,7 +60,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
     home_is_safe.and_then(|()| check_home(home))?;
     let config = Config::load(world, home)?;
-    let _ = options;
+    let RunOptions { verbosity, json_log } = options;
+    logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
     for warning in &config.warnings {
         tracing::warn!(code = "config_warning", "{warning}");
     }
