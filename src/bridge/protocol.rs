@@ -112,16 +112,16 @@ pub enum Event {
         /// The process.
         pid: u32,
         /// Its Node version.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         node: String,
         /// Its Baileys version.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         baileys: String,
     },
     /// A socket is being opened.
     Connecting {
         /// Counts from 1.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         attempt: u32,
     },
     /// A code to scan; the one before is void.
@@ -141,7 +141,7 @@ pub enum Event {
     /// The phone accepted; credentials are on disk.
     PairSuccess {
         /// The account.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         me: Option<Me>,
     },
     /// WhatsApp asked to open the same session again.
@@ -154,7 +154,7 @@ pub enum Event {
     /// Pending notifications are drained.
     Synced {
         /// The limit ran out first.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         timed_out: bool,
     },
     /// A round trip to WhatsApp succeeded just now.
@@ -189,7 +189,7 @@ pub enum Event {
         /// Its size.
         bytes: u64,
         /// Its type.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         mime: Option<String>,
     },
     /// An attachment could not be fetched.
@@ -199,19 +199,19 @@ pub enum Event {
         /// `too_large`, `folder_full`, `gone`, `network` or `no_media`.
         code: String,
         /// Why.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         message: String,
     },
     /// The connection ended; the process exits next.
     Closed {
         /// Baileys' status code.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         code: Option<u16>,
         /// Why.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         reason: String,
         /// It had been open.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         was_open: bool,
     },
     /// Why the process is about to exit.
@@ -219,7 +219,7 @@ pub enum Event {
         /// As in the table of exits.
         code: String,
         /// Why.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "absent_or_null")]
         message: String,
     },
     /// An event this version does not know.
@@ -237,51 +237,51 @@ pub struct Message {
     /// The chat's JID.
     pub chat: String,
     /// The chat by its other identity (LID or phone number).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub chat_alt: Option<String>,
     /// Who wrote it.
     pub sender: String,
     /// The sender by the other identity.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub sender_alt: Option<String>,
     /// Written by the owner of the account, on another device.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub from_me: bool,
     /// The chat is a group.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub is_group: bool,
     /// The name the sender chose.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub push_name: Option<Private>,
     /// When it was sent, seconds since 1970.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub timestamp_s: i64,
     /// It waited at the server while we were away.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub offline: bool,
     /// JIDs mentioned in it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub mentions: Vec<String>,
     /// What it is: `text`, `image`, `audio`, `voice`, `video`, `document`, `sticker`, `location`, `contact`, `reaction`,
     /// `unsupported`.
     pub kind: String,
     /// Body or caption.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub text: Private,
     /// The attachment, not yet downloaded.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub media: Option<Media>,
     /// A place.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub location: Option<Location>,
     /// Contact cards.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub contacts: Vec<Contact>,
     /// A reaction.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub reaction: Option<Reaction>,
     /// The message that it answers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub quoted: Option<Quoted>,
 }
 
@@ -289,16 +289,16 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Media {
     /// Its type, as the sender says.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub mime: Option<String>,
     /// Its size, as the sender says.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub bytes: Option<u64>,
     /// Its name, as the sender says: never a path of ours.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub file_name: Option<Private>,
     /// Length of audio or video.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub seconds: Option<u64>,
 }
 
@@ -310,10 +310,10 @@ pub struct Location {
     /// Degrees east.
     pub longitude: f64,
     /// Its name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub name: Option<Private>,
     /// Its address.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub address: Option<Private>,
 }
 
@@ -321,10 +321,10 @@ pub struct Location {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Contact {
     /// The name on it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub name: Private,
     /// The card.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub vcard: Private,
 }
 
@@ -334,7 +334,7 @@ pub struct Reaction {
     /// The message.
     pub id: String,
     /// Empty when a reaction was taken back.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub emoji: String,
 }
 
@@ -344,10 +344,10 @@ pub struct Quoted {
     /// Its id.
     pub id: String,
     /// Who wrote it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub participant: Option<String>,
     /// Its text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub text: Private,
 }
 
@@ -357,15 +357,15 @@ pub struct SendFailed {
     /// Correlates the command.
     pub id: String,
     /// Machine-readable cause.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub code: String,
     /// Why.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub message: String,
     /// It certainly did not leave, or it may have.
     pub certainty: SendCertainty,
     /// Trying again is pointless.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "absent_or_null")]
     pub permanent: bool,
 }
 
@@ -377,6 +377,15 @@ pub enum SendCertainty {
     NotSent,
     /// It may have been delivered.
     MaybeSent,
+}
+
+/// What is absent and what is null mean the same in a line.
+fn absent_or_null<'de, D, T>(value: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
 /// A line that is no event of this protocol.
@@ -506,6 +515,13 @@ mod tests {
         assert!(!format!("{message:?}").contains("hi"), "what people write is not for logs");
         assert_eq!(decode(r#"{"v":1,"event":"from_the_future","x":1}"#).unwrap(), Event::Other);
         assert_eq!(decode(r#"{"v":1,"event":"restart"}"#).unwrap(), Event::Restart);
+    }
+
+    #[test]
+    fn null_means_absent() {
+        let line = r#"{"v":1,"event":"message","seq":1,"id":"A","chat":"1@lid","chat_alt":null,"sender":"1@lid","mentions":null,"kind":"text","text":null,"media":null,"contacts":null,"quoted":null}"#;
+        let Event::Message(message) = decode(line).unwrap() else { panic!("not a message") };
+        assert!(message.contacts.is_empty() && message.text.0.is_empty() && message.chat_alt.is_none());
     }
 
     #[test]
