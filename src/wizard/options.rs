@@ -21,7 +21,7 @@ pub struct WhatsAppOptions {
     pub pairing_code: Option<String>,
     /// `--qr`.
     pub qr: QrStyle,
-    /// `--timeout`: the longest wait for a scan.
+    /// `--timeout`: the longest wait for a scan, from the first code.
     pub timeout: Duration,
     /// `--json`: one event a line on stdout, no questions.
     pub json: bool,

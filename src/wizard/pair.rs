@@ -52,6 +52,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) style: &'a mut QrStyle,
     /// The number that the code is for, where it is typed.
     pub(crate) number: Option<&'a str>,
+    /// The longest wait for the phone, from the first code.
     pub(crate) timeout: Duration,
     pub(crate) shown: Option<Shown>,
     pub(crate) progress: Pairing,
@@ -64,6 +65,7 @@ pub(crate) struct Pairing {
     opened: bool,
     said: Option<String>,
     asked_about_window: bool,
+    /// A code was shown, and before it what to do with it.
     explained: bool,
 }
 
@@ -89,6 +91,9 @@ impl Drop for Picture {
 
 /// From the phone's consent to the end of the bridge: login, at most 20 s of draining, and room for a slow network.
 const COMPLETION: Duration = Duration::from_secs(120);
+/// Until the first code: the bridge gives up a connection after 30 s and tries another protocol version once. The
+/// person's own limit counts from the first code, which is when a phone is of use.
+const FIRST_CODE: Duration = Duration::from_secs(90);
 const GRACE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(250);
 
@@ -106,12 +111,12 @@ impl Attempt<'_> {
 
     async fn watch(&mut self, bridge: &mut Option<Box<dyn PairingBridge>>) -> Result<Ended, Failed> {
         let cancel = self.cancel.clone();
-        let mut limit = Box::pin(sleep(self.timeout));
+        let mut limit = Box::pin(sleep(FIRST_CODE));
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let running = bridge.as_mut().expect("it is taken only when this loop ends");
-            let accepted = self.progress.accepted;
+            let (explained, accepted) = (self.progress.explained, self.progress.accepted);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(Failed::Cancelled),
@@ -126,6 +131,8 @@ impl Attempt<'_> {
             }
             if self.progress.accepted && !accepted {
                 limit = Box::pin(sleep(COMPLETION));
+            } else if self.progress.explained && !explained {
+                limit = Box::pin(sleep(self.timeout));
             }
             if self.needs_another_way()
                 && let Some(ended) = self.ask_for_another_way(bridge).await?
@@ -137,7 +144,7 @@ impl Attempt<'_> {
     }
 
     fn out_of_time(&self) -> Result<Ended, Failed> {
-        if !self.progress.accepted {
+        if self.progress.explained && !self.progress.accepted {
             return Ok(Ended::Expired);
         }
         Err(Failed::Error(failures::of_exit(Exit::ConnectionLost, self.circumstances(&[]))))

@@ -224,6 +224,7 @@ async fn nothing_but_the_whole_way_writes_settings() {
     for (name, moves, part) in [
         ("dies before a code", vec![Move::Exit(Exit::Crashed(Some(70)))], "| last words"),
         ("says nothing", vec![], "The bridge failed"),
+        ("never connects", vec![Move::Hang], "connection to WhatsApp was lost"),
         ("refused", vec![qr(1), Move::Exit(Exit::LoggedOut)], "Linked devices"),
         (
             "dies after the scan",

@@ -29,23 +29,20 @@ impl Setup<'_> {
         let (progress, mut reports) = mpsc::channel::<Progress>(16);
         let installing = self.hands.install(node, progress, self.cancel.child_token());
         let mut installing = std::pin::pin!(installing);
-        let mut percent_told = None;
+        let mut told = None;
         let mut packages = 0;
         let result = loop {
-            tokio::select! {
+            let report = tokio::select! {
                 biased;
-                Some(report) = reports.recv() => {
-                    packages = report.packages_total;
-                    self.ui.progress(Some(&report));
-                    let told = install_event(&report);
-                    if percent_told.as_ref() != Some(&told) {
-                        self.ui.event(&told);
-                        percent_told = Some(told);
-                    }
-                }
+                Some(report) = reports.recv() => report,
                 result = &mut installing => break result,
-            }
+            };
+            packages = report.packages_total;
+            self.report(&report, &mut told);
         };
+        while let Ok(report) = reports.try_recv() {
+            self.report(&report, &mut told);
+        }
         self.ui.progress(None);
         match result {
             Ok(_) => {
@@ -59,6 +56,16 @@ impl Setup<'_> {
                 }
                 Err(failures::of_install(&error).map_or(End::Cancelled, End::Failed))
             }
+        }
+    }
+
+    /// Shows how far the installation is; the same is not told twice.
+    fn report(&mut self, report: &Progress, told: &mut Option<WizardEvent>) {
+        self.ui.progress(Some(report));
+        let event = install_event(report);
+        if told.as_ref() != Some(&event) {
+            self.ui.event(&event);
+            *told = Some(event);
         }
     }
 
