@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bridge;
 use crate::config::WhatsAppMode;
+use crate::doctor;
 use crate::error::{CliError, ErrorKind, ExitCode};
 use crate::gateway::boot;
 use crate::gateway::status::report;
@@ -190,7 +191,7 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         Command::Gateway(GatewayCommand::Status { json }) => report::gateway_status(world, &home, json),
         Command::Platform(PlatformCommand::Status { json }) => report::platform_status(world, &home, json),
         Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
-        Command::Doctor { .. } => Err(CliError::failed("not landed")),
+        Command::Doctor { json } => doctor::run(world, &home, json),
     }
 }
 

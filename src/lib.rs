@@ -3,6 +3,7 @@ pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod durable;
 pub mod env_file;
 mod env_grammar;

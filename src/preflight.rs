@@ -302,7 +302,7 @@ fn session(facts: &Facts) -> Option<Finding> {
 }
 
 /// For a shell, when it needs quotes.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     if text.chars().all(|sign| sign.is_alphanumeric() || "/._-+@".contains(sign)) {
         text.to_owned()
     } else {
