@@ -108,13 +108,11 @@ impl Pump {
     fn take(&mut self, output: Option<Output>) -> Turn {
         match output {
             Some(Output::Event(event)) => self.event(event),
-            Some(Output::Garbage(why)) => {
-                tracing::debug!(code = "bridge_garbage", why, "the bridge wrote something unusable");
-                Turn::Stop(AdapterError::retryable(
-                    "whatsapp_bridge_exited",
-                    "the bridge said something that hermes does not understand",
-                ))
-            }
+            // It says what is wrong with the line, never the line.
+            Some(Output::Garbage(why)) => Turn::Stop(AdapterError::retryable(
+                "whatsapp_bridge_exited",
+                format!("the bridge said something that hermes does not understand ({why})"),
+            )),
             Some(Output::Exited { exit, stderr_tail }) => {
                 for line in stderr_tail {
                     tracing::debug!(code = "bridge_stderr", "{line}");
