@@ -4,8 +4,9 @@
  * The console guard is imported first and alone; everything else is loaded after it, since Baileys and libsignal print
  * while they are loaded and while they run.
  */
-import { log } from './console.mjs';
+import { guard, log } from './console.mjs';
 
+guard();
 process.umask(0o077);
 
 const START_MS = 10_000;

@@ -1,5 +1,5 @@
 /**
- * The guard over standard output. It has to be the first module that runs: libsignal prints whole session records,
+ * The guard over standard output. It has to be up before anything else is loaded: libsignal prints whole session records,
  * private keys included, through console.info and console.warn in normal operation, and stdout belongs to the protocol.
  *
  * After the guard is up, anything written through console.* or process.stdout goes to stderr as one short line in which
@@ -37,16 +37,18 @@ export function writeProtocol(line, done) {
   return rawStdout(line, done);
 }
 
-const through = level => (...parts) => log(level, ...parts);
-for (const [name, level] of Object.entries({
-  log: 'info', info: 'info', debug: 'debug', trace: 'debug', dir: 'debug', table: 'debug', warn: 'warn', error: 'error',
-})) {
-  console[name] = through(level);
+/** Puts the guard up. Called once, before anything else is loaded. */
+export function guard() {
+  const through = level => (...parts) => log(level, ...parts);
+  for (const [name, level] of Object.entries({
+    log: 'info', info: 'info', debug: 'debug', trace: 'debug', dir: 'debug', table: 'debug', warn: 'warn', error: 'error',
+  })) {
+    console[name] = through(level);
+  }
+  process.stdout.write = (chunk, encoding, done) => {
+    log('info', typeof chunk === 'string' ? chunk : '[bytes]');
+    const callback = typeof encoding === 'function' ? encoding : done;
+    if (callback) process.nextTick(callback);
+    return true;
+  };
 }
-
-process.stdout.write = (chunk, encoding, done) => {
-  log('info', typeof chunk === 'string' ? chunk : '[bytes]');
-  const callback = typeof encoding === 'function' ? encoding : done;
-  if (callback) process.nextTick(callback);
-  return true;
-};

@@ -40,6 +40,10 @@ export class SentStore {
     await this.#rewrite();
   }
 
+  close() {
+    return this.#handle?.close();
+  }
+
   async #rewrite() {
     const lines = [...this.#messages].map(([id, { to, m }]) => `${JSON.stringify({ id, to, m })}\n`).join('');
     await this.#handle?.close();

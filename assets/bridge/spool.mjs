@@ -63,6 +63,10 @@ export class Spool {
     await this.#handle.truncate(this.#size);
   }
 
+  close() {
+    return this.#handle?.close();
+  }
+
   /** Reads the log once, line by line, and returns the length of its whole part. */
   async #replay(path) {
     let rest = Buffer.alloc(0);
