@@ -68,7 +68,9 @@ export class AuthState {
 
   /** Reads the credentials. With `create`, an empty folder gets new ones, in memory until the phone has accepted them. */
   async load({ create }) {
-    await privateFolder(this.#folder);
+    if (create) await privateFolder(this.#folder);
+    else if (!await fs.stat(this.#folder).catch(() => null)) return 'unpaired';
+    await fs.chmod(this.#folder, 0o700).catch(() => {});
     await sweepTemporary(this.#folder);
     this.creds = await this.#readCreds();
     if (!this.creds && create) this.creds = this.#tools.initAuthCreds();

@@ -71,10 +71,7 @@ async function begin(command) {
     import('./session.mjs'),
     mode === 'pair' ? import('./pair.mjs') : import('./run.mjs'),
   ]);
-  session = await openSession({ start, writer, baileys, fatal, createCreds: mode === 'pair' });
-  if (mode === 'run' && session.pairing !== 'paired') {
-    throw new Exit('not_paired', `the session folder is ${session.pairing}`);
-  }
+  session = await openSession({ mode, start, writer, baileys, fatal });
   if (ending) return;
   const { version } = await baileysPackage();
   writer.event('ready', { pid: process.pid, node: process.versions.node, baileys: version });

@@ -7,6 +7,8 @@
  */
 
 const LIMIT = 300;
+/** What libsignal says about sessions in normal operation, each time with the whole record. */
+const CHATTER = /^(Closing (open )?session|Opening session|Session already|Removing old closed|Decrypted message with closed)/;
 const rawStdout = process.stdout.write.bind(process.stdout);
 const rawStderr = process.stderr.write.bind(process.stderr);
 
@@ -39,7 +41,9 @@ export function writeProtocol(line, done) {
 
 /** Puts the guard up. Called once, before anything else is loaded. */
 export function guard() {
-  const through = level => (...parts) => log(level, ...parts);
+  const through = level => (...parts) => {
+    if (!CHATTER.test(parts[0])) log(level, ...parts);
+  };
   for (const [name, level] of Object.entries({
     log: 'info', info: 'info', debug: 'debug', trace: 'debug', dir: 'debug', table: 'debug', warn: 'warn', error: 'error',
   })) {

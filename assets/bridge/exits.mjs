@@ -31,7 +31,8 @@ export class Exit extends Error {
 /** Anything thrown becomes an Exit; file system trouble is `storage`, the rest is a defect of ours. */
 export function asExit(error) {
   if (error instanceof Exit) return error;
-  const storage = ['ENOSPC', 'EROFS', 'EDQUOT', 'EIO', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ENOTDIR', 'EISDIR'];
+  const storage = ['ENOSPC', 'EROFS', 'EDQUOT', 'EIO', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ENOTDIR', 'EISDIR',
+    'EEXIST', 'ENOENT', 'EFBIG'];
   if (storage.includes(error?.code)) return new Exit('storage', `${error.code}: ${error.syscall ?? 'file system'}`);
   return new Exit('internal', error?.message ?? String(error));
 }

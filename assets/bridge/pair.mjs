@@ -9,9 +9,6 @@ import { identity } from './run.mjs';
 
 export async function pair(session, done) {
   const { writer, fatal, start, auth, committer, versions } = session;
-  if (session.pairing === 'half') {
-    throw new Exit('half_paired', 'the folder holds a pairing that was given up; move it aside first');
-  }
   const connection = new Connection(session);
   let codeWanted = start.pairing_code_for;
   let socketOfCode = null;

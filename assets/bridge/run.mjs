@@ -1,7 +1,6 @@
 /** `run`: receive and send until told to stop. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './connection.mjs';
-import { Exit } from './exits.mjs';
 import { Downloads, MediaError } from './media.mjs';
 import { Sender } from './send.mjs';
 import { MAX_LINE } from './protocol.mjs';
@@ -10,8 +9,6 @@ const TELL_MS = 2_000;
 
 export async function run(session) {
   const { writer, spool, fatal, limits, start, auth, baileys, versions } = session;
-  if (session.pairing !== 'paired') throw new Exit('not_paired', `the session folder is ${session.pairing}`);
-
   const connection = new Connection(session);
   const downloads = new Downloads({
     folder: start.media_dir,

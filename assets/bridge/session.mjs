@@ -1,5 +1,6 @@
 /** Everything one process holds: the session folder, the spool, the sent texts, and the commit that ties them together. */
 import { AuthState } from './auth.mjs';
+import { Exit } from './exits.mjs';
 import { Committer } from './commit.mjs';
 import { Inbox } from './inbox.mjs';
 import { privateFolder } from './files.mjs';
@@ -10,14 +11,18 @@ import { Versions } from './version.mjs';
 /**
  * Opens the folders. `fatal` ends the process; `baileys` is the imported module.
  *
- * Nothing is written to the session folder before its credentials have been read successfully.
+ * Nothing is written anywhere before the credentials have been read and found to suit the mode.
  */
-export async function openSession({ start, writer, baileys, fatal, createCreds }) {
+export async function openSession({ mode, start, writer, baileys, fatal }) {
   // The default logger of Baileys writes to file descriptor 1 by itself, past any guard.
   baileys.DEFAULT_CONNECTION_CONFIG.logger.level = 'silent';
 
   const auth = new AuthState(start.session_dir, baileys);
-  const pairing = await auth.load({ create: createCreds });
+  const pairing = await auth.load({ create: mode === 'pair' });
+  if (mode === 'run' && pairing !== 'paired') throw new Exit('not_paired', `the session folder is ${pairing}`);
+  if (pairing === 'half') {
+    throw new Exit('half_paired', 'the folder holds a pairing that was given up; move it aside first');
+  }
 
   await privateFolder(start.spool_dir);
   const spool = new Spool(start.spool_dir);
@@ -36,7 +41,7 @@ export async function openSession({ start, writer, baileys, fatal, createCreds }
   });
   await versions.load();
 
-  const session = { start, limits: start.limits, writer, baileys, fatal, auth, spool, sent, committer, versions, pairing };
+  const session = { start, limits: start.limits, writer, baileys, fatal, auth, spool, sent, committer, versions };
   session.inbox = new Inbox(session);
   return session;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync, existsSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Bridge, Service, lifetime, pairFolder, runFolder, scratch } from './support.mjs';
@@ -114,13 +114,23 @@ test('run without a pairing says so and writes nothing', async t => {
   const bridge = Bridge.start(t, 'run', { folder, url: 'ws://127.0.0.1:9' });
   assert.equal((await bridge.event('error')).code, 'not_paired');
   assert.equal(await bridge.exited, 10);
-  assert.ok(!existsSync(join(folder, 'session', 'creds.json')));
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test('folders that cannot be used are a matter of storage', async t => {
+  const folder = scratch(t);
+  const path = join(folder, 'a file');
+  writeFileSync(path, '');
+  for (const fields of [{ session_dir: path }, { spool_dir: path }, { session_dir: join(path, 'inside') }]) {
+    const bridge = Bridge.start(t, 'pair', { folder, url: 'ws://127.0.0.1:9', ...fields });
+    assert.equal((await bridge.event('error')).code, 'storage');
+    assert.equal(await bridge.exited, 22);
+  }
 });
 
 test('unreadable credentials are never replaced', async t => {
   const folder = scratch(t);
-  const first = Bridge.start(t, 'run', { folder, url: 'ws://127.0.0.1:9' });
-  await first.exited;
+  mkdirSync(join(folder, 'session'));
   for (const [content, ...modes] of [['', 'run', 'pair'], ['{"noiseKey":', 'pair']]) {
     writeFileSync(join(folder, 'session', 'creds.json'), content);
     for (const mode of modes) {

@@ -115,6 +115,7 @@ test('at the limit it refuses and never drops', async t => {
   spool.ack(2);
   await room;
   assert.ok(add('d'));
+  await committer.flush();
 });
 
 test('a burst shares its flushes', async t => {
@@ -150,4 +151,5 @@ test('sent texts are answered over restarts and bounded', async t => {
   assert.ok(sent.has('ID1201'));
   sent.add('big', 'c', Buffer.alloc(5 * 1024 * 1024));
   assert.ok(sent.has('big') && !sent.has('ID2199'), 'bounded in bytes too');
+  await committer.flush();
 });
