@@ -67,7 +67,7 @@ const hurry = () => stop(HURRY_MS, LAST_MS);
 async function begin(command) {
   const start = parseStart(command);
   const [baileys, { openSession }, modeModule] = await Promise.all([
-    libraries,
+    import('baileys'),
     import('./session.mjs'),
     mode === 'pair' ? import('./pair.mjs') : import('./run.mjs'),
   ]);
@@ -119,7 +119,3 @@ process.stdin.on('end', hurry);
 process.stdin.on('error', hurry);
 
 if (mode !== 'pair' && mode !== 'run') fatal(new Exit('protocol', 'the first argument has to be pair or run'));
-
-/** Loaded while the start command is on its way. */
-const libraries = import('baileys');
-libraries.catch(fatal);

@@ -158,10 +158,10 @@ test('a full disk is an error, not a loss', async t => {
 
 test('kill -9 at any moment leaves whole files', async t => {
   const folder = scratch(t);
-  for (let turn = 0; turn < 12; turn += 1) {
+  for (let turn = 0; turn < 8; turn += 1) {
     const child = fork(join(root, 'test/programs/save_credentials.mjs'), [folder], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     await new Promise(done => child.once('message', done));
-    await new Promise(done => setTimeout(done, 7 * turn));
+    await new Promise(done => setTimeout(done, 11 * turn));
     child.kill('SIGKILL');
     await new Promise(done => child.once('exit', done));
     for (const name of readdirSync(folder)) {

@@ -41,7 +41,8 @@ describe('ends of a connection', () => {
       const creds = readFileSync(join(folder, 'session', 'creds.json'), 'utf8');
       if (moment === 'login') await service.command('fault', fault);
       const bridge = Bridge.start(t, 'run', {
-        folder, url: service.url, limits: { connect_ms: 700, probe_every_ms: 200, probe_ms: 300 },
+        folder, url: service.url, limits: fault.name === 'mute' ? { connect_ms: 700 }
+          : fault.name === 'silence' ? { probe_every_ms: 200, probe_ms: 500 } : {},
       });
       if (moment === 'live') {
         await bridge.event('alive');

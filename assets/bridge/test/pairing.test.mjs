@@ -24,6 +24,11 @@ test('a scan pairs, survives the restart and leaves a complete private session',
     assert.doesNotMatch(name, /\.tmp$/);
   }
   assert.doesNotMatch(bridge.stderr, /1555000/);
+
+  const again = Bridge.start(t, 'pair', { folder, url: service.url });
+  assert.equal(await again.exited, 0, 'a paired folder is only proved');
+  assert.deepEqual(again.events.all.map(({ event }) => event).filter(name => name !== 'alive'),
+    ['ready', 'connecting', 'open', 'synced']);
 });
 
 test('nothing is on disk before the phone accepts, and the codes count up', async t => {
@@ -121,7 +126,7 @@ test('messages that arrive while pairing is finished are kept for the gateway', 
 test('a killed pairing never leaves a folder that cannot be used', async t => {
   const service = await Service.start(t);
   const outcomes = new Set();
-  for (let turn = 0; turn < 8; turn += 1) {
+  for (let turn = 0; turn < 4; turn += 1) {
     const folder = scratch(t);
     mkdirSync(join(folder, 'session'), { recursive: true });
     const bridge = Bridge.start(t, 'pair', { folder, url: service.url });
