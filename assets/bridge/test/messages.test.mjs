@@ -246,4 +246,24 @@ describe('messages', () => {
     assert.equal(await bridge.stop(), 0);
     await service.command('heal');
   });
+
+  test('a message that comes twice, or damaged first, is told once', async t => {
+    let bridge = await runFolder(t, service, folder);
+    await service.command('fault', { name: 'lose_receipts' });
+    const { message_id } = await service.command('message', { from: CONTACT, text: 'only once' });
+    await take(bridge, { id: message_id });
+    assert.equal(await bridge.stop(), 0);
+    await service.command('heal');
+    bridge = await runFolder(t, service, folder);
+    await service.event('ack', { message_id });
+    await service.command('fault', { name: 'garble', times: 1 });
+    const damaged = await service.command('message', { from: CONTACT, text: 'mended' });
+    assert.equal((await take(bridge, { id: damaged.message_id })).text, 'mended');
+    await service.command('message', { from: CONTACT, text: 'and on' });
+    await take(bridge, { text: 'and on' });
+    assert.equal(bridge.seen('message', { id: message_id }).length, 0);
+    assert.equal(bridge.seen('message').length, 2);
+    assert.equal(await bridge.stop(), 0);
+    await service.command('heal');
+  });
 });
