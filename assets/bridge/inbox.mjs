@@ -82,13 +82,15 @@ export class Inbox {
       me,
     });
     if (!event) return;
+    const chat = lidOf(event.chat, event.chat_alt);
+    const participant = event.is_group ? lidOf(event.sender, event.sender_alt) : null;
+    const digest = digestOf(chat, participant, event.id);
     if (offline && Date.now() / 1000 - (number(info.messageTimestamp) ?? 0) > limits.offline_age_s) {
+      spool.skip(digest);
       log('info', 'messages older than the limit were left out so far:', (this.#stale += 1));
       return;
     }
-    const chat = lidOf(event.chat, event.chat_alt);
-    const participant = event.is_group ? lidOf(event.sender, event.sender_alt) : null;
-    spool.add(digestOf(chat, participant, event.id), event, this.#mediaBytes(info.message));
+    spool.add(digest, event, this.#mediaBytes(info.message));
   }
 
   /** The LID of a number, or the number of a LID, when the message itself does not say but it is known. */

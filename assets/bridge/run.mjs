@@ -8,7 +8,7 @@ import { MAX_LINE } from './protocol.mjs';
 const TELL_MS = 2_000;
 
 export async function run(session) {
-  const { writer, spool, fatal, limits, start, auth, baileys, versions } = session;
+  const { writer, spool, fatal, limits, start, auth, baileys, versions, committer } = session;
   const connection = new Connection(session);
   const downloads = new Downloads({
     folder: start.media_dir,
@@ -50,6 +50,9 @@ export async function run(session) {
     async stop(limit_ms) {
       await sender.finish(limit_ms);
       await sender.abandon();
+      // Receipts that wait for the disk leave first, else the server delivers those messages once more.
+      await committer.flush();
+      await new Promise(setImmediate);
       connection.shutdown();
     },
   };

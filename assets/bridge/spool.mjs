@@ -2,7 +2,7 @@
  * Inbound events on disk until the gateway has acknowledged them.
  *
  * `events.log` is append-only, one JSON object a line: `h` (header: next number, remembered ids), `e` (event), `a`
- * (acknowledged numbers). A torn last line, left by a crash, is cut off at the next start: its message was not
+ * (acknowledged numbers), `s` (an id that is not told). A torn last line, left by a crash, is cut off at the next start: its message was not
  * acknowledged to the server and comes again. Numbers never repeat, not even over restarts.
  *
  * Ids of the last events are remembered past their acknowledgement, so that a message the server delivers again after a
@@ -37,6 +37,7 @@ export class Spool {
   #remembered = new Set();
   #lines = [];
   #acks = [];
+  #skipped = [];
   #durableListener = () => {};
   #roomListeners = [];
 
@@ -103,6 +104,8 @@ export class Spool {
       this.#remember(record.k);
     } else if (record.t === 'a') {
       for (const seq of record.s) this.#forget(seq);
+    } else if (record.t === 's') {
+      this.#remember(record.k);
     }
   }
 
@@ -145,6 +148,17 @@ export class Spool {
     return true;
   }
 
+  /**
+   * Remembers a message that is left out. Should its receipt be lost, the sender encrypts it anew, and then it no longer
+   * looks like one that waited at the server.
+   */
+  skip(key) {
+    if (this.#remembered.has(key)) return;
+    this.#remember(key);
+    this.#skipped.push(key);
+    this.#committer.touch();
+  }
+
   ack(seq) {
     if (!this.#forget(seq)) return;
     this.#acks.push(seq);
@@ -168,19 +182,21 @@ export class Spool {
   }
 
   take() {
-    if (!this.#lines.length && !this.#acks.length) return null;
+    if (!this.#lines.length && !this.#acks.length && !this.#skipped.length) return null;
     const events = this.#lines.splice(0).map(seq => [seq, this.#places.get(seq)]).filter(([, place]) => place);
+    const notes = this.#skipped.splice(0).map(k => ({ t: 's', k }));
     const acks = this.#acks.splice(0);
+    if (acks.length) notes.push({ t: 'a', s: acks });
     return async () => {
-      await this.#append(events, acks);
+      await this.#append(events, notes);
       if (this.#size > COMPACT_AT && this.#size > 2 * (this.#live + this.#header)) await this.#compact();
       if (events.length) this.#durableListener();
     };
   }
 
-  async #append(events, acks) {
+  async #append(events, notes) {
     const parts = events.map(([, place]) => place.line);
-    if (acks.length) parts.push(Buffer.from(`${JSON.stringify({ t: 'a', s: acks })}\n`));
+    for (const note of notes) parts.push(Buffer.from(`${JSON.stringify(note)}\n`));
     const block = Buffer.concat(parts);
     for (let done = 0; done < block.length;) {
       const { bytesWritten } = await this.#handle.write(block, done, block.length - done, this.#size + done);
