@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn json_lines_are_objects_with_time_level_message_and_fields() {
         let text = logged(Options { verbosity: 0, json: true }, "", || {
-            info!(code = "started", number = 7, "it runs")
+            info!(code = "started", number = 7, "it runs");
         });
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["level"], "INFO");

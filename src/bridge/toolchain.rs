@@ -123,7 +123,7 @@ fn ask(world: &World, path: &Path) -> Result<(u32, u32, u32), String> {
     let mut command = Command::new(path);
     command.arg("--version").env_clear().envs(child_env::for_npm(world)).process_group(0);
     command.stdin(Stdio::null()).stderr(input.try_clone().map_err(|error| reason(&error))?).stdout(input);
-    let mut child = spawn(&mut command).map_err(|error| reason(&error))?;
+    let mut child = command.spawn().map_err(|error| reason(&error))?;
     // The command holds our ends of the pipe; without them the reader sees the end when the child's are closed.
     drop(command);
     let (sender, answer) = mpsc::sync_channel(1);
@@ -150,22 +150,6 @@ fn ask(world: &World, path: &Path) -> Result<(u32, u32, u32), String> {
             None => "it answered nothing to --version".to_owned(),
         }
     })
-}
-
-/// Starts it, also when it is just being written, as while Node is upgraded.
-#[expect(clippy::disallowed_methods, reason = "nothing tells when another process has closed the file")]
-fn spawn(command: &mut Command) -> std::io::Result<std::process::Child> {
-    const TRIES_MAX: u32 = 20;
-    let mut tries = 1;
-    loop {
-        match command.spawn() {
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && tries < TRIES_MAX => {
-                tries += 1;
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            spawned => return spawned,
-        }
-    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "of a foreign enum, which grows")]
@@ -244,16 +228,16 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     /// A program that answers with this shell script.
     fn program(dir: &Path, name: &str, script: &str) -> PathBuf {
         let path = dir.join(name);
         durable::create_private_dir(path.parent().unwrap()).unwrap();
-        durable::write_atomic(&path, format!("#!/bin/sh\n{script}\n").as_bytes()).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        // Another process writes it: while a child of any test has our handle for writing, it could not be started.
+        let write = r#"rm -f "$0"; printf '#!/bin/sh\n%s\n' "$1" > "$0"; chmod 700 "$0""#;
+        let written = Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(script).status().unwrap();
+        assert!(written.success());
         path
     }
 

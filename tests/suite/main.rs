@@ -5,6 +5,7 @@ mod disconnects;
 mod existing_session;
 mod help;
 mod interrupts;
+mod launcher;
 mod support;
 mod tidy;
 mod verdicts;

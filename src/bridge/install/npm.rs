@@ -27,6 +27,11 @@ const REAP_LIMIT: Duration = Duration::from_secs(5);
 /// How long output is waited for after the end; something else may hold the pipe.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
 
+/// Becomes the program, beside a watcher that ends the whole group when the shell's stdin does: that is a pipe from us, so
+/// nothing goes on installing when we are killed. The watcher uses only what is built into every shell.
+const WITH_LIFELINE: &str =
+    r#"exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec 3<&-; exec "$@" </dev/null"#;
+
 /// A program to run.
 pub(super) struct Run<'a> {
     pub(super) world: &'a World,
@@ -50,8 +55,9 @@ pub(super) enum Ended {
 
 impl Run<'_> {
     fn command(&self) -> Command {
-        let mut command = Command::new(self.program);
-        command.args(&self.args).current_dir(self.dir).env_clear().envs(child_env::for_npm(self.world));
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", WITH_LIFELINE, "sh"]).arg(self.program).args(&self.args);
+        command.current_dir(self.dir).env_clear().envs(child_env::for_npm(self.world));
         let path = self.world.var_path("PATH").unwrap_or_default();
         let path = match self.node_dir {
             Some(node_dir) => {
@@ -63,7 +69,7 @@ impl Run<'_> {
             None => path.into(),
         };
         command.env("PATH", path).process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::piped());
         command
     }
 
@@ -78,7 +84,9 @@ impl Run<'_> {
         let mut pipe = Receiver::from_owned_fd(output.into())?;
         let mut command = self.command();
         command.stdout(input.try_clone()?).stderr(input);
-        let mut child = spawn(&mut command).await?;
+        let mut child = command.spawn()?;
+        // Held until the end: waiting for the child would close it otherwise.
+        let _lifeline = child.stdin.take();
         // The command holds our ends of the pipe; without them its end is seen when the child's are closed.
         drop(command);
         let mut output = Output::default();
@@ -110,21 +118,6 @@ impl Run<'_> {
             output.take(&chunk[..len]);
         }
         Ok(if status?.success() { Ended::Well } else { Ended::Badly(output.finish()) })
-    }
-}
-
-/// Starts it, also when it is just being written, as while Node is upgraded.
-async fn spawn(command: &mut Command) -> std::io::Result<Child> {
-    const TRIES_MAX: u32 = 20;
-    let mut tries = 1;
-    loop {
-        match command.spawn() {
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && tries < TRIES_MAX => {
-                tries += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            spawned => return spawned,
-        }
     }
 }
 
@@ -194,6 +187,19 @@ mod tests {
         assert!(tail.contains(&"/node/bin:/usr/bin:/bin".to_owned()), "{tail:?}");
         assert!(tail.contains(&"line 40".to_owned()), "{tail:?}");
         assert!(matches!(sh("exit 0", LONG, &CancellationToken::new()).await, Ended::Well));
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_us() {
+        let world = World::of_env([("PATH", "/usr/bin:/bin")]);
+        let args = vec!["-c".into(), "sleep 600 & sleep 600".into()];
+        let (program, dir) = (Path::new("/bin/sh"), Path::new("/"));
+        let run = Run { world: &world, program, args, dir, node_dir: None, limit: LONG };
+        let mut child = run.command().spawn().unwrap();
+        // As when we are killed: our end of the pipe is closed, and nobody signals anything.
+        drop(child.stdin.take());
+        let status = timeout(Duration::from_secs(60), child.wait()).await.expect("it ends").unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
     }
 
     #[tokio::test]

@@ -1,9 +1,7 @@
 //! With shell scripts for Node and npm: what npm does to the folder, without a network.
 
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
-use crate::durable::{create_private_dir, write_atomic};
+use crate::durable::create_private_dir;
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -29,8 +27,11 @@ impl Fixture {
     fn program(&self, name: &str, script: &str) {
         let path = self.dir.path().join("bin").join(name);
         create_private_dir(path.parent().unwrap()).unwrap();
-        write_atomic(&path, format!("#!/bin/sh\n{script}\n").as_bytes()).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        // Another process writes it: while a child of any test has our handle for writing, it could not be started.
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0"; chmod 700 "$0""#;
+        let written =
+            std::process::Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(script).status();
+        assert!(written.unwrap().success());
     }
 
     fn node(&self) -> PathBuf {
