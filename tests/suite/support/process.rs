@@ -60,11 +60,12 @@ impl Gateway {
         }
     }
 
-    /// The status file's document.
+    /// The status file's document, once it is this gateway's own.
     pub(crate) fn state(&self) -> Value {
         std::fs::read(&self.state_file)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .filter(|document: &Value| document["pid"] == self.pid())
             .unwrap_or(Value::Null)
     }
 

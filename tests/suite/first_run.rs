@@ -1,0 +1,119 @@
+//! What a person lives through, on a real terminal: an empty machine, the wizard with the real npm, a code read off the
+//! screen, the gateway, an answer. And Ctrl-C at every question.
+
+use serde_json::json;
+
+use crate::support::fake::FakeWhatsApp;
+use crate::support::home::{TestHome, tree};
+use crate::support::pairing::FRIEND;
+use crate::support::screen::Terminal;
+use crate::support::wait;
+
+const MODE: &str = "Which number does the agent get?";
+const NUMBERS: &str = "Numbers that may write to it";
+const START: &str = "Start the gateway now?";
+
+#[test]
+fn from_an_empty_machine_to_the_first_answer() {
+    let mut home = TestHome::empty();
+    let mut fake = FakeWhatsApp::start();
+    fake.serve(&mut home);
+    let mut terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
+    terminal.wait_for(MODE);
+    terminal.send("\r");
+    terminal.wait_for(NUMBERS);
+    terminal.send("+1 (555) 000-2222\r");
+    terminal.wait_long_for("good for");
+    assert_eq!(home.dot_env(), None, "nothing is claimed yet");
+    let payload = terminal.wait_for_code();
+    assert!(payload.starts_with("https://wa.me/settings/linked_devices#"), "{payload}");
+    fake.tell(json!({ "cmd": "scan", "payload": payload }));
+    terminal.wait_for(START);
+    let env = String::from_utf8(home.dot_env().expect("it is set up")).expect("text");
+    assert!(env.contains("WHATSAPP_ENABLED=true") && env.contains(FRIEND), "{env}");
+
+    terminal.send("y");
+    let mut answered = None;
+    if wait::until(wait::LIMIT, || (home.run(["platform", "status", "--json"]).code == Some(0)).then_some(()))
+        .is_some()
+    {
+        fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "hello from the first run" }));
+        answered = wait::until(wait::LIMIT, || {
+            fake.received().iter().any(|(_, text)| text.contains("hello from the first run")).then_some(())
+        });
+    }
+    assert!(answered.is_some(), "no answer came:\n{}", terminal.text());
+    terminal.send("\u{3}");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+}
+
+#[test]
+fn an_already_paired_machine_is_done_in_one_keypress() {
+    let mut home = TestHome::with_bridge();
+    let mut fake = FakeWhatsApp::start();
+    fake.serve(&mut home);
+    crate::support::pairing::pair(&home, &mut fake);
+    let before = home.dot_env().expect("it is set up");
+    let lost: String = String::from_utf8_lossy(&before)
+        .lines()
+        .filter(|line| !line.contains("ENABLED"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    home.write(".env", &lost);
+    let mut terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
+    terminal.wait_for("Keep this pairing?");
+    terminal.send("\r");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    assert!(String::from_utf8_lossy(&home.dot_env().expect("it is there")).contains("WHATSAPP_ENABLED=true"));
+}
+
+#[test]
+fn ctrl_c_at_every_question_changes_nothing_and_restores_the_terminal() {
+    const BEFORE: &str = "# mine\nOTHER=kept";
+    for question in [MODE, NUMBERS, "good for"] {
+        let mut home = TestHome::with_bridge();
+        let fake = FakeWhatsApp::start();
+        fake.serve(&mut home);
+        home.write(".env", BEFORE);
+        let mut files = tree(&home.root());
+        // What Node answered to `--version` is remembered; it claims nothing.
+        files.push("whatsapp/node.json".into());
+        files.sort();
+        let mut terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
+        terminal.wait_for(MODE);
+        if question != MODE {
+            terminal.send("\r");
+            terminal.wait_for(NUMBERS);
+        }
+        if question == "good for" {
+            terminal.send("15550002222\r");
+            terminal.wait_for(question);
+        }
+        terminal.send("\u{3}");
+        assert_eq!(terminal.exit_code(), 130, "{question}:\n{}", terminal.text());
+        assert!(terminal.text().contains("Nothing was changed"), "{question}:\n{}", terminal.text());
+        assert!(terminal.cursor_is_shown(), "{question}: the cursor is back");
+        assert_eq!(home.dot_env().as_deref(), Some(BEFORE.as_bytes()));
+        if question != "good for" {
+            assert_eq!(tree(&home.root()), files, "{question}: no file is left");
+        }
+    }
+}
+
+#[test]
+fn a_window_too_small_for_the_code_says_so_and_a_larger_one_shows_it() {
+    let mut home = TestHome::with_bridge();
+    let mut fake = FakeWhatsApp::start();
+    fake.serve(&mut home);
+    let args = ["whatsapp", "--mode", "bot", "--allow", FRIEND];
+    let mut terminal = Terminal::start(&home, &args, 24, 80);
+    terminal.wait_for("How shall it be shown?");
+    assert!(terminal.text().contains("61 columns and 33 rows"), "{}", terminal.text());
+    assert!(terminal.scan().is_none());
+    terminal.resize(50, 100);
+    terminal.send("\r");
+    let payload = terminal.wait_for_code();
+    fake.tell(json!({ "cmd": "scan", "payload": payload }));
+    terminal.wait_for(START);
+    terminal.send("n");
+    assert_eq!(terminal.exit_code(), 0);
+}
