@@ -102,6 +102,8 @@ fn interrupted_at_any_step_of_pairing_nothing_is_claimed_and_the_next_run_finish
             finish(&home, &mut fake);
             let leftovers: Vec<_> = tree(&home.root())
                 .into_iter()
+                // The bridge sweeps its own folder when it opens the session the next time.
+                .filter(|path| !path.starts_with("whatsapp/session"))
                 .filter(|path| {
                     path.to_string_lossy().contains(".tmp") || path.to_string_lossy().ends_with(".png")
                 })
