@@ -72,8 +72,10 @@ impl Gateway {
     /// Waits until the status file says this of WhatsApp, and returns its entry.
     pub(crate) fn wait_for_state(&self, state: &str) -> Value {
         let seen = wait::until(wait::LIMIT, || {
-            let whatsapp = &self.state()["platforms"]["whatsapp"];
-            (whatsapp["state"] == state).then(|| whatsapp.clone())
+            let document = self.state();
+            // A gateway that was killed leaves its last word behind; only this one's counts.
+            let whatsapp = &document["platforms"]["whatsapp"];
+            (document["pid"] == self.pid() && whatsapp["state"] == state).then(|| whatsapp.clone())
         });
         match seen {
             Some(entry) => entry,
