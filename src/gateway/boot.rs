@@ -23,7 +23,7 @@ use crate::gateway::path::MessagePath;
 use crate::gateway::platforms::build::{self, is_enabled};
 use crate::gateway::run::{Gateway, Parts};
 use crate::gateway::settings::Settings;
-use crate::gateway::state::Identity;
+use crate::gateway::state::{Identity, failed_start};
 use crate::gateway::status::file::StatusFile;
 use crate::gateway::status::report::PidFile;
 use crate::gateway::status::snapshot::KIND;
@@ -56,7 +56,7 @@ pub struct RunOptions {
 /// When it cannot start: a broken setting, an unsafe home, another gateway, a newer database (all exit 78), or a fault.
 pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Result<ExitCode, CliError> {
     // Before anything else: whoever asks us to stop while we start is heard.
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
     home_is_safe.and_then(|()| check_home(home))?;
     let config = Config::load(world, home)?;
@@ -70,10 +70,18 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
             .code("nothing_enabled")
             .hint("Run `hermes whatsapp`."));
     }
-    let lock = take_lock(home).await?;
+    let lock = tokio::select! {
+        lock = take_lock(home) => lock?,
+        exit = signals.stop() => return Ok(exit),
+    };
     let identity = identity();
-    let outcome =
-        start(world, home, config, identity, |events| drop(tokio::spawn(listen(signals, events)))).await;
+    let listening = |events| drop(tokio::spawn(listen(signals, events)));
+    let outcome = start(world, home, config, identity.clone(), listening).await;
+    if let Err(error) = &outcome {
+        // Whoever looks later learns why. The failure itself is told by the caller.
+        let document = failed_start(&identity, error.to_string(), Now::read());
+        drop(durable::write_atomic(&home.state_file(), &document.to_bytes()));
+    }
     // The pid file is ours as long as we hold the lock.
     drop(std::fs::remove_file(home.pid_file()));
     drop(lock);
@@ -248,16 +256,38 @@ impl Signals {
             hangup: of(SignalKind::hangup())?,
         })
     }
+
+    /// The next signal.
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            () = next(&mut self.terminate) => Event::StopAsked(StopSignal::Terminate),
+            () = next(&mut self.interrupt) => Event::StopAsked(StopSignal::Interrupt),
+            () = next(&mut self.hangup) => Event::ReloadAsked,
+        }
+    }
+
+    /// Waits until somebody asks us to stop, before there is anything to drain.
+    async fn stop(&mut self) -> ExitCode {
+        loop {
+            match self.next().await {
+                Event::StopAsked(StopSignal::Terminate) => return ExitCode::Ok,
+                Event::StopAsked(StopSignal::Interrupt) => return ExitCode::Interrupted,
+                Event::ReloadAsked | Event::Seat { .. } | Event::Drained | Event::Closed | Event::Due => {}
+            }
+        }
+    }
+}
+
+/// Waits for this signal. A stream that has ended never comes to an end for its listeners.
+async fn next(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn listen(mut signals: Signals, events: mpsc::Sender<Event>) {
     loop {
-        let event = tokio::select! {
-            Some(()) = signals.terminate.recv() => Event::StopAsked(StopSignal::Terminate),
-            Some(()) = signals.interrupt.recv() => Event::StopAsked(StopSignal::Interrupt),
-            Some(()) = signals.hangup.recv() => Event::ReloadAsked,
-            else => return,
-        };
+        let event = signals.next().await;
         if events.send(event).await.is_err() {
             return;
         }
@@ -316,6 +346,29 @@ mod tests {
         let last = read().unwrap();
         assert_eq!(last.gateway_state, GatewayState::Stopped);
         assert_eq!(last.exit_reason.as_deref(), Some("stopped on request"));
+    }
+
+    #[tokio::test]
+    async fn a_broken_store_is_a_failure_with_its_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        std::fs::create_dir(home.database()).unwrap();
+        let world = World::of_env([("WHATSAPP_ENABLED", "true")]);
+        let config = Config::load(&world, &home).unwrap();
+        let error = start(&world, &home, config, identity(), |_| panic!("it runs")).await.unwrap_err();
+        assert_eq!((error.exit(), error.code), (ExitCode::Failed, "store_unusable"));
+        assert!(!error.hints.is_empty());
+    }
+
+    #[test]
+    fn a_start_that_fails_leaves_its_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let document = failed_start(&identity(), "the store is of a newer hermes".to_owned(), Now::read());
+        durable::write_atomic(&home.state_file(), &document.to_bytes()).unwrap();
+        let read = Snapshot::read(&std::fs::read(home.state_file()).unwrap()).unwrap();
+        assert_eq!(read.gateway_state, GatewayState::StartupFailed);
+        assert_eq!(read.exit_reason.as_deref(), Some("the store is of a newer hermes"));
     }
 
     #[tokio::test(start_paused = true)]

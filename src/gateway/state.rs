@@ -164,6 +164,30 @@ fn wall_of(at: Instant, now: Now) -> Timestamp {
     now.wall.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
+/// The document of a gateway that could not start.
+pub fn failed_start(identity: &Identity, reason: String, now: Now) -> Snapshot {
+    Snapshot { gateway_state: GatewayState::StartupFailed, exit_reason: Some(reason), ..blank(identity, now) }
+}
+
+fn blank(identity: &Identity, now: Now) -> Snapshot {
+    Snapshot {
+        kind: KIND.to_owned(),
+        schema: 1,
+        pid: identity.pid,
+        start_time: identity.start_time,
+        boot_id: identity.boot_id.clone(),
+        instance_id: identity.instance_id.clone(),
+        updated_at: now.wall,
+        ttl_s: TTL_S,
+        gateway_state: GatewayState::Starting,
+        exit_reason: None,
+        restart_requested: false,
+        active_agents: 0,
+        platforms: BTreeMap::new(),
+        queues: Queues::default(),
+    }
+}
+
 /// The document of this moment.
 pub fn snapshot(
     identity: &Identity,
@@ -174,20 +198,11 @@ pub fn snapshot(
 ) -> Snapshot {
     let depths = flow.depths();
     Snapshot {
-        kind: KIND.to_owned(),
-        schema: 1,
-        pid: identity.pid,
-        start_time: identity.start_time,
-        boot_id: identity.boot_id.clone(),
-        instance_id: identity.instance_id.clone(),
-        updated_at: now.wall,
-        ttl_s: TTL_S,
         gateway_state: gateway_state(seats, phase),
-        exit_reason: None,
-        restart_requested: false,
         active_agents: flow.active_turns(),
         platforms: seats.iter().map(|seat| (seat.name.clone(), seat.snapshot(now, flow))).collect(),
         queues: Queues { inbox: depths.inbox, outbox: depths.outbox, dead: depths.dead },
+        ..blank(identity, now)
     }
 }
 

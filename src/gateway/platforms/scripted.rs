@@ -150,6 +150,8 @@ pub struct CountingFlow {
     pub ups: AtomicU32,
     /// See `ups`.
     pub downs: AtomicU32,
+    /// How often settings came.
+    pub configured: AtomicU32,
     /// How long a drain takes.
     pub drain_takes: Mutex<Duration>,
 }
@@ -175,7 +177,9 @@ impl MessageFlow for CountingFlow {
         self.downs.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn configure(&self, _config: &Config) {}
+    fn configure(&self, _config: &Config) {
+        self.configured.fetch_add(1, Ordering::SeqCst);
+    }
 
     fn depths(&self) -> Depths {
         Depths::default()

@@ -30,6 +30,9 @@ const LIMITS: Limits = Limits { active_max: 8, count_max: 2000, bytes_max: 16 <<
 /// The wait before a message that could not be stored is offered again.
 const OFFER_AGAIN: Duration = Duration::from_secs(1);
 
+/// The refusal that is told: a gateway that stops refuses a few times, and that is nothing to tell.
+const TELL_REFUSAL: u32 = 3;
+
 /// How long a bridge may take to stop; then it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(4);
 
@@ -259,10 +262,10 @@ async fn hand_over(shared: &Shared, inbox: &dyn Inbox, parcel: Parcel) {
         }
     }
     shared.remember(&message);
-    let mut is_told = false;
+    let mut refusals = 0_u32;
     while let Err(error) = inbox.accept(Platform::Whatsapp, message.clone()).await {
-        if !is_told {
-            is_told = true;
+        refusals = refusals.saturating_add(1);
+        if refusals == TELL_REFUSAL {
             tracing::error!(
                 code = "inbox_full",
                 "{error}; the bridge keeps it, and it is offered again every second"
