@@ -1,13 +1,10 @@
 //! Pure. One platform's life: when to connect, when to wait, when only a human can help.
 //!
 //! ```text
-//!             Start                    Up                    stable_after
-//! Disabled ──────────► Connecting ─────────────► Connected ───────────────► (counter back to 0)
-//!                       ▲  │  ▲ Retry::Backoff/After │ │
-//!                 timer │  ├──┼──────► Retrying ◄────┘ │ Retry::Never
-//!                       └──┼──┼─────────┘              │
-//!                          │  └── check passes ── Blocked ◄─┘ (also from Connecting)
-//!                          └─────────────────────────►┘
+//! Disabled ── Start ──► Connecting ── Up ──► Connected ── a while ──► (the counter is forgiven)
+//!
+//! Connecting, Connected ── Down: Backoff, After; deadline ──► Retrying ── timer ──► Connecting
+//! Connecting, Connected ── Down, Refused: Never ──► Blocked ── the check passes ──► Connecting
 //! any ── Stop ──► Stopping
 //! ```
 //!
