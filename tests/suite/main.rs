@@ -1,5 +1,11 @@
 //! Black-box tests of the `hermes` program, in one binary.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests are the outside world: they ask the time, write files, and fail where something is missing"
+)]
 
+mod agent;
 mod conversation;
 mod disconnects;
 mod existing_session;
@@ -7,6 +13,7 @@ mod first_run;
 mod help;
 mod interrupts;
 mod launcher;
+mod settings;
 mod support;
 mod tidy;
 mod verdicts;

@@ -77,11 +77,6 @@ impl Terminal {
         assert!(seen.is_some(), "the screen never showed `{text}`:\n{}", self.text());
     }
 
-    /// The process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.process_id().expect("it was started")
-    }
-
     /// Changes the size.
     pub(crate) fn resize(&mut self, rows: u16, cols: u16) {
         self.parser.lock().expect("not poisoned").screen_mut().set_size(some(rows), some(cols));

@@ -1,0 +1,143 @@
+//! A real agent behind the gateway: an OpenAI-compatible service on loopback, its answers, its memory and its failures.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::support::fake::FakeWhatsApp;
+use crate::support::home::TestHome;
+use crate::support::pairing::{FRIEND, paired};
+use crate::support::process::Gateway;
+use crate::support::wait;
+
+/// A service that streams "answer N to: <the last message>" and keeps what it was asked; while `failing`, it says 500.
+struct Service {
+    address: String,
+    asked: Arc<Mutex<Vec<Value>>>,
+    failing: Arc<Mutex<bool>>,
+}
+
+impl Service {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/v1", listener.local_addr().unwrap());
+        let service = Self { address, asked: Arc::default(), failing: Arc::default() };
+        let (asked, failing) = (Arc::clone(&service.asked), Arc::clone(&service.failing));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut length = 0;
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
+                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                let last = body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+                asked.lock().unwrap().push(body);
+                let count = asked.lock().unwrap().len();
+                let mut stream = stream;
+                if *failing.lock().unwrap() {
+                    stream
+                        .write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                        .unwrap();
+                    continue;
+                }
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+                stream.write_all(head.as_bytes()).unwrap();
+                let text = format!("answer {count} to: {}", last.as_str().unwrap_or("something else"));
+                for piece in text.split_inclusive(' ') {
+                    let event = json!({ "choices": [{ "delta": { "content": piece } }] });
+                    write!(stream, "data: {event}\r\n\r\n").unwrap();
+                }
+                stream.write_all(b"data: [DONE]\n\n").unwrap();
+            }
+        });
+        service
+    }
+
+    fn serve(&self, home: &TestHome, fake: &FakeWhatsApp) {
+        home.write(
+            "gateway.toml",
+            format!(
+                "[agent]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"test\"\nsystem_prompt = \"Be brief.\"\n\
+                 [platforms.whatsapp]\nweb_socket_url = \"{}\"\n",
+                self.address, fake.url
+            ),
+        );
+    }
+}
+
+fn wait_for_answer(fake: &FakeWhatsApp, text: &str) -> String {
+    let seen = wait::until(wait::LIMIT, || {
+        fake.received().into_iter().map(|(_, answer)| answer).find(|answer| answer.contains(text))
+    });
+    seen.unwrap_or_else(|| panic!("no answer with `{text}` came: {:#?}", fake.received()))
+}
+
+#[test]
+fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_is_told_in_a_sentence() {
+    let (home, mut fake) = paired();
+    let service = Service::start();
+    service.serve(&home, &fake);
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "my name is Ada" }));
+    wait_for_answer(&fake, "answer 1 to: my name is Ada");
+    assert_eq!(gateway.stop(), Some(0));
+
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "who am I" }));
+    wait_for_answer(&fake, "answer 2 to: who am I");
+    let asked = service.asked.lock().unwrap()[1]["messages"].to_string();
+    for part in ["Be brief.", "my name is Ada", "answer 1 to: my name is Ada", "who am I"] {
+        assert!(asked.contains(part), "`{part}` is missing in {asked}");
+    }
+
+    *service.failing.lock().unwrap() = true;
+    let before = fake.received().len();
+    fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "are you well" }));
+    let told = wait::until(wait::LIMIT, || fake.received().get(before).cloned());
+    let Some((_, told)) = told else { panic!("silence:\n{}", gateway.log().join("\n")) };
+    assert!(told.len() < 200 && !told.contains("127.0.0.1"), "{told}");
+    *service.failing.lock().unwrap() = false;
+    fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "and now" }));
+    wait_for_answer(&fake, "to: and now");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn an_image_reaches_the_model_and_a_strangers_is_not_even_fetched() {
+    let (home, mut fake) = paired();
+    let service = Service::start();
+    service.serve(&home, &fake);
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    // The smallest PNG: one pixel.
+    let png =
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let picture = |from: &str| json!({ "cmd": "message", "from": from, "kind": "image", "text": "look", "mime": "image/png", "data_base64": png });
+    fake.tell(picture("15550009999"));
+    fake.tell(picture(FRIEND));
+    wait_for_answer(&fake, "answer 1 to:");
+    let asked = service.asked.lock().unwrap()[0]["messages"].to_string();
+    assert!(
+        asked.contains("data:image/png;base64,"),
+        "the image is not in {}",
+        &asked[..asked.len().min(500)]
+    );
+    let fetched = fake.events().iter().filter(|event| event["event"] == "media_request").count();
+    assert_eq!(fetched, 1, "only the friend's picture is fetched");
+    use std::os::unix::fs::PermissionsExt;
+    for entry in std::fs::read_dir(home.paths().whatsapp().media_dir()).unwrap().flatten() {
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+    }
+    assert_eq!(gateway.stop(), Some(0));
+}
