@@ -1,4 +1,46 @@
-//! hermes.
+//! hermes: the messaging gateway for AI agents that stays up, and its setup wizard.
+//!
+//! This page is the map. What users may rely on is in the README; how the gateway moves is in [`gateway`], how the wizard
+//! moves in [`wizard`], and what the Node bridge promises in `assets/bridge/README.md`.
+//!
+//! ```text
+//!              bin/hermes ─► cli ──┬─► wizard ────────┐            asks, installs, pairs, commits once
+//!                                  ├─► gateway ───────┤            receives, asks the agent, answers
+//!                                  └─► doctor ────────┤            shows what is missing
+//!                                                     ▼
+//!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
+//!                                                     ▼
+//!   leaves: world home clock durable error · env_file config platform pairing phone · logging redact tls
+//! ```
+//!
+//! # Where to look
+//!
+//! | question | room |
+//! | --- | --- |
+//! | What can be typed, and which exit code comes back? | [`cli`], [`error`] |
+//! | What is missing before WhatsApp works, and what does "paired" mean? | [`preflight`], [`pairing`] |
+//! | Where does a setting come from? | [`config`], [`env_file`] |
+//! | Where is a file? | [`home`] |
+//! | How does the bridge get on the disk, start and end? | [`bridge::install`], [`bridge::process`], [`bridge::exec`] |
+//! | What is said between hermes and the bridge? | [`bridge::protocol`] |
+//! | What does the wizard ask next, and when does it write? | [`wizard::flow`], [`wizard::changes`] |
+//! | When is a platform tried again? | [`gateway::supervisor`] |
+//! | Who may speak? | [`gateway::inbound`] |
+//! | What is on disk before what is acknowledged? | [`gateway::path`], [`gateway::store`] |
+//! | What does the status say, and when is it believed? | [`gateway::status`] |
+//!
+//! # Never
+//!
+//! 1. The wizard never imports the gateway, nor the gateway the wizard. They meet in `preflight`, `bridge` and the leaves.
+//! 2. A file that begins with `//! Pure.` decides and does nothing else: no clock, no file, no task.
+//! 3. Only [`clock`] asks the time, only [`world`] reads environment and arguments, only [`home`] makes paths of ours, only
+//!    [`durable`] replaces files.
+//! 4. A platform never retries, sleeps or writes the status: it says what happened, the supervisor decides.
+//! 5. Nothing is acknowledged before it is on disk, and nothing is enabled before it is proven.
+//! 6. What people write, and secrets, have types that `Debug` cannot print, and the log takes them out once more.
+//!
+//! `tests/suite/tidy.rs` and `clippy.toml` hold the code to these.
+
 pub mod bridge;
 pub mod cli;
 pub mod clock;

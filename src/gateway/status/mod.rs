@@ -1,7 +1,7 @@
 //! What the gateway says about itself, and how it is read.
 //!
 //! - [`snapshot`]: the document `gateway_state.json` (pure).
-//! - [`file`]: its one writer.
+//! - [`mod@file`]: its one writer.
 //! - [`view`]: what a reader may believe of it (pure).
 //! - [`table`]: how that looks (pure).
 //! - [`report`]: `platform status`, `platform list`, `gateway status`.
