@@ -140,6 +140,11 @@ impl WhatsAppPaths {
         self.root.join("media")
     }
 
+    /// Messages that could not be read, set aside for people to look at.
+    pub fn unreadable_dir(&self) -> PathBuf {
+        self.root.join("unreadable")
+    }
+
     /// What `node --version` answered, with the identity of the program that was asked.
     pub fn node_cache(&self) -> PathBuf {
         self.root.join("node.json")

@@ -164,6 +164,15 @@ pub enum Event {
     },
     /// Somebody wrote.
     Message(Box<Message>),
+    /// Somebody wrote, in a form that this version cannot read: a defect. It is in the spool all the same, so it must be
+    /// acknowledged, or it would come again at every start.
+    #[serde(skip)]
+    Unreadable {
+        /// Its number in the spool.
+        seq: u64,
+        /// The line.
+        line: Private,
+    },
     /// The server has the message.
     Sent {
         /// Correlates the command.
@@ -427,7 +436,17 @@ pub fn decode(line: &str) -> Result<Event, LineError> {
     if head.v != u64::from(VERSION) {
         return Err(LineError::Version(head.v));
     }
-    serde_json::from_str(line).map_err(malformed)
+    serde_json::from_str(line).or_else(|error| unreadable_message(line).ok_or_else(|| malformed(error)))
+}
+
+fn unreadable_message(line: &str) -> Option<Event> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        event: String,
+        seq: u64,
+    }
+    let Numbered { event, seq } = serde_json::from_str(line).ok()?;
+    (event == "message").then(|| Event::Unreadable { seq, line: Private(line.to_owned()) })
 }
 
 /// How a bridge process ended.
@@ -522,6 +541,15 @@ mod tests {
         let line = r#"{"v":1,"event":"message","seq":1,"id":"A","chat":"1@lid","chat_alt":null,"sender":"1@lid","mentions":null,"kind":"text","text":null,"media":null,"contacts":null,"quoted":null}"#;
         let Event::Message(message) = decode(line).unwrap() else { panic!("not a message") };
         assert!(message.contacts.is_empty() && message.text.0.is_empty() && message.chat_alt.is_none());
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_read_keeps_its_number() {
+        let line = r#"{"v":1,"event":"message","seq":7,"id":{},"text":"secret"}"#;
+        let event = decode(line).unwrap();
+        assert!(!format!("{event:?}").contains("secret"));
+        assert_eq!(event, Event::Unreadable { seq: 7, line: Private(line.to_owned()) });
+        assert!(decode(r#"{"v":1,"event":"message","seq":"7"}"#).is_err());
     }
 
     #[test]

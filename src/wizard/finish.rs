@@ -33,7 +33,7 @@ impl Setup<'_> {
             return Ok(false);
         }
         self.ui.say(Line::Gap);
-        self.confirm("Start the gateway now?", false).await
+        self.confirm("Start the gateway now?", true).await
     }
 
     /// The credentials on disk, read again at this moment, are a pairing.

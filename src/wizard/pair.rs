@@ -227,6 +227,7 @@ impl Attempt<'_> {
             | Event::Connecting { .. }
             | Event::Alive { .. }
             | Event::Message(_)
+            | Event::Unreadable { .. }
             | Event::Sent { .. }
             | Event::SendFailed(_)
             | Event::Receipt { .. }

@@ -113,6 +113,13 @@ impl Judge for Memory {
         }
         error
     }
+
+    fn keep(&self, seq: u64, line: &str) -> bool {
+        let dir = self.home.whatsapp().unreadable_dir();
+        let kept = durable::create_private_dir(&dir)
+            .and_then(|()| durable::write_atomic(&dir.join(format!("{seq}.json")), line.as_bytes()));
+        kept.is_ok()
+    }
 }
 
 /// A session that WhatsApp has ended is kept for people to look at, and out of the way of the next pairing.

@@ -62,10 +62,13 @@ impl Bridge for BridgeProcess {
     }
 }
 
-/// Says what the end of a bridge means. It may read and move files.
+/// Says what the end of a bridge means, and keeps what cannot be read. It may read, write and move files.
 pub trait Judge: Send + Sync {
     /// Judges an end that was not asked for.
     fn judge(&self, end: End) -> AdapterError;
+
+    /// Keeps a message that cannot be read, for people to look at. False when it is not on disk.
+    fn keep(&self, seq: u64, line: &str) -> bool;
 }
 
 /// One message, and the number to acknowledge it by.
@@ -137,6 +140,7 @@ impl Pump {
                 self.shared.prove();
             }
             Event::Message(raw) => self.queue(&raw),
+            Event::Unreadable { seq, line } => self.set_aside(seq, &line.0),
             Event::Sent { id, message_id } => self.shared.answer(&id, Answer::Sent { message_id }),
             Event::SendFailed(failed) => {
                 let id = failed.id.clone();
@@ -173,6 +177,21 @@ impl Pump {
             | Event::Other => {}
         }
         Turn::Next
+    }
+
+    /// Only a defect brings us here; one message must not stand in the way of all that follow it.
+    fn set_aside(&self, seq: u64, line: &str) {
+        let kept = self.judge.keep(seq, line);
+        tracing::error!(
+            code = "message_unreadable",
+            seq,
+            kept,
+            "a message could not be read and was set aside"
+        );
+        if kept {
+            // With no room for it now, it comes again at the next start.
+            drop(self.bridge.commands().try_send(Command::Ack { seq }));
+        }
     }
 
     fn queue(&mut self, raw: &Message) {

@@ -42,7 +42,14 @@ impl Judge for Table {
     fn judge(&self, end: End) -> AdapterError {
         History::default().judge(Now::read().mono, end)
     }
+
+    fn keep(&self, seq: u64, _line: &str) -> bool {
+        seq != UNKEPT
+    }
 }
+
+/// The number of a message for which there is no room on the disk.
+const UNKEPT: u64 = 99;
 
 /// An inbox that notes what it takes, and fails or waits when told to.
 #[derive(Default)]
@@ -321,4 +328,16 @@ async fn what_does_not_fit_is_fetched_again_once_the_rest_is_done() {
     }
     assert_eq!(acked, fits, "all that was taken was handed over first");
     assert!(matches!(error.retry, Retry::After(_)), "and that is no failure");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_read_is_acknowledged_once_kept_and_stands_in_nobodys_way() {
+    let mut stage = Stage::new(Notes::default());
+    stage.open().await;
+    stage.message(UNKEPT, "1@lid", json!({ "id": {} })).await;
+    stage.message(1, "1@lid", json!({ "id": {} })).await;
+    stage.message(2, "1@lid", json!({})).await;
+    assert_eq!(stage.command().await, Command::Ack { seq: 1 });
+    assert_eq!(stage.command().await, Command::Ack { seq: 2 });
+    assert_eq!(stage.inbox.taken.lock().unwrap().len(), 1);
 }
