@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platform::Platform;
@@ -78,6 +79,15 @@ pub struct Depths {
     pub outbox: u64,
     /// Given up.
     pub dead: u64,
+}
+
+/// A platform that an operator has paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PauseRow {
+    /// The name of the account, as in the status file.
+    pub platform: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Why the store did not do it. The operation had no effect.
@@ -150,11 +160,20 @@ pub trait Store: Send + Sync {
     /// Gives the row up.
     async fn bury(&self, id: OutboxId, reason: String) -> Result<(), StoreError>;
 
+    /// Puts a message that answers nothing into the outbox: a notice. Nothing happens when its handle is known.
+    async fn queue(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), StoreError>;
+
     /// Whether we sent a message under this id: so that our own echo is recognised after a restart too.
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError>;
 
     /// How many rows are not in a final state.
     async fn depths(&self) -> Result<Depths, StoreError>;
+
+    /// The platforms that an operator has paused, by name.
+    async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError>;
+
+    /// Remembers until the next word that this platform is (`true`) or is not paused. A repeat keeps the first date.
+    async fn set_pause(&self, platform: &str, paused: bool) -> Result<(), StoreError>;
 
     /// Forgets a little of what is final and old: texts after [`BODY_KEPT`], whole rows after [`ID_KEPT`]. Returns whether
     /// there is more; call again then.

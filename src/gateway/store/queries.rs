@@ -1,14 +1,15 @@
 //! The statements. Each function is one operation, run inside a transaction of its thread.
 
+use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    Accepted, BODY_KEPT, Depths, Exchange, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow,
+    Accepted, BODY_KEPT, Depths, Exchange, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow,
 };
 use crate::gateway::inbound::identity::chat_key;
-use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId};
+use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platform::Platform;
 
 /// The newest exchanges of a chat that are kept at all.
@@ -151,12 +152,34 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
         .execute(params![platform, key.chat.0, EXCHANGES_KEPT])?;
     }
     for reply in &finish.replies {
-        db.prepare_cached(
-            "INSERT INTO outbox (inbox_id, platform, chat_key, handle, state, body, queued_at_s)
-             VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6) ON CONFLICT (platform, handle) DO NOTHING",
-        )?
-        .execute(params![id.0, platform, key.chat.0, reply.handle, to_json(reply)?, now_s])?;
+        put_out(db, Some(id), &key, reply, now_s)?;
     }
+    Ok(())
+}
+
+pub(super) fn queue(db: &Connection, key: &ChatKey, message: &OutboundMessage, now_s: i64) -> Result<()> {
+    put_out(db, None, key, message, now_s)
+}
+
+fn put_out(
+    db: &Connection,
+    answers: Option<InboxId>,
+    key: &ChatKey,
+    message: &OutboundMessage,
+    now_s: i64,
+) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO outbox (inbox_id, platform, chat_key, handle, state, body, queued_at_s)
+         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6) ON CONFLICT (platform, handle) DO NOTHING",
+    )?
+    .execute(params![
+        answers.map(|id| id.0),
+        key.platform.spec().name,
+        key.chat.0,
+        message.handle,
+        to_json(message)?,
+        now_s
+    ])?;
     Ok(())
 }
 
@@ -241,6 +264,26 @@ pub(super) fn depths(db: &Connection) -> Result<Depths> {
         let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
         Ok(Depths { inbox: count(0)?, outbox: count(1)?, dead: count(2)? })
     })
+}
+
+pub(super) fn pauses(db: &Connection) -> Result<Vec<PauseRow>> {
+    db.prepare_cached("SELECT platform, since_s FROM pause ORDER BY platform")?
+        .query_map([], |row| {
+            let since = Timestamp::from_second(row.get(1)?);
+            // The date is for people; the pause holds without it.
+            Ok(PauseRow { platform: row.get(0)?, since: since.unwrap_or(Timestamp::UNIX_EPOCH) })
+        })?
+        .collect()
+}
+
+pub(super) fn set_pause(db: &Connection, platform: &str, paused: bool, now_s: i64) -> Result<()> {
+    if paused {
+        db.prepare_cached("INSERT INTO pause (platform, since_s) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .execute(params![platform, now_s])?;
+    } else {
+        db.prepare_cached("DELETE FROM pause WHERE platform = ?1")?.execute([platform])?;
+    }
+    Ok(())
 }
 
 /// Returns whether there may be more.

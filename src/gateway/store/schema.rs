@@ -8,7 +8,7 @@ use super::api::StoreError;
 use super::writer::store_error;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-const MIGRATIONS: [&str; 1] = [
+pub(super) const MIGRATIONS: [&str; 2] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -62,6 +62,11 @@ const MIGRATIONS: [&str; 1] = [
         at_s INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX transcript_chat ON transcript (platform, chat_key, id);",
+    // What an operator has paused, by the name of the account: it stays so over restarts.
+    "CREATE TABLE pause (
+        platform TEXT PRIMARY KEY,
+        since_s INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The newest version this program knows.

@@ -9,13 +9,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
 
 use super::api::{
-    Accepted, Depths, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, Store, StoreError,
+    Accepted, Depths, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow, Store, StoreError,
 };
 use super::queries::Next;
 use super::writer::{Worker, store_error};
 use super::{queries, schema};
 use crate::clock::Now;
-use crate::gateway::message::{ChatKey, InboundMessage, MessageId};
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platform::Platform;
 
 const UNREADABLE: &str = "the stored message cannot be read";
@@ -177,6 +177,11 @@ impl Store for SqliteStore {
         self.write(move |db| queries::bury(db, id, &reason, now_s())).await
     }
 
+    async fn queue(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.write(move |db| queries::queue(db, &key, &message, now_s())).await
+    }
+
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError> {
         let id = id.clone();
         self.reader.call(move |db| queries::is_ours(db, platform, &id)).await
@@ -184,6 +189,15 @@ impl Store for SqliteStore {
 
     async fn depths(&self) -> Result<Depths, StoreError> {
         self.reader.call(queries::depths).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError> {
+        self.reader.call(queries::pauses).await
+    }
+
+    async fn set_pause(&self, platform: &str, paused: bool) -> Result<(), StoreError> {
+        let platform = platform.to_owned();
+        self.write(move |db| queries::set_pause(db, &platform, paused, now_s())).await
     }
 
     async fn prune(&self) -> Result<bool, StoreError> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, OutboundMessage, Private};
@@ -234,6 +236,51 @@ async fn what_is_old_and_final_is_forgotten_in_steps_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_pause_survives_a_crash_and_ends_only_by_a_word() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    assert_eq!(store.pauses().await.unwrap(), []);
+    store.set_pause("whatsapp", true).await.unwrap();
+    store.set_pause("fax", false).await.unwrap();
+    let first = crashing.open().pauses().await.unwrap();
+    assert_eq!(first.iter().map(|row| row.platform.as_str()).collect::<Vec<_>>(), ["whatsapp"]);
+    assert!(first[0].since > Timestamp::UNIX_EPOCH);
+    let store = crashing.open();
+    store.writer.call(|db| db.execute("UPDATE pause SET since_s = 1", [])).await.unwrap();
+    store.set_pause("whatsapp", true).await.unwrap();
+    assert_eq!(store.pauses().await.unwrap()[0].since.as_second(), 1, "it is paused since the first time");
+    store.set_pause("whatsapp", false).await.unwrap();
+    assert_eq!(crashing.open().pauses().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_notice_is_sent_like_an_answer_and_once() {
+    let mut crashing = Crashing::new();
+    crashing.open().queue(&key(), reply("H1")).await.unwrap();
+    crashing.open().queue(&key(), reply("H1")).await.unwrap();
+    let store = crashing.open();
+    assert_eq!(store.depths().await.unwrap().outbox, 1);
+    assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message, reply("H1"));
+}
+
+#[tokio::test]
+async fn the_first_databases_are_brought_to_this_version_with_all_they_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.db");
+    let mut old = Connection::open(&path).unwrap();
+    let step = old.transaction().unwrap();
+    step.execute_batch(schema::MIGRATIONS[0]).unwrap();
+    queries::accept(&step, W, &message("A", CHAT, "hi"), 1).unwrap();
+    step.pragma_update(None, "user_version", 1).unwrap();
+    step.commit().unwrap();
+    drop(old);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.depths().await.unwrap().inbox, 1);
+    store.set_pause("whatsapp", true).await.unwrap();
+    assert_eq!(store.pauses().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_newer_database_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("gateway.db");
@@ -241,7 +288,7 @@ async fn a_newer_database_is_refused_and_left_alone() {
     newer.execute_batch("CREATE TABLE future (x); PRAGMA user_version = 99;").unwrap();
     drop(newer);
     let before = std::fs::read(&path).unwrap();
-    assert!(matches!(SqliteStore::open(&path), Err(StoreError::TooNew { found: 99, known: 1 })));
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::TooNew { found: 99, known: 2 })));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
