@@ -18,3 +18,7 @@ test:
 # Licences, sources and bans.
 deny:
     cargo deny check bans licenses sources
+
+# The figures of the README, each beside its floor.
+bench:
+    cargo bench --locked --bench figures
