@@ -1,6 +1,7 @@
 //! From nothing to a running gateway, in this order: home, settings, lock, pid file, store, status file, platforms. What
 //! only a human can mend ends with exit 78; nothing of another gateway is touched before the lock is held.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::config::Config;
 use crate::durable::{self, Lock, LockError};
 use crate::error::{CliError, ExitCode};
 use crate::gateway::agent;
+use crate::gateway::command::Forgetful;
 use crate::gateway::drain::StopSignal;
 use crate::gateway::event::Event;
 use crate::gateway::flow::MessageFlow;
@@ -110,6 +112,8 @@ async fn start(
         flow,
         policy: Policy::from(&config.gateway),
         drain_timeout: config.gateway.drain_timeout,
+        paused: BTreeSet::new(),
+        pauses: Arc::new(Forgetful),
         status: StatusFile::start(home.state_file()),
         seed: chance(),
         identity,
@@ -272,7 +276,13 @@ impl Signals {
             match self.next().await {
                 Event::StopAsked(StopSignal::Terminate) => return ExitCode::Ok,
                 Event::StopAsked(StopSignal::Interrupt) => return ExitCode::Interrupted,
-                Event::ReloadAsked | Event::Seat { .. } | Event::Drained | Event::Closed | Event::Due => {}
+                Event::StopAsked(StopSignal::Restart)
+                | Event::Command(_)
+                | Event::ReloadAsked
+                | Event::Seat { .. }
+                | Event::Drained
+                | Event::Closed
+                | Event::Due => {}
             }
         }
     }

@@ -18,6 +18,8 @@ pub enum StopSignal {
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,
+    /// A planned restart: it ends with 75.
+    Restart,
 }
 
 /// Where the end is.
@@ -29,6 +31,8 @@ pub enum Phase {
     Draining {
         /// The limit.
         until: Instant,
+        /// How it will end when all goes well.
+        exit: ExitCode,
     },
     /// Links are being closed.
     Closing {
@@ -91,20 +95,30 @@ impl Drain {
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input) {
         match (self.phase, input) {
-            (Phase::Running, Input::Asked(_)) => {
+            (Phase::Running, Input::Asked(signal)) => {
                 let until = now + self.limit;
-                self.phase = Phase::Draining { until };
+                let exit = match signal {
+                    StopSignal::Terminate | StopSignal::Interrupt => ExitCode::Ok,
+                    StopSignal::Restart => ExitCode::Restart,
+                };
+                self.phase = Phase::Draining { until, exit };
                 self.actions.push_back(Action::Drain { until });
             }
             // Whoever presses Ctrl-C while it stops does not want to wait.
             (Phase::Draining { .. } | Phase::Closing { .. }, Input::Asked(StopSignal::Interrupt)) => {
                 self.end(ExitCode::Interrupted);
             }
-            (Phase::Draining { .. }, Input::Drained) => self.close(now + CLOSE_LIMIT, ExitCode::Ok),
+            (Phase::Draining { exit, .. }, Input::Drained) => self.close(now + CLOSE_LIMIT, exit),
             (Phase::Closing { exit, .. }, Input::Closed) => self.end(exit),
             (Phase::Running, Input::Drained | Input::Closed)
-            | (Phase::Draining { .. }, Input::Asked(StopSignal::Terminate) | Input::Closed)
-            | (Phase::Closing { .. }, Input::Asked(StopSignal::Terminate) | Input::Drained)
+            | (
+                Phase::Draining { .. },
+                Input::Asked(StopSignal::Terminate | StopSignal::Restart) | Input::Closed,
+            )
+            | (
+                Phase::Closing { .. },
+                Input::Asked(StopSignal::Terminate | StopSignal::Restart) | Input::Drained,
+            )
             | (Phase::Ended { .. }, Input::Asked(_) | Input::Drained | Input::Closed) => {}
         }
     }
@@ -112,7 +126,9 @@ impl Drain {
     /// Does what has become due.
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.phase {
-            Phase::Draining { until } if until <= now => self.close(now + CLOSE_LIMIT_LATE, ExitCode::Failed),
+            Phase::Draining { until, .. } if until <= now => {
+                self.close(now + CLOSE_LIMIT_LATE, ExitCode::Failed);
+            }
             // A link that does not close is cut off with the process; that is no failure of the stop.
             Phase::Closing { until, exit } if until <= now => self.end(exit),
             Phase::Running | Phase::Draining { .. } | Phase::Closing { .. } | Phase::Ended { .. } => {}
@@ -123,7 +139,7 @@ impl Drain {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Running | Phase::Ended { .. } => None,
-            Phase::Draining { until } | Phase::Closing { until, .. } => Some(until),
+            Phase::Draining { until, .. } | Phase::Closing { until, .. } => Some(until),
         }
     }
 
@@ -156,15 +172,19 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_stop_drains_closes_and_leaves_with_0() {
-        for signal in [StopSignal::Terminate, StopSignal::Interrupt] {
+    fn a_clean_stop_drains_closes_and_leaves_with_0_and_a_restart_with_75() {
+        for (signal, exit) in [
+            (StopSignal::Terminate, ExitCode::Ok),
+            (StopSignal::Interrupt, ExitCode::Ok),
+            (StopSignal::Restart, ExitCode::Restart),
+        ] {
             let (mut drain, now) = start();
             drain.handle(now, Input::Asked(signal));
             assert_eq!(actions(&mut drain), [Action::Drain { until: now + Duration::from_secs(30) }]);
             drain.handle(now, Input::Drained);
             assert_eq!(actions(&mut drain), [Action::Close]);
             drain.handle(now, Input::Closed);
-            assert_eq!(actions(&mut drain), [Action::Exit(ExitCode::Ok)]);
+            assert_eq!(actions(&mut drain), [Action::Exit(exit)]);
             assert_eq!(drain.poll_timeout(), None);
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::gateway::command::Request;
 use crate::gateway::drain::StopSignal;
 use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::api::Link;
@@ -26,6 +27,8 @@ pub enum Event {
     },
     /// Somebody asked the process to end.
     StopAsked(StopSignal),
+    /// Somebody asked something of us, and waits for the answer.
+    Command(Request),
     /// SIGHUP.
     ReloadAsked,
     /// The message path has finished what was under way, or its limit ran out.

@@ -23,6 +23,7 @@
 //!
 //! - [`boot`]: the order of starting and everything that can refuse it; [`run`] the loop; [`state`] what it knows;
 //!   [`event`] what it hears; [`drain`] how it ends.
+//! - [`command`]: what people and programs ask of it while it runs.
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
 //!   [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
@@ -30,6 +31,7 @@
 
 pub mod agent;
 pub mod boot;
+pub mod command;
 pub mod delivery;
 pub mod drain;
 pub mod event;

@@ -3,6 +3,7 @@
 //! `select!` only builds an [`Event`]; deciding is synchronous and pure; performing is short, since whatever takes long
 //! is a task that answers with an event.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Now;
 use crate::error::ExitCode;
+use crate::gateway::command::{self, CHANGES_MAX, Change, Commands, PauseRecord};
 use crate::gateway::drain::{self, Drain, Phase};
 use crate::gateway::event::{Event, Report, SeatId};
 use crate::gateway::failure::Retry;
@@ -40,6 +42,10 @@ pub struct Parts {
     pub policy: Policy,
     /// The longest a stop may take to finish what is under way.
     pub drain_timeout: Duration,
+    /// The names of platforms that an operator paused in an earlier run.
+    pub paused: BTreeSet<String>,
+    /// Where later pauses are kept.
+    pub pauses: Arc<dyn PauseRecord>,
     /// Where the state is published.
     pub status: StatusFile,
     /// Who we are.
@@ -57,6 +63,8 @@ pub struct Gateway {
     identity: Identity,
     events: mpsc::Sender<Event>,
     inputs: mpsc::Receiver<Event>,
+    /// Pauses on their way to the disk.
+    changes: mpsc::Sender<Change>,
     /// Links that are being closed.
     closings: TaskTracker,
     /// When the status document is due, changed or not.
@@ -70,8 +78,17 @@ impl Gateway {
         let (events, inputs) = mpsc::channel(EVENTS_MAX);
         let seats = (parts.seed..)
             .zip(parts.adapters)
-            .map(|(seed, (name, adapter))| Seat::new(name, adapter, parts.policy, seed, now))
+            .map(|(seed, (name, adapter))| {
+                let is_paused = parts.paused.contains(&name);
+                let mut seat = Seat::new(name, adapter, parts.policy, seed, now);
+                if is_paused {
+                    seat.machine.handle(now.mono, Input::Pause);
+                }
+                seat
+            })
             .collect();
+        let (changes, to_keep) = mpsc::channel(CHANGES_MAX);
+        tokio::spawn(command::keep(parts.pauses, to_keep));
         Self {
             seats,
             flow: parts.flow,
@@ -80,6 +97,7 @@ impl Gateway {
             identity: parts.identity,
             events,
             inputs,
+            changes,
             closings: TaskTracker::new(),
             heartbeat_at: now.mono,
         }
@@ -88,6 +106,11 @@ impl Gateway {
     /// Where events enter.
     pub fn events(&self) -> mpsc::Sender<Event> {
         self.events.clone()
+    }
+
+    /// Where commands are given.
+    pub fn commands(&self) -> Commands {
+        Commands::new(self.events())
     }
 
     /// Starts every platform at once, and returns when the gateway has ended.
@@ -131,6 +154,7 @@ impl Gateway {
     fn decide(&mut self, now: Now, event: Event) {
         match event {
             Event::Seat { seat, generation, report } => self.hear(now, seat, generation, report),
+            Event::Command(request) => self.obey(now, request),
             Event::StopAsked(signal) => self.drain.handle(now.mono, drain::Input::Asked(signal)),
             Event::ReloadAsked => {
                 tracing::info!(
@@ -167,6 +191,12 @@ impl Gateway {
             Report::Down(error) => Input::Down { generation, error },
             Report::Checked(result) => Input::Checked { generation, result },
         };
+        self.give(now, id, input);
+    }
+
+    /// Gives a platform's machine an input, and tells the message path when a link came or went by it.
+    fn give(&mut self, now: Now, id: SeatId, input: Input) {
+        let Some(seat) = self.seats.get_mut(id.0) else { return };
         let was_live = seat.live().is_some();
         seat.machine.handle(now.mono, input);
         let platform = seat.adapter.platform();
@@ -237,11 +267,7 @@ impl Gateway {
 
     fn close_all(&mut self, now: Now) {
         for index in 0..self.seats.len() {
-            let seat = &mut self.seats[index];
-            if seat.live().is_some() {
-                self.flow.link_down(seat.adapter.platform());
-            }
-            seat.machine.handle(now.mono, Input::Stop);
+            self.give(now, SeatId(index), Input::Stop);
             while let Some(action) = self.seats[index].machine.poll_action() {
                 self.perform_for(SeatId(index), action);
             }
@@ -320,8 +346,13 @@ fn tell(seat: &Seat, news: News) {
             let action = error.user_action.as_deref().unwrap_or_default();
             tracing::error!(code = error.code, platform, "{title}: {error}. {action}");
         }
+        News::Paused { by } => {
+            tracing::info!(code = "paused", platform, paused_by = by.wire_name(), "{title} is paused");
+        }
+        News::Resumed => tracing::info!(code = "resumed", platform, "{title} is no longer paused"),
     }
 }
 
+mod steering;
 #[cfg(test)]
 mod tests;

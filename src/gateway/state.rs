@@ -15,7 +15,7 @@ use crate::gateway::platforms::api::{Adapter, Link};
 use crate::gateway::status::snapshot::{
     GatewayState, KIND, PlatformSnapshot, Queues, Snapshot, TTL_S, WireState,
 };
-use crate::gateway::supervisor::machine::{Generation, Machine, Policy, State};
+use crate::gateway::supervisor::machine::{Generation, Machine, PausedBy, Policy, State};
 
 /// Who this process is, for readers of the status file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,7 @@ impl Seat {
             | State::Connecting { .. }
             | State::Retrying { .. }
             | State::Blocked { .. }
+            | State::Paused { .. }
             | State::Stopping => None,
         }
     }
@@ -101,6 +102,7 @@ impl Seat {
             State::Connected { .. } => (WireState::Connected, None),
             State::Retrying { error, .. } => (WireState::Retrying, Some(error.clone())),
             State::Blocked { error, .. } => (WireState::Fatal, Some(error.clone())),
+            State::Paused { by } => (WireState::Paused, Some(pause_note(*by, &self.name))),
             State::Stopping => (WireState::Disconnected, None),
         };
         if state == self.shown.state && error == self.shown.error {
@@ -127,6 +129,16 @@ impl Seat {
             | State::Connecting { .. }
             | State::Connected { .. }
             | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => None,
+        };
+        let paused_by = match self.machine.state() {
+            State::Paused { by } => Some(by.wire_name().to_owned()),
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Retrying { .. }
+            | State::Blocked { .. }
             | State::Stopping => None,
         };
         PlatformSnapshot {
@@ -137,12 +149,23 @@ impl Seat {
             since: Some(shown.since),
             attempts: self.machine.failures(),
             next_retry_at,
-            paused_by: None,
+            paused_by,
             user_action: shown.error.as_ref().and_then(|error| error.user_action.clone()),
             last_inbound_at: flow.last_inbound(platform),
             last_outbound_at: flow.last_outbound(platform),
             proof_age_s: self.live().map(|link| now.mono.saturating_duration_since(link.proof()).as_secs()),
         }
+    }
+}
+
+/// What stands beside a pause.
+fn pause_note(by: PausedBy, name: &str) -> AdapterError {
+    match by {
+        PausedBy::Operator => AdapterError::blocked(
+            "paused_by_operator",
+            "it was paused and is left alone",
+            format!("Run `hermes platform resume {name}`."),
+        ),
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::gateway::command::{Command, CommandError, Forgetful};
 use crate::gateway::drain::StopSignal;
 use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::scripted::{CountingFlow, Scripted, Step};
@@ -15,6 +16,7 @@ use crate::platform::Platform;
 
 struct Stage {
     events: mpsc::Sender<Event>,
+    commands: Commands,
     documents: watch::Receiver<Option<Snapshot>>,
     flow: Arc<CountingFlow>,
     running: JoinHandle<ExitCode>,
@@ -24,6 +26,10 @@ struct Stage {
 
 impl Stage {
     fn start(accounts: &[(&str, &Arc<Scripted>)]) -> Self {
+        Self::start_paused(accounts, &[])
+    }
+
+    fn start_paused(accounts: &[(&str, &Arc<Scripted>)], paused: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway_state.json");
         let flow = Arc::new(CountingFlow::default());
@@ -41,12 +47,15 @@ impl Stage {
                 stable_after: Duration::from_secs(300),
             },
             drain_timeout: Duration::from_secs(30),
+            paused: paused.iter().map(|name| (*name).to_owned()).collect(),
+            pauses: Arc::new(Forgetful),
             status,
             identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
             seed: 7,
         });
         let events = gateway.events();
-        Self { events, documents, flow, running: tokio::spawn(gateway.serve()), path, _dir: dir }
+        let commands = gateway.commands();
+        Self { events, commands, documents, flow, running: tokio::spawn(gateway.serve()), path, _dir: dir }
     }
 
     /// Waits, at most so many virtual seconds, until a document says so; returns how long that took.
@@ -237,4 +246,88 @@ async fn the_document_is_renewed_although_nothing_happens() {
         stage.documents.mark_unchanged();
         tokio::time::timeout(Duration::from_secs(11), stage.documents.changed()).await.unwrap().unwrap();
     }
+}
+
+fn pause(name: &str) -> Command {
+    Command::Pause { platform: name.to_owned() }
+}
+
+fn resume(name: &str) -> Command {
+    Command::Resume { platform: name.to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connected_platform_is_paused_and_comes_back_when_resumed() {
+    let account = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &account)]);
+    stage.until(1, is("a", WireState::Connected)).await;
+    let said = stage.commands.give(pause("A")).await.unwrap();
+    assert!(said.contains("is paused"), "{said}");
+    stage.until(1, is("a", WireState::Paused)).await;
+    {
+        let document = stage.documents.borrow().clone().unwrap();
+        let shown = platform(&document, "a");
+        assert_eq!(shown.paused_by.as_deref(), Some("operator"));
+        assert!(shown.user_action.as_deref().unwrap().contains("hermes platform resume a"));
+    }
+    assert!(stage.commands.give(pause("a")).await.unwrap().contains("already"));
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert_eq!(account.connects.load(Ordering::SeqCst), 1, "nobody but an operator ends it");
+    assert!(account.link().closed.load(Ordering::SeqCst));
+    assert_eq!(stage.flow.downs.load(Ordering::SeqCst), 1, "the message path knows");
+    assert!(stage.commands.give(resume("a")).await.unwrap().contains("no longer paused"));
+    stage.until(1, is("a", WireState::Connected)).await;
+    assert_eq!(stage.commands.give(resume("a")).await.unwrap(), "WhatsApp is connected.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_wins_against_an_attempt_and_a_kept_one_holds_from_the_start() {
+    let hanging = Scripted::new([Step::Hang]);
+    let kept = Scripted::new([]);
+    let mut stage = Stage::start_paused(&[("a", &hanging), ("b", &kept)], &["b"]);
+    stage.until(1, is("b", WireState::Paused)).await;
+    stage.commands.give(pause("a")).await.unwrap();
+    stage.until(1, is("a", WireState::Paused)).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(is("a", WireState::Paused)(stage.documents.borrow().as_ref().unwrap()));
+    assert_eq!(kept.connects.load(Ordering::SeqCst), 0);
+    stage.commands.give(resume("b")).await.unwrap();
+    stage.until(1, is("b", WireState::Connected)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_looks_at_a_block_at_once_and_cuts_a_wait_short() {
+    let failing = Scripted::new([Step::Fail(refused())]);
+    let mut stage = Stage::start(&[("a", &failing)]);
+    stage.until(1, is("a", WireState::Retrying)).await;
+    assert!(stage.commands.give(resume("a")).await.unwrap().contains("tried again now"));
+    let took = stage.until(60, is("a", WireState::Connected)).await;
+    assert!(took <= Duration::from_secs(1), "{took:?}");
+
+    let denied = Scripted::new([Step::Fail(unpaired()), Step::Fail(unpaired())]);
+    let mut stage = Stage::start(&[("a", &denied)]);
+    let is_denied_twice = |document: &Snapshot| {
+        is("a", WireState::Fatal)(document) && denied.connects.load(Ordering::SeqCst) == 2
+    };
+    stage.until(10, is_denied_twice).await;
+    assert!(stage.commands.give(resume("a")).await.unwrap().contains("looked at again"));
+    let took = stage.until(60, is("a", WireState::Connected)).await;
+    assert!(took <= Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_that_cannot_be_carried_out_say_why() {
+    let account = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &account)]);
+    let unknown = stage.commands.give(pause("fax")).await.unwrap_err();
+    assert_eq!(unknown, CommandError::UnknownPlatform { name: "fax".to_owned() });
+    let not_enabled = stage.commands.give(resume("whatsapp")).await.unwrap_err();
+    assert!(not_enabled.to_string().contains("hermes whatsapp"), "{not_enabled}");
+    *stage.flow.drain_takes.lock().unwrap() = Duration::from_secs(10);
+    assert!(stage.commands.give(Command::Restart).await.unwrap().contains("restarts"));
+    stage.until(1, |document| document.gateway_state == GatewayState::Draining).await;
+    assert_eq!(stage.commands.give(pause("a")).await, Err(CommandError::Stopping));
+    assert_eq!(stage.commands.give(Command::Stop).await, Err(CommandError::Stopping));
+    let exit = tokio::time::timeout(Duration::from_secs(60), stage.running).await.unwrap().unwrap();
+    assert_eq!(exit, ExitCode::Restart);
 }

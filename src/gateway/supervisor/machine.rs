@@ -5,11 +5,13 @@
 //!
 //! Connecting, Connected ── Down: Backoff, After; deadline ──► Retrying ── timer ──► Connecting
 //! Connecting, Connected ── Down, Refused: Never ──► Blocked ── the check passes ──► Connecting
+//! any but Stopping ── Pause ──► Paused ── Resume ──► Connecting
 //! any ── Stop ──► Stopping
 //! ```
 //!
 //! Every attempt has a *generation*. What an older generation reports is dropped; a link that it brings is closed.
-//! Every state but `Disabled` and `Stopping` owns a timer or, when connected, a link that reports its end.
+//! Every state but `Disabled`, `Stopping` and an operator's `Paused` owns a timer or, when connected, a link that reports
+//! its end.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -88,8 +90,29 @@ pub enum State {
         /// The look that is under way.
         checking: Option<Generation>,
     },
+    /// Left alone.
+    Paused {
+        /// By whom.
+        by: PausedBy,
+    },
     /// The gateway stops; nothing is begun any more.
     Stopping,
+}
+
+/// Who paused a platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PausedBy {
+    /// A person, who alone can end it.
+    Operator,
+}
+
+impl PausedBy {
+    /// The word of the status file.
+    pub fn wire_name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+        }
+    }
 }
 
 /// What happened.
@@ -123,6 +146,10 @@ pub enum Input {
         /// What still stands in the way.
         result: Result<(), AdapterError>,
     },
+    /// An operator wants it left alone. Wins against everything but the end of the gateway.
+    Pause,
+    /// An operator wants it tried now.
+    Resume,
     /// The gateway stops.
     Stop,
 }
@@ -178,6 +205,13 @@ pub enum News {
         /// Why, with what to do.
         error: AdapterError,
     },
+    /// It is left alone from now on.
+    Paused {
+        /// By whom.
+        by: PausedBy,
+    },
+    /// An operator ended its pause.
+    Resumed,
 }
 
 /// Repeats of one failure are told in sum, this often.
@@ -248,6 +282,8 @@ impl Machine {
             Input::Refused { generation, error } => self.refused(now, generation, error),
             Input::Down { generation, error } => self.down(now, generation, error),
             Input::Checked { generation, result } => self.checked(now, generation, result),
+            Input::Pause => self.pause(PausedBy::Operator),
+            Input::Resume => self.resume(now),
             Input::Stop => self.stop(),
         }
     }
@@ -276,6 +312,7 @@ impl Machine {
             | State::Connected { .. }
             | State::Retrying { .. }
             | State::Blocked { .. }
+            | State::Paused { .. }
             | State::Stopping => {}
         }
     }
@@ -283,7 +320,7 @@ impl Machine {
     /// When [`Machine::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Disabled | State::Stopping => None,
+            State::Disabled | State::Paused { .. } | State::Stopping => None,
             State::Connecting { deadline, .. } => Some(*deadline),
             State::Connected { since, .. } => self.is_unsettled().then(|| *since + self.policy.stable_after),
             State::Retrying { at, .. } => Some(*at),
@@ -374,16 +411,59 @@ impl Machine {
         }
     }
 
+    fn pause(&mut self, by: PausedBy) {
+        if matches!(self.state, State::Stopping) || self.state == (State::Paused { by }) {
+            return;
+        }
+        self.let_go();
+        self.state = State::Paused { by };
+        self.told = Told::Nothing;
+        self.actions.push_back(Action::Tell(News::Paused { by }));
+    }
+
+    fn resume(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Paused { .. } => {
+                self.failures = 0;
+                self.denials = 0;
+                self.at_once_used = false;
+                self.actions.push_back(Action::Tell(News::Resumed));
+                self.connect(now);
+            }
+            // A wait that the platform asked for is kept, whoever is in a hurry.
+            State::Retrying { error, .. } if matches!(error.retry, Retry::After(_)) => {}
+            State::Retrying { .. } => self.connect(now),
+            State::Blocked { recheck_at, checking: None, .. } => {
+                *recheck_at = now;
+                self.handle_timeout(now);
+            }
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Blocked { .. }
+            | State::Stopping => {}
+        }
+    }
+
     fn stop(&mut self) {
+        self.let_go();
+        self.state = State::Stopping;
+    }
+
+    /// Drops the attempt or the link of this moment.
+    fn let_go(&mut self) {
         match self.state {
             State::Connecting { generation, .. } => self.actions.push_back(Action::Abandon { generation }),
             State::Connected { generation, .. } => {
                 self.actions.push_back(Action::Abandon { generation });
                 self.actions.push_back(Action::Close { generation });
             }
-            State::Disabled | State::Retrying { .. } | State::Blocked { .. } | State::Stopping => {}
+            State::Disabled
+            | State::Retrying { .. }
+            | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => {}
         }
-        self.state = State::Stopping;
     }
 
     /// An attempt did not bring a link.

@@ -99,6 +99,7 @@ impl Bench {
                 let look = checking.map(|generation| format!(", look#{generation}")).unwrap_or_default();
                 format!("blocked({}, {wait} s{look})", error.code)
             }
+            State::Paused { by } => format!("paused by {}", by.wire_name()),
             State::Stopping => "stopping".to_owned(),
         }
     }
@@ -118,12 +119,14 @@ fn label(action: &Action) -> String {
             format!("tell still {} ({untold} untold)", error.code)
         }
         Action::Tell(News::Blocked { error }) => format!("tell blocked {}", error.code),
+        Action::Tell(News::Paused { by }) => format!("tell paused by {}", by.wire_name()),
+        Action::Tell(News::Resumed) => "tell resumed".to_owned(),
     }
 }
 
 type Make = fn() -> Bench;
 
-const STATES: [(&str, Make); 8] = [
+const STATES: [(&str, Make); 9] = [
     ("disabled", Bench::new),
     ("connecting", Bench::started),
     ("connected", Bench::connected),
@@ -146,6 +149,11 @@ const STATES: [(&str, Make); 8] = [
         bench.wait();
         bench
     }),
+    ("paused", || {
+        let mut bench = Bench::connected();
+        bench.give(Input::Pause);
+        bench
+    }),
     ("stopping", || {
         let mut bench = Bench::started();
         bench.give(Input::Stop);
@@ -155,7 +163,7 @@ const STATES: [(&str, Make); 8] = [
 
 type Give = fn(&mut Bench);
 
-const INPUTS: [(&str, Give); 16] = [
+const INPUTS: [(&str, Give); 18] = [
     ("start", |b| b.machine.handle(b.now, Input::Start)),
     ("up", |b| b.machine.handle(b.now, Input::Up { generation: b.machine.generation })),
     ("up, stale", |b| b.machine.handle(b.now, Input::Up { generation: 0 })),
@@ -186,6 +194,8 @@ const INPUTS: [(&str, Give); 16] = [
         b.machine.handle(b.now, Input::Checked { generation: b.machine.generation, result: Err(flaky()) });
     }),
     ("checked, stale", |b| b.machine.handle(b.now, Input::Checked { generation: 0, result: Ok(()) })),
+    ("pause", |b| b.machine.handle(b.now, Input::Pause)),
+    ("resume", |b| b.machine.handle(b.now, Input::Resume)),
     ("stop", |b| b.machine.handle(b.now, Input::Stop)),
     ("timer", |b| {
         if let Some(at) = b.machine.poll_timeout() {
@@ -367,6 +377,7 @@ proptest! {
                 }
             }
             match &bench.machine.state {
+                State::Paused { .. } => prop_assert!(open.is_none(), "nothing is under way"),
                 State::Disabled | State::Stopping => prop_assert!(false, "it was started and not stopped"),
                 State::Connected { generation, .. } | State::Connecting { generation, .. } => {
                     prop_assert_eq!(open, Some(*generation), "the state belongs to a live attempt");

@@ -1,0 +1,194 @@
+//! What people and programs ask of a running gateway, and the handle by which they ask.
+//!
+//! A [`Commands`] handle is cloned to whoever takes requests: the control socket, HTTP, the chat. Each request enters the
+//! loop as an event and is answered with the sentence to show.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::gateway::event::Event;
+use crate::platform::Platform;
+
+/// How long a request may wait for its answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Something that is asked of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Leave this platform alone until it is resumed, also after a restart.
+    Pause {
+        /// Its name, in any case.
+        platform: String,
+    },
+    /// Try this platform now: ends a pause, looks at a block again, cuts a wait short.
+    Resume {
+        /// Its name, in any case.
+        platform: String,
+    },
+    /// Read the settings again.
+    Reload,
+    /// Finish what is under way and end, to be started again (exit 75).
+    Restart,
+    /// Finish what is under way and end (exit 0).
+    Stop,
+}
+
+/// The sentence to show, or why not.
+pub type Answer = Result<String, CommandError>;
+
+/// A command on its way through the loop.
+#[derive(Debug)]
+pub struct Request {
+    /// What is asked.
+    pub command: Command,
+    /// Who waits for the answer. They may have gone.
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// Why a command was not carried out. Each is a sentence to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such platform.
+    #[error("There is no platform `{name}`. Known: {}.", Platform::ALL.map(|platform| platform.spec().name).join(", "))]
+    UnknownPlatform {
+        /// As it was asked for.
+        name: String,
+    },
+    /// The platform is known, and this gateway does not run it.
+    #[error("{title} is not enabled. Run `{setup}`, then `hermes gateway restart`.")]
+    NotEnabled {
+        /// As people write it.
+        title: &'static str,
+        /// The command that sets it up.
+        setup: &'static str,
+    },
+    /// The gateway stops, or has stopped.
+    #[error("The gateway is stopping; nothing is changed any more.")]
+    Stopping,
+    /// The gateway did not answer in time.
+    #[error("The gateway did not answer within {} s.", ANSWER_LIMIT.as_secs())]
+    Unanswered,
+}
+
+impl CommandError {
+    /// Stable, snake_case, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownPlatform { .. } => "unknown_platform",
+            Self::NotEnabled { .. } => "not_enabled",
+            Self::Stopping => "stopping",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// Where commands are given. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    events: mpsc::Sender<Event>,
+}
+
+impl Commands {
+    /// Commands for the loop behind this sender.
+    pub fn new(events: mpsc::Sender<Event>) -> Self {
+        Self { events }
+    }
+
+    /// Gives a command and waits at most 5 s for its answer.
+    ///
+    /// # Errors
+    /// When the platform is not known or not enabled, or the gateway stops or does not answer. A command that was not
+    /// answered in time may still be carried out.
+    pub async fn give(&self, command: Command) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let asking = async {
+            let request = Request { command, reply };
+            self.events.send(Event::Command(request)).await.map_err(|_| CommandError::Stopping)?;
+            answer.await.unwrap_or(Err(CommandError::Stopping))
+        };
+        tokio::time::timeout(ANSWER_LIMIT, asking).await.unwrap_or(Err(CommandError::Unanswered))
+    }
+}
+
+/// Where an operator's pauses are kept, so that they outlive the process.
+#[async_trait]
+pub trait PauseRecord: Send + Sync {
+    /// From now on this platform is paused, or is not. Returns when that is on disk.
+    ///
+    /// # Errors
+    /// Why it could not be kept, for people.
+    async fn record(&self, platform: &str, paused: bool) -> Result<(), String>;
+}
+
+/// Pauses that end with the process.
+#[derive(Debug, Default)]
+pub struct Forgetful;
+
+#[async_trait]
+impl PauseRecord for Forgetful {
+    async fn record(&self, _platform: &str, _paused: bool) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A change of a pause that is to be kept, and the answer to give once it is.
+pub(super) struct Change {
+    pub(super) platform: String,
+    pub(super) paused: bool,
+    pub(super) sentence: String,
+    pub(super) reply: oneshot::Sender<Answer>,
+}
+
+/// Changes that may wait to be kept.
+pub(super) const CHANGES_MAX: usize = 64;
+
+/// The longest that keeping one may take. Shorter than the patience of whoever asked.
+const RECORD_LIMIT: Duration = Duration::from_secs(4);
+
+/// Keeps changes one after another, so that a resume cannot overtake the pause before it, and answers.
+pub(super) async fn keep(record: Arc<dyn PauseRecord>, mut changes: mpsc::Receiver<Change>) {
+    while let Some(Change { platform, paused, mut sentence, reply }) = changes.recv().await {
+        let kept = tokio::time::timeout(RECORD_LIMIT, record.record(&platform, paused));
+        let why = match kept.await {
+            Ok(Ok(())) => None,
+            Ok(Err(why)) => Some(why),
+            Err(_) => Some(format!("it took longer than {} s", RECORD_LIMIT.as_secs())),
+        };
+        if let Some(why) = why {
+            tracing::warn!(code = "pause_not_kept", platform, "a change of a pause cannot be kept: {why}");
+            sentence.push_str(&format!(" This could not be written down ({why}), so a restart forgets it."));
+        }
+        // Whoever asked may have gone.
+        drop(reply.send(Ok(sentence)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_a_sentence_and_has_a_code() {
+        let unknown = CommandError::UnknownPlatform { name: "fax".to_owned() };
+        assert_eq!(unknown.to_string(), "There is no platform `fax`. Known: whatsapp.");
+        let spec = Platform::Whatsapp.spec();
+        let not_enabled = CommandError::NotEnabled { title: spec.title, setup: spec.setup };
+        for error in [unknown, not_enabled, CommandError::Stopping, CommandError::Unanswered] {
+            assert!(error.to_string().ends_with('.'), "{error}");
+            assert!(!error.code().is_empty());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_is_gone_or_does_not_answer_is_told_apart() {
+        let (events, mut inputs) = mpsc::channel(1);
+        let commands = Commands::new(events);
+        assert_eq!(commands.give(Command::Reload).await, Err(CommandError::Unanswered));
+        assert!(inputs.recv().await.is_some());
+        drop(inputs);
+        assert_eq!(commands.give(Command::Stop).await, Err(CommandError::Stopping));
+    }
+}

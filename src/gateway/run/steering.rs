@@ -1,0 +1,115 @@
+//! Commands, as the loop carries them out. What it says about them is what people read.
+
+use std::time::Instant;
+
+use crate::clock::Now;
+use crate::gateway::command::{Answer, Change, Command, CommandError, Request};
+use crate::gateway::drain::{self, Phase, StopSignal};
+use crate::gateway::event::{Event, SeatId};
+use crate::gateway::failure::Retry;
+use crate::gateway::run::Gateway;
+use crate::gateway::supervisor::machine::{Input, PausedBy, State};
+use crate::platform::Platform;
+
+impl Gateway {
+    /// Carries a command out, or says why not.
+    pub(super) fn obey(&mut self, now: Now, Request { command, reply }: Request) {
+        let answer = match command {
+            Command::Pause { platform } => match self.seat_of(&platform) {
+                Ok(id) => return self.pause(now, id, reply),
+                Err(error) => Err(error),
+            },
+            Command::Resume { platform } => match self.seat_of(&platform) {
+                Ok(id) => return self.resume(now, id, reply),
+                Err(error) => Err(error),
+            },
+            Command::Reload => {
+                self.decide(now, Event::ReloadAsked);
+                Ok("The gateway reads its settings again.".to_owned())
+            }
+            Command::Restart => self.end(now, StopSignal::Restart, "restarts"),
+            Command::Stop => self.end(now, StopSignal::Terminate, "stops"),
+        };
+        // Whoever asked may have gone.
+        drop(reply.send(answer));
+    }
+
+    fn end(&mut self, now: Now, signal: StopSignal, verb: &str) -> Answer {
+        if self.drain.phase() != Phase::Running {
+            return Err(CommandError::Stopping);
+        }
+        self.drain.handle(now.mono, drain::Input::Asked(signal));
+        Ok(format!("The gateway finishes what is under way and {verb}."))
+    }
+
+    fn seat_of(&self, name: &str) -> Result<SeatId, CommandError> {
+        if self.drain.phase() != Phase::Running {
+            return Err(CommandError::Stopping);
+        }
+        let name = name.trim();
+        let seat = self.seats.iter().position(|seat| seat.name.eq_ignore_ascii_case(name));
+        match (seat, name.parse::<Platform>()) {
+            (Some(index), _) => Ok(SeatId(index)),
+            (None, Ok(platform)) => {
+                let spec = platform.spec();
+                Err(CommandError::NotEnabled { title: spec.title, setup: spec.setup })
+            }
+            (None, Err(_)) => Err(CommandError::UnknownPlatform { name: name.to_owned() }),
+        }
+    }
+
+    fn pause(&mut self, now: Now, id: SeatId, reply: Reply) {
+        let seat = &self.seats[id.0];
+        let was = !matches!(seat.machine.state(), State::Paused { by: PausedBy::Operator });
+        let (title, name) = (seat.title(), &seat.name);
+        let sentence = if was {
+            format!("{title} is paused. `hermes platform resume {name}` ends that.")
+        } else {
+            format!("{title} was already paused. `hermes platform resume {name}` ends that.")
+        };
+        self.give(now, id, Input::Pause);
+        self.keep(id, true, sentence, reply);
+    }
+
+    fn resume(&mut self, now: Now, id: SeatId, reply: Reply) {
+        let seat = &self.seats[id.0];
+        let sentence = resuming(seat.title(), seat.machine.state(), now.mono);
+        self.give(now, id, Input::Resume);
+        // Also when it is not paused here: the record must not pause it at the next start.
+        self.keep(id, false, sentence, reply);
+    }
+
+    /// Answers once the pause, or its end, is on disk.
+    fn keep(&self, id: SeatId, paused: bool, sentence: String, reply: Reply) {
+        let change = Change { platform: self.seats[id.0].name.clone(), paused, sentence, reply };
+        if let Err(error) = self.changes.try_send(change) {
+            let Change { platform, mut sentence, reply, .. } = error.into_inner();
+            tracing::warn!(
+                code = "pause_not_kept",
+                platform,
+                "a change of a pause cannot be kept: the disk is behind"
+            );
+            sentence
+                .push_str(" This could not be written down (the disk is behind), so a restart forgets it.");
+            drop(reply.send(Ok(sentence)));
+        }
+    }
+}
+
+type Reply = tokio::sync::oneshot::Sender<Answer>;
+
+/// What a resume does to a platform in this state.
+fn resuming(title: &str, state: &State, now: Instant) -> String {
+    match state {
+        State::Paused { .. } => format!("{title} is no longer paused and connects now."),
+        State::Blocked { .. } => format!("{title} is looked at again now."),
+        State::Retrying { at, error } if matches!(error.retry, Retry::After(_)) => {
+            let wait = at.saturating_duration_since(now).as_secs() + 1;
+            format!("{title} must wait {wait} s before it may be tried again; it then is.")
+        }
+        State::Retrying { .. } => format!("{title} is tried again now."),
+        State::Connecting { .. } | State::Disabled => format!("{title} is being connected."),
+        State::Connected { .. } => format!("{title} is connected."),
+        State::Stopping => format!("{title} is stopping."),
+    }
+}
