@@ -1,6 +1,7 @@
 //! What a person lives through, on a real terminal: an empty machine, the wizard with the real npm, a code read off the
 //! screen, the gateway, an answer. And Ctrl-C at every question.
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::fake::FakeWhatsApp;
@@ -67,36 +68,54 @@ fn an_already_paired_machine_is_done_in_one_keypress() {
 }
 
 #[test]
-fn ctrl_c_at_every_question_changes_nothing_and_restores_the_terminal() {
+fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
     const BEFORE: &str = "# mine\nOTHER=kept";
     for question in [MODE, NUMBERS, "good for"] {
-        let mut home = TestHome::with_bridge();
-        let fake = FakeWhatsApp::start();
-        fake.serve(&mut home);
-        home.write(".env", BEFORE);
-        let mut files = tree(&home.root());
-        // What Node answered to `--version` is remembered; it claims nothing.
-        files.push("whatsapp/node.json".into());
-        files.sort();
-        let mut terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
-        terminal.wait_for(MODE);
-        if question != MODE {
-            terminal.send("\r");
-            terminal.wait_for(NUMBERS);
-        }
-        if question == "good for" {
-            terminal.send("15550002222\r");
-            terminal.wait_for(question);
-        }
-        terminal.send("\u{3}");
-        assert_eq!(terminal.exit_code(), 130, "{question}:\n{}", terminal.text());
-        assert!(terminal.text().contains("Nothing was changed"), "{question}:\n{}", terminal.text());
-        assert!(terminal.cursor_is_shown(), "{question}: the cursor is back");
-        assert_eq!(home.dot_env().as_deref(), Some(BEFORE.as_bytes()));
-        if question != "good for" {
-            assert_eq!(tree(&home.root()), files, "{question}: no file is left");
+        for end in [End::CtrlC, End::Term, End::Kill] {
+            let mut home = TestHome::with_bridge();
+            let fake = FakeWhatsApp::start();
+            fake.serve(&mut home);
+            home.write(".env", BEFORE);
+            let mut files = tree(&home.root());
+            // What Node answered to `--version` is remembered; it claims nothing.
+            files.push("whatsapp/node.json".into());
+            files.sort();
+            let mut terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
+            terminal.wait_for(MODE);
+            if question != MODE {
+                terminal.send("\r");
+                terminal.wait_for(NUMBERS);
+            }
+            if question == "good for" {
+                terminal.send("15550002222\r");
+                terminal.wait_for(question);
+            }
+            match end {
+                End::CtrlC => terminal.send("\u{3}"),
+                End::Term => terminal.signal(Signal::TERM),
+                End::Kill => terminal.signal(Signal::KILL),
+            }
+            let code = terminal.exit_code();
+            if end != End::Kill {
+                assert_eq!(code, 130, "{question} {end:?}:\n{}", terminal.text());
+                let seen = terminal.text();
+                assert!(seen.contains("Nothing was changed"), "{question} {end:?}:\n{seen}");
+                assert!(terminal.cursor_is_shown(), "{question} {end:?}: the cursor is back");
+            }
+            assert_eq!(home.dot_env().as_deref(), Some(BEFORE.as_bytes()), "{question} {end:?}");
+            if question != "good for" {
+                assert_eq!(tree(&home.root()), files, "{question} {end:?}: no file is left");
+            }
         }
     }
+}
+
+/// How a wizard is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    CtrlC,
+    Term,
+    Kill,
 }
 
 #[test]

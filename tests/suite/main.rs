@@ -13,6 +13,7 @@ mod first_run;
 mod help;
 mod interrupts;
 mod launcher;
+mod linking;
 mod settings;
 mod support;
 mod tidy;

@@ -77,6 +77,13 @@ impl Terminal {
         assert!(seen.is_some(), "the screen never showed `{text}`:\n{}", self.text());
     }
 
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = self.child.process_id().expect("it was started").cast_signed();
+        let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("it is there");
+    }
+
     /// Changes the size.
     pub(crate) fn resize(&mut self, rows: u16, cols: u16) {
         self.parser.lock().expect("not poisoned").screen_mut().set_size(some(rows), some(cols));
