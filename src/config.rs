@@ -16,6 +16,7 @@ pub(crate) use file::duration;
 use crate::env_file::EnvFile;
 use crate::error::CliError;
 use crate::home::HermesHome;
+use crate::platform::Platform;
 use crate::world::World;
 
 /// A secret: `Debug` shows nothing of it.
@@ -37,6 +38,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// WhatsApp.
     pub whatsapp: WhatsAppConfig,
+    /// `<PLATFORM>_HOME_CHANNEL`: the chat in which the operator is told things.
+    pub home_channels: BTreeMap<Platform, String>,
     /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
     pub warnings: Vec<String>,
 }
@@ -76,6 +79,21 @@ pub struct GatewayConfig {
     pub reconnect: ReconnectConfig,
     /// The longest a stop may take to finish what is under way.
     pub drain_timeout: Duration,
+    /// When the operator is told.
+    pub notify: NotifyConfig,
+}
+
+/// When the operator is told that a platform does not work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyConfig {
+    /// The program to run, and its arguments; `None`: a message goes to a home channel.
+    pub command: Option<Vec<String>>,
+    /// A platform that only a person can bring back is told of after this time.
+    pub after: Duration,
+    /// One that is still being tried, after this time.
+    pub retrying_after: Duration,
+    /// Each platform is told of at most once in this time.
+    pub every: Duration,
 }
 
 /// When to try a platform again.
@@ -167,7 +185,7 @@ impl Config {
                 AgentConfig::Openai(OpenaiConfig { api_key, ..openai })
             }
         };
-        Ok(Self { agent, gateway: file.gateway, whatsapp, warnings })
+        Ok(Self { agent, gateway: file.gateway, whatsapp, home_channels: home_channels(settings), warnings })
     }
 
     /// The secrets among the settings, for the log to leave out.
@@ -177,6 +195,14 @@ impl Config {
             AgentConfig::Openai(openai) => openai.api_key.clone().into_iter().collect(),
         }
     }
+}
+
+fn home_channels(settings: &Settings<'_>) -> BTreeMap<Platform, String> {
+    let channel = |platform: Platform| {
+        let name = format!("{}_HOME_CHANNEL", platform.spec().name.to_ascii_uppercase());
+        Some((platform, settings.value(&name)?.to_owned()))
+    };
+    Platform::ALL.into_iter().filter_map(channel).collect()
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> CliError {
@@ -191,6 +217,7 @@ impl Default for Config {
             agent: AgentConfig::Echo,
             gateway: GatewayConfig::default(),
             whatsapp: WhatsAppConfig::default(),
+            home_channels: BTreeMap::new(),
             warnings: Vec::new(),
         }
     }
@@ -215,6 +242,18 @@ impl Default for GatewayConfig {
             connect_timeout: Duration::from_secs(60),
             reconnect: ReconnectConfig::default(),
             drain_timeout: Duration::from_secs(30),
+            notify: NotifyConfig::default(),
+        }
+    }
+}
+
+impl Default for NotifyConfig {
+    fn default() -> Self {
+        Self {
+            command: None,
+            after: Duration::from_secs(180),
+            retrying_after: Duration::from_secs(900),
+            every: Duration::from_secs(3600),
         }
     }
 }
@@ -302,6 +341,13 @@ mod tests {
         let config = load(toml, "MY_KEY=canary", &[]).unwrap();
         assert!(!format!("{config:?}").contains("canary"));
         assert_eq!(config.secrets(), [Secret("canary".into())]);
+    }
+
+    #[test]
+    fn a_home_channel_is_a_setting_of_its_platform() {
+        let config = load("", "WHATSAPP_HOME_CHANNEL= 15550001111 ", &[]).unwrap();
+        assert_eq!(config.home_channels[&Platform::Whatsapp], "15550001111");
+        assert!(load("", "WHATSAPP_HOME_CHANNEL=", &[]).unwrap().home_channels.is_empty());
     }
 
     #[test]

@@ -44,6 +44,10 @@ const FOR_NPM: [&str; 8] = [
     "npm_config_noproxy",
 ];
 
+/// What the operator's command is told besides: whose gateway it is, and where notifications are shown.
+const FOR_NOTICE: [&str; 5] =
+    ["DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "HERMES_HOME", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"];
+
 /// For the bridge itself. `HERMES_BRIDGE_…` are its own names.
 pub(crate) fn for_bridge(world: &World) -> Vec<(OsString, OsString)> {
     chosen(world, |name| is_for_all(name) || name.starts_with("HERMES_BRIDGE_"))
@@ -52,6 +56,11 @@ pub(crate) fn for_bridge(world: &World) -> Vec<(OsString, OsString)> {
 /// For `node --version` and for npm. npm reads its names in any case.
 pub(crate) fn for_npm(world: &World) -> Vec<(OsString, OsString)> {
     chosen(world, |name| is_for_all(name) || FOR_NPM.contains(&name.to_ascii_lowercase().as_str()))
+}
+
+/// For the operator's own command: what a program needs to find itself and to reach the person's desktop.
+pub(crate) fn for_notice(world: &World) -> Vec<(OsString, OsString)> {
+    chosen(world, |name| is_for_all(name) || FOR_NOTICE.contains(&name))
 }
 
 fn is_for_all(name: &str) -> bool {
@@ -93,5 +102,6 @@ mod tests {
             names(for_npm(&world)),
             ["HOME", "LC_ALL", "NPM_CONFIG_REGISTRY", "PATH", "https_proxy", "npm_config_cache"]
         );
+        assert_eq!(names(for_notice(&world)), ["HERMES_HOME", "HOME", "LC_ALL", "PATH", "https_proxy"]);
     }
 }

@@ -5,7 +5,7 @@
 //! - [`install`]: puts the bridge on disk.
 //! - [`process`]: owns one running bridge; [`exec`] is what its child does before it becomes Node.
 
-mod child_env;
+pub(crate) mod child_env;
 pub mod exec;
 pub mod install;
 pub mod process;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{AgentConfig, GatewayConfig, OpenaiConfig, ReconnectConfig};
+use super::{AgentConfig, GatewayConfig, NotifyConfig, OpenaiConfig, ReconnectConfig};
 use crate::error::CliError;
 
 /// The file, validated.
@@ -85,7 +85,17 @@ struct RawAgent {
 struct RawGateway {
     connect_timeout: Option<Spanned<String>>,
     drain_timeout: Option<Spanned<String>>,
+    notify_command: Option<Spanned<Vec<String>>>,
+    notify: RawNotify,
     reconnect: RawReconnect,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawNotify {
+    after: Option<Spanned<String>>,
+    retrying_after: Option<Spanned<String>>,
+    every: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -221,7 +231,35 @@ impl Place<'_> {
                 &(Duration::ZERO..=10 * MINUTE),
                 "drain_timeout",
             )?,
+            notify: self.notify(raw.notify_command, raw.notify)?,
             reconnect: self.reconnect(raw.reconnect)?,
+        })
+    }
+
+    fn notify(
+        &self,
+        command: Option<Spanned<Vec<String>>>,
+        raw: RawNotify,
+    ) -> Result<NotifyConfig, CliError> {
+        let default = NotifyConfig::default();
+        let command = match command {
+            Some(command) if command.get_ref().first().is_some_and(|program| program.trim().is_empty()) => {
+                return Err(self.error(command.span(), "notify_command begins with the name of a program"));
+            }
+            Some(command) => Some(command.into_inner()).filter(|parts| !parts.is_empty()),
+            None => None,
+        };
+        let range = MOMENT..=24 * HOUR;
+        Ok(NotifyConfig {
+            command,
+            after: self.duration(raw.after, default.after, &range, "after")?,
+            retrying_after: self.duration(
+                raw.retrying_after,
+                default.retrying_after,
+                &range,
+                "retrying_after",
+            )?,
+            every: self.duration(raw.every, default.every, &range, "every")?,
         })
     }
 

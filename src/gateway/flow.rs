@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::config::Config;
-use crate::gateway::platforms::api::{Inbox, Link};
+use crate::gateway::message::{ChatKey, OutboundMessage};
+use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::store::api::Depths;
 use crate::platform::Platform;
 
@@ -25,6 +26,10 @@ pub trait MessageFlow: Inbox {
 
     /// The settings were read again: from now on they decide who may speak.
     fn configure(&self, config: &Config);
+
+    /// Takes over something to say that answers nothing, and sends it when its platform is connected. Returns when it is on
+    /// disk.
+    async fn say(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError>;
 
     /// Rows that are not in a final state, as last counted.
     fn depths(&self) -> Depths;

@@ -40,6 +40,7 @@ pub mod flow;
 pub mod inbound;
 pub mod lanes;
 pub mod message;
+pub mod notice;
 pub mod path;
 pub mod platforms;
 pub mod run;

@@ -39,6 +39,11 @@ impl Settings {
         drop(self.flow.set(Arc::downgrade(flow)));
     }
 
+    /// The settings in force.
+    pub fn current(&self) -> Arc<Config> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
     /// Reads the files; blocks for about a millisecond. While they are broken, the last good settings stay in force.
     pub fn reload(&self) -> Arc<Config> {
         let read = Config::load(&self.world, &self.home);

@@ -64,6 +64,14 @@ pub fn chat_key(platform: Platform, message: &InboundMessage) -> ChatKey {
     ChatKey { platform, chat: ChatId(chat) }
 }
 
+/// The chat that a person named in the settings: by its address there.
+pub fn channel_key(platform: Platform, channel: &str) -> ChatKey {
+    let chat = match platform {
+        Platform::Whatsapp => Identity::parse(channel).to_jid(),
+    };
+    ChatKey { platform, chat: ChatId(chat) }
+}
+
 /// Whether two ids name the same account or chat.
 pub fn same(one: &str, other: &str) -> bool {
     Identity::parse(one) == Identity::parse(other)

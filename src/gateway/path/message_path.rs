@@ -18,7 +18,7 @@ use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::{Decision, Gate, Reason};
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::lanes::Lanes;
-use crate::gateway::message::InboundMessage;
+use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::store::api::{Accepted, Depths, Store, StoreError};
 use crate::platform::Platform;
@@ -191,6 +191,15 @@ impl MessageFlow for MessagePath {
     fn configure(&self, config: &Config) {
         let gate = Arc::new(Gate::new(&config.whatsapp));
         self.seen(|seen| seen.gate = gate);
+    }
+
+    async fn say(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError> {
+        self.store.queue(key, message).await.map_err(|error| InboxError(error.to_string()))?;
+        if let Some(outbox) = self.outboxes.get(&key.platform) {
+            outbox.wake(key.clone());
+        }
+        self.changed.notify_one();
+        Ok(())
     }
 
     fn depths(&self) -> Depths {

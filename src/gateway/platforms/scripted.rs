@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::gateway::failure::{AdapterError, SendError};
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::{Adapter, Inbox, InboxError, Link};
 use crate::gateway::store::api::Depths;
 use crate::platform::Platform;
@@ -152,6 +152,8 @@ pub struct CountingFlow {
     pub downs: AtomicU32,
     /// How often settings came.
     pub configured: AtomicU32,
+    /// What was to be said without a question.
+    pub said: Mutex<Vec<OutboundMessage>>,
     /// How long a drain takes.
     pub drain_takes: Mutex<Duration>,
 }
@@ -179,6 +181,11 @@ impl MessageFlow for CountingFlow {
 
     fn configure(&self, _config: &Config) {
         self.configured.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn say(&self, _key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError> {
+        self.said.lock().unwrap().push(message);
+        Ok(())
     }
 
     fn depths(&self) -> Depths {

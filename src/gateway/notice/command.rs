@@ -1,0 +1,157 @@
+//! Runs the operator's own command: without a shell, with one line of JSON on its standard input.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+
+use crate::bridge::child_env;
+use crate::world::World;
+
+/// The longest that the command may take; then it is killed with everything it started.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Why the operator was not told. What the command printed is not looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The list is empty.
+    #[error("it names no program")]
+    Empty,
+    /// It could not be started.
+    #[error("it cannot be started: {0}")]
+    Start(#[source] io::Error),
+    /// It ended in another way than with 0.
+    #[error("it failed ({0})")]
+    Failed(ExitStatus),
+    /// It did not end.
+    #[error("it did not end within {} s and was killed", .0.as_secs())]
+    Hung(Duration),
+}
+
+/// A process group that ends with this value, unless its leader has ended by itself.
+struct Group {
+    leader: Child,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // An id is there only while the leader is not reaped: so the number cannot be somebody else's.
+        let pid = self.leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have just ended by itself.
+            kill_process_group(pid, Signal::KILL).ok();
+        }
+    }
+}
+
+/// Runs it to its end, at most `limit`.
+///
+/// # Errors
+/// When it could not be started, failed, or took too long.
+pub async fn run(world: &World, argv: &[String], line: &str, limit: Duration) -> Result<(), CommandError> {
+    let [program, args @ ..] = argv else { return Err(CommandError::Empty) };
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env_clear()
+        .envs(child_env::for_notice(world))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    let leader = command.spawn().map_err(CommandError::Start)?;
+    let mut group = Group { leader };
+    let input = group.leader.stdin.take();
+    let life = async {
+        if let Some(mut input) = input {
+            // A command that does not read has its reasons.
+            drop(input.write_all(format!("{line}\n").as_bytes()).await);
+        }
+        group.leader.wait().await
+    };
+    match tokio::time::timeout(limit, life).await {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(CommandError::Failed(status)),
+        Ok(Err(error)) => Err(CommandError::Start(error)),
+        Err(_) => Err(CommandError::Hung(limit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Now;
+
+    fn world() -> World {
+        World::of_env([("PATH", "/usr/bin:/bin"), ("OPENAI_API_KEY", "canary")])
+    }
+
+    fn argv(parts: &[&str]) -> Vec<String> {
+        parts.iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn the_line_arrives_on_its_input_and_no_shell_reads_the_arguments() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("$(told)");
+        let copy = argv(&["sh", "-c", "cat > \"$1\"; env >> \"$1\"", "sh", target.to_str().unwrap()]);
+        run(&world(), &copy, "{\"event\":\"x\"}", LIMIT).await.unwrap();
+        let told = std::fs::read_to_string(target).unwrap();
+        assert_eq!(told.lines().next(), Some("{\"event\":\"x\"}"));
+        assert!(!told.contains("canary"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn what_fails_or_is_not_there_or_does_not_read_is_an_error_or_nothing() {
+        let long = "x".repeat(1 << 20);
+        run(&world(), &argv(&["true"]), &long, LIMIT).await.unwrap();
+        let failed = run(&world(), &argv(&["false"]), "{}", LIMIT).await.unwrap_err();
+        assert!(matches!(failed, CommandError::Failed(_)), "{failed}");
+        let missing = run(&world(), &argv(&["/nonexistent/pager"]), "{}", LIMIT).await.unwrap_err();
+        assert!(matches!(missing, CommandError::Start(_)), "{missing}");
+        assert!(matches!(run(&world(), &[], "{}", LIMIT).await, Err(CommandError::Empty)));
+    }
+
+    fn is_alive(pid: u32) -> bool {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])))
+    }
+
+    /// Waits for an answer, at most as long as a command may take.
+    async fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+        let deadline = Now::read().mono + LIMIT;
+        loop {
+            if let Some(answer) = ask() {
+                return answer;
+            }
+            assert!(Now::read().mono < deadline, "it never came");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_hangs_is_killed_with_its_children() {
+        let world = world();
+        let hung = run(&world, &argv(&["sleep", "1000"]), "{}", Duration::from_millis(50)).await;
+        assert!(matches!(hung, Err(CommandError::Hung(_))), "{hung:?}");
+
+        let dir = tempfile::tempdir().unwrap();
+        let pids = dir.path().join("pids");
+        let script = "trap '' TERM; sleep 1000 & echo $$ $! > \"$1\"; wait";
+        let hanging = argv(&["sh", "-c", script, "sh", pids.to_str().unwrap()]);
+        let running = tokio::spawn(async move { run(&world, &hanging, "{}", LIMIT).await });
+        let started = until(|| {
+            let text = std::fs::read_to_string(&pids).unwrap_or_default();
+            let pids: Vec<u32> = text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+            (pids.len() == 2 && text.ends_with('\n')).then_some(pids)
+        })
+        .await;
+        assert!(started.iter().all(|pid| is_alive(*pid)), "{started:?}");
+        running.abort();
+        until(|| started.iter().all(|pid| !is_alive(*pid)).then_some(())).await;
+    }
+}

@@ -1,0 +1,125 @@
+//! Pure. A notice in words, and for programs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::decider::{Notice, Trouble};
+use crate::gateway::status::snapshot::WireState;
+use crate::redact;
+
+/// Longer explanations are cut: a notice fits every platform.
+const DETAIL_LEN_MAX: usize = 600;
+
+/// What people read.
+pub fn text(title: &str, notice: &Notice) -> String {
+    match notice {
+        Notice::Trouble { lasted, trouble } => {
+            let Trouble { state, message, user_action, .. } = trouble;
+            let mut text = format!("{title} has not worked for {}", span(*lasted));
+            if let Some(message) = message {
+                text.push_str(": ");
+                text.push_str(&detail(message));
+            }
+            if !text.ends_with('.') {
+                text.push('.');
+            }
+            text.push(' ');
+            match (user_action, state) {
+                (Some(action), _) => text.push_str(&detail(action)),
+                (None, WireState::Paused) => text.push_str("It is tried again only now and then."),
+                (None, _) => text.push_str("It is tried again by itself."),
+            }
+            text
+        }
+        Notice::Recovered { lasted } => format!("{title} works again. It did not for {}.", span(*lasted)),
+    }
+}
+
+/// One line for the operator's command.
+pub fn json(platform: &str, title: &str, notice: &Notice) -> Value {
+    let text = text(title, notice);
+    match notice {
+        Notice::Trouble { lasted, trouble } => json!({
+            "event": "platform_trouble",
+            "platform": platform,
+            "title": title,
+            "state": trouble.state,
+            "code": trouble.code,
+            "message": trouble.message.as_deref().map(detail),
+            "user_action": trouble.user_action.as_deref().map(detail),
+            "lasted_s": lasted.as_secs(),
+            "text": text,
+        }),
+        Notice::Recovered { lasted } => json!({
+            "event": "platform_recovered",
+            "platform": platform,
+            "title": title,
+            "state": WireState::Connected,
+            "lasted_s": lasted.as_secs(),
+            "text": text,
+        }),
+    }
+}
+
+/// Errors hold no secrets; this is the second lock, since a notice leaves the machine.
+fn detail(text: &str) -> String {
+    let text = redact::shapes(text);
+    let text = redact::numbers(&text);
+    text.chars().take(DETAIL_LEN_MAX).collect()
+}
+
+fn span(lasted: Duration) -> String {
+    let seconds = lasted.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(state: WireState, message: &str, action: Option<&str>) -> Notice {
+        let trouble = Trouble {
+            state,
+            code: Some("code".into()),
+            message: Some(message.into()),
+            user_action: action.map(str::to_owned),
+        };
+        Notice::Trouble { lasted: Duration::from_secs(200), trouble }
+    }
+
+    #[test]
+    fn a_notice_says_what_happened_and_what_helps() {
+        let blocked = trouble(WireState::Fatal, "no phone is paired", Some("Run `hermes whatsapp`."));
+        assert_eq!(
+            text("WhatsApp", &blocked),
+            "WhatsApp has not worked for 3 min: no phone is paired. Run `hermes whatsapp`."
+        );
+        let retrying = trouble(WireState::Retrying, "the connection was refused", None);
+        assert_eq!(
+            text("WhatsApp", &retrying),
+            "WhatsApp has not worked for 3 min: the connection was refused. It is tried again by itself."
+        );
+        let back = Notice::Recovered { lasted: Duration::from_secs(3 * 3600) };
+        assert_eq!(text("WhatsApp", &back), "WhatsApp works again. It did not for 3 h.");
+    }
+
+    #[test]
+    fn programs_read_the_same_and_no_secret_or_number_leaves() {
+        let long = format!("15550001111:2@s.whatsapp.net Bearer abcdefghijklmnop {}", "x".repeat(5000));
+        let notice = trouble(WireState::Fatal, &long, None);
+        let value = json("whatsapp", "WhatsApp", &notice);
+        assert_eq!(
+            (value["event"].as_str(), value["code"].as_str(), value["state"].as_str()),
+            (Some("platform_trouble"), Some("code"), Some("fatal"))
+        );
+        let line = value.to_string();
+        assert!(!line.contains("15550001111") && !line.contains("abcdefghijklmnop"), "{line}");
+        assert!(line.len() < 4000 && !line.contains('\n'));
+    }
+}
