@@ -1,7 +1,6 @@
 //! From nothing to a running gateway, in this order: home, settings, lock, pid file, store, status file, platforms. What
 //! only a human can mend ends with exit 78; nothing of another gateway is touched before the lock is held.
 
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -16,11 +15,11 @@ use crate::config::Config;
 use crate::durable::{self, Lock, LockError};
 use crate::error::{CliError, ExitCode};
 use crate::gateway::agent;
-use crate::gateway::command::Forgetful;
 use crate::gateway::drain::StopSignal;
 use crate::gateway::event::Event;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::Gate;
+use crate::gateway::notice;
 use crate::gateway::path::MessagePath;
 use crate::gateway::platforms::build::{self, is_enabled};
 use crate::gateway::run::{Gateway, Parts};
@@ -30,7 +29,8 @@ use crate::gateway::status::file::StatusFile;
 use crate::gateway::status::report::PidFile;
 use crate::gateway::status::snapshot::KIND;
 use crate::gateway::store::SqliteStore;
-use crate::gateway::store::api::StoreError;
+use crate::gateway::store::api::{Store, StoreError};
+use crate::gateway::store::pauses::StoredPauses;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging;
@@ -105,16 +105,21 @@ async fn start(
         .map_err(|error| no_store(home, error))?;
     let settings = Settings::new(world.clone(), home.clone(), config.clone());
     let agent = agent::build::build(&config.agent)?;
-    let flow: Arc<dyn MessageFlow> = MessagePath::start(Arc::new(store), agent, Gate::new(&config.whatsapp));
+    let store: Arc<dyn Store> = Arc::new(store);
+    let pauses = StoredPauses::new(Arc::clone(&store));
+    let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
+    let flow: Arc<dyn MessageFlow> = MessagePath::start(store, agent, Gate::new(&config.whatsapp));
     settings.follow(&flow);
+    let status = StatusFile::start(home.state_file());
+    drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
     let gateway = Gateway::new(Parts {
         adapters: build::adapters(&config, &settings),
         flow,
         policy: Policy::from(&config.gateway),
         drain_timeout: config.gateway.drain_timeout,
-        paused: BTreeSet::new(),
-        pauses: Arc::new(Forgetful),
-        status: StatusFile::start(home.state_file()),
+        paused,
+        pauses: Arc::new(pauses),
+        status,
         seed: chance(),
         identity,
     });
@@ -307,6 +312,7 @@ async fn listen(mut signals: Signals, events: mpsc::Sender<Event>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::command::{Command, Commands};
     use crate::gateway::status::snapshot::{GatewayState, Snapshot, WireState};
 
     #[test]
@@ -356,6 +362,46 @@ mod tests {
         let last = read().unwrap();
         assert_eq!(last.gateway_state, GatewayState::Stopped);
         assert_eq!(last.exit_reason.as_deref(), Some("stopped on request"));
+    }
+
+    #[tokio::test]
+    async fn a_pause_holds_after_a_gateway_that_ended_without_a_word_until_it_is_resumed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let world = World::of_env([("WHATSAPP_ENABLED", "true"), ("HERMES_NODE", "/nonexistent/node")]);
+        let start = || async {
+            let (given, events) = tokio::sync::oneshot::channel();
+            let (world, home) = (world.clone(), home.clone());
+            let config = Config::load(&world, &home).unwrap();
+            let running = tokio::spawn(async move {
+                start(&world, &home, config, identity(), |events| given.send(events).unwrap()).await
+            });
+            (running, Commands::new(events.await.unwrap()))
+        };
+        let (running, commands) = start().await;
+        let pause = Command::Pause { platform: "WhatsApp".to_owned() };
+        assert!(commands.give(pause).await.unwrap().starts_with("WhatsApp is paused."));
+        running.abort();
+        assert!(running.await.is_err());
+
+        let is_paused = |snapshot: &Snapshot| {
+            let platform = &snapshot.platforms["whatsapp"];
+            platform.state == WireState::Paused && platform.paused_by.as_deref() == Some("operator")
+        };
+        let read = || Snapshot::read(&std::fs::read(home.state_file()).unwrap_or_default());
+        std::fs::remove_file(home.state_file()).unwrap();
+        let (running, commands) = start().await;
+        let deadline = Now::read().mono + Duration::from_secs(20);
+        while read().is_none() {
+            assert!(Now::read().mono < deadline);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(is_paused(&read().unwrap()), "from the first document on: {:?}", read());
+        commands.give(Command::Resume { platform: "whatsapp".to_owned() }).await.unwrap();
+        running.abort();
+        assert!(running.await.is_err());
+        let store = SqliteStore::open(&home.database()).unwrap();
+        assert_eq!(store.pauses().await.unwrap(), []);
     }
 
     #[tokio::test]

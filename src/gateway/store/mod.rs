@@ -3,8 +3,10 @@
 //! - [`api`]: what the store promises, as a trait; so that a second engine can take its place.
 //! - [`sqlite`]: the engine; [`schema`]: its tables and their migrations; [`queries`]: its statements; [`writer`]: the
 //!   threads that run them.
+//! - [`pauses`]: what an operator has paused, as the loop keeps it.
 
 pub mod api;
+pub mod pauses;
 mod queries;
 mod schema;
 pub mod sqlite;
