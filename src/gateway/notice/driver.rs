@@ -91,7 +91,7 @@ impl Teller {
         };
         match told {
             Ok(()) => {
-                tracing::info!(code = "operator_told", platform = name, "the operator was told by {way}")
+                tracing::info!(code = "operator_told", platform = name, "the operator was told by {way}");
             }
             Err(why) => {
                 tracing::warn!(
