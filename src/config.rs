@@ -40,8 +40,32 @@ pub struct Config {
     pub whatsapp: WhatsAppConfig,
     /// `<PLATFORM>_HOME_CHANNEL`: the chat in which the operator is told things.
     pub home_channels: BTreeMap<Platform, String>,
+    /// Platforms that a test plays: `HERMES_SCRIPTED`, from the environment of the process only.
+    pub scripted: Option<ScriptedConfig>,
     /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
     pub warnings: Vec<String>,
+}
+
+/// Platforms that a test plays; see `gateway::platforms::played`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptedConfig {
+    /// How many, from the first.
+    pub count: u8,
+    /// The Unix socket on which the test listens.
+    pub socket: PathBuf,
+}
+
+impl ScriptedConfig {
+    /// `COUNT@SOCKET`; anything else is nothing.
+    fn parse(text: &str) -> Option<Self> {
+        let (count, socket) = text.split_once('@')?;
+        Some(Self { count: count.parse().ok()?, socket: socket.into() })
+    }
+
+    /// Which platforms these are.
+    pub fn platforms(&self) -> impl Iterator<Item = Platform> {
+        (1..=self.count).map_while(Platform::scripted)
+    }
 }
 
 /// Who answers.
@@ -185,7 +209,9 @@ impl Config {
                 AgentConfig::Openai(OpenaiConfig { api_key, ..openai })
             }
         };
-        Ok(Self { agent, gateway: file.gateway, whatsapp, home_channels: home_channels(settings), warnings })
+        let scripted = settings.world.var("HERMES_SCRIPTED").and_then(ScriptedConfig::parse);
+        let home_channels = home_channels(settings);
+        Ok(Self { agent, gateway: file.gateway, whatsapp, home_channels, scripted, warnings })
     }
 
     /// The secrets among the settings, for the log to leave out.
@@ -202,7 +228,7 @@ fn home_channels(settings: &Settings<'_>) -> BTreeMap<Platform, String> {
         let name = format!("{}_HOME_CHANNEL", platform.spec().name.to_ascii_uppercase());
         Some((platform, settings.value(&name)?.to_owned()))
     };
-    Platform::ALL.into_iter().filter_map(channel).collect()
+    Platform::every().filter_map(channel).collect()
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> CliError {
@@ -218,6 +244,7 @@ impl Default for Config {
             gateway: GatewayConfig::default(),
             whatsapp: WhatsAppConfig::default(),
             home_channels: BTreeMap::new(),
+            scripted: None,
             warnings: Vec::new(),
         }
     }
@@ -348,6 +375,17 @@ mod tests {
         let config = load("", "WHATSAPP_HOME_CHANNEL= 15550001111 ", &[]).unwrap();
         assert_eq!(config.home_channels[&Platform::Whatsapp], "15550001111");
         assert!(load("", "WHATSAPP_HOME_CHANNEL=", &[]).unwrap().home_channels.is_empty());
+    }
+
+    #[test]
+    fn scripted_platforms_are_of_the_process_only() {
+        let names = |env: &str, process: &[(&str, &str)]| {
+            let scripted = load("", env, process).unwrap().scripted;
+            scripted.iter().flat_map(ScriptedConfig::platforms).map(|one| one.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("", &[("HERMES_SCRIPTED", "2@/tmp/stage")]), ["scripted1", "scripted2"]);
+        assert_eq!(names("HERMES_SCRIPTED=2@/tmp/stage", &[]), Vec::<String>::new());
+        assert_eq!(names("", &[("HERMES_SCRIPTED", "stage")]), Vec::<String>::new());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::notice;
 use crate::gateway::path::MessagePath;
-use crate::gateway::platforms::build::{self, is_enabled};
+use crate::gateway::platforms::build;
 use crate::gateway::run::{Gateway, Parts};
 use crate::gateway::settings::Settings;
 use crate::gateway::state::{Identity, failed_start};
@@ -34,7 +34,6 @@ use crate::gateway::store::pauses::StoredPauses;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging;
-use crate::platform::Platform;
 use crate::world::World;
 
 /// How long another gateway of this home may take to end before we give up.
@@ -67,7 +66,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     for warning in &config.warnings {
         tracing::warn!(code = "config_warning", "{warning}");
     }
-    if !Platform::ALL.into_iter().any(|platform| is_enabled(platform, &config)) {
+    if build::enabled(&config).next().is_none() {
         return Err(CliError::config("nothing to do: no platform is enabled")
             .code("nothing_enabled")
             .hint("Run `hermes whatsapp`."));

@@ -14,6 +14,7 @@ mod help;
 mod interrupts;
 mod launcher;
 mod linking;
+mod scripted;
 mod settings;
 mod support;
 mod tidy;

@@ -8,6 +8,7 @@ use crate::platform::Platform;
 pub fn render(platform: Platform, markdown: &str) -> String {
     match platform {
         Platform::Whatsapp => whatsapp(markdown),
+        Platform::Scripted(_) => markdown.to_owned(),
     }
 }
 

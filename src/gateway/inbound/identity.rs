@@ -60,6 +60,7 @@ pub fn chat_key(platform: Platform, message: &InboundMessage) -> ChatKey {
             }
             .to_jid()
         }
+        Platform::Scripted(_) => message.chat.0.clone(),
     };
     ChatKey { platform, chat: ChatId(chat) }
 }
@@ -68,6 +69,7 @@ pub fn chat_key(platform: Platform, message: &InboundMessage) -> ChatKey {
 pub fn channel_key(platform: Platform, channel: &str) -> ChatKey {
     let chat = match platform {
         Platform::Whatsapp => Identity::parse(channel).to_jid(),
+        Platform::Scripted(_) => channel.trim().to_owned(),
     };
     ChatKey { platform, chat: ChatId(chat) }
 }

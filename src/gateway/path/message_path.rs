@@ -75,7 +75,7 @@ impl MessagePath {
         let changed = Arc::new(Notify::new());
         let outbox = |platform| Outbox::start(platform, Arc::clone(&store), Arc::clone(&changed));
         let outboxes: BTreeMap<_, _> =
-            Platform::ALL.into_iter().map(|platform| (platform, outbox(platform))).collect();
+            Platform::every().map(|platform| (platform, outbox(platform))).collect();
         let outboxes = Arc::new(outboxes);
         let stop_turns = CancellationToken::new();
         let permits = Arc::new(Semaphore::new(TURNS_MAX));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::gateway::platforms::api::Adapter;
+use crate::gateway::platforms::played::adapter::PlayedAdapter;
 use crate::gateway::platforms::whatsapp::adapter::WhatsAppAdapter;
 use crate::gateway::settings::Settings;
 use crate::platform::Platform;
@@ -12,17 +13,27 @@ use crate::platform::Platform;
 pub fn is_enabled(platform: Platform, config: &Config) -> bool {
     match platform {
         Platform::Whatsapp => config.whatsapp.enabled,
+        Platform::Scripted(_) => {
+            config.scripted.as_ref().is_some_and(|scripted| scripted.platforms().any(|one| one == platform))
+        }
     }
+}
+
+/// The platforms that the settings ask for, in the order shown.
+pub fn enabled(config: &Config) -> impl Iterator<Item = Platform> {
+    Platform::every().filter(|platform| is_enabled(*platform, config))
 }
 
 /// The account of each enabled platform, under its name.
 pub fn adapters(config: &Config, settings: &Arc<Settings>) -> Vec<(String, Arc<dyn Adapter>)> {
-    Platform::ALL
-        .into_iter()
-        .filter(|platform| is_enabled(*platform, config))
+    enabled(config)
         .map(|platform| {
             let adapter: Arc<dyn Adapter> = match platform {
                 Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings))),
+                Platform::Scripted(_) => {
+                    let socket = config.scripted.as_ref().map(|scripted| scripted.socket.clone());
+                    Arc::new(PlayedAdapter::new(platform, socket.unwrap_or_default()))
+                }
             };
             (platform.spec().name.to_owned(), adapter)
         })

@@ -1,9 +1,10 @@
 //! The platforms: the contract ([`api`]), how an attempt runs ([`driver`]), the list of accounts ([`build`]), and a folder
-//! for each platform.
+//! for each platform. [`played`] are platforms that tests of the real program play.
 
 pub mod api;
 pub mod build;
 pub mod driver;
+pub mod played;
 #[cfg(test)]
 pub mod scripted;
 pub mod whatsapp;

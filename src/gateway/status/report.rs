@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::facts;
-use crate::gateway::platforms::build::is_enabled;
+use crate::gateway::platforms::build::{enabled, is_enabled};
 use crate::gateway::status::snapshot::Snapshot;
 use crate::gateway::status::table::{self, Look};
 use crate::gateway::status::view::{PlatformView, View};
@@ -54,9 +54,7 @@ pub fn platform_status(world: &World, home: &HermesHome, json: bool) -> Result<E
     } else {
         let config = Config::load(world, home)?;
         let mut platforms = snapshot.map(|snapshot| snapshot.platforms).unwrap_or_default();
-        view.platforms = Platform::ALL
-            .into_iter()
-            .filter(|platform| is_enabled(*platform, &config))
+        view.platforms = enabled(&config)
             .map(|platform| PlatformView {
                 name: platform.spec().name.to_owned(),
                 title: platform.spec().title,
@@ -138,6 +136,7 @@ fn findings(
 ) -> Vec<preflight::Finding> {
     match platform {
         Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
+        Platform::Scripted(_) => Vec::new(),
     }
 }
 

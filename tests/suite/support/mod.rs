@@ -6,4 +6,5 @@ pub(crate) mod home;
 pub(crate) mod pairing;
 pub(crate) mod process;
 pub(crate) mod screen;
+pub(crate) mod stage;
 pub(crate) mod wait;

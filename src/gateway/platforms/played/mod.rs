@@ -1,0 +1,39 @@
+//! Platforms whose service is played by a test of the real program: `scripted1` to `scripted9`.
+//!
+//! They exist only where `HERMES_SCRIPTED=COUNT@SOCKET` stands in the environment (not in `.env`): `3@/tmp/x/stage` enables
+//! `scripted1`, `scripted2` and `scripted3`. The test listens on the Unix socket `SOCKET`. For each attempt to connect the
+//! platform opens a connection of its own to it, and both speak JSON, one object a line.
+//!
+//! The platform says ([`script::Said`]):
+//!
+//! ```json
+//! {"say":"connect","platform":"scripted1"}
+//! {"say":"accepted","id":"m1"}                      {"say":"refused","id":"m1"}
+//! {"say":"send","handle":"3EB0…","chat":"c","text":"…"}
+//! {"say":"close"}
+//! ```
+//!
+//! The test answers ([`script::Cue`]). Until `ready` the attempt hangs; saying nothing is thus a connect that never returns.
+//!
+//! ```json
+//! {"do":"ready"}
+//! {"do":"fail","code":"net_dns","message":"…","retry":"backoff"}
+//! {"do":"panic"}                                    in connect, or in the link once it is ready
+//! {"do":"message","id":"m1","chat":"c","from":"u","text":"hi"}
+//! {"do":"sent","handle":"3EB0…"}
+//! {"do":"unsent","handle":"3EB0…","code":"x","certainty":"maybe_sent","retry":"never"}
+//! {"do":"limit","wait_ms":5000}                     the service asks for less; the connection stays
+//! {"do":"silence"}  {"do":"prove"}                  nothing proves that it works (the lease is 3 s), and again
+//! {"do":"drop","code":"net_timeout","retry":{"after_ms":500}}
+//! {"do":"hang_close"}                               closing never returns
+//! ```
+//!
+//! `retry` is `"backoff"` (default), `"never"` or `{"after_ms": N}`; codes are those of [`script::CODES`]. When the test
+//! closes the connection, the link is lost with `net_refused`; when nobody listens, an attempt fails with it. While a file
+//! `SOCKET.scripted1.blocked` holds such a cause (`{"code":"scripted_blocked","message":"…","user_action":"…"}`), the check
+//! before an attempt finds it. Everybody may write to a scripted platform.
+//!
+//! [`adapter`] speaks, [`script`] is what is said. For tests inside the crate there is `super::scripted`.
+
+pub mod adapter;
+pub mod script;

@@ -1,0 +1,234 @@
+//! Pure. What a scripted platform and the test that plays its service say to each other. See [`super`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
+use crate::gateway::message::{ChatId, InboundMessage, MessageId, Private, UserId};
+
+/// The error codes that a test can give; another one becomes the last of these.
+pub const CODES: [&str; 14] = [
+    "net_dns",
+    "net_refused",
+    "net_timeout",
+    "net_tls",
+    "telegram_network_error",
+    "telegram_polling_conflict",
+    "telegram_bad_token",
+    "telegram_token_lock",
+    "discord_websocket_health_stale",
+    "slack_bad_token",
+    "qq_reconnect_exhausted",
+    "qq_rate_limited",
+    "scripted_blocked",
+    "scripted_failed",
+];
+
+/// What the test wants to happen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Cue {
+    /// The service is ready: the attempt has succeeded.
+    Ready,
+    /// The attempt fails.
+    Fail(Cause),
+    /// Our code fails.
+    Panic,
+    /// A message came in.
+    Message(Written),
+    /// The service took a message.
+    Sent {
+        /// Which.
+        handle: String,
+    },
+    /// It did not, or nobody knows.
+    Unsent(Unsent),
+    /// The service asks for less.
+    Limit {
+        /// For this long.
+        wait_ms: u64,
+    },
+    /// From now on nothing proves that the connection works.
+    Silence,
+    /// It works again.
+    Prove,
+    /// The connection ends.
+    Drop(Cause),
+    /// Closing never returns.
+    HangClose,
+}
+
+/// Why something failed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Cause {
+    /// One of [`CODES`].
+    pub code: String,
+    /// For people.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// What a human should do.
+    #[serde(default)]
+    pub user_action: Option<String>,
+    /// When to try again.
+    #[serde(default)]
+    pub retry: Again,
+}
+
+/// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Again {
+    /// By the ladder.
+    #[default]
+    Backoff,
+    /// Not before its cause is gone.
+    Never,
+    /// After this wait.
+    AfterMs(u64),
+}
+
+impl From<Again> for Retry {
+    fn from(again: Again) -> Self {
+        match again {
+            Again::Backoff => Self::Backoff,
+            Again::Never => Self::Never,
+            Again::AfterMs(wait) => Self::After(Duration::from_millis(wait)),
+        }
+    }
+}
+
+/// A message that came in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Written {
+    /// Its id.
+    pub id: String,
+    /// Its chat.
+    pub chat: String,
+    /// Who wrote it.
+    pub from: String,
+    /// What.
+    pub text: Private,
+}
+
+/// A message that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Unsent {
+    /// Which.
+    pub handle: String,
+    /// Why.
+    pub code: String,
+    /// Whether it may have been delivered all the same.
+    pub certainty: Fate,
+    /// When to try this message again.
+    #[serde(default)]
+    pub retry: Again,
+}
+
+/// Whether a message may have been delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Certainly not.
+    NotSent,
+    /// Perhaps.
+    MaybeSent,
+}
+
+/// What the platform tells the test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum Said {
+    /// An attempt begins. The first line of each connection.
+    Connect {
+        /// Of this platform.
+        platform: String,
+    },
+    /// A message is on disk, or refused for good.
+    Accepted {
+        /// Which.
+        id: String,
+    },
+    /// It could not be made durable; offer it again.
+    Refused {
+        /// Which.
+        id: String,
+    },
+    /// Take this message, and answer `sent` or `unsent`.
+    Send {
+        /// Its handle.
+        handle: String,
+        /// Where to.
+        chat: String,
+        /// What it says.
+        text: Private,
+    },
+    /// The link is closed in order.
+    Close,
+}
+
+impl From<Cause> for AdapterError {
+    fn from(cause: Cause) -> Self {
+        let code = CODES.into_iter().find(|code| *code == cause.code).unwrap_or(CODES[CODES.len() - 1]);
+        let message = cause.message.unwrap_or_else(|| format!("the script says {code}"));
+        Self { code, message, user_action: cause.user_action, retry: cause.retry.into() }
+    }
+}
+
+impl From<Unsent> for SendError {
+    fn from(unsent: Unsent) -> Self {
+        let certainty = match unsent.certainty {
+            Fate::NotSent => Certainty::NotSent,
+            Fate::MaybeSent => Certainty::MaybeSent,
+        };
+        let message = "the script says so".to_owned();
+        Self { code: unsent.code, message, certainty, retry: unsent.retry.into() }
+    }
+}
+
+/// A text in a direct chat.
+pub fn inbound(written: Written, sent_at_s: i64) -> InboundMessage {
+    InboundMessage {
+        id: MessageId(written.id),
+        chat: ChatId(written.chat),
+        chat_alt: None,
+        sender: UserId(written.from),
+        sender_alt: None,
+        sender_name: None,
+        from_me: false,
+        self_chat: false,
+        is_group: false,
+        addressed: true,
+        reaction: false,
+        text: written.text,
+        attachments: Vec::new(),
+        quoted: None,
+        sent_at_s,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cue(line: &str) -> Cue {
+        serde_json::from_str(line).unwrap()
+    }
+
+    #[test]
+    fn cues_are_read_as_they_are_documented() {
+        assert_eq!(cue(r#"{"do":"ready"}"#), Cue::Ready);
+        assert_eq!(cue(r#"{"do":"limit","wait_ms":5}"#), Cue::Limit { wait_ms: 5 });
+        assert_eq!(cue(r#"{"do":"hang_close"}"#), Cue::HangClose);
+        let Cue::Drop(cause) = cue(r#"{"do":"drop","code":"net_timeout","retry":{"after_ms":500}}"#) else {
+            panic!("not a drop")
+        };
+        let error = AdapterError::from(cause);
+        assert_eq!((error.code, error.retry), ("net_timeout", Retry::After(Duration::from_millis(500))));
+        let Cue::Fail(cause) = cue(r#"{"do":"fail","code":"what","retry":"never"}"#) else {
+            panic!("not a failure")
+        };
+        let error = AdapterError::from(cause);
+        assert_eq!((error.code, error.retry), ("scripted_failed", Retry::Never));
+    }
+}

@@ -1,0 +1,130 @@
+//! Plays the service of the scripted platforms (`src/gateway/platforms/played`) for a real gateway.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::wait;
+
+/// The socket on which attempts to connect arrive.
+pub(crate) struct Stage {
+    dir: TempDir,
+    count: u8,
+    /// Attempts that nobody has taken yet, oldest first.
+    waiting: Arc<Mutex<Vec<Player>>>,
+}
+
+/// The service's side of one attempt, and of the connection that becomes of it.
+pub(crate) struct Player {
+    platform: String,
+    said: Arc<Mutex<Vec<Value>>>,
+    stream: UnixStream,
+}
+
+impl Stage {
+    /// For `scripted1` up to this number.
+    pub(crate) fn new(count: u8) -> Self {
+        let dir = tempfile::tempdir().expect("a temp folder");
+        let listener = UnixListener::bind(dir.path().join("stage")).expect("a socket");
+        let waiting = Arc::new(Mutex::new(Vec::new()));
+        let arrived = Arc::clone(&waiting);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let arrived = Arc::clone(&arrived);
+                std::thread::spawn(move || welcome(&stream, &arrived));
+            }
+        });
+        Self { dir, count, waiting }
+    }
+
+    /// The variable that makes a gateway use it.
+    pub(crate) fn variable(&self) -> (String, String) {
+        let socket = self.dir.path().join("stage");
+        ("HERMES_SCRIPTED".to_owned(), format!("{}@{}", self.count, socket.display()))
+    }
+
+    /// The next attempt of this platform, once there is one.
+    pub(crate) fn attempt(&self, platform: &str) -> Player {
+        let next = wait::until(wait::LIMIT, || self.take(platform));
+        next.unwrap_or_else(|| panic!("{platform} was not tried"))
+    }
+
+    /// The next attempt of this platform, if there is one.
+    pub(crate) fn take(&self, platform: &str) -> Option<Player> {
+        let mut waiting = self.waiting.lock().expect("not poisoned");
+        let at = waiting.iter().position(|player| player.platform == platform)?;
+        Some(waiting.remove(at))
+    }
+
+    /// Takes this platform's next attempt and says that the service is ready.
+    pub(crate) fn connect(&self, platform: &str) -> Player {
+        let player = self.attempt(platform);
+        player.cue(json!({ "do": "ready" }));
+        player
+    }
+
+    /// From now on the check before an attempt finds this.
+    pub(crate) fn block(&self, platform: &str, cause: &Value) {
+        // Renamed into place: the check must not see half of it.
+        let path = self.dir.path().join(format!("stage.{platform}.blocked"));
+        let half = path.with_extension("half");
+        std::fs::write(&half, cause.to_string()).expect("a file");
+        std::fs::rename(half, path).expect("a file");
+    }
+
+    /// The check passes again.
+    pub(crate) fn unblock(&self, platform: &str) {
+        std::fs::remove_file(self.dir.path().join(format!("stage.{platform}.blocked")))
+            .expect("it was blocked");
+    }
+}
+
+fn welcome(stream: &UnixStream, arrived: &Mutex<Vec<Player>>) {
+    let mut lines = BufReader::new(stream.try_clone().expect("a socket")).lines().map_while(Result::ok);
+    let Some(first) = lines.next().and_then(|line| serde_json::from_str::<Value>(&line).ok()) else { return };
+    let said = Arc::new(Mutex::new(Vec::new()));
+    arrived.lock().expect("not poisoned").push(Player {
+        platform: first["platform"].as_str().unwrap_or_default().to_owned(),
+        said: Arc::clone(&said),
+        stream: stream.try_clone().expect("a socket"),
+    });
+    for line in lines {
+        said.lock().expect("not poisoned").extend(serde_json::from_str::<Value>(&line));
+    }
+}
+
+impl Player {
+    /// Has this happen. A gateway that is gone hears nothing.
+    pub(crate) fn cue(&self, cue: Value) {
+        drop((&self.stream).write_all(format!("{cue}\n").as_bytes()));
+    }
+
+    /// A person writes.
+    pub(crate) fn write(&self, id: &str, chat: &str, text: &str) {
+        self.cue(json!({ "do": "message", "id": id, "chat": chat, "from": chat, "text": text }));
+    }
+
+    /// What the platform has said so far, without its first line.
+    pub(crate) fn said(&self) -> Vec<Value> {
+        self.said.lock().expect("not poisoned").clone()
+    }
+
+    /// Waits for a message that holds this text, takes it, and returns it.
+    pub(crate) fn take_message(&self, text: &str) -> Value {
+        let is_it = |said: &Value| {
+            said["say"] == "send" && said["text"].as_str().is_some_and(|sent| sent.contains(text))
+        };
+        let found = wait::until(wait::LIMIT, || self.said().into_iter().find(is_it));
+        let message = found.unwrap_or_else(|| panic!("no message with `{text}`: {:?}", self.said()));
+        self.cue(json!({ "do": "sent", "handle": message["handle"] }));
+        message
+    }
+
+    /// The connection is cut, as by a network.
+    pub(crate) fn cut(self) {
+        drop(self.stream.shutdown(std::net::Shutdown::Both));
+    }
+}
