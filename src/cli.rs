@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::WhatsAppMode;
 use crate::error::{CliError, ErrorKind, ExitCode};
 use crate::gateway::boot;
+use crate::gateway::life::init;
 use crate::gateway::status::report;
 use crate::home::HermesHome;
 use crate::wizard::{self, QrStyle, WhatsAppOptions};
@@ -227,6 +228,13 @@ fn run_gateway(
     verbosity: i8,
     json_log: bool,
 ) -> Result<ExitCode, CliError> {
+    if init::is_needed() {
+        let mut args: Vec<std::ffi::OsString> = vec!["gateway".into(), "run".into()];
+        args.extend(std::iter::repeat_n("-v".into(), usize::try_from(verbosity).unwrap_or(0)));
+        args.extend((verbosity < 0).then(|| "-q".into()));
+        args.extend(json_log.then(|| "--log-format=json".into()));
+        return init::run(world, &args);
+    }
     let runtime = runtime()?;
     let exit = runtime.block_on(boot::run(world, home, boot::RunOptions { verbosity, json_log }));
     // A thread that hangs in a foreign call must not keep a stopped gateway alive.

@@ -103,8 +103,23 @@ pub struct GatewayConfig {
     pub reconnect: ReconnectConfig,
     /// The longest a stop may take to finish what is under way.
     pub drain_timeout: Duration,
+    /// Whether to end when every enabled platform is blocked.
+    pub exit_when_all_blocked: ExitWhenAllBlocked,
     /// When the operator is told.
     pub notify: NotifyConfig,
+}
+
+/// Whether to end when every enabled platform is blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExitWhenAllBlocked {
+    /// Only when nothing can come back by itself. Every block is looked at again when its cause may have changed, so
+    /// nothing of that kind is known today.
+    #[default]
+    Auto,
+    /// Stay up.
+    Never,
+    /// End with 0 and the reason in the status file, as the first generation of this gateway did.
+    Always,
 }
 
 /// When the operator is told that a platform does not work.
@@ -269,6 +284,7 @@ impl Default for GatewayConfig {
             connect_timeout: Duration::from_secs(60),
             reconnect: ReconnectConfig::default(),
             drain_timeout: Duration::from_secs(30),
+            exit_when_all_blocked: ExitWhenAllBlocked::Auto,
             notify: NotifyConfig::default(),
         }
     }

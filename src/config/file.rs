@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{AgentConfig, GatewayConfig, NotifyConfig, OpenaiConfig, ReconnectConfig};
+use super::{AgentConfig, ExitWhenAllBlocked, GatewayConfig, NotifyConfig, OpenaiConfig, ReconnectConfig};
 use crate::error::CliError;
 
 /// The file, validated.
@@ -49,9 +49,8 @@ const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
 const BYTES_MAX: u64 = 1 << 53;
 
 /// Keys that have a meaning elsewhere in the plan and none in this version.
-const NOT_USED_YET: [&str; 9] = [
+const NOT_USED_YET: [&str; 8] = [
     "agent.command",
-    "gateway.exit_when_all_blocked",
     "gateway.http",
     "gateway.reconnect.breaker_after",
     "gateway.reconnect.probe_every",
@@ -85,6 +84,7 @@ struct RawAgent {
 struct RawGateway {
     connect_timeout: Option<Spanned<String>>,
     drain_timeout: Option<Spanned<String>>,
+    exit_when_all_blocked: Option<Spanned<String>>,
     notify_command: Option<Spanned<Vec<String>>>,
     notify: RawNotify,
     reconnect: RawReconnect,
@@ -231,9 +231,20 @@ impl Place<'_> {
                 &(Duration::ZERO..=10 * MINUTE),
                 "drain_timeout",
             )?,
+            exit_when_all_blocked: self.exit_when_all_blocked(raw.exit_when_all_blocked)?,
             notify: self.notify(raw.notify_command, raw.notify)?,
             reconnect: self.reconnect(raw.reconnect)?,
         })
+    }
+
+    fn exit_when_all_blocked(&self, raw: Option<Spanned<String>>) -> Result<ExitWhenAllBlocked, CliError> {
+        let Some(word) = raw else { return Ok(ExitWhenAllBlocked::default()) };
+        match word.get_ref().as_str() {
+            "auto" => Ok(ExitWhenAllBlocked::Auto),
+            "never" => Ok(ExitWhenAllBlocked::Never),
+            "always" => Ok(ExitWhenAllBlocked::Always),
+            _ => Err(self.error(word.span(), "exit_when_all_blocked must be auto, never or always")),
+        }
     }
 
     fn notify(
@@ -401,6 +412,10 @@ mod tests {
                 "line 2, column 12: probe_ms must be from 1 to 86400000",
             ),
             ("[platforms.whatsapp.bridge]\nprobe_ms = 86400001", "probe_ms must be"),
+            (
+                "[gateway]\nexit_when_all_blocked = 'no'",
+                "line 2, column 25: exit_when_all_blocked must be auto, never or always",
+            ),
             ("# ü\nagent.kind = 'ü'", "line 2, column 14"),
         ] {
             let error = error(text);

@@ -4,21 +4,22 @@
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::clock::Now;
 use crate::config::Config;
-use crate::durable::{self, Lock, LockError};
+use crate::durable;
 use crate::error::{CliError, ExitCode};
 use crate::gateway::agent;
-use crate::gateway::drain::StopSignal;
 use crate::gateway::event::Event;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::Gate;
+use crate::gateway::life::notify::{self, Notify};
+use crate::gateway::life::signals::Signals;
+use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
+use crate::gateway::life::{handover, kept};
 use crate::gateway::notice;
 use crate::gateway::path::MessagePath;
 use crate::gateway::platforms::build;
@@ -36,12 +37,6 @@ use crate::home::HermesHome;
 use crate::logging;
 use crate::world::World;
 
-/// How long another gateway of this home may take to end before we give up.
-const LOCK_LIMIT: Duration = Duration::from_secs(10);
-
-/// How often that is looked at.
-const LOCK_EVERY: Duration = Duration::from_millis(100);
-
 /// How `hermes gateway run` was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunOptions {
@@ -57,7 +52,7 @@ pub struct RunOptions {
 /// When it cannot start: a broken setting, an unsafe home, another gateway, a newer database (all exit 78), or a fault.
 pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Result<ExitCode, CliError> {
     // Before anything else: whoever asks us to stop while we start is heard.
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new(world)?;
     let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
     home_is_safe.and_then(|()| check_home(home))?;
     let config = Config::load(world, home)?;
@@ -72,11 +67,11 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
             .hint("Run `hermes whatsapp`."));
     }
     let lock = tokio::select! {
-        lock = take_lock(home) => lock?,
+        lock = handover::take(home, config.gateway.drain_timeout) => lock?,
         exit = signals.stop() => return Ok(exit),
     };
     let identity = identity();
-    let listening = |events| drop(tokio::spawn(listen(signals, events)));
+    let listening = |events| drop(tokio::spawn(signals.listen(events)));
     let outcome = start(world, home, config, identity.clone(), listening).await;
     if let Err(error) = &outcome {
         // Whoever looks later learns why. The failure itself is told by the caller.
@@ -111,6 +106,10 @@ async fn start(
     settings.follow(&flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
+    let notify = Notify::of(world);
+    let (telling, documents) = (notify.clone(), status.subscribe());
+    kept::keep("notify", move || telling.clone().follow(documents.clone()));
+    let pulse = Pulse::new(notify::watchdog_interval(world).unwrap_or(STALL_LIMIT));
     let gateway = Gateway::new(Parts {
         adapters: build::adapters(&config, &settings),
         flow,
@@ -118,13 +117,19 @@ async fn start(
         drain_timeout: config.gateway.drain_timeout,
         paused,
         pauses: Arc::new(pauses),
+        exit_when_all_blocked: config.gateway.exit_when_all_blocked,
         status,
+        pulse: pulse.clone(),
         seed: chance(),
         identity,
     });
     tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
     listen(gateway.events());
+    let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort)
+        .map_err(|error| CliError::failed("the loop cannot be watched").because(error))?;
+    notify.tell("READY=1");
     let exit = gateway.serve().await;
+    drop(watchdog);
     tracing::info!(code = "stopped", exit = exit as u8, "the gateway has ended");
     Ok(exit)
 }
@@ -157,37 +162,6 @@ fn check_home(home: &HermesHome) -> Result<(), CliError> {
         .hint(format!("Run `chmod 700 {root}`.")));
     }
     Ok(())
-}
-
-async fn take_lock(home: &HermesHome) -> Result<Lock, CliError> {
-    let path = home.lock_file();
-    let deadline = Now::read().mono + LOCK_LIMIT;
-    let mut is_told = false;
-    loop {
-        match Lock::acquire(&path) {
-            Ok(lock) => return Ok(lock),
-            Err(LockError::Io(error)) => return Err(unusable(home, error)),
-            Err(LockError::Held { pid }) => {
-                let owner = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-                if Now::read().mono >= deadline {
-                    return Err(CliError::config(format!(
-                        "another gateway{owner} is running with this home folder"
-                    ))
-                    .code("gateway_lock")
-                    .hint("Stop it first, or set HERMES_HOME to another folder."));
-                }
-                if !is_told {
-                    is_told = true;
-                    let limit = LOCK_LIMIT.as_secs();
-                    tracing::info!(
-                        code = "gateway_lock",
-                        "another gateway{owner} is running; waiting at most {limit} s for its end"
-                    );
-                }
-            }
-        }
-        tokio::time::sleep(LOCK_EVERY).await;
-    }
 }
 
 fn no_store(home: &HermesHome, error: StoreError) -> CliError {
@@ -246,72 +220,13 @@ fn chance() -> u64 {
     RandomState::new().hash_one(Timestamp::UNIX_EPOCH)
 }
 
-/// The signals that the gateway listens to.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, CliError> {
-        let of = |kind| {
-            signal(kind).map_err(|error| CliError::failed("signals cannot be received").because(error))
-        };
-        Ok(Self {
-            terminate: of(SignalKind::terminate())?,
-            interrupt: of(SignalKind::interrupt())?,
-            hangup: of(SignalKind::hangup())?,
-        })
-    }
-
-    /// The next signal.
-    async fn next(&mut self) -> Event {
-        tokio::select! {
-            () = next(&mut self.terminate) => Event::StopAsked(StopSignal::Terminate),
-            () = next(&mut self.interrupt) => Event::StopAsked(StopSignal::Interrupt),
-            () = next(&mut self.hangup) => Event::ReloadAsked,
-        }
-    }
-
-    /// Waits until somebody asks us to stop, before there is anything to drain.
-    async fn stop(&mut self) -> ExitCode {
-        loop {
-            match self.next().await {
-                Event::StopAsked(StopSignal::Terminate) => return ExitCode::Ok,
-                Event::StopAsked(StopSignal::Interrupt) => return ExitCode::Interrupted,
-                Event::StopAsked(StopSignal::Restart)
-                | Event::Command(_)
-                | Event::ReloadAsked
-                | Event::Seat { .. }
-                | Event::Drained
-                | Event::Closed
-                | Event::Due => {}
-            }
-        }
-    }
-}
-
-/// Waits for this signal. A stream that has ended never comes to an end for its listeners.
-async fn next(signal: &mut Signal) {
-    if signal.recv().await.is_none() {
-        std::future::pending::<()>().await;
-    }
-}
-
-async fn listen(mut signals: Signals, events: mpsc::Sender<Event>) {
-    loop {
-        let event = signals.next().await;
-        if events.send(event).await.is_err() {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::gateway::command::{Command, Commands};
+    use crate::gateway::drain::StopSignal;
     use crate::gateway::status::snapshot::{GatewayState, Snapshot, WireState};
 
     #[test]
@@ -424,17 +339,5 @@ mod tests {
         let read = Snapshot::read(&std::fs::read(home.state_file()).unwrap()).unwrap();
         assert_eq!(read.gateway_state, GatewayState::StartupFailed);
         assert_eq!(read.exit_reason.as_deref(), Some("the store is of a newer hermes"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lock_that_another_gateway_holds_is_waited_for_and_then_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = HermesHome::at(dir.path());
-        let held = Lock::acquire(&home.lock_file()).unwrap();
-        let error = take_lock(&home).await.unwrap_err();
-        assert_eq!(error.exit(), ExitCode::Config);
-        assert!(error.message.contains(&std::process::id().to_string()), "{error}");
-        drop(held);
-        take_lock(&home).await.unwrap();
     }
 }

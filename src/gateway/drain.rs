@@ -11,15 +11,17 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(6);
 /// The same when the drain has already used up all patience.
 const CLOSE_LIMIT_LATE: Duration = Duration::from_secs(2);
 
-/// Who asked the process to end.
+/// Who or what asked the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopSignal {
-    /// SIGTERM.
+    /// SIGTERM, or a stop command.
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,
-    /// A planned restart: it ends with 75.
+    /// SIGUSR1, or a restart command: end in order to be started again.
     Restart,
+    /// Every platform is blocked, and the settings say to end then.
+    AllBlocked,
 }
 
 /// Where the end is.
@@ -51,7 +53,7 @@ pub enum Phase {
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// A signal.
+    /// Somebody asked for the end.
     Asked(StopSignal),
     /// What was under way is finished.
     Drained,
@@ -92,13 +94,28 @@ impl Drain {
         self.phase
     }
 
+    /// It ends in order to be started again.
+    pub fn restarts(&self) -> bool {
+        match self.phase {
+            Phase::Running => false,
+            Phase::Draining { exit, .. } | Phase::Closing { exit, .. } | Phase::Ended { exit } => {
+                exit == ExitCode::Restart
+            }
+        }
+    }
+
+    /// From now on finishing what is under way may take this long; an end that has begun keeps its limit.
+    pub fn allow(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input) {
         match (self.phase, input) {
             (Phase::Running, Input::Asked(signal)) => {
                 let until = now + self.limit;
                 let exit = match signal {
-                    StopSignal::Terminate | StopSignal::Interrupt => ExitCode::Ok,
+                    StopSignal::Terminate | StopSignal::Interrupt | StopSignal::AllBlocked => ExitCode::Ok,
                     StopSignal::Restart => ExitCode::Restart,
                 };
                 self.phase = Phase::Draining { until, exit };
@@ -108,16 +125,24 @@ impl Drain {
             (Phase::Draining { .. } | Phase::Closing { .. }, Input::Asked(StopSignal::Interrupt)) => {
                 self.end(ExitCode::Interrupted);
             }
+            // Whoever stops the service while it restarts does not want it back: 75 would bring it back.
+            (Phase::Draining { until, .. }, Input::Asked(StopSignal::Terminate)) => {
+                self.phase = Phase::Draining { until, exit: ExitCode::Ok };
+            }
+            (Phase::Closing { until, exit: ExitCode::Restart }, Input::Asked(StopSignal::Terminate)) => {
+                self.phase = Phase::Closing { until, exit: ExitCode::Ok };
+            }
             (Phase::Draining { exit, .. }, Input::Drained) => self.close(now + CLOSE_LIMIT, exit),
             (Phase::Closing { exit, .. }, Input::Closed) => self.end(exit),
             (Phase::Running, Input::Drained | Input::Closed)
             | (
                 Phase::Draining { .. },
-                Input::Asked(StopSignal::Terminate | StopSignal::Restart) | Input::Closed,
+                Input::Asked(StopSignal::Restart | StopSignal::AllBlocked) | Input::Closed,
             )
             | (
                 Phase::Closing { .. },
-                Input::Asked(StopSignal::Terminate | StopSignal::Restart) | Input::Drained,
+                Input::Asked(StopSignal::Terminate | StopSignal::Restart | StopSignal::AllBlocked)
+                | Input::Drained,
             )
             | (Phase::Ended { .. }, Input::Asked(_) | Input::Drained | Input::Closed) => {}
         }
@@ -176,6 +201,7 @@ mod tests {
         for (signal, exit) in [
             (StopSignal::Terminate, ExitCode::Ok),
             (StopSignal::Interrupt, ExitCode::Ok),
+            (StopSignal::AllBlocked, ExitCode::Ok),
             (StopSignal::Restart, ExitCode::Restart),
         ] {
             let (mut drain, now) = start();
@@ -210,6 +236,35 @@ mod tests {
         assert!(matches!(drain.phase(), Phase::Draining { .. }));
         drain.handle(now, Input::Asked(StopSignal::Interrupt));
         assert_eq!(actions(&mut drain).last(), Some(&Action::Exit(ExitCode::Interrupted)));
+    }
+
+    #[test]
+    fn a_restart_that_somebody_stops_is_a_stop() {
+        for terminate_while_closing in [false, true] {
+            let (mut drain, now) = start();
+            drain.handle(now, Input::Asked(StopSignal::Restart));
+            assert!(drain.restarts());
+            if !terminate_while_closing {
+                drain.handle(now, Input::Asked(StopSignal::Terminate));
+            }
+            drain.handle(now, Input::Drained);
+            if terminate_while_closing {
+                drain.handle(now, Input::Asked(StopSignal::Terminate));
+            }
+            assert!(!drain.restarts());
+            drain.handle(now, Input::Closed);
+            assert_eq!(actions(&mut drain).last(), Some(&Action::Exit(ExitCode::Ok)));
+        }
+    }
+
+    #[test]
+    fn a_stop_is_not_turned_into_a_restart() {
+        let (mut drain, now) = start();
+        drain.handle(now, Input::Asked(StopSignal::Terminate));
+        drain.handle(now, Input::Asked(StopSignal::Restart));
+        drain.handle(now, Input::Drained);
+        drain.handle(now, Input::Closed);
+        assert_eq!(actions(&mut drain).last(), Some(&Action::Exit(ExitCode::Ok)));
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //! - [`boot`]: the order of starting and everything that can refuse it; [`run`] the loop; [`state`] what it knows;
 //!   [`event`] what it hears; [`drain`] how it ends.
 //! - [`command`]: what people and programs ask of it while it runs.
+//! - [`life`]: the process around it; [`purpose`]: whether it has anything left to do.
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
 //!   [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
@@ -39,10 +40,12 @@ pub mod failure;
 pub mod flow;
 pub mod inbound;
 pub mod lanes;
+pub mod life;
 pub mod message;
 pub mod notice;
 pub mod path;
 pub mod platforms;
+pub mod purpose;
 pub mod run;
 pub mod settings;
 pub mod state;

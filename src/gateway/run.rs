@@ -11,14 +11,17 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Now;
+use crate::config::ExitWhenAllBlocked;
 use crate::error::ExitCode;
 use crate::gateway::command::{self, CHANGES_MAX, Change, Commands, PauseRecord};
-use crate::gateway::drain::{self, Drain, Phase};
+use crate::gateway::drain::{self, Drain, Phase, StopSignal};
 use crate::gateway::event::{Event, Report, SeatId};
 use crate::gateway::failure::Retry;
 use crate::gateway::flow::MessageFlow;
+use crate::gateway::life::watchdog::Pulse;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::driver::{self, Reporter};
+use crate::gateway::purpose;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
 use crate::gateway::supervisor::machine::{Action, Generation, Input, News, Policy, State};
@@ -46,6 +49,10 @@ pub struct Parts {
     pub paused: BTreeSet<String>,
     /// Where later pauses are kept.
     pub pauses: Arc<dyn PauseRecord>,
+    /// Whether to end when every platform is blocked.
+    pub exit_when_all_blocked: ExitWhenAllBlocked,
+    /// Shows from outside that the loop turns.
+    pub pulse: Pulse,
     /// Where the state is published.
     pub status: StatusFile,
     /// Who we are.
@@ -59,6 +66,10 @@ pub struct Gateway {
     seats: Vec<Seat>,
     flow: Arc<dyn MessageFlow>,
     drain: Drain,
+    exit_when_all_blocked: ExitWhenAllBlocked,
+    /// Why it ends, where nobody asked for it.
+    why: Option<String>,
+    pulse: Pulse,
     status: StatusFile,
     identity: Identity,
     events: mpsc::Sender<Event>,
@@ -93,6 +104,9 @@ impl Gateway {
             seats,
             flow: parts.flow,
             drain: Drain::new(parts.drain_timeout),
+            exit_when_all_blocked: parts.exit_when_all_blocked,
+            why: None,
+            pulse: parts.pulse,
             status: parts.status,
             identity: parts.identity,
             events,
@@ -122,10 +136,12 @@ impl Gateway {
         let mut event = Event::Due;
         let exit = loop {
             let now = Now::read();
+            self.pulse.beat();
             if let Some(exit) = self.step(now, event) {
                 break exit;
             }
-            let due = tokio::time::sleep_until(self.next_due().into());
+            let due = self.next_due().min(now.mono + self.pulse.rest_max());
+            let due = tokio::time::sleep_until(due.into());
             event = tokio::select! {
                 Some(event) = self.inputs.recv() => event,
                 () = due => Event::Due,
@@ -139,16 +155,40 @@ impl Gateway {
     fn step(&mut self, now: Now, event: Event) -> Option<ExitCode> {
         let phase = self.drain.phase();
         self.decide(now, event);
+        let mut changed = self.refresh(now);
+        self.end_without_purpose(now);
         let exit = self.perform(now);
-        let mut changed = self.drain.phase() != phase;
-        for seat in &mut self.seats {
-            changed |= seat.refresh(now);
-        }
+        changed |= self.refresh(now) || self.drain.phase() != phase;
         if changed || exit.is_some() || self.heartbeat_at <= now.mono {
             self.heartbeat_at = now.mono + HEARTBEAT;
             self.publish(now, exit);
         }
         exit
+    }
+
+    /// Takes over what people see. Returns whether that differs.
+    fn refresh(&mut self, now: Now) -> bool {
+        let mut changed = false;
+        for seat in &mut self.seats {
+            changed |= seat.refresh(now);
+        }
+        changed
+    }
+
+    /// Asks for the end when nothing is left to do.
+    fn end_without_purpose(&mut self, now: Now) {
+        if self.drain.phase() != Phase::Running {
+            return;
+        }
+        let Some(why) = purpose::lost(self.exit_when_all_blocked, self.seats.iter().map(Seat::shown)) else {
+            return;
+        };
+        tracing::error!(
+            code = "all_blocked",
+            "every platform is blocked and `exit_when_all_blocked` is set: {why}"
+        );
+        self.why = Some(why);
+        self.drain.handle(now.mono, drain::Input::Asked(StopSignal::AllBlocked));
     }
 
     fn decide(&mut self, now: Now, event: Event) {
@@ -283,7 +323,8 @@ impl Gateway {
 
     fn publish(&self, now: Now, exit: Option<ExitCode>) {
         let mut document = snapshot(&self.identity, &self.seats, self.flow.as_ref(), self.drain.phase(), now);
-        document.exit_reason = exit.map(|exit| reason(exit).to_owned());
+        document.restart_requested = self.drain.restarts();
+        document.exit_reason = exit.map(|exit| self.why.clone().unwrap_or_else(|| reason(exit).to_owned()));
         self.status.publish(document);
     }
 

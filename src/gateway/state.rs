@@ -120,6 +120,11 @@ impl Seat {
         true
     }
 
+    /// What people see of it: the state, and why.
+    pub fn shown(&self) -> (WireState, Option<&str>) {
+        (self.shown.state, self.shown.error.as_ref().map(|error| error.message.as_str()))
+    }
+
     fn snapshot(&self, now: Now, flow: &dyn MessageFlow) -> PlatformSnapshot {
         let platform = self.adapter.platform();
         let shown = &self.shown;

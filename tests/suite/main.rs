@@ -13,6 +13,7 @@ mod first_run;
 mod help;
 mod interrupts;
 mod launcher;
+mod life;
 mod linking;
 mod scripted;
 mod settings;

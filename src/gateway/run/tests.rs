@@ -26,10 +26,18 @@ struct Stage {
 
 impl Stage {
     fn start(accounts: &[(&str, &Arc<Scripted>)]) -> Self {
-        Self::start_paused(accounts, &[])
+        Self::start_by(ExitWhenAllBlocked::Auto, accounts, &[])
     }
 
     fn start_paused(accounts: &[(&str, &Arc<Scripted>)], paused: &[&str]) -> Self {
+        Self::start_by(ExitWhenAllBlocked::Auto, accounts, paused)
+    }
+
+    fn start_by(
+        exit_when_all_blocked: ExitWhenAllBlocked,
+        accounts: &[(&str, &Arc<Scripted>)],
+        paused: &[&str],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway_state.json");
         let flow = Arc::new(CountingFlow::default());
@@ -49,6 +57,8 @@ impl Stage {
             drain_timeout: Duration::from_secs(30),
             paused: paused.iter().map(|name| (*name).to_owned()).collect(),
             pauses: Arc::new(Forgetful),
+            exit_when_all_blocked,
+            pulse: Pulse::default(),
             status,
             identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
             seed: 7,
@@ -331,3 +341,5 @@ async fn commands_that_cannot_be_carried_out_say_why() {
     let exit = tokio::time::timeout(Duration::from_secs(60), stage.running).await.unwrap().unwrap();
     assert_eq!(exit, ExitCode::Restart);
 }
+
+mod life;

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Now;
 use crate::durable::write_atomic;
+use crate::gateway::life::kept;
 use crate::gateway::status::snapshot::Snapshot;
 
 /// The pause after a write: a flapping platform does not wear the disk out.
@@ -31,7 +32,8 @@ impl StatusFile {
     /// Starts the writer. The folder must be there.
     pub fn start(path: PathBuf) -> Self {
         let (newest, documents) = watch::channel(None);
-        Self { newest, writer: tokio::spawn(write_all(path, documents)) }
+        let writer = kept::keep("status", move || write_all(path.clone(), documents.clone()));
+        Self { newest, writer }
     }
 
     /// Has this document written within 100 ms, unless a newer one comes first.

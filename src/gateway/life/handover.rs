@@ -1,0 +1,91 @@
+//! One gateway for each home. Whoever comes second waits until the first has ended, at most as long as that may take to
+//! drain, and touches nothing until the lock is its own.
+//!
+//! The lock is the kernel's (flock): a killed owner's is free at once, and a pid that somebody wrote down decides nothing,
+//! so no process is ever signalled for it.
+
+use std::time::Duration;
+
+use crate::clock::Now;
+use crate::durable::{Lock, LockError};
+use crate::error::CliError;
+use crate::home::HermesHome;
+
+/// What the owner needs beside its drain: closing its links and its store.
+const BESIDE_DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the lock is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Takes the home's lock. `drain_timeout` is what the owner of this home is allowed for its end.
+///
+/// # Errors
+/// Exit 78 when another gateway still holds it at the limit, or when the file cannot be used.
+pub async fn take(home: &HermesHome, drain_timeout: Duration) -> Result<Lock, CliError> {
+    let path = home.lock_file();
+    let limit = drain_timeout + BESIDE_DRAIN;
+    let deadline = Now::read().mono + limit;
+    let mut is_told = false;
+    loop {
+        match Lock::acquire(&path) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Io(error)) => {
+                return Err(CliError::config(format!("the lock {} cannot be used", path.display()))
+                    .code("home_unusable")
+                    .hint("Set HERMES_HOME to a folder of yours, or change its owner.")
+                    .because(error));
+            }
+            Err(LockError::Held { pid }) => {
+                let owner = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+                if Now::read().mono >= deadline {
+                    return Err(CliError::config(format!(
+                        "another gateway{owner} is running with this home folder"
+                    ))
+                    .code("gateway_lock")
+                    .hint("Stop it first, or set HERMES_HOME to another folder."));
+                }
+                if !is_told {
+                    is_told = true;
+                    let limit = limit.as_secs();
+                    tracing::info!(
+                        code = "gateway_lock",
+                        "another gateway{owner} is running; waiting at most {limit} s for its end"
+                    );
+                }
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ExitCode;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_another_gateway_holds_is_waited_for_and_then_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let held = Lock::acquire(&home.lock_file()).unwrap();
+        let begun = Now::read().mono;
+        let error = take(&home, Duration::from_secs(30)).await.unwrap_err();
+        let waited = Now::read().mono.duration_since(begun);
+        assert!(waited >= Duration::from_secs(40) && waited < Duration::from_secs(41), "{waited:?}");
+        assert_eq!(error.exit(), ExitCode::Config);
+        assert!(error.message.contains(&std::process::id().to_string()), "{error}");
+        drop(held);
+        take(&home, Duration::ZERO).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pid_that_is_only_written_down_is_waited_for_by_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        // Our own pid: it is alive, and it has nothing to do with a gateway of this home.
+        crate::durable::write_atomic(&home.lock_file(), std::process::id().to_string().as_bytes()).unwrap();
+        let begun = Now::read().mono;
+        take(&home, Duration::from_secs(30)).await.unwrap();
+        assert_eq!(Now::read().mono, begun);
+    }
+}

@@ -1,0 +1,60 @@
+//! Background tasks that have no end of their own. One that dies all the same is a defect; it is begun again, and counted.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinHandle;
+
+/// The pause before a dead task is begun again: one that dies at once must not become a busy loop.
+const PAUSE: Duration = Duration::from_secs(1);
+
+static BEGUN_AGAIN: AtomicU64 = AtomicU64::new(0);
+
+/// How many background tasks of this process died and were begun again.
+pub fn begun_again() -> u64 {
+    BEGUN_AGAIN.load(Ordering::Relaxed)
+}
+
+/// Runs what `begin` makes until it returns; after a panic it is made and run anew. `name` is for the log.
+pub fn keep<F>(name: &'static str, mut begin: impl FnMut() -> F + Send + 'static) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(async move {
+        // What the panic said is on standard error.
+        while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
+            BEGUN_AGAIN.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                code = "task_died",
+                task = name,
+                "a background task ended in an unforeseen way and is begun again; this is a defect of hermes"
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_is_begun_again_and_one_that_returns_is_not() {
+        let begun = Arc::new(AtomicU32::new(0));
+        let before = begun_again();
+        let counted = Arc::clone(&begun);
+        let task = keep("test", move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            async move { assert!(run >= 3, "run {run}") }
+        });
+        tokio::time::timeout(Duration::from_secs(60), task).await.unwrap().unwrap();
+        assert_eq!(begun.load(Ordering::SeqCst), 4);
+        assert!(begun_again() >= before + 3);
+    }
+}

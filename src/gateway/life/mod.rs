@@ -1,0 +1,15 @@
+//! The life of the process, around the loop: who may begin it, what it hears from outside, and who notices when it no
+//! longer turns.
+//!
+//! - [`handover`]: one gateway for each home; the next one waits for the end of the one before.
+//! - [`signals`]: what other processes ask of us.
+//! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
+//! - [`kept`]: background tasks that are begun again when they die.
+//! - [`init`]: process 1 of a container.
+
+pub mod handover;
+pub mod init;
+pub mod kept;
+pub mod notify;
+pub mod signals;
+pub mod watchdog;

@@ -1,0 +1,386 @@
+//! The process: how it ends, who may run beside it, what its service manager hears, and what it leaves behind.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::home::TestHome;
+use crate::support::pairing::{FRIEND, paired};
+use crate::support::process::{Gateway, is_alive};
+use crate::support::wait;
+
+/// A home in which WhatsApp is enabled and no phone is paired: a gateway that runs, and has nothing that it could do.
+fn blocked_home() -> TestHome {
+    let home = TestHome::empty();
+    home.write(".env", "WHATSAPP_ENABLED=true\n");
+    home
+}
+
+fn last_words(home: &TestHome) -> Value {
+    serde_json::from_slice(&std::fs::read(home.paths().state_file()).unwrap()).unwrap()
+}
+
+#[test]
+fn each_way_of_asking_has_its_exit_code_and_its_last_words() {
+    for (signal, code, reason) in [
+        (Signal::TERM, 0, "stopped on request"),
+        (Signal::INT, 0, "stopped on request"),
+        (Signal::USR1, 75, "restart requested"),
+    ] {
+        let home = blocked_home();
+        let mut gateway = Gateway::start(&home);
+        gateway.wait_for_state("fatal");
+        gateway.signal(signal);
+        assert_eq!(gateway.exit_code(), Some(code), "{signal:?}: {:#?}", gateway.log());
+        let last = last_words(&home);
+        assert_eq!(last["gateway_state"], "stopped");
+        assert_eq!(last["exit_reason"], reason);
+        assert_eq!(last["restart_requested"], code == 75);
+        assert!(!home.paths().pid_file().exists(), "the pid file is gone");
+        assert_eq!(home.run(["gateway", "status"]).code, Some(3));
+    }
+}
+
+#[test]
+fn with_nothing_but_blocked_platforms_it_stays_unless_it_is_told_to_end() {
+    let home = blocked_home();
+    home.write("gateway.toml", "[gateway]\nexit_when_all_blocked = \"always\"\n");
+    let mut gateway = Gateway::start(&home);
+    assert_eq!(gateway.exit_code(), Some(0), "{:#?}", gateway.log());
+    let reason = last_words(&home)["exit_reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("paired"), "{reason}");
+    gateway.wait_for_log("all_blocked");
+}
+
+#[test]
+fn what_only_a_person_can_mend_at_the_start_is_78() {
+    let home = blocked_home();
+    home.write("gateway.toml", "[gateway\n");
+    let answer = home.run(["gateway", "run"]);
+    assert_eq!(answer.code, Some(78), "{answer:?}");
+    assert!(answer.stderr.contains("line 1, column 9"), "{answer:?}");
+    assert!(!home.paths().state_file().exists() && !home.paths().pid_file().exists());
+}
+
+/// A service that takes connections and never answers.
+fn mute_agent() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, format!("http://{address}/v1"))
+}
+
+#[test]
+fn a_drain_past_its_limit_is_1_and_a_second_interrupt_is_130() {
+    let (home, mut fake) = paired();
+    let (_listener, url) = mute_agent();
+    for (drain_timeout, signals, code) in
+        [("100ms", &[Signal::TERM][..], 1), ("10m", &[Signal::INT, Signal::INT][..], 130)]
+    {
+        home.write(
+            "gateway.toml",
+            format!(
+                "[agent]\nkind = \"openai\"\nbase_url = \"{url}\"\n[gateway]\ndrain_timeout = \"{drain_timeout}\"\n\
+                 [platforms.whatsapp]\nweb_socket_url = \"{}\"\n",
+                fake.url
+            ),
+        );
+        let mut gateway = Gateway::start(&home);
+        gateway.wait_for_state("connected");
+        fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": format!("for {code}") }));
+        let busy = wait::until(wait::LIMIT, || (gateway.state()["active_agents"] == 1).then_some(()));
+        assert!(busy.is_some(), "{:#}", gateway.state());
+        for signal in signals {
+            gateway.signal(*signal);
+            let draining =
+                wait::until(wait::LIMIT, || (last_words(&home)["gateway_state"] != "running").then_some(()));
+            assert!(draining.is_some(), "{:#}", gateway.state());
+        }
+        assert_eq!(gateway.exit_code(), Some(code), "{:#?}", gateway.log());
+    }
+}
+
+#[test]
+fn a_second_gateway_takes_over_when_the_first_ends_and_touches_nothing_before() {
+    let home = blocked_home();
+    let mut first = Gateway::start(&home);
+    first.wait_for_state("fatal");
+    let mut second = Gateway::start(&home);
+    let line = second.wait_for_log("gateway_lock");
+    assert!(line.contains(&format!("pid {}", first.pid())), "{line}");
+    assert_eq!(last_words(&home)["pid"], first.pid());
+    let pid_file = std::fs::read_to_string(home.paths().pid_file()).unwrap();
+    assert!(pid_file.contains(&first.pid().to_string()), "{pid_file}");
+    assert_eq!(first.stop(), Some(0));
+    second.wait_for_state("fatal");
+    assert_eq!(last_words(&home)["pid"], second.pid());
+    // A killed owner's lock is free at once.
+    second.kill();
+    let mut third = Gateway::start(&home);
+    third.wait_for_state("fatal");
+    assert!(!third.log().iter().any(|line| line.contains("gateway_lock")), "{:#?}", third.log());
+    assert_eq!(third.stop(), Some(0));
+}
+
+#[test]
+fn a_second_gateway_gives_up_at_the_limit_and_can_be_stopped_before() {
+    let home = blocked_home();
+    home.write("gateway.toml", "[gateway]\ndrain_timeout = \"1s\"\n");
+    let mut first = Gateway::start(&home);
+    first.wait_for_state("fatal");
+    for (signal, code) in [(Signal::TERM, 0), (Signal::INT, 130), (Signal::USR1, 75)] {
+        let mut waiting = Gateway::start(&home);
+        waiting.wait_for_log("gateway_lock");
+        waiting.signal(signal);
+        assert_eq!(waiting.exit_code(), Some(code), "{signal:?}");
+    }
+    let answer = home.run(["gateway", "run"]);
+    assert_eq!(answer.code, Some(78), "{answer:?}");
+    assert!(answer.stderr.contains(&format!("pid {}", first.pid())), "{answer:?}");
+    assert!(first.is_running(), "the owner is left alone");
+    assert_eq!(first.state()["pid"], first.pid());
+    assert!(std::fs::read_to_string(home.paths().pid_file()).unwrap().contains(&first.pid().to_string()));
+    assert_eq!(first.stop(), Some(0));
+}
+
+#[test]
+fn a_pid_that_was_left_behind_means_nothing_to_the_next_gateway() {
+    let home = blocked_home();
+    let mut stranger = Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid = stranger.id();
+    let left = json!({ "kind": "hermes-gateway", "pid": pid, "start_time": 1 }).to_string();
+    home.write("gateway.pid", &left);
+    home.write("gateway.lock", format!("{pid}\n"));
+    let mut state = json!({ "kind": "hermes-gateway", "pid": pid, "gateway_state": "running" });
+    state["updated_at"] = json!("2026-01-01T00:00:00Z");
+    home.write("gateway_state.json", state.to_string());
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("fatal");
+    assert!(!gateway.log().iter().any(|line| line.contains("gateway_lock")), "{:#?}", gateway.log());
+    assert_eq!(gateway.stop(), Some(0));
+    assert!(is_alive(pid), "nobody is signalled for a pid that somebody wrote down");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+/// What the service manager of a test was told.
+fn told(manager: &UnixDatagram, line: &str) {
+    let mut bytes = [0; 4096];
+    loop {
+        let length = manager.recv(&mut bytes).unwrap_or_else(|_| panic!("`{line}` was never told"));
+        if String::from_utf8_lossy(&bytes[..length]).lines().any(|told| told.starts_with(line)) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_service_manager_hears_of_the_start_the_turning_loop_and_the_end() {
+    let mut home = blocked_home();
+    let path = home.write("notify", "");
+    std::fs::remove_file(&path).unwrap();
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(wait::LIMIT)).unwrap();
+    home.env.push(("NOTIFY_SOCKET".to_owned(), path.to_string_lossy().into_owned()));
+    home.env.push(("WATCHDOG_USEC".to_owned(), "4000000".to_owned()));
+    let mut gateway = Gateway::start(&home);
+    told(&manager, "READY=1");
+    told(&manager, "STATUS=degraded: whatsapp fatal");
+    told(&manager, "WATCHDOG=1");
+    told(&manager, "WATCHDOG=1");
+    gateway.signal(Signal::TERM);
+    told(&manager, "STOPPING=1");
+    assert_eq!(gateway.exit_code(), Some(0));
+}
+
+/// Fills a pipe but for about one page, and returns its ends.
+fn nearly_full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while (&writer).write(&[b' '; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    reader.read_exact(&mut [0; 4096]).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_loop_that_stands_still_ends_the_process_with_1() {
+    let mut home = blocked_home();
+    home.env.push(("WATCHDOG_USEC".to_owned(), "2000000".to_owned()));
+    // A log that nobody reads holds up whoever writes the next line, and that is the loop.
+    let (_unread, log) = nearly_full_pipe();
+    let mut child = Stalling(
+        home.command(["gateway", "run", "-vv"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(OwnedFd::from(log)))
+            .spawn()
+            .unwrap(),
+    );
+    let pid = rustix::process::Pid::from_raw(child.0.id().cast_signed()).unwrap();
+    let status = wait::until(wait::LIMIT, || {
+        // Each request is a line or two in the log.
+        let _gone =
+            home.paths().state_file().exists().then(|| rustix::process::kill_process(pid, Signal::HUP));
+        child.0.try_wait().unwrap()
+    });
+    assert_eq!(status.expect("it hangs for ever").code(), Some(1));
+}
+
+struct Stalling(Child);
+
+impl Drop for Stalling {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn the_units_of_the_service_are_what_systemd_accepts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/service");
+    for name in ["hermes.service", "hermes-user.service"] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        for line in [
+            "Type=notify",
+            "WatchdogSec=60",
+            "Restart=on-failure",
+            "RestartForceExitStatus=75",
+            "SuccessExitStatus=75",
+            "RestartPreventExitStatus=78",
+            "KillMode=mixed",
+            "ExecReload=/bin/kill -HUP $MAINPID",
+        ] {
+            assert!(text.lines().any(|own| own == line), "{name} lacks {line}");
+        }
+        let Ok(program) = which::which("systemd-analyze") else { continue };
+        // The program of the unit must exist where it is verified.
+        let text: Vec<String> = text
+            .lines()
+            .map(|line| match line.strip_prefix("ExecStart=") {
+                Some(_) => "ExecStart=/bin/sh gateway run".to_owned(),
+                None => line.to_owned(),
+            })
+            .collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, text.join("\n")).unwrap();
+        let output = Command::new(&program).arg("verify").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.is_empty(), "{name}: {said}");
+        if name == "hermes.service" {
+            let output = Command::new(program)
+                .args(["security", "--offline=true", "--threshold=20", "--no-pager"])
+                .arg(&path)
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "exposure above 2.0:\n{}",
+                String::from_utf8_lossy(&output.stdout)
+            );
+        }
+    }
+}
+
+/// Whether this machine lets us be process 1 of a namespace.
+fn namespaces() -> bool {
+    let probe = Command::new("unshare").args(["-pf", "--mount-proc", "true"]).stderr(Stdio::null()).status();
+    probe.is_ok_and(|status| status.success())
+}
+
+/// Pid and state letter of every process below this one, in its own namespace or ours.
+fn descendants(pid: u32) -> Vec<(u32, char)> {
+    let mut found = Vec::new();
+    let mut open = vec![pid];
+    while let Some(parent) = open.pop() {
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) else {
+            continue;
+        };
+        for child in text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()) {
+            let Ok(stat) = std::fs::read_to_string(format!("/proc/{child}/stat")) else { continue };
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');
+            found.push((child, state));
+            open.push(child);
+        }
+    }
+    found
+}
+
+#[test]
+fn process_1_of_a_container_reaps_orphans_and_passes_signals_and_exit_codes_on() {
+    if !namespaces() {
+        // Without the right to make a namespace nobody can be process 1; the rest of this file still holds.
+        return;
+    }
+    let mut home = blocked_home();
+    // A Node whose version check leaves an orphan behind, which ends when nobody looks.
+    let node = home.write("node", "#!/bin/sh\n(sleep 0.2; sleep 0.3) >/dev/null 2>&1 &\necho v22.0.0\n");
+    std::fs::set_permissions(&node, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    home.env.push(("HERMES_NODE".to_owned(), node.to_string_lossy().into_owned()));
+    for (signal, code) in [(Signal::TERM, 0), (Signal::INT, 0), (Signal::USR1, 75)] {
+        drop(std::fs::remove_file(home.paths().whatsapp().node_cache()));
+        let mut command = Command::new("unshare");
+        command.args(["-pf", "--mount-proc", env!("CARGO_BIN_EXE_hermes"), "gateway", "run"]);
+        command.env_clear().envs(home.variables()).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut unshare = Stalling(command.spawn().unwrap());
+        let state = wait::until(wait::LIMIT, || {
+            let document: Value =
+                serde_json::from_slice(&std::fs::read(home.paths().state_file()).ok()?).ok()?;
+            (document["platforms"]["whatsapp"]["state"] == "fatal").then_some(document)
+        });
+        let state = state.expect("the gateway runs");
+        assert_ne!(state["pid"], 1, "process 1 only looks after the gateway");
+        let below = descendants(unshare.0.id());
+        let init = below[0].0;
+        let clean = wait::until(wait::LIMIT, || {
+            let below = descendants(init);
+            (below.len() == 1 && below[0].1 != 'Z').then_some(())
+        });
+        assert!(clean.is_some(), "orphans are left: {:?}", descendants(init));
+        let init = rustix::process::Pid::from_raw(init.cast_signed()).unwrap();
+        rustix::process::kill_process(init, signal).unwrap();
+        let status = wait::until(wait::LIMIT, || unshare.0.try_wait().unwrap()).expect("it ends");
+        assert_eq!(status.code(), Some(code), "{signal:?}");
+        drop(std::fs::remove_file(home.paths().state_file()));
+    }
+}
+
+/// Open files of a process; what the runtime opens and closes by itself is not among them for long.
+fn open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[test]
+fn thirty_bridges_later_nothing_has_been_left_behind() {
+    let (mut home, mut fake) = paired();
+    home.env.push(("HTTPS_PROXY".to_owned(), "http://127.0.0.1:9".to_owned()));
+    home.write(
+        "gateway.toml",
+        format!(
+            "[gateway]\nreconnect = {{ first = \"10ms\", cap = \"10ms\", stable_after = \"10ms\" }}\n\
+             [platforms.whatsapp]\nweb_socket_url = \"{}\"\n",
+            fake.url
+        ),
+    );
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    let files = open_files(gateway.pid());
+    for round in 1..=30 {
+        fake.tell(json!({ "cmd": "fault", "name": "reset" }));
+        let ups = || gateway.log().iter().filter(|line| line.contains("code=\"connected\"")).count();
+        let again = wait::until(wait::LIMIT, || (ups() > round).then_some(()));
+        assert!(again.is_some(), "it did not come back:\n{}", gateway.log().join("\n"));
+    }
+    assert_eq!(gateway.children().len(), 1);
+    let back = wait::until(Duration::from_secs(20), || (open_files(gateway.pid()) <= files).then_some(()));
+    assert!(back.is_some(), "{files} files at first, {} now", open_files(gateway.pid()));
+    let zombies: Vec<_> = descendants(gateway.pid()).into_iter().filter(|(_, state)| *state == 'Z').collect();
+    assert_eq!(zombies, []);
+    assert_eq!(gateway.stop(), Some(0));
+}
