@@ -46,6 +46,7 @@ pub mod notice;
 pub mod path;
 pub mod platforms;
 pub mod purpose;
+pub mod repeats;
 pub mod run;
 pub mod settings;
 pub mod state;

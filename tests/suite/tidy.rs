@@ -209,6 +209,32 @@ fn each_outside_thing_has_one_door() {
 }
 
 #[test]
+fn every_line_of_the_gateways_log_has_a_stable_code() {
+    let mut complaints = Vec::new();
+    let mut seen = 0;
+    for path in files("src/gateway", &[".rs"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let text = code(&text);
+        for word in ["tracing::info!(", "tracing::warn!(", "tracing::error!("] {
+            for (at, _) in text.match_indices(word) {
+                seen += 1;
+                let rest = &text[at + word.len()..];
+                let fields = rest.split('"').next().unwrap_or(rest);
+                if !fields.contains("code") {
+                    let number = text[..at].matches('\n').count() + 1;
+                    complaints.push(format!(
+                        "{}:{number}: give it a `code`, so that people can search for it",
+                        name(&path)
+                    ));
+                }
+            }
+        }
+    }
+    settle(&complaints);
+    assert!(seen > 20, "only {seen} lines were found: they are written `tracing::info!(…)`");
+}
+
+#[test]
 fn the_npm_lockfile_names_no_git_and_no_host() {
     let lock = fs::read_to_string(root().join("assets/bridge/package-lock.json")).unwrap();
     for word in ["git+", "git:", "ssh:", "github:", "http:", "https://registry"] {

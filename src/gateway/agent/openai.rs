@@ -243,7 +243,7 @@ async fn images(attachments: &[Attachment]) -> Vec<Image> {
                     Some(Image(format!("data:{mime};base64,{data}")))
                 }
                 Err(error) => {
-                    tracing::info!(%error, "an image is not shown to the agent");
+                    tracing::info!(code = "image_unreadable", %error, "an image is not shown to the agent");
                     None
                 }
             })

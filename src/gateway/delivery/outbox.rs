@@ -12,6 +12,7 @@ use crate::gateway::failure::{Certainty, Retry, SendError};
 use crate::gateway::lanes::{Lanes, Outcome, Work};
 use crate::gateway::message::{ChatKey, MessageId};
 use crate::gateway::platforms::api::Link;
+use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{OutboxRow, Store, StoreError};
 use crate::platform::Platform;
 
@@ -47,6 +48,7 @@ struct Post {
     changed: Arc<Notify>,
     permits: Semaphore,
     slot: Mutex<Slot>,
+    repeats: Repeats,
 }
 
 #[derive(Default)]
@@ -64,6 +66,7 @@ impl Outbox {
             changed,
             permits: Semaphore::new(SENDS_MAX),
             slot: Mutex::default(),
+            repeats: Repeats::default(),
         });
         Self { lanes: Lanes::start(Arc::<Post>::clone(&post), CHATS_MAX), post }
     }
@@ -143,7 +146,12 @@ impl Post {
     async fn mark_sent(&self, row: &OutboxRow, remote: MessageId) {
         self.slot(|slot| slot.last_sent = Some(Now::read().wall));
         while let Err(error) = self.store.sent(row.id, remote.clone()).await {
-            tracing::warn!(platform = %self.platform, %error, "a message was sent, and that cannot be written down yet");
+            if let Some(more) = self.repeats.say(Now::read().mono, "sent_unwritten") {
+                tracing::warn!(
+                    code = "sent_unwritten", platform = %self.platform,
+                    "a message was sent, and that cannot be written down yet ({error}){more}"
+                );
+            }
             tokio::time::sleep(STORE_WAIT * 10).await;
         }
         tracing::debug!(platform = %self.platform, message = %remote, "sent");
@@ -160,10 +168,12 @@ impl Post {
             Retry::After(wait) => wait,
             Retry::Backoff => RETRY_FIRST.saturating_mul(1 << row.attempts.min(8)).min(RETRY_MAX),
         };
-        tracing::info!(
-            platform = %self.platform, code = %error.code, certainty = ?error.certainty, attempt = row.attempts + 1,
-            "a message could not be sent yet: {}", error.message
-        );
+        if let Some(more) = self.repeats.say(Now::read().mono, &error.code) {
+            tracing::info!(
+                platform = %self.platform, code = %error.code, certainty = ?error.certainty, attempt = row.attempts + 1,
+                "a message could not be sent yet: {}{more}", error.message
+            );
+        }
         self.store.unsent(row.id, error.certainty == Certainty::MaybeSent, why).await?;
         Ok(Outcome::After(wait))
     }
@@ -174,8 +184,13 @@ impl Work for Post {
     async fn run(&self, key: &ChatKey) -> Outcome {
         self.send_next(key).await.unwrap_or_else(|error| {
             // Of a full disk the store itself speaks, once.
-            if !matches!(error, StoreError::Full) {
-                tracing::warn!(platform = %self.platform, %error, "the outbox is not usable at the moment");
+            if !matches!(error, StoreError::Full)
+                && let Some(more) = self.repeats.say(Now::read().mono, "outbox_unusable")
+            {
+                tracing::warn!(
+                    code = "outbox_unusable", platform = %self.platform,
+                    "the outbox is not usable at the moment ({error}){more}"
+                );
             }
             Outcome::After(STORE_WAIT)
         })

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::schedule::{Outcome, Schedule};
 use crate::clock::Now;
 use crate::gateway::message::ChatKey;
+use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::StoreError;
 
 /// The chats that are held in memory: some hundred kilobytes.
@@ -108,6 +109,7 @@ impl Lanes {
 async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     let mut looked_in_vain = false;
+    let repeats = Arc::new(Repeats::default());
     loop {
         let look = if looked_in_vain { None } else { shared.schedule().look() };
         if let Some(count) = look {
@@ -119,10 +121,16 @@ async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken
         loop {
             let Some(key) = shared.schedule().begin(Now::read().mono) else { break };
             let work = Arc::clone(&work);
+            let repeats = Arc::clone(&repeats);
             tasks.spawn(async move {
                 let run = AssertUnwindSafe(work.run(&key)).catch_unwind().await;
                 let outcome = run.unwrap_or_else(|_| {
-                    tracing::error!(platform = %key.platform, "work on a message panicked; it is tried again");
+                    if let Some(more) = repeats.say(Now::read().mono, "work_panicked") {
+                        tracing::error!(
+                            code = "work_panicked", platform = %key.platform,
+                            "work on a message panicked; it is tried again{more}"
+                        );
+                    }
                     Outcome::After(FAULT_WAIT)
                 });
                 (key, outcome)

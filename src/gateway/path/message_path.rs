@@ -20,6 +20,7 @@ use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::lanes::Lanes;
 use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError, Link};
+use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{Accepted, Depths, Store, StoreError};
 use crate::platform::Platform;
 
@@ -86,6 +87,7 @@ impl MessagePath {
             permits: Arc::clone(&permits),
             changed: Arc::clone(&changed),
             stop: stop_turns.clone(),
+            repeats: Repeats::default(),
         };
         let turns = Lanes::start(Arc::new(turns), CHATS_MAX);
         turns.open();
@@ -129,6 +131,7 @@ impl MessagePath {
         });
         if show {
             tracing::warn!(
+                code = "sender_unknown",
                 %platform,
                 "a message was ignored: its sender is known only by the id {entry}. If this person may speak, add {entry} \
                  to WHATSAPP_ALLOWED_USERS"
@@ -243,7 +246,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 async fn prune(store: Arc<dyn Store>) {
     loop {
         while store.prune().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "old messages cannot be forgotten");
+            tracing::warn!(code = "prune_failed", %error, "old messages cannot be forgotten");
             false
         }) {
             tokio::time::sleep(PRUNE_PAUSE).await;

@@ -9,10 +9,12 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::reply;
+use crate::clock::Now;
 use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, HISTORY_MAX, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::lanes::{Outcome, Work};
 use crate::gateway::message::ChatKey;
+use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{Exchange, Finish, InboxRow, Store, StoreError};
 use crate::platform::Platform;
 
@@ -51,6 +53,8 @@ pub(super) struct Turns {
     pub(super) changed: Arc<Notify>,
     /// Ends the turns that run: their messages wait for the next start.
     pub(super) stop: CancellationToken,
+    /// What was said of failures.
+    pub(super) repeats: Repeats,
 }
 
 impl Turns {
@@ -60,7 +64,10 @@ impl Turns {
         let Some(row) = self.store.next_in(key).await? else { return Ok(Outcome::Idle) };
         let attempt = self.store.begin(row.id).await?;
         if attempt > ATTEMPTS_MAX {
-            tracing::error!(platform = %key.platform, message = %row.message.id, "a message is given up after {ATTEMPTS_MAX} attempts");
+            tracing::error!(
+                code = "message_given_up", platform = %key.platform, message = %row.message.id,
+                "a message is given up after {ATTEMPTS_MAX} attempts"
+            );
             let finish = Finish {
                 exchange: None,
                 replies: reply::parts(key, &row.message, "notice", GIVEN_UP),
@@ -87,7 +94,12 @@ impl Turns {
                 dead: None,
             },
             Err(error) => {
-                tracing::warn!(platform = %key.platform, code = error.code, "the agent gave no answer: {}", error.detail);
+                if let Some(more) = self.repeats.say(Now::read().mono, error.code) {
+                    tracing::warn!(
+                        platform = %key.platform, code = error.code,
+                        "the agent gave no answer: {}{more}", error.detail
+                    );
+                }
                 Finish {
                     exchange: None,
                     replies: reply::parts(key, &row.message, "answer", &error.told),
@@ -154,8 +166,13 @@ impl Work for Turns {
     async fn run(&self, key: &ChatKey) -> Outcome {
         self.answer_next(key).await.unwrap_or_else(|error| {
             // Of a full disk the store itself speaks, once.
-            if !matches!(error, StoreError::Full) {
-                tracing::warn!(platform = %key.platform, %error, "the inbox is not usable at the moment");
+            if !matches!(error, StoreError::Full)
+                && let Some(more) = self.repeats.say(Now::read().mono, "inbox_unusable")
+            {
+                tracing::warn!(
+                    code = "inbox_unusable", platform = %key.platform,
+                    "the inbox is not usable at the moment ({error}){more}"
+                );
             }
             Outcome::After(STORE_WAIT)
         })

@@ -112,7 +112,11 @@ impl Store for SqliteStore {
             match self.reader.call(move |db| queries::next_in(db, &key)).await? {
                 Some(Next::Row(row)) => return Ok(Some(row)),
                 Some(Next::Unreadable(id)) => {
-                    tracing::error!(id, "a stored message cannot be read and is given up");
+                    tracing::error!(
+                        code = "row_unreadable",
+                        id,
+                        "a stored message cannot be read and is given up"
+                    );
                     let dead =
                         Finish { dead: Some(UNREADABLE.to_owned()), exchange: None, replies: Vec::new() };
                     self.finish(InboxId(id), dead).await?;
@@ -149,7 +153,11 @@ impl Store for SqliteStore {
             match self.reader.call(move |db| queries::next_out(db, &key)).await? {
                 Some(Next::Row(row)) => return Ok(Some(row)),
                 Some(Next::Unreadable(id)) => {
-                    tracing::error!(id, "a stored answer cannot be read and is given up");
+                    tracing::error!(
+                        code = "row_unreadable",
+                        id,
+                        "a stored answer cannot be read and is given up"
+                    );
                     self.bury(OutboxId(id), UNREADABLE.to_owned()).await?;
                 }
                 None => return Ok(None),

@@ -133,7 +133,7 @@ fn write_all(db: &Connection, jobs: &mut Vec<Box<dyn Job>>) {
         if !db.is_autocommit()
             && let Err(error) = execute(db, "ROLLBACK")
         {
-            tracing::error!(%error, "the store cannot undo a failed transaction");
+            tracing::error!(code = "undo_failed", %error, "the store cannot undo a failed transaction");
         }
         let error = store_error(error);
         for job in jobs.drain(..) {

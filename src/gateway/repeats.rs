@@ -1,0 +1,85 @@
+//! A line that would be the same again and again is said once, and then in sum: every 15 minutes, with a count.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The same is said again after this time at the earliest.
+pub const PERIOD: Duration = Duration::from_secs(900);
+
+/// Different lines that are counted apart; what comes beyond counts as one.
+const CODES_MAX: usize = 32;
+
+/// What was said of one kind of trouble, by its code.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    told: Mutex<BTreeMap<String, Told>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: Instant,
+    untold: u32,
+}
+
+/// How often it happened since it was last said. Shows as nothing the first time, and else as the end of a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct More(u32);
+
+impl fmt::Display for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            1 => f.write_str("; once more since this was last said"),
+            count => write!(f, "; {count} more times since this was last said"),
+        }
+    }
+}
+
+impl Repeats {
+    /// It happened again: whether to say so now.
+    pub fn say(&self, now: Instant, code: &str) -> Option<More> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = if told.len() >= CODES_MAX && !told.contains_key(code) { "" } else { code };
+        let Some(last) = told.get_mut(code) else {
+            told.insert(code.to_owned(), Told { at: now, untold: 0 });
+            return Some(More(0));
+        };
+        if now.saturating_duration_since(last.at) < PERIOD {
+            last.untold = last.untold.saturating_add(1);
+            return None;
+        }
+        last.at = now;
+        Some(More(std::mem::take(&mut last.untold)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Now;
+
+    #[test]
+    fn an_hour_of_the_same_is_four_lines_with_all_of_it_counted() {
+        let repeats = Repeats::default();
+        let begin = Now::read().mono;
+        let mut said = Vec::new();
+        for second in 0..3600 {
+            said.extend(repeats.say(begin + Duration::from_secs(second), "refused"));
+        }
+        assert_eq!(said, [More(0), More(899), More(899), More(899)]);
+        assert_eq!(format!("not sent{}", said[0]), "not sent");
+        assert_eq!(format!("not sent{}", said[1]), "not sent; 899 more times since this was last said");
+    }
+
+    #[test]
+    fn each_code_is_said_by_itself_and_no_number_of_codes_fills_the_memory_or_the_log() {
+        let repeats = Repeats::default();
+        let now = Now::read().mono;
+        assert!(repeats.say(now, "a").is_some() && repeats.say(now, "b").is_some());
+        let said = (0..10_000).filter(|n| repeats.say(now, &n.to_string()).is_some()).count();
+        assert!(said <= CODES_MAX, "{said}");
+        assert!(repeats.told.lock().unwrap().len() <= CODES_MAX + 1);
+    }
+}
