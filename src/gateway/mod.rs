@@ -28,7 +28,8 @@
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
 //!   [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
-//! - [`status`]: what the gateway says about itself, and how it is read.
+//! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
+//!   [`repeats`]: what would be said too often.
 
 pub mod agent;
 pub mod boot;
