@@ -4,6 +4,7 @@
 //! its line and column; what is merely strange is a warning.
 
 mod file;
+mod http;
 mod whatsapp;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use file::duration;
+pub use http::{Bind, HttpConfig, is_loopback};
 
 use crate::env_file::EnvFile;
 use crate::error::CliError;
@@ -107,6 +109,8 @@ pub struct GatewayConfig {
     pub exit_when_all_blocked: ExitWhenAllBlocked,
     /// When the operator is told.
     pub notify: NotifyConfig,
+    /// The HTTP API.
+    pub http: HttpConfig,
 }
 
 /// Whether to end when every enabled platform is blocked.
@@ -183,6 +187,9 @@ pub struct WhatsAppConfig {
     /// Group JIDs in which listed people are answered: `WHATSAPP_GROUP_ALLOWED_USERS`, when `WHATSAPP_GROUP_POLICY` is
     /// `allowlist`. Empty: no groups.
     pub allowed_groups: Vec<String>,
+    /// Who may give commands: `WHATSAPP_ADMIN_USERS` and `GATEWAY_ADMIN_USERS`, digits only. `None` when neither is set:
+    /// then whoever may speak may do so, in a direct chat.
+    pub admins: Option<Vec<String>>,
     /// Where WhatsApp is, if not at its own address.
     pub web_socket_url: Option<String>,
     /// `WHATSAPP_WA_VERSION`: the protocol version to speak, if not the library's.
@@ -217,6 +224,9 @@ impl Config {
         let mut warnings = settings.env.warnings();
         let file = file::read(text, &mut warnings)?;
         let whatsapp = whatsapp::merge(file.whatsapp, settings, &mut warnings);
+        let mut gateway = file.gateway;
+        gateway.http.bind = http::bind(gateway.http.bind, settings, &mut warnings);
+        gateway.http.key = http::key(settings, &mut warnings);
         let agent = match file.agent {
             AgentConfig::Echo => AgentConfig::Echo,
             AgentConfig::Openai(openai) => {
@@ -226,15 +236,16 @@ impl Config {
         };
         let scripted = settings.world.var("HERMES_SCRIPTED").and_then(ScriptedConfig::parse);
         let home_channels = home_channels(settings);
-        Ok(Self { agent, gateway: file.gateway, whatsapp, home_channels, scripted, warnings })
+        Ok(Self { agent, gateway, whatsapp, home_channels, scripted, warnings })
     }
 
     /// The secrets among the settings, for the log to leave out.
     pub fn secrets(&self) -> Vec<Secret> {
-        match &self.agent {
-            AgentConfig::Echo => Vec::new(),
-            AgentConfig::Openai(openai) => openai.api_key.clone().into_iter().collect(),
-        }
+        let agent = match &self.agent {
+            AgentConfig::Echo => None,
+            AgentConfig::Openai(openai) => openai.api_key.clone(),
+        };
+        agent.into_iter().chain(self.gateway.http.key.clone()).collect()
     }
 }
 
@@ -286,6 +297,7 @@ impl Default for GatewayConfig {
             drain_timeout: Duration::from_secs(30),
             exit_when_all_blocked: ExitWhenAllBlocked::Auto,
             notify: NotifyConfig::default(),
+            http: HttpConfig::default(),
         }
     }
 }

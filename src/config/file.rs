@@ -8,7 +8,10 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{AgentConfig, ExitWhenAllBlocked, GatewayConfig, NotifyConfig, OpenaiConfig, ReconnectConfig};
+use super::{
+    AgentConfig, Bind, ExitWhenAllBlocked, GatewayConfig, HttpConfig, NotifyConfig, OpenaiConfig,
+    ReconnectConfig,
+};
 use crate::error::CliError;
 
 /// The file, validated.
@@ -49,9 +52,8 @@ const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
 const BYTES_MAX: u64 = 1 << 53;
 
 /// Keys that have a meaning elsewhere in the plan and none in this version.
-const NOT_USED_YET: [&str; 8] = [
+const NOT_USED_YET: [&str; 7] = [
     "agent.command",
-    "gateway.http",
     "gateway.reconnect.breaker_after",
     "gateway.reconnect.probe_every",
     "platforms.discord",
@@ -88,6 +90,14 @@ struct RawGateway {
     notify_command: Option<Spanned<Vec<String>>>,
     notify: RawNotify,
     reconnect: RawReconnect,
+    http: RawHttp,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawHttp {
+    bind: Option<Spanned<String>>,
+    hosts: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -234,6 +244,7 @@ impl Place<'_> {
             exit_when_all_blocked: self.exit_when_all_blocked(raw.exit_when_all_blocked)?,
             notify: self.notify(raw.notify_command, raw.notify)?,
             reconnect: self.reconnect(raw.reconnect)?,
+            http: self.http(raw.http)?,
         })
     }
 
@@ -272,6 +283,33 @@ impl Place<'_> {
             )?,
             every: self.duration(raw.every, default.every, &range, "every")?,
         })
+    }
+
+    fn http(&self, raw: RawHttp) -> Result<HttpConfig, CliError> {
+        let default = HttpConfig::default();
+        let bind = match raw.bind {
+            Some(text) => Bind::parse(text.get_ref()).ok_or_else(|| {
+                self.error(
+                    text.span(),
+                    "bind must be an address and a port, such as \"127.0.0.1:8642\", or \"off\"",
+                )
+            })?,
+            None => default.bind,
+        };
+        let mut hosts = Vec::new();
+        for host in raw.hosts {
+            let name = host.get_ref().trim().to_ascii_lowercase();
+            let is_host = !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+            if !is_host {
+                return Err(self.error(
+                    host.span(),
+                    "hosts are names as they stand in a browser's address, such as \"hermes.lan:8642\"",
+                ));
+            }
+            hosts.push(name);
+        }
+        Ok(HttpConfig { bind, hosts, key: None })
     }
 
     fn reconnect(&self, raw: RawReconnect) -> Result<ReconnectConfig, CliError> {
@@ -417,6 +455,9 @@ mod tests {
                 "line 2, column 25: exit_when_all_blocked must be auto, never or always",
             ),
             ("# ü\nagent.kind = 'ü'", "line 2, column 14"),
+            ("gateway.http.bind = '8642'", "line 1, column 21: bind must be an address and a port"),
+            ("gateway.http.bind = 'localhost:8642'", "bind must be an address and a port"),
+            ("gateway.http.hosts = ['http://x/']", "line 1, column 23: hosts are names"),
         ] {
             let error = error(text);
             assert!(error.contains(expected), "{text:?}: {error}");
@@ -426,7 +467,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_named_with_their_line_and_planned_ones_are_told_apart() {
-        let text = "\u{feff}colour = 1\n[gateway]\nhttp = { bind = 'x' }\nreconect = 1\n[gateway.reconnect]\nprobe_every = '15m'\n\
+        let text = "\u{feff}colour = 1\n[gateway]\nhttp = { bind = 'off' }\nreconect = 1\n[gateway.reconnect]\nprobe_every = '15m'\n\
                     [platforms.whatsapp.bridge]\nprobes_ms = 5\n[platforms.telegram]\nenabled = true\n";
         let mut warnings = Vec::new();
         read(text, &mut warnings).unwrap();
@@ -435,7 +476,6 @@ mod tests {
             warnings,
             [
                 "gateway.toml: line 1: `colour` is not known, and is ignored",
-                "gateway.toml: line 3: `gateway.http` is not used yet, and is ignored",
                 "gateway.toml: line 4: `gateway.reconect` is not known, and is ignored",
                 "gateway.toml: line 6: `gateway.reconnect.probe_every` is not used yet, and is ignored",
                 "gateway.toml: line 8: `platforms.whatsapp.bridge.probes_ms` is not known, and is ignored",

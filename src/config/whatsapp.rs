@@ -24,6 +24,7 @@ pub(super) fn merge(
         allowed,
         allowed_rejects,
         allowed_groups: groups(settings, warnings),
+        admins: admins(settings, warnings),
         web_socket_url: table.web_socket_url,
         version: version(settings, warnings),
         node: settings.value("HERMES_NODE").map(Into::into),
@@ -80,6 +81,29 @@ fn allow_list(settings: &Settings<'_>, warnings: &mut Vec<String>) -> (AllowList
         (None, false) => {}
     }
     if numbers.is_empty() { (AllowList::Nobody, rejects) } else { (AllowList::Only(numbers), rejects) }
+}
+
+/// A list that is set and holds nobody leaves nobody in charge: a typing error must not open what it was to close.
+fn admins(settings: &Settings<'_>, warnings: &mut Vec<String>) -> Option<Vec<String>> {
+    let mut admins: Option<Vec<String>> = None;
+    for name in ["WHATSAPP_ADMIN_USERS", "GATEWAY_ADMIN_USERS"] {
+        let Some(text) = settings.value(name) else { continue };
+        let (numbers, unusable) = phone::list(text);
+        let admins = admins.get_or_insert_default();
+        for number in numbers {
+            if !admins.contains(&number) {
+                admins.push(number);
+            }
+        }
+        // The list for all platforms holds other platforms' names as well.
+        if name == "WHATSAPP_ADMIN_USERS" && !unusable.is_empty() {
+            warnings.push(format!(
+                "WHATSAPP_ADMIN_USERS: {} of its entries are no phone number, and are ignored",
+                unusable.len()
+            ));
+        }
+    }
+    admins
 }
 
 fn groups(settings: &Settings<'_>, warnings: &mut Vec<String>) -> Vec<String> {
@@ -204,6 +228,26 @@ mod tests {
         assert_eq!(warnings.len(), 1);
         let (config, warnings) = of(&format!("WHATSAPP_GROUP_POLICY=open\n{list}"));
         assert_eq!((config.allowed_groups.len(), warnings.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_list_of_admins_without_a_usable_entry_leaves_nobody_in_charge() {
+        let admins = |numbers: &[&str]| Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>());
+        for (env, expected, told) in [
+            ("", None, 0),
+            ("WHATSAPP_ADMIN_USERS=", None, 0),
+            ("WHATSAPP_ADMIN_USERS=+1 555 000 1111", admins(&["15550001111"]), 0),
+            ("WHATSAPP_ADMIN_USERS=*", admins(&[]), 1),
+            ("GATEWAY_ADMIN_USERS=@someone", admins(&[]), 0),
+            (
+                "WHATSAPP_ADMIN_USERS=15550001111\nGATEWAY_ADMIN_USERS=15550002222,15550001111",
+                admins(&["15550001111", "15550002222"]),
+                0,
+            ),
+        ] {
+            let (config, warnings) = of(env);
+            assert_eq!((config.admins, warnings.len()), (expected, told), "{env}");
+        }
     }
 
     #[test]

@@ -200,6 +200,7 @@ mod tests {
             allowed,
             allowed_rejects: vec!["bob".into()],
             allowed_groups: vec![GROUP.into()],
+            admins: None,
             web_socket_url: None,
             version: None,
             node: None,

@@ -126,6 +126,7 @@ fn settings(allowed: AllowList) -> WhatsAppConfig {
         allowed,
         allowed_rejects: Vec::new(),
         allowed_groups: Vec::new(),
+        admins: None,
         web_socket_url: None,
         version: None,
         node: None,
