@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::WhatsAppMode;
 use crate::error::{CliError, ErrorKind, ExitCode};
 use crate::gateway::boot;
+use crate::gateway::control::client;
 use crate::gateway::life::init;
-use crate::gateway::status::report;
+use crate::gateway::status::{report, watch};
 use crate::home::HermesHome;
 use crate::wizard::{self, QrStyle, WhatsAppOptions};
 use crate::world::World;
@@ -113,6 +114,10 @@ enum ModeArg {
 enum GatewayCommand {
     /// Run the gateway in the foreground
     Run(RunArgs),
+    /// Let the running gateway finish what is under way and start anew, where something starts it again
+    Restart,
+    /// Let the running gateway finish what is under way and end
+    Stop,
     /// Say whether a gateway is running (exit 3 when not)
     Status {
         /// Print one JSON document
@@ -147,6 +152,19 @@ enum PlatformCommand {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
+        /// Keep showing it until q or Ctrl-C; where no terminal is, print it with each change
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Leave a platform alone until it is resumed, also after a restart
+    Pause {
+        /// The platform
+        name: String,
+    },
+    /// Try a platform now: ends a pause, looks at a block again
+    Resume {
+        /// The platform
+        name: String,
     },
     /// List the platforms
     List {
@@ -189,10 +207,29 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
             run_gateway(world, &home, verbosity, args.log_format == LogFormat::Json)
         }
         Command::Gateway(GatewayCommand::Status { json }) => report::gateway_status(world, &home, json),
-        Command::Platform(PlatformCommand::Status { json }) => report::platform_status(world, &home, json),
+        Command::Gateway(GatewayCommand::Restart) => say(client::restart(&home)?),
+        Command::Gateway(GatewayCommand::Stop) => say(client::stop(&home)?),
+        Command::Platform(PlatformCommand::Status { json, watch: false }) => {
+            report::platform_status(world, &home, json)
+        }
+        Command::Platform(PlatformCommand::Status { json, watch: true }) => {
+            runtime()?.block_on(watch::run(world, &home, json))
+        }
+        Command::Platform(PlatformCommand::Pause { name }) => {
+            say(client::steer(&home, client::Verb::Pause, &name)?)
+        }
+        Command::Platform(PlatformCommand::Resume { name }) => {
+            say(client::steer(&home, client::Verb::Resume, &name)?)
+        }
         Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
         Command::Doctor { json } => doctor::run(world, &home, json),
     }
+}
+
+/// Shows the sentence that came back.
+fn say(sentence: String) -> Result<ExitCode, CliError> {
+    report::print(&format!("{sentence}\n"))?;
+    Ok(ExitCode::Ok)
 }
 
 fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<ExitCode, CliError> {

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Config,
     /// Ctrl-C or SIGTERM.
     Interrupted,
+    /// No gateway runs that could do it.
+    NotRunning,
 }
 
 /// A failure as a person sees it.
@@ -74,6 +76,12 @@ impl CliError {
         Self::new(ErrorKind::Interrupted, "cancelled", "cancelled")
     }
 
+    /// No gateway runs with this home folder.
+    pub fn not_running() -> Self {
+        Self::new(ErrorKind::NotRunning, "not_running", "the gateway is not running")
+            .hint("Start it with `hermes gateway run`.")
+    }
+
     /// With this stable code.
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {
@@ -102,6 +110,7 @@ impl CliError {
             ErrorKind::Usage => ExitCode::Usage,
             ErrorKind::Config => ExitCode::Config,
             ErrorKind::Interrupted => ExitCode::Interrupted,
+            ErrorKind::NotRunning => ExitCode::NotRunning,
         }
     }
 

@@ -65,6 +65,11 @@ impl HermesHome {
         self.root.join("gateway.lock")
     }
 
+    /// Where a running gateway is asked and steered.
+    pub fn control_socket(&self) -> PathBuf {
+        self.root.join("gateway.sock")
+    }
+
     /// The store.
     pub fn database(&self) -> PathBuf {
         self.root.join("gateway.db")

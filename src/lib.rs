@@ -27,6 +27,7 @@
 //! | When is a platform tried again? | [`gateway::supervisor`] |
 //! | Who may speak? | [`gateway::inbound`] |
 //! | What is on disk before what is acknowledged? | [`gateway::path`], [`gateway::store`] |
+//! | How is a running gateway asked and steered, and by whom? | [`gateway::control`], [`gateway::http`] |
 //! | What does the status say, and when is it believed? | [`gateway::status`] |
 //!
 //! # Never

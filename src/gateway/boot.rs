@@ -6,15 +6,19 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::clock::Now;
 use crate::config::Config;
 use crate::durable;
 use crate::error::{CliError, ExitCode};
 use crate::gateway::agent;
+use crate::gateway::control::api::{self, Control};
+use crate::gateway::control::socket::ControlSocket;
 use crate::gateway::event::Event;
 use crate::gateway::flow::MessageFlow;
+use crate::gateway::http::routes::Http;
+use crate::gateway::http::server::HttpServer;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::life::notify::{self, Notify};
 use crate::gateway::life::signals::Signals;
@@ -110,6 +114,8 @@ async fn start(
     let (telling, documents) = (notify.clone(), status.subscribe());
     kept::keep("notify", move || telling.clone().follow(documents.clone()));
     let pulse = Pulse::new(notify::watchdog_interval(world).unwrap_or(STALL_LIMIT));
+    let snapshots = status.subscribe();
+    let (http_state, http) = watch::channel(None);
     let gateway = Gateway::new(Parts {
         adapters: build::adapters(&config, &settings),
         flow,
@@ -118,11 +124,19 @@ async fn start(
         paused,
         pauses: Arc::new(pauses),
         exit_when_all_blocked: config.gateway.exit_when_all_blocked,
+        http,
         status,
         pulse: pulse.clone(),
         seed: chance(),
         identity,
     });
+    let control = Control { snapshots, commands: gateway.commands() };
+    let _control = open_control(home, &control);
+    let _http = HttpServer::start(
+        &config,
+        Http { control, pulse: pulse.clone(), settings, lockout: Arc::default() },
+        http_state,
+    );
     tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
     listen(gateway.events());
     let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort)
@@ -132,6 +146,22 @@ async fn start(
     drop(watchdog);
     tracing::info!(code = "stopped", exit = exit as u8, "the gateway has ended");
     Ok(exit)
+}
+
+/// The gateway works without it; only the commands of this machine do not reach it.
+fn open_control(home: &HermesHome, control: &Control) -> Option<ControlSocket> {
+    let path = home.control_socket();
+    let opened = ControlSocket::open(path.clone(), api::owner(control.clone()));
+    opened
+        .inspect_err(|error| {
+            tracing::warn!(
+                code = "control_unavailable",
+                "the control socket {} cannot be opened ({error}); commands such as `hermes platform pause` do not reach \
+                 this gateway",
+                path.display()
+            );
+        })
+        .ok()
 }
 
 fn unusable(home: &HermesHome, error: std::io::Error) -> CliError {
@@ -250,7 +280,11 @@ mod tests {
     async fn an_unpaired_gateway_starts_says_so_and_stops_cleanly() {
         let dir = tempfile::tempdir().unwrap();
         let home = HermesHome::at(dir.path());
-        let world = World::of_env([("WHATSAPP_ENABLED", "true"), ("HERMES_NODE", "/nonexistent/node")]);
+        let world = World::of_env([
+            ("WHATSAPP_ENABLED", "true"),
+            ("HERMES_NODE", "/nonexistent/node"),
+            ("API_SERVER_PORT", "0"),
+        ]);
         let config = Config::load(&world, &home).unwrap();
         let (given, events) = tokio::sync::oneshot::channel();
         let run = {

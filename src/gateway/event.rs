@@ -31,6 +31,8 @@ pub enum Event {
     Command(Request),
     /// SIGHUP.
     ReloadAsked,
+    /// The HTTP API has another state.
+    HttpChanged,
     /// The message path has finished what was under way, or its limit ran out.
     Drained,
     /// Every link is closed, or its limit ran out.

@@ -23,7 +23,7 @@
 //!
 //! - [`boot`]: the order of starting and everything that can refuse it; [`run`] the loop; [`state`] what it knows;
 //!   [`event`] what it hears; [`drain`] how it ends.
-//! - [`command`]: what people and programs ask of it while it runs.
+//! - [`command`]: what people and programs ask of it while it runs; [`control`], [`http`]: by which ways they ask.
 //! - [`life`]: the process around it; [`purpose`]: whether it has anything left to do.
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
@@ -34,11 +34,13 @@
 pub mod agent;
 pub mod boot;
 pub mod command;
+pub mod control;
 pub mod delivery;
 pub mod drain;
 pub mod event;
 pub mod failure;
 pub mod flow;
+pub mod http;
 pub mod inbound;
 pub mod lanes;
 pub mod life;

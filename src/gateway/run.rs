@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Now;
@@ -24,6 +24,7 @@ use crate::gateway::platforms::driver::{self, Reporter};
 use crate::gateway::purpose;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
+use crate::gateway::status::snapshot::HttpSnapshot;
 use crate::gateway::supervisor::machine::{Action, Generation, Input, News, Policy, State};
 
 /// Events that may wait for the loop; whoever has more waits in turn.
@@ -53,6 +54,8 @@ pub struct Parts {
     pub exit_when_all_blocked: ExitWhenAllBlocked,
     /// Shows from outside that the loop turns.
     pub pulse: Pulse,
+    /// The state of the HTTP API, to be published with ours.
+    pub http: watch::Receiver<Option<HttpSnapshot>>,
     /// Where the state is published.
     pub status: StatusFile,
     /// Who we are.
@@ -69,6 +72,7 @@ pub struct Gateway {
     exit_when_all_blocked: ExitWhenAllBlocked,
     /// Why it ends, where nobody asked for it.
     why: Option<String>,
+    http: watch::Receiver<Option<HttpSnapshot>>,
     pulse: Pulse,
     status: StatusFile,
     identity: Identity,
@@ -107,6 +111,7 @@ impl Gateway {
             exit_when_all_blocked: parts.exit_when_all_blocked,
             why: None,
             pulse: parts.pulse,
+            http: parts.http,
             status: parts.status,
             identity: parts.identity,
             events,
@@ -136,7 +141,7 @@ impl Gateway {
         let mut event = Event::Due;
         let exit = loop {
             let now = Now::read();
-            self.pulse.beat();
+            self.pulse.beat(now.mono);
             if let Some(exit) = self.step(now, event) {
                 break exit;
             }
@@ -144,6 +149,7 @@ impl Gateway {
             let due = tokio::time::sleep_until(due.into());
             event = tokio::select! {
                 Some(event) = self.inputs.recv() => event,
+                Ok(()) = self.http.changed() => Event::HttpChanged,
                 () = due => Event::Due,
             };
         };
@@ -154,8 +160,9 @@ impl Gateway {
     /// One turn of the loop: decide, perform, publish.
     fn step(&mut self, now: Now, event: Event) -> Option<ExitCode> {
         let phase = self.drain.phase();
+        let mut changed = matches!(event, Event::HttpChanged);
         self.decide(now, event);
-        let mut changed = self.refresh(now);
+        changed |= self.refresh(now);
         self.end_without_purpose(now);
         let exit = self.perform(now);
         changed |= self.refresh(now) || self.drain.phase() != phase;
@@ -204,7 +211,7 @@ impl Gateway {
             }
             Event::Drained => self.drain.handle(now.mono, drain::Input::Drained),
             Event::Closed => self.drain.handle(now.mono, drain::Input::Closed),
-            Event::Due => {}
+            Event::HttpChanged | Event::Due => {}
         }
         self.drain.handle_timeout(now.mono);
         for seat in &mut self.seats {
@@ -228,7 +235,12 @@ impl Gateway {
                 seat.links.insert(generation, link);
                 Input::Up { generation }
             }
-            Report::Down(error) => Input::Down { generation, error },
+            Report::Down(error) => {
+                if seat.attempt.as_ref().is_some_and(|(current, _)| *current == generation) {
+                    seat.ended(&error);
+                }
+                Input::Down { generation, error }
+            }
             Report::Checked(result) => Input::Checked { generation, result },
         };
         self.give(now, id, input);
@@ -273,6 +285,7 @@ impl Gateway {
                 let inbox: Arc<dyn Inbox> = Arc::clone(&self.flow) as Arc<dyn Inbox>;
                 let task = driver::attempt(reporter(generation), Arc::clone(&seat.adapter), inbox);
                 seat.attempt = Some((generation, task));
+                seat.begun();
             }
             Action::Abandon { generation } => {
                 if let Some((_, task)) = seat.attempt.take_if(|(current, _)| *current == generation) {
@@ -323,6 +336,7 @@ impl Gateway {
 
     fn publish(&self, now: Now, exit: Option<ExitCode>) {
         let mut document = snapshot(&self.identity, &self.seats, self.flow.as_ref(), self.drain.phase(), now);
+        document.http = self.http.borrow().clone();
         document.restart_requested = self.drain.restarts();
         document.exit_reason = exit.map(|exit| self.why.clone().unwrap_or_else(|| reason(exit).to_owned()));
         self.status.publish(document);

@@ -43,6 +43,9 @@ pub struct Seat {
     /// Links by the attempt that brought them, until they are closed. Never more than two.
     pub links: BTreeMap<Generation, Arc<dyn Link>>,
     shown: Shown,
+    /// What ended the last attempt or link: the reason of the next attempt.
+    ended_by: Option<&'static str>,
+    reconnects: BTreeMap<&'static str, u64>,
 }
 
 /// What people see, as it last was.
@@ -72,6 +75,20 @@ impl Seat {
                 updated_at: now.wall,
                 first: true,
             },
+            ended_by: None,
+            reconnects: BTreeMap::new(),
+        }
+    }
+
+    /// The attempt or the link has ended for this reason.
+    pub fn ended(&mut self, error: &AdapterError) {
+        self.ended_by = Some(error.code);
+    }
+
+    /// An attempt begins.
+    pub fn begun(&mut self) {
+        if let Some(reason) = self.ended_by {
+            *self.reconnects.entry(reason).or_default() += 1;
         }
     }
 
@@ -107,6 +124,9 @@ impl Seat {
         };
         if state == self.shown.state && error == self.shown.error {
             return false;
+        }
+        if let Some(error) = &error {
+            self.ended_by = Some(error.code);
         }
         if story(state) != story(self.shown.state) {
             self.shown.since = now.wall;
@@ -158,6 +178,11 @@ impl Seat {
             user_action: shown.error.as_ref().and_then(|error| error.user_action.clone()),
             last_inbound_at: flow.last_inbound(platform),
             last_outbound_at: flow.last_outbound(platform),
+            reconnects: self
+                .reconnects
+                .iter()
+                .map(|(reason, count)| ((*reason).to_owned(), *count))
+                .collect(),
             proof_age_s: self.live().map(|link| now.mono.saturating_duration_since(link.proof()).as_secs()),
         }
     }
@@ -213,6 +238,7 @@ fn blank(identity: &Identity, now: Now) -> Snapshot {
         active_agents: 0,
         platforms: BTreeMap::new(),
         queues: Queues::default(),
+        http: None,
     }
 }
 

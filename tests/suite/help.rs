@@ -13,8 +13,12 @@ fn every_help_page() {
         &["whatsapp", "unpair"],
         &["gateway"],
         &["gateway", "run"],
+        &["gateway", "restart"],
         &["gateway", "status"],
+        &["gateway", "stop"],
         &["platform"],
+        &["platform", "pause"],
+        &["platform", "resume"],
         &["platform", "status"],
         &["doctor"],
     ] {

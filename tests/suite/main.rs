@@ -6,6 +6,7 @@
 )]
 
 mod agent;
+mod control;
 mod conversation;
 mod disconnects;
 mod existing_session;

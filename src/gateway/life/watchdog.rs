@@ -4,10 +4,10 @@
 //! Time is counted in looks, not read from a clock: after a suspend or a SIGSTOP the loop has had no more chance to turn
 //! than the thread had to look, and a look later it has.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::ExitCode;
 use crate::gateway::life::notify::Notify;
@@ -29,18 +29,26 @@ const LAST_LINE_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub struct Pulse {
     turns: Arc<AtomicU64>,
+    last: Arc<Mutex<Option<Instant>>>,
     limit: Option<Duration>,
 }
 
 impl Pulse {
     /// A pulse that may rest for `limit` at most.
     pub fn new(limit: Duration) -> Self {
-        Self { turns: Arc::default(), limit: Some(limit) }
+        Self { limit: Some(limit), ..Self::default() }
     }
 
     /// The loop has turned.
-    pub fn beat(&self) {
+    pub fn beat(&self, now: Instant) {
         self.turns.fetch_add(1, Ordering::Relaxed);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// How long ago the loop last turned; `None` when it has not turned yet.
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| now.saturating_duration_since(last))
     }
 
     /// How often the loop must turn although nothing happens: twice between two looks.
@@ -163,7 +171,7 @@ mod tests {
         let _watchdog = Watchdog::start(pulse.clone(), notify, move || told.send(()).unwrap()).unwrap();
         let mut bytes = [0; 64];
         for _ in 0..3 {
-            pulse.beat();
+            pulse.beat(crate::clock::Now::read().mono);
             let length = socket.recv(&mut bytes).unwrap();
             assert_eq!(&bytes[..length], b"WATCHDOG=1");
         }

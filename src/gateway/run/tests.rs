@@ -59,6 +59,7 @@ impl Stage {
             pauses: Arc::new(Forgetful),
             exit_when_all_blocked,
             pulse: Pulse::default(),
+            http: tokio::sync::watch::channel(None).1,
             status,
             identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
             seed: 7,

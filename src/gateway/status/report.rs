@@ -1,4 +1,4 @@
-//! `platform status`, `platform list` and `gateway status`: reads the file and the lock, and asks no process.
+//! `platform status`, `platform list` and `gateway status`: asks the gateway, and reads its file where it does not answer.
 
 use std::io::{self, Write};
 
@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::facts;
+use crate::gateway::control::client;
 use crate::gateway::platforms::build::{enabled, is_enabled};
 use crate::gateway::status::snapshot::Snapshot;
 use crate::gateway::status::table::{self, Look};
@@ -41,6 +42,20 @@ pub struct PidFile {
 /// When the settings are broken while no gateway runs, or the output is gone.
 pub fn platform_status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
     let now = Now::read().wall;
+    let view = view(world, home, now)?;
+    if json {
+        print(&format!("{}\n", view.to_json()))?;
+    } else {
+        print(&table::platform_status(&view, now, look(world)))?;
+    }
+    Ok(exit(&view))
+}
+
+/// The gateway at this moment: by its own word where it answers, else by its status file.
+///
+/// # Errors
+/// When the settings are broken while no gateway runs.
+pub(super) fn view(world: &World, home: &HermesHome, now: Timestamp) -> Result<View, CliError> {
     let (mut view, snapshot) = read(home, now);
     if view.is_running {
         let platforms = snapshot.map(|snapshot| snapshot.platforms).unwrap_or_default();
@@ -63,12 +78,7 @@ pub fn platform_status(world: &World, home: &HermesHome, json: bool) -> Result<E
             })
             .collect();
     }
-    if json {
-        print(&format!("{}\n", view.to_json()))?;
-    } else {
-        print(&table::platform_status(&view, now, look(world)))?;
-    }
-    Ok(exit(&view))
+    Ok(view)
 }
 
 /// Shows whether the gateway runs.
@@ -118,7 +128,8 @@ pub fn platform_list(world: &World, home: &HermesHome, json: bool) -> Result<Exi
 fn read(home: &HermesHome, now: Timestamp) -> (View, Option<Snapshot>) {
     // A lock that cannot be looked at is held by nobody that we could speak for.
     let holder = Lock::holder(&home.lock_file()).ok().flatten();
-    let snapshot = std::fs::read(home.state_file()).ok().and_then(|bytes| Snapshot::read(&bytes));
+    let written = || std::fs::read(home.state_file()).ok().and_then(|bytes| Snapshot::read(&bytes));
+    let snapshot = holder.and_then(|_| client::snapshot(home)).or_else(written);
     let mut view = View::new(holder, snapshot.clone(), now);
     if view.is_running {
         let file: Option<PidFile> =
@@ -140,16 +151,19 @@ fn findings(
     }
 }
 
-fn look(world: &World) -> Look {
+pub(super) fn look(world: &World) -> Look {
     Look { colour: world.colour(world.stdout_tty), utf8: world.stdout_tty && world.is_utf8() }
 }
 
-fn exit(view: &View) -> ExitCode {
+pub(super) fn exit(view: &View) -> ExitCode {
     if view.is_running { ExitCode::Ok } else { ExitCode::NotRunning }
 }
 
-/// A reader that has gone away (`| head`) is no failure.
-fn print(text: &str) -> Result<(), CliError> {
+/// Prints to standard output. A reader that has gone away (`| head`) is no failure.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -55,6 +55,42 @@ pub struct Snapshot {
     /// What waits.
     #[serde(default)]
     pub queues: Queues,
+    /// The HTTP API, unless it is switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSnapshot>,
+}
+
+/// The HTTP API. Whatever becomes of it, the gateway goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpSnapshot {
+    /// Where it is.
+    pub state: HttpState,
+    /// Where it listens, or wants to.
+    pub address: String,
+    /// Why it does not listen: stable.
+    #[serde(default)]
+    pub error_code: Option<String>,
+    /// The same for people.
+    #[serde(default)]
+    pub error_message: Option<String>,
+    /// When it is tried again.
+    #[serde(default)]
+    pub next_retry_at: Option<Timestamp>,
+    /// What a human should do.
+    #[serde(default)]
+    pub user_action: Option<String>,
+}
+
+/// The HTTP API's state as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpState {
+    /// It answers.
+    Listening,
+    /// Its address cannot be had at the moment.
+    Retrying,
+    /// Only a human can help.
+    Fatal,
 }
 
 /// The gateway as a whole.
@@ -126,6 +162,9 @@ pub struct PlatformSnapshot {
     /// The age of the last proof that the connection works, in seconds.
     #[serde(default)]
     pub proof_age_s: Option<u64>,
+    /// Attempts begun after the first, by the code of what ended the one before. For the metrics; not written.
+    #[serde(skip)]
+    pub reconnects: BTreeMap<String, u64>,
 }
 
 /// A platform's state as it is written.
@@ -148,6 +187,20 @@ pub enum WireState {
     Disabled,
     /// The gateway has stopped.
     Disconnected,
+}
+
+impl WireState {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Connecting,
+        Self::Connected,
+        Self::RateLimited,
+        Self::Retrying,
+        Self::Paused,
+        Self::Fatal,
+        Self::Disabled,
+        Self::Disconnected,
+    ];
 }
 
 impl fmt::Display for WireState {
@@ -230,9 +283,11 @@ pub(crate) mod tests {
                     last_inbound_at: None,
                     last_outbound_at: None,
                     proof_age_s: None,
+                    reconnects: BTreeMap::new(),
                 },
             )]),
             queues: Queues::default(),
+            http: None,
         }
     }
 

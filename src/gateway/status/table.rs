@@ -3,7 +3,7 @@
 use console::style;
 use jiff::Timestamp;
 
-use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, WireState};
+use crate::gateway::status::snapshot::{GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, WireState};
 use crate::gateway::status::view::{PlatformView, View};
 
 /// What the terminal can show.
@@ -43,10 +43,24 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
                 queues.inbox, queues.outbox, queues.dead
             ));
         }
+        text.push_str(&view.http.as_ref().map_or(String::new(), |http| http_note(http, now)));
     } else {
         text.push_str("\nStart it with `hermes gateway run`.\n");
     }
     text
+}
+
+/// The HTTP API is spoken of only when something is wrong with it.
+fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
+    let when = match (http.state, http.next_retry_at) {
+        (HttpState::Listening, _) => return String::new(),
+        (HttpState::Retrying, Some(at)) => format!(" Trying again {}.", until(at, now)),
+        (HttpState::Retrying | HttpState::Fatal, _) => String::new(),
+    };
+    let code = http.error_code.as_deref().unwrap_or("unknown");
+    let why = http.error_message.as_deref().unwrap_or("it does not listen");
+    let action = http.user_action.as_ref().map_or(String::new(), |action| format!("  {action}\n"));
+    format!("\nHTTP API  {code}: {why}.{when}\n{action}")
 }
 
 /// `gateway status`.
@@ -133,9 +147,14 @@ fn retry(last: &PlatformSnapshot, now: Timestamp) -> String {
         0 => String::new(),
         attempts => format!("attempt {}, ", attempts.saturating_add(1)),
     };
-    let next = last.next_retry_at.map_or(0, |at| at.duration_since(now).as_secs().max(0));
-    let next = u64::try_from(next).unwrap_or(0);
-    format!(" ({attempt}{})", if next == 0 { "now".to_owned() } else { format!("in {}", span(next)) })
+    format!(" ({attempt}{})", until(last.next_retry_at.unwrap_or(now), now))
+}
+
+pub(super) fn until(at: Timestamp, now: Timestamp) -> String {
+    match u64::try_from(at.duration_since(now).as_secs()) {
+        Ok(0) | Err(_) => "now".to_owned(),
+        Ok(seconds) => format!("in {}", span(seconds)),
+    }
 }
 
 /// Why, and what to do: while it runs by its own word, otherwise by what is found now.
@@ -191,7 +210,7 @@ fn line(cells: &[String; 6], widths: [usize; 6], look: Look, state: Option<WireS
     format!("{}\n", text.trim_end())
 }
 
-fn ago(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     let age = u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0);
     if age == 0 { "just now".to_owned() } else { format!("{} ago", span(age)) }
 }
@@ -233,6 +252,7 @@ mod tests {
                 last_inbound_at: Some("2026-01-01T11:59:20Z".parse().unwrap()),
                 last_outbound_at: None,
                 proof_age_s: Some(12),
+                reconnects: std::collections::BTreeMap::new(),
             }),
             findings: Vec::new(),
         }
@@ -248,6 +268,7 @@ mod tests {
             as_of: Some("2026-01-01T11:59:55Z".parse().unwrap()),
             platforms: vec![platform],
             queues: Queues::default(),
+            http: None,
         }
     }
 
@@ -276,6 +297,14 @@ mod tests {
         let mut degraded = view(retrying);
         degraded.last_state = Some(GatewayState::Degraded);
         degraded.queues = Queues { inbox: 1, outbox: 2, dead: 0 };
+        degraded.http = Some(HttpSnapshot {
+            state: HttpState::Retrying,
+            address: "127.0.0.1:8642".to_owned(),
+            error_code: Some("api_server_port_in_use".to_owned()),
+            error_message: Some("another program listens on 127.0.0.1:8642".to_owned()),
+            next_retry_at: Some("2026-01-01T12:00:30Z".parse().unwrap()),
+            user_action: Some("Set another address in gateway.http.bind.".to_owned()),
+        });
         pages += &platform_status(&degraded, now(), look);
 
         let mut fatal = failing(WireState::Fatal, "whatsapp_not_paired", "no phone is paired with WhatsApp");

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::durable::Holder;
-use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, Queues, Snapshot};
+use crate::gateway::status::snapshot::{GatewayState, HttpSnapshot, PlatformSnapshot, Queues, Snapshot};
 use crate::preflight::Finding;
 
 /// The gateway as a reader sees it.
@@ -27,6 +27,8 @@ pub struct View {
     pub platforms: Vec<PlatformView>,
     /// What waits.
     pub queues: Queues,
+    /// The HTTP API of a running gateway.
+    pub http: Option<HttpSnapshot>,
 }
 
 /// One platform as a reader sees it.
@@ -57,6 +59,7 @@ impl View {
                 as_of: None,
                 platforms: Vec::new(),
                 queues: Queues::default(),
+                http: None,
             };
         };
         Self {
@@ -68,6 +71,7 @@ impl View {
             as_of: Some(snapshot.updated_at),
             platforms: Vec::new(),
             queues: snapshot.queues,
+            http: snapshot.http.filter(|_| is_running),
         }
     }
 
@@ -88,6 +92,7 @@ impl View {
             "exit_reason": self.exit_reason,
             "platforms": platforms,
             "queues": self.queues,
+            "http": self.http,
         })
     }
 

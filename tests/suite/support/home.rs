@@ -96,6 +96,8 @@ impl TestHome {
         variables.extend([
             ("HERMES_HOME".to_owned(), self.root().to_string_lossy().into_owned()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
+            // Tests run side by side, and beside whatever runs on this machine.
+            ("API_SERVER_PORT".to_owned(), "0".to_owned()),
             ("NO_PROXY".to_owned(), "127.0.0.1,localhost".to_owned()),
         ]);
         variables.extend(self.env.iter().cloned());

@@ -1,0 +1,107 @@
+//! The routes that the Unix socket and HTTP share.
+
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::gateway::command::{Answer, Command, CommandError, Commands};
+use crate::gateway::status::snapshot::Snapshot;
+
+/// The longest body that is read.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What the routes work with: what is published, and where commands are given.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// The newest state; `None` before the loop has turned for the first time.
+    pub snapshots: watch::Receiver<Option<Snapshot>>,
+    /// Where commands are given.
+    pub commands: Commands,
+}
+
+impl Control {
+    /// The newest state.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        self.snapshots.borrow().clone()
+    }
+}
+
+/// Looking at platforms, pausing and resuming them.
+pub fn platforms(control: Control) -> Router {
+    Router::new()
+        .route("/v1/platforms", get(list))
+        .route("/v1/platforms/{name}/pause", post(pause))
+        .route("/v1/platforms/{name}/resume", post(resume))
+        .with_state(control)
+}
+
+/// The same, and the commands about the gateway as a whole: for whoever owns its home folder.
+pub fn owner(control: Control) -> Router {
+    let whole = Router::new()
+        .route("/v1/reload", post(reload))
+        .route("/v1/restart", post(restart))
+        .route("/v1/stop", post(stop))
+        .with_state(control.clone());
+    finish(platforms(control).merge(whole))
+}
+
+/// What every set of routes ends with: limits, and answers in JSON for what is not there.
+pub fn finish(routes: Router) -> Router {
+    routes
+        .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.") })
+        .method_not_allowed_fallback(|| async {
+            error(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "This address is not used in this way.")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// A refusal as a program reads it.
+pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    (status, Json(json!({ "error": { "code": code, "message": message } }))).into_response()
+}
+
+async fn list(State(control): State<Control>) -> Response {
+    match control.snapshot() {
+        Some(snapshot) => ([(header::CONTENT_TYPE, "application/json")], snapshot.to_bytes()).into_response(),
+        None => error(StatusCode::SERVICE_UNAVAILABLE, "starting", "The gateway is starting."),
+    }
+}
+
+async fn pause(State(control): State<Control>, Path(platform): Path<String>) -> Response {
+    answer(control.commands.give(Command::Pause { platform }).await)
+}
+
+async fn resume(State(control): State<Control>, Path(platform): Path<String>) -> Response {
+    answer(control.commands.give(Command::Resume { platform }).await)
+}
+
+async fn reload(State(control): State<Control>) -> Response {
+    answer(control.commands.give(Command::Reload).await)
+}
+
+async fn restart(State(control): State<Control>) -> Response {
+    answer(control.commands.give(Command::Restart).await)
+}
+
+async fn stop(State(control): State<Control>) -> Response {
+    answer(control.commands.give(Command::Stop).await)
+}
+
+fn answer(answer: Answer) -> Response {
+    match answer {
+        Ok(message) => Json(json!({ "message": message })).into_response(),
+        Err(refused) => {
+            let status = match &refused {
+                CommandError::UnknownPlatform { .. } => StatusCode::NOT_FOUND,
+                CommandError::NotEnabled { .. } => StatusCode::CONFLICT,
+                CommandError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+                CommandError::Unanswered => StatusCode::GATEWAY_TIMEOUT,
+            };
+            error(status, refused.code(), &refused.to_string())
+        }
+    }
+}

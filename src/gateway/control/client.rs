@@ -1,0 +1,164 @@
+//! The other end of the control socket, for commands typed on this machine. Blocking: a command has nothing else to do.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::clock::Now;
+use crate::durable::Lock;
+use crate::error::CliError;
+use crate::gateway::control::socket::Place;
+use crate::gateway::status::snapshot::Snapshot;
+use crate::home::HermesHome;
+use crate::platform::Platform;
+
+/// The longest wait for an answer. The gateway's own limit is a little shorter.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A longer answer is none of ours.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How long a stop may take until we no longer wait for it: the longest drain, and the closing.
+const STOP_LIMIT: Duration = Duration::from_secs(11 * 60);
+
+/// Between two looks whether it has stopped.
+const STOP_EVERY: Duration = Duration::from_millis(50);
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+struct Reply {
+    status: u16,
+    body: Value,
+}
+
+/// The running gateway's own state; `None` when no gateway answers.
+pub fn snapshot(home: &HermesHome) -> Option<Snapshot> {
+    let reply = ask(home, "GET", "/v1/platforms").ok().flatten().filter(|reply| reply.status == 200)?;
+    serde_json::from_value(reply.body).ok()
+}
+
+/// What is asked of a platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Leave it alone.
+    Pause,
+    /// Try it now.
+    Resume,
+}
+
+/// `platform pause NAME` and `platform resume NAME`. Returns the sentence to show.
+///
+/// # Errors
+/// When the name is not known (exit 2), no gateway runs (exit 3), or it refuses.
+pub fn steer(home: &HermesHome, verb: Verb, name: &str) -> Result<String, CliError> {
+    let platform: Platform = name.parse().map_err(|error: crate::platform::UnknownPlatform| {
+        CliError::usage(error.to_string()).code("unknown_platform")
+    })?;
+    let verb = match verb {
+        Verb::Pause => "pause",
+        Verb::Resume => "resume",
+    };
+    command(home, &format!("/v1/platforms/{platform}/{verb}"))
+}
+
+/// `gateway restart`. Returns the sentence to show.
+///
+/// # Errors
+/// When no gateway runs (exit 3), or it refuses.
+pub fn restart(home: &HermesHome) -> Result<String, CliError> {
+    command(home, "/v1/restart")
+}
+
+/// `gateway stop`: returns when the gateway has ended.
+///
+/// # Errors
+/// When no gateway runs (exit 3), it refuses, or it does not end.
+pub fn stop(home: &HermesHome) -> Result<String, CliError> {
+    command(home, "/v1/stop")?;
+    let deadline = Now::read().mono + STOP_LIMIT;
+    while Lock::holder(&home.lock_file()).ok().flatten().is_some() {
+        if Now::read().mono >= deadline {
+            return Err(CliError::failed("the gateway does not end")
+                .code("gateway_stop")
+                .hint("See what it waits for: `hermes gateway status`."));
+        }
+        pause();
+    }
+    Ok("The gateway has stopped.".to_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is nothing to wait on but another process's end")]
+fn pause() {
+    std::thread::sleep(STOP_EVERY);
+}
+
+fn command(home: &HermesHome, path: &str) -> Result<String, CliError> {
+    let mute = |error: io::Error| {
+        CliError::failed("the gateway does not answer at its control socket")
+            .code("control_mute")
+            .hint("Look into its log, or stop it with Ctrl-C or SIGTERM.")
+            .because(error)
+    };
+    let Some(reply) = ask(home, "POST", path).map_err(mute)? else {
+        return Err(match Lock::holder(&home.lock_file()).ok().flatten() {
+            Some(_) => mute(io::ErrorKind::ConnectionRefused.into()),
+            None => CliError::not_running(),
+        });
+    };
+    let text = |value: &Value| value.as_str().unwrap_or("the answer was not understood").to_owned();
+    if reply.status == 200 {
+        return Ok(text(&reply.body["message"]));
+    }
+    let message = text(&reply.body["error"]["message"]);
+    Err(CliError::failed(message.trim_end_matches('.').to_owned()).code("refused"))
+}
+
+/// `None`: nobody listens.
+fn ask(home: &HermesHome, method: &str, path: &str) -> io::Result<Option<Reply>> {
+    let mut stream = match Place::of(&home.control_socket())
+        .and_then(|place| UnixStream::connect(&place.path))
+    {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: hermes\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut bytes = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;
+    parse(&bytes)
+        .map(Some)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer was not understood"))
+}
+
+/// A whole answer; its body ends with the connection.
+fn parse(bytes: &[u8]) -> Option<Reply> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    Some(Reply { status, body: serde_json::from_slice(&bytes[end + 4..]).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_its_status_and_its_json() {
+        let reply = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"message\":\"x\"}").unwrap();
+        assert_eq!((reply.status, reply.body["message"].as_str()), (200, Some("x")));
+        for broken in
+            [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 2", b"SSH-2.0\r\n\r\n{}", b"HTTP/1.1 200\r\n\r\n{"]
+        {
+            assert_eq!(parse(broken), None, "{broken:?}");
+        }
+    }
+}

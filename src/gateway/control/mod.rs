@@ -1,0 +1,15 @@
+//! How a running gateway is asked and steered: one API behind the command line, the chat and HTTP.
+//!
+//! Nothing here touches the state of a platform: it reads what the loop publishes, or gives a
+//! [`Command`](crate::gateway::command::Command).
+//!
+//! - [`api`]: the routes. [`connection`]: one connection, with its limits.
+//! - [`socket`]: the Unix socket in the home folder, for this machine's commands; who is there is told by the kernel.
+//! - [`client`]: the other end of it.
+//!
+//! The same routes over TCP, with a key, are in [`super::http`].
+
+pub mod api;
+pub mod client;
+pub mod connection;
+pub mod socket;

@@ -1,0 +1,169 @@
+//! Pure. `/metrics`: the gateway's numbers as Prometheus reads them, made of the published state at each reading.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use crate::gateway::status::snapshot::{PlatformSnapshot, Snapshot, WireState};
+
+/// The page. `last_tick` is when the loop last turned.
+pub fn render(snapshot: &Snapshot, last_tick: Timestamp, now: Timestamp) -> String {
+    let mut page = Page::default();
+    page.family(
+        "hermes_platform_state",
+        "gauge",
+        "1 for the state that the platform is in, 0 for the others.",
+    );
+    for (name, platform) in &snapshot.platforms {
+        for state in WireState::ALL {
+            let state_name = state.to_string();
+            let value = u64::from(platform.state == state);
+            page.number("hermes_platform_state", &[("platform", name), ("state", &state_name)], value);
+        }
+    }
+    page.each(
+        snapshot,
+        "hermes_platform_consecutive_failures",
+        "gauge",
+        "Failures in a row that count.",
+        |platform| Some(f64::from(platform.attempts)),
+    );
+    page.each(
+        snapshot,
+        "hermes_platform_next_retry_seconds",
+        "gauge",
+        "Time until the next attempt, where one is due.",
+        |platform| platform.next_retry_at.map(|at| at.duration_since(now).as_secs_f64().max(0.0)),
+    );
+    page.family(
+        "hermes_platform_reconnects_total",
+        "counter",
+        "Attempts begun after the first, by the cause of the last end.",
+    );
+    for (name, platform) in &snapshot.platforms {
+        for (reason, count) in &platform.reconnects {
+            let labels = [("platform", name.as_str()), ("reason", reason.as_str())];
+            page.number("hermes_platform_reconnects_total", &labels, *count);
+        }
+    }
+    page.each(
+        snapshot,
+        "hermes_platform_last_inbound_timestamp_seconds",
+        "gauge",
+        "When a message last came in.",
+        |platform| platform.last_inbound_at.map(seconds),
+    );
+    let queues = snapshot.queues;
+    for (name, help, value) in [
+        ("hermes_inbox_depth", "Messages without an answer.", queues.inbox),
+        ("hermes_outbox_depth", "Answers that are not sent.", queues.outbox),
+        ("hermes_dead_letters", "Messages that were given up.", queues.dead),
+        ("hermes_active_turns", "Turns that an agent works on.", snapshot.active_agents),
+    ] {
+        page.family(name, "gauge", help);
+        page.number(name, &[], value);
+    }
+    page.family(
+        "hermes_loop_last_tick_timestamp_seconds",
+        "gauge",
+        "When the loop last turned; it turns at least every 10 s.",
+    );
+    page.number("hermes_loop_last_tick_timestamp_seconds", &[], seconds(last_tick));
+    page.text
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    /// One number for each platform that has one.
+    fn each(
+        &mut self,
+        snapshot: &Snapshot,
+        name: &str,
+        kind: &str,
+        help: &str,
+        of: impl Fn(&PlatformSnapshot) -> Option<f64>,
+    ) {
+        self.family(name, kind, help);
+        for (platform, entry) in &snapshot.platforms {
+            if let Some(value) = of(entry) {
+                self.number(name, &[("platform", platform)], value);
+            }
+        }
+    }
+
+    fn number(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
+        if labels.is_empty() {
+            self.line(format_args!("{name} {value}\n"));
+        } else {
+            self.line(format_args!("{name}{{{}}} {value}\n", labels.join(",")));
+        }
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        self.text.write_fmt(line).expect("a String takes everything");
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::gateway::status::snapshot::tests::example;
+
+    #[test]
+    fn the_page_is_what_prometheus_reads() {
+        let mut snapshot = example();
+        let now = snapshot.updated_at;
+        let later = |seconds: i64| now + jiff::SignedDuration::from_secs(seconds);
+        let platform = snapshot.platforms.get_mut("whatsapp").unwrap();
+        platform.state = WireState::Retrying;
+        platform.attempts = 3;
+        platform.next_retry_at = Some(later(42));
+        platform.last_inbound_at = Some(now);
+        platform.reconnects.insert("whatsapp_bridge_exited".to_owned(), 7);
+        platform.reconnects.insert("a \"quoted\"\\\n".to_owned(), 1);
+        let page = render(&snapshot, now, now);
+        let mut typed = BTreeSet::new();
+        for line in page.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                assert!(typed.insert(rest.split(' ').next().unwrap()), "twice: {line}");
+            } else if !line.starts_with('#') {
+                let name = line.split(['{', ' ']).next().unwrap();
+                assert!(typed.contains(name), "no type before {line}");
+                assert!(line.rsplit_once(' ').unwrap().1.parse::<f64>().is_ok(), "{line}");
+            }
+        }
+        insta::assert_snapshot!(page);
+    }
+
+    #[test]
+    fn an_attempt_that_is_overdue_is_due_now() {
+        let mut snapshot = example();
+        let now = snapshot.updated_at;
+        let platform = snapshot.platforms.get_mut("whatsapp").unwrap();
+        platform.next_retry_at = Some(now - jiff::SignedDuration::from_secs(5));
+        assert!(
+            render(&snapshot, now, now)
+                .contains("hermes_platform_next_retry_seconds{platform=\"whatsapp\"} 0\n")
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! Where the HTTP API listens. An address that is taken is tried again, ever more rarely; the gateway goes on without.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Now;
+use crate::config::{Bind, Config, is_loopback};
+use crate::gateway::control::connection;
+use crate::gateway::http::guard::Hosts;
+use crate::gateway::http::routes::{Http, routes};
+use crate::gateway::status::snapshot::{HttpSnapshot, HttpState};
+
+/// Connections served at once; further ones wait.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How often it is looked whether a key has been set, while one is missing.
+const KEY_EVERY: Duration = Duration::from_secs(1);
+
+/// The HTTP API while it is served. Dropping it ends the serving.
+#[derive(Debug)]
+pub struct HttpServer {
+    task: JoinHandle<()>,
+}
+
+impl HttpServer {
+    /// Serves where the settings say, and tells how that goes.
+    pub fn start(config: &Config, http: Http, state: watch::Sender<Option<HttpSnapshot>>) -> Self {
+        let reconnect = config.gateway.reconnect;
+        let names = config.gateway.http.hosts.clone();
+        let task = match config.gateway.http.bind {
+            Bind::Off => tokio::spawn(async {}),
+            Bind::At(address) => {
+                let server = Server { http, address, names, waits: (reconnect.first, reconnect.cap), state };
+                tokio::spawn(server.run())
+            }
+        };
+        Self { task }
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Server {
+    http: Http,
+    address: SocketAddr,
+    names: Vec<String>,
+    /// The first wait and the longest.
+    waits: (Duration, Duration),
+    state: watch::Sender<Option<HttpSnapshot>>,
+}
+
+impl Server {
+    async fn run(self) {
+        self.wait_for_key().await;
+        let (mut wait, wait_max) = self.waits;
+        let mut is_told = false;
+        let listener = loop {
+            let error = match TcpListener::bind(self.address).await {
+                Ok(listener) => break listener,
+                Err(error) => error,
+            };
+            let trouble = trouble(&error, self.address);
+            if !is_told {
+                is_told = true;
+                tracing::warn!(
+                    code = trouble.code,
+                    "{}; trying again in {} s. {}",
+                    trouble.message,
+                    wait.as_secs(),
+                    trouble.action
+                );
+            }
+            self.tell(HttpState::Retrying, self.address, Some(trouble), Some(wait));
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(wait_max);
+        };
+        let address = listener.local_addr().unwrap_or(self.address);
+        tracing::info!(code = "http_listening", "the HTTP API listens on {address}");
+        self.tell(HttpState::Listening, address, None, None);
+        accept(listener, routes(&self.http, Hosts::new(address, &self.names))).await;
+    }
+
+    /// Where other machines could reach us, nobody listens without a key.
+    async fn wait_for_key(&self) {
+        let has_key = || self.http.settings.current().gateway.http.key.is_some();
+        if is_loopback(self.address.ip()) || has_key() {
+            return;
+        }
+        let trouble = Trouble {
+            code: "api_server_key_missing",
+            message: format!("other machines reach {}, and no API_SERVER_KEY is set", self.address),
+            action: "Set API_SERVER_KEY in .env (`openssl rand -hex 32` makes one), or bind to 127.0.0.1."
+                .to_owned(),
+        };
+        tracing::error!(
+            code = trouble.code,
+            "the HTTP API is not opened: {}. {}",
+            trouble.message,
+            trouble.action
+        );
+        self.tell(HttpState::Fatal, self.address, Some(trouble), None);
+        while !has_key() {
+            tokio::time::sleep(KEY_EVERY).await;
+        }
+    }
+
+    fn tell(&self, state: HttpState, address: SocketAddr, trouble: Option<Trouble>, wait: Option<Duration>) {
+        let (error_code, error_message, user_action) = match trouble {
+            Some(trouble) => (Some(trouble.code.to_owned()), Some(trouble.message), Some(trouble.action)),
+            None => (None, None, None),
+        };
+        let at = |wait| Now::read().wall.checked_add(SignedDuration::try_from(wait).ok()?).ok();
+        self.state.send_replace(Some(HttpSnapshot {
+            state,
+            address: address.to_string(),
+            error_code,
+            error_message,
+            next_retry_at: wait.and_then(at),
+            user_action,
+        }));
+    }
+}
+
+struct Trouble {
+    code: &'static str,
+    message: String,
+    action: String,
+}
+
+fn trouble(error: &io::Error, address: SocketAddr) -> Trouble {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        return Trouble {
+            code: "api_server_port_in_use",
+            message: format!("another program listens on {address}, so the HTTP API cannot"),
+            action: format!(
+                "See which: `ss -ltnp 'sport = :{}'`. Or set another address in gateway.http.bind.",
+                address.port()
+            ),
+        };
+    }
+    Trouble {
+        code: "api_server_bind_failed",
+        message: format!("the HTTP API cannot listen on {address} ({error})"),
+        action: "Set another address in gateway.http.bind.".to_owned(),
+    }
+}
+
+async fn accept(listener: TcpListener, routes: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let routes = routes.clone().layer(Extension(peer.ip()));
+                tokio::spawn(async move {
+                    connection::serve(stream, routes).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(code = "http_accept", "a connection could not be accepted: {error}");
+                tokio::time::sleep(connection::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Pure. The platforms in a few words, as an answer in a chat.
+
+use jiff::Timestamp;
+
+use crate::gateway::status::snapshot::{PlatformSnapshot, Snapshot, WireState};
+use crate::gateway::status::table::{ago, until};
+use crate::platform::Platform;
+
+/// `/platform list`, in markdown.
+pub fn platforms(snapshot: &Snapshot, now: Timestamp) -> String {
+    let mut text = String::from("**Platforms**");
+    if snapshot.platforms.is_empty() {
+        text.push_str("\nNone is enabled.");
+    }
+    for (name, platform) in &snapshot.platforms {
+        let title = name.parse::<Platform>().map_or(name.as_str(), |known| known.spec().title);
+        text.push_str(&format!("\n- {title}: {}", line(name, platform, now)));
+    }
+    text
+}
+
+fn line(name: &str, platform: &PlatformSnapshot, now: Timestamp) -> String {
+    let since =
+        platform.since.map_or(String::new(), |at| format!(" since {}", ago(at, now).replace(" ago", "")));
+    let why = platform.error_message.as_ref().map_or(String::new(), |why| format!("; {why}"));
+    let next =
+        platform.next_retry_at.map_or(String::new(), |at| format!(", next attempt {}", until(at, now)));
+    match platform.state {
+        WireState::Connected => format!("connected{}", since.replace(" since ", " for ")),
+        WireState::Connecting => format!("connecting{why}"),
+        WireState::Retrying => {
+            format!("retrying, attempt {}{next}{why}", platform.attempts.saturating_add(1))
+        }
+        WireState::RateLimited => format!("waiting because the platform asked for it{next}"),
+        WireState::Paused => {
+            let by = platform.paused_by.as_deref().unwrap_or("operator");
+            format!("paused by {by}; resume it with `/platform resume {name}`")
+        }
+        WireState::Fatal => {
+            let action = platform.user_action.as_ref().map_or(String::new(), |action| format!(". {action}"));
+            format!("needs somebody{why}{action}")
+        }
+        WireState::Disabled | WireState::Disconnected => platform.state.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::status::snapshot::tests::example;
+
+    #[test]
+    fn each_state_is_one_line() {
+        let mut snapshot = example();
+        let now = snapshot.updated_at + jiff::SignedDuration::from_secs(90);
+        let mut text = String::new();
+        for state in WireState::ALL {
+            let platform = snapshot.platforms.get_mut("whatsapp").unwrap();
+            platform.state = state;
+            platform.attempts = 2;
+            platform.next_retry_at =
+                (state == WireState::Retrying).then(|| now + jiff::SignedDuration::from_secs(42));
+            let page = platforms(&snapshot, now);
+            assert_eq!(page.lines().count(), 2, "{page}");
+            text += &format!("{}\n", page.lines().nth(1).unwrap());
+        }
+        snapshot.platforms.clear();
+        text += &platforms(&snapshot, now);
+        insta::assert_snapshot!(text);
+    }
+}
