@@ -148,6 +148,10 @@ pub struct ReconnectConfig {
     pub cap: Duration,
     /// Each wait is drawn from this share around its value, 0 to 0.5.
     pub jitter: f64,
+    /// So many failures in a row pause a platform; 0: never.
+    pub breaker_after: u32,
+    /// How long such a pause lasts before the platform is tried once; doubling. `None`: until somebody resumes it.
+    pub probe_every: Option<Duration>,
     /// A connection that lasts this long resets the ladder.
     pub stable_after: Duration,
 }
@@ -319,6 +323,8 @@ impl Default for ReconnectConfig {
             first: Duration::from_secs(30),
             cap: Duration::from_secs(300),
             jitter: 0.2,
+            breaker_after: 10,
+            probe_every: Some(Duration::from_secs(900)),
             stable_after: Duration::from_secs(300),
         }
     }

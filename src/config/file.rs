@@ -45,6 +45,9 @@ pub(super) const BRIDGE_LIMITS: [(&str, u64); 11] = [
     ("version_fetch_ms", MILLISECONDS_MAX),
 ];
 
+/// A breaker that waits for more never opens in practice; 0 says so.
+const BREAKER_AFTER_MAX: u32 = 1000;
+
 /// A JavaScript timer beyond this fires at once; a day is plenty.
 const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
 
@@ -52,15 +55,8 @@ const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
 const BYTES_MAX: u64 = 1 << 53;
 
 /// Keys that have a meaning elsewhere in the plan and none in this version.
-const NOT_USED_YET: [&str; 7] = [
-    "agent.command",
-    "gateway.reconnect.breaker_after",
-    "gateway.reconnect.probe_every",
-    "platforms.discord",
-    "platforms.qqbot",
-    "platforms.slack",
-    "platforms.telegram",
-];
+const NOT_USED_YET: [&str; 5] =
+    ["agent.command", "platforms.discord", "platforms.qqbot", "platforms.slack", "platforms.telegram"];
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -114,6 +110,8 @@ struct RawReconnect {
     first: Option<Spanned<String>>,
     cap: Option<Spanned<String>>,
     jitter: Option<Spanned<f64>>,
+    breaker_after: Option<Spanned<i64>>,
+    probe_every: Option<Spanned<String>>,
     stable_after: Option<Spanned<String>>,
 }
 
@@ -327,7 +325,24 @@ impl Place<'_> {
             Some(jitter) => return Err(self.error(jitter.span(), "jitter must be from 0.0 to 0.5")),
             None => default.jitter,
         };
-        Ok(ReconnectConfig { first, cap, jitter, stable_after })
+        let breaker_after = match raw.breaker_after {
+            Some(after) => match u32::try_from(*after.get_ref()) {
+                Ok(count) if count <= BREAKER_AFTER_MAX => count,
+                Ok(_) | Err(_) => {
+                    let message = format!("breaker_after must be from 0 (never) to {BREAKER_AFTER_MAX}");
+                    return Err(self.error(after.span(), &message));
+                }
+            },
+            None => default.breaker_after,
+        };
+        let probe_every = match raw.probe_every {
+            Some(text) if text.get_ref().trim() == "off" => None,
+            every => {
+                let default = default.probe_every.unwrap_or(HOUR);
+                Some(self.duration(every, default, &(MOMENT..=24 * HOUR), "probe_every")?)
+            }
+        };
+        Ok(ReconnectConfig { first, cap, jitter, breaker_after, probe_every, stable_after })
     }
 
     fn whatsapp(&self, raw: RawWhatsApp, warnings: &mut Vec<String>) -> Result<WhatsAppTable, CliError> {
@@ -477,10 +492,23 @@ mod tests {
             [
                 "gateway.toml: line 1: `colour` is not known, and is ignored",
                 "gateway.toml: line 4: `gateway.reconect` is not known, and is ignored",
-                "gateway.toml: line 6: `gateway.reconnect.probe_every` is not used yet, and is ignored",
                 "gateway.toml: line 8: `platforms.whatsapp.bridge.probes_ms` is not known, and is ignored",
                 "gateway.toml: line 9: `platforms.telegram` is not used yet, and is ignored",
             ]
+        );
+    }
+
+    #[test]
+    fn the_breaker_and_its_probes_can_be_switched_off() {
+        let reconnect = |text: &str| {
+            read(&format!("[gateway.reconnect]\n{text}"), &mut Vec::new()).unwrap().gateway.reconnect
+        };
+        assert_eq!(reconnect("breaker_after = 0").breaker_after, 0);
+        assert_eq!(reconnect("probe_every = 'off'").probe_every, None);
+        assert_eq!(reconnect("probe_every = '5m'").probe_every, Some(5 * MINUTE));
+        assert!(error("[gateway.reconnect]\nbreaker_after = -1").contains("from 0 (never) to 1000"));
+        assert!(
+            error("[gateway.reconnect]\nprobe_every = 'never'").contains("probe_every must be a duration")
         );
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::gateway::command::Request;
 use crate::gateway::drain::StopSignal;
@@ -49,6 +50,8 @@ pub enum Report {
     Up(Arc<dyn Link>),
     /// The attempt failed, or the link has ended.
     Down(AdapterError),
+    /// The platform asks for less on the live link.
+    Limited(Duration),
     /// A blocked platform's cause was looked at.
     Checked(Result<(), AdapterError>),
 }
@@ -59,6 +62,7 @@ impl fmt::Debug for Report {
             Self::Refused(error) => write!(f, "Refused({})", error.code),
             Self::Up(_) => f.write_str("Up"),
             Self::Down(error) => write!(f, "Down({})", error.code),
+            Self::Limited(wait) => write!(f, "Limited({wait:?})"),
             Self::Checked(Ok(())) => f.write_str("Checked(ok)"),
             Self::Checked(Err(error)) => write!(f, "Checked({})", error.code),
         }

@@ -50,6 +50,7 @@ pub mod path;
 pub mod platforms;
 pub mod purpose;
 pub mod repeats;
+pub mod route;
 pub mod run;
 pub mod settings;
 pub mod state;

@@ -25,6 +25,9 @@ use crate::gateway::purpose;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
 use crate::gateway::status::snapshot::HttpSnapshot;
+use crate::gateway::supervisor::backoff::Dice;
+use crate::gateway::supervisor::host::Host;
+use crate::gateway::supervisor::jump::JumpWatch;
 use crate::gateway::supervisor::machine::{Action, Generation, Input, News, Policy, State};
 
 /// Events that may wait for the loop; whoever has more waits in turn.
@@ -82,6 +85,13 @@ pub struct Gateway {
     changes: mpsc::Sender<Change>,
     /// Links that are being closed.
     closings: TaskTracker,
+    /// Whether the host has a network.
+    host: Host,
+    /// Whether it slept.
+    jumps: JumpWatch,
+    dice: Dice,
+    /// When the self-check is due.
+    check_at: Instant,
     /// When the status document is due, changed or not.
     heartbeat_at: Instant,
 }
@@ -91,7 +101,7 @@ impl Gateway {
     pub fn new(parts: Parts) -> Self {
         let now = Now::read();
         let (events, inputs) = mpsc::channel(EVENTS_MAX);
-        let seats = (parts.seed..)
+        let seats: Vec<Seat> = (parts.seed..)
             .zip(parts.adapters)
             .map(|(seed, (name, adapter))| {
                 let is_paused = parts.paused.contains(&name);
@@ -102,6 +112,7 @@ impl Gateway {
                 seat
             })
             .collect();
+        let host = Host::new(seats.len(), parts.seed);
         let (changes, to_keep) = mpsc::channel(CHANGES_MAX);
         tokio::spawn(command::keep(parts.pauses, to_keep));
         Self {
@@ -118,6 +129,10 @@ impl Gateway {
             inputs,
             changes,
             closings: TaskTracker::new(),
+            host,
+            jumps: JumpWatch::new(now),
+            dice: Dice::new(parts.seed),
+            check_at: now.mono + HEARTBEAT,
             heartbeat_at: now.mono,
         }
     }
@@ -164,6 +179,10 @@ impl Gateway {
         self.decide(now, event);
         changed |= self.refresh(now);
         self.end_without_purpose(now);
+        if self.check_at <= now.mono {
+            self.check_at = now.mono + HEARTBEAT;
+            self.self_check(now);
+        }
         let exit = self.perform(now);
         changed |= self.refresh(now) || self.drain.phase() != phase;
         if changed || exit.is_some() || self.heartbeat_at <= now.mono {
@@ -214,6 +233,8 @@ impl Gateway {
             Event::HttpChanged | Event::Due => {}
         }
         self.drain.handle_timeout(now.mono);
+        self.look_at_clock(now);
+        self.settle_host(now);
         for seat in &mut self.seats {
             seat.machine.handle_timeout(now.mono);
         }
@@ -241,6 +262,7 @@ impl Gateway {
                 }
                 Input::Down { generation, error }
             }
+            Report::Limited(wait) => Input::Limited { generation, wait },
             Report::Checked(result) => Input::Checked { generation, result },
         };
         self.give(now, id, input);
@@ -260,9 +282,10 @@ impl Gateway {
     }
 
     fn perform(&mut self, now: Now) -> Option<ExitCode> {
-        for index in 0..self.seats.len() {
+        // What one platform does may move another, by the host's decider.
+        while let Some(index) = self.seats.iter().position(|seat| seat.machine.has_actions()) {
             while let Some(action) = self.seats[index].machine.poll_action() {
-                self.perform_for(SeatId(index), action);
+                self.perform_for(now, SeatId(index), action);
             }
         }
         let mut exit = None;
@@ -276,7 +299,7 @@ impl Gateway {
         exit
     }
 
-    fn perform_for(&mut self, id: SeatId, action: Action) {
+    fn perform_for(&mut self, now: Now, id: SeatId, action: Action) {
         let events = self.events.clone();
         let reporter = |generation| Reporter { seat: id, generation, events };
         let seat = &mut self.seats[id.0];
@@ -298,6 +321,7 @@ impl Gateway {
                 }
             }
             Action::Check { generation } => driver::look(reporter(generation), Arc::clone(&seat.adapter)),
+            Action::Note(note) => self.note(now, id, note),
             Action::Tell(news) => tell(seat, news),
         }
     }
@@ -322,7 +346,7 @@ impl Gateway {
         for index in 0..self.seats.len() {
             self.give(now, SeatId(index), Input::Stop);
             while let Some(action) = self.seats[index].machine.poll_action() {
-                self.perform_for(SeatId(index), action);
+                self.perform_for(now, SeatId(index), action);
             }
         }
         self.closings.close();
@@ -348,6 +372,7 @@ impl Gateway {
             .iter()
             .filter_map(|seat| seat.machine.poll_timeout())
             .chain(self.drain.poll_timeout())
+            .chain(self.host.poll_timeout())
             .fold(self.heartbeat_at, Instant::min)
     }
 }
@@ -401,13 +426,34 @@ fn tell(seat: &Seat, news: News) {
             let action = error.user_action.as_deref().unwrap_or_default();
             tracing::error!(code = error.code, platform, "{title}: {error}. {action}");
         }
-        News::Paused { by } => {
-            tracing::info!(code = "paused", platform, paused_by = by.wire_name(), "{title} is paused");
+        News::Limited { wait } => {
+            let wait = wait.as_secs();
+            tracing::info!(
+                code = "rate_limited",
+                platform,
+                "{title} is connected and asks for less for {wait} s"
+            );
+        }
+        News::Opened { error, failures, probe_in } => {
+            let when = match probe_in {
+                Some(wait) => format!("it is tried again in about {} min", wait.as_secs().div_ceil(60)),
+                None => "it is left alone".to_owned(),
+            };
+            tracing::error!(
+                code = error.code,
+                platform,
+                paused_by = "breaker",
+                "{title} is paused after {failures} failures in a row ({error}); {when}, or at `hermes platform resume {platform}`"
+            );
+        }
+        News::Paused => {
+            tracing::info!(code = "paused", platform, paused_by = "operator", "{title} is paused");
         }
         News::Resumed => tracing::info!(code = "resumed", platform, "{title} is no longer paused"),
     }
 }
 
+mod health;
 mod steering;
 #[cfg(test)]
 mod tests;

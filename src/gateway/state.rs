@@ -42,6 +42,8 @@ pub struct Seat {
     pub attempt: Option<(Generation, AbortHandle)>,
     /// Links by the attempt that brought them, until they are closed. Never more than two.
     pub links: BTreeMap<Generation, Arc<dyn Link>>,
+    /// The last look of the self-check found something wrong with it.
+    pub is_suspect: bool,
     shown: Shown,
     /// What ended the last attempt or link: the reason of the next attempt.
     ended_by: Option<&'static str>,
@@ -68,6 +70,7 @@ impl Seat {
             machine: Machine::new(policy, seed),
             attempt: None,
             links: BTreeMap::new(),
+            is_suspect: false,
             shown: Shown {
                 state: WireState::Connecting,
                 error: None,
@@ -115,11 +118,14 @@ impl Seat {
         let (state, error) = match self.machine.state() {
             State::Disabled => (WireState::Disabled, None),
             // The reason of the last failure stands until an attempt succeeds.
-            State::Connecting { .. } => (WireState::Connecting, self.shown.error.clone()),
-            State::Connected { .. } => (WireState::Connected, None),
+            State::Connecting { probe: false, .. } => (WireState::Connecting, self.shown.error.clone()),
+            // A look of the breaker does not end its pause.
+            State::Connecting { probe: true, .. } => (WireState::Paused, self.shown.error.clone()),
+            State::Connected { limited_until: None, .. } => (WireState::Connected, None),
+            State::Connected { limited_until: Some(_), .. } => (WireState::RateLimited, None),
             State::Retrying { error, .. } => (WireState::Retrying, Some(error.clone())),
             State::Blocked { error, .. } => (WireState::Fatal, Some(error.clone())),
-            State::Paused { by } => (WireState::Paused, Some(pause_note(*by, &self.name))),
+            State::Paused { error, .. } => (WireState::Paused, Some(pause_note(error.as_ref(), &self.name))),
             State::Stopping => (WireState::Disconnected, None),
         };
         if state == self.shown.state && error == self.shown.error {
@@ -150,15 +156,16 @@ impl Seat {
         let shown = &self.shown;
         let next_retry_at = match self.machine.state() {
             State::Retrying { at, .. } => Some(wall_of(*at, now)),
+            State::Paused { probe_at, .. } => probe_at.map(|at| wall_of(at, now)),
             State::Disabled
             | State::Connecting { .. }
             | State::Connected { .. }
             | State::Blocked { .. }
-            | State::Paused { .. }
             | State::Stopping => None,
         };
         let paused_by = match self.machine.state() {
-            State::Paused { by } => Some(by.wire_name().to_owned()),
+            State::Paused { by, .. } => Some(by.wire_name().to_owned()),
+            State::Connecting { probe: true, .. } => Some(PausedBy::Breaker.wire_name().to_owned()),
             State::Disabled
             | State::Connecting { .. }
             | State::Connected { .. }
@@ -188,22 +195,23 @@ impl Seat {
     }
 }
 
-/// What stands beside a pause.
-fn pause_note(by: PausedBy, name: &str) -> AdapterError {
-    match by {
-        PausedBy::Operator => AdapterError::blocked(
-            "paused_by_operator",
-            "it was paused and is left alone",
-            format!("Run `hermes platform resume {name}`."),
-        ),
+/// What stands beside a pause: the failure that led to it, or that somebody wanted it.
+fn pause_note(error: Option<&AdapterError>, name: &str) -> AdapterError {
+    let action = format!("Run `hermes platform resume {name}`.");
+    match error {
+        None => AdapterError::blocked("paused_by_operator", "it was paused and is left alone", action),
+        Some(error) => {
+            let message = format!("it failed too often in a row; last: {}", error.message);
+            AdapterError { message, user_action: Some(action), ..error.clone() }
+        }
     }
 }
 
 /// Attempts between waits are one story: "down since" must not begin anew with each.
 fn story(state: WireState) -> u8 {
     match state {
-        WireState::Connecting | WireState::Retrying | WireState::RateLimited => 0,
-        WireState::Connected => 1,
+        WireState::Connecting | WireState::Retrying => 0,
+        WireState::Connected | WireState::RateLimited => 1,
         WireState::Paused => 2,
         WireState::Fatal => 3,
         WireState::Disabled => 4,

@@ -42,6 +42,9 @@ fn whatever_one_platform_does_the_others_answer() {
     let well = stage.connect("scripted1");
     wait_for(&gateway, "scripted1", "connected");
     assert_answers(&well, "first");
+    well.cue(json!({ "do": "limit", "wait_ms": 1000 }));
+    wait_for(&gateway, "scripted1", "rate_limited");
+    wait_for(&gateway, "scripted1", "connected");
 
     stage.attempt("scripted2").cue(json!({ "do": "fail", "code": "net_dns" }));
     assert_eq!(wait_for(&gateway, "scripted2", "retrying")["error_code"], "net_dns");

@@ -7,7 +7,7 @@
 //! who may speak, end the process, or print. It says what happened; the supervisor decides.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -49,6 +49,12 @@ pub trait Link: Send + Sync {
 
     /// Returns when the connection has ended, with the reason; at once when it already has.
     async fn closed(&self) -> AdapterError;
+
+    /// Returns when the platform asks for less on the whole connection, with the wait. Called again after each return;
+    /// nothing is lost when it is dropped in between.
+    async fn limited(&self) -> Duration {
+        std::future::pending().await
+    }
 
     /// When the platform last proved that the connection works, by a round trip. Silence is no proof.
     fn proof(&self) -> Instant;

@@ -60,7 +60,7 @@ async fn live(reporter: &Reporter, adapter: Arc<dyn Adapter>, inbox: Arc<dyn Inb
         Err(error) => Report::Down(error),
         Ok(link) => {
             reporter.tell(Report::Up(Arc::clone(&link))).await;
-            Report::Down(watch(link.as_ref(), platform).await)
+            Report::Down(watch(reporter, link.as_ref(), platform).await)
         }
     }
 }
@@ -71,7 +71,7 @@ async fn check(adapter: Arc<dyn Adapter>) -> Result<(), AdapterError> {
 }
 
 /// Returns when the link has ended or its lease has run out.
-async fn watch(link: &dyn Link, platform: Platform) -> AdapterError {
+async fn watch(reporter: &Reporter, link: &dyn Link, platform: Platform) -> AdapterError {
     let spec = platform.spec();
     let closed = link.closed();
     tokio::pin!(closed);
@@ -86,6 +86,7 @@ async fn watch(link: &dyn Link, platform: Platform) -> AdapterError {
         }
         tokio::select! {
             error = &mut closed => return error,
+            wait = link.limited() => reporter.tell(Report::Limited(wait)).await,
             () = tokio::time::sleep_until(expiry.into()) => {}
         }
     }

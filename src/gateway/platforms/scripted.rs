@@ -57,6 +57,11 @@ impl Scripted {
         *self.check.lock().unwrap() = result;
     }
 
+    /// From now on attempts do this.
+    pub fn script(&self, steps: impl IntoIterator<Item = Step>) {
+        *self.steps.lock().unwrap() = steps.into_iter().collect();
+    }
+
     /// The link that was made last.
     pub fn link(&self) -> Arc<ScriptedLink> {
         Arc::clone(self.links.lock().unwrap().last().expect("it has connected"))

@@ -60,7 +60,7 @@ impl Gateway {
 
     fn pause(&mut self, now: Now, id: SeatId, reply: Reply) {
         let seat = &self.seats[id.0];
-        let was = !matches!(seat.machine.state(), State::Paused { by: PausedBy::Operator });
+        let was = !matches!(seat.machine.state(), State::Paused { by: PausedBy::Operator, .. });
         let (title, name) = (seat.title(), &seat.name);
         let sentence = if was {
             format!("{title} is paused. `hermes platform resume {name}` ends that.")

@@ -53,6 +53,7 @@ impl Stage {
                 connect_timeout: Duration::from_secs(60),
                 ladder: Ladder { first: Duration::from_secs(30), cap: Duration::from_secs(300), jitter: 0.2 },
                 stable_after: Duration::from_secs(300),
+                ..Policy::default()
             },
             drain_timeout: Duration::from_secs(30),
             paused: paused.iter().map(|name| (*name).to_owned()).collect(),
@@ -344,3 +345,67 @@ async fn commands_that_cannot_be_carried_out_say_why() {
 }
 
 mod life;
+
+#[tokio::test(start_paused = true)]
+async fn two_hours_without_dns_end_for_all_within_five_seconds_of_the_first_success() {
+    let dns = || Step::Fail(AdapterError::retryable("net_dns", "no address"));
+    let accounts = [Scripted::new([]), Scripted::new([]), Scripted::new([])];
+    let mut stage = Stage::start(&[("a", &accounts[0]), ("b", &accounts[1]), ("c", &accounts[2])]);
+    let all = |state| {
+        move |document: &Snapshot| document.platforms.values().all(|platform| platform.state == state)
+    };
+    stage.until(1, all(WireState::Connected)).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    for account in &accounts {
+        account.script(std::iter::repeat_n(dns(), 1000));
+        account.link().lose(AdapterError::retryable("net_dns", "no address"));
+    }
+    for _ in 0..7200 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let document = stage.documents.borrow().clone().unwrap();
+        assert!(document.platforms.values().all(|platform| platform.paused_by.is_none()), "{document:?}");
+    }
+    for account in &accounts {
+        account.script([]);
+    }
+    let any = |document: &Snapshot| {
+        document.platforms.values().any(|platform| platform.state == WireState::Connected)
+    };
+    stage.until(400, any).await;
+    let took = stage.until(10, all(WireState::Connected)).await;
+    assert!(took <= Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_always_fails_is_paused_and_looked_at_and_its_neighbour_does_not_notice() {
+    let failing = Scripted::new(std::iter::repeat_n(Step::Panic, 14));
+    let well = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &failing), ("b", &well)]);
+    stage.until(7200, is("a", WireState::Paused)).await;
+    {
+        let document = stage.documents.borrow().clone().unwrap();
+        let shown = platform(&document, "a");
+        assert_eq!(shown.paused_by.as_deref(), Some("breaker"));
+        assert_eq!(shown.error_code.as_deref(), Some("adapter_panicked"));
+        assert_eq!(shown.attempts, 10);
+        assert!(shown.next_retry_at.is_some());
+    }
+    assert_eq!(failing.connects.load(Ordering::SeqCst), 10);
+    stage.until(6 * 3600, is("a", WireState::Connected)).await;
+    assert_eq!(failing.connects.load(Ordering::SeqCst), 15, "four probes in vain, and the fifth");
+    assert_eq!(well.connects.load(Ordering::SeqCst), 1);
+    assert_eq!(stage.flow.downs.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_shown_and_ends_by_itself() {
+    let account = Scripted::new([]);
+    let mut stage = Stage::start(&[("a", &account)]);
+    stage.until(1, is("a", WireState::Connected)).await;
+    let report = Report::Limited(Duration::from_secs(20));
+    stage.events.send(Event::Seat { seat: SeatId(0), generation: 1, report }).await.unwrap();
+    stage.until(1, is("a", WireState::RateLimited)).await;
+    let took = stage.until(60, is("a", WireState::Connected)).await;
+    assert_eq!(took.as_secs(), 20);
+    assert_eq!(stage.flow.downs.load(Ordering::SeqCst), 0, "the connection stays");
+}

@@ -1,24 +1,27 @@
 //! Pure. One platform's life: when to connect, when to wait, when only a human can help.
 //!
 //! ```text
-//! Disabled ── Start ──► Connecting ── Up ──► Connected ── a while ──► (the counter is forgiven)
+//! Disabled ── Start ──► Connecting ── Up ──► Connected ── a while ──► (everything before is forgiven)
 //!
 //! Connecting, Connected ── Down: Backoff, After; deadline ──► Retrying ── timer ──► Connecting
+//!              … and that is one failure too many ──► Paused by the breaker ── timer ──► Connecting, as a probe
 //! Connecting, Connected ── Down, Refused: Never ──► Blocked ── the check passes ──► Connecting
-//! any but Stopping ── Pause ──► Paused ── Resume ──► Connecting
+//! any but Stopping ── Pause ──► Paused by the operator ── Resume ──► Connecting
 //! any ── Stop ──► Stopping
 //! ```
 //!
 //! Every attempt has a *generation*. What an older generation reports is dropped; a link that it brings is closed.
-//! Every state but `Disabled`, `Stopping` and an operator's `Paused` owns a timer or, when connected, a link that reports
-//! its end.
+//! Every state owns a timer, or a link that reports its end, but for those that only a person ends: `Disabled`, `Stopping`,
+//! an operator's pause, and the breaker's where probes are off.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::config::GatewayConfig;
 use crate::gateway::failure::{AdapterError, Retry};
-use crate::gateway::supervisor::backoff::{Dice, Ladder};
+use crate::gateway::supervisor::backoff::Dice;
+use crate::gateway::supervisor::host;
+use crate::gateway::supervisor::teller::Teller;
+pub use crate::gateway::supervisor::terms::{Action, Generation, Input, News, Note, PausedBy, Policy, State};
 
 /// How often a blocked platform's cause is looked at.
 const RECHECK_EVERY: Duration = Duration::from_secs(1);
@@ -31,200 +34,29 @@ const AFTER_MIN: Duration = Duration::from_secs(1);
 /// See [`AFTER_MIN`].
 const AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// The numbers that a machine decides by.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Policy {
-    /// The longest one attempt may take.
-    pub connect_timeout: Duration,
-    /// The waits between attempts.
-    pub ladder: Ladder,
-    /// A connection that lasts this long resets the ladder.
-    pub stable_after: Duration,
-}
+/// So many waits in a row are kept exactly as asked for. A service that goes on asking gets at least the ladder's wait, or
+/// "try again in a second" would be a loop without end.
+const AFTER_EXACTLY: u32 = 3;
 
-impl From<&GatewayConfig> for Policy {
-    fn from(config: &GatewayConfig) -> Self {
-        Self {
-            connect_timeout: config.connect_timeout,
-            ladder: Ladder::from(&config.reconnect),
-            stable_after: config.reconnect.stable_after,
-        }
-    }
-}
+/// The longest that one look of the breaker may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(45);
 
-/// Counts attempts and checks; an answer carries the number it was asked under.
-pub type Generation = u64;
+/// The longest between two looks of the breaker, before jitter.
+const PROBE_EVERY_MAX: Duration = Duration::from_secs(3600);
 
-/// Where a platform is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Not supervised yet.
-    Disabled,
-    /// An attempt is under way.
-    Connecting {
-        /// Which one.
-        generation: Generation,
-        /// When it is given up.
-        deadline: Instant,
-    },
-    /// A link is live.
-    Connected {
-        /// Of which attempt.
-        generation: Generation,
-        /// Since when.
-        since: Instant,
-    },
-    /// Waiting for the next attempt.
-    Retrying {
-        /// When it begins.
-        at: Instant,
-        /// Why the last one ended.
-        error: AdapterError,
-    },
-    /// Only a human or a file can change it; the cause is looked at again and again.
-    Blocked {
-        /// Why.
-        error: AdapterError,
-        /// When to look again.
-        recheck_at: Instant,
-        /// The look that is under way.
-        checking: Option<Generation>,
-    },
-    /// Left alone.
-    Paused {
-        /// By whom.
-        by: PausedBy,
-    },
-    /// The gateway stops; nothing is begun any more.
-    Stopping,
-}
+/// The share around its value from which the wait for a probe is drawn.
+const PROBE_JITTER: f64 = 0.2;
 
-/// Who paused a platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PausedBy {
-    /// A person, who alone can end it.
-    Operator,
-}
+/// So many losses within [`FLAPS_WITHIN`], none after a connection that lasted, are called flapping.
+const FLAPS: usize = 5;
+/// See [`FLAPS`].
+const FLAPS_WITHIN: Duration = Duration::from_secs(1800);
 
-impl PausedBy {
-    /// The word of the status file.
-    pub fn wire_name(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-        }
-    }
-}
+/// An attempt this old was begun in the outage that has just ended, and is begun anew.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// Begin to supervise.
-    Start,
-    /// The attempt of this generation brought a link.
-    Up {
-        /// Which one.
-        generation: Generation,
-    },
-    /// The check before an attempt found something in the way; nothing was started.
-    Refused {
-        /// Which attempt.
-        generation: Generation,
-        /// What.
-        error: AdapterError,
-    },
-    /// The attempt failed, or its link has ended.
-    Down {
-        /// Which one.
-        generation: Generation,
-        /// Why.
-        error: AdapterError,
-    },
-    /// The answer to [`Action::Check`].
-    Checked {
-        /// Which look.
-        generation: Generation,
-        /// What still stands in the way.
-        result: Result<(), AdapterError>,
-    },
-    /// An operator wants it left alone. Wins against everything but the end of the gateway.
-    Pause,
-    /// An operator wants it tried now.
-    Resume,
-    /// The gateway stops.
-    Stop,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Start an attempt: check, connect, then watch the link. Exactly one answer: `Refused`, or `Up` and later `Down`.
-    Connect {
-        /// Under this number.
-        generation: Generation,
-    },
-    /// Drop the attempt of this generation, wherever it is.
-    Abandon {
-        /// Which one.
-        generation: Generation,
-    },
-    /// Close the link that this generation brought, in the background and within a limit.
-    Close {
-        /// Which one.
-        generation: Generation,
-    },
-    /// Look whether the cause of a block is gone, and answer `Checked`.
-    Check {
-        /// Under this number.
-        generation: Generation,
-    },
-    /// Tell people, in one line.
-    Tell(News),
-}
-
-/// A turn worth one line in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// It is connected.
-    Connected,
-    /// It is not, and will be tried again.
-    Retrying {
-        /// Why.
-        error: AdapterError,
-        /// After this wait.
-        wait: Duration,
-    },
-    /// It still is not, for the same reason as told before.
-    StillRetrying {
-        /// Why.
-        error: AdapterError,
-        /// Failures that were not told.
-        untold: u32,
-    },
-    /// It is not, and only a human can change that.
-    Blocked {
-        /// Why, with what to do.
-        error: AdapterError,
-    },
-    /// It is left alone from now on.
-    Paused {
-        /// By whom.
-        by: PausedBy,
-    },
-    /// An operator ended its pause.
-    Resumed,
-}
-
-/// Repeats of one failure are told in sum, this often.
-const TELL_AGAIN_AFTER: Duration = Duration::from_secs(900);
-
-/// What was told last, so that the same is not told again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Told {
-    Nothing,
-    Connected,
-    Retrying { code: &'static str, at: Instant, untold: u32 },
-    Blocked { code: &'static str },
-}
+/// What is due is done at the next turn of the loop; this late it was forgotten.
+const OVERDUE: Duration = Duration::from_secs(5);
 
 /// One platform's machine.
 #[derive(Debug)]
@@ -233,13 +65,23 @@ pub struct Machine {
     dice: Dice,
     state: State,
     generation: Generation,
-    /// Counted failures in a row.
+    /// Counted failures in a row: the ladder's rung.
     failures: u32,
+    /// Those of them that the breaker counts.
+    strikes: u32,
+    /// Waits that were asked for, in a row.
+    asked: u32,
     /// The immediate attempt after a loss was used up since the connection was last stable.
     at_once_used: bool,
     /// How often in a row the platform itself said no although the check had passed.
     denials: u32,
-    told: Told,
+    /// Probes that failed in a row.
+    probes: u32,
+    /// Losses of connections that had not lasted, the newest last. At most [`FLAPS`].
+    losses: VecDeque<Instant>,
+    /// The host has no network, as far as can be told.
+    host_offline: bool,
+    teller: Teller,
     actions: VecDeque<Action>,
 }
 
@@ -252,9 +94,14 @@ impl Machine {
             state: State::Disabled,
             generation: 0,
             failures: 0,
+            strikes: 0,
+            asked: 0,
             at_once_used: false,
             denials: 0,
-            told: Told::Nothing,
+            probes: 0,
+            losses: VecDeque::new(),
+            host_offline: false,
+            teller: Teller::new(),
             actions: VecDeque::new(),
         }
     }
@@ -275,14 +122,22 @@ impl Machine {
         match input {
             Input::Start => {
                 if self.state == State::Disabled {
-                    self.connect(now);
+                    self.connect(now, false);
                 }
             }
             Input::Up { generation } => self.up(now, generation),
             Input::Refused { generation, error } => self.refused(now, generation, error),
             Input::Down { generation, error } => self.down(now, generation, error),
+            Input::Limited { generation, wait } => self.limited(now, generation, wait),
             Input::Checked { generation, result } => self.checked(now, generation, result),
-            Input::Pause => self.pause(PausedBy::Operator),
+            Input::Changed => self.look_now(now),
+            Input::HostOffline => self.host_offline = true,
+            Input::HostBack { after } => {
+                self.host_offline = false;
+                self.wake(now, after, STUCK_AFTER);
+            }
+            Input::Jumped { after } => self.jumped(now, after),
+            Input::Pause => self.pause(),
             Input::Resume => self.resume(now),
             Input::Stop => self.stop(),
         }
@@ -292,21 +147,25 @@ impl Machine {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.settle(now);
         match &mut self.state {
-            State::Connecting { generation, deadline } if *deadline <= now => {
+            State::Connecting { generation, since, deadline, .. } if *deadline <= now => {
                 let generation = *generation;
+                let limit = deadline.duration_since(*since).as_secs();
                 self.actions.push_back(Action::Abandon { generation });
-                let limit = self.policy.connect_timeout.as_secs();
                 let error =
                     AdapterError::retryable("net_timeout", format!("it did not connect within {limit} s"));
                 self.fail(now, error);
             }
-            State::Retrying { at, .. } if *at <= now => self.connect(now),
+            State::Connected { limited_until, .. } if limited_until.is_some_and(|until| until <= now) => {
+                *limited_until = None;
+            }
+            State::Retrying { at, .. } if *at <= now => self.connect(now, false),
             State::Blocked { recheck_at, checking, .. } if *recheck_at <= now => {
                 self.generation += 1;
                 *checking = Some(self.generation);
                 *recheck_at = now + RECHECK_LIMIT;
                 self.actions.push_back(Action::Check { generation: self.generation });
             }
+            State::Paused { probe_at: Some(at), .. } if *at <= now => self.connect(now, true),
             State::Disabled
             | State::Connecting { .. }
             | State::Connected { .. }
@@ -320,11 +179,15 @@ impl Machine {
     /// When [`Machine::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Disabled | State::Paused { .. } | State::Stopping => None,
+            State::Disabled | State::Stopping => None,
             State::Connecting { deadline, .. } => Some(*deadline),
-            State::Connected { since, .. } => self.is_unsettled().then(|| *since + self.policy.stable_after),
+            State::Connected { since, limited_until, .. } => {
+                let stable = self.is_unsettled().then(|| *since + self.policy.stable_after);
+                stable.into_iter().chain(*limited_until).min()
+            }
             State::Retrying { at, .. } => Some(*at),
             State::Blocked { recheck_at, .. } => Some(*recheck_at),
+            State::Paused { probe_at, .. } => *probe_at,
         }
     }
 
@@ -333,24 +196,97 @@ impl Machine {
         self.actions.pop_front()
     }
 
+    /// Something is to be done.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
+    /// Looks for what must not be: a state that waits for nothing, or for something far too late. Called between turns,
+    /// when everything due was done.
+    ///
+    /// # Errors
+    /// What is wrong. [`Machine::mend`] sets it right.
+    pub fn self_check(&self, now: Instant) -> Result<(), &'static str> {
+        if matches!(self.state, State::Disabled | State::Connected { .. } | State::Stopping) {
+            return Ok(());
+        }
+        if let State::Paused { by, probe_at, .. } = &self.state {
+            let has_probe = *by == PausedBy::Breaker && self.policy.probe_every.is_some();
+            if has_probe != probe_at.is_some() {
+                return Err("a pause waits for the wrong thing");
+            }
+        }
+        match self.poll_timeout() {
+            Some(at) if at + OVERDUE <= now => Err("something that was due was not done"),
+            Some(at) if at > now + self.horizon() => Err("a timer is set too far ahead"),
+            Some(_) => Ok(()),
+            None if matches!(self.state, State::Paused { .. }) => Ok(()),
+            None => Err("a state waits for nothing"),
+        }
+    }
+
+    /// Whatever is wrong, an attempt soon sets it right.
+    pub fn mend(&mut self, now: Instant) {
+        if matches!(self.state, State::Disabled | State::Stopping)
+            || matches!(self.state, State::Paused { by: PausedBy::Operator, .. })
+        {
+            return;
+        }
+        self.let_go();
+        let error = AdapterError::retryable("supervision_lost", "hermes lost sight of it; this is a defect");
+        self.state = State::Retrying { at: now + self.policy.ladder.first, error };
+    }
+
+    /// No wait is longer.
+    fn horizon(&self) -> Duration {
+        let probe =
+            PROBE_EVERY_MAX.max(self.policy.probe_every.unwrap_or_default()).mul_f64(1.0 + PROBE_JITTER);
+        probe.max(self.policy.ladder.cap).max(self.policy.connect_timeout).max(AFTER_MAX)
+    }
+
     fn is_unsettled(&self) -> bool {
-        self.failures > 0 || self.at_once_used
+        self.failures > 0
+            || self.strikes > 0
+            || self.asked > 0
+            || self.at_once_used
+            || self.denials > 0
+            || self.probes > 0
+            || !self.losses.is_empty()
     }
 
     /// A connection that has lasted forgives everything before it.
     fn settle(&mut self, now: Instant) {
         if let State::Connected { since, .. } = self.state
             && now >= since + self.policy.stable_after
+            && self.is_unsettled()
         {
-            self.failures = 0;
-            self.at_once_used = false;
+            self.forgive();
+            self.tell(|teller| teller.connected());
         }
     }
 
-    fn connect(&mut self, now: Instant) {
+    fn forgive(&mut self) {
+        self.failures = 0;
+        self.strikes = 0;
+        self.asked = 0;
+        self.at_once_used = false;
+        self.denials = 0;
+        self.probes = 0;
+        self.losses.clear();
+    }
+
+    fn tell(&mut self, say: impl FnOnce(&mut Teller) -> Option<News>) {
+        self.actions.extend(say(&mut self.teller).map(Action::Tell));
+    }
+
+    fn connect(&mut self, now: Instant, probe: bool) {
         self.generation += 1;
         let generation = self.generation;
-        self.state = State::Connecting { generation, deadline: now + self.policy.connect_timeout };
+        let limit = match probe {
+            true => PROBE_LIMIT.min(self.policy.connect_timeout),
+            false => self.policy.connect_timeout,
+        };
+        self.state = State::Connecting { generation, since: now, deadline: now + limit, probe };
         self.actions.push_back(Action::Connect { generation });
     }
 
@@ -367,11 +303,11 @@ impl Machine {
             }
             return;
         }
-        self.state = State::Connected { generation, since: now };
-        self.denials = 0;
-        if self.told != Told::Connected {
-            self.told = Told::Connected;
-            self.actions.push_back(Action::Tell(News::Connected));
+        self.state = State::Connected { generation, since: now, limited_until: None };
+        self.actions.push_back(Action::Note(Note::Reached));
+        // What flaps is not told to be well before it has lasted.
+        if self.losses.len() < FLAPS {
+            self.tell(|teller| teller.connected());
         }
     }
 
@@ -395,13 +331,30 @@ impl Machine {
         }
     }
 
+    fn limited(&mut self, now: Instant, of: Generation, wait: Duration) {
+        let wait = wait.clamp(AFTER_MIN, AFTER_MAX);
+        match &mut self.state {
+            State::Connected { generation, limited_until, .. } if *generation == of => {
+                *limited_until = Some(limited_until.map_or(now + wait, |until| until.max(now + wait)));
+            }
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Retrying { .. }
+            | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => return,
+        }
+        self.tell(|teller| teller.limited(now, wait));
+    }
+
     fn checked(&mut self, now: Instant, generation: Generation, result: Result<(), AdapterError>) {
         let State::Blocked { checking, error: shown, .. } = &self.state else { return };
         if *checking != Some(generation) {
             return;
         }
         match result {
-            Ok(()) => self.connect(now),
+            Ok(()) => self.connect(now, false),
             Err(error) if error.retry == Retry::Never => self.block(error, now + RECHECK_EVERY),
             // The look itself failed: nothing new is known of the cause.
             Err(_) => {
@@ -411,37 +364,41 @@ impl Machine {
         }
     }
 
-    fn pause(&mut self, by: PausedBy) {
-        if matches!(self.state, State::Stopping) || self.state == (State::Paused { by }) {
+    /// A block is looked at again at once.
+    fn look_now(&mut self, now: Instant) {
+        if let State::Blocked { recheck_at, checking: None, .. } = &mut self.state {
+            self.denials = 0;
+            *recheck_at = now;
+            self.handle_timeout(now);
+        }
+    }
+
+    fn pause(&mut self) {
+        if matches!(self.state, State::Stopping | State::Paused { by: PausedBy::Operator, .. }) {
             return;
         }
         self.let_go();
-        self.state = State::Paused { by };
-        self.told = Told::Nothing;
-        self.actions.push_back(Action::Tell(News::Paused { by }));
+        self.state = State::Paused { by: PausedBy::Operator, error: None, probe_at: None };
+        self.tell(|teller| Some(teller.paused()));
     }
 
     fn resume(&mut self, now: Instant) {
         match &mut self.state {
             State::Paused { .. } => {
-                self.failures = 0;
-                self.denials = 0;
-                self.at_once_used = false;
+                self.forgive();
                 self.actions.push_back(Action::Tell(News::Resumed));
-                self.connect(now);
+                self.connect(now, false);
+            }
+            State::Connecting { probe: probe @ true, .. } => {
+                *probe = false;
+                self.forgive();
+                self.actions.push_back(Action::Tell(News::Resumed));
             }
             // A wait that the platform asked for is kept, whoever is in a hurry.
             State::Retrying { error, .. } if matches!(error.retry, Retry::After(_)) => {}
-            State::Retrying { .. } => self.connect(now),
-            State::Blocked { recheck_at, checking: None, .. } => {
-                *recheck_at = now;
-                self.handle_timeout(now);
-            }
-            State::Disabled
-            | State::Connecting { .. }
-            | State::Connected { .. }
-            | State::Blocked { .. }
-            | State::Stopping => {}
+            State::Retrying { .. } => self.connect(now, false),
+            State::Blocked { .. } => self.look_now(now),
+            State::Disabled | State::Connecting { .. } | State::Connected { .. } | State::Stopping => {}
         }
     }
 
@@ -466,27 +423,135 @@ impl Machine {
         }
     }
 
+    /// Waits are cut short, and attempts older than `stuck_after` are begun anew. Counters stay.
+    fn wake(&mut self, now: Instant, after: Duration, stuck_after: Duration) {
+        let soon = now + after;
+        match &mut self.state {
+            State::Retrying { error, .. } if matches!(error.retry, Retry::After(_)) => {}
+            State::Retrying { at, .. } => *at = soon.min(*at),
+            State::Blocked { recheck_at, checking: None, .. } => *recheck_at = soon.min(*recheck_at),
+            State::Paused { probe_at: Some(at), .. } => *at = soon.min(*at),
+            State::Connecting { generation, since, probe, .. } if *since + stuck_after <= now => {
+                let (generation, probe) = (*generation, *probe);
+                self.actions.push_back(Action::Abandon { generation });
+                let error = AdapterError::retryable("net_timeout", "the attempt was begun without a network");
+                self.state = match probe {
+                    true => State::Paused {
+                        by: PausedBy::Breaker,
+                        error: Some(error),
+                        probe_at: self.policy.probe_every.map(|_| soon),
+                    },
+                    false => State::Retrying { at: soon, error },
+                };
+            }
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => {}
+        }
+    }
+
+    /// A connection from before the jump may be long gone and not know it.
+    fn jumped(&mut self, now: Instant, after: Duration) {
+        if matches!(self.state, State::Connected { .. }) {
+            self.let_go();
+            let error = AdapterError::retryable("clock_jumped", "the computer slept, or its clock was set");
+            self.state = State::Retrying { at: now + after, error };
+        } else {
+            self.wake(now, after, Duration::ZERO);
+        }
+    }
+
     /// An attempt did not bring a link.
     fn fail(&mut self, now: Instant, error: AdapterError) {
+        self.actions.push_back(Action::Note(Note::Failed(error.code)));
+        let was_probe = matches!(self.state, State::Connecting { probe: true, .. });
         match error.retry {
             Retry::Never => self.deny(now, error),
-            Retry::After(wait) => self.retry(now, wait.clamp(AFTER_MIN, AFTER_MAX), error),
-            Retry::Backoff => {
-                self.failures = self.failures.saturating_add(1);
-                let wait = self.policy.ladder.wait(self.failures, &mut self.dice);
-                self.retry(now, wait, error);
+            Retry::After(wait) => {
+                let wait = self.asked_wait(wait);
+                if was_probe {
+                    self.open(error, now + wait);
+                } else {
+                    self.retry(now, wait, error);
+                }
             }
+            Retry::Backoff => self.count(now, was_probe, error),
         }
+    }
+
+    fn count(&mut self, now: Instant, was_probe: bool, error: AdapterError) {
+        self.failures = self.failures.saturating_add(1);
+        let is_excused = self.host_offline && host::is_of_the_network(error.code);
+        if !is_excused {
+            self.strikes = self.strikes.saturating_add(1);
+            self.probes = self.probes.saturating_add(u32::from(was_probe));
+        }
+        let is_full = self.policy.breaker_after > 0 && self.strikes >= self.policy.breaker_after;
+        if was_probe || (is_full && !is_excused) {
+            let wait = self.probe_wait();
+            self.open(error, now + wait);
+        } else {
+            let wait = self.policy.ladder.wait(self.failures, &mut self.dice);
+            self.retry(now, wait, error);
+        }
+    }
+
+    /// As it was asked for, unless it is asked for without end.
+    fn asked_wait(&mut self, wait: Duration) -> Duration {
+        let wait = wait.clamp(AFTER_MIN, AFTER_MAX);
+        self.asked = self.asked.saturating_add(1);
+        match self.asked.checked_sub(AFTER_EXACTLY) {
+            None | Some(0) => wait,
+            Some(rung) => wait.max(self.policy.ladder.wait(rung, &mut self.dice)),
+        }
+    }
+
+    fn probe_wait(&mut self) -> Duration {
+        let every = self.policy.probe_every.unwrap_or(PROBE_EVERY_MAX);
+        let most = PROBE_EVERY_MAX.max(every);
+        let plain = every.saturating_mul(1 << self.probes.min(16)).min(most);
+        plain.mul_f64(1.0 + PROBE_JITTER * (2.0 * self.dice.roll() - 1.0))
+    }
+
+    fn open(&mut self, error: AdapterError, probe_at: Instant) {
+        let probe_at = self.policy.probe_every.map(|_| probe_at);
+        let (failures, every) = (self.failures, self.policy.probe_every);
+        self.tell(|teller| teller.opened(&error, failures, every));
+        self.state = State::Paused { by: PausedBy::Breaker, error: Some(error), probe_at };
     }
 
     /// A live link has ended.
     fn lose(&mut self, now: Instant, error: AdapterError) {
+        let error = if error.retry == Retry::Backoff { self.flap(now, error) } else { error };
         if error.retry == Retry::Backoff && !self.at_once_used {
             self.at_once_used = true;
+            self.actions.push_back(Action::Note(Note::Failed(error.code)));
             self.retry(now, Duration::ZERO, error);
         } else {
             self.fail(now, error);
         }
+    }
+
+    /// Notes a loss, and calls many of them by their name.
+    fn flap(&mut self, now: Instant, error: AdapterError) -> AdapterError {
+        if matches!(self.state, State::Connected { since, .. } if now >= since + self.policy.stable_after) {
+            return error;
+        }
+        if self.losses.len() == FLAPS {
+            self.losses.pop_front();
+        }
+        self.losses.push_back(now);
+        while self.losses.front().is_some_and(|at| now.duration_since(*at) > FLAPS_WITHIN) {
+            self.losses.pop_front();
+        }
+        if self.losses.len() < FLAPS {
+            return error;
+        }
+        let message = format!("it connects and is lost again and again; last: {}", error.message);
+        AdapterError { code: "flapping", message, ..error }
     }
 
     /// The platform itself said no. The check may know nothing of the cause and pass, so that a second look would bring the
@@ -501,30 +566,16 @@ impl Machine {
     }
 
     fn block(&mut self, error: AdapterError, recheck_at: Instant) {
-        if self.told != (Told::Blocked { code: error.code }) {
-            self.told = Told::Blocked { code: error.code };
-            self.actions.push_back(Action::Tell(News::Blocked { error: error.clone() }));
-        }
+        self.tell(|teller| teller.blocked(&error));
         self.failures = 0;
+        self.strikes = 0;
+        self.probes = 0;
         self.state = State::Blocked { error, recheck_at, checking: None };
     }
 
     fn retry(&mut self, now: Instant, wait: Duration, error: AdapterError) {
-        match &mut self.told {
-            Told::Retrying { code, at, untold } if *code == error.code => {
-                *untold = untold.saturating_add(1);
-                if now.duration_since(*at) >= TELL_AGAIN_AFTER {
-                    let untold = std::mem::take(untold);
-                    *at = now;
-                    self.actions
-                        .push_back(Action::Tell(News::StillRetrying { error: error.clone(), untold }));
-                }
-            }
-            Told::Nothing | Told::Connected | Told::Retrying { .. } | Told::Blocked { .. } => {
-                self.told = Told::Retrying { code: error.code, at: now, untold: 0 };
-                self.actions.push_back(Action::Tell(News::Retrying { error: error.clone(), wait }));
-            }
-        }
+        let is_told = self.host_offline && host::is_of_the_network(error.code);
+        self.tell(|teller| teller.retrying(now, &error, wait, is_told));
         self.state = State::Retrying { at: now + wait, error };
     }
 }

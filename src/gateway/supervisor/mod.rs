@@ -1,7 +1,12 @@
 //! When a platform is tried, and when it is left alone. All pure; [`super::run`] performs what is decided here.
 //!
-//! - [`machine`]: one platform's life as a state machine.
+//! - [`machine`]: one platform's life as a state machine, in the words of [`terms`].
 //! - [`backoff`]: how long to wait after the nth failure.
+//! - [`host`]: whether the host itself is offline; [`jump`]: whether it slept.
 
 pub mod backoff;
+pub mod host;
+pub mod jump;
 pub mod machine;
+mod teller;
+pub mod terms;

@@ -75,6 +75,7 @@ impl Adapter for PlayedAdapter {
             waiting: Mutex::new(HashMap::new()),
             end: watch::Sender::new(None),
             hangs: watch::Sender::new(false),
+            limit: watch::Sender::new(None),
         });
         shared.say(Said::Connect { platform: self.platform.to_string() }).await;
         let mut cues = Cues(FramedRead::new(reads, LinesCodec::new_with_max_length(LINE_LEN_MAX)));
@@ -145,6 +146,8 @@ struct Shared {
     waiting: Mutex<HashMap<String, oneshot::Sender<Result<(), SendError>>>>,
     end: watch::Sender<Option<End>>,
     hangs: watch::Sender<bool>,
+    /// The last that nobody has heard of.
+    limit: watch::Sender<Option<Duration>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -185,7 +188,10 @@ async fn play(platform: Platform, mut cues: Cues, shared: Arc<Shared>, inbox: Ar
             Some(Cue::HangClose) => drop(shared.hangs.send_replace(true)),
             Some(Cue::Drop(cause) | Cue::Fail(cause)) => break End::Lost(cause.into()),
             Some(Cue::Panic) => break End::Panic,
-            Some(Cue::Ready | Cue::Limit { .. }) => {}
+            Some(Cue::Limit { wait_ms }) => {
+                shared.limit.send_replace(Some(Duration::from_millis(wait_ms)));
+            }
+            Some(Cue::Ready) => {}
             None => break End::Lost(gone()),
         }
     };
@@ -232,6 +238,12 @@ impl Link for PlayedLink {
             End::Lost(error) => error,
             End::Panic => panic!("the script says so"),
         }
+    }
+
+    async fn limited(&self) -> Duration {
+        let mut limit = self.shared.limit.subscribe();
+        limit.wait_for(Option::is_some).await.expect("the sender lives in self");
+        self.shared.limit.send_replace(None).unwrap_or_default()
     }
 
     fn proof(&self) -> Instant {

@@ -3,6 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::gateway::supervisor::backoff::Ladder;
+
+mod breaker;
+mod seeds;
 
 fn seconds(value: u64) -> Duration {
     Duration::from_secs(value)
@@ -13,6 +17,8 @@ fn policy() -> Policy {
         connect_timeout: seconds(60),
         ladder: Ladder { first: seconds(30), cap: seconds(300), jitter: 0.0 },
         stable_after: seconds(300),
+        breaker_after: 10,
+        probe_every: Some(seconds(900)),
     }
 }
 
@@ -58,6 +64,18 @@ impl Bench {
         bench
     }
 
+    /// Ten failures in a row.
+    fn open() -> Self {
+        let mut bench = Self::started();
+        while !matches!(bench.machine.state, State::Paused { .. }) {
+            bench.down(flaky());
+            if matches!(bench.machine.state, State::Retrying { .. }) {
+                bench.wait();
+            }
+        }
+        bench
+    }
+
     fn give(&mut self, input: Input) -> Vec<Action> {
         self.machine.handle(self.now, input);
         self.actions()
@@ -89,8 +107,13 @@ impl Bench {
     fn name(&self) -> String {
         match &self.machine.state {
             State::Disabled => "disabled".to_owned(),
-            State::Connecting { generation, .. } => format!("connecting#{generation}"),
-            State::Connected { generation, .. } => format!("connected#{generation}"),
+            State::Connecting { generation, probe: false, .. } => format!("connecting#{generation}"),
+            State::Connecting { generation, probe: true, .. } => format!("probing#{generation}"),
+            State::Connected { generation, limited_until: None, .. } => format!("connected#{generation}"),
+            State::Connected { generation, limited_until: Some(until), .. } => {
+                let wait = until.saturating_duration_since(self.now).as_secs();
+                format!("connected#{generation}, limited {wait} s")
+            }
             State::Retrying { at, error } => {
                 format!("retrying({}, {} s)", error.code, at.saturating_duration_since(self.now).as_secs())
             }
@@ -99,7 +122,11 @@ impl Bench {
                 let look = checking.map(|generation| format!(", look#{generation}")).unwrap_or_default();
                 format!("blocked({}, {wait} s{look})", error.code)
             }
-            State::Paused { by } => format!("paused by {}", by.wire_name()),
+            State::Paused { by, probe_at, .. } => {
+                let probe = probe_at.map(|at| at.saturating_duration_since(self.now).as_secs() / 60);
+                let probe = probe.map(|minutes| format!(", probe in ~{minutes} min")).unwrap_or_default();
+                format!("paused by {}{probe}", by.wire_name())
+            }
             State::Stopping => "stopping".to_owned(),
         }
     }
@@ -119,14 +146,20 @@ fn label(action: &Action) -> String {
             format!("tell still {} ({untold} untold)", error.code)
         }
         Action::Tell(News::Blocked { error }) => format!("tell blocked {}", error.code),
-        Action::Tell(News::Paused { by }) => format!("tell paused by {}", by.wire_name()),
+        Action::Note(Note::Reached) => "note reached".to_owned(),
+        Action::Note(Note::Failed(code)) => format!("note {code}"),
+        Action::Tell(News::Limited { wait }) => format!("tell limited {} s", wait.as_secs()),
+        Action::Tell(News::Opened { error, failures, .. }) => {
+            format!("tell opened by {} after {failures}", error.code)
+        }
+        Action::Tell(News::Paused) => "tell paused".to_owned(),
         Action::Tell(News::Resumed) => "tell resumed".to_owned(),
     }
 }
 
 type Make = fn() -> Bench;
 
-const STATES: [(&str, Make); 9] = [
+const STATES: [(&str, Make); 12] = [
     ("disabled", Bench::new),
     ("connecting", Bench::started),
     ("connected", Bench::connected),
@@ -149,6 +182,17 @@ const STATES: [(&str, Make); 9] = [
         bench.wait();
         bench
     }),
+    ("connected, limited", || {
+        let mut bench = Bench::connected();
+        bench.give(Input::Limited { generation: 1, wait: seconds(20) });
+        bench
+    }),
+    ("open", Bench::open),
+    ("probing", || {
+        let mut bench = Bench::open();
+        bench.wait();
+        bench
+    }),
     ("paused", || {
         let mut bench = Bench::connected();
         bench.give(Input::Pause);
@@ -163,7 +207,7 @@ const STATES: [(&str, Make); 9] = [
 
 type Give = fn(&mut Bench);
 
-const INPUTS: [(&str, Give); 18] = [
+const INPUTS: [(&str, Give); 24] = [
     ("start", |b| b.machine.handle(b.now, Input::Start)),
     ("up", |b| b.machine.handle(b.now, Input::Up { generation: b.machine.generation })),
     ("up, stale", |b| b.machine.handle(b.now, Input::Up { generation: 0 })),
@@ -194,6 +238,20 @@ const INPUTS: [(&str, Give); 18] = [
         b.machine.handle(b.now, Input::Checked { generation: b.machine.generation, result: Err(flaky()) });
     }),
     ("checked, stale", |b| b.machine.handle(b.now, Input::Checked { generation: 0, result: Ok(()) })),
+    ("limited", |b| {
+        let generation = b.machine.generation;
+        b.machine.handle(b.now, Input::Limited { generation, wait: seconds(60) });
+    }),
+    ("limited, stale", |b| {
+        b.machine.handle(b.now, Input::Limited { generation: 0, wait: seconds(60) });
+    }),
+    ("changed", |b| b.machine.handle(b.now, Input::Changed)),
+    ("host offline", |b| b.machine.handle(b.now, Input::HostOffline)),
+    ("host back", |b| {
+        b.now += seconds(6);
+        b.machine.handle(b.now, Input::HostBack { after: seconds(2) });
+    }),
+    ("jumped", |b| b.machine.handle(b.now, Input::Jumped { after: seconds(2) })),
     ("pause", |b| b.machine.handle(b.now, Input::Pause)),
     ("resume", |b| b.machine.handle(b.now, Input::Resume)),
     ("stop", |b| b.machine.handle(b.now, Input::Stop)),
@@ -216,7 +274,7 @@ fn every_state_meets_every_input() {
             give(&mut bench);
             let actions: Vec<String> = bench.actions().iter().map(label).collect();
             let after = if bench.machine.state == before { "=".to_owned() } else { bench.name() };
-            table.push_str(&format!("{state:<18} {input:<19} {after:<42} {}\n", actions.join(", ")));
+            table.push_str(&format!("{state:<18} {input:<19} {after:<50} {}\n", actions.join(", ")));
         }
     }
     insta::assert_snapshot!(table);
@@ -264,13 +322,27 @@ fn a_connection_that_lasts_resets_the_ladder() {
 #[test]
 fn a_wait_that_is_asked_for_is_kept_and_not_counted() {
     let mut bench = Bench::connected();
-    for _ in 0..20 {
+    for _ in 0..3 {
         bench.down(asked_to_wait());
         assert_eq!(bench.wait(), seconds(2));
+        bench.up();
     }
     assert_eq!(bench.machine.failures(), 0);
+    let mut bench = Bench::connected();
     bench.down(flaky().retry(Retry::After(seconds(86_400))));
     assert_eq!(bench.wait(), seconds(3600), "unbelievable waits are cut");
+}
+
+#[test]
+fn a_service_that_asks_for_a_second_without_end_gets_the_ladder_and_never_the_breaker() {
+    let mut bench = Bench::started();
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        bench.down(asked_to_wait());
+        waits.push(bench.wait().as_secs());
+    }
+    assert_eq!(waits, [2, 2, 2, 30, 60, 120, 240, 300, 300]);
+    assert_eq!(bench.machine.failures(), 0);
 }
 
 #[test]
@@ -326,6 +398,7 @@ fn a_platform_that_says_no_although_the_check_passes_is_asked_ever_more_rarely()
 #[test]
 fn repeats_are_told_in_sum_every_quarter_of_an_hour() {
     let mut bench = Bench::started();
+    bench.machine.policy.breaker_after = 0;
     let mut told = Vec::new();
     let begin = bench.now;
     while bench.now < begin + seconds(3600) {
@@ -373,7 +446,7 @@ proptest! {
                             open = None;
                         }
                     }
-                    Action::Close { .. } | Action::Check { .. } | Action::Tell(_) => {}
+                    Action::Close { .. } | Action::Check { .. } | Action::Note(_) | Action::Tell(_) => {}
                 }
             }
             match &bench.machine.state {

@@ -1,0 +1,105 @@
+//! What the loop watches besides the platforms themselves: the host's network, the clock, and its own bookkeeping.
+
+use crate::clock::Now;
+use crate::gateway::drain::Phase;
+use crate::gateway::event::SeatId;
+use crate::gateway::route;
+use crate::gateway::run::Gateway;
+use crate::gateway::supervisor::host;
+use crate::gateway::supervisor::machine::{Input, Note, State};
+
+impl Gateway {
+    /// One platform's fate, as news about the host.
+    pub(super) fn note(&mut self, now: Now, id: SeatId, note: Note) {
+        let is_network = matches!(note, Note::Failed(code) if host::is_of_the_network(code));
+        let alone_without_route = is_network && self.is_alone() && !route::exists();
+        self.host.handle(now.mono, host::Input { seat: id.0, note, alone_without_route });
+        self.settle_host(now);
+    }
+
+    /// Does what the host's decider wants.
+    pub(super) fn settle_host(&mut self, now: Now) {
+        self.host.handle_timeout(now.mono);
+        while let Some(action) = self.host.poll_action() {
+            match action {
+                host::Action::GoOffline => {
+                    tracing::warn!(
+                        code = "host_offline",
+                        "the network seems to be down; platforms that cannot be reached are tried on, and none is given up"
+                    );
+                    for index in 0..self.seats.len() {
+                        self.give(now, SeatId(index), Input::HostOffline);
+                    }
+                }
+                host::Action::TellBack => {
+                    tracing::info!(code = "host_online", "the network is back; every platform is tried now");
+                }
+                host::Action::Wake { seat, after } => self.give(now, SeatId(seat), Input::HostBack { after }),
+            }
+        }
+    }
+
+    /// No other platform is tried.
+    fn is_alone(&self) -> bool {
+        let is_tried = |state: &State| match state {
+            State::Connecting { .. } | State::Connected { .. } | State::Retrying { .. } => true,
+            State::Disabled | State::Blocked { .. } | State::Paused { .. } | State::Stopping => false,
+        };
+        self.seats.iter().filter(|seat| is_tried(seat.machine.state())).count() <= 1
+    }
+
+    /// Notices a sleep of the machine: then no connection is worth believing.
+    pub(super) fn look_at_clock(&mut self, now: Now) {
+        let Some(ahead) = self.jumps.look(now).filter(|_| self.drain.phase() == Phase::Running) else {
+            return;
+        };
+        tracing::info!(
+            code = "clock_jumped",
+            "the computer slept, or its clock was set ahead by {} s; every platform is connected anew",
+            ahead.as_secs()
+        );
+        for index in 0..self.seats.len() {
+            let after = host::STAGGER.mul_f64(self.dice.roll());
+            self.give(now, SeatId(index), Input::Jumped { after });
+        }
+    }
+
+    /// Looks for a platform that nothing would ever move again, and moves it. That would be a defect of ours; it must not
+    /// become an outage.
+    pub(super) fn self_check(&mut self, now: Now) {
+        for index in 0..self.seats.len() {
+            let seat = &self.seats[index];
+            let lost = match seat.machine.state() {
+                State::Connected { generation, .. } => {
+                    let is_watched = seat
+                        .attempt
+                        .as_ref()
+                        .is_some_and(|(current, task)| current == generation && !task.is_finished());
+                    (!is_watched).then_some("nobody watches the connection")
+                }
+                State::Disabled
+                | State::Connecting { .. }
+                | State::Retrying { .. }
+                | State::Blocked { .. }
+                | State::Paused { .. }
+                | State::Stopping => seat.machine.self_check(now.mono).err(),
+            };
+            // A watcher that has just ended has a report on its way; only what is still so at the next look is lost.
+            let is_old = std::mem::replace(&mut self.seats[index].is_suspect, lost.is_some());
+            if let Some(why) = lost.filter(|_| is_old) {
+                let platform = self.seats[index].name.as_str();
+                tracing::error!(
+                    code = "supervision_lost",
+                    platform,
+                    "{platform} was lost sight of ({why}); trying it anew"
+                );
+                let seat = &mut self.seats[index];
+                seat.is_suspect = false;
+                if seat.live().is_some() {
+                    self.flow.link_down(seat.adapter.platform());
+                }
+                seat.machine.mend(now.mono);
+            }
+        }
+    }
+}
