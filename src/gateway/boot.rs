@@ -106,7 +106,8 @@ async fn start(
     let store: Arc<dyn Store> = Arc::new(store);
     let pauses = StoredPauses::new(Arc::clone(&store));
     let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
-    let flow: Arc<dyn MessageFlow> = MessagePath::start(store, agent, Gate::new(&config.whatsapp));
+    let path = MessagePath::start(store, agent, Gate::new(&config.whatsapp));
+    let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     settings.follow(&flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
@@ -131,6 +132,7 @@ async fn start(
         identity,
     });
     let control = Control { snapshots, commands: gateway.commands() };
+    path.connect(control.clone());
     let _control = open_control(home, &control);
     let _http = HttpServer::start(
         &config,

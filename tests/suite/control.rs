@@ -6,9 +6,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::fake::FakeWhatsApp;
 use crate::support::home::TestHome;
 use crate::support::http::{Reply, ask, ask_unix, raw};
+use crate::support::pairing::{FRIEND, OWNER, paired};
 use crate::support::process::Gateway;
+use crate::support::stage::Stage;
 use crate::support::wait;
 
 const KEY: &str = "test-key-0123456789abcdef";
@@ -379,4 +382,100 @@ fn watching_without_a_terminal_prints_one_document_for_each_change() {
     let pid = rustix::process::Pid::from_raw(watching.id().cast_signed()).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is there");
     assert_eq!(watching.wait().expect("a child of ours").code(), Some(130));
+}
+
+#[test]
+fn platforms_are_steered_from_a_chat_and_a_pause_of_the_chats_own_platform_is_answered_first() {
+    let stage = Stage::new(2);
+    let mut home = TestHome::empty();
+    home.env.push(stage.variable());
+    home.write("gateway.toml", "");
+    let mut gateway = Gateway::start(&home);
+    let first = stage.connect("scripted1");
+    let second = stage.connect("scripted2");
+    for platform in ["scripted1", "scripted2"] {
+        wait_for_platform(&gateway, platform, "connected");
+    }
+    let ask = |id: &str, text: &str, answer: &str| {
+        first.write(id, "friend", text);
+        first.take_message(answer)["text"].as_str().unwrap_or_default().to_owned()
+    };
+    let list = ask("1", "/platform list", "Platforms");
+    assert_eq!(list.matches("connected").count(), 2, "{list}");
+    ask("2", "/platform pause SCRIPTED2", "is paused");
+    wait_for_platform(&gateway, "scripted2", "paused");
+    drop(second);
+    assert!(ask("3", "/platforms", "paused by operator").contains("/platform resume scripted2"));
+    ask("4", "/platform pause scripted2", "already paused");
+    ask("5", "/platform resume scripted2", "no longer paused");
+    let second = stage.connect("scripted2");
+    wait_for_platform(&gateway, "scripted2", "connected");
+    assert!(ask("6", "/platform pause fax", "no platform").contains("whatsapp"), "the known ones are listed");
+    ask("7", "/platform explode", "did not understand");
+    ask("8", "/help", "Everything else goes to the agent");
+    ask("9", "/whoami", "You may give commands");
+    ask("10", "/weather", "/weather");
+
+    first.write("11", "friend", "/platform pause scripted1");
+    let is_answer = |said: &Value| said["text"].as_str().is_some_and(|text| text.contains("as soon as"));
+    let answer = wait::until(wait::LIMIT, || first.said().into_iter().find(is_answer)).expect("an answer");
+    assert_eq!(gateway.state()["platforms"]["scripted1"]["state"], "connected", "it is not sent yet");
+    first.cue(serde_json::json!({ "do": "sent", "handle": answer["handle"] }));
+    wait_for_platform(&gateway, "scripted1", "paused");
+    assert_eq!(gateway.stop(), Some(0));
+
+    let mut gateway = Gateway::start(&home);
+    let second_again = stage.connect("scripted2");
+    drop(second);
+    wait_for_platform(&gateway, "scripted2", "connected");
+    assert_eq!(wait_for_platform(&gateway, "scripted1", "paused")["paused_by"], "operator");
+    second_again.write("12", "friend", "/platform resume scripted1");
+    second_again.take_message("no longer paused");
+    let _first = stage.connect("scripted1");
+    wait_for_platform(&gateway, "scripted1", "connected");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+fn wait_for_platform(gateway: &Gateway, platform: &str, state: &str) -> Value {
+    let seen = wait::until(wait::LIMIT, || {
+        let entry = gateway.state()["platforms"][platform].clone();
+        (entry["state"] == state).then_some(entry)
+    });
+    match seen {
+        Some(entry) => entry,
+        None => panic!("{platform} never was {state}:\n{:#}\n{}", gateway.state(), gateway.log().join("\n")),
+    }
+}
+
+#[test]
+fn on_whatsapp_a_friend_may_ask_a_stranger_hears_nothing_and_a_list_of_admins_decides() {
+    let (home, mut fake) = paired();
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    let heard = |fake: &FakeWhatsApp, text: &str| {
+        fake.wait_for("received", |event| event["text"].as_str().is_some_and(|said| said.contains(text)));
+    };
+    fake.tell(
+        serde_json::json!({ "cmd": "message", "from": "15550009999", "text": "/platform pause whatsapp" }),
+    );
+    fake.tell(serde_json::json!({ "cmd": "message", "from": FRIEND, "text": "/platform list" }));
+    heard(&fake, "WhatsApp: connected");
+    fake.tell(serde_json::json!({ "cmd": "message", "from": FRIEND, "text": "/platform pause whatsapp" }));
+    heard(&fake, "as soon as this message is sent");
+    gateway.wait_for_state("paused");
+    assert_eq!(home.run(["platform", "resume", "whatsapp"]).code, Some(0));
+    gateway.wait_for_state("connected");
+    assert!(fake.received().iter().all(|(to, _)| to.contains(FRIEND)), "{:?}", fake.received());
+    assert_eq!(gateway.stop(), Some(0));
+
+    let env = String::from_utf8(home.dot_env().expect("it is set up")).expect("text");
+    home.write(".env", format!("{env}\nWHATSAPP_ADMIN_USERS={OWNER}\n"));
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    fake.tell(serde_json::json!({ "cmd": "message", "from": FRIEND, "text": "/platform pause whatsapp" }));
+    heard(&fake, "Only an admin may do that");
+    fake.tell(serde_json::json!({ "cmd": "message", "from": FRIEND, "text": "/whoami" }));
+    heard(&fake, "You may not give commands");
+    assert_eq!(gateway.state()["platforms"]["whatsapp"]["state"], "connected");
+    assert_eq!(gateway.stop(), Some(0));
 }

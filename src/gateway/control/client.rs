@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::gateway::control::socket::Place;
 use crate::gateway::status::snapshot::Snapshot;
 use crate::home::HermesHome;
-use crate::platform::Platform;
+use crate::platform::{Platform, UnknownPlatform};
 
 /// The longest wait for an answer. The gateway's own limit is a little shorter.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -53,9 +53,9 @@ pub enum Verb {
 /// # Errors
 /// When the name is not known (exit 2), no gateway runs (exit 3), or it refuses.
 pub fn steer(home: &HermesHome, verb: Verb, name: &str) -> Result<String, CliError> {
-    let platform: Platform = name.parse().map_err(|error: crate::platform::UnknownPlatform| {
-        CliError::usage(error.to_string()).code("unknown_platform")
-    })?;
+    let platform: Platform = name
+        .parse()
+        .map_err(|error: UnknownPlatform| CliError::usage(error.to_string()).code("unknown_platform"))?;
     let verb = match verb {
         Verb::Pause => "pause",
         Verb::Resume => "resume",

@@ -1,4 +1,4 @@
-//! Pure. Who may speak. Decided once, here, before anything of a stranger is stored, fetched or answered.
+//! Pure. Who may speak, and who may give commands. Decided once, here, before anything of a stranger is stored, fetched or answered.
 //!
 //! Nobody may unless the settings say so. Strangers get silence: an answer would tell them that somebody is there, and
 //! would come from the owner's own number.
@@ -24,6 +24,19 @@ struct WhatsAppRules {
     /// meet, so one list serves for both.
     people: BTreeSet<String>,
     groups: BTreeSet<String>,
+    /// Whoever may give commands, in the form of `people`. `None`: whoever may speak, in a direct chat.
+    admins: Option<BTreeSet<String>>,
+}
+
+/// Why somebody may not give commands to the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// They may not speak at all.
+    Stranger,
+    /// There is a list of admins, and they are not on it.
+    NotAdmin,
+    /// There is no such list, and others would read along.
+    InGroup,
 }
 
 /// What becomes of a message.
@@ -86,11 +99,15 @@ impl Gate {
             AllowList::Only(people) => (false, people.as_slice()),
             AllowList::Everybody => (true, &[][..]),
         };
+        let digits_of = |entries: &[String]| -> BTreeSet<String> {
+            entries.iter().filter_map(|entry| digits(&Identity::parse(entry))).collect()
+        };
         Self {
             whatsapp: WhatsAppRules {
                 mode: whatsapp.mode.unwrap_or(WhatsAppMode::SelfChat),
                 everybody,
-                people: listed.iter().filter_map(|entry| digits(&Identity::parse(entry))).collect(),
+                people: digits_of(listed),
+                admins: whatsapp.admins.as_deref().map(digits_of),
                 groups: whatsapp
                     .allowed_groups
                     .iter()
@@ -115,7 +132,39 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Whether the writer of this message may give commands to the gateway, from where they wrote it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_steer(&self, platform: Platform, message: &InboundMessage) -> Result<(), Denied> {
+        if self.decide(platform, message) != Decision::Admit {
+            return Err(Denied::Stranger);
+        }
+        match platform {
+            Platform::Whatsapp => self.whatsapp.may_steer(message),
+            Platform::Scripted(_) if message.is_group => Err(Denied::InGroup),
+            Platform::Scripted(_) => Ok(()),
+        }
+    }
+}
+
 impl WhatsAppRules {
+    fn may_steer(&self, message: &InboundMessage) -> Result<(), Denied> {
+        // The account's owner needs nobody's leave.
+        if self.mode == WhatsAppMode::SelfChat {
+            return Ok(());
+        }
+        match &self.admins {
+            Some(admins) if names(message).iter().filter_map(digits).any(|name| admins.contains(&name)) => {
+                Ok(())
+            }
+            Some(_) => Err(Denied::NotAdmin),
+            None if message.is_group => Err(Denied::InGroup),
+            None => Ok(()),
+        }
+    }
+
     fn check(&self, message: &InboundMessage) -> Result<(), Reason> {
         let chat = message.chat.0.to_ascii_lowercase();
         if chat.ends_with("@broadcast") || chat.ends_with("@newsletter") {
@@ -150,8 +199,7 @@ impl WhatsAppRules {
     }
 
     fn check_sender(&self, message: &InboundMessage) -> Result<(), Reason> {
-        let names = [Some(&message.sender), message.sender_alt.as_ref()];
-        let names: Vec<Identity> = names.into_iter().flatten().map(|name| Identity::parse(&name.0)).collect();
+        let names = names(message);
         if self.everybody || names.iter().filter_map(digits).any(|name| self.people.contains(&name)) {
             return Ok(());
         }
@@ -163,6 +211,12 @@ impl WhatsAppRules {
             Some(_) | None => Err(Reason::SenderNotAllowed),
         }
     }
+}
+
+/// The writer, by each name that is known of them.
+fn names(message: &InboundMessage) -> Vec<Identity> {
+    let names = [Some(&message.sender), message.sender_alt.as_ref()];
+    names.into_iter().flatten().map(|name| Identity::parse(&name.0)).collect()
 }
 
 fn digits(identity: &Identity) -> Option<String> {
@@ -344,6 +398,64 @@ mod tests {
                     ),
                 ],
             );
+        }
+    }
+
+    #[test]
+    fn commands_are_for_admins_and_without_a_list_for_those_who_may_speak_in_a_direct_chat() {
+        let gate = |mode, admins: Option<&[&str]>| {
+            Gate::new(&WhatsAppConfig {
+                enabled: true,
+                mode: Some(mode),
+                allowed: only(&["15550101", "15550102"]),
+                allowed_groups: vec![GROUP.into()],
+                admins: admins.map(|list| list.iter().map(ToString::to_string).collect()),
+                ..WhatsAppConfig::default()
+            })
+        };
+        let other = "15550102@s.whatsapp.net";
+        let stranger = "15550199@s.whatsapp.net";
+        let own = "15550100@s.whatsapp.net";
+        let by_lid = said(FRIEND_LID, FRIEND_LID, |m| m.sender_alt = Some(UserId(FRIEND.into())));
+        let note = |m: &mut InboundMessage| {
+            m.self_chat = true;
+            m.from_me = true;
+        };
+        let bot = WhatsAppMode::Bot;
+        for (name, gate, message, expected) in [
+            ("no list", gate(bot, None), said(FRIEND, FRIEND, same_as), Ok(())),
+            ("no list, group", gate(bot, None), said(GROUP, FRIEND, same_as), Err(Denied::InGroup)),
+            ("no list, stranger", gate(bot, None), said(stranger, stranger, same_as), Err(Denied::Stranger)),
+            ("admin", gate(bot, Some(&["15550101"])), said(FRIEND, FRIEND, same_as), Ok(())),
+            ("admin by LID", gate(bot, Some(&["15550101"])), by_lid, Ok(())),
+            ("admin in a group", gate(bot, Some(&["15550101"])), said(GROUP, FRIEND, same_as), Ok(())),
+            (
+                "not on the list",
+                gate(bot, Some(&["15550101"])),
+                said(other, other, same_as),
+                Err(Denied::NotAdmin),
+            ),
+            (
+                "nobody on the list",
+                gate(bot, Some(&[])),
+                said(FRIEND, FRIEND, same_as),
+                Err(Denied::NotAdmin),
+            ),
+            (
+                "an admin who may not speak",
+                gate(bot, Some(&["15550199"])),
+                said(stranger, stranger, same_as),
+                Err(Denied::Stranger),
+            ),
+            ("owner", gate(WhatsAppMode::SelfChat, Some(&[])), said(own, own, note), Ok(())),
+            (
+                "somebody else in self-chat mode",
+                gate(WhatsAppMode::SelfChat, None),
+                said(FRIEND, FRIEND, same_as),
+                Err(Denied::Stranger),
+            ),
+        ] {
+            assert_eq!(gate.may_steer(Platform::Whatsapp, &message), expected, "{name}");
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Only what stands here is taken; any other text that begins with `/` is the agent's, which may know it.
 
+use crate::gateway::message::InboundMessage;
+
 /// What somebody asked of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
@@ -32,11 +34,16 @@ pub enum Verb {
     Unclear,
 }
 
+/// The command of a message. `None`: it is the agent's.
+pub fn of(message: &InboundMessage) -> Option<Slash> {
+    if message.attachments.is_empty() { parse(&message.text.0) } else { None }
+}
+
 /// A longer text is no command.
 const LEN_MAX: usize = 200;
 
-/// Reads a message. `None`: it is not for us.
-pub fn parse(text: &str) -> Option<Slash> {
+/// Reads a text. `None`: it is not for us.
+fn parse(text: &str) -> Option<Slash> {
     let text = text.trim();
     if text.len() > LEN_MAX || text.contains('\n') {
         return None;

@@ -9,23 +9,29 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::orders::{Orders, Rules};
 use super::turns::Turns;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::gateway::agent::api::Agent;
+use crate::gateway::control::api::Control;
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::{Decision, Gate, Reason};
 use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::Lanes;
 use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::repeats::Repeats;
-use crate::gateway::store::api::{Accepted, Depths, Store, StoreError};
+use crate::gateway::store::api::{Accepted, Depths, InboxRow, Store, StoreError};
 use crate::platform::Platform;
 
 /// Turns that an agent works on at once, over all chats.
 const TURNS_MAX: usize = 8;
+
+/// Commands that are carried out at once.
+const ORDERS_MAX: usize = 8;
 
 /// Chats whose next message is being prepared, answered or written down at once.
 const CHATS_MAX: usize = 64;
@@ -53,7 +59,11 @@ pub struct MessagePath {
     store: Arc<dyn Store>,
     changed: Arc<Notify>,
     outboxes: Arc<BTreeMap<Platform, Outbox>>,
-    turns: Lanes,
+    rules: Arc<Rules>,
+    work: Arc<Turns>,
+    turns: Arc<Lanes>,
+    /// Commands that are carried out at once, beside the turns of their chats.
+    orders: Arc<Semaphore>,
     permits: Arc<Semaphore>,
     stop_turns: CancellationToken,
     seen: Arc<Mutex<Seen>>,
@@ -62,7 +72,6 @@ pub struct MessagePath {
 
 /// What changes; each look is short.
 struct Seen {
-    gate: Arc<Gate>,
     draining: bool,
     depths: Depths,
     last_inbound: BTreeMap<Platform, Timestamp>,
@@ -80,19 +89,20 @@ impl MessagePath {
         let outboxes = Arc::new(outboxes);
         let stop_turns = CancellationToken::new();
         let permits = Arc::new(Semaphore::new(TURNS_MAX));
-        let turns = Turns {
+        let rules = Rules::new(gate);
+        let work = Arc::new(Turns {
             store: Arc::clone(&store),
             agent,
             outboxes: Arc::clone(&outboxes),
             permits: Arc::clone(&permits),
             changed: Arc::clone(&changed),
+            orders: Orders::new(Arc::clone(&rules)),
             stop: stop_turns.clone(),
             repeats: Repeats::default(),
-        };
-        let turns = Lanes::start(Arc::new(turns), CHATS_MAX);
+        });
+        let turns = Arc::new(Lanes::start(Arc::<Turns>::clone(&work), CHATS_MAX));
         turns.open();
         let seen = Arc::new(Mutex::new(Seen {
-            gate: Arc::new(gate),
             draining: false,
             depths: Depths::default(),
             last_inbound: BTreeMap::new(),
@@ -106,12 +116,34 @@ impl MessagePath {
             store,
             changed,
             outboxes,
+            rules,
+            work,
             turns,
+            orders: Arc::new(Semaphore::new(ORDERS_MAX)),
             permits,
             stop_turns,
             seen,
             _stop: stop.drop_guard(),
         })
+    }
+
+    /// From now on commands that come in by chat reach the loop.
+    pub fn connect(&self, control: Control) {
+        self.work.orders.connect(control);
+    }
+
+    /// Carries a command out beside whatever its chat is waiting for. Where too many are under way, or this ends before
+    /// it is done, it takes its turn like any message.
+    fn hurry(&self, row: InboxRow, order: Slash) {
+        let key = row.key.clone();
+        let Ok(place) = Arc::clone(&self.orders).try_acquire_owned() else { return self.turns.wake(key) };
+        let (work, turns) = (Arc::clone(&self.work), Arc::clone(&self.turns));
+        tokio::spawn(async move {
+            let _place = place;
+            // The lane may be held by a turn that takes long; when it looks, the row is done.
+            let _wake = Wake { key: row.key.clone(), turns };
+            work.obey(&row.key, &row, order).await;
+        });
     }
 
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
@@ -143,15 +175,14 @@ impl MessagePath {
 #[async_trait]
 impl Inbox for MessagePath {
     fn admits(&self, platform: Platform, message: &InboundMessage) -> bool {
-        self.seen(|seen| Arc::clone(&seen.gate)).decide(platform, message) == Decision::Admit
+        self.rules.gate().decide(platform, message) == Decision::Admit
     }
 
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<(), InboxError> {
-        let (gate, draining) = self.seen(|seen| (Arc::clone(&seen.gate), seen.draining));
-        if draining {
+        if self.seen(|seen| seen.draining) {
             return Err(InboxError("the gateway is stopping".to_owned()));
         }
-        if let Decision::Ignore(reason) = gate.decide(platform, &message) {
+        if let Decision::Ignore(reason) = self.rules.gate().decide(platform, &message) {
             tracing::debug!(%platform, reason = reason.as_str(), "ignored");
             if let Reason::LidUnknown { entry } = reason {
                 self.show_lid(platform, &entry);
@@ -165,10 +196,14 @@ impl Inbox for MessagePath {
             return Ok(());
         }
         let key = chat_key(platform, &message);
+        let order = slash::of(&message).map(|order| (order, message.clone()));
         match self.store.accept(platform, message).await.map_err(failed)? {
-            Accepted::New(_) => {
+            Accepted::New(id) => {
                 self.seen(|seen| seen.last_inbound.insert(platform, Now::read().wall));
-                self.turns.wake(key);
+                match order {
+                    Some((order, message)) => self.hurry(InboxRow { id, key, attempts: 0, message }, order),
+                    None => self.turns.wake(key),
+                }
                 self.changed.notify_one();
             }
             Accepted::Duplicate => tracing::debug!(%platform, "a message came again"),
@@ -192,8 +227,7 @@ impl MessageFlow for MessagePath {
     }
 
     fn configure(&self, config: &Config) {
-        let gate = Arc::new(Gate::new(&config.whatsapp));
-        self.seen(|seen| seen.gate = gate);
+        self.rules.replace(Gate::new(&config.whatsapp));
     }
 
     async fn say(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError> {
@@ -235,6 +269,18 @@ impl MessageFlow for MessagePath {
             drop(tokio::time::timeout_at(deadline, outbox.done()).await);
             drop(tokio::time::timeout_at(deadline, outbox.stop()).await);
         }
+    }
+}
+
+/// Wakes a chat's lane when it is dropped, also by a panic.
+struct Wake {
+    key: ChatKey,
+    turns: Arc<Lanes>,
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        self.turns.wake(self.key.clone());
     }
 }
 

@@ -7,6 +7,8 @@ use tokio::sync::{Semaphore, watch};
 use super::*;
 use crate::config::{AllowList, WhatsAppConfig, WhatsAppMode};
 use crate::gateway::agent::api::{AgentError, Turn};
+use crate::gateway::command::{Command, Commands};
+use crate::gateway::event::Event;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, ChatKey, MessageId, OutboundMessage};
@@ -423,4 +425,49 @@ async fn a_long_answer_goes_out_in_parts_in_order_each_with_its_own_handle() {
     let said: Vec<_> = delivered[1..].iter().map(|sent| sent.text.as_str()).collect();
     assert_eq!(said.join(" "), format!("re: {}", words.join(" ")));
     assert_eq!(delivered.iter().map(|sent| &sent.handle).collect::<BTreeSet<_>>().len(), 5);
+}
+
+#[tokio::test]
+async fn a_command_does_not_wait_for_the_agent_and_its_own_pause_waits_for_the_answer() {
+    let house = House::new();
+    let agent = ScriptedAgent::new(0);
+    let path = house.start(&agent);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    let (events, mut inputs) = tokio::sync::mpsc::channel(8);
+    let snapshots = watch::channel(Some(crate::gateway::status::snapshot::tests::example())).1;
+    path.connect(Control { snapshots, commands: Commands::new(events) });
+    path.accept(W, message("A", &chat(1), "work")).await.unwrap();
+    agent.wait(1).await;
+
+    path.accept(W, message("B", &chat(1), "/platform list")).await.unwrap();
+    assert!(link.wait(1).await[0].text.contains("WhatsApp: needs somebody"));
+    path.accept(W, message("B", &chat(1), "/platform list")).await.unwrap();
+    path.accept(W, message("C", &chat(1), "/platform pause WhatsApp")).await.unwrap();
+    let event = tokio::time::timeout(LIMIT, inputs.recv()).await.unwrap().unwrap();
+    let Event::Command(request) = event else { panic!("{event:?}") };
+    assert_eq!(request.command, Command::Pause { platform: "WhatsApp".into() });
+    let delivered = link.delivered.borrow().clone();
+    assert!(delivered[1].text.contains("paused as soon as this message is sent"), "{delivered:?}");
+    request.reply.send(Ok("It is paused.".into())).unwrap();
+
+    assert_eq!(agent.wait(1).await, ["work"], "no command is the agent's, and none came twice");
+    agent.permits.add_permits(1);
+    let delivered = link.wait(3).await;
+    assert_eq!(delivered[2].text, "re: work");
+}
+
+#[tokio::test]
+async fn a_command_that_was_interrupted_is_answered_by_the_next_run_and_not_by_the_agent() {
+    let house = House::new();
+    house.store().accept(W, message("A", &chat(1), "/help")).await.unwrap();
+    let agent = ScriptedAgent::new(1000);
+    let path = house.start(&agent);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    path.accept(W, message("B", &chat(1), "/unknown to us")).await.unwrap();
+    let delivered = link.wait(2).await;
+    assert!(delivered[0].text.contains("/platform list"), "{delivered:?}");
+    assert_eq!(delivered[1].text, "re: /unknown to us");
+    assert_eq!(agent.wait(1).await.len(), 1);
 }

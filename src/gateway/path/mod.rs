@@ -4,9 +4,10 @@
 //! and end → outbox → link.
 //!
 //! - [`message_path`]: the whole, as the gateway's core sees it.
-//! - [`turns`]: one message, answered. [`reply`]: what the answer becomes.
+//! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: one message, answered. [`reply`]: what the answer becomes.
 
 pub mod message_path;
+pub mod orders;
 pub mod reply;
 pub mod turns;
 

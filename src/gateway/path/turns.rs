@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::orders::{Order, Orders};
 use super::reply;
 use crate::clock::Now;
 use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, HISTORY_MAX, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
+use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::{Outcome, Work};
 use crate::gateway::message::ChatKey;
 use crate::gateway::repeats::Repeats;
@@ -33,6 +35,9 @@ const TYPING_EVERY: Duration = Duration::from_secs(10);
 /// "typing…" is best effort: it holds up nothing for longer.
 const TYPING_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a command may be put off until its answer is sent.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
 /// The first wait after the store failed; it doubles.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 
@@ -51,6 +56,8 @@ pub(super) struct Turns {
     pub(super) permits: Arc<Semaphore>,
     /// Told when a turn has ended.
     pub(super) changed: Arc<Notify>,
+    /// Carries out what is meant for the gateway itself.
+    pub(super) orders: Orders,
     /// Ends the turns that run: their messages wait for the next start.
     pub(super) stop: CancellationToken,
     /// What was said of failures.
@@ -62,6 +69,10 @@ impl Turns {
         // The semaphore is closed when we stop: then no turn is begun any more.
         let Ok(permit) = self.permits.acquire().await else { return Ok(Outcome::Idle) };
         let Some(row) = self.store.next_in(key).await? else { return Ok(Outcome::Idle) };
+        if let Some(order) = slash::of(&row.message) {
+            drop(permit);
+            return Ok(self.obey(key, &row, order).await);
+        }
         let attempt = self.store.begin(row.id).await?;
         if attempt > ATTEMPTS_MAX {
             tracing::error!(
@@ -108,6 +119,22 @@ impl Turns {
             }
         };
         Ok(self.finish(key, &row, finish).await)
+    }
+
+    /// Carries out a command to the gateway, and answers it.
+    pub(super) async fn obey(&self, key: &ChatKey, row: &InboxRow, order: Slash) -> Outcome {
+        let Order { answer, then } = self.orders.carry_out(key.platform, &row.message, order).await;
+        let replies =
+            answer.map_or_else(Vec::new, |answer| reply::parts(key, &row.message, "answer", &answer));
+        let outcome = self.finish(key, row, Finish { exchange: None, replies, dead: None }).await;
+        if let (Some(command), Outcome::Again) = (then, outcome) {
+            // A pause of this very platform waits for its answer to leave. Whatever else is sent to it may take long.
+            if let Some(outbox) = self.outboxes.get(&key.platform) {
+                drop(tokio::time::timeout(ANSWER_LIMIT, outbox.done()).await);
+            }
+            self.orders.finish(command).await;
+        }
+        outcome
     }
 
     /// Asks the agent, and shows "typing…" meanwhile.

@@ -20,13 +20,17 @@ pub fn platforms(snapshot: &Snapshot, now: Timestamp) -> String {
 }
 
 fn line(name: &str, platform: &PlatformSnapshot, now: Timestamp) -> String {
-    let since =
-        platform.since.map_or(String::new(), |at| format!(" since {}", ago(at, now).replace(" ago", "")));
     let why = platform.error_message.as_ref().map_or(String::new(), |why| format!("; {why}"));
     let next =
         platform.next_retry_at.map_or(String::new(), |at| format!(", next attempt {}", until(at, now)));
     match platform.state {
-        WireState::Connected => format!("connected{}", since.replace(" since ", " for ")),
+        WireState::Connected => match platform.since.map(|at| ago(at, now)) {
+            Some(since) => match since.strip_suffix(" ago") {
+                Some(long) => format!("connected for {long}"),
+                None => format!("connected {since}"),
+            },
+            None => "connected".to_owned(),
+        },
         WireState::Connecting => format!("connecting{why}"),
         WireState::Retrying => {
             format!("retrying, attempt {}{next}{why}", platform.attempts.saturating_add(1))

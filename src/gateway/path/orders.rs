@@ -1,0 +1,156 @@
+//! Commands that people write in a chat: answered by the gateway itself, without the agent, by the same durable way as
+//! every answer. They do not wait for a turn that is under way in their chat.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::SetOnce;
+
+use crate::clock::Now;
+use crate::gateway::command::{Answer, Command};
+use crate::gateway::control::api::Control;
+use crate::gateway::inbound::gate::{Denied, Gate};
+use crate::gateway::inbound::identity::Identity;
+use crate::gateway::inbound::slash::{self, Slash, Verb};
+use crate::gateway::message::InboundMessage;
+use crate::gateway::status::brief;
+use crate::platform::Platform;
+
+/// How long a command that came in while the gateway starts may wait for the loop.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// The rules in force.
+#[derive(Debug)]
+pub struct Rules {
+    gate: Mutex<Arc<Gate>>,
+}
+
+impl Rules {
+    /// These, for now.
+    pub fn new(gate: Gate) -> Arc<Self> {
+        Arc::new(Self { gate: Mutex::new(Arc::new(gate)) })
+    }
+
+    /// What holds at this moment.
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these hold.
+    pub fn replace(&self, gate: Gate) {
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
+    }
+}
+
+/// What becomes of a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    /// What is answered; nothing to somebody who may no longer speak.
+    pub(super) answer: Option<String>,
+    /// What is done once the answer is sent.
+    pub(super) then: Option<Command>,
+}
+
+impl Order {
+    fn say(answer: impl Into<String>) -> Self {
+        Self { answer: Some(answer.into()), then: None }
+    }
+}
+
+/// Carries commands out.
+#[derive(Debug)]
+pub(super) struct Orders {
+    rules: Arc<Rules>,
+    control: SetOnce<Control>,
+}
+
+impl Orders {
+    pub(super) fn new(rules: Arc<Rules>) -> Self {
+        Self { rules, control: SetOnce::new() }
+    }
+
+    /// From now on there is a loop to give commands to.
+    pub(super) fn connect(&self, control: Control) {
+        // A second loop would be a second gateway in one process.
+        drop(self.control.set(control));
+    }
+
+    async fn control(&self) -> Option<&Control> {
+        tokio::time::timeout(START_LIMIT, self.control.wait()).await.ok()
+    }
+
+    /// Decides about a command, and carries out what can be carried out before it is answered.
+    pub(super) async fn carry_out(
+        &self,
+        platform: Platform,
+        message: &InboundMessage,
+        order: Slash,
+    ) -> Order {
+        let may = self.rules.gate().may_steer(platform, message);
+        match (order, may) {
+            (_, Err(Denied::Stranger)) => Order { answer: None, then: None },
+            (Slash::Help, _) => Order::say(slash::HELP),
+            (Slash::Whoami, may) => Order::say(whoami(message, may.is_ok())),
+            (Slash::Platform(_), Err(Denied::NotAdmin)) => {
+                Order::say("Only an admin may do that. Whoever runs this gateway can name you one.")
+            }
+            (Slash::Platform(_), Err(Denied::InGroup)) => {
+                Order::say("Please write that to me in a direct chat.")
+            }
+            (Slash::Platform(verb), Ok(())) => self.steer(platform, verb).await,
+        }
+    }
+
+    async fn steer(&self, here: Platform, verb: Verb) -> Order {
+        let Some(control) = self.control().await else {
+            return Order::say("The gateway is still starting. Please try again.");
+        };
+        match verb {
+            Verb::Unclear => Order::say(slash::USAGE),
+            Verb::List => match control.snapshot() {
+                Some(snapshot) => Order::say(brief::platforms(&snapshot, Now::read().wall)),
+                None => Order::say("The gateway is still starting. Please try again."),
+            },
+            // The answer could not be sent any more, once the pause holds.
+            Verb::Pause { name } if name.parse() == Ok(here) => {
+                let spec = here.spec();
+                Order {
+                    answer: Some(format!(
+                        "{} is paused as soon as this message is sent; until it is resumed, I do not hear you here. \
+                         `hermes platform resume {}` on my machine resumes it, and so does `/platform resume {}` in a \
+                         chat on another platform.",
+                        spec.title, spec.name, spec.name
+                    )),
+                    then: Some(Command::Pause { platform: name }),
+                }
+            }
+            Verb::Pause { name } => say(control.commands.give(Command::Pause { platform: name }).await),
+            Verb::Resume { name } => say(control.commands.give(Command::Resume { platform: name }).await),
+        }
+    }
+
+    /// Does what was left until the answer was sent.
+    pub(super) async fn finish(&self, command: Command) {
+        let Some(control) = self.control().await else { return };
+        if let Err(error) = control.commands.give(command).await {
+            tracing::warn!(code = error.code(), "a command from a chat was not carried out: {error}");
+        }
+    }
+}
+
+fn say(answer: Answer) -> Order {
+    Order::say(answer.unwrap_or_else(|error| error.to_string()))
+}
+
+fn whoami(message: &InboundMessage, may_steer: bool) -> String {
+    let mut text = format!("I know you as {}", Identity::parse(&message.sender.0).to_jid());
+    if let Some(other) = &message.sender_alt {
+        text.push_str(&format!(", also {}", Identity::parse(&other.0).to_jid()));
+    }
+    text.push_str(if may_steer {
+        ". You may give commands to the gateway here."
+    } else {
+        ". You may not give commands to the gateway here."
+    });
+    text
+}
