@@ -15,6 +15,10 @@ test-bridge:
 test:
     cargo test --locked
 
+# Virtual days of five platforms with everything going wrong, one for each seed.
+simulate SEEDS="100000":
+    HERMES_SIMULATE={{SEEDS}} cargo test --locked --release --test suite -- simulator --nocapture
+
 # Licences, sources and bans.
 deny:
     cargo deny check bans licenses sources

@@ -18,6 +18,8 @@ mod life;
 mod linking;
 mod scripted;
 mod settings;
+mod simulator;
+mod simulator_faults;
 mod support;
 mod tidy;
 mod verdicts;

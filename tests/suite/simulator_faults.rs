@@ -1,0 +1,143 @@
+//! What goes wrong in the simulator: moods of services, and blows that hit one or all.
+
+use std::time::Duration;
+
+use hermes::gateway::failure::AdapterError;
+use hermes::gateway::supervisor::machine::Input;
+
+use crate::simulator::{HOUR, Report, SEATS, Simulation, unpaired};
+
+/// Between two faults, on average, in seconds.
+const FAULT_EVERY: f64 = 240.0;
+
+/// What a service does with those who come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mood {
+    Well,
+    Fails(&'static str),
+    AsksToWait(u64),
+    Hangs,
+    Panics,
+    /// It says no although the check passes.
+    Denies,
+    /// The check finds something in the way.
+    Blocked,
+    /// It is ready, and gone a moment later.
+    Flaps,
+}
+
+impl Simulation {
+    /// Everything is well from now on, and the operator resumes what they paused.
+    pub(crate) fn heal(&mut self) {
+        self.next_fault = None;
+        self.outage_until = None;
+        for index in 0..SEATS {
+            if std::mem::replace(&mut self.seats[index].mood, Mood::Well) == Mood::Flaps {
+                // What is connected is no longer lost.
+                self.reports
+                    .retain(|_, (seat, _, report)| *seat != index || !matches!(report, Report::Down(_)));
+            }
+            if let Some(link) = &mut self.seats[index].link {
+                link.frozen = None;
+            }
+            if self.seats[index].paused_by_operator {
+                self.operate(index, Input::Resume);
+            }
+        }
+    }
+
+    pub(crate) fn operate(&mut self, index: usize, input: Input) {
+        self.seats[index].paused_by_operator = input == Input::Pause;
+        if input == Input::Resume {
+            self.seats[index].excused = true;
+            self.seats[index].attempts.clear();
+        }
+        self.give(index, input);
+    }
+
+    pub(crate) fn fault(&mut self) {
+        let wait = Duration::from_secs_f64(1.0 + 2.0 * FAULT_EVERY * self.dice.roll());
+        self.next_fault = Some(self.now + wait);
+        let index = usize::try_from(self.draw(SEATS as u64)).expect("small");
+        match self.draw(20) {
+            0 => self.seats[index].mood = Mood::Fails("net_refused"),
+            1 => self.seats[index].mood = Mood::Fails("net_tls"),
+            2 => self.seats[index].mood = Mood::Fails("whatsapp_bridge_exited"),
+            3 => {
+                let wait = [1, 5, 60, 100_000][usize::try_from(self.draw(4)).expect("small")];
+                self.seats[index].mood = Mood::AsksToWait(wait);
+            }
+            4 => self.seats[index].mood = Mood::Hangs,
+            5 => self.seats[index].mood = Mood::Panics,
+            6 => self.seats[index].mood = Mood::Denies,
+            7 => self.seats[index].mood = Mood::Blocked,
+            8 => self.seats[index].mood = Mood::Flaps,
+            9 | 10 => self.drop_link(index),
+            11 => self.silence(index),
+            12 => self.limit(index),
+            13 => self.operate(index, Input::Pause),
+            14 => self.operate(index, Input::Resume),
+            15 => self.outage(),
+            16 => self.sleep(),
+            17 => self.nonsense(index),
+            _ => self.seats[index].mood = Mood::Well,
+        }
+    }
+
+    fn drop_link(&mut self, index: usize) {
+        if let Some(generation) = self.seats[index].link.as_ref().map(|link| link.generation) {
+            let code =
+                ["net_timeout", "whatsapp_bridge_exited"][usize::try_from(self.draw(2)).expect("small")];
+            self.send(Duration::ZERO, index, generation, Report::Down(AdapterError::retryable(code, "lost")));
+        }
+    }
+
+    /// Half open: nobody says so, and nothing proves it any more.
+    fn silence(&mut self, index: usize) {
+        let now = self.now;
+        if let Some(link) = &mut self.seats[index].link {
+            link.frozen.get_or_insert(now);
+        }
+    }
+
+    fn limit(&mut self, index: usize) {
+        if let Some(generation) = self.seats[index].link.as_ref().map(|link| link.generation) {
+            let wait = self.draw(600);
+            self.send(Duration::ZERO, index, generation, Report::Limited(wait));
+        }
+    }
+
+    /// The network of all is gone: links fall silent, names are not found.
+    fn outage(&mut self) {
+        let length = 60 + self.draw(7200);
+        self.outage_until = Some(self.now + Duration::from_secs(length));
+        for index in 0..SEATS {
+            self.silence(index);
+        }
+    }
+
+    /// The machine sleeps: the monotonic clock stands still, and every link dies unseen.
+    fn sleep(&mut self) {
+        let length = 31 + self.draw(8 * 3600);
+        self.slept += Duration::from_secs(length);
+        self.epoch += 1;
+        for index in 0..SEATS {
+            self.silence(index);
+        }
+    }
+
+    /// Reports of attempts that never were, a second start, files that changed.
+    fn nonsense(&mut self, index: usize) {
+        let generation = self.draw(3);
+        let is_past = self.seats[index].task.is_none_or(|task| task > generation);
+        if is_past {
+            self.give(index, Input::Up { generation: 0 });
+            self.give(index, Input::Down { generation: 0, error: unpaired() });
+            self.give(index, Input::Checked { generation: 0, result: Ok(()) });
+            self.give(index, Input::Limited { generation: 0, wait: HOUR });
+        }
+        self.give(index, Input::Start);
+        self.seats[index].excused = true;
+        self.give(index, Input::Changed);
+    }
+}
