@@ -23,10 +23,11 @@ use crate::gateway::inbound::gate::Gate;
 use crate::gateway::life::notify::{self, Notify};
 use crate::gateway::life::signals::Signals;
 use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
-use crate::gateway::life::{handover, kept};
+use crate::gateway::life::{self, handover, kept};
 use crate::gateway::notice;
 use crate::gateway::path::MessagePath;
 use crate::gateway::platforms::build;
+use crate::gateway::run::reloading::Reloading;
 use crate::gateway::run::{Gateway, Parts};
 use crate::gateway::settings::Settings;
 use crate::gateway::state::{Identity, failed_start};
@@ -38,7 +39,7 @@ use crate::gateway::store::api::{Store, StoreError};
 use crate::gateway::store::pauses::StoredPauses;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
-use crate::logging;
+use crate::logging::{self, Log};
 use crate::world::World;
 
 /// How `hermes gateway run` was called.
@@ -61,7 +62,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     home_is_safe.and_then(|()| check_home(home))?;
     let config = Config::load(world, home)?;
     let RunOptions { verbosity, json_log } = options;
-    logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
+    let log = logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
     for warning in &config.warnings {
         tracing::warn!(code = "config_warning", "{warning}");
     }
@@ -76,7 +77,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     };
     let identity = identity();
     let listening = |events| drop(tokio::spawn(signals.listen(events)));
-    let outcome = start(world, home, config, identity.clone(), listening).await;
+    let outcome = start(world, home, config, Some(log), identity.clone(), listening).await;
     if let Err(error) = &outcome {
         // Whoever looks later learns why. The failure itself is told by the caller.
         let document = failed_start(&identity, error.to_string(), Now::read());
@@ -92,6 +93,7 @@ async fn start(
     world: &World,
     home: &HermesHome,
     config: Config,
+    log: Option<Log>,
     identity: Identity,
     listen: impl FnOnce(mpsc::Sender<Event>),
 ) -> Result<ExitCode, CliError> {
@@ -102,6 +104,9 @@ async fn start(
         .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
         .map_err(|error| no_store(home, error))?;
     let settings = Settings::new(world.clone(), home.clone(), config.clone());
+    if let Some(log) = log {
+        settings.hide_in(log);
+    }
     let agent = agent::build::build(&config.agent)?;
     let store: Arc<dyn Store> = Arc::new(store);
     let pauses = StoredPauses::new(Arc::clone(&store));
@@ -117,6 +122,9 @@ async fn start(
     let pulse = Pulse::new(notify::watchdog_interval(world).unwrap_or(STALL_LIMIT));
     let snapshots = status.subscribe();
     let (http_state, http) = watch::channel(None);
+    let asked = Arc::new(tokio::sync::Notify::new());
+    let making = Arc::clone(&settings);
+    let make = Box::new(move |platform| build::adapter(platform, &making.current(), &making));
     let gateway = Gateway::new(Parts {
         adapters: build::adapters(&config, &settings),
         flow,
@@ -128,6 +136,7 @@ async fn start(
         http,
         status,
         pulse: pulse.clone(),
+        reloading: Reloading { reading: settings.reading(), asked: Arc::clone(&asked), make },
         seed: chance(),
         identity,
     });
@@ -136,11 +145,12 @@ async fn start(
     let _control = open_control(home, &control);
     let _http = HttpServer::start(
         &config,
-        Http { control, pulse: pulse.clone(), settings, lockout: Arc::default() },
+        Http { control, pulse: pulse.clone(), settings: Arc::clone(&settings), lockout: Arc::default() },
         http_state,
     );
     tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
     listen(gateway.events());
+    life::watch::start(&settings, &asked, gateway.events());
     let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort)
         .map_err(|error| CliError::failed("the loop cannot be watched").because(error))?;
     notify.tell("READY=1");
@@ -292,7 +302,7 @@ mod tests {
         let run = {
             let home = home.clone();
             let start = async move {
-                start(&world, &home, config, identity(), |events| given.send(events).unwrap()).await
+                start(&world, &home, config, None, identity(), |events| given.send(events).unwrap()).await
             };
             tokio::spawn(start)
         };
@@ -324,7 +334,7 @@ mod tests {
             let (world, home) = (world.clone(), home.clone());
             let config = Config::load(&world, &home).unwrap();
             let running = tokio::spawn(async move {
-                start(&world, &home, config, identity(), |events| given.send(events).unwrap()).await
+                start(&world, &home, config, None, identity(), |events| given.send(events).unwrap()).await
             });
             (running, Commands::new(events.await.unwrap()))
         };
@@ -361,7 +371,7 @@ mod tests {
         std::fs::create_dir(home.database()).unwrap();
         let world = World::of_env([("WHATSAPP_ENABLED", "true")]);
         let config = Config::load(&world, &home).unwrap();
-        let error = start(&world, &home, config, identity(), |_| panic!("it runs")).await.unwrap_err();
+        let error = start(&world, &home, config, None, identity(), |_| panic!("it runs")).await.unwrap_err();
         assert_eq!((error.exit(), error.code), (ExitCode::Failed, "store_unusable"));
         assert!(!error.hints.is_empty());
     }

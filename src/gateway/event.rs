@@ -8,6 +8,7 @@ use crate::gateway::command::Request;
 use crate::gateway::drain::StopSignal;
 use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::api::Link;
+use crate::gateway::settings::Reading;
 use crate::gateway::supervisor::machine::Generation;
 
 /// Which of the supervised platforms: its place in the loop's list.
@@ -30,10 +31,12 @@ pub enum Event {
     StopAsked(StopSignal),
     /// Somebody asked something of us, and waits for the answer.
     Command(Request),
-    /// SIGHUP.
+    /// Somebody asked that the settings be read again.
     ReloadAsked,
     /// The HTTP API has another state.
     HttpChanged,
+    /// The settings were read, and something has changed.
+    SettingsRead(Reading),
     /// The message path has finished what was under way, or its limit ran out.
     Drained,
     /// Every link is closed, or its limit ran out.

@@ -24,7 +24,8 @@
 //! - [`boot`]: the order of starting and everything that can refuse it; [`run`] the loop; [`state`] what it knows;
 //!   [`event`] what it hears; [`drain`] how it ends.
 //! - [`command`]: what people and programs ask of it while it runs; [`control`], [`http`]: by which ways they ask.
-//! - [`life`]: the process around it; [`purpose`]: whether it has anything left to do.
+//! - [`life`]: the process around it; [`purpose`]: whether it has anything left to do; [`reload`]: what changed settings
+//!   mean.
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
 //!   [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
@@ -49,6 +50,7 @@ pub mod notice;
 pub mod path;
 pub mod platforms;
 pub mod purpose;
+pub mod reload;
 pub mod repeats;
 pub mod route;
 pub mod run;

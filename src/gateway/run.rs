@@ -22,6 +22,7 @@ use crate::gateway::life::watchdog::Pulse;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::driver::{self, Reporter};
 use crate::gateway::purpose;
+use crate::gateway::run::reloading::Reloading;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
 use crate::gateway::status::snapshot::HttpSnapshot;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub pulse: Pulse,
     /// The state of the HTTP API, to be published with ours.
     pub http: watch::Receiver<Option<HttpSnapshot>>,
+    /// How changed settings are taken up.
+    pub reloading: Reloading,
     /// Where the state is published.
     pub status: StatusFile,
     /// Who we are.
@@ -77,6 +80,11 @@ pub struct Gateway {
     why: Option<String>,
     http: watch::Receiver<Option<HttpSnapshot>>,
     pulse: Pulse,
+    reloading: Reloading,
+    /// The names of platforms that an operator has paused.
+    paused: BTreeSet<String>,
+    /// The source of chance for the next machine.
+    next_seed: u64,
     status: StatusFile,
     identity: Identity,
     events: mpsc::Sender<Event>,
@@ -123,6 +131,9 @@ impl Gateway {
             why: None,
             pulse: parts.pulse,
             http: parts.http,
+            reloading: parts.reloading,
+            paused: parts.paused,
+            next_seed: parts.seed.wrapping_add(1 << 32),
             status: parts.status,
             identity: parts.identity,
             events,
@@ -206,9 +217,8 @@ impl Gateway {
         if self.drain.phase() != Phase::Running {
             return;
         }
-        let Some(why) = purpose::lost(self.exit_when_all_blocked, self.seats.iter().map(Seat::shown)) else {
-            return;
-        };
+        let enabled = self.seats.iter().filter(|seat| seat.is_enabled()).map(Seat::shown);
+        let Some(why) = purpose::lost(self.exit_when_all_blocked, enabled) else { return };
         tracing::error!(
             code = "all_blocked",
             "every platform is blocked and `exit_when_all_blocked` is set: {why}"
@@ -222,12 +232,8 @@ impl Gateway {
             Event::Seat { seat, generation, report } => self.hear(now, seat, generation, report),
             Event::Command(request) => self.obey(now, request),
             Event::StopAsked(signal) => self.drain.handle(now.mono, drain::Input::Asked(signal)),
-            Event::ReloadAsked => {
-                tracing::info!(
-                    code = "reload_ignored",
-                    "SIGHUP is ignored; restart the gateway to read settings again"
-                );
-            }
+            Event::ReloadAsked => self.reloading.asked.notify_one(),
+            Event::SettingsRead(reading) => self.adopt(now, reading),
             Event::Drained => self.drain.handle(now.mono, drain::Input::Drained),
             Event::Closed => self.drain.handle(now.mono, drain::Input::Closed),
             Event::HttpChanged | Event::Due => {}
@@ -241,7 +247,7 @@ impl Gateway {
         if self.drain.phase() != Phase::Running {
             // What is connected still sends; nothing else is begun.
             for seat in &mut self.seats {
-                if !matches!(seat.machine.state(), State::Connected { .. }) {
+                if !matches!(seat.machine.state(), State::Connected { .. } | State::Disabled) {
                     seat.machine.handle(now.mono, Input::Stop);
                 }
             }
@@ -344,6 +350,9 @@ impl Gateway {
 
     fn close_all(&mut self, now: Now) {
         for index in 0..self.seats.len() {
+            if !self.seats[index].is_enabled() {
+                continue;
+            }
             self.give(now, SeatId(index), Input::Stop);
             while let Some(action) = self.seats[index].machine.poll_action() {
                 self.perform_for(now, SeatId(index), action);
@@ -361,6 +370,7 @@ impl Gateway {
     fn publish(&self, now: Now, exit: Option<ExitCode>) {
         let mut document = snapshot(&self.identity, &self.seats, self.flow.as_ref(), self.drain.phase(), now);
         document.http = self.http.borrow().clone();
+        document.config_stale.clone_from(&self.reloading.reading.stale);
         document.restart_requested = self.drain.restarts();
         document.exit_reason = exit.map(|exit| self.why.clone().unwrap_or_else(|| reason(exit).to_owned()));
         self.status.publish(document);
@@ -454,6 +464,7 @@ fn tell(seat: &Seat, news: News) {
 }
 
 mod health;
+pub mod reloading;
 mod steering;
 #[cfg(test)]
 mod tests;

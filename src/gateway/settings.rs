@@ -1,13 +1,14 @@
 //! The settings in force. They are read again before each attempt to connect, so that what the wizard writes in another
 //! terminal holds without a restart.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::platforms::build::is_enabled;
 use crate::home::HermesHome;
-use crate::platform::Platform;
+use crate::logging::Log;
 use crate::world::World;
 
 /// Where settings come from, and what they were when last read.
@@ -16,21 +17,25 @@ pub struct Settings {
     pub world: World,
     /// The home folder.
     pub home: HermesHome,
-    current: Mutex<Current>,
+    newest: watch::Sender<Reading>,
     flow: OnceLock<Weak<dyn MessageFlow>>,
+    log: OnceLock<Log>,
 }
 
-struct Current {
-    config: Arc<Config>,
-    /// The files are broken at the moment, and that was told.
-    is_broken: bool,
+/// What reading the files brought.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reading {
+    /// The settings in force: the last good ones.
+    pub config: Arc<Config>,
+    /// What is wrong with the files, while they are broken.
+    pub stale: Option<String>,
 }
 
 impl Settings {
     /// With what was read at the start.
     pub fn new(world: World, home: HermesHome, config: Config) -> Arc<Self> {
-        let current = Mutex::new(Current { config: Arc::new(config), is_broken: false });
-        Arc::new(Self { world, home, current, flow: OnceLock::new() })
+        let newest = watch::Sender::new(Reading { config: Arc::new(config), stale: None });
+        Arc::new(Self { world, home, newest, flow: OnceLock::new(), log: OnceLock::new() })
     }
 
     /// From now on the message path hears of changes.
@@ -39,46 +44,65 @@ impl Settings {
         drop(self.flow.set(Arc::downgrade(flow)));
     }
 
+    /// From now on the log leaves out the secrets of each reading, and still those of the one before.
+    pub fn hide_in(&self, log: Log) {
+        drop(self.log.set(log));
+    }
+
     /// The settings in force.
     pub fn current(&self) -> Arc<Config> {
-        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner).config)
+        Arc::clone(&self.newest.borrow().config)
+    }
+
+    /// The settings in force, and what is wrong with the files.
+    pub fn reading(&self) -> Reading {
+        self.newest.borrow().clone()
+    }
+
+    /// Sees each change.
+    pub fn subscribe(&self) -> watch::Receiver<Reading> {
+        self.newest.subscribe()
     }
 
     /// Reads the files; blocks for about a millisecond. While they are broken, the last good settings stay in force.
     pub fn reload(&self) -> Arc<Config> {
         let read = Config::load(&self.world, &self.home);
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        match read {
-            Ok(config) => {
-                current.is_broken = false;
-                if config != *current.config {
-                    tell_restart(&config, &current.config);
-                    current.config = Arc::new(config);
-                    tracing::info!(code = "settings_read", "settings were read again");
-                    if let Some(flow) = self.flow.get().and_then(Weak::upgrade) {
-                        flow.configure(&current.config);
-                    }
-                }
-            }
+        self.newest.send_if_modified(|newest| match read {
+            Ok(config) => self.take(newest, config),
             Err(error) => {
-                if !current.is_broken {
-                    tracing::warn!(code = "config_stale", "{error}; the settings from before stay in force");
+                let stale = Some(error.to_string());
+                if newest.stale == stale {
+                    return false;
                 }
-                current.is_broken = true;
+                tracing::warn!(code = "config_stale", "{error}; the settings from before stay in force");
+                newest.stale = stale;
+                true
             }
-        }
-        Arc::clone(&current.config)
+        });
+        self.current()
     }
-}
 
-/// Which platforms there are is decided at the start.
-fn tell_restart(new: &Config, old: &Config) {
-    for platform in Platform::ALL {
-        if is_enabled(platform, new) != is_enabled(platform, old) {
-            let title = platform.spec().title;
-            let verb = if is_enabled(platform, new) { "enabled" } else { "disabled" };
-            tracing::warn!(code = "restart_needed", %platform, "{title} was {verb}; restart the gateway to make it so");
+    /// Takes good settings over. Returns whether anything differs.
+    fn take(&self, newest: &mut Reading, config: Config) -> bool {
+        let was_stale = newest.stale.take().is_some();
+        if config == *newest.config {
+            if was_stale {
+                tracing::info!(code = "settings_read", "the settings can be read again, and are as before");
+            }
+            return was_stale;
         }
+        if let Some(log) = self.log.get() {
+            log.replace_secrets(newest.config.secrets().into_iter().chain(config.secrets()));
+        }
+        tracing::info!(code = "settings_read", "changed settings were read");
+        for warning in config.warnings.iter().filter(|warning| !newest.config.warnings.contains(warning)) {
+            tracing::warn!(code = "config_warning", "{warning}");
+        }
+        newest.config = Arc::new(config);
+        if let Some(flow) = self.flow.get().and_then(Weak::upgrade) {
+            flow.configure(&newest.config);
+        }
+        true
     }
 }
 

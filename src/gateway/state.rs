@@ -61,6 +61,12 @@ struct Shown {
     first: bool,
 }
 
+impl Shown {
+    fn first(now: Now) -> Self {
+        Self { state: WireState::Connecting, error: None, since: now.wall, updated_at: now.wall, first: true }
+    }
+}
+
 impl Seat {
     /// A platform that was not started yet.
     pub fn new(name: String, adapter: Arc<dyn Adapter>, policy: Policy, seed: u64, now: Now) -> Self {
@@ -71,13 +77,7 @@ impl Seat {
             attempt: None,
             links: BTreeMap::new(),
             is_suspect: false,
-            shown: Shown {
-                state: WireState::Connecting,
-                error: None,
-                since: now.wall,
-                updated_at: now.wall,
-                first: true,
-            },
+            shown: Shown::first(now),
             ended_by: None,
             reconnects: BTreeMap::new(),
         }
@@ -93,6 +93,18 @@ impl Seat {
         if let Some(reason) = self.ended_by {
             *self.reconnects.entry(reason).or_default() += 1;
         }
+    }
+
+    /// Whether anybody wants it: a platform that was disabled keeps its seat, empty.
+    pub fn is_enabled(&self) -> bool {
+        *self.machine.state() != State::Disabled
+    }
+
+    /// Forgets the platform's life so far. The machine of the old one must have stopped.
+    pub fn begin_anew(&mut self, policy: Policy, seed: u64, now: Now) {
+        self.machine = self.machine.anew(policy, seed);
+        self.is_suspect = false;
+        self.shown = Shown::first(now);
     }
 
     /// The platform as people write it.
@@ -242,6 +254,7 @@ fn blank(identity: &Identity, now: Now) -> Snapshot {
         ttl_s: TTL_S,
         gateway_state: GatewayState::Starting,
         exit_reason: None,
+        config_stale: None,
         restart_requested: false,
         active_agents: 0,
         platforms: BTreeMap::new(),
@@ -259,24 +272,25 @@ pub fn snapshot(
     now: Now,
 ) -> Snapshot {
     let depths = flow.depths();
+    let enabled = || seats.iter().filter(|seat| seat.is_enabled());
     Snapshot {
-        gateway_state: gateway_state(seats, phase),
+        gateway_state: gateway_state(enabled, phase),
         active_agents: flow.active_turns(),
-        platforms: seats.iter().map(|seat| (seat.name.clone(), seat.snapshot(now, flow))).collect(),
+        platforms: enabled().map(|seat| (seat.name.clone(), seat.snapshot(now, flow))).collect(),
         queues: Queues { inbox: depths.inbox, outbox: depths.outbox, dead: depths.dead },
         ..blank(identity, now)
     }
 }
 
 /// Derived at each reading, so that it cannot contradict the platforms.
-fn gateway_state(seats: &[Seat], phase: Phase) -> GatewayState {
+fn gateway_state<'a, S: Iterator<Item = &'a Seat>>(enabled: impl Fn() -> S, phase: Phase) -> GatewayState {
     match phase {
         Phase::Draining { .. } | Phase::Closing { .. } => GatewayState::Draining,
         Phase::Ended { .. } => GatewayState::Stopped,
-        Phase::Running if seats.iter().all(|seat| seat.shown.state == WireState::Connected) => {
+        Phase::Running if enabled().all(|seat| seat.shown.state == WireState::Connected) => {
             GatewayState::Running
         }
-        Phase::Running if seats.iter().any(|seat| seat.shown.first) => GatewayState::Starting,
+        Phase::Running if enabled().any(|seat| seat.shown.first) => GatewayState::Starting,
         Phase::Running => GatewayState::Degraded,
     }
 }

@@ -1,6 +1,6 @@
 //! The process: how it ends, who may run beside it, what its service manager hears, and what it leaves behind.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -198,15 +198,14 @@ fn the_service_manager_hears_of_the_start_the_turning_loop_and_the_end() {
     assert_eq!(gateway.exit_code(), Some(0));
 }
 
-/// Fills a pipe but for about one page, and returns its ends.
-fn nearly_full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
-    let (mut reader, writer) = std::io::pipe().unwrap();
-    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
-    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
-    while (&writer).write(&[b' '; 4096]).is_ok() {}
-    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
-    reader.read_exact(&mut [0; 4096]).unwrap();
-    (reader, writer)
+/// Fills a pipe, so that the next line waits for a reader.
+fn fill(writer: &std::io::PipeWriter) {
+    let flags = rustix::fs::fcntl_getfl(writer).unwrap();
+    rustix::fs::fcntl_setfl(writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    for size in [4096, 1] {
+        while { writer }.write(&vec![b' '; size]).is_ok() {}
+    }
+    rustix::fs::fcntl_setfl(writer, flags).unwrap();
 }
 
 #[test]
@@ -214,21 +213,22 @@ fn a_loop_that_stands_still_ends_the_process_with_1() {
     let mut home = blocked_home();
     home.env.push(("WATCHDOG_USEC".to_owned(), "2000000".to_owned()));
     // A log that nobody reads holds up whoever writes the next line, and that is the loop.
-    let (_unread, log) = nearly_full_pipe();
+    let (_unread, log) = std::io::pipe().unwrap();
+    let ours = log.try_clone().unwrap();
     let mut child = Stalling(
-        home.command(["gateway", "run", "-vv"])
+        home.command(["gateway", "run"])
             .stdout(Stdio::null())
             .stderr(Stdio::from(OwnedFd::from(log)))
             .spawn()
             .unwrap(),
     );
+    let is_up = || home.paths().state_file().exists().then(|| last_words(&home));
+    let is_blocked = || is_up().filter(|state| state["platforms"]["whatsapp"]["state"] == "fatal");
+    assert!(wait::until(wait::LIMIT, is_blocked).is_some());
+    fill(&ours);
     let pid = rustix::process::Pid::from_raw(child.0.id().cast_signed()).unwrap();
-    let status = wait::until(wait::LIMIT, || {
-        // Each request is a line or two in the log.
-        let _gone =
-            home.paths().state_file().exists().then(|| rustix::process::kill_process(pid, Signal::HUP));
-        child.0.try_wait().unwrap()
-    });
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    let status = wait::until(wait::LIMIT, || child.0.try_wait().unwrap());
     assert_eq!(status.expect("it hangs for ever").code(), Some(1));
 }
 

@@ -16,6 +16,7 @@ mod interrupts;
 mod launcher;
 mod life;
 mod linking;
+mod reload;
 mod scripted;
 mod settings;
 mod simulator;

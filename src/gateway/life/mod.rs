@@ -4,6 +4,7 @@
 //! - [`handover`]: one gateway for each home; the next one waits for the end of the one before.
 //! - [`signals`]: what other processes ask of us.
 //! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
+//! - [`watch`]: the settings' files.
 //! - [`kept`]: background tasks that are begun again when they die.
 //! - [`init`]: process 1 of a container.
 
@@ -12,4 +13,5 @@ pub mod init;
 pub mod kept;
 pub mod notify;
 pub mod signals;
+pub mod watch;
 pub mod watchdog;

@@ -27,15 +27,17 @@ pub fn enabled(config: &Config) -> impl Iterator<Item = Platform> {
 /// The account of each enabled platform, under its name.
 pub fn adapters(config: &Config, settings: &Arc<Settings>) -> Vec<(String, Arc<dyn Adapter>)> {
     enabled(config)
-        .map(|platform| {
-            let adapter: Arc<dyn Adapter> = match platform {
-                Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings))),
-                Platform::Scripted(_) => {
-                    let socket = config.scripted.as_ref().map(|scripted| scripted.socket.clone());
-                    Arc::new(PlayedAdapter::new(platform, socket.unwrap_or_default()))
-                }
-            };
-            (platform.spec().name.to_owned(), adapter)
-        })
+        .map(|platform| (platform.spec().name.to_owned(), adapter(platform, config, settings)))
         .collect()
+}
+
+/// The account of one platform. It reads what it is told at each attempt to connect.
+pub fn adapter(platform: Platform, config: &Config, settings: &Arc<Settings>) -> Arc<dyn Adapter> {
+    match platform {
+        Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings))),
+        Platform::Scripted(_) => {
+            let socket = config.scripted.as_ref().map(|scripted| scripted.socket.clone());
+            Arc::new(PlayedAdapter::new(platform, socket.unwrap_or_default()))
+        }
+    }
 }

@@ -62,6 +62,13 @@ impl Scripted {
         *self.steps.lock().unwrap() = steps.into_iter().collect();
     }
 
+    /// How many of its links were not closed. Forgets those that were.
+    pub fn open_links(&self) -> usize {
+        let mut links = self.links.lock().unwrap();
+        links.retain(|link| !link.closed.load(Ordering::SeqCst));
+        links.len()
+    }
+
     /// The link that was made last.
     pub fn link(&self) -> Arc<ScriptedLink> {
         Arc::clone(self.links.lock().unwrap().last().expect("it has connected"))

@@ -47,7 +47,8 @@ impl Gateway {
             return Err(CommandError::Stopping);
         }
         let name = name.trim();
-        let seat = self.seats.iter().position(|seat| seat.name.eq_ignore_ascii_case(name));
+        let seat =
+            self.seats.iter().position(|seat| seat.is_enabled() && seat.name.eq_ignore_ascii_case(name));
         match (seat, name.parse::<Platform>()) {
             (Some(index), _) => Ok(SeatId(index)),
             (None, Ok(platform)) => {
@@ -80,7 +81,13 @@ impl Gateway {
     }
 
     /// Answers once the pause, or its end, is on disk.
-    fn keep(&self, id: SeatId, paused: bool, sentence: String, reply: Reply) {
+    fn keep(&mut self, id: SeatId, paused: bool, sentence: String, reply: Reply) {
+        let name = self.seats[id.0].name.clone();
+        if paused {
+            self.paused.insert(name);
+        } else {
+            self.paused.remove(&name);
+        }
         let change = Change { platform: self.seats[id.0].name.clone(), paused, sentence, reply };
         if let Err(error) = self.changes.try_send(change) {
             let Change { platform, mut sentence, reply, .. } = error.into_inner();

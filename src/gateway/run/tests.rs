@@ -6,10 +6,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::Config;
 use crate::gateway::command::{Command, CommandError, Forgetful};
 use crate::gateway::drain::StopSignal;
 use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::scripted::{CountingFlow, Scripted, Step};
+use crate::gateway::settings::Reading;
 use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
 use crate::gateway::supervisor::backoff::Ladder;
 use crate::platform::Platform;
@@ -19,6 +21,8 @@ struct Stage {
     commands: Commands,
     documents: watch::Receiver<Option<Snapshot>>,
     flow: Arc<CountingFlow>,
+    /// The account that is made for a platform without one.
+    later: Arc<Scripted>,
     running: JoinHandle<ExitCode>,
     path: std::path::PathBuf,
     _dir: tempfile::TempDir,
@@ -43,6 +47,8 @@ impl Stage {
         let flow = Arc::new(CountingFlow::default());
         let status = StatusFile::start(path.clone());
         let documents = status.subscribe();
+        let later = Scripted::new([]);
+        let made = Arc::clone(&later);
         let gateway = Gateway::new(Parts {
             adapters: accounts
                 .iter()
@@ -61,13 +67,27 @@ impl Stage {
             exit_when_all_blocked,
             pulse: Pulse::default(),
             http: tokio::sync::watch::channel(None).1,
+            reloading: Reloading {
+                reading: reading(!accounts.is_empty(), |_| {}),
+                asked: Arc::default(),
+                make: Box::new(move |_| Arc::clone(&made) as Arc<dyn Adapter>),
+            },
             status,
             identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
             seed: 7,
         });
         let events = gateway.events();
         let commands = gateway.commands();
-        Self { events, commands, documents, flow, running: tokio::spawn(gateway.serve()), path, _dir: dir }
+        Self {
+            events,
+            commands,
+            documents,
+            flow,
+            running: tokio::spawn(gateway.serve()),
+            path,
+            later,
+            _dir: dir,
+        }
     }
 
     /// Waits, at most so many virtual seconds, until a document says so; returns how long that took.
@@ -85,6 +105,14 @@ impl Stage {
         let exit = tokio::time::timeout(Duration::from_secs(60), self.running).await.unwrap().unwrap();
         (exit, Snapshot::read(&std::fs::read(&self.path).unwrap()).unwrap())
     }
+}
+
+/// Settings in which WhatsApp is enabled or not, and something else was changed.
+fn reading(is_enabled: bool, change: impl FnOnce(&mut Config)) -> Reading {
+    let mut config = Config::default();
+    config.whatsapp.enabled = is_enabled;
+    change(&mut config);
+    Reading { config: Arc::new(config), stale: None }
 }
 
 fn platform<'a>(document: &'a Snapshot, name: &str) -> &'a PlatformSnapshot {

@@ -43,6 +43,9 @@ pub struct Snapshot {
     /// Why it stopped, when it did.
     #[serde(default)]
     pub exit_reason: Option<String>,
+    /// What is wrong with the settings' files, while the settings from before stay in force.
+    #[serde(default)]
+    pub config_stale: Option<String>,
     /// It stops in order to be started again.
     #[serde(default)]
     pub restart_requested: bool,
@@ -266,6 +269,7 @@ pub(crate) mod tests {
             ttl_s: TTL_S,
             gateway_state: GatewayState::Degraded,
             exit_reason: None,
+            config_stale: None,
             restart_requested: false,
             active_agents: 0,
             platforms: BTreeMap::from([(

@@ -106,6 +106,18 @@ impl Machine {
         }
     }
 
+    /// A machine that waits for [`Input::Start`] in place of this one. It goes on counting generations, so that what this
+    /// one began is not mistaken for its own.
+    #[must_use]
+    pub fn anew(&self, policy: Policy, seed: u64) -> Self {
+        Self { generation: self.generation, host_offline: self.host_offline, ..Self::new(policy, seed) }
+    }
+
+    /// From now on these numbers decide; what is under way keeps its deadline.
+    pub fn follow(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// Where the platform is.
     pub fn state(&self) -> &State {
         &self.state

@@ -1,0 +1,134 @@
+//! Pure. What a change of the settings means for each platform: only what it concerns is touched.
+
+use crate::config::{Config, GatewayConfig, WhatsAppConfig};
+use crate::gateway::platforms::build::is_enabled;
+use crate::platform::Platform;
+
+/// What is to be done with one platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is wanted from now on.
+    Enabled,
+    /// It is no longer wanted.
+    Disabled,
+    /// It must connect anew to take its settings up.
+    Reconnect,
+}
+
+/// What a change of the settings means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// The platforms that it concerns, in the order shown.
+    pub platforms: Vec<(Platform, Change)>,
+    /// The waits and limits of connecting are others.
+    pub policy: bool,
+}
+
+/// Compares what is in force with what was read.
+pub fn changes(old: &Config, new: &Config) -> Changes {
+    let platforms = Platform::every()
+        .filter_map(|platform| {
+            let change = match (is_enabled(platform, old), is_enabled(platform, new)) {
+                (false, true) => Change::Enabled,
+                (true, false) => Change::Disabled,
+                (true, true) if !connects_alike(platform, old, new) => Change::Reconnect,
+                (true, true) | (false, false) => return None,
+            };
+            Some((platform, change))
+        })
+        .collect();
+    Changes { platforms, policy: policy(&old.gateway) != policy(&new.gateway) }
+}
+
+fn policy(config: &GatewayConfig) -> impl PartialEq + use<> {
+    (config.connect_timeout, config.reconnect)
+}
+
+/// A connection made by the one is as good as one made by the other. Who may speak is no part of it: the gate asks at each
+/// message.
+fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
+    match platform {
+        Platform::Whatsapp => {
+            let parts = |config: &WhatsAppConfig| {
+                // Every field is named, so that a new one cannot be forgotten here.
+                let WhatsAppConfig {
+                    enabled: _,
+                    mode: _,
+                    allowed: _,
+                    allowed_rejects: _,
+                    allowed_groups: _,
+                    admins: _,
+                    web_socket_url,
+                    version,
+                    node,
+                    bridge_limits,
+                } = config.clone();
+                (web_socket_url, version, node, bridge_limits)
+            };
+            parts(&old.whatsapp) == parts(&new.whatsapp)
+        }
+        Platform::Scripted(_) => old.scripted == new.scripted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{AgentConfig, AllowList, OpenaiConfig, WhatsAppMode};
+
+    fn enabled() -> Config {
+        let mut config = Config::default();
+        config.whatsapp.enabled = true;
+        config
+    }
+
+    fn of(change: impl FnOnce(&mut Config)) -> Changes {
+        let mut new = enabled();
+        change(&mut new);
+        changes(&enabled(), &new)
+    }
+
+    #[test]
+    fn who_may_speak_and_who_answers_disturb_no_connection() {
+        let nothing = Changes::default();
+        assert_eq!(of(|_| {}), nothing);
+        assert_eq!(of(|config| config.whatsapp.allowed = AllowList::Everybody), nothing);
+        assert_eq!(of(|config| config.whatsapp.mode = Some(WhatsAppMode::Bot)), nothing);
+        assert_eq!(of(|config| config.whatsapp.allowed_groups.push("1@g.us".to_owned())), nothing);
+        assert_eq!(of(|config| config.agent = AgentConfig::Openai(OpenaiConfig::default())), nothing);
+        assert_eq!(of(|config| config.gateway.drain_timeout = Duration::ZERO), nothing);
+        assert_eq!(of(|config| config.warnings.push("odd".to_owned())), nothing);
+    }
+
+    #[test]
+    fn where_and_how_it_connects_makes_it_connect_anew() {
+        let anew = Changes { platforms: vec![(Platform::Whatsapp, Change::Reconnect)], policy: false };
+        assert_eq!(of(|config| config.whatsapp.web_socket_url = Some("wss://relay/".to_owned())), anew);
+        assert_eq!(of(|config| config.whatsapp.version = Some([1, 2, 3])), anew);
+        assert_eq!(of(|config| config.whatsapp.node = Some("/usr/bin/node".into())), anew);
+        assert_eq!(of(|config| config.whatsapp.bridge_limits.extend([("probe_ms".to_owned(), 5)])), anew);
+    }
+
+    #[test]
+    fn being_wanted_comes_before_everything_else() {
+        let off = |config: &mut Config| {
+            config.whatsapp.enabled = false;
+            config.whatsapp.version = Some([1, 2, 3]);
+        };
+        assert_eq!(of(off).platforms, [(Platform::Whatsapp, Change::Disabled)]);
+        let (mut old, mut new) = (Config::default(), enabled());
+        assert_eq!(changes(&old, &new).platforms, [(Platform::Whatsapp, Change::Enabled)]);
+        old.whatsapp.version = Some([1, 2, 3]);
+        new.whatsapp.enabled = false;
+        assert_eq!(changes(&old, &new).platforms, [], "nobody connects");
+    }
+
+    #[test]
+    fn waits_and_limits_are_taken_up_without_a_new_connection() {
+        let changes = of(|config| config.gateway.reconnect.first = Duration::from_secs(1));
+        assert_eq!(changes, Changes { platforms: Vec::new(), policy: true });
+        assert!(of(|config| config.gateway.connect_timeout = Duration::from_secs(1)).policy);
+    }
+}

@@ -1,0 +1,121 @@
+//! Settings that change while the gateway runs: they hold without a restart, and only what they concern is touched.
+
+use serde_json::{Value, json};
+
+use crate::support::fake::FakeWhatsApp;
+use crate::support::home::TestHome;
+use crate::support::pairing::{FRIEND, paired};
+use crate::support::process::{Gateway, is_alive};
+use crate::support::stage::Stage;
+use crate::support::wait;
+
+/// A paired home in which another platform runs beside WhatsApp.
+fn both() -> (TestHome, FakeWhatsApp, Stage) {
+    let (mut home, fake) = paired();
+    let stage = Stage::new(1);
+    home.env.push(stage.variable());
+    (home, fake, stage)
+}
+
+fn edit(home: &TestHome, from: &str, to: &str) {
+    let text = String::from_utf8(home.dot_env().unwrap()).unwrap();
+    assert!(text.contains(from), "{text}");
+    home.write(".env", text.replace(from, to));
+}
+
+fn state_when(gateway: &Gateway, holds: impl Fn(&Value) -> bool) -> Value {
+    let seen = wait::until(wait::LIMIT, || Some(gateway.state()).filter(&holds));
+    seen.unwrap_or_else(|| panic!("{:#}\n{}", gateway.state(), gateway.log().join("\n")))
+}
+
+fn answered(fake: &mut FakeWhatsApp, gateway: &Gateway, from: &str, text: &str) {
+    fake.tell(json!({ "cmd": "message", "from": from, "text": text }));
+    let answer = wait::until(wait::LIMIT, || {
+        fake.received().iter().any(|(_, answer)| answer.contains(text)).then_some(())
+    });
+    assert!(answer.is_some(), "`{text}` was not answered\n{}", gateway.log().join("\n"));
+}
+
+#[test]
+fn who_may_speak_is_in_force_at_once_and_no_connection_notices() {
+    const OTHER: &str = "15550003333";
+    let (home, mut fake) = paired();
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    let bridges = gateway.children();
+    answered(&mut fake, &gateway, FRIEND, "the first may speak");
+    edit(&home, FRIEND, OTHER);
+    gateway.wait_for_log("settings_read");
+    answered(&mut fake, &gateway, OTHER, "the second may speak");
+    fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "no longer" }));
+    answered(&mut fake, &gateway, OTHER, "the last word");
+    assert!(!fake.received().iter().any(|(_, text)| text.contains("no longer")), "{:#?}", fake.received());
+    assert_eq!(gateway.children(), bridges);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn broken_settings_change_nothing_and_say_where_they_are_broken() {
+    let (home, mut fake) = paired();
+    let good = std::fs::read_to_string(home.paths().config_file()).unwrap();
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    let bridges = gateway.children();
+    home.write("gateway.toml", format!("{good}\n[gateway\n"));
+    let stale = state_when(&gateway, |state| state["config_stale"].is_string());
+    let why = stale["config_stale"].as_str().unwrap();
+    assert!(why.contains("gateway.toml: line 4, column 9"), "{why}");
+    assert!(gateway.wait_for_log("config_stale").contains("line 4, column 9"));
+    answered(&mut fake, &gateway, FRIEND, "still here");
+    home.write("gateway.toml", &good);
+    state_when(&gateway, |state| state["config_stale"].is_null());
+    assert_eq!(gateway.log().iter().filter(|line| line.contains("config_stale")).count(), 1);
+    assert_eq!(gateway.children(), bridges);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_platform_is_disabled_enabled_and_moved_while_another_one_keeps_its_connection() {
+    let (home, mut fake, stage) = both();
+    let mut gateway = Gateway::start(&home);
+    let neighbour = stage.connect("scripted1");
+    gateway.wait_for_state("connected");
+    let bridge = gateway.children()[0];
+
+    assert_eq!(home.run(["whatsapp", "disable"]).code, Some(0));
+    state_when(&gateway, |state| state["platforms"]["whatsapp"].is_null());
+    let gone = wait::until(wait::LIMIT, || (!is_alive(bridge)).then_some(()));
+    assert!(gone.is_some(), "nobody wants the bridge any more");
+    state_when(&gateway, |state| state["gateway_state"] == "running");
+
+    assert_eq!(home.run(["whatsapp", "enable"]).code, Some(0));
+    gateway.wait_for_state("connected");
+    answered(&mut fake, &gateway, FRIEND, "enabled again");
+
+    let other = FakeWhatsApp::start();
+    home.write("gateway.toml", format!("[platforms.whatsapp]\nweb_socket_url = \"{}\"\n", other.url));
+    // The other service does not know this account: it is asked, which is what counts here.
+    let asked = wait::until(wait::LIMIT, || (other.events().len() > 1).then_some(()));
+    assert!(asked.is_some(), "{:#?}\n{}", other.events(), gateway.log().join("\n"));
+
+    neighbour.write("1", "friend", "were you disturbed");
+    neighbour.take_message("were you disturbed");
+    assert!(stage.take("scripted1").is_none(), "it never had to connect again");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn sighup_has_the_settings_read_where_no_watch_sees_them_change() {
+    let (home, mut fake) = paired();
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    // The folder is another one now, so its watch hears nothing.
+    let aside = home.root().with_extension("aside");
+    std::fs::rename(home.root(), &aside).unwrap();
+    std::os::unix::fs::symlink(&aside, home.root()).unwrap();
+    std::fs::write(home.paths().env_file(), "WHATSAPP_ENABLED=false\n").unwrap();
+    gateway.signal(rustix::process::Signal::HUP);
+    state_when(&gateway, |state| state["platforms"]["whatsapp"].is_null());
+    fake.tell(json!({ "cmd": "heal" }));
+    assert_eq!(gateway.stop(), Some(0));
+}
