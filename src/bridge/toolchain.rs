@@ -175,6 +175,9 @@ struct Identity {
     device: u64,
     inode: u64,
     bytes: u64,
+    /// Without the right to run it, what it answered before is worth nothing.
+    #[serde(default)]
+    mode: u32,
     modified_s: i64,
     modified_ns: i64,
 }
@@ -186,6 +189,7 @@ impl Identity {
             device: metadata.dev(),
             inode: metadata.ino(),
             bytes: metadata.size(),
+            mode: metadata.mode(),
             modified_s: metadata.mtime(),
             modified_ns: metadata.mtime_nsec(),
         })

@@ -213,6 +213,15 @@ fn no_store(home: &HermesHome, error: StoreError) -> CliError {
             .code("store_too_new")
             .hint("Install that version again, or move the file aside; the messages in it would then not be answered.")
             .because(error),
+        // Starting again mends nothing, and beginning anew would drop what is not answered yet: a person decides.
+        StoreError::Damaged(_) => CliError::config("the store is damaged")
+            .code("store_damaged")
+            .hint(format!(
+                "Move {} aside to begin anew, with the files of that name that end in -wal and -shm; `sqlite3 FILE .recover` \
+                 shows what can be saved.",
+                path.display()
+            ))
+            .because(error),
         StoreError::Full => CliError::failed("the store cannot be opened")
             .code("store_unusable")
             .hint(format!("Make room on the disk of {}.", path.display()))

@@ -104,6 +104,9 @@ pub enum StoreError {
     /// The disk is full.
     #[error("the disk is full")]
     Full,
+    /// The file is no database, or is damaged.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
     /// Anything else.
     #[error("{0}")]
     Failed(String),

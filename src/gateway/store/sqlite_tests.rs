@@ -299,7 +299,7 @@ async fn what_is_no_database_is_an_error_and_left_alone() {
     let path = dir.path().join("gateway.db");
     crate::durable::write_atomic(&path, "no database, but a long text ".repeat(100).as_bytes()).unwrap();
     let before = std::fs::read(&path).unwrap();
-    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Failed(_))));
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Damaged(_))));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 

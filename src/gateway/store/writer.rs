@@ -173,6 +173,7 @@ fn execute(db: &Connection, statement: &str) -> rusqlite::Result<()> {
 pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(error.to_string()),
         Some(_) | None => StoreError::Failed(error.to_string()),
     }
 }

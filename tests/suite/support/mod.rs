@@ -3,6 +3,7 @@
 pub(crate) mod bridge;
 pub(crate) mod fake;
 pub(crate) mod home;
+pub(crate) mod house;
 pub(crate) mod http;
 pub(crate) mod pairing;
 pub(crate) mod process;

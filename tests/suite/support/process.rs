@@ -1,7 +1,7 @@
 //! A running gateway, watched from outside.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -19,12 +19,12 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts it.
     pub(crate) fn start(home: &TestHome) -> Self {
-        let mut child = home
-            .command(["gateway", "run", "-v"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("hermes starts");
+        Self::of(home, home.command(["gateway", "run", "-v"]))
+    }
+
+    /// Starts it by this command.
+    pub(crate) fn of(home: &TestHome, mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("hermes starts");
         let log = Arc::new(Mutex::new(Vec::new()));
         let streams: [Box<dyn std::io::Read + Send>; 2] = [
             Box::new(child.stdout.take().expect("it is piped")),

@@ -1,0 +1,271 @@
+//! The fault table, faults of the machine and of the WhatsApp bridge's process; `faults` has the others, and says what is
+//! shown where.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use serde_json::{Value, json};
+
+use crate::support::home::TestHome;
+use crate::support::house::{House, QUICK};
+use crate::support::pairing::FRIEND;
+use crate::support::process::Gateway;
+use crate::support::wait;
+
+/// A session that counts as paired.
+const CREDS: &str = r#"{"noiseKey":{"private":""},"signedIdentityKey":{"private":""},"signedPreKey":{"keyPair":{"private":""}},"registrationId":7,"advSecretKey":"","registered":false,"me":{"id":"15550001111:1@s.whatsapp.net","lid":"99:1@lid"},"account":{"details":"CgQ=","accountSignatureKey":"AA==","accountSignature":"AA==","deviceSignature":"AA=="}}"#;
+
+/// A "Node" that does what a file beside it says.
+const NODE: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo v22.11.0; exit 0; }\n. \"$0.does\"\n";
+
+fn program(home: &TestHome, does: &str) -> PathBuf {
+    let node = home.root().join("node");
+    home.write("node", NODE);
+    home.write("node.does", does);
+    std::fs::set_permissions(&node, PermissionsExt::from_mode(0o755)).unwrap();
+    node
+}
+
+/// A paired WhatsApp beside a healthy platform; its bridge is run by [`NODE`].
+fn with_whatsapp(does: &str) -> House {
+    House::furnish(1, QUICK, |home| {
+        let mut furnished = TestHome::with_bridge();
+        furnished.write(
+            ".env",
+            format!("WHATSAPP_ENABLED=true\nWHATSAPP_MODE=bot\nWHATSAPP_ALLOWED_USERS={FRIEND}\n"),
+        );
+        furnished.write("whatsapp/session/creds.json", CREDS);
+        for path in [".env", "whatsapp/session/creds.json"] {
+            std::fs::set_permissions(furnished.root().join(path), PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        let node = program(&furnished, does);
+        furnished.env.push(("HERMES_NODE".to_owned(), node.to_string_lossy().into_owned()));
+        *home = furnished;
+    })
+}
+
+#[test]
+fn rows_31_to_38_however_the_bridge_ends_it_is_tried_again_and_told_in_few_lines() {
+    let rows = [
+        ("31 an end without a reason", "exit 0", "whatsapp_bridge_exited", "without being asked", true),
+        ("32 a failure", "echo boom >&2; exit 1", "whatsapp_bridge_exited", "(exit 1)", true),
+        ("32 an assertion of Node's", "exit 134", "whatsapp_bridge_exited", "(exit 134)", true),
+        ("35 something that cannot be executed", "exit 126", "whatsapp_bridge_exited", "(exit 126)", true),
+        ("38 words that are no protocol", "echo hello; sleep 100", "whatsapp_bridge_exited", "", true),
+        (
+            "38 bytes that are no text",
+            "printf '\\377\\376\\n'; sleep 100",
+            "whatsapp_bridge_exited",
+            "",
+            true,
+        ),
+        ("38 a line without an end", "head -c 64M /dev/zero; sleep 100", "whatsapp_bridge_exited", "", true),
+        ("36 a bridge that says nothing", "sleep 100", "net_timeout", "within", true),
+        ("33 ended from outside", "kill -TERM $$", "whatsapp_bridge_exited", "(signal 15)", false),
+        ("34 killed for its memory", "kill -KILL $$", "whatsapp_bridge_exited", "(signal 9)", false),
+        ("35 a crash", "kill -SEGV $$", "whatsapp_bridge_exited", "(exit 11)", true),
+    ];
+    let mut house = with_whatsapp(rows[0].1);
+    for (name, does, code, says, counted) in rows {
+        // Renamed into place: the shell must not read half of it.
+        house.home.write("node.next", does);
+        std::fs::rename(house.home.root().join("node.next"), house.home.root().join("node.does")).unwrap();
+        let before = house.entry("whatsapp")["updated_at"].clone();
+        let entry = house.wait_until("whatsapp", name, |entry| {
+            entry["state"] == "retrying"
+                && entry["error_code"] == code
+                && entry["updated_at"] != before
+                && entry["error_message"].as_str().is_some_and(|message| message.contains(says))
+        });
+        assert!(entry["next_retry_at"].is_string(), "{name}: {entry:#}");
+        if counted {
+            assert!(entry["attempts"].as_u64() > Some(0), "{name}: {entry:#}");
+        }
+        house.assert_others_unaffected();
+    }
+    // Two codes take turns; nothing else is told, whatever the number of attempts.
+    let lines = house.lines(0, "platform=\"whatsapp\"");
+    assert!(lines.len() <= 4, "{}", lines.join("\n"));
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_28_without_node_nothing_is_started_and_it_connects_no_worse_when_node_is_there() {
+    let mut house = with_whatsapp("exit 1");
+    house.wait_for("whatsapp", "retrying");
+    let node = house.home.root().join("node");
+    std::fs::set_permissions(&node, PermissionsExt::from_mode(0o600)).unwrap();
+    let entry = house.wait_for("whatsapp", "fatal");
+    assert_eq!(entry["error_code"], "whatsapp_node_missing", "{entry:#}");
+    assert!(entry["user_action"].as_str().is_some_and(|action| action.contains("Node")), "{entry:#}");
+    house.assert_others_unaffected();
+    assert_eq!(house.lines(0, "whatsapp_node_missing").len(), 1);
+    std::fs::set_permissions(&node, PermissionsExt::from_mode(0o755)).unwrap();
+    house.wait_for("whatsapp", "retrying");
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+/// Limits a running gateway from now on, and returns what was its limit before.
+fn limit(gateway: &Gateway, resource: Resource, current: Option<u64>) -> Option<u64> {
+    let pid = Pid::from_raw(gateway.pid().cast_signed());
+    let maximum = rustix::process::getrlimit(resource).maximum;
+    prlimit(pid, resource, Rlimit { current, maximum }).expect("it is ours").current
+}
+
+#[test]
+fn row_54_with_a_full_disk_nothing_is_acknowledged_and_all_is_answered_when_there_is_room() {
+    // A limit on the size of files is a full disk that a test may make; its signal is not for us.
+    let mut house = House::under("trap '' XFSZ; exec \"$@\"", 2, QUICK);
+    let player = house.stage.connect("scripted2");
+    let since = house.wait_for("scripted2", "connected")["since"].clone();
+    player.write("before", "friend", "before");
+    player.take_message("before");
+    limit(&house.gateway, Resource::Fsize, Some(0));
+    let from = house.gateway.log().len();
+    for number in 0..20 {
+        player.write(&format!("full {number}"), "friend", &format!("while full {number}"));
+    }
+    let refused = wait::until(wait::LIMIT, || {
+        let said = player.said();
+        (said.iter().filter(|said| said["say"] == "refused").count() == 20).then_some(())
+    });
+    assert!(refused.is_some(), "{:?}", player.said());
+    assert!(house.gateway.is_running());
+    // The state cannot be written either; what it last said was written before.
+    let lines = house.lines(from, "code=");
+    assert!(lines.len() <= 4, "{}", lines.join("\n"));
+    limit(&house.gateway, Resource::Fsize, None);
+    for number in 0..20 {
+        player.write(&format!("full {number}"), "friend", &format!("while full {number}"));
+    }
+    for number in 0..20 {
+        player.take_message(&format!("while full {number}"));
+    }
+    let entry = house.wait_for("scripted2", "connected");
+    assert_eq!(entry["since"], since, "the platform itself was well");
+    house.assert_others_unaffected();
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_55_a_state_that_cannot_be_written_disturbs_nobody() {
+    let mut house = House::furnish(2, QUICK, |home| {
+        home.write("gateway_state.json/in the way", "");
+    });
+    let player = house.stage.connect("scripted2");
+    for number in 0..5 {
+        player.write(&format!("{number}"), "friend", &format!("unseen {number}"));
+        player.take_message(&format!("unseen {number}"));
+    }
+    let status = house.home.run(["gateway", "status"]);
+    assert_eq!(status.code, Some(0), "the lock says that it runs: {status:?}");
+    assert_eq!(house.lines(0, "state_file_unwritten").len(), 1, "{}", house.gateway.log().join("\n"));
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_56_a_log_that_nobody_reads_disturbs_nobody() {
+    // Its streams are a pipe whose reader has gone.
+    let shell = "log=$HERMES_HOME/log; mkfifo $log; : < $log & exec > $log 2>&1; exec \"$@\"";
+    let mut house = House::under(shell, 1, QUICK);
+    house.well.write("m", "friend", "can you hear me");
+    house.well.take_message("can you hear me");
+    assert!(house.gateway.is_running());
+}
+
+#[test]
+fn row_57_without_file_descriptors_the_others_go_on_and_it_connects_when_there_are_some() {
+    let mut house = House::open(2);
+    let player = house.stage.connect("scripted2");
+    house.wait_for("scripted2", "connected");
+    let open = std::fs::read_dir(format!("/proc/{}/fd", house.gateway.pid())).unwrap().count() as u64;
+    // What is open stays open; the lost connection's own number is free again, and what writes the state needs it.
+    let usual = limit(&house.gateway, Resource::Nofile, Some(open.saturating_sub(1)));
+    player.cut();
+    let told = wait::until(wait::LIMIT, || (!house.lines(0, "net_refused").is_empty()).then_some(()));
+    assert!(told.is_some(), "{}", house.gateway.log().join("\n"));
+    house.well.write("meanwhile", "friend", "meanwhile");
+    house.well.take_message("meanwhile");
+    limit(&house.gateway, Resource::Nofile, usual);
+    drop(house.heal("scripted2"));
+    house.assert_others_unaffected();
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_63_a_stop_does_not_wait_for_an_attempt_or_a_wait() {
+    let mut house = House::furnish(3, "[gateway]\nreconnect = { first = \"1h\", cap = \"1h\" }\n", |_| {});
+    drop(house.stage.attempt("scripted2"));
+    house.stage.attempt("scripted3").cue(json!({ "do": "fail", "code": "net_dns" }));
+    house.wait_for("scripted2", "connecting");
+    house.wait_for("scripted3", "retrying");
+    house.assert_others_unaffected();
+    assert_eq!(house.gateway.stop(), Some(0), "{}", house.gateway.log().join("\n"));
+    assert!(
+        house.well.said().iter().any(|said| said["say"] == "close"),
+        "what is connected is closed in order"
+    );
+}
+
+#[test]
+fn row_75_a_database_that_another_program_holds_delays_and_loses_nothing() {
+    let mut house = House::open(1);
+    let other = rusqlite::Connection::open(house.home.paths().database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    house.well.write("held", "friend", "held up");
+    let fate = |house: &House| {
+        house.well.said().iter().find(|said| said["id"] == "held").map(|said| said["say"].clone())
+    };
+    let refused = wait::until(wait::LIMIT, || fate(&house));
+    assert_eq!(refused, Some(json!("refused")), "nothing is acknowledged that is not on disk");
+    assert_eq!(house.entry("scripted1")["state"], "connected");
+    other.execute_batch("ROLLBACK").unwrap();
+    house.well.write("held", "friend", "held up");
+    house.well.take_message("held up");
+    house.assert_others_unaffected();
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn rows_76_and_77_a_database_that_is_damaged_or_newer_ends_the_start_with_78_and_is_left_alone() {
+    for (name, bytes, code) in [
+        ("76 a damaged database", "no database, but a long text ".repeat(400).into_bytes(), "store_damaged"),
+        ("77 a newer database", newer(), "store_too_new"),
+    ] {
+        let home = TestHome::empty();
+        home.write(".env", "WHATSAPP_ENABLED=true\n");
+        std::fs::set_permissions(home.root(), PermissionsExt::from_mode(0o700)).unwrap();
+        home.write("gateway.db", &bytes);
+        let answer = home.run(["gateway", "run"]);
+        assert_eq!(answer.code, Some(78), "{name}: {answer:?}");
+        assert!(answer.stderr.contains("gateway.db") || code == "store_too_new", "{name}: {answer:?}");
+        assert_eq!(std::fs::read(home.paths().database()).unwrap(), bytes, "{name}");
+        let state: Value =
+            serde_json::from_slice(&std::fs::read(home.paths().state_file()).unwrap()).unwrap();
+        assert_eq!(state["gateway_state"], "startup_failed", "{name}");
+    }
+}
+
+fn newer() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE future (x); PRAGMA user_version = 99;").unwrap();
+    drop(db);
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn row_67_a_gateway_that_was_stopped_and_goes_on_answers_and_keeps_its_pid() {
+    let mut house = House::open(1);
+    house.gateway.signal(Signal::STOP);
+    house.well.write("stopped", "friend", "wake up");
+    let stat = format!("/proc/{}/stat", house.gateway.pid());
+    let is_stopped = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")).then_some(());
+    assert!(wait::until(wait::LIMIT, is_stopped).is_some());
+    house.gateway.signal(Signal::CONT);
+    house.well.take_message("wake up");
+    assert!(house.gateway.is_running());
+    assert_eq!(house.gateway.stop(), Some(0));
+}
