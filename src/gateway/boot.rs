@@ -12,7 +12,8 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::durable;
 use crate::error::{CliError, ExitCode};
-use crate::gateway::agent;
+use crate::gateway::agent::api::Agent;
+use crate::gateway::agent::following::Following;
 use crate::gateway::control::api::{self, Control};
 use crate::gateway::control::socket::ControlSocket;
 use crate::gateway::event::Event;
@@ -107,7 +108,7 @@ async fn start(
     if let Some(log) = log {
         settings.hide_in(log);
     }
-    let agent = agent::build::build(&config.agent)?;
+    let agent: Arc<dyn Agent> = Arc::new(Following::new(Arc::clone(&settings))?);
     let store: Arc<dyn Store> = Arc::new(store);
     let pauses = StoredPauses::new(Arc::clone(&store));
     let paused = pauses.names().await.map_err(|error| no_store(home, error))?;

@@ -11,8 +11,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::home::TestHome;
+use crate::support::http::ask;
 use crate::support::pairing::{FRIEND, paired};
 use crate::support::process::{Gateway, is_alive};
+use crate::support::stage::Stage;
 use crate::support::wait;
 
 /// A home in which WhatsApp is enabled and no phone is paired: a gateway that runs, and has nothing that it could do.
@@ -382,5 +384,36 @@ fn thirty_bridges_later_nothing_has_been_left_behind() {
     assert!(back.is_some(), "{files} files at first, {} now", open_files(gateway.pid()));
     let zombies: Vec<_> = descendants(gateway.pid()).into_iter().filter(|(_, state)| *state == 'Z').collect();
     assert_eq!(zombies, []);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn platforms_without_hope_neither_end_the_process_nor_disturb_the_one_that_works() {
+    let stage = Stage::new(3);
+    let mut home = blocked_home();
+    home.env.push(stage.variable());
+    home.env.push(("API_SERVER_PORT".to_owned(), String::new()));
+    home.write(
+        "gateway.toml",
+        "[gateway]\nhttp = { bind = \"127.0.0.1:0\" }\nreconnect = { first = \"50ms\", cap = \"50ms\" }\n",
+    );
+    stage.block("scripted2", &json!({ "code": "telegram_bad_token", "user_action": "enter it again" }));
+    let mut gateway = Gateway::start(&home);
+    let well = stage.connect("scripted1");
+    let pid = gateway.pid();
+    for round in 0..8 {
+        stage.attempt("scripted3").cue(json!({ "do": "fail", "code": "net_dns" }));
+        well.write(&format!("m{round}"), "friend", &format!("round {round}"));
+        well.take_message(&format!("round {round}"));
+    }
+    let state = gateway.state();
+    assert_eq!(state["gateway_state"], "degraded", "{state:#}");
+    for (platform, shown) in [("whatsapp", "fatal"), ("scripted1", "connected"), ("scripted2", "fatal")] {
+        assert_eq!(state["platforms"][platform]["state"], shown, "{state:#}");
+    }
+    let address = state["http"]["address"].as_str().unwrap().to_owned();
+    assert_eq!(ask(&address, "GET /livez", &[]).status, 200);
+    assert!(gateway.is_running() && gateway.state()["pid"] == pid);
+    assert!(stage.take("scripted2").is_none(), "a bad token is not tried");
     assert_eq!(gateway.stop(), Some(0));
 }

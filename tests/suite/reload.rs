@@ -119,3 +119,23 @@ fn sighup_has_the_settings_read_where_no_watch_sees_them_change() {
     fake.tell(json!({ "cmd": "heal" }));
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn another_agent_answers_from_the_next_message_on() {
+    let (home, mut fake) = paired();
+    let good = std::fs::read_to_string(home.paths().config_file()).unwrap();
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    let bridges = gateway.children();
+    answered(&mut fake, &gateway, FRIEND, "to the echo");
+    // Nobody listens there, so what comes back is no echo.
+    home.write(
+        "gateway.toml",
+        format!("{good}[agent]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"\n"),
+    );
+    gateway.wait_for_log("settings_read");
+    fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "to nobody" }));
+    gateway.wait_for_log("agent_changed");
+    assert_eq!(gateway.children(), bridges);
+    assert_eq!(gateway.stop(), Some(0));
+}

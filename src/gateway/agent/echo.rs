@@ -11,7 +11,7 @@ pub struct Echo;
 const FIRST: &str =
     "This is hermes, and the line works. No agent is connected yet, so I only repeat what you write.
 
-To connect one, add this to gateway.toml in the hermes folder and start the gateway again:
+To connect one, add this to gateway.toml in the hermes folder:
 
 ```
 [agent]

@@ -1,6 +1,7 @@
 //! Who answers.
 //!
-//! - [`api`]: the contract, one turn in and one text out; [`build`]: the agent that the settings name.
+//! - [`api`]: the contract, one turn in and one text out; [`build`]: the agent that the settings name,
+//!   [`following`]: also after they have changed.
 //! - [`echo`]: repeats what it is told.
 //! - [`openai`]: any OpenAI-compatible service; [`request`]: what it is asked, [`sse`]: the stream that it answers with,
 //!   [`answer`]: the text in it.
@@ -9,6 +10,7 @@ pub mod answer;
 pub mod api;
 pub mod build;
 pub mod echo;
+pub mod following;
 pub mod openai;
 pub mod request;
 pub mod sse;

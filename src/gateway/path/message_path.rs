@@ -21,6 +21,7 @@ use crate::gateway::inbound::gate::{Decision, Gate, Reason};
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::Lanes;
+use crate::gateway::life::kept;
 use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::repeats::Repeats;
@@ -109,9 +110,13 @@ impl MessagePath {
             lids_shown: BTreeMap::new(),
         }));
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(prune(Arc::clone(&store))));
-        let count = count(Arc::clone(&store), Arc::clone(&changed), Arc::clone(&seen));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(count));
+        let (stopping, old) = (stop.clone(), Arc::clone(&store));
+        kept::keep("prune", move || until(stopping.clone(), prune(Arc::clone(&old))));
+        let counting = (stop.clone(), Arc::clone(&store), Arc::clone(&changed), Arc::clone(&seen));
+        kept::keep("count", move || {
+            let (stop, store, changed, seen) = counting.clone();
+            until(stop, count(store, changed, seen))
+        });
         Arc::new(Self {
             store,
             changed,
@@ -286,6 +291,11 @@ impl Drop for Wake {
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does this until it is told to stop.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    stop.run_until_cancelled_owned(work).await;
 }
 
 /// Forgets what is old, for ever.
