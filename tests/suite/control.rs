@@ -1,7 +1,9 @@
 //! How a running gateway is asked and steered: over its socket, over HTTP, from the command line.
 
-use std::net::TcpListener;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use serde_json::Value;
@@ -11,6 +13,7 @@ use crate::support::home::TestHome;
 use crate::support::http::{Reply, ask, ask_unix, raw};
 use crate::support::pairing::{FRIEND, OWNER, paired};
 use crate::support::process::Gateway;
+use crate::support::screen::Terminal;
 use crate::support::stage::Stage;
 use crate::support::wait;
 
@@ -309,6 +312,29 @@ fn the_socket_is_the_owners_and_whatever_stood_in_its_place_goes() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
+#[test]
+fn connections_that_say_nothing_are_cut_off_and_keep_nobody_out() {
+    let home = home();
+    let (mut gateway, address) = settled(&home);
+    let socket = home.paths().control_socket();
+    let silent: Vec<_> = (0..80).map(|_| TcpStream::connect(&address).expect("it listens")).collect();
+    let quiet: Vec<_> = (0..20).map(|_| UnixStream::connect(&socket).expect("it listens")).collect();
+    let slow = TcpStream::connect(&address).expect("it listens");
+    (&slow).write_all(b"GET /livez HTTP/1.1\r\nHost: ").expect("it takes some");
+    assert_eq!(ask(&address, "GET /livez", &[]).status, 200);
+    assert_eq!(ask_unix(&socket, "GET /v1/platforms").status, 200);
+    for stream in silent.iter().chain([&slow]) {
+        stream.set_read_timeout(Some(wait::LIMIT)).expect("a limit");
+        let mut said = Vec::new();
+        // It may be closed with or without a word, and it is closed.
+        let ended = (&*stream).read_to_end(&mut said);
+        assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    }
+    drop(quiet);
+    assert!(gateway.is_running());
+    assert_eq!(gateway.stop(), Some(0));
+}
+
 /// Only root can become somebody else; without it there is nobody else to be.
 #[test]
 fn another_user_is_not_heard() {
@@ -477,5 +503,33 @@ fn on_whatsapp_a_friend_may_ask_a_stranger_hears_nothing_and_a_list_of_admins_de
     fake.tell(serde_json::json!({ "cmd": "message", "from": FRIEND, "text": "/whoami" }));
     heard(&fake, "You may not give commands");
     assert_eq!(gateway.state()["platforms"]["whatsapp"]["state"], "connected");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn watching_on_a_terminal_counts_down_in_place_and_leaves_the_terminal_as_it_was() {
+    let stage = Stage::new(1);
+    let mut home = TestHome::empty();
+    home.env.push(stage.variable());
+    home.write("gateway.toml", "");
+    let mut gateway = Gateway::start(&home);
+    stage.attempt("scripted1").cue(serde_json::json!({ "do": "fail", "code": "net_dns" }));
+    wait_for_platform(&gateway, "scripted1", "retrying");
+    for (key, code) in [("q", 0), ("\u{3}", 130)] {
+        let mut terminal = Terminal::start(&home, &["platform", "status", "--watch"], 24, 80);
+        terminal.wait_for("q ends this");
+        let seconds = |text: &str| -> Option<u32> {
+            let (_, rest) = text.split_once(", in ")?;
+            rest.split(' ').next()?.parse().ok()
+        };
+        let first = seconds(&terminal.text()).unwrap_or_else(|| panic!("no countdown:\n{}", terminal.text()));
+        let counted = wait::until(wait::LIMIT, || (seconds(&terminal.text())? < first).then_some(()));
+        assert!(counted.is_some(), "it stands still:\n{}", terminal.text());
+        assert_eq!(terminal.text().matches("Last in").count(), 1, "drawn over:\n{}", terminal.text());
+        assert!(!terminal.is_as_found(), "keys are read without Enter");
+        terminal.send(key);
+        assert_eq!(terminal.exit_code(), code);
+        assert!(wait::until(wait::LIMIT, || terminal.is_as_found().then_some(())).is_some());
+    }
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -120,6 +120,7 @@ fn all<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
 }
 
 fn refuse(refusal: Refusal) -> Response {
+    tracing::debug!(code = "api_denied", reason = ?refusal, "a request to the HTTP API was refused");
     let (status, code, message) = refusal.answer();
     let status = StatusCode::from_u16(status).expect("the table holds statuses");
     let mut response = api::error(status, code, message);

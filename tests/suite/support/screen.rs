@@ -56,6 +56,15 @@ impl Terminal {
         !self.parser.lock().expect("not poisoned").screen().hide_cursor()
     }
 
+    /// Keys are shown as they are typed, and taken line by line: as a shell expects it.
+    pub(crate) fn is_as_found(&self) -> bool {
+        let modes =
+            self.master.get_termios().map(|modes| format!("{:?}", modes.local_flags)).unwrap_or_default();
+        modes.split(" | ").any(|flag| flag.contains("ICANON"))
+            && modes.contains("ECHO |")
+            && self.cursor_is_shown()
+    }
+
     /// Types.
     pub(crate) fn send(&mut self, keys: &str) {
         self.input.write_all(keys.as_bytes()).expect("the terminal takes keys");
