@@ -9,7 +9,7 @@ import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { log } from './console.mjs';
 import { holdFrames } from './commit.mjs';
-import { Exit, reactionTo, statusOf } from './exits.mjs';
+import { Exit, causeOf, reactionTo, statusOf } from './exits.mjs';
 import { agentFor } from './proxy.mjs';
 import { signalRepository } from './signal.mjs';
 import { isMutedChat } from './translate.mjs';
@@ -143,7 +143,7 @@ export class Connection extends EventEmitter {
       const error = update.lastDisconnect?.error;
       const detail = error?.data?.attrs?.type;
       const reason = `${error?.message ?? 'closed'}${detail ? ` (${detail})` : ''}`;
-      this.#close(life, statusOf(error), reason);
+      this.#close(life, statusOf(error), reason, { cause: causeOf(error, life.wasOpen) });
     }
   }
 
@@ -195,7 +195,7 @@ export class Connection extends EventEmitter {
       ]);
       if (life.closed) return;
       if (!answer) {
-        this.#close(life, 408, 'the probe got no answer', 'stale_connection');
+        this.#close(life, 408, 'the probe got no answer', { forced: 'stale_connection' });
         return;
       }
       writer.event('alive', { rtt_ms: Math.round(performance.now() - begun) });
@@ -214,7 +214,7 @@ export class Connection extends EventEmitter {
 
   #watch(life, ms, reason) {
     this.#unwatch(life);
-    life.watchdog = this.#after(life, ms, () => this.#close(life, 408, reason));
+    life.watchdog = this.#after(life, ms, () => this.#close(life, 408, reason, { cause: 'timeout' }));
   }
 
   #unwatch(life) {
@@ -222,7 +222,7 @@ export class Connection extends EventEmitter {
   }
 
   /** The one place where a socket ends, whoever noticed it. */
-  #close(life, status, reason, forced = null) {
+  #close(life, status, reason, { cause = null, forced = null } = {}) {
     if (life.closed) return;
     life.closed = true;
     for (const timer of life.timers) clearTimeout(timer);
@@ -230,10 +230,10 @@ export class Connection extends EventEmitter {
     life.socket.ws.socket?.terminate();
     life.socket.end(undefined).catch?.(() => {});
     this.emit('interrupted');
-    this.#react(life, status, reason, forced).catch(error => this.#session.fatal(error));
+    this.#react(life, status, reason, cause, forced).catch(error => this.#session.fatal(error));
   }
 
-  async #react(life, status, reason, forced) {
+  async #react(life, status, reason, cause, forced) {
     if (this.#ended) return;
     const { writer, committer, versions } = this.#session;
     const reaction = forced ?? reactionTo(status, reason);
@@ -254,7 +254,7 @@ export class Connection extends EventEmitter {
       }
     }
     if (this.#ended) return;
-    writer.event('closed', { code: status, reason: String(reason).slice(0, 200), was_open: life.wasOpen });
+    writer.event('closed', { code: status, reason: String(reason).slice(0, 200), cause, was_open: life.wasOpen });
     this.emit('end', exitFor(reaction, reason, versions));
   }
 

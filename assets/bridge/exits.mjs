@@ -43,6 +43,33 @@ export function statusOf(error) {
   return Number.isInteger(code) ? code : 500;
 }
 
+/** Errors of sockets, by what they say about the way to the service. */
+const CAUSES = Object.freeze({
+  ENOTFOUND: 'dns',
+  EAI_AGAIN: 'dns',
+  EAI_FAIL: 'dns',
+  ECONNREFUSED: 'refused',
+  EHOSTUNREACH: 'refused',
+  ENETUNREACH: 'refused',
+  ENETDOWN: 'refused',
+  ETIMEDOUT: 'timeout',
+  EPROTO: 'tls',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'tls',
+  SELF_SIGNED_CERT_IN_CHAIN: 'tls',
+});
+
+const TLS_CODE = /^(CERT_|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
+
+/**
+ * `dns`, `refused`, `timeout`, `tls`, or null: what stood between here and the service. A 408 without the code of a
+ * socket, before the connection was open, is a wait of Baileys or of ws that ran out.
+ */
+export function causeOf(error, wasOpen) {
+  const code = error?.data?.code ?? error?.code;
+  if (typeof code === 'string') return CAUSES[code] ?? (TLS_CODE.test(code) ? 'tls' : null);
+  return !wasOpen && error?.output?.statusCode === 408 ? 'timeout' : null;
+}
+
 /**
  * What a closed connection means for the process. `restart` and `version` are not ends: they ask for a new socket.
  * 408 is shared by the network, the keep-alive and the exhausted codes; only the message tells the last one apart.

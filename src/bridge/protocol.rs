@@ -219,6 +219,9 @@ pub enum Event {
         /// Why.
         #[serde(default, deserialize_with = "absent_or_null")]
         reason: String,
+        /// What stood between here and WhatsApp: `dns`, `refused`, `timeout`, `tls`.
+        #[serde(default, deserialize_with = "absent_or_null")]
+        cause: Option<String>,
         /// It had been open.
         #[serde(default, deserialize_with = "absent_or_null")]
         was_open: bool,

@@ -87,10 +87,10 @@ fn logins(fake: &FakeWhatsApp) -> usize {
 #[test]
 fn while_whatsapp_cannot_be_reached_the_state_is_retrying_and_then_connected() {
     for (fault, code) in [
-        (json!({ "cmd": "fault", "name": "refuse", "drop": true }), "whatsapp_bridge_exited"),
+        (json!({ "cmd": "fault", "name": "refuse", "drop": true }), "net_refused"),
         (json!({ "cmd": "fault", "name": "failure", "reason": 503 }), "whatsapp_bridge_exited"),
         (json!({ "cmd": "fault", "name": "http_status", "status": 503 }), "whatsapp_bridge_exited"),
-        (json!({ "cmd": "fault", "name": "mute" }), "whatsapp_bridge_exited"),
+        (json!({ "cmd": "fault", "name": "mute" }), "net_timeout"),
         (json!({ "cmd": "fault", "name": "failure", "reason": 405 }), "whatsapp_version_rejected"),
     ] {
         let (home, mut fake) = quick();

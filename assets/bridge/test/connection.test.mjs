@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { causeOf } from '../exits.mjs';
 import { Bridge, Service, lifetime, pairFolder, runFolder, scratch } from './support.mjs';
 
 /** Ends of a login or of a live connection: what is done to the bridge, and what it has to say. */
@@ -51,6 +52,7 @@ describe('ends of a connection', () => {
       const closed = await bridge.event('closed');
       assert.equal(closed.code, code, closed.reason);
       assert.equal(closed.was_open, moment === 'live');
+      assert.equal(closed.cause, fault.name === 'mute' ? 'timeout' : null, closed.reason);
       assert.equal((await bridge.event('error')).code, error);
       assert.equal(await bridge.exited, status);
       assert.deepEqual(bridge.bad, []);
@@ -61,7 +63,9 @@ describe('ends of a connection', () => {
 
   test('a refused TCP connection', async t => {
     const bridge = Bridge.start(t, 'run', { folder, url: 'ws://127.0.0.1:9/ws/chat' });
-    assert.equal((await bridge.event('closed')).code, 408);
+    const closed = await bridge.event('closed');
+    assert.equal(closed.code, 408);
+    assert.equal(closed.cause, 'refused');
     assert.equal(await bridge.exited, 18);
   });
 
@@ -108,6 +112,20 @@ describe('ends of a connection', () => {
     assert.equal(service.seen('presence', { type: 'available' }).length, 0);
     assert.equal(await bridge.stop(), 0);
   });
+});
+
+test('what stands between here and WhatsApp is told by the code of the socket', () => {
+  const boom = (code, statusCode = 500) => ({ output: { statusCode }, data: code && { code } });
+  for (const [code, cause] of [
+    ['ENOTFOUND', 'dns'], ['EAI_AGAIN', 'dns'], ['ECONNREFUSED', 'refused'], ['EHOSTUNREACH', 'refused'],
+    ['ENETUNREACH', 'refused'], ['ETIMEDOUT', 'timeout'], ['CERT_HAS_EXPIRED', 'tls'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'tls'], ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'tls'], ['ECONNRESET', null],
+  ]) {
+    assert.equal(causeOf(boom(code), false), cause, code);
+  }
+  assert.equal(causeOf(boom(undefined, 408), false), 'timeout');
+  assert.equal(causeOf(boom(undefined, 408), true), null);
+  assert.equal(causeOf(undefined, false), null);
 });
 
 test('run without a pairing says so and writes nothing', async t => {

@@ -287,7 +287,7 @@ mod tests {
         }
 
         fn ends(&self, exit: Exit) -> AdapterError {
-            self.memory.judge(End { exit, closed: None })
+            self.memory.judge(End { exit, closed: None, cause: None })
         }
     }
 

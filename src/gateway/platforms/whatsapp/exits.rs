@@ -25,6 +25,45 @@ pub struct End {
     pub exit: Exit,
     /// The status code of the `closed` event before it.
     pub closed: Option<u16>,
+    /// What that event says stood between here and WhatsApp.
+    pub cause: Option<Cause>,
+}
+
+/// What stood between here and WhatsApp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Its address could not be looked up.
+    Dns,
+    /// Nobody took the connection, or there is no way there.
+    Refused,
+    /// Nobody answered in time.
+    Timeout,
+    /// No encrypted connection came about.
+    Tls,
+}
+
+impl Cause {
+    /// From the bridge's word; one of a later bridge is none.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "dns" => Some(Self::Dns),
+            "refused" => Some(Self::Refused),
+            "timeout" => Some(Self::Timeout),
+            "tls" => Some(Self::Tls),
+            _ => None,
+        }
+    }
+
+    fn error(self) -> AdapterError {
+        match self {
+            Self::Dns => AdapterError::retryable("net_dns", "WhatsApp's address cannot be looked up"),
+            Self::Refused => AdapterError::retryable("net_refused", "WhatsApp cannot be reached"),
+            Self::Timeout => AdapterError::retryable("net_timeout", "WhatsApp did not answer in time"),
+            Self::Tls => {
+                AdapterError::retryable("net_tls", "no trusted connection to WhatsApp comes about (TLS)")
+            }
+        }
+    }
 }
 
 /// What earlier ends have to do with the next.
@@ -81,10 +120,11 @@ impl History {
                 "whatsapp_bridge_hung",
                 "WhatsApp no longer answers on this connection",
             ),
-            Exit::ConnectionLost => exited(&match end.closed {
-                Some(code) => format!("the connection to WhatsApp was lost ({code})"),
-                None => "the connection to WhatsApp was lost".to_owned(),
-            }),
+            Exit::ConnectionLost => match (end.cause, end.closed) {
+                (Some(cause), _) => cause.error(),
+                (None, Some(code)) => exited(&format!("the connection to WhatsApp was lost ({code})")),
+                (None, None) => exited("the connection to WhatsApp was lost"),
+            },
             Exit::Storage => exited("the bridge cannot write its session; the disk may be full or read-only"),
             Exit::Protocol => exited("the bridge and hermes do not understand each other; this is a defect"),
             Exit::QrExpired => exited("the bridge ended as if it were pairing; this is a defect"),
@@ -121,7 +161,22 @@ mod tests {
     use super::*;
 
     fn judge(exit: Exit) -> AdapterError {
-        History::default().judge(crate::clock::Now::read().mono, End { exit, closed: None })
+        History::default().judge(crate::clock::Now::read().mono, End { exit, closed: None, cause: None })
+    }
+
+    #[test]
+    fn the_network_is_told_apart_from_the_bridge() {
+        for (word, code) in [
+            ("dns", "net_dns"),
+            ("refused", "net_refused"),
+            ("timeout", "net_timeout"),
+            ("tls", "net_tls"),
+            ("gremlins", "whatsapp_bridge_exited"),
+        ] {
+            let end = End { exit: Exit::ConnectionLost, closed: Some(408), cause: Cause::parse(word) };
+            let error = History::default().judge(crate::clock::Now::read().mono, end);
+            assert_eq!((error.code, error.retry), (code, Retry::Backoff), "{word}");
+        }
     }
 
     #[test]
@@ -160,7 +215,7 @@ mod tests {
     fn a_session_that_is_taken_over_twice_is_left_to_the_other() {
         let mut history = History::default();
         let begin = crate::clock::Now::read().mono;
-        let end = End { exit: Exit::Replaced, closed: Some(440) };
+        let end = End { exit: Exit::Replaced, closed: Some(440), cause: None };
         assert_eq!(history.judge(begin, end).retry, Retry::After(REPLACED_WAIT));
         assert_eq!(history.judge(begin + REPLACED_WINDOW, end).retry, Retry::Never);
         assert_eq!(history.judge(begin + REPLACED_WINDOW, end).retry, Retry::After(REPLACED_WAIT));

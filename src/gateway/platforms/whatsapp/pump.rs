@@ -18,7 +18,7 @@ use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::message::InboundMessage;
 use crate::gateway::platforms::api::Inbox;
 use crate::gateway::platforms::whatsapp::backlog::{Backlog, Limits};
-use crate::gateway::platforms::whatsapp::exits::End;
+use crate::gateway::platforms::whatsapp::exits::{Cause, End};
 use crate::gateway::platforms::whatsapp::link::{Answer, Shared};
 use crate::gateway::platforms::whatsapp::translate;
 use crate::pairing::Me;
@@ -88,6 +88,7 @@ pub struct Pump {
     shared: Arc<Shared>,
     backlog: Backlog<Parcel>,
     closed: Option<u16>,
+    cause: Option<Cause>,
 }
 
 /// What one turn of the pump came to.
@@ -108,7 +109,7 @@ impl Pump {
         judge: Arc<dyn Judge>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { bridge, me, inbox, judge, shared, backlog: Backlog::new(LIMITS), closed: None }
+        Self { bridge, me, inbox, judge, shared, backlog: Backlog::new(LIMITS), closed: None, cause: None }
     }
 
     fn take(&mut self, output: Option<Output>) -> Turn {
@@ -123,9 +124,9 @@ impl Pump {
                 for line in stderr_tail {
                     tracing::debug!(code = "bridge_stderr", "{line}");
                 }
-                Turn::Exited(End { exit, closed: self.closed })
+                Turn::Exited(End { exit, closed: self.closed, cause: self.cause })
             }
-            None => Turn::Exited(End { exit: Exit::Crashed(None), closed: self.closed }),
+            None => Turn::Exited(End { exit: Exit::Crashed(None), closed: self.closed, cause: self.cause }),
         }
     }
 
@@ -152,15 +153,17 @@ impl Pump {
             Event::DownloadFailed { id, code, message: _ } => {
                 self.shared.answer(&id, Answer::DownloadFailed { code });
             }
-            Event::Closed { code, reason, was_open } => {
+            Event::Closed { code, reason, cause, was_open } => {
                 tracing::debug!(
                     code = "bridge_closed",
                     status = code,
                     reason,
+                    cause,
                     was_open,
                     "the connection ended"
                 );
                 self.closed = code;
+                self.cause = cause.as_deref().and_then(Cause::parse);
             }
             Event::Error { code, message } => {
                 tracing::debug!(code = "bridge_error", cause = code, message, "the bridge gives up");
