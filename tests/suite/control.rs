@@ -184,6 +184,21 @@ fn without_a_key_only_the_probes_answer_and_no_other_machine_is_let_near() {
 }
 
 #[test]
+fn a_new_key_holds_without_a_restart_and_the_old_one_no_longer() {
+    let home = home();
+    let (mut gateway, address) = settled(&home);
+    assert_eq!(ask(&address, "GET /metrics", &[&with_key()]).status, 200);
+    let other = "another-key-0123456789";
+    home.write(".env", format!("WHATSAPP_ENABLED=true\nWHATSAPP_MODE=self-chat\nAPI_SERVER_KEY={other}\n"));
+    let refused = wait::until(wait::LIMIT, || {
+        (ask(&address, "GET /metrics", &[&with_key()]).status == 401).then_some(())
+    });
+    assert!(refused.is_some(), "the old key still opens:\n{}", gateway.log().join("\n"));
+    assert_eq!(ask(&address, "GET /metrics", &[&format!("Authorization: Bearer {other}")]).status, 200);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn a_taken_port_is_waited_for_and_nothing_else_waits() {
     let home = home();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
