@@ -26,3 +26,4 @@ deny:
 # The figures of the README, each beside its floor.
 bench:
     cargo bench --locked --bench figures
+    cargo bench --locked --bench supervisor
