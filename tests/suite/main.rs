@@ -18,6 +18,7 @@ mod interrupts;
 mod launcher;
 mod life;
 mod linking;
+mod operator;
 mod reload;
 mod scripted;
 mod settings;

@@ -112,6 +112,13 @@ impl House {
         let text = format!("question {}.", self.asked);
         self.well.write(&format!("well {}", self.asked), "friend", &text);
         self.well.take_message(&text);
+        // Until that is written down, a kill would have it sent again.
+        let written = wait::until(wait::LIMIT, || {
+            let log = self.gateway.log();
+            (log.iter().filter(|line| line.contains("sent platform=scripted1")).count() >= self.asked)
+                .then_some(())
+        });
+        assert!(written.is_some(), "{}", self.gateway.log().join("\n"));
         assert_eq!(self.entry("scripted1")["since"], self.since, "the healthy platform was touched");
         assert!(self.gateway.is_running(), "{}", self.gateway.log().join("\n"));
     }
