@@ -58,7 +58,7 @@ pub enum CommandError {
         name: String,
     },
     /// The platform is known, and this gateway does not run it.
-    #[error("{title} is not enabled. Run `{setup}`, then `hermes gateway restart`.")]
+    #[error("{title} is not enabled. Run `{setup}`; a running gateway picks it up.")]
     NotEnabled {
         /// As people write it.
         title: &'static str,

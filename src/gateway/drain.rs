@@ -11,6 +11,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(6);
 /// The same when the drain has already used up all patience.
 const CLOSE_LIMIT_LATE: Duration = Duration::from_secs(2);
 
+/// The least time for finishing what is under way: even where none is allowed, a gateway with nothing to finish must be able
+/// to say so, and end with 0.
+const DRAIN_LIMIT_MIN: Duration = Duration::from_millis(200);
+
 /// Who or what asked the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopSignal {
@@ -113,7 +117,7 @@ impl Drain {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match (self.phase, input) {
             (Phase::Running, Input::Asked(signal)) => {
-                let until = now + self.limit;
+                let until = now + self.limit.max(DRAIN_LIMIT_MIN);
                 let exit = match signal {
                     StopSignal::Terminate | StopSignal::Interrupt | StopSignal::AllBlocked => ExitCode::Ok,
                     StopSignal::Restart => ExitCode::Restart,

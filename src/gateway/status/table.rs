@@ -19,7 +19,7 @@ const HEADS: [&str; 6] = ["Platform", "State", "Since", "Last in", "Last out", "
 
 /// `platform status`.
 pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
-    let mut text = format!("{}\n", headline(view, now));
+    let mut text = format!("{}\n{}", headline(view, now), settings_note(view));
     if view.platforms.is_empty() {
         text.push_str("\nNo platform is enabled. Run `hermes whatsapp`.\n");
         return text;
@@ -50,6 +50,13 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
     text
 }
 
+/// The settings are spoken of only while their files are broken.
+fn settings_note(view: &View) -> String {
+    view.config_stale.as_ref().map_or(String::new(), |why| {
+        format!("Changed settings cannot be read: {why}. Those from before stay in force.\n")
+    })
+}
+
 /// The HTTP API is spoken of only when something is wrong with it.
 fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
     let when = match (http.state, http.next_retry_at) {
@@ -65,7 +72,7 @@ fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
 
 /// `gateway status`.
 pub fn gateway_status(view: &View, now: Timestamp) -> String {
-    let mut text = format!("{}\n", headline(view, now));
+    let mut text = format!("{}\n{}", headline(view, now), settings_note(view));
     if !view.is_running {
         text.push_str("Start it with `hermes gateway run`.\n");
     }
@@ -269,6 +276,7 @@ mod tests {
             platforms: vec![platform],
             queues: Queues::default(),
             http: None,
+            config_stale: None,
         }
     }
 
@@ -305,6 +313,7 @@ mod tests {
             next_retry_at: Some("2026-01-01T12:00:30Z".parse().unwrap()),
             user_action: Some("Set another address in gateway.http.bind.".to_owned()),
         });
+        degraded.config_stale = Some("gateway.toml: line 1, column 9: unclosed table".to_owned());
         pages += &platform_status(&degraded, now(), look);
 
         let mut fatal = failing(WireState::Fatal, "whatsapp_not_paired", "no phone is paired with WhatsApp");

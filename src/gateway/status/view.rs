@@ -29,6 +29,8 @@ pub struct View {
     pub queues: Queues,
     /// The HTTP API of a running gateway.
     pub http: Option<HttpSnapshot>,
+    /// What is wrong with the settings' files of a running gateway.
+    pub config_stale: Option<String>,
 }
 
 /// One platform as a reader sees it.
@@ -60,6 +62,7 @@ impl View {
                 platforms: Vec::new(),
                 queues: Queues::default(),
                 http: None,
+                config_stale: None,
             };
         };
         Self {
@@ -72,6 +75,7 @@ impl View {
             platforms: Vec::new(),
             queues: snapshot.queues,
             http: snapshot.http.filter(|_| is_running),
+            config_stale: snapshot.config_stale.filter(|_| is_running),
         }
     }
 
@@ -93,6 +97,7 @@ impl View {
             "platforms": platforms,
             "queues": self.queues,
             "http": self.http,
+            "config_stale": self.config_stale,
         })
     }
 
