@@ -24,7 +24,10 @@ fn main() {
     let empty = resident();
     let mut platforms: Vec<Platform> = (0..PLATFORMS)
         .zip(1_u64..)
-        .map(|(_, seed)| Platform { machine: Machine::new(Policy::default(), seed), generation: 0 })
+        .map(|(_, seed)| Platform {
+            machine: Machine::new(Policy { breaker_after: 0, ..Policy::default() }, seed),
+            generation: 0,
+        })
         .collect();
     let mut now = begin;
     for platform in &mut platforms {

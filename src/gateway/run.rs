@@ -232,7 +232,13 @@ impl Gateway {
             Event::Seat { seat, generation, report } => self.hear(now, seat, generation, report),
             Event::Command(request) => self.obey(now, request),
             Event::StopAsked(signal) => self.drain.handle(now.mono, drain::Input::Asked(signal)),
-            Event::ReloadAsked => self.reloading.asked.notify_one(),
+            Event::ReloadAsked => {
+                self.reloading.asked.notify_one();
+                // Whoever asks has mended something, perhaps something that no setting shows.
+                for index in 0..self.seats.len() {
+                    self.give(now, SeatId(index), Input::Changed);
+                }
+            }
             Event::SettingsRead(reading) => self.adopt(now, reading),
             Event::Drained => self.drain.handle(now.mono, drain::Input::Drained),
             Event::Closed => self.drain.handle(now.mono, drain::Input::Closed),

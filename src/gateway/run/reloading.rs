@@ -101,6 +101,9 @@ impl Gateway {
         if self.paused.contains(&seat.name) {
             self.give(now, id, Input::Pause);
         }
+        if self.host.is_offline() {
+            self.give(now, id, Input::HostOffline);
+        }
         self.give(now, id, Input::Start);
     }
 }

@@ -437,3 +437,16 @@ async fn a_limit_is_shown_and_ends_by_itself() {
     assert_eq!(took.as_secs(), 20);
     assert_eq!(stage.flow.downs.load(Ordering::SeqCst), 0, "the connection stays");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_looks_at_a_block_at_once() {
+    let denied = Scripted::new([Step::Fail(unpaired()), Step::Fail(unpaired())]);
+    let mut stage = Stage::start(&[("a", &denied)]);
+    let is_denied_twice = |document: &Snapshot| {
+        is("a", WireState::Fatal)(document) && denied.connects.load(Ordering::SeqCst) == 2
+    };
+    stage.until(10, is_denied_twice).await;
+    stage.commands.give(Command::Reload).await.unwrap();
+    let took = stage.until(60, is("a", WireState::Connected)).await;
+    assert!(took <= Duration::from_secs(1), "{took:?}");
+}

@@ -62,7 +62,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host with so many platforms, online.
+    /// A host with so many platforms at first, online.
     pub fn new(seats: usize, seed: u64) -> Self {
         Self {
             seats,
@@ -81,6 +81,8 @@ impl Host {
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.handle_timeout(now);
+        // A platform may be enabled later.
+        self.seats = self.seats.max(input.seat + 1);
         match input.note {
             Note::Reached => {
                 self.failed.remove(&input.seat);
@@ -193,6 +195,17 @@ mod tests {
             assert!(!matches!(action, Action::Wake { after, .. } if after > STAGGER), "{action:?}");
         }
         assert!(!host.is_offline());
+    }
+
+    #[test]
+    fn a_platform_that_is_enabled_later_is_woken_too() {
+        let (mut host, now) = start();
+        host.handle(now, failed(0));
+        host.handle(now, failed(7));
+        host.handle(now, Input { seat: 0, note: Note::Reached, alone_without_route: false });
+        let woken =
+            actions(&mut host).iter().filter(|action| matches!(action, Action::Wake { seat: 7, .. })).count();
+        assert_eq!(woken, 1);
     }
 
     #[test]
