@@ -25,6 +25,8 @@
 //! | What is said between hermes and the bridge? | [`bridge::protocol`] |
 //! | What does the wizard ask next, and when does it write? | [`wizard::flow`], [`wizard::changes`] |
 //! | When is a platform tried again? | [`gateway::supervisor`] |
+//! | How does the process end, and who notices when it hangs? | [`gateway::drain`], [`gateway::life`] |
+//! | What does a changed setting touch? | [`gateway::settings`], [`gateway::reload`] |
 //! | Who may speak? | [`gateway::inbound`] |
 //! | What is on disk before what is acknowledged? | [`gateway::path`], [`gateway::store`] |
 //! | How is a running gateway asked and steered, and by whom? | [`gateway::control`], [`gateway::http`] |
