@@ -36,7 +36,7 @@ export class Sender {
   #closed = false;
   #running = new Set();
 
-  /** `bridge` gives `writer`, `limits`, `sent`, `baileys` and `whenOpen()`, which resolves with the open socket. */
+  /** `bridge` gives `writer`, `limits`, `sent`, `spool`, `baileys` and `whenOpen()`, which resolves with the open socket. */
   constructor(bridge) {
     this.#bridge = bridge;
   }
@@ -117,7 +117,9 @@ export class Sender {
     const own = [plainJid(socket.user?.id), plainJid(socket.user?.lid)].includes(jid);
     if (own) return;
     const { lidMapping, validateSession } = socket.signalRepository;
-    if (jid.endsWith('@lid') && !(await lidMapping.getPNForLID(jid)) && !(await validateSession(jid)).exists) {
+    const isGuess = async () => jid.endsWith('@lid') && !this.#bridge.spool.heard(jid)
+      && !(await lidMapping.getPNForLID(jid)) && !(await validateSession(jid)).exists;
+    if (await isGuess()) {
       throw new SendFailure('unknown_recipient', 'nothing was ever received from this LID', { permanent: true });
     }
     const begun = Date.now();

@@ -1,7 +1,7 @@
 /**
  * Inbound events on disk until the gateway has acknowledged them.
  *
- * `events.log` is append-only, one JSON object a line: `h` (header: next number, remembered ids), `e` (event), `a`
+ * `events.log` is append-only, one JSON object a line: `h` (header: next number, remembered ids and chats), `e` (event), `a`
  * (acknowledged numbers), `s` (an id that is not told). A torn last line, left by a crash, is cut off at the next start: its message was not
  * acknowledged to the server and comes again. Numbers never repeat, not even over restarts.
  *
@@ -17,11 +17,36 @@ import { privateFolder, replaceFiles, sweepTemporary } from './files.mjs';
 
 export const SPOOL_LIMIT = 10_000;
 const REMEMBERED = 16_384;
+const HEARD = 4_096;
 const COMPACT_AT = 512 * 1024;
 const FILE = 'events.log';
 
 export function digestOf(chat, participant, id) {
   return createHash('sha256').update(`${chat}\0${participant ?? ''}\0${id}`).digest('base64').slice(0, 16);
+}
+
+/** Keeps the newest entries, up to a limit. */
+class Newest {
+  #limit;
+  #entries = new Set();
+
+  constructor(limit) {
+    this.#limit = limit;
+  }
+
+  add(entry) {
+    this.#entries.delete(entry);
+    this.#entries.add(entry);
+    if (this.#entries.size > this.#limit) this.#entries.delete(this.#entries.values().next().value);
+  }
+
+  has(entry) {
+    return this.#entries.has(entry);
+  }
+
+  get all() {
+    return [...this.#entries];
+  }
 }
 
 export class Spool {
@@ -34,7 +59,8 @@ export class Spool {
   #header = 0;
   #next = 1;
   #places = new Map();
-  #remembered = new Set();
+  #remembered = new Newest(REMEMBERED);
+  #heard = new Newest(HEARD);
   #lines = [];
   #acks = [];
   #skipped = [];
@@ -96,23 +122,31 @@ export class Spool {
     if (record.t === 'h') {
       this.#next = Math.max(this.#next, record.next);
       this.#header = length;
-      for (const key of record.seen) this.#remember(key);
+      for (const key of record.seen) this.#remembered.add(key);
+      for (const chat of record.heard ?? []) this.#heard.add(chat);
     } else if (record.t === 'e') {
       this.#next = Math.max(this.#next, record.seq + 1);
       this.#places.set(record.seq, { offset, length });
       this.#live += length;
-      this.#remember(record.k);
+      this.#remembered.add(record.k);
+      this.#hear(record.e);
     } else if (record.t === 'a') {
       for (const seq of record.s) this.#forget(seq);
     } else if (record.t === 's') {
-      this.#remember(record.k);
+      this.#remembered.add(record.k);
     }
   }
 
-  #remember(key) {
-    this.#remembered.delete(key);
-    this.#remembered.add(key);
-    if (this.#remembered.size > REMEMBERED) this.#remembered.delete(this.#remembered.values().next().value);
+  #hear({ chat, chat_alt }) {
+    for (const jid of [chat, chat_alt]) if (jid) this.#heard.add(jid);
+  }
+
+  /**
+   * Whether somebody has written in this chat. After a crash this may be known here before the keys say so: the spool is
+   * written first.
+   */
+  heard(jid) {
+    return this.#heard.has(jid);
   }
 
   #forget(seq) {
@@ -140,7 +174,8 @@ export class Spool {
     }
     const seq = this.#next++;
     const line = Buffer.from(`${JSON.stringify({ t: 'e', seq, k: key, e: event, r: raw ?? undefined })}\n`);
-    this.#remember(key);
+    this.#remembered.add(key);
+    this.#hear(event);
     this.#places.set(seq, { line, length: line.length });
     this.#live += line.length;
     this.#lines.push(seq);
@@ -154,7 +189,7 @@ export class Spool {
    */
   skip(key) {
     if (this.#remembered.has(key)) return;
-    this.#remember(key);
+    this.#remembered.add(key);
     this.#skipped.push(key);
     this.#committer.touch();
   }
@@ -214,7 +249,8 @@ export class Spool {
 
   /** Rewrites the log without what is acknowledged. Runs inside a commit, so nothing is appended meanwhile. */
   async #compact() {
-    const header = Buffer.from(`${JSON.stringify({ t: 'h', next: this.#next, seen: [...this.#remembered] })}\n`);
+    const known = { next: this.#next, seen: this.#remembered.all, heard: this.#heard.all };
+    const header = Buffer.from(`${JSON.stringify({ t: 'h', ...known })}\n`);
     const kept = [...this.#places.values()].filter(place => !place.line);
     const parts = [header];
     let offset = header.length;

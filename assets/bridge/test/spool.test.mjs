@@ -165,3 +165,26 @@ test('sent texts are answered over restarts and bounded', async t => {
   assert.ok(sent.has('big') && !sent.has('ID2199'), 'bounded in bytes too');
   await committer.flush();
 });
+
+test('a chat that somebody wrote in stays known after the acknowledgement, a restart and a compaction', async t => {
+  const folder = scratch(t);
+  let { spool, committer, add } = await open(folder);
+  assert.equal(spool.heard('200084449997777@lid'), false);
+  const event = { id: 'a', chat: '200084449997777@lid', chat_alt: '15550002222@s.whatsapp.net' };
+  spool.add(digestOf(event.chat, null, event.id), event);
+  assert.ok(spool.heard('200084449997777@lid'));
+  await committer.flush();
+  spool.ack(1);
+  await committer.flush();
+  ({ spool, committer, add } = await open(folder));
+  assert.ok(spool.heard('200084449997777@lid') && spool.heard('15550002222@s.whatsapp.net'));
+  for (let n = 0; n < 60; n += 1) {
+    add(`filler ${n}`, 'x'.repeat(20_000));
+    await committer.flush();
+    spool.ack(n + 2);
+    await committer.flush();
+  }
+  assert.ok(statSync(join(folder, 'events.log')).size < 1_000_000, 'it was compacted');
+  ({ spool, committer, add } = await open(folder));
+  assert.ok(spool.heard('200084449997777@lid'));
+});
