@@ -1,7 +1,7 @@
 //! Virtual days of five platforms with everything going wrong, decided by one seed, in milliseconds.
 //!
 //! The machines, the host's decider and the jump watch are the real ones; what surrounds them is played: services that fail,
-//! hang, panic, deny, flap, fall silent and ask for less, outages, sleep, a loop that stalls, reports that come late or
+//! hang, panic, deny, flap, fall silent and ask for less, outages, sleep, reports that come late or
 //! never, and an operator who pauses and resumes. After every step the invariants are checked: a platform disturbs no other
 //! (I1), never two attempts at once and never a storm of them (I2), and `connected` only with a live link whose proof is
 //! younger than its lease (I3). Then everything is healed, and all must be connected within 75 minutes.

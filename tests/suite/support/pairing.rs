@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -15,10 +17,15 @@ pub(crate) const OWNER: &str = "15550001111";
 /// A contact that may speak.
 pub(crate) const FRIEND: &str = "15550002222";
 
+/// How long the lines of an ended process may take; something it had started may hold its output a little longer.
+const LAST_LINES_LIMIT: Duration = Duration::from_secs(5);
+
 /// A running `hermes whatsapp --json`.
 pub(crate) struct Wizard {
     child: Child,
     events: Arc<Mutex<Vec<Value>>>,
+    /// Reads its events; ends with its output.
+    reader: JoinHandle<()>,
 }
 
 impl Wizard {
@@ -36,13 +43,13 @@ impl Wizard {
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&events);
         let output = child.stdout.take().expect("it is piped");
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let event = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "not_json": line }));
                 seen.lock().expect("not poisoned").push(event);
             }
         });
-        Self { child, events }
+        Self { child, events, reader }
     }
 
     /// What it said.
@@ -59,7 +66,7 @@ impl Wizard {
     pub(crate) fn wait_for(&mut self, name: &str) -> Value {
         let seen = wait::until(wait::LIMIT, || {
             let found = self.events().into_iter().find(|event| event["event"] == name);
-            let ended = found.is_none() && self.child.try_wait().expect("a child of ours").is_some();
+            let ended = found.is_none() && self.reader.is_finished();
             assert!(
                 !ended || self.events().iter().any(|event| event["event"] == name),
                 "it ended: {:#?}",
@@ -82,7 +89,11 @@ impl Wizard {
     /// Waits for its end: the exit code, or `None` when a signal ended it.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         match wait::until(wait::LIMIT, || self.child.try_wait().expect("a child of ours")) {
-            Some(status) => status.code(),
+            Some(status) => {
+                // Its last lines may still be on their way through the pipe.
+                wait::until(LAST_LINES_LIMIT, || self.reader.is_finished().then_some(()));
+                status.code()
+            }
             None => panic!("it does not end: {:#?}", self.events()),
         }
     }
