@@ -30,9 +30,8 @@ const LEASE: Duration = Duration::from_secs(90);
 /// The longest until all are back once everything is well: a probe's hour, its jitter, and the attempt itself.
 const HEALED_WITHIN: Duration = Duration::from_secs(75 * 60);
 
-/// Attempts within an hour without a connection that lasted. One kind of failure never makes more than 30 (a test of the
-/// machine); a service that fails in one way after another begins the ladder of each.
-const ATTEMPTS_MAX: usize = 36;
+/// Attempts within an hour without a connection that lasted, however the ways to fail are mixed.
+const ATTEMPTS_MAX: usize = 30;
 
 /// Runs of `cargo test`; `HERMES_SIMULATE` asks for more.
 const SEEDS: u64 = 1000;

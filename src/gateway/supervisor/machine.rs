@@ -579,7 +579,6 @@ impl Machine {
 
     fn block(&mut self, error: AdapterError, recheck_at: Instant) {
         self.tell(|teller| teller.blocked(&error));
-        self.failures = 0;
         self.strikes = 0;
         self.probes = 0;
         self.state = State::Blocked { error, recheck_at, checking: None };

@@ -139,9 +139,11 @@ fn every_transition_of_the_table_is_kept_or_differs_on_purpose() {
             from: "retrying",
             event: "fails for good",
             make: retried,
+            // There it leaves the queue with its count. Here the count stays: a service that fails now so, now so, would
+            // begin the ladder anew with every block, and be tried more often than one that fails in one way.
             give: |b| drop(b.down(unpaired())),
             to: is_blocked,
-            queue: Some((0, 1)),
+            queue: Some((1, 1)),
         },
         Row {
             from: "retrying",
