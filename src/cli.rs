@@ -14,7 +14,7 @@ use crate::gateway::status::{report, watch};
 use crate::home::HermesHome;
 use crate::wizard::{self, QrStyle, WhatsAppOptions};
 use crate::world::World;
-use crate::{bridge, doctor};
+use crate::{bridge, doctor, failpoint};
 
 /// The messaging gateway for AI agents that stays up.
 #[derive(Debug, Parser)]
@@ -199,6 +199,7 @@ pub fn run(world: &World) -> u8 {
 }
 
 fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
+    failpoint::arm(world.failpoint());
     let home = HermesHome::find(world)?;
     match command {
         Command::Whatsapp(args) => whatsapp(world, &home, args),

@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::failpoint;
+
 /// Replaces `path` by a file of these bytes and mode 0600: temp file in the same folder, fsync, rename, fsync of the
 /// folder. Either the old or the new content is there at any moment. A symlink stays; what it points at is replaced.
 ///
@@ -20,7 +22,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .tempfile_in(dir)?;
     temp.write_all(bytes)?;
     temp.as_file().sync_all()?;
+    failpoint::check_file("replace.before", &target)?;
     temp.persist(&target).map_err(|failed| failed.error)?;
+    failpoint::check_file("replace.after", &target)?;
     sync_dir(dir)
 }
 
@@ -62,7 +66,9 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// When the rename or the sync fails.
 #[expect(clippy::disallowed_methods, reason = "this is the file that renames")]
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    failpoint::check_file("rename.before", from)?;
     std::fs::rename(from, to)?;
+    failpoint::check_file("rename.after", from)?;
     sync_dir(parent(from)?)?;
     sync_dir(parent(to)?)
 }

@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home clock durable error · env_file config platform pairing phone · logging redact tls
+//!   leaves: world home clock durable error failpoint · env_file config platform pairing phone · logging redact tls
 //! ```
 //!
 //! # Where to look
@@ -54,6 +54,7 @@ pub mod env_file;
 mod env_grammar;
 pub mod error;
 pub mod facts;
+pub mod failpoint;
 pub mod gateway;
 pub mod home;
 pub mod logging;

@@ -52,6 +52,11 @@ impl World {
         self.env.get(OsStr::new(key))?.to_str().filter(|value| !value.is_empty())
     }
 
+    /// Where a test wants a debug build to die or to fail: see [`crate::failpoint`].
+    pub fn failpoint(&self) -> Option<&str> {
+        self.var("HERMES_FAILPOINT")
+    }
+
     /// All variables, sorted by name: for choosing which of them a child is given.
     pub fn vars(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.env.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str()))

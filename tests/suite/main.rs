@@ -24,6 +24,7 @@ mod scripted;
 mod settings;
 mod simulator;
 mod simulator_faults;
+mod store_faults;
 mod support;
 mod tidy;
 mod verdicts;

@@ -235,6 +235,26 @@ fn every_line_of_the_gateways_log_has_a_stable_code() {
 }
 
 #[test]
+fn each_failpoint_is_at_one_place() {
+    let sources: Vec<String> = files("src", &[".rs"])
+        .iter()
+        .filter(|path| !path.ends_with("failpoint.rs"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let mut complaints = Vec::new();
+    for name in hermes::failpoint::NAMES {
+        let quoted = format!("\"{name}\"");
+        let places: usize = sources.iter().map(|text| code(text).matches(&quoted).count()).sum();
+        if places != 1 {
+            complaints.push(format!(
+                "failpoint `{name}` is at {places} places: it tells one boundary from another"
+            ));
+        }
+    }
+    settle(&complaints);
+}
+
+#[test]
 fn the_npm_lockfile_names_no_git_and_no_host() {
     let lock = fs::read_to_string(root().join("assets/bridge/package-lock.json")).unwrap();
     for word in ["git+", "git:", "ssh:", "github:", "http:", "https://registry"] {

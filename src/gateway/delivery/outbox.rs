@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Now;
+use crate::failpoint;
 use crate::gateway::failure::{Certainty, Retry, SendError};
 use crate::gateway::lanes::{Lanes, Outcome, Work};
 use crate::gateway::message::{ChatKey, MessageId};
@@ -130,6 +131,7 @@ impl Post {
                 retry: Retry::Backoff,
             })
         });
+        failpoint::hit("send.after");
         drop(permit);
         let outcome = match sent {
             Ok(remote) => {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::api::StoreError;
 use super::writer::store_error;
+use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
 pub(super) const MIGRATIONS: [&str; 2] = [
@@ -125,7 +126,9 @@ pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", target)?;
+        failpoint::hit("migrate.before");
         transaction.commit()?;
+        failpoint::hit("migrate.after");
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::queries::Next;
 use super::writer::{Worker, store_error};
 use super::{queries, schema};
 use crate::clock::Now;
+use crate::failpoint;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platform::Platform;
 
@@ -36,6 +37,7 @@ impl SqliteStore {
     /// [`StoreError::TooNew`] (nothing is changed), or what is wrong with the file.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", path.display()));
+        failpoint::check("open.before").map_err(failed)?;
         schema::refuse_newer(path)?;
         let file = OpenOptions::new()
             .read(true)
@@ -65,6 +67,7 @@ impl SqliteStore {
         .map_err(|error| store_error(&error))?;
         let reading =
             connect(|db| db.pragma_update(None, "query_only", true)).map_err(|error| store_error(&error))?;
+        failpoint::check("open.after").map_err(failed)?;
         Ok(Self {
             reader: Worker::reader(reading)?,
             writer: Worker::writer(writing)?,
@@ -75,12 +78,16 @@ impl SqliteStore {
 
 impl SqliteStore {
     /// One operation in a transaction. Says once that nothing can be written, and once that it can again.
-    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn write<T, F>(&self, [before, after]: &[&'static str; 2], work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        failpoint::hit(before);
         let outcome = self.writer.call(work).await;
+        if outcome.is_ok() {
+            failpoint::hit(after);
+        }
         let full = matches!(outcome, Err(StoreError::Full));
         if self.full.swap(full, Ordering::Relaxed) != full {
             if full {
@@ -103,7 +110,10 @@ fn now_s() -> i64 {
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError> {
-        self.write(move |db| queries::accept(db, platform, &message, now_s())).await
+        self.write(&["accept.before", "accept.after"], move |db| {
+            queries::accept(db, platform, &message, now_s())
+        })
+        .await
     }
 
     async fn next_in(&self, key: &ChatKey) -> Result<Option<InboxRow>, StoreError> {
@@ -131,11 +141,11 @@ impl Store for SqliteStore {
     }
 
     async fn begin(&self, id: InboxId) -> Result<u32, StoreError> {
-        self.write(move |db| queries::begin(db, id)).await
+        self.write(&["begin.before", "begin.after"], move |db| queries::begin(db, id)).await
     }
 
     async fn release(&self, id: InboxId) -> Result<(), StoreError> {
-        self.write(move |db| queries::release(db, id)).await
+        self.write(&["release.before", "release.after"], move |db| queries::release(db, id)).await
     }
 
     async fn history(&self, key: &ChatKey, count: u32) -> Result<Vec<Exchange>, StoreError> {
@@ -144,7 +154,8 @@ impl Store for SqliteStore {
     }
 
     async fn finish(&self, id: InboxId, finish: Finish) -> Result<(), StoreError> {
-        self.write(move |db| queries::finish(db, id, &finish, now_s())).await
+        self.write(&["finish.before", "finish.after"], move |db| queries::finish(db, id, &finish, now_s()))
+            .await
     }
 
     async fn next_out(&self, key: &ChatKey) -> Result<Option<OutboxRow>, StoreError> {
@@ -170,24 +181,26 @@ impl Store for SqliteStore {
     }
 
     async fn sending(&self, id: OutboxId) -> Result<(), StoreError> {
-        self.write(move |db| queries::sending(db, id)).await
+        self.write(&["sending.before", "sending.after"], move |db| queries::sending(db, id)).await
     }
 
     async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<(), StoreError> {
-        self.write(move |db| queries::sent(db, id, &remote, now_s())).await
+        self.write(&["sent.before", "sent.after"], move |db| queries::sent(db, id, &remote, now_s())).await
     }
 
     async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError> {
-        self.write(move |db| queries::unsent(db, id, maybe_sent, &error)).await
+        self.write(&["unsent.before", "unsent.after"], move |db| queries::unsent(db, id, maybe_sent, &error))
+            .await
     }
 
     async fn bury(&self, id: OutboxId, reason: String) -> Result<(), StoreError> {
-        self.write(move |db| queries::bury(db, id, &reason, now_s())).await
+        self.write(&["bury.before", "bury.after"], move |db| queries::bury(db, id, &reason, now_s())).await
     }
 
     async fn queue(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), StoreError> {
         let key = key.clone();
-        self.write(move |db| queries::queue(db, &key, &message, now_s())).await
+        self.write(&["queue.before", "queue.after"], move |db| queries::queue(db, &key, &message, now_s()))
+            .await
     }
 
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError> {
@@ -205,11 +218,14 @@ impl Store for SqliteStore {
 
     async fn set_pause(&self, platform: &str, paused: bool) -> Result<(), StoreError> {
         let platform = platform.to_owned();
-        self.write(move |db| queries::set_pause(db, &platform, paused, now_s())).await
+        self.write(&["pause.before", "pause.after"], move |db| {
+            queries::set_pause(db, &platform, paused, now_s())
+        })
+        .await
     }
 
     async fn prune(&self) -> Result<bool, StoreError> {
-        self.write(move |db| queries::prune(db, now_s())).await
+        self.write(&["prune.before", "prune.after"], move |db| queries::prune(db, now_s())).await
     }
 }
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::api::StoreError;
+use crate::failpoint;
 
 /// Operations that wait in the queue; whoever comes then waits before it.
 const QUEUE_MAX: usize = 1024;
@@ -127,7 +128,9 @@ fn write_all(db: &Connection, jobs: &mut Vec<Box<dyn Job>>) {
         for job in jobs.iter_mut() {
             outcomes.push(write_one(db, job.as_mut())?);
         }
-        execute(db, "COMMIT")
+        failpoint::check("commit.before").map_err(as_sqlite)?;
+        execute(db, "COMMIT")?;
+        failpoint::check("commit.after").map_err(as_sqlite)
     });
     if let Err(error) = &committed {
         if !db.is_autocommit()
@@ -167,6 +170,11 @@ fn write_one(db: &Connection, job: &mut dyn Job) -> rusqlite::Result<Result<(), 
 fn execute(db: &Connection, statement: &str) -> rusqlite::Result<()> {
     db.prepare_cached(statement)?.execute([])?;
     Ok(())
+}
+
+/// A disk that fails, as a test has it: where SQLite would notice it.
+fn as_sqlite(_: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None)
 }
 
 /// The failure as the trait names it. SQLite's messages hold table names and paths, never values.

@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::script::{Cause, Cue, Said, inbound};
 use crate::clock::Now;
+use crate::failpoint;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
@@ -179,7 +180,9 @@ async fn play(platform: Platform, mut cues: Cues, shared: Arc<Shared>, inbox: Ar
                     Ok(()) => Said::Accepted { id },
                     Err(_) => Said::Refused { id },
                 };
+                failpoint::hit("ack.scripted.before");
                 shared.say(said).await;
+                failpoint::hit("ack.scripted.after");
             }
             Some(Cue::Sent { handle }) => shared.answer(&handle, Ok(())),
             Some(Cue::Unsent(unsent)) => shared.answer(&unsent.handle.clone(), Err(unsent.into())),

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::process::{BridgeProcess, Output};
 use crate::bridge::protocol::{Command, Event, Exit, Message};
+use crate::failpoint;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::message::InboundMessage;
@@ -296,7 +297,10 @@ async fn hand_over(shared: &Shared, inbox: &dyn Inbox, parcel: Parcel) {
         tokio::time::sleep(OFFER_AGAIN).await;
     }
     // Without the acknowledgement it comes again and is recognised.
-    if !shared.command(Command::Ack { seq }).await {
+    failpoint::hit("ack.bridge.before");
+    let taken = shared.command(Command::Ack { seq }).await;
+    failpoint::hit("ack.bridge.after");
+    if !taken {
         tracing::debug!(code = "ack_lost", seq, "the bridge did not take an acknowledgement");
     }
 }
