@@ -2,17 +2,32 @@
 //!
 //! Only what stands here is taken; any other text that begins with `/` is the agent's, which may know it.
 
+use std::time::Duration;
+
 use crate::gateway::message::InboundMessage;
+use crate::gateway::store::api::Ended;
 
 /// What somebody asked of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
     /// `/help`.
     Help,
+    /// `/stop`: ends the turn of this chat.
+    Stop,
     /// `/whoami`.
     Whoami,
     /// `/platform …`.
     Platform(Verb),
+}
+
+impl Slash {
+    /// With its acceptance the message that its chat waits for is done.
+    pub fn ends_turn(&self) -> bool {
+        match self {
+            Self::Stop => true,
+            Self::Help | Self::Whoami | Self::Platform(_) => false,
+        }
+    }
 }
 
 /// What is to be done with platforms.
@@ -53,6 +68,7 @@ fn parse(text: &str) -> Option<Slash> {
     let words: Vec<&str> = words.collect();
     match command.as_str() {
         "help" => Some(Slash::Help),
+        "stop" => Some(Slash::Stop),
         "whoami" => Some(Slash::Whoami),
         "platform" | "platforms" => Some(Slash::Platform(verb(&words))),
         _ => None,
@@ -75,10 +91,35 @@ Commands for the gateway:
 - `/platform list`: every platform's state
 - `/platform pause NAME`: leave a platform alone until it is resumed
 - `/platform resume NAME`: try a platform now
+- `/stop`: stop working on your last message
 - `/whoami`: how I know you
 - `/help`: this text
 
 Everything else goes to the agent.";
+
+/// What `/stop` has ended.
+pub fn stopped(ended: &Ended) -> String {
+    let mut text = match ended.waited {
+        Some(waited) => format!("Stopped. Your message of {} ago gets no answer.", brief(waited)),
+        None => "There is nothing to stop.".to_owned(),
+    };
+    match ended.waiting {
+        0 => {}
+        1 => text.push_str(" One more message waits and is next."),
+        more => text.push_str(&format!(" {more} more messages wait and are next.")),
+    }
+    text
+}
+
+/// A time as people say it.
+pub fn brief(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
 
 /// How `/platform` is used.
 pub const USAGE: &str = "\
@@ -101,6 +142,7 @@ mod tests {
             ("/help", Some(Slash::Help)),
             (" /HELP \n", Some(Slash::Help)),
             ("/whoami", Some(Slash::Whoami)),
+            ("/Stop", Some(Slash::Stop)),
             ("/platform", Some(Slash::Platform(Verb::List))),
             ("/platforms", Some(Slash::Platform(Verb::List))),
             ("/platform LIST", Some(Slash::Platform(Verb::List))),
@@ -121,7 +163,6 @@ mod tests {
             ("//help", None),
             ("/ help", None),
             ("/helpme", None),
-            ("/new", None),
             ("/platform pause\nwhatsapp", None),
             ("/help\nand more that was meant for the agent", None),
             (long.as_str(), None),

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::orders::{Orders, Rules};
+use super::running::{Cut, Running};
 use super::turns::Turns;
 use crate::clock::Now;
 use crate::config::Config;
@@ -97,7 +98,8 @@ impl MessagePath {
             outboxes: Arc::clone(&outboxes),
             permits: Arc::clone(&permits),
             changed: Arc::clone(&changed),
-            orders: Orders::new(Arc::clone(&rules)),
+            orders: Orders::new(Arc::clone(&rules), Arc::clone(&store)),
+            running: Arc::new(Running::default()),
             stop: stop_turns.clone(),
             repeats: Repeats::default(),
         });
@@ -141,6 +143,9 @@ impl MessagePath {
     /// it is done, it takes its turn like any message.
     fn hurry(&self, row: InboxRow, order: Slash) {
         let key = row.key.clone();
+        if order.ends_turn() {
+            self.work.running.cut(&key, Cut::Stopped);
+        }
         let Ok(place) = Arc::clone(&self.orders).try_acquire_owned() else { return self.turns.wake(key) };
         let (work, turns) = (Arc::clone(&self.work), Arc::clone(&self.turns));
         tokio::spawn(async move {

@@ -471,3 +471,44 @@ async fn a_command_that_was_interrupted_is_answered_by_the_next_run_and_not_by_t
     assert_eq!(delivered[1].text, "re: /unknown to us");
     assert_eq!(agent.wait(1).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_stop_ends_the_turn_and_its_message_for_good_and_the_next_one_is_answered() {
+    let house = House::new();
+    let agent = ScriptedAgent::new(0);
+    let path = house.start(&agent);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    path.accept(W, message("A", &chat(1), "one")).await.unwrap();
+    path.accept(W, message("B", &chat(1), "two")).await.unwrap();
+    path.accept(W, message("C", &chat(2), "beside")).await.unwrap();
+    agent.wait(2).await;
+    path.accept(W, message("S", &chat(1), "/stop")).await.unwrap();
+    let told = link.wait(1).await;
+    assert!(told[0].text.starts_with("Stopped. Your message of 0 s ago"), "{told:?}");
+    assert!(told[0].text.contains("One more message waits"), "{told:?}");
+    assert_eq!(agent.wait(3).await.iter().filter(|text| *text == "two").count(), 1);
+    agent.permits.add_permits(2);
+    let texts: BTreeSet<_> = link.wait(3).await.into_iter().skip(1).map(|sent| sent.text).collect();
+    assert_eq!(texts, BTreeSet::from(["re: two".into(), "re: beside".into()]));
+    path.accept(W, message("T", &chat(1), "/stop")).await.unwrap();
+    assert_eq!(link.wait(4).await[3].text, "There is nothing to stop.");
+}
+
+#[tokio::test]
+async fn a_stop_that_was_accepted_holds_though_everything_dies_before_it_is_carried_out() {
+    let house = House::new();
+    let store = house.store();
+    let Accepted::New(id) = store.accept(W, message("A", &chat(1), "one")).await.unwrap() else { panic!() };
+    store.begin(id).await.unwrap();
+    store.accept(W, message("S", &chat(1), "/stop")).await.unwrap();
+    drop(store);
+    let agent = ScriptedAgent::new(1000);
+    let path = house.start(&agent);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    assert!(link.wait(1).await[0].text.starts_with("Stopped."));
+    path.accept(W, message("B", &chat(1), "two")).await.unwrap();
+    link.wait(2).await;
+    assert_eq!(*agent.begun.borrow(), ["two"]);
+}

@@ -4,11 +4,13 @@
 //! and end → outbox → link.
 //!
 //! - [`message_path`]: the whole, as the gateway's core sees it.
-//! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: one message, answered. [`reply`]: what the answer becomes.
+//! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: one message, answered. [`running`]: the turns
+//!   that run, and how one is ended early. [`reply`]: what the answer becomes.
 
 pub mod message_path;
 pub mod orders;
 pub mod reply;
+pub mod running;
 pub mod turns;
 
 pub use message_path::MessagePath;

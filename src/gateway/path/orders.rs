@@ -14,6 +14,7 @@ use crate::gateway::inbound::identity::Identity;
 use crate::gateway::inbound::slash::{self, Slash, Verb};
 use crate::gateway::message::InboundMessage;
 use crate::gateway::status::brief;
+use crate::gateway::store::api::{InboxRow, Store};
 use crate::platform::Platform;
 
 /// How long a command that came in while the gateway starts may wait for the loop.
@@ -58,15 +59,15 @@ impl Order {
 }
 
 /// Carries commands out.
-#[derive(Debug)]
 pub(super) struct Orders {
     rules: Arc<Rules>,
+    store: Arc<dyn Store>,
     control: SetOnce<Control>,
 }
 
 impl Orders {
-    pub(super) fn new(rules: Arc<Rules>) -> Self {
-        Self { rules, control: SetOnce::new() }
+    pub(super) fn new(rules: Arc<Rules>, store: Arc<dyn Store>) -> Self {
+        Self { rules, store, control: SetOnce::new() }
     }
 
     /// From now on there is a loop to give commands to.
@@ -80,16 +81,13 @@ impl Orders {
     }
 
     /// Decides about a command, and carries out what can be carried out before it is answered.
-    pub(super) async fn carry_out(
-        &self,
-        platform: Platform,
-        message: &InboundMessage,
-        order: Slash,
-    ) -> Order {
+    pub(super) async fn carry_out(&self, platform: Platform, row: &InboxRow, order: Slash) -> Order {
+        let message = &row.message;
         let may = self.rules.gate().may_steer(platform, message);
         match (order, may) {
             (_, Err(Denied::Stranger)) => Order { answer: None, then: None },
             (Slash::Help, _) => Order::say(slash::HELP),
+            (Slash::Stop, _) => self.stopped(row).await,
             (Slash::Whoami, may) => Order::say(whoami(message, may.is_ok())),
             (Slash::Platform(_), Err(Denied::NotAdmin)) => {
                 Order::say("Only an admin may do that. Whoever runs this gateway can name you one.")
@@ -98,6 +96,14 @@ impl Orders {
                 Order::say("Please write that to me in a direct chat.")
             }
             (Slash::Platform(verb), Ok(())) => self.steer(platform, verb).await,
+        }
+    }
+
+    /// On disk the message was done when the command was accepted, and its turn is cut since then.
+    async fn stopped(&self, row: &InboxRow) -> Order {
+        match self.store.ended_by(row.id).await {
+            Ok(ended) => Order::say(slash::stopped(&ended)),
+            Err(_) => Order::say("I have stopped."),
         }
     }
 

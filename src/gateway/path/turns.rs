@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::orders::{Order, Orders};
 use super::reply;
+use super::running::{Cut, Run, Running};
 use crate::clock::Now;
 use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, HISTORY_MAX, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
@@ -58,6 +59,8 @@ pub(super) struct Turns {
     pub(super) changed: Arc<Notify>,
     /// Carries out what is meant for the gateway itself.
     pub(super) orders: Orders,
+    /// The turns that run.
+    pub(super) running: Arc<Running>,
     /// Ends the turns that run: their messages wait for the next start.
     pub(super) stop: CancellationToken,
     /// What was said of failures.
@@ -73,7 +76,9 @@ impl Turns {
             drop(permit);
             return Ok(self.obey(key, &row, order).await);
         }
-        let attempt = self.store.begin(row.id).await?;
+        let run = self.running.begin(key, Run { id: row.id, since: Now::read().mono });
+        // A word in the chat may have ended it since we looked.
+        let Some(attempt) = self.store.begin(row.id).await? else { return Ok(Outcome::Again) };
         if attempt > ATTEMPTS_MAX {
             tracing::error!(
                 code = "message_given_up", platform = %key.platform, message = %row.message.id,
@@ -91,6 +96,10 @@ impl Turns {
         let answer = tokio::select! {
             biased;
             answer = self.ask(turn) => answer,
+            cut = run.cut() => match cut {
+                // With the word that ended it, the message was done.
+                Cut::Stopped => return Ok(Outcome::Again),
+            },
             () = self.stop.cancelled() => {
                 self.store.release(row.id).await?;
                 return Ok(Outcome::Idle);
@@ -98,6 +107,7 @@ impl Turns {
         };
         // What follows waits for the disk alone, and shares its flushes with the ends of other turns.
         drop(permit);
+        drop(run);
         let finish = match answer {
             Ok(answer) => Finish {
                 replies: reply::parts(key, &row.message, "answer", &answer),
@@ -123,7 +133,7 @@ impl Turns {
 
     /// Carries out a command to the gateway, and answers it.
     pub(super) async fn obey(&self, key: &ChatKey, row: &InboxRow, order: Slash) -> Outcome {
-        let Order { answer, then } = self.orders.carry_out(key.platform, &row.message, order).await;
+        let Order { answer, then } = self.orders.carry_out(key.platform, row, order).await;
         let replies =
             answer.map_or_else(Vec::new, |answer| reply::parts(key, &row.message, "answer", &answer));
         let outcome = self.finish(key, row, Finish { exchange: None, replies, dead: None }).await;

@@ -70,6 +70,15 @@ pub struct Exchange {
     pub answered: String,
 }
 
+/// What a command has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ended {
+    /// Since when the oldest of the messages that it ended had waited for its answer; `None`: there was none.
+    pub waited: Option<Duration>,
+    /// Messages of the chat that still wait.
+    pub waiting: u64,
+}
+
 /// How many rows are not in a final state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depths {
@@ -122,7 +131,8 @@ pub const ID_KEPT: Duration = Duration::from_hours(30 * 24);
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Inserts the message, unless this very message (platform, chat, id) is known. The two identities of a chat count
-    /// as one.
+    /// as one. A command that stops what its chat waits for ends that in the same transaction: the message in its turn, or
+    /// the one that is next.
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError>;
 
     /// The oldest message of this chat that is not in a final state.
@@ -131,8 +141,11 @@ pub trait Store: Send + Sync {
     /// Chats with messages that are not in a final state, the one that waits longest first, at most `count`.
     async fn chats_in(&self, count: u32) -> Result<Vec<ChatKey>, StoreError>;
 
-    /// Counts one more attempt, before the turn runs. Returns the new count.
-    async fn begin(&self, id: InboxId) -> Result<u32, StoreError>;
+    /// Counts one more attempt, before the turn runs. Returns the new count; `None`: it has ended meanwhile.
+    async fn begin(&self, id: InboxId) -> Result<Option<u32>, StoreError>;
+
+    /// What the acceptance of this command has ended, and what still waits in its chat.
+    async fn ended_by(&self, id: InboxId) -> Result<Ended, StoreError>;
 
     /// Takes the attempt back: it was our own stop that ended the turn.
     async fn release(&self, id: InboxId) -> Result<(), StoreError>;

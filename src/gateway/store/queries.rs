@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use super::api::{
     Accepted, BODY_KEPT, Depths, Exchange, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow,
 };
+use super::orders;
 use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::inbound::slash;
 use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platform::Platform;
 
@@ -70,7 +72,11 @@ pub(super) fn accept(
         to_json(message)?,
         now_s
     ])?;
-    Ok(Accepted::New(InboxId(db.last_insert_rowid())))
+    let id = InboxId(db.last_insert_rowid());
+    if slash::of(message).is_some_and(|order| order.ends_turn()) {
+        orders::end_turn(db, &key, id, now_s)?;
+    }
+    Ok(Accepted::New(id))
 }
 
 pub(super) fn next_in(db: &Connection, key: &ChatKey) -> Result<Option<Next<InboxRow>>> {
@@ -98,12 +104,13 @@ pub(super) fn chats_in(db: &Connection, count: u32) -> Result<Vec<ChatKey>> {
     .collect()
 }
 
-pub(super) fn begin(db: &Connection, id: InboxId) -> Result<u32> {
+pub(super) fn begin(db: &Connection, id: InboxId) -> Result<Option<u32>> {
     db.prepare_cached(
         "UPDATE inbox SET state = 'running', attempts = attempts + 1
          WHERE id = ?1 AND ended_at_s IS NULL RETURNING attempts",
     )?
     .query_row([id.0], |row| row.get(0))
+    .optional()
 }
 
 pub(super) fn release(db: &Connection, id: InboxId) -> Result<()> {
@@ -315,7 +322,7 @@ fn changed(rows: usize) -> Result<()> {
     if rows == 0 { Err(rusqlite::Error::QueryReturnedNoRows) } else { Ok(()) }
 }
 
-fn key_of(row: &Row<'_>) -> Result<ChatKey> {
+pub(super) fn key_of(row: &Row<'_>) -> Result<ChatKey> {
     let name: String = row.get(0)?;
     let platform = name.parse().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(
@@ -327,12 +334,12 @@ fn key_of(row: &Row<'_>) -> Result<ChatKey> {
     Ok(ChatKey { platform, chat: ChatId(row.get(1)?) })
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 /// The body, or nothing when it cannot be read. The reason is not kept: it could repeat what people wrote.
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }

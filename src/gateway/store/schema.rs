@@ -9,7 +9,7 @@ use super::writer::store_error;
 use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -68,6 +68,9 @@ pub(super) const MIGRATIONS: [&str; 2] = [
         platform TEXT PRIMARY KEY,
         since_s INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;",
+    // A message that a command in its chat has ended remembers which; and the newest messages of a chat can be found.
+    "ALTER TABLE inbox ADD COLUMN ended_by INTEGER;
+    CREATE INDEX inbox_chat ON inbox (platform, chat_key, id);",
 ];
 
 /// The newest version this program knows.

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
 
 use super::api::{
-    Accepted, Depths, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow, Store, StoreError,
+    Accepted, Depths, Ended, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow, Store,
+    StoreError,
 };
 use super::queries::Next;
 use super::writer::{Worker, store_error};
-use super::{queries, schema};
+use super::{orders, queries, schema};
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
@@ -140,8 +141,12 @@ impl Store for SqliteStore {
         self.reader.call(move |db| queries::chats_in(db, count)).await
     }
 
-    async fn begin(&self, id: InboxId) -> Result<u32, StoreError> {
+    async fn begin(&self, id: InboxId) -> Result<Option<u32>, StoreError> {
         self.write(&["begin.before", "begin.after"], move |db| queries::begin(db, id)).await
+    }
+
+    async fn ended_by(&self, id: InboxId) -> Result<Ended, StoreError> {
+        self.reader.call(move |db| orders::ended_by(db, id)).await
     }
 
     async fn release(&self, id: InboxId) -> Result<(), StoreError> {
