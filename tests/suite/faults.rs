@@ -6,6 +6,8 @@
 //!
 //! | rows | where |
 //! | --- | --- |
+//! | 1, 2, 3, 4, 5, 8, 10 | `gateway::net::tests`, over real sockets: which failure of a request is which; here: what each then does |
+//! | 9 | `gateway::net::tests::a_broken_way_by_ipv6_does_not_keep_us_from_ipv4` |
 //! | 20 | `whatsapp::pump::tests`: a line that cannot be read is set aside; the bridge's own tests for bad frames |
 //! | 21, 22, 23, 25 | the bridge's own tests (unknown events, sizes, media limits, age of what was missed) |
 //! | 37, 46, 47 | `disconnects::what_the_network_or_the_server_ends_comes_back_by_itself` |
@@ -22,7 +24,7 @@
 //! | 74 | `control::a_taken_port_is_waited_for_and_nothing_else_waits` |
 //! | 77 | also `store::sqlite::tests::a_newer_database_is_refused_and_left_alone` |
 //!
-//! Not here, because what they are about is not built yet: 4, 8, 9, 10 (HTTP clients), 16 and 26 (Telegram), 18 and 27
+//! Not here, because what they are about is not built yet: 16 and 26 (Telegram), 18 and 27
 //! (Discord, QQ), 61 (hearing of a new network), 62 (a replaced program) and 72 (locks of tokens) come with the platforms;
 //! 29 and 30 (npm inside the gateway) by design never: the wizard installs. 58 (memory pressure) and 78
 //! (a failing fsync) cannot be made without privileges.
@@ -63,8 +65,16 @@ fn retried() -> Vec<Row> {
         row("01 no such name", lost("net_dns"), failed("net_dns"), "net_dns"),
         row("02 refused", lost("net_refused"), failed("net_refused"), "net_refused"),
         row("03 a connect that never returns", lost("net_timeout"), Value::Null, "net_timeout"),
+        row(
+            "04 a certificate that is not trusted",
+            lost("tls_untrusted"),
+            failed("tls_untrusted"),
+            "tls_untrusted",
+        ),
         row("05 a handshake that is cut", lost("net_tls"), failed("net_tls"), "net_tls"),
         row("06 a peer that is gone without a word", json!({ "do": "silence" }), Value::Null, "net_timeout"),
+        row("08 a proxy that lets nobody through", lost("net_proxy"), failed("net_proxy"), "net_proxy"),
+        row("10 an answer that trickles", lost("net_slow"), failed("net_slow"), "net_slow"),
         row(
             "86 a panic in the platform's code",
             json!({ "do": "panic" }),
@@ -136,11 +146,12 @@ fn row_07_a_connection_that_does_not_close_holds_up_nothing() {
 }
 
 #[test]
-fn rows_12_and_14_what_a_person_must_mend_is_told_once_with_the_remedy_and_comes_back_when_mended() {
+fn rows_8_12_and_14_what_a_person_must_mend_is_told_once_with_the_remedy_and_comes_back_when_mended() {
     let mut house = House::open(2);
     for (name, code, at_login) in [
         ("12 a token that is refused", "telegram_bad_token", false),
         ("14 a login that is forbidden", "scripted_blocked", true),
+        ("08 a proxy that refuses our credentials", "proxy_auth", true),
     ] {
         let player = if at_login {
             house.stage.attempt("scripted2")

@@ -15,7 +15,9 @@ use super::request::{self, Image};
 use super::sse::Parser;
 use crate::config::OpenaiConfig;
 use crate::error::CliError;
+use crate::gateway::failure::Certainty;
 use crate::gateway::message::Attachment;
+use crate::gateway::net;
 use crate::tls;
 
 /// The longest wait for the service to take the connection.
@@ -32,6 +34,9 @@ const IMAGES_MAX: usize = 4;
 
 /// The longest body that is no stream: JSON escapes may make the text six times as long.
 const BODY_LEN_MAX: usize = 6 * ANSWER_LEN_MAX;
+
+/// What people hear when the service cannot be reached.
+const UNREACHABLE: &str = "The agent cannot be reached at the moment.";
 
 /// A client of one service.
 pub struct Openai {
@@ -148,6 +153,10 @@ impl Openai {
     /// Any status but 200.
     async fn refused(&self, response: Response) -> AgentError {
         let status = response.status();
+        if let Some(fault) = net::of_status(status) {
+            let why = format!("{} {} ({})", self.host(), fault.said, fault.code);
+            return failed("agent_unreachable", UNREACHABLE, &why);
+        }
         let body = self.body(response, 64 << 10).await.unwrap_or_default();
         let code = failure_code(&String::from_utf8_lossy(&body));
         let (name, told) = match status.as_u16() {
@@ -167,12 +176,13 @@ impl Openai {
 
     /// The connection failed before or within the answer.
     fn broken(&self, error: reqwest::Error) -> AgentError {
-        let (code, told) = if error.is_connect() {
-            ("agent_unreachable", "The agent cannot be reached at the moment.")
-        } else {
-            ("agent_broke_off", "The connection to the agent broke off.")
+        let fault = net::classify(&error);
+        let why = format!("{} {} ({})", self.host(), fault.said, fault.code);
+        let (code, told) = match fault.certainty {
+            Certainty::NotSent => ("agent_unreachable", UNREACHABLE),
+            Certainty::MaybeSent => ("agent_broke_off", "The connection to the agent broke off."),
         };
-        failed(code, told, &format!("{}: {}", self.host(), with_causes(&error.without_url())))
+        failed(code, told, &format!("{why}: {}", with_causes(&error.without_url())))
     }
 
     async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, AgentError> {

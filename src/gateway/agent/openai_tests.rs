@@ -187,7 +187,18 @@ async fn a_service_that_is_not_there_or_falls_silent_is_an_error_in_time() {
     drop(listener);
     let error = Openai::new(&config(&gone)).unwrap().answer(turn()).await.unwrap_err();
     assert_eq!(error.code, "agent_unreachable");
+    assert!(error.detail.contains("(net_refused)"), "{error:?}");
     assert!(!format!("{error:?}").contains(KEY), "{error:?}");
+
+    let (base, _request) = serve(Say::Pieces(Vec::new())).await;
+    let error = Openai::new(&config(&base)).unwrap().answer(turn()).await.unwrap_err();
+    assert_eq!(error.code, "agent_broke_off");
+    assert!(error.detail.contains("(net_lost)"), "{error:?}");
+
+    let refusal = head("407 Proxy Authentication Required", "text/plain").into_bytes();
+    let error = answer_to(Say::Pieces(vec![refusal])).await.unwrap_err();
+    assert_eq!(error.code, "agent_unreachable");
+    assert!(error.detail.contains("(proxy_auth)") && error.detail.contains("HTTPS_PROXY"), "{error:?}");
 
     let silent =
         head("200 OK", "text/event-stream") + "data: {\"choices\":[{\"delta\":{\"content\":\"one\"}}]}\n\n";

@@ -8,11 +8,15 @@ use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
 use crate::gateway::message::{ChatId, InboundMessage, MessageId, Private, UserId};
 
 /// The error codes that a test can give; another one becomes the last of these.
-pub const CODES: [&str; 14] = [
+pub const CODES: [&str; 18] = [
     "net_dns",
     "net_refused",
     "net_timeout",
     "net_tls",
+    "net_slow",
+    "net_proxy",
+    "tls_untrusted",
+    "proxy_auth",
     "telegram_network_error",
     "telegram_polling_conflict",
     "telegram_bad_token",

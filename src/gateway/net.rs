@@ -1,0 +1,141 @@
+//! Pure. Why an HTTP request failed, in the words of [`super::failure`]: by the kind of the error and of its causes, never by
+//! their text.
+//!
+//! A certificate that is not trusted is worth another try: a captive portal, or a proxy that is being replaced, shows one
+//! for a while. Whoever connects again and again should take the third in a row for good.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use hyper::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use reqwest::StatusCode;
+use tower_service::Service;
+
+use crate::gateway::failure::{Certainty, Retry};
+
+/// What a proxy's refusal of a tunnel is; its module does not show it by name.
+type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
+
+/// Why a request failed. It holds nothing of the request: no address, no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Stable, snake_case.
+    pub code: &'static str,
+    /// Whether the request may have reached the service.
+    pub certainty: Certainty,
+    /// When to try again.
+    pub retry: Retry,
+    /// What happened, for people: the second half of a sentence that begins with the name of the service.
+    pub said: &'static str,
+}
+
+/// Nothing was sent; worth another try.
+const fn before(code: &'static str, said: &'static str) -> Fault {
+    Fault { code, certainty: Certainty::NotSent, retry: Retry::Backoff, said }
+}
+
+/// Something may have been sent; worth another try.
+const fn after(code: &'static str, said: &'static str) -> Fault {
+    Fault { code, certainty: Certainty::MaybeSent, retry: Retry::Backoff, said }
+}
+
+/// The proxy wants to know who we are. Only a person can mend that.
+const PROXY_AUTH: Fault = Fault {
+    retry: Retry::Never,
+    ..before(
+        "proxy_auth",
+        "cannot be reached: the proxy refuses our credentials (407); correct HTTPS_PROXY, or HTTP_PROXY for plain http",
+    )
+};
+
+/// Why this request failed. The error of a status that was refused (`error_for_status`) is none of the network's, except for
+/// the one that a proxy gives; whoever knows the service reads the status first.
+pub fn classify(error: &reqwest::Error) -> Fault {
+    if let Some(fault) = error.status().and_then(of_status) {
+        return fault;
+    }
+    if error.is_builder() {
+        let said = "was asked in a way that makes no sense; this is a defect";
+        return Fault { retry: Retry::Never, ..before("http_request", said) };
+    }
+    let is_connecting = error.is_connect();
+    if error.is_dns() {
+        return before("net_dns", "has an address that cannot be looked up");
+    }
+    if let Some(fault) = causes(error).find_map(|cause| of_proxy(cause).or_else(|| of_tls(cause))) {
+        let certainty = if is_connecting { Certainty::NotSent } else { Certainty::MaybeSent };
+        return Fault { certainty, ..fault };
+    }
+    if error.is_timeout() {
+        return match (is_connecting, error.is_body() || error.is_decode()) {
+            (true, _) => before("net_timeout", "did not take the connection in time"),
+            (false, true) => after("net_slow", "answers too slowly"),
+            (false, false) => after("net_timeout", "did not answer in time"),
+        };
+    }
+    if is_connecting {
+        // The connection was there, and what follows it is the handshake.
+        let is_cut = |kind| {
+            matches!(
+                kind,
+                ErrorKind::UnexpectedEof
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+            )
+        };
+        let mut kinds = causes(error).filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+        return if kinds.any(is_cut) {
+            before("net_tls", "ended the connection before it was secured (TLS)")
+        } else {
+            before("net_refused", "cannot be reached")
+        };
+    }
+    if error.is_status() || causes(error).any(|cause| cause.is::<serde_json::Error>()) {
+        return after("http_unreadable", "gave an answer that makes no sense");
+    }
+    after("net_lost", "was cut off in the middle")
+}
+
+/// What this status says about the way to the service, not about the service.
+pub fn of_status(status: StatusCode) -> Option<Fault> {
+    (status == StatusCode::PROXY_AUTHENTICATION_REQUIRED).then_some(PROXY_AUTH)
+}
+
+fn of_proxy(cause: &(dyn Error + 'static)) -> Option<Fault> {
+    match cause.downcast_ref::<TunnelError>()? {
+        TunnelError::ProxyAuthRequired => Some(PROXY_AUTH),
+        // It was not reached itself, and below this stands why.
+        TunnelError::ConnectFailed(_) => None,
+        TunnelError::Io(_)
+        | TunnelError::MissingHost
+        | TunnelError::ProxyHeadersTooLong
+        | TunnelError::TunnelUnexpectedEof
+        | TunnelError::TunnelUnsuccessful => {
+            Some(before("net_proxy", "cannot be reached: the proxy does not let us through"))
+        }
+    }
+}
+
+fn of_tls(cause: &(dyn Error + 'static)) -> Option<Fault> {
+    let error = cause.downcast_ref::<rustls::Error>()?;
+    Some(if matches!(error, rustls::Error::InvalidCertificate(_)) {
+        before("tls_untrusted", "shows a certificate that is not trusted; is this computer's clock right?")
+    } else {
+        before("net_tls", "does not agree with us on an encrypted connection (TLS)")
+    })
+}
+
+/// Everything below an error, from the top down. What an I/O error wraps is not its `source`, which is the source of that.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| {
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn Error + 'static)).or_else(|| cause.source())
+    })
+}
+
+#[cfg(test)]
+#[path = "net_tests.rs"]
+mod tests;

@@ -1,0 +1,248 @@
+//! Against real sockets on loopback, each of which fails in a way of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, ClientBuilder, Proxy};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::tls;
+
+const ROOT: &[u8] = include_bytes!("../../tests/fakes/tls/ca.pem");
+const VALID: &[u8] = include_bytes!("../../tests/fakes/tls/valid.pem");
+const EXPIRED: &[u8] = include_bytes!("../../tests/fakes/tls/expired.pem");
+const KEY: &[u8] = include_bytes!("../../tests/fakes/tls/leaf.key");
+
+/// Stands for a bot's token, which is part of the address.
+const CANARY: &str = "canary-4711";
+
+/// Shorter than anybody waits, longer than a busy machine takes for what succeeds.
+const SHORT: Duration = Duration::from_millis(400);
+
+/// What happens to a connection once it is taken.
+#[derive(Clone)]
+enum Then {
+    /// These bytes are said after the first of the request, and the connection ends.
+    Say(&'static str),
+    /// It ends at once.
+    End,
+    /// It stays, and nothing is said.
+    Silence,
+    /// A head, and then a byte now and then.
+    Trickle,
+    /// TLS with this certificate, and a good answer.
+    Tls(TlsAcceptor),
+}
+
+async fn serve(then: Then) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(play(socket, then.clone()));
+        }
+    });
+    address
+}
+
+async fn play(mut socket: TcpStream, then: Then) {
+    let mut asked = [0; 4096];
+    match then {
+        Then::Say(bytes) => {
+            drop(socket.read(&mut asked).await);
+            drop(socket.write_all(bytes.as_bytes()).await);
+        }
+        Then::End => {
+            drop(socket.read(&mut asked).await);
+        }
+        Then::Silence => std::future::pending().await,
+        Then::Trickle => {
+            drop(socket.read(&mut asked).await);
+            drop(socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await);
+            while socket.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Then::Tls(acceptor) => {
+            let Ok(mut secured) = acceptor.accept(socket).await else { return };
+            drop(secured.read(&mut asked).await);
+            drop(secured.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await);
+            drop(secured.shutdown().await);
+        }
+    }
+}
+
+fn with_certificate(pem: &[u8]) -> Then {
+    drop(tls::client_builder());
+    let chain = vec![CertificateDer::from_pem_slice(pem).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    Then::Tls(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn client(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+    change(tls::client_builder().no_proxy()).build().unwrap()
+}
+
+/// Asks, reads the answer, and says what became of it.
+async fn ask(client: &Client, url: &str) -> Result<String, reqwest::Error> {
+    client.get(format!("{url}/bot{CANARY}/x?key={CANARY}")).send().await?.error_for_status()?.text().await
+}
+
+async fn fault_of(client: &Client, url: &str) -> Fault {
+    let error = ask(client, url).await.unwrap_err();
+    let fault = classify(&error);
+    assert_eq!(fault, classify(&error.without_url()), "the address has no part in it");
+    assert!(!format!("{fault:?}").contains(CANARY), "{fault:?}");
+    fault
+}
+
+fn assert_is(fault: Fault, code: &str, certainty: Certainty, retry: Retry) {
+    assert_eq!((fault.code, fault.certainty, fault.retry), (code, certainty, retry), "{fault:?}");
+}
+
+use Certainty::{MaybeSent, NotSent};
+use Retry::{Backoff, Never};
+
+#[tokio::test]
+async fn a_name_that_nobody_knows() {
+    struct Nobody;
+    impl reqwest::dns::Resolve for Nobody {
+        fn resolve(&self, _name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+            Box::pin(async { Err(io::Error::from(ErrorKind::TimedOut).into()) })
+        }
+    }
+    for scheme in ["http", "https"] {
+        let lost = client(|builder| builder.dns_resolver(Arc::new(Nobody)));
+        let fault = fault_of(&lost, &format!("{scheme}://nobody.invalid")).await;
+        assert_is(fault, "net_dns", NotSent, Backoff);
+    }
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let gone = serve(Then::End).await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let free = listener.local_addr().unwrap();
+    drop(listener);
+    for scheme in ["http", "https"] {
+        let fault = fault_of(&client(|builder| builder), &format!("{scheme}://{free}")).await;
+        assert_is(fault, "net_refused", NotSent, Backoff);
+    }
+    // The same through a proxy that is down.
+    let through = client(|builder| builder.proxy(Proxy::all(format!("http://{free}")).unwrap()));
+    for scheme in ["http", "https"] {
+        assert_is(fault_of(&through, &format!("{scheme}://{gone}")).await, "net_refused", NotSent, Backoff);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_taken_or_never_secured_ends_at_its_limit() {
+    // The kernel answers for a listener until its queue is full; from then on nobody does.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let hole = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(SHORT, TcpStream::connect(hole)).await {
+        queue.push(stream);
+        assert!(queue.len() < 100, "the queue has no end");
+    }
+    let hasty = client(|builder| builder.connect_timeout(SHORT));
+    assert_is(fault_of(&hasty, &format!("http://{hole}")).await, "net_timeout", NotSent, Backoff);
+    let silent = serve(Then::Silence).await;
+    assert_is(fault_of(&hasty, &format!("https://{silent}")).await, "net_timeout", NotSent, Backoff);
+}
+
+#[tokio::test]
+async fn a_service_that_takes_the_request_and_is_silent_cut_off_or_without_sense_may_have_it() {
+    let hasty = client(|builder| builder.timeout(SHORT));
+    let silent = serve(Then::Silence).await;
+    assert_is(fault_of(&hasty, &format!("http://{silent}")).await, "net_timeout", MaybeSent, Backoff);
+    let patient = client(|builder| builder);
+    for then in [
+        Then::End,
+        Then::Say("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"),
+        Then::Say("220 mail.example.com ESMTP\r\n"),
+    ] {
+        let cut = serve(then).await;
+        assert_is(fault_of(&patient, &format!("http://{cut}")).await, "net_lost", MaybeSent, Backoff);
+    }
+    let odd = serve(Then::Say("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nodd!")).await;
+    let answer = patient.get(format!("http://{odd}")).send().await.unwrap();
+    let error = answer.json::<serde_json::Value>().await.unwrap_err();
+    assert_is(classify(&error), "http_unreadable", MaybeSent, Backoff);
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_ends_at_the_limit_of_the_whole() {
+    let slow = serve(Then::Trickle).await;
+    // No pause of it is too long.
+    let patient = client(|builder| builder.read_timeout(Duration::from_secs(60)).timeout(SHORT));
+    assert_is(fault_of(&patient, &format!("http://{slow}")).await, "net_slow", MaybeSent, Backoff);
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_cut_or_answered_by_something_else() {
+    for then in [Then::End, Then::Say("HTTP/1.1 302 Found\r\nlocation: http://portal.example\r\n\r\n")] {
+        let portal = serve(then).await;
+        let fault = fault_of(&client(|builder| builder), &format!("https://{portal}")).await;
+        assert_is(fault, "net_tls", NotSent, Backoff);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_trusted_by_its_root_its_time_and_its_name() {
+    let trusting = |builder: ClientBuilder| builder.tls_certs_only([Certificate::from_pem(ROOT).unwrap()]);
+    let named =
+        |name: &'static str, address: SocketAddr| client(|builder| trusting(builder).resolve(name, address));
+    let valid = serve(with_certificate(VALID)).await;
+    let port = valid.port();
+    let answer = ask(&named("localhost", valid), &format!("https://localhost:{port}")).await;
+    assert_eq!(answer.unwrap(), "ok", "so it is for no other reason that the rest fail");
+
+    let unknown = client(|builder| builder.resolve("localhost", valid));
+    let expired = serve(with_certificate(EXPIRED)).await;
+    for (client, url) in [
+        (unknown, format!("https://localhost:{port}")),
+        (named("elsewhere.test", valid), format!("https://elsewhere.test:{port}")),
+        (named("localhost", expired), format!("https://localhost:{}", expired.port())),
+    ] {
+        assert_is(fault_of(&client, &url).await, "tls_untrusted", NotSent, Backoff);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_who_we_are_is_for_a_person_to_mend_and_any_other_is_not() {
+    for (says, code, retry) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", "proxy_auth", Never),
+        ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "net_proxy", Backoff),
+        ("", "net_proxy", Backoff),
+    ] {
+        let proxy = serve(Then::Say(says)).await;
+        let through =
+            client(|builder| builder.proxy(Proxy::all(format!("http://user:{CANARY}@{proxy}")).unwrap()));
+        assert_is(fault_of(&through, "https://service.test").await, code, NotSent, retry);
+        if code == "proxy_auth" {
+            let fault = fault_of(&through, "http://service.test").await;
+            assert_is(fault, code, NotSent, retry);
+            assert!(fault.said.contains("HTTPS_PROXY"), "it names the variable, not its value");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broken_way_by_ipv6_does_not_keep_us_from_ipv4() {
+    let well = serve(Then::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")).await;
+    // A prefix that is there to lead nowhere.
+    let nowhere = SocketAddr::new("100::1".parse().unwrap(), well.port());
+    let client = client(|builder| builder.resolve_to_addrs("both.test", &[nowhere, well]));
+    let url = format!("http://both.test:{}", well.port());
+    assert_eq!(ask(&client, &url).await.unwrap(), "ok");
+}
