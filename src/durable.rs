@@ -108,6 +108,14 @@ impl Lock {
     /// # Errors
     /// [`LockError::Held`] within 10 ms when another process holds it.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
+        Self::acquire_saying(path, &format!("{}\n", std::process::id()))
+    }
+
+    /// Takes the lock and writes this into the file: who holds it, for people to read.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] within 10 ms when another process holds it.
+    pub fn acquire_saying(path: &Path, text: &str) -> Result<Self, LockError> {
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let mut tries = 1;
@@ -123,7 +131,7 @@ impl Lock {
         }
         file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", std::process::id())?;
+        file.write_all(text.as_bytes())?;
         Ok(Self { file })
     }
 

@@ -89,6 +89,16 @@ impl HermesHome {
     }
 }
 
+/// The folder of the token locks, one for all homes of a user: `$HERMES_GATEWAY_LOCK_DIR`, else
+/// `${XDG_STATE_HOME:-~/.local/state}/hermes/gateway-locks`. `None` when no variable tells where that is.
+pub fn token_locks_dir(world: &World) -> Option<PathBuf> {
+    // The standard wants a relative path to be ignored.
+    let state = || world.var_path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let ours = || Some(world.var_path("HOME")?.join(".local").join("state"));
+    let below = |state: PathBuf| state.join("hermes").join("gateway-locks");
+    world.var_path("HERMES_GATEWAY_LOCK_DIR").or_else(|| state().or_else(ours).map(below))
+}
+
 /// Where WhatsApp's files are. Everybody who asks for the session folder asks here, so that the wizard cannot pair
 /// into a folder that the gateway does not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +173,18 @@ fn holds_session(dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_token_locks_are_where_the_user_wants_them_or_in_the_users_state() {
+        let dir = |env: &[(&str, &str)]| token_locks_dir(&World::of_env(env.iter().copied()));
+        let (lock, state, home) =
+            (("HERMES_GATEWAY_LOCK_DIR", "/l"), ("XDG_STATE_HOME", "/s"), ("HOME", "/h"));
+        assert_eq!(dir(&[lock, state, home]), Some("/l".into()));
+        assert_eq!(dir(&[state, home]), Some("/s/hermes/gateway-locks".into()));
+        let of_user = Some("/h/.local/state/hermes/gateway-locks".into());
+        assert_eq!(dir(&[("XDG_STATE_HOME", "relative"), home]), of_user);
+        assert_eq!(dir(&[]), None);
+    }
 
     #[test]
     fn hermes_agents_newer_session_folder_is_used_only_when_it_alone_holds_a_session() {

@@ -64,5 +64,6 @@ pub mod platform;
 pub mod preflight;
 pub mod redact;
 pub mod tls;
+pub mod token_lock;
 pub mod wizard;
 pub mod world;

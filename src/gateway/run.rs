@@ -291,6 +291,7 @@ impl Gateway {
             (true, None) => self.flow.link_down(platform),
             (false, None) | (true, Some(_)) => {}
         }
+        seat.rest_if_unwanted();
     }
 
     fn perform(&mut self, now: Now) -> Option<ExitCode> {

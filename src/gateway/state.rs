@@ -100,6 +100,20 @@ impl Seat {
         *self.machine.state() != State::Disabled
     }
 
+    /// Lets go of what another process may have while nobody wants this platform here.
+    pub fn rest_if_unwanted(&self) {
+        match self.machine.state() {
+            State::Disabled | State::Stopping | State::Paused { by: PausedBy::Operator, .. } => {
+                self.adapter.rest();
+            }
+            State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Retrying { .. }
+            | State::Blocked { .. }
+            | State::Paused { by: PausedBy::Breaker, .. } => {}
+        }
+    }
+
     /// Forgets the platform's life so far. The machine of the old one must have stopped.
     pub fn begin_anew(&mut self, policy: Policy, seed: u64, now: Now) {
         self.machine = self.machine.anew(policy, seed);

@@ -11,6 +11,7 @@ use crate::support::home::TestHome;
 use crate::support::house::{House, QUICK};
 use crate::support::pairing::FRIEND;
 use crate::support::process::Gateway;
+use crate::support::stage::Player;
 use crate::support::wait;
 
 /// A session that counts as paired.
@@ -267,4 +268,66 @@ fn row_67_a_gateway_that_was_stopped_and_goes_on_answers_and_keeps_its_pid() {
     house.well.take_message("wake up");
     assert!(house.gateway.is_running());
     assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_72_a_token_has_one_gateway_and_the_next_one_has_it_when_that_is_killed() {
+    const TOKEN: &str = "123456:not-a-real-token";
+    let locks = tempfile::tempdir().unwrap();
+    let open = || {
+        let house = House::furnish(2, QUICK, |home| {
+            let dir = locks.path().join("locks").to_string_lossy().into_owned();
+            home.env.push(("HERMES_GATEWAY_LOCK_DIR".to_owned(), dir));
+        });
+        house.stage.give_token("scripted2", TOKEN);
+        house
+    };
+    let mut first = open();
+    // The attempt of the start knew nothing of a token yet.
+    cut(&first, first.heal("scripted2"));
+    let player = first.heal("scripted2");
+    let mut second = open();
+    let early = second.stage.attempt("scripted2");
+    early.cue(json!({ "do": "fail", "code": "net_refused" }));
+    let entry = second.wait_for("scripted2", "fatal");
+    assert_eq!(entry["error_code"], "telegram_token_lock", "{entry:#}");
+    let message = entry["error_message"].as_str().unwrap();
+    let owner = format!("(pid {}, home {})", first.gateway.pid(), first.home.root().display());
+    assert!(message.contains("another local gateway") && message.contains(&owner), "{message}");
+    assert!(entry["user_action"].as_str().unwrap().contains(&*first.home.root().to_string_lossy()));
+    second.assert_others_unaffected();
+    assert_eq!(second.lines(0, "telegram_token_lock").len(), 1);
+    // The owner notices nothing, also while it is looked at again and again.
+    for _ in 0..3 {
+        assert_eq!(second.home.run(["platform", "resume", "scripted2"]).code, Some(0));
+    }
+    assert_eq!(second.wait_for("scripted2", "fatal")["error_code"], "telegram_token_lock");
+    player.write("still", "friend", "still mine");
+    player.take_message("still mine");
+    first.assert_others_unaffected();
+    // A token that an operator lets go is free for the other, and cannot be had back before it is free again.
+    assert_eq!(first.home.run(["platform", "pause", "scripted2"]).code, Some(0));
+    second.home.run(["platform", "resume", "scripted2"]).code.expect("it ends");
+    let taken = second.heal("scripted2");
+    assert_eq!(first.home.run(["platform", "resume", "scripted2"]).code, Some(0));
+    let entry = first.wait_for("scripted2", "fatal");
+    assert!(entry["error_message"].as_str().unwrap().contains(&format!("pid {}", second.gateway.pid())));
+    // Nobody tidies up behind a process that is killed, and nobody needs to.
+    second.gateway.kill();
+    drop(taken);
+    assert_eq!(first.home.run(["platform", "resume", "scripted2"]).code, Some(0));
+    let player = first.heal("scripted2");
+    player.write("back", "friend", "mine again");
+    player.take_message("mine again");
+    first.assert_others_unaffected();
+    assert_eq!(first.gateway.stop(), Some(0));
+    let shown: Vec<_> = first.gateway.log().into_iter().chain(second.gateway.log()).collect();
+    assert!(!shown.join("\n").contains("not-a-real-token"));
+}
+
+/// The service ends this connection, and the gateway has noticed.
+fn cut(house: &House, player: Player) {
+    player.cut();
+    let gone = wait::until(wait::LIMIT, || (house.entry("scripted2")["state"] != "connected").then_some(()));
+    assert!(gone.is_some(), "{:#}", house.gateway.state());
 }

@@ -33,6 +33,10 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     /// Why not, and when to try again.
     async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError>;
+
+    /// Nobody wants this account for now: it was paused or disabled, or the gateway ends. What only one process of this
+    /// machine may hold is let go; the next [`Adapter::connect`] takes it again. Called again and again; takes no time.
+    fn rest(&self) {}
 }
 
 /// One live connection.

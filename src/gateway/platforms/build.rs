@@ -37,7 +37,7 @@ pub fn adapter(platform: Platform, config: &Config, settings: &Arc<Settings>) ->
         Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings))),
         Platform::Scripted(_) => {
             let socket = config.scripted.as_ref().map(|scripted| scripted.socket.clone());
-            Arc::new(PlayedAdapter::new(platform, socket.unwrap_or_default()))
+            Arc::new(PlayedAdapter::new(platform, socket.unwrap_or_default(), settings))
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod build;
+pub mod claim;
 pub mod driver;
 pub mod played;
 #[cfg(test)]

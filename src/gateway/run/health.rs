@@ -69,6 +69,8 @@ impl Gateway {
     pub(super) fn self_check(&mut self, now: Now) {
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
+            // An attempt that was abandoned while it took the token had its last word after the pause.
+            seat.rest_if_unwanted();
             let lost = match seat.machine.state() {
                 State::Connected { generation, .. } => {
                     let is_watched = seat

@@ -66,6 +66,11 @@ impl Stage {
         player
     }
 
+    /// From now on the platform has this bot token.
+    pub(crate) fn give_token(&self, platform: &str, token: &str) {
+        std::fs::write(self.dir.path().join(format!("stage.{platform}.token")), token).expect("a file");
+    }
+
     /// From now on the check before an attempt finds this.
     pub(crate) fn block(&self, platform: &str, cause: &Value) {
         // Renamed into place: the check must not see half of it.

@@ -20,7 +20,10 @@ use crate::failpoint;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::platforms::claim::Claim;
+use crate::gateway::settings::Settings;
 use crate::platform::Platform;
+use crate::token_lock::TokenLock;
 
 /// Longest line of the test.
 const LINE_LEN_MAX: usize = 1 << 20;
@@ -39,12 +42,26 @@ const SEND_LIMIT: Duration = Duration::from_secs(30);
 pub struct PlayedAdapter {
     platform: Platform,
     socket: PathBuf,
+    claim: Claim,
 }
 
 impl PlayedAdapter {
     /// The platform of this name; the test listens there.
-    pub fn new(platform: Platform, socket: PathBuf) -> Self {
-        Self { platform, socket }
+    pub fn new(platform: Platform, socket: PathBuf, settings: &Settings) -> Self {
+        Self { platform, socket, claim: Claim::new(platform, "telegram_token_lock", settings) }
+    }
+
+    /// A file of the test's beside the socket.
+    fn prop(&self, ending: &str) -> Option<Vec<u8>> {
+        std::fs::read(format!("{}.{}.{ending}", self.socket.display(), self.platform)).ok()
+    }
+
+    /// Takes the token, where the test has given one.
+    fn hold_token(&self) -> Result<Option<Arc<TokenLock>>, AdapterError> {
+        match self.prop("token") {
+            Some(token) => self.claim.hold(&String::from_utf8_lossy(&token)),
+            None => Ok(None),
+        }
     }
 }
 
@@ -55,8 +72,8 @@ impl Adapter for PlayedAdapter {
     }
 
     fn check(&self) -> Result<(), AdapterError> {
-        let path = format!("{}.{}.blocked", self.socket.display(), self.platform);
-        let Ok(bytes) = std::fs::read(path) else { return Ok(()) };
+        self.hold_token()?;
+        let Some(bytes) = self.prop("blocked") else { return Ok(()) };
         match serde_json::from_slice::<Cause>(&bytes) {
             Ok(cause) => Err(AdapterError::from(cause).retry(Retry::Never)),
             // Half written.
@@ -65,6 +82,7 @@ impl Adapter for PlayedAdapter {
     }
 
     async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError> {
+        let token = self.hold_token()?;
         let opening = tokio::time::timeout(SOCKET_LIMIT, UnixStream::connect(&self.socket));
         let Ok(Ok(stream)) = opening.await else { return Err(gone()) };
         let (reads, writes) = stream.into_split();
@@ -100,7 +118,11 @@ impl Adapter for PlayedAdapter {
         }
         let play = play(self.platform, cues, Arc::clone(&shared), inbox);
         let pump = AbortOnDropHandle::new(tokio::spawn(play));
-        Ok(Arc::new(PlayedLink { shared, _pump: pump, _writer: writer }))
+        Ok(Arc::new(PlayedLink { shared, _pump: pump, _writer: writer, _token: token }))
+    }
+
+    fn rest(&self) {
+        self.claim.let_go();
     }
 }
 
@@ -206,6 +228,7 @@ struct PlayedLink {
     shared: Arc<Shared>,
     _pump: AbortOnDropHandle<()>,
     _writer: AbortOnDropHandle<()>,
+    _token: Option<Arc<TokenLock>>,
 }
 
 #[async_trait]
@@ -267,8 +290,16 @@ mod tests {
     use tokio::net::UnixListener;
 
     use super::*;
+    use crate::config::Config;
     use crate::gateway::message::Private;
     use crate::gateway::platforms::scripted::CountingFlow;
+    use crate::home::HermesHome;
+    use crate::world::World;
+
+    fn settings() -> Arc<Settings> {
+        let nothing: [(&str, &str); 0] = [];
+        Settings::new(World::of_env(nothing), HermesHome::at("/nonexistent"), Config::default())
+    }
 
     struct Service {
         reads: tokio::io::Lines<BufReader<OwnedReadHalf>>,
@@ -295,7 +326,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("stage");
         let platform = Platform::scripted(1).unwrap();
-        let adapter = Arc::new(PlayedAdapter::new(platform, socket.clone()));
+        let adapter = Arc::new(PlayedAdapter::new(platform, socket.clone(), &settings()));
         let flow = Arc::new(CountingFlow::default());
         let inbox = Arc::clone(&flow) as Arc<dyn Inbox>;
         assert_eq!(adapter.connect(Arc::clone(&inbox)).await.err().unwrap().code, "net_refused");
@@ -339,7 +370,7 @@ mod tests {
     fn a_file_beside_the_socket_blocks() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("stage");
-        let adapter = PlayedAdapter::new(Platform::scripted(2).unwrap(), socket.clone());
+        let adapter = PlayedAdapter::new(Platform::scripted(2).unwrap(), socket.clone(), &settings());
         adapter.check().unwrap();
         let path = dir.path().join("stage.scripted2.blocked");
         crate::durable::write_atomic(&path, br#"{"code":"telegram_bad_token","user_action":"mend it"}"#)

@@ -31,7 +31,8 @@
 //! `retry` is `"backoff"` (default), `"never"` or `{"after_ms": N}`; codes are those of [`script::CODES`]. When the test
 //! closes the connection, the link is lost with `net_refused`; when nobody listens, an attempt fails with it. While a file
 //! `SOCKET.scripted1.blocked` holds such a cause (`{"code":"scripted_blocked","message":"…","user_action":"…"}`), the check
-//! before an attempt finds it. Everybody may write to a scripted platform.
+//! before an attempt finds it. A file `SOCKET.scripted1.token` is the platform's bot token, which no other gateway of this
+//! machine may use (`telegram_token_lock`). Everybody may write to a scripted platform.
 //!
 //! [`adapter`] speaks, [`script`] is what is said. For tests inside the crate there is `super::scripted`.
 
