@@ -152,6 +152,7 @@ async fn start(
     tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
     listen(gateway.events());
     life::watch::start(&settings, &asked, gateway.events());
+    life::network::start(gateway.events());
     let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort)
         .map_err(|error| CliError::failed("the loop cannot be watched").because(error))?;
     notify.tell("READY=1");

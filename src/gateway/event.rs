@@ -33,6 +33,8 @@ pub enum Event {
     Command(Request),
     /// Somebody asked that the settings be read again.
     ReloadAsked,
+    /// The host has another network, or has it again.
+    NetworkChanged,
     /// The HTTP API has another state.
     HttpChanged,
     /// The settings were read, and something has changed.

@@ -239,6 +239,7 @@ impl Gateway {
                     self.give(now, SeatId(index), Input::Changed);
                 }
             }
+            Event::NetworkChanged => self.look_for_network(now),
             Event::SettingsRead(reading) => self.adopt(now, reading),
             Event::Drained => self.drain.handle(now.mono, drain::Input::Drained),
             Event::Closed => self.drain.handle(now.mono, drain::Input::Closed),

@@ -25,7 +25,7 @@
 //! | 77 | also `store::sqlite::tests::a_newer_database_is_refused_and_left_alone` |
 //!
 //! Not here, because what they are about is not built yet: 16 and 26 (Telegram), 18 and 27
-//! (Discord, QQ), 61 (hearing of a new network) and 62 (a replaced program) come with the platforms;
+//! (Discord, QQ) come with the platforms, and 62 (a replaced program);
 //! 29 and 30 (npm inside the gateway) by design never: the wizard installs. 58 (memory pressure) and 78
 //! (a failing fsync) cannot be made without privileges.
 

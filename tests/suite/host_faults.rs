@@ -331,3 +331,39 @@ fn cut(house: &House, player: Player) {
     let gone = wait::until(wait::LIMIT, || (house.entry("scripted2")["state"] != "connected").then_some(()));
     assert!(gone.is_some(), "{:#}", house.gateway.state());
 }
+
+/// Runs a command in the namespaces of this gateway.
+fn in_the_host_of(gateway: &Gateway, command: &[&str]) {
+    let status = std::process::Command::new("nsenter")
+        .args(["--preserve-credentials", "--user", "--net", "--target", &gateway.pid().to_string()])
+        .args(command)
+        .status();
+    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{command:?}: {status:?}");
+}
+
+#[test]
+fn row_61_what_could_not_be_reached_is_tried_when_the_network_is_back() {
+    let can = std::process::Command::new("unshare").args(["-rn", "ip", "link", "set", "lo", "up"]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        println!(
+            "no namespaces here: only the units beside `life::netlink` and `run::tests::network` show this"
+        );
+        return;
+    }
+    // By the ladder alone it would be tried in five minutes.
+    let patient = "[gateway]\nreconnect = { first = \"300s\", cap = \"300s\" }\n";
+    let mut house = House::under("exec unshare -rn \"$@\"", 2, patient);
+    let attempt = house.stage.attempt("scripted2");
+    attempt.cue(json!({ "do": "fail", "code": "net_dns" }));
+    let entry = house.wait_for("scripted2", "retrying");
+    assert_eq!(entry["error_code"], "net_dns", "{entry:#}");
+    assert!(house.stage.take("scripted2").is_none());
+    in_the_host_of(&house.gateway, &["ip", "link", "set", "lo", "up"]);
+    let begun = std::time::Instant::now();
+    let attempt = house.stage.attempt("scripted2");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "not by the ladder");
+    attempt.cue(json!({ "do": "ready" }));
+    house.wait_for("scripted2", "connected");
+    house.assert_others_unaffected();
+    assert_eq!(house.gateway.stop(), Some(0));
+}

@@ -4,13 +4,15 @@
 //! - [`handover`]: one gateway for each home; the next one waits for the end of the one before.
 //! - [`signals`]: what other processes ask of us.
 //! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
-//! - [`watch`]: the settings' files.
+//! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
 //! - [`kept`]: background tasks that are begun again when they die.
 //! - [`init`]: process 1 of a container.
 
 pub mod handover;
 pub mod init;
 pub mod kept;
+pub mod netlink;
+pub mod network;
 pub mod notify;
 pub mod signals;
 pub mod watch;

@@ -48,6 +48,21 @@ impl Gateway {
         self.seats.iter().filter(|seat| is_tried(seat.machine.state())).count() <= 1
     }
 
+    /// Everything that could not be reached is tried over the changed network, each a little later than the one before.
+    pub(super) fn look_for_network(&mut self, now: Now) {
+        if self.drain.phase() != Phase::Running {
+            return;
+        }
+        tracing::debug!(
+            code = "network_changed",
+            "the network has changed; what could not be reached is tried"
+        );
+        for index in 0..self.seats.len() {
+            let after = host::STAGGER.mul_f64(self.dice.roll());
+            self.give(now, SeatId(index), Input::NetworkChanged { after });
+        }
+    }
+
     /// Notices a sleep of the machine: then no connection is worth believing.
     pub(super) fn look_at_clock(&mut self, now: Now) {
         let Some(ahead) = self.jumps.look(now).filter(|_| self.drain.phase() == Phase::Running) else {

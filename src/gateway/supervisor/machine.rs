@@ -81,6 +81,8 @@ pub struct Machine {
     losses: VecDeque<Instant>,
     /// The host has no network, as far as can be told.
     host_offline: bool,
+    /// The next attempt is made because the network changed: should that not reach anything either, it is not counted.
+    is_extra: bool,
     teller: Teller,
     actions: VecDeque<Action>,
 }
@@ -101,6 +103,7 @@ impl Machine {
             probes: 0,
             losses: VecDeque::new(),
             host_offline: false,
+            is_extra: false,
             teller: Teller::new(),
             actions: VecDeque::new(),
         }
@@ -148,6 +151,7 @@ impl Machine {
                 self.host_offline = false;
                 self.wake(now, after, STUCK_AFTER);
             }
+            Input::NetworkChanged { after } => self.look_for_network(now, after),
             Input::Jumped { after } => self.jumped(now, after),
             Input::Pause => self.pause(),
             Input::Resume => self.resume(now),
@@ -315,6 +319,7 @@ impl Machine {
             }
             return;
         }
+        self.is_extra = false;
         self.state = State::Connected { generation, since: now, limited_until: None };
         self.actions.push_back(Action::Note(Note::Reached));
         // What flaps is not told to be well before it has lasted.
@@ -435,51 +440,11 @@ impl Machine {
         }
     }
 
-    /// Waits are cut short, and attempts older than `stuck_after` are begun anew. Counters stay.
-    fn wake(&mut self, now: Instant, after: Duration, stuck_after: Duration) {
-        let soon = now + after;
-        match &mut self.state {
-            State::Retrying { error, .. } if matches!(error.retry, Retry::After(_)) => {}
-            State::Retrying { at, .. } => *at = soon.min(*at),
-            State::Blocked { recheck_at, checking: None, .. } => *recheck_at = soon.min(*recheck_at),
-            State::Paused { probe_at: Some(at), .. } => *at = soon.min(*at),
-            State::Connecting { generation, since, probe, .. } if *since + stuck_after <= now => {
-                let (generation, probe) = (*generation, *probe);
-                self.actions.push_back(Action::Abandon { generation });
-                let error = AdapterError::retryable("net_timeout", "the attempt was begun without a network");
-                self.state = match probe {
-                    true => State::Paused {
-                        by: PausedBy::Breaker,
-                        error: Some(error),
-                        probe_at: self.policy.probe_every.map(|_| soon),
-                    },
-                    false => State::Retrying { at: soon, error },
-                };
-            }
-            State::Disabled
-            | State::Connecting { .. }
-            | State::Connected { .. }
-            | State::Blocked { .. }
-            | State::Paused { .. }
-            | State::Stopping => {}
-        }
-    }
-
-    /// A connection from before the jump may be long gone and not know it.
-    fn jumped(&mut self, now: Instant, after: Duration) {
-        if matches!(self.state, State::Connected { .. }) {
-            self.let_go();
-            let error = AdapterError::retryable("clock_jumped", "the computer slept, or its clock was set");
-            self.state = State::Retrying { at: now + after, error };
-        } else {
-            self.wake(now, after, Duration::ZERO);
-        }
-    }
-
     /// An attempt did not bring a link.
     fn fail(&mut self, now: Instant, error: AdapterError) {
         self.actions.push_back(Action::Note(Note::Failed(error.code)));
         let was_probe = matches!(self.state, State::Connecting { probe: true, .. });
+        let is_extra = std::mem::take(&mut self.is_extra) && host::is_of_the_network(error.code);
         match error.retry {
             Retry::Never => self.deny(now, error),
             Retry::After(wait) => {
@@ -490,13 +455,13 @@ impl Machine {
                     self.retry(now, wait, error);
                 }
             }
-            Retry::Backoff => self.count(now, was_probe, error),
+            Retry::Backoff => self.count(now, was_probe, is_extra, error),
         }
     }
 
-    fn count(&mut self, now: Instant, was_probe: bool, error: AdapterError) {
-        self.failures = self.failures.saturating_add(1);
-        let is_excused = self.host_offline && host::is_of_the_network(error.code);
+    fn count(&mut self, now: Instant, was_probe: bool, is_extra: bool, error: AdapterError) {
+        self.failures = self.failures.saturating_add(u32::from(!is_extra)).max(1);
+        let is_excused = is_extra || (self.host_offline && host::is_of_the_network(error.code));
         if !is_excused {
             self.strikes = self.strikes.saturating_add(1);
             self.probes = self.probes.saturating_add(u32::from(was_probe));
@@ -593,3 +558,4 @@ impl Machine {
 
 #[cfg(test)]
 mod tests;
+mod waking;

@@ -163,6 +163,12 @@ pub enum Input {
         /// The wait.
         after: Duration,
     },
+    /// The host has another network, or has it again. Whether anything can be reached by it is not known: what could not be
+    /// reached is tried after this wait, which differs for each platform.
+    NetworkChanged {
+        /// The wait.
+        after: Duration,
+    },
     /// The machine slept or its clock jumped: no connection is worth believing. Try after this wait.
     Jumped {
         /// The wait.

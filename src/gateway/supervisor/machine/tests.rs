@@ -207,7 +207,7 @@ const STATES: [(&str, Make); 12] = [
 
 type Give = fn(&mut Bench);
 
-const INPUTS: [(&str, Give); 24] = [
+const INPUTS: [(&str, Give); 25] = [
     ("start", |b| b.machine.handle(b.now, Input::Start)),
     ("up", |b| b.machine.handle(b.now, Input::Up { generation: b.machine.generation })),
     ("up, stale", |b| b.machine.handle(b.now, Input::Up { generation: 0 })),
@@ -250,6 +250,10 @@ const INPUTS: [(&str, Give); 24] = [
     ("host back", |b| {
         b.now += seconds(6);
         b.machine.handle(b.now, Input::HostBack { after: seconds(2) });
+    }),
+    ("network changed", |b| {
+        b.now += seconds(6);
+        b.machine.handle(b.now, Input::NetworkChanged { after: seconds(2) });
     }),
     ("jumped", |b| b.machine.handle(b.now, Input::Jumped { after: seconds(2) })),
     ("pause", |b| b.machine.handle(b.now, Input::Pause)),

@@ -263,3 +263,53 @@ fn whatever_a_service_always_does_it_is_not_tried_more_than_30_times_an_hour() {
         }
     }
 }
+
+#[test]
+fn another_network_is_tried_at_once_and_costs_no_rung() {
+    let unreachable = || AdapterError::retryable("net_dns", "no address");
+    let mut bench = Bench::started();
+    for _ in 0..4 {
+        bench.down(unreachable());
+        bench.wait();
+    }
+    bench.down(unreachable());
+    for _ in 0..20 {
+        bench.give(Input::NetworkChanged { after: seconds(3) });
+        assert_eq!(bench.wait(), seconds(3));
+        bench.down(unreachable());
+        assert_eq!(bench.machine.failures(), 5);
+        assert!(matches!(bench.machine.state, State::Retrying { at, .. } if at == bench.now + seconds(300)));
+    }
+    bench.wait();
+    bench.down(unreachable());
+    assert_eq!(bench.machine.failures(), 6, "the ladder's own attempts are counted as before");
+}
+
+#[test]
+fn another_network_is_tried_by_what_the_breaker_has_paused_for_the_network_alone() {
+    let mut bench = Bench::open();
+    bench.give(Input::NetworkChanged { after: seconds(3) });
+    assert_eq!(bench.wait(), seconds(3));
+    assert!(matches!(bench.machine.state, State::Connecting { probe: true, .. }));
+    bench.down(flaky());
+    assert!(is_open(&bench));
+    assert!((12 * 60..=18 * 60).contains(&bench.wait().as_secs()), "as if it had not been looked at");
+
+    let mut bench = Bench::started();
+    while !is_open(&bench) {
+        bench.down(AdapterError::retryable("adapter_panicked", "a defect"));
+        if !is_open(&bench) {
+            bench.wait();
+        }
+    }
+    assert_eq!(bench.give(Input::NetworkChanged { after: seconds(3) }), []);
+    assert!(bench.wait() > seconds(60));
+}
+
+#[test]
+fn another_network_does_not_shorten_a_wait_that_was_asked_for() {
+    let mut bench = Bench::started();
+    bench.down(flaky().retry(Retry::After(seconds(100))));
+    bench.give(Input::NetworkChanged { after: seconds(3) });
+    assert_eq!(bench.wait(), seconds(100));
+}

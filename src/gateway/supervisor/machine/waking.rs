@@ -1,0 +1,74 @@
+//! Pure. What cuts a platform's wait short from outside: a network that is back or another one, a sleep of the machine.
+
+use std::time::{Duration, Instant};
+
+use super::{Machine, STUCK_AFTER};
+use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::supervisor::host;
+use crate::gateway::supervisor::terms::{Action, PausedBy, State};
+
+impl Machine {
+    /// Waits are cut short, and attempts older than `stuck_after` are begun anew. Counters stay.
+    pub(super) fn wake(&mut self, now: Instant, after: Duration, stuck_after: Duration) {
+        let soon = now + after;
+        match &mut self.state {
+            State::Retrying { error, .. } if matches!(error.retry, Retry::After(_)) => {}
+            State::Retrying { at, .. } => *at = soon.min(*at),
+            State::Blocked { recheck_at, checking: None, .. } => *recheck_at = soon.min(*recheck_at),
+            State::Paused { probe_at: Some(at), .. } => *at = soon.min(*at),
+            State::Connecting { generation, since, probe, .. } if *since + stuck_after <= now => {
+                let (generation, probe) = (*generation, *probe);
+                self.actions.push_back(Action::Abandon { generation });
+                let error = AdapterError::retryable("net_timeout", "the attempt was begun without a network");
+                self.state = match probe {
+                    true => State::Paused {
+                        by: PausedBy::Breaker,
+                        error: Some(error),
+                        probe_at: self.policy.probe_every.map(|_| soon),
+                    },
+                    false => State::Retrying { at: soon, error },
+                };
+            }
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => {}
+        }
+    }
+
+    /// A connection from before the jump may be long gone and not know it.
+    pub(super) fn jumped(&mut self, now: Instant, after: Duration) {
+        if matches!(self.state, State::Connected { .. }) {
+            self.let_go();
+            let error = AdapterError::retryable("clock_jumped", "the computer slept, or its clock was set");
+            self.state = State::Retrying { at: now + after, error };
+        } else {
+            self.wake(now, after, Duration::ZERO);
+        }
+    }
+
+    /// What could not be reached is tried over the changed network; what waits for another reason goes on waiting. Such an
+    /// attempt is one more than the ladder has, so it costs no rung.
+    pub(super) fn look_for_network(&mut self, now: Instant, after: Duration) {
+        let is_cut_off = match &self.state {
+            State::Retrying { error, .. } => {
+                error.retry == Retry::Backoff && host::is_of_the_network(error.code)
+            }
+            State::Paused { by: PausedBy::Breaker, error, .. } => {
+                error.as_ref().is_some_and(|error| host::is_of_the_network(error.code))
+            }
+            State::Connecting { since, .. } => *since + STUCK_AFTER <= now,
+            State::Disabled
+            | State::Connected { .. }
+            | State::Blocked { .. }
+            | State::Paused { by: PausedBy::Operator, .. }
+            | State::Stopping => false,
+        };
+        if is_cut_off {
+            self.is_extra = true;
+            self.wake(now, after, STUCK_AFTER);
+        }
+    }
+}
