@@ -1,16 +1,17 @@
 //! Sends what waits: in order within a chat, chats side by side, only while the platform is connected.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::failure::{Certainty, Retry, SendError};
-use crate::gateway::lanes::{Lanes, Outcome, Work};
+use crate::gateway::lanes::{Lanes, Outcome, Reserved, Work};
 use crate::gateway::message::{ChatKey, MessageId};
 use crate::gateway::platforms::api::Link;
 use crate::gateway::repeats::Repeats;
@@ -47,7 +48,7 @@ struct Post {
     store: Arc<dyn Store>,
     /// Told when something was sent or given up.
     changed: Arc<Notify>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     slot: Mutex<Slot>,
     repeats: Repeats,
 }
@@ -56,6 +57,27 @@ struct Post {
 struct Slot {
     link: Option<Arc<dyn Link>>,
     last_sent: Option<Timestamp>,
+    /// Rows that entered the store as `sending`, for their lanes; each with its permit, so there are few.
+    handed: BTreeMap<ChatKey, (OutboxRow, OwnedSemaphorePermit)>,
+}
+
+/// A chat to which nobody else sends, and the place to send one message. Dropping it gives both back.
+pub struct Claim {
+    post: Arc<Post>,
+    permit: OwnedSemaphorePermit,
+    lane: Reserved,
+    key: ChatKey,
+}
+
+impl Claim {
+    /// Hands over the row that was committed as being sent: it is sent at once. `None`: the chat is looked at in its turn.
+    pub fn send(self, row: Option<OutboxRow>) {
+        let Self { post, permit, lane, key } = self;
+        if let Some(row) = row {
+            post.slot(|slot| slot.handed.insert(key, (row, permit)));
+        }
+        drop(lane);
+    }
 }
 
 impl Outbox {
@@ -65,7 +87,7 @@ impl Outbox {
             platform,
             store,
             changed,
-            permits: Semaphore::new(SENDS_MAX),
+            permits: Arc::new(Semaphore::new(SENDS_MAX)),
             slot: Mutex::default(),
             repeats: Repeats::default(),
         });
@@ -89,9 +111,18 @@ impl Outbox {
         self.lanes.wake(key);
     }
 
+    /// Claims a chat with nothing to send, for a message that is about to enter the store. `None`: it waits in line like any
+    /// other, because something is before it, the platform is away or no place is free.
+    pub fn claim(&self, key: &ChatKey) -> Option<Claim> {
+        self.link()?;
+        let permit = Arc::clone(&self.post.permits).try_acquire_owned().ok()?;
+        let lane = self.lanes.reserve(key)?;
+        Some(Claim { post: Arc::clone(&self.post), permit, lane, key: key.clone() })
+    }
+
     /// The connection, where there is one.
     pub fn link(&self) -> Option<Arc<dyn Link>> {
-        self.post.slot(|slot| slot.link.clone())
+        self.post.link()
     }
 
     /// When the platform last took a message from us, in this run.
@@ -117,12 +148,29 @@ impl Post {
         look(&mut self.slot.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn link(&self) -> Option<Arc<dyn Link>> {
+        self.slot(|slot| slot.link.clone())
+    }
+
     async fn send_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
-        // The semaphore is closed when we stop: then no send is begun any more.
-        let Ok(permit) = self.permits.acquire().await else { return Ok(Outcome::Idle) };
-        let Some(link) = self.slot(|slot| slot.link.clone()) else { return Ok(Outcome::After(STORE_WAIT)) };
-        let Some(row) = self.store.next_out(key).await? else { return Ok(Outcome::Idle) };
-        self.store.sending(row.id).await?;
+        let handed = self.slot(|slot| slot.handed.remove(key));
+        let (row, permit) = match handed {
+            Some(handed) => handed,
+            None => {
+                // The semaphore is closed when we stop: then no send is begun any more.
+                let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+                    return Ok(Outcome::Idle);
+                };
+                let Some(row) = self.store.next_out(key).await? else { return Ok(Outcome::Idle) };
+                self.store.sending(row.id).await?;
+                (row, permit)
+            }
+        };
+        let Some(link) = self.link() else {
+            // It went away a moment ago; the message certainly did not leave.
+            self.store.unsent(row.id, false, "not connected".to_owned()).await?;
+            return Ok(Outcome::After(STORE_WAIT));
+        };
         let sent = tokio::time::timeout(SEND_LIMIT, link.send(&row.message)).await.unwrap_or_else(|_| {
             Err(SendError {
                 code: "send_hung".to_owned(),

@@ -41,6 +41,20 @@ pub struct Lanes {
     _stop: DropGuard,
 }
 
+/// A chat that is kept free; see [`Lanes::reserve`].
+pub struct Reserved {
+    key: ChatKey,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.shared.schedule().hand_back(self.key.clone());
+        self.shared.changed.notify_one();
+        self.shared.ended.notify_waiters();
+    }
+}
+
 struct Shared {
     schedule: Mutex<Schedule>,
     changed: Notify,
@@ -82,6 +96,13 @@ impl Lanes {
     pub fn wake(&self, key: ChatKey) {
         self.shared.schedule().wake(key);
         self.shared.changed.notify_one();
+    }
+
+    /// Takes a chat without work out of the line, so that nothing runs for it until the value is dropped; then it is the next
+    /// to run. `None` when it has work, or none may be begun now.
+    pub fn reserve(&self, key: &ChatKey) -> Option<Reserved> {
+        let reserved = self.shared.schedule().reserve(key);
+        reserved.then(|| Reserved { key: key.clone(), shared: Arc::clone(&self.shared) })
     }
 
     /// Returns when nothing runs.

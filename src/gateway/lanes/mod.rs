@@ -9,5 +9,5 @@
 pub mod driver;
 pub mod schedule;
 
-pub use driver::{Lanes, Work};
+pub use driver::{Lanes, Reserved, Work};
 pub use schedule::Outcome;

@@ -99,6 +99,28 @@ impl Schedule {
         Some(key)
     }
 
+    /// Takes a chat that has no work here out of the line before it gets some, as if its work ran. Returns whether that was
+    /// possible; then [`Self::hand_back`] must follow.
+    pub fn reserve(&mut self, key: &ChatKey) -> bool {
+        let free = self.open
+            && self.running < self.running_max
+            && self.lanes.len() < self.lanes_max
+            && !self.lanes.contains_key(key);
+        if free {
+            let opening = self.opening;
+            self.lanes.insert(key.clone(), Lane::Running { again: false, opening });
+            self.running += 1;
+        }
+        free
+    }
+
+    /// A reserved chat has its work now: it is the next to run.
+    pub fn hand_back(&mut self, key: ChatKey) {
+        self.running -= 1;
+        self.lanes.insert(key.clone(), Lane::Waiting);
+        self.waiting.push_front(key);
+    }
+
     /// What [`Self::begin`] gave out has ended.
     pub fn end(&mut self, key: ChatKey, outcome: Outcome, now: Instant) {
         let (again, reopened) = match self.lanes.get(&key) {
@@ -234,6 +256,25 @@ mod tests {
         schedule.open();
         schedule.end(key(1), Outcome::After(wait), now);
         assert_eq!(schedule.begin(now), Some(key(1)), "it failed on what was before");
+    }
+
+    #[test]
+    fn a_reserved_chat_runs_for_nobody_else_and_then_at_once() {
+        let now = Now::read().mono;
+        let mut schedule = opened(2, 10);
+        for n in [1, 2] {
+            schedule.wake(key(n));
+        }
+        assert!(!schedule.reserve(&key(1)), "it has work that goes first");
+        assert!(schedule.reserve(&key(3)) && !schedule.reserve(&key(3)));
+        schedule.wake(key(3));
+        assert_eq!(schedule.begin(now), Some(key(1)));
+        assert!(schedule.begin(now).is_none() && !schedule.reserve(&key(4)), "it counts as running");
+        assert!(!schedule.is_quiet());
+        schedule.hand_back(key(3));
+        assert_eq!(schedule.begin(now), Some(key(3)), "before whoever waits");
+        schedule.close();
+        assert!(!schedule.reserve(&key(4)));
     }
 
     #[test]

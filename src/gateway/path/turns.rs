@@ -88,6 +88,7 @@ impl Turns {
                 exchange: None,
                 replies: reply::parts(key, &row.message, "notice", GIVEN_UP),
                 dead: Some(format!("begun {ATTEMPTS_MAX} times, never ended")),
+                direct: false,
             };
             return Ok(self.finish(key, &row, finish).await);
         }
@@ -112,7 +113,7 @@ impl Turns {
             Ok(answer) => Finish {
                 replies: reply::parts(key, &row.message, "answer", &answer),
                 exchange: Some(Exchange { said: said(&row.message), answered: answer }),
-                dead: None,
+                ..Finish::default()
             },
             Err(error) => {
                 if let Some(more) = self.repeats.say(Now::read().mono, error.code) {
@@ -122,9 +123,8 @@ impl Turns {
                     );
                 }
                 Finish {
-                    exchange: None,
                     replies: reply::parts(key, &row.message, "answer", &error.told),
-                    dead: None,
+                    ..Finish::default()
                 }
             }
         };
@@ -136,7 +136,7 @@ impl Turns {
         let Order { answer, then } = self.orders.carry_out(key.platform, row, order).await;
         let replies =
             answer.map_or_else(Vec::new, |answer| reply::parts(key, &row.message, "answer", &answer));
-        let outcome = self.finish(key, row, Finish { exchange: None, replies, dead: None }).await;
+        let outcome = self.finish(key, row, Finish { replies, ..Finish::default() }).await;
         if let (Some(command), Outcome::Again) = (then, outcome) {
             // A pause of this very platform waits for its answer to leave. Whatever else is sent to it may take long.
             if let Some(outbox) = self.outboxes.get(&key.platform) {
@@ -181,17 +181,30 @@ impl Turns {
 
     /// Writes the end of a turn down. While the store cannot, the answer is kept and tried again: asking the agent a
     /// second time may cost money, and give another answer.
-    async fn finish(&self, key: &ChatKey, row: &InboxRow, finish: Finish) -> Outcome {
+    async fn finish(&self, key: &ChatKey, row: &InboxRow, mut finish: Finish) -> Outcome {
+        let outbox = self.outboxes.get(&key.platform);
+        let mut claim = outbox.filter(|_| !finish.replies.is_empty()).and_then(|outbox| outbox.claim(key));
+        finish.direct = claim.is_some();
         let mut wait = STORE_WAIT;
-        while let Err(error) = self.store.finish(row.id, finish.clone()).await {
-            tracing::debug!(platform = %key.platform, %error, "an answer cannot be stored yet");
+        let first = loop {
+            match self.store.finish(row.id, finish.clone()).await {
+                Ok(first) => break first,
+                Err(error) => {
+                    tracing::debug!(platform = %key.platform, %error, "an answer cannot be stored yet")
+                }
+            }
+            // What waits for the disk keeps nobody from sending.
+            claim = None;
+            finish.direct = false;
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(STORE_WAIT_MAX),
                 () = self.stop.cancelled() => return Outcome::Idle,
             }
-        }
-        if let Some(outbox) = self.outboxes.get(&key.platform) {
-            outbox.wake(key.clone());
+        };
+        match (claim, outbox) {
+            (Some(claim), _) => claim.send(first),
+            (None, Some(outbox)) => outbox.wake(key.clone()),
+            (None, None) => {}
         }
         self.changed.notify_one();
         Outcome::Again

@@ -155,8 +155,8 @@ pub trait Store: Send + Sync {
 
     /// In one transaction: the exchange enters the transcript, the parts of the answer enter the outbox, the inbox row is
     /// done (`dead`: given up, with the reason). Nothing happens to a row that is final already, and a part whose handle is
-    /// known is not inserted again.
-    async fn finish(&self, id: InboxId, finish: Finish) -> Result<(), StoreError>;
+    /// known is not inserted again. With [`Finish::direct`] the first part is returned when it is the next to be sent.
+    async fn finish(&self, id: InboxId, finish: Finish) -> Result<Option<OutboxRow>, StoreError>;
 
     /// The oldest message to this chat that is neither sent nor given up.
     async fn next_out(&self, key: &ChatKey) -> Result<Option<OutboxRow>, StoreError>;
@@ -197,7 +197,7 @@ pub trait Store: Send + Sync {
 }
 
 /// How a turn ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Finish {
     /// What enters the transcript; `None` for notices.
     pub exchange: Option<Exchange>,
@@ -205,4 +205,7 @@ pub struct Finish {
     pub replies: Vec<OutboundMessage>,
     /// Why it was given up, when it was.
     pub dead: Option<String>,
+    /// Whoever finishes sends the first part at once, unless something waits in its chat: it enters the outbox as `sending`,
+    /// which saves a commit. Only the holder of the chat's place in the outbox may say so.
+    pub direct: bool,
 }

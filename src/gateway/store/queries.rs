@@ -134,7 +134,7 @@ pub(super) fn history(db: &Connection, key: &ChatKey, count: u32) -> Result<Vec<
     Ok(exchanges)
 }
 
-pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) -> Result<()> {
+pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) -> Result<Option<OutboxRow>> {
     let key = db
         .prepare_cached(
             "UPDATE inbox SET state = ?2, error = ?3, ended_at_s = ?4
@@ -145,7 +145,7 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
             key_of,
         )
         .optional()?;
-    let Some(key) = key else { return Ok(()) };
+    let Some(key) = key else { return Ok(None) };
     let platform = key.platform.spec().name;
     if let Some(exchange) = &finish.exchange {
         db.prepare_cached(
@@ -158,36 +158,62 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
         )?
         .execute(params![platform, key.chat.0, EXCHANGES_KEPT])?;
     }
-    for reply in &finish.replies {
-        put_out(db, Some(id), &key, reply, now_s)?;
+    let mut direct = None;
+    for (part, reply) in finish.replies.iter().enumerate() {
+        let state = if part == 0 && finish.direct && !has_out(db, &key)? { "sending" } else { "pending" };
+        let inserted = put_out(db, Some(id), &key, reply, state, now_s)?;
+        if state == "sending" {
+            direct = inserted.map(|id| OutboxRow {
+                id,
+                key: key.clone(),
+                attempts: 0,
+                maybe_sent: false,
+                message: reply.clone(),
+            });
+        }
     }
-    Ok(())
+    Ok(direct)
 }
 
 pub(super) fn queue(db: &Connection, key: &ChatKey, message: &OutboundMessage, now_s: i64) -> Result<()> {
-    put_out(db, None, key, message, now_s)
+    put_out(db, None, key, message, "pending", now_s)?;
+    Ok(())
 }
+
+/// Whether something waits to be sent to this chat.
+fn has_out(db: &Connection, key: &ChatKey) -> Result<bool> {
+    db.prepare_cached("SELECT 1 FROM outbox WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL")?
+        .exists(params![key.platform.spec().name, key.chat.0])
+}
+
+/// Returns the new row, unless the handle is known.
 
 fn put_out(
     db: &Connection,
     answers: Option<InboxId>,
     key: &ChatKey,
     message: &OutboundMessage,
+    state: &str,
     now_s: i64,
-) -> Result<()> {
+) -> Result<Option<OutboxId>> {
     db.prepare_cached(
-        "INSERT INTO outbox (inbox_id, platform, chat_key, handle, state, body, queued_at_s)
-         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6) ON CONFLICT (platform, handle) DO NOTHING",
+        "INSERT INTO outbox (inbox_id, platform, chat_key, handle, state, attempts, body, queued_at_s)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5 = 'sending', ?6, ?7)
+         ON CONFLICT (platform, handle) DO NOTHING RETURNING id",
     )?
-    .execute(params![
-        answers.map(|id| id.0),
-        key.platform.spec().name,
-        key.chat.0,
-        message.handle,
-        to_json(message)?,
-        now_s
-    ])?;
-    Ok(())
+    .query_row(
+        params![
+            answers.map(|id| id.0),
+            key.platform.spec().name,
+            key.chat.0,
+            message.handle,
+            state,
+            to_json(message)?,
+            now_s
+        ],
+        |row| row.get(0).map(OutboxId),
+    )
+    .optional()
 }
 
 pub(super) fn next_out(db: &Connection, key: &ChatKey) -> Result<Option<Next<OutboxRow>>> {

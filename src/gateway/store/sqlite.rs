@@ -128,8 +128,7 @@ impl Store for SqliteStore {
                         id,
                         "a stored message cannot be read and is given up"
                     );
-                    let dead =
-                        Finish { dead: Some(UNREADABLE.to_owned()), exchange: None, replies: Vec::new() };
+                    let dead = Finish { dead: Some(UNREADABLE.to_owned()), ..Finish::default() };
                     self.finish(InboxId(id), dead).await?;
                 }
                 None => return Ok(None),
@@ -158,7 +157,7 @@ impl Store for SqliteStore {
         self.reader.call(move |db| queries::history(db, &key, count)).await
     }
 
-    async fn finish(&self, id: InboxId, finish: Finish) -> Result<(), StoreError> {
+    async fn finish(&self, id: InboxId, finish: Finish) -> Result<Option<OutboxRow>, StoreError> {
         self.write(&["finish.before", "finish.after"], move |db| queries::finish(db, id, &finish, now_s()))
             .await
     }

@@ -28,7 +28,7 @@ fn answered(handles: &[&str]) -> Finish {
     Finish {
         exchange: Some(Exchange { said: "hi".into(), answered: "answer".into() }),
         replies: handles.iter().map(|handle| reply(handle)).collect(),
-        dead: None,
+        ..Finish::default()
     }
 }
 
@@ -104,6 +104,32 @@ async fn a_finish_that_is_repeated_answers_once() {
     let Accepted::New(other) = store.accept(W, message("B", CHAT, "hi")).await.unwrap() else { panic!() };
     store.finish(other, answered(&["H1", "H3"])).await.unwrap();
     assert_eq!(store.depths().await.unwrap().outbox, 2, "H1 and H3");
+}
+
+#[tokio::test]
+async fn the_first_part_is_handed_over_as_being_sent_when_nothing_is_before_it() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let direct = |handles: &[&str]| Finish { direct: true, ..answered(handles) };
+    let mut ids = Vec::new();
+    for id in ["A", "B", "C"] {
+        let Accepted::New(id) = store.accept(W, message(id, CHAT, "hi")).await.unwrap() else { panic!() };
+        ids.push(id);
+    }
+    let first = store.finish(ids[0], direct(&["H1", "H2"])).await.unwrap().unwrap();
+    assert_eq!((first.message.handle.as_str(), first.attempts, first.maybe_sent), ("H1", 0, false));
+    assert_eq!(store.finish(ids[1], direct(&["H3"])).await.unwrap(), None, "H1 and H2 go first");
+
+    let store = crashing.open();
+    let again = store.next_out(&key()).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempts, again.maybe_sent), (first.id, 1, true), "its fate is unknown");
+    for handle in ["H1", "H2", "H3"] {
+        let row = store.next_out(&key()).await.unwrap().unwrap();
+        assert_eq!((row.message.handle.as_str(), row.maybe_sent), (handle, handle == "H1"));
+        store.sent(row.id, MessageId(handle.into())).await.unwrap();
+    }
+    assert_eq!(store.finish(ids[2], direct(&["H3", "H4"])).await.unwrap(), None, "H3 was sent before");
+    assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message.handle, "H4");
 }
 
 #[tokio::test]
