@@ -190,7 +190,7 @@ impl Turns {
             match self.store.finish(row.id, finish.clone()).await {
                 Ok(first) => break first,
                 Err(error) => {
-                    tracing::debug!(platform = %key.platform, %error, "an answer cannot be stored yet")
+                    tracing::debug!(platform = %key.platform, %error, "an answer cannot be stored yet");
                 }
             }
             // What waits for the disk keeps nobody from sending.
