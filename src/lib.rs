@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home clock durable error failpoint · env_file config platform pairing phone · logging redact tls
+//!   leaves: world home clock durable error failpoint · env_file config platform pairing phone · logging redact tls net
 //! ```
 //!
 //! # Where to look
@@ -58,6 +58,7 @@ pub mod failpoint;
 pub mod gateway;
 pub mod home;
 pub mod logging;
+pub mod net;
 pub mod pairing;
 pub mod phone;
 pub mod platform;

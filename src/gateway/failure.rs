@@ -1,17 +1,6 @@
 //! Pure. What can go wrong with a platform or a send, each with the answer to "what now?" in its type.
 
-use std::time::Duration;
-
-/// When to try a platform again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// Not before its cause is gone: a human or a file must change.
-    Never,
-    /// By the ladder.
-    Backoff,
-    /// After this wait, which the platform asked for or the cause suggests; not counted as a failure.
-    After(Duration),
-}
+pub use crate::net::{Certainty, Retry};
 
 /// Why a platform is not connected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,15 +33,6 @@ impl AdapterError {
         self.retry = retry;
         self
     }
-}
-
-/// Whether a failed send may have been delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Certainty {
-    /// It certainly did not leave.
-    NotSent,
-    /// It may have been delivered.
-    MaybeSent,
 }
 
 /// Why a message was not sent.

@@ -27,8 +27,8 @@
 //! - [`life`]: the process around it; [`purpose`]: whether it has anything left to do; [`reload`]: what changed settings
 //!   mean.
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
-//! - [`message`], [`failure`]: the words everybody uses; [`net`]: what a failed HTTP request is in them; [`flow`]: what the
-//!   loop needs of the message path ([`path`], [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
+//! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
+//!   [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
 //! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
 //!   [`repeats`]: what would be said too often.
 
@@ -46,7 +46,6 @@ pub mod inbound;
 pub mod lanes;
 pub mod life;
 pub mod message;
-pub mod net;
 pub mod notice;
 pub mod path;
 pub mod platforms;

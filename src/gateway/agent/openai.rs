@@ -17,8 +17,7 @@ use crate::config::OpenaiConfig;
 use crate::error::CliError;
 use crate::gateway::failure::Certainty;
 use crate::gateway::message::Attachment;
-use crate::gateway::net;
-use crate::tls;
+use crate::{net, tls};
 
 /// The longest wait for the service to take the connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -68,7 +67,7 @@ impl Openai {
             .connect_timeout(CONNECT_LIMIT)
             // A redirect would take what people wrote to an address that nobody has set.
             .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(&url) {
+        if net::is_loopback(&url) {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| {
@@ -221,12 +220,6 @@ fn address(base_url: &str) -> Result<Url, CliError> {
     }
     url.path_segments_mut().map_err(|()| unusable())?.pop_if_empty().extend(["chat", "completions"]);
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The images that a model can be shown. One that cannot be read stays words: the person hears of what can be answered.

@@ -254,6 +254,6 @@ fn addresses_are_taken_as_people_write_them() {
         ("https://api.example.com/v1", false),
         ("http://10.0.0.1/v1", false),
     ] {
-        assert_eq!(is_loopback(&address(base).unwrap()), loopback, "{base}");
+        assert_eq!(net::is_loopback(&address(base).unwrap()), loopback, "{base}");
     }
 }

@@ -14,10 +14,10 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::tls;
 
-const ROOT: &[u8] = include_bytes!("../../tests/fakes/tls/ca.pem");
-const VALID: &[u8] = include_bytes!("../../tests/fakes/tls/valid.pem");
-const EXPIRED: &[u8] = include_bytes!("../../tests/fakes/tls/expired.pem");
-const KEY: &[u8] = include_bytes!("../../tests/fakes/tls/leaf.key");
+const ROOT: &[u8] = include_bytes!("../tests/fakes/tls/ca.pem");
+const VALID: &[u8] = include_bytes!("../tests/fakes/tls/valid.pem");
+const EXPIRED: &[u8] = include_bytes!("../tests/fakes/tls/expired.pem");
+const KEY: &[u8] = include_bytes!("../tests/fakes/tls/leaf.key");
 
 /// Stands for a bot's token, which is part of the address.
 const CANARY: &str = "canary-4711";

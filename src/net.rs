@@ -1,19 +1,38 @@
-//! Pure. Why an HTTP request failed, in the words of [`super::failure`]: by the kind of the error and of its causes, never by
-//! their text.
+//! Pure. Why an HTTP request failed: by the kind of the error and of its causes, never by their text.
 //!
 //! A certificate that is not trusted is worth another try: a captive portal, or a proxy that is being replaced, shows one
 //! for a while. Whoever connects again and again should take the third in a row for good.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
+use std::time::Duration;
 
 use hyper::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 use tower_service::Service;
 
-use crate::gateway::failure::{Certainty, Retry};
+/// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Not before its cause is gone: a human or a file must change.
+    Never,
+    /// By the ladder.
+    Backoff,
+    /// After this wait, which the service asked for or the cause suggests; not counted as a failure.
+    After(Duration),
+}
+
+/// Whether what failed may have been done all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It certainly did not leave.
+    NotSent,
+    /// It may have been delivered.
+    MaybeSent,
+}
 
 /// What a proxy's refusal of a tunnel is; its module does not show it by name.
 type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
@@ -102,6 +121,13 @@ pub fn classify(error: &reqwest::Error) -> Fault {
 /// What this status says about the way to the service, not about the service.
 pub fn of_status(status: StatusCode) -> Option<Fault> {
     (status == StatusCode::PROXY_AUTHENTICATION_REQUIRED).then_some(PROXY_AUTH)
+}
+
+/// Whether an address is this machine's own: no proxy knows the way there.
+pub fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn of_proxy(cause: &(dyn Error + 'static)) -> Option<Fault> {
