@@ -3,9 +3,9 @@
 //! A certificate that is not trusted is worth another try: a captive portal, or a proxy that is being replaced, shows one
 //! for a while. Whoever connects again and again should take the third in a row for good.
 
+use core::net::IpAddr;
 use std::error::Error;
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use hyper::Uri;
