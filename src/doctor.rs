@@ -11,6 +11,8 @@ use crate::config::Config;
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::facts;
+use crate::gateway::status::report;
+use crate::gateway::status::snapshot::Problem;
 use crate::home::HermesHome;
 use crate::pairing::Pairing;
 use crate::phone;
@@ -104,6 +106,7 @@ struct Report {
 impl Report {
     fn make(world: &World, home: &HermesHome) -> Self {
         let mut checks = vec![gateway(home)];
+        checks.extend(problems(home));
         checks.extend(modes(home));
         let config = match Config::load(world, home) {
             Ok(config) => config,
@@ -202,6 +205,18 @@ fn gateway(home: &HermesHome) -> Check {
             format!("Look at its owner: ls -l {}", quoted(&home.lock_file())),
         ),
     }
+}
+
+/// What a running gateway finds wrong with itself.
+fn problems(home: &HermesHome) -> Vec<Check> {
+    let problems = report::last_word(home).map(|snapshot| snapshot.problems).unwrap_or_default();
+    let check = |problem: Problem| Check {
+        status: Status::Warning,
+        code: problem.code,
+        message: problem.message,
+        fix: problem.user_action,
+    };
+    problems.into_iter().map(check).collect()
 }
 
 /// Who else may read what is private here.

@@ -99,6 +99,15 @@ pub fn token_locks_dir(world: &World) -> Option<PathBuf> {
     world.var_path("HERMES_GATEWAY_LOCK_DIR").or_else(|| state().or_else(ours).map(below))
 }
 
+/// A file that belongs to a database and stands beside it: `wal` is SQLite's own, the others are ours.
+pub fn beside_database(database: &Path, ending: &str) -> PathBuf {
+    let separator = if matches!(ending, "wal" | "shm") { "-" } else { "." };
+    let mut name = database.as_os_str().to_owned();
+    name.push(separator);
+    name.push(ending);
+    name.into()
+}
+
 /// Where WhatsApp's files are. Everybody who asks for the session folder asks here, so that the wizard cannot pair
 /// into a folder that the gateway does not read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Now;
@@ -28,6 +29,7 @@ use crate::gateway::life::{self, handover, kept};
 use crate::gateway::notice;
 use crate::gateway::path::MessagePath;
 use crate::gateway::platforms::build;
+use crate::gateway::problems::Problems;
 use crate::gateway::run::reloading::Reloading;
 use crate::gateway::run::{Gateway, Parts};
 use crate::gateway::settings::Settings;
@@ -59,6 +61,10 @@ pub struct RunOptions {
 pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Result<ExitCode, CliError> {
     // Before anything else: whoever asks us to stop while we start is heard.
     let mut signals = Signals::new(world)?;
+    // A limit on the size of files must be an error that can be told, and not our end.
+    let too_long = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    let _too_long =
+        signal(too_long).map_err(|error| CliError::failed("signals cannot be received").because(error))?;
     let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
     home_is_safe.and_then(|()| check_home(home))?;
     let config = Config::load(world, home)?;
@@ -100,7 +106,9 @@ async fn start(
 ) -> Result<ExitCode, CliError> {
     write_pid(home, &identity);
     let database = home.database();
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&database))
+    let problems = Problems::default();
+    let told = problems.clone();
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open_watched(&database, told))
         .await
         .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
         .map_err(|error| no_store(home, error))?;
@@ -109,7 +117,10 @@ async fn start(
         settings.hide_in(log);
     }
     let agent: Arc<dyn Agent> = Arc::new(Following::new(Arc::clone(&settings))?);
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = Arc::new(store);
+    let (tended, told) = (Arc::downgrade(&store), problems.clone());
+    kept::keep("store", move || SqliteStore::tend(tended.clone(), told.clone()));
+    let store: Arc<dyn Store> = store;
     let pauses = StoredPauses::new(Arc::clone(&store));
     let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
     let path = MessagePath::start(store, agent, Gate::new(&config.whatsapp));
@@ -135,6 +146,7 @@ async fn start(
         pauses: Arc::new(pauses),
         exit_when_all_blocked: config.gateway.exit_when_all_blocked,
         http,
+        problems: problems.subscribe(),
         status,
         pulse: pulse.clone(),
         reloading: Reloading { reading: settings.reading(), asked: Arc::clone(&asked), make },

@@ -26,6 +26,8 @@ pub enum StopSignal {
     Restart,
     /// Every platform is blocked, and the settings say to end then.
     AllBlocked,
+    /// Nothing can be stored any more.
+    StoreLost,
 }
 
 /// Where the end is.
@@ -121,6 +123,7 @@ impl Drain {
                 let exit = match signal {
                     StopSignal::Terminate | StopSignal::Interrupt | StopSignal::AllBlocked => ExitCode::Ok,
                     StopSignal::Restart => ExitCode::Restart,
+                    StopSignal::StoreLost => ExitCode::Failed,
                 };
                 self.phase = Phase::Draining { until, exit };
                 self.actions.push_back(Action::Drain { until });
@@ -141,11 +144,17 @@ impl Drain {
             (Phase::Running, Input::Drained | Input::Closed)
             | (
                 Phase::Draining { .. },
-                Input::Asked(StopSignal::Restart | StopSignal::AllBlocked) | Input::Closed,
+                Input::Asked(StopSignal::Restart | StopSignal::AllBlocked | StopSignal::StoreLost)
+                | Input::Closed,
             )
             | (
                 Phase::Closing { .. },
-                Input::Asked(StopSignal::Terminate | StopSignal::Restart | StopSignal::AllBlocked)
+                Input::Asked(
+                    StopSignal::Terminate
+                    | StopSignal::Restart
+                    | StopSignal::AllBlocked
+                    | StopSignal::StoreLost,
+                )
                 | Input::Drained,
             )
             | (Phase::Ended { .. }, Input::Asked(_) | Input::Drained | Input::Closed) => {}

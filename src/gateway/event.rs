@@ -37,6 +37,8 @@ pub enum Event {
     NetworkChanged,
     /// The HTTP API has another state.
     HttpChanged,
+    /// Something is wrong with the gateway itself, or no longer.
+    ProblemsChanged,
     /// The settings were read, and something has changed.
     SettingsRead(Reading),
     /// The message path has finished what was under way, or its limit ran out.

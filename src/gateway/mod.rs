@@ -27,6 +27,7 @@
 //! - [`life`]: the process around it; [`purpose`]: whether it has anything left to do; [`reload`]: what changed settings
 //!   mean.
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
+//! - [`problems`]: what is wrong with the gateway itself.
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
 //!   [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
 //! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
@@ -49,6 +50,7 @@ pub mod message;
 pub mod notice;
 pub mod path;
 pub mod platforms;
+pub mod problems;
 pub mod purpose;
 pub mod reload;
 pub mod repeats;

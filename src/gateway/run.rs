@@ -25,7 +25,7 @@ use crate::gateway::purpose;
 use crate::gateway::run::reloading::Reloading;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
-use crate::gateway::status::snapshot::HttpSnapshot;
+use crate::gateway::status::snapshot::{HttpSnapshot, Problem};
 use crate::gateway::supervisor::backoff::Dice;
 use crate::gateway::supervisor::host::Host;
 use crate::gateway::supervisor::jump::JumpWatch;
@@ -60,6 +60,8 @@ pub struct Parts {
     pub pulse: Pulse,
     /// The state of the HTTP API, to be published with ours.
     pub http: watch::Receiver<Option<HttpSnapshot>>,
+    /// What is wrong with the gateway itself.
+    pub problems: watch::Receiver<Vec<Problem>>,
     /// How changed settings are taken up.
     pub reloading: Reloading,
     /// Where the state is published.
@@ -79,6 +81,7 @@ pub struct Gateway {
     /// Why it ends, where nobody asked for it.
     why: Option<String>,
     http: watch::Receiver<Option<HttpSnapshot>>,
+    problems: watch::Receiver<Vec<Problem>>,
     pulse: Pulse,
     reloading: Reloading,
     /// The names of platforms that an operator has paused.
@@ -131,6 +134,7 @@ impl Gateway {
             why: None,
             pulse: parts.pulse,
             http: parts.http,
+            problems: parts.problems,
             reloading: parts.reloading,
             paused: parts.paused,
             next_seed: parts.seed.wrapping_add(1 << 32),
@@ -176,6 +180,7 @@ impl Gateway {
             event = tokio::select! {
                 Some(event) = self.inputs.recv() => event,
                 Ok(()) = self.http.changed() => Event::HttpChanged,
+                Ok(()) = self.problems.changed() => Event::ProblemsChanged,
                 () = due => Event::Due,
             };
         };
@@ -186,7 +191,7 @@ impl Gateway {
     /// One turn of the loop: decide, perform, publish.
     fn step(&mut self, now: Now, event: Event) -> Option<ExitCode> {
         let phase = self.drain.phase();
-        let mut changed = matches!(event, Event::HttpChanged);
+        let mut changed = matches!(event, Event::HttpChanged | Event::ProblemsChanged);
         self.decide(now, event);
         changed |= self.refresh(now);
         self.end_without_purpose(now);
@@ -227,6 +232,16 @@ impl Gateway {
         self.drain.handle(now.mono, drain::Input::Asked(StopSignal::AllBlocked));
     }
 
+    /// Asks for the end when the gateway is of no use any more.
+    fn end_of_problems(&mut self, now: Now) {
+        let fatal =
+            self.problems.borrow().iter().find(|problem| problem.ends).map(|problem| problem.message.clone());
+        if let Some(why) = fatal {
+            self.why.get_or_insert(why);
+            self.drain.handle(now.mono, drain::Input::Asked(StopSignal::StoreLost));
+        }
+    }
+
     fn decide(&mut self, now: Now, event: Event) {
         match event {
             Event::Seat { seat, generation, report } => self.hear(now, seat, generation, report),
@@ -243,6 +258,7 @@ impl Gateway {
             Event::SettingsRead(reading) => self.adopt(now, reading),
             Event::Drained => self.drain.handle(now.mono, drain::Input::Drained),
             Event::Closed => self.drain.handle(now.mono, drain::Input::Closed),
+            Event::ProblemsChanged => self.end_of_problems(now),
             Event::HttpChanged | Event::Due => {}
         }
         self.drain.handle_timeout(now.mono);
@@ -378,6 +394,7 @@ impl Gateway {
     fn publish(&self, now: Now, exit: Option<ExitCode>) {
         let mut document = snapshot(&self.identity, &self.seats, self.flow.as_ref(), self.drain.phase(), now);
         document.http = self.http.borrow().clone();
+        document.has_problems(self.problems.borrow().clone());
         document.config_stale.clone_from(&self.reloading.reading.stale);
         document.restart_requested = self.drain.restarts();
         document.exit_reason = exit.map(|exit| self.why.clone().unwrap_or_else(|| reason(exit).to_owned()));

@@ -273,6 +273,7 @@ fn blank(identity: &Identity, now: Now) -> Snapshot {
         active_agents: 0,
         platforms: BTreeMap::new(),
         queues: Queues::default(),
+        problems: Vec::new(),
         http: None,
     }
 }

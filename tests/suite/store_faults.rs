@@ -1,8 +1,16 @@
 //! Faults of the store and of the disk below it, on real processes: nothing is acknowledged that could be lost.
 
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
 use crate::support::home::TestHome;
 use crate::support::house::{House, QUICK};
 use crate::support::process::Gateway;
+use crate::support::stage::{Player, Stage};
+use crate::support::wait;
 
 /// The same home, with another gateway.
 fn again(home: &mut TestHome, failpoint: Option<&str>) -> Gateway {
@@ -28,5 +36,120 @@ fn a_message_survives_a_death_between_its_commit_and_its_acknowledgement() {
     player.take_message("and now");
     let answers = player.said().iter().filter(|said| said["say"] == "send").count();
     assert_eq!(answers, 2, "a repeat is recognised: {:?}", player.said());
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+/// What the gateway says is wrong with itself.
+fn problems(home: &TestHome) -> Vec<String> {
+    let answer = home.run(["platform", "status", "--json"]);
+    let status: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
+    let codes = status["problems"].as_array().cloned().unwrap_or_default();
+    codes.iter().filter_map(|problem| Some(problem["code"].as_str()?.to_owned())).collect()
+}
+
+fn count(player: &Player, word: &str) -> usize {
+    player.said().iter().filter(|said| said["say"] == word).count()
+}
+
+#[test]
+fn row_54_on_a_disk_that_is_really_full_what_was_taken_is_answered_and_it_goes_on_when_there_is_room() {
+    // A small disk of its own, that only the gateway sees; from outside it is reached through the process.
+    let shell = "exec unshare -rm sh -c 'mount -t tmpfs -o size=24m,mode=700 tmpfs \"$HERMES_HOME\" && \
+                 printf \"%s\" \"$TOML\" > \"$HERMES_HOME/gateway.toml\" && exec \"$@\"' sh \"$@\"";
+    let stage = Stage::new(1);
+    let mut home = TestHome::empty();
+    home.env.push(stage.variable());
+    home.env.push(("TOML".to_owned(), QUICK.to_owned()));
+    home.write("gateway.toml", QUICK);
+    let plain = home.command(["gateway", "run", "-v"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", shell, "sh"]).arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+    command.env_clear().envs(home.variables());
+    let mut gateway = Gateway::of(&home, command);
+    let player = stage.connect("scripted1");
+    player.write("first", "friend", "first");
+    player.take_message("first");
+
+    let disk = Path::new("/proc")
+        .join(gateway.pid().to_string())
+        .join("root")
+        .join(home.root().strip_prefix("/").unwrap());
+    let state = || -> Value {
+        let bytes = std::fs::read(disk.join("gateway_state.json")).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    };
+    let wait_for = |what: &str, fits: &dyn Fn(&Value) -> bool| {
+        let seen = wait::until(wait::LIMIT, || fits(&state()).then_some(()));
+        assert!(seen.is_some(), "never {what}: {:#}\n{}", state(), gateway.log().join("\n"));
+    };
+    wait_for("well", &|state| state["gateway_state"] == "running" && state["queues"]["outbox"] == 0);
+    let reserve = disk.join("gateway.db.reserve");
+    assert!(reserve.metadata().unwrap().len() > 1 << 20);
+    // An answer is under way when the disk fills up: that it was sent must still be written down.
+    player.write("under way", "friend", "under way");
+    let sent = wait::until(wait::LIMIT, || {
+        player
+            .said()
+            .into_iter()
+            .find(|said| said["text"].as_str().is_some_and(|text| text.contains("under way")))
+    });
+    let handle = sent.expect("it is answered")["handle"].clone();
+    let mut filler = std::fs::File::create(disk.join("filler")).unwrap();
+    while filler.write_all(&[7; 4096]).is_ok() {}
+    for number in 0..5 {
+        player.write(&format!("full {number}"), "friend", &"full ".repeat(4000));
+    }
+    let refused = wait::until(wait::LIMIT, || (count(&player, "refused") == 5).then_some(()));
+    assert!(refused.is_some(), "{:?}\n{}", player.said(), gateway.log().join("\n"));
+    wait_for("told", &|state| {
+        state["problems"][0]["code"] == "disk_full" && state["gateway_state"] == "degraded"
+    });
+    assert!(!reserve.exists(), "the reserve is given up");
+    player.cue(json!({ "do": "sent", "handle": handle }));
+    wait_for("written down", &|state| state["queues"]["outbox"] == 0);
+
+    drop(filler);
+    std::fs::remove_file(disk.join("filler")).unwrap();
+    wait_for("well again", &|state| state["gateway_state"] == "running" && state["problems"].is_null());
+    assert!(reserve.exists(), "the reserve is kept again");
+    player.write("last", "friend", "last");
+    player.take_message("last");
+    let told = gateway.log().iter().filter(|line| line.contains("disk_full")).count();
+    assert_eq!(told, 2, "{}", gateway.log().join("\n"));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_78_after_a_fault_of_the_disk_nothing_is_acknowledged_falsely_and_the_second_ends_it() {
+    let prepare = |home: &mut TestHome| {
+        home.env.push(("HERMES_FAILPOINT".to_owned(), "commit.after:2:error".to_owned()));
+    };
+    let mut house = House::furnish(1, QUICK, prepare);
+    house.well.write("a", "friend", "first");
+    let fate = |house: &House, id: &str| {
+        wait::until(wait::LIMIT, || house.well.said().into_iter().find(|said| said["id"] == id))
+            .map(|said| said["say"].clone())
+    };
+    // Which commit fails depends on how they are gathered; whichever it is, the message comes through in the end.
+    if fate(&house, "a") == Some(json!("refused")) {
+        house.well.write("a", "friend", "first");
+    }
+    house.well.take_message("first");
+    house.gateway.wait_for_log("store_fault");
+    house.well.write("b", "friend", "second");
+    house.well.take_message("second");
+    assert_eq!(problems(&house.home), [""; 0], "one fault is mended");
+    assert_eq!(house.gateway.stop(), Some(0));
+
+    house.gateway = again(&mut house.home, Some("commit.before:error"));
+    let player = house.stage.connect("scripted1");
+    player.write("c", "friend", "third");
+    player.write("d", "friend", "fourth");
+    assert_eq!(house.gateway.exit_code(), Some(1), "{}", house.gateway.log().join("\n"));
+    assert_eq!(count(&player, "accepted"), 0, "{:?}", player.said());
+    house.gateway = again(&mut house.home, None);
+    let player = house.stage.connect("scripted1");
+    player.write("c", "friend", "third");
+    player.take_message("third");
     assert_eq!(house.gateway.stop(), Some(0));
 }

@@ -66,7 +66,9 @@ impl Signals {
             match self.next().await {
                 Asked::Stop(StopSignal::Interrupt) => return ExitCode::Interrupted,
                 Asked::Stop(StopSignal::Restart) => return ExitCode::Restart,
-                Asked::Stop(StopSignal::Terminate | StopSignal::AllBlocked) => return ExitCode::Ok,
+                Asked::Stop(StopSignal::Terminate | StopSignal::AllBlocked | StopSignal::StoreLost) => {
+                    return ExitCode::Ok;
+                }
                 // The settings were read a moment ago, and are read again when there is a loop.
                 Asked::Reload => {}
             }

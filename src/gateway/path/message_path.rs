@@ -216,7 +216,11 @@ impl Inbox for MessagePath {
                 }
                 self.changed.notify_one();
             }
-            Accepted::Duplicate => tracing::debug!(%platform, "a message came again"),
+            Accepted::Duplicate => {
+                tracing::debug!(%platform, "a message came again");
+                // Its first copy may have been stored without our knowing, by a disk that said that it failed.
+                self.turns.wake(key);
+            }
         }
         Ok(())
     }

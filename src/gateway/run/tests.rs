@@ -11,6 +11,7 @@ use crate::gateway::command::{Command, CommandError, Forgetful};
 use crate::gateway::drain::StopSignal;
 use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::scripted::{CountingFlow, Scripted, Step};
+use crate::gateway::problems::Problems;
 use crate::gateway::settings::Reading;
 use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
 use crate::gateway::supervisor::backoff::Ladder;
@@ -49,6 +50,7 @@ impl Stage {
         let documents = status.subscribe();
         let later = Scripted::new([]);
         let made = Arc::clone(&later);
+        let problems = Problems::default();
         let gateway = Gateway::new(Parts {
             adapters: accounts
                 .iter()
@@ -67,6 +69,7 @@ impl Stage {
             exit_when_all_blocked,
             pulse: Pulse::default(),
             http: tokio::sync::watch::channel(None).1,
+            problems: problems.subscribe(),
             reloading: Reloading {
                 reading: reading(!accounts.is_empty(), |_| {}),
                 asked: Arc::default(),

@@ -125,6 +125,12 @@ pub fn platform_list(world: &World, home: &HermesHome, json: bool) -> Result<Exi
     Ok(ExitCode::Ok)
 }
 
+/// What a running gateway says; `None` where none does.
+pub fn last_word(home: &HermesHome) -> Option<Snapshot> {
+    let (view, snapshot) = read(home, Now::read().wall);
+    snapshot.filter(|_| view.is_running)
+}
+
 fn read(home: &HermesHome, now: Timestamp) -> (View, Option<Snapshot>) {
     // A lock that cannot be looked at is held by nobody that we could speak for.
     let holder = Lock::holder(&home.lock_file()).ok().flatten();

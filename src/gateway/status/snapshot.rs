@@ -58,9 +58,29 @@ pub struct Snapshot {
     /// What waits.
     #[serde(default)]
     pub queues: Queues,
+    /// What is wrong with the gateway itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
     /// The HTTP API, unless it is switched off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSnapshot>,
+}
+
+/// Something that is wrong with the gateway itself, whatever its platforms do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable.
+    pub code: String,
+    /// The same for people: a sentence without its period.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What a human should do; sentences.
+    #[serde(default)]
+    pub user_action: Option<String>,
+    /// The process ends by it. Not written.
+    #[serde(skip)]
+    pub ends: bool,
 }
 
 /// The HTTP API. Whatever becomes of it, the gateway goes on.
@@ -238,6 +258,14 @@ impl Snapshot {
         serde_json::from_slice(bytes).ok()
     }
 
+    /// Takes up what is wrong with the gateway itself: it is not well then, whatever its platforms say.
+    pub fn has_problems(&mut self, problems: Vec<Problem>) {
+        if !problems.is_empty() && self.gateway_state == GatewayState::Running {
+            self.gateway_state = GatewayState::Degraded;
+        }
+        self.problems = problems;
+    }
+
     /// The document's bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a snapshot has only string keys")
@@ -291,6 +319,7 @@ pub(crate) mod tests {
                 },
             )]),
             queues: Queues::default(),
+            problems: Vec::new(),
             http: None,
         }
     }

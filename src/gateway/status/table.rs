@@ -3,7 +3,9 @@
 use console::style;
 use jiff::Timestamp;
 
-use crate::gateway::status::snapshot::{GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, WireState};
+use crate::gateway::status::snapshot::{
+    GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, WireState,
+};
 use crate::gateway::status::view::{PlatformView, View};
 
 /// What the terminal can show.
@@ -19,7 +21,7 @@ const HEADS: [&str; 6] = ["Platform", "State", "Since", "Last in", "Last out", "
 
 /// `platform status`.
 pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
-    let mut text = format!("{}\n{}", headline(view, now), settings_note(view));
+    let mut text = format!("{}\n{}", headline(view, now), notes_on_gateway(view, now));
     if view.platforms.is_empty() {
         text.push_str("\nNo platform is enabled. Run `hermes whatsapp`.\n");
         return text;
@@ -50,11 +52,17 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
     text
 }
 
-/// The settings are spoken of only while their files are broken.
-fn settings_note(view: &View) -> String {
-    view.config_stale.as_ref().map_or(String::new(), |why| {
-        format!("Changed settings cannot be read: {why}. Those from before stay in force.\n")
-    })
+/// The gateway itself is spoken of only while something is wrong with it or with its settings' files.
+fn notes_on_gateway(view: &View, now: Timestamp) -> String {
+    let mut text = String::new();
+    for Problem { code, message, since, user_action, .. } in &view.problems {
+        text.push_str(&format!("{code}, since {}: {message}.\n", ago(*since, now)));
+        text.extend(user_action.iter().map(|action| format!("  {action}\n")));
+    }
+    if let Some(why) = &view.config_stale {
+        text.push_str(&format!("Changed settings cannot be read: {why}. Those from before stay in force.\n"));
+    }
+    text
 }
 
 /// The HTTP API is spoken of only when something is wrong with it.
@@ -72,7 +80,7 @@ fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
 
 /// `gateway status`.
 pub fn gateway_status(view: &View, now: Timestamp) -> String {
-    let mut text = format!("{}\n{}", headline(view, now), settings_note(view));
+    let mut text = format!("{}\n{}", headline(view, now), notes_on_gateway(view, now));
     if !view.is_running {
         text.push_str("Start it with `hermes gateway run`.\n");
     }
@@ -277,6 +285,7 @@ mod tests {
             queues: Queues::default(),
             http: None,
             config_stale: None,
+            problems: Vec::new(),
         }
     }
 

@@ -5,7 +5,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::durable::Holder;
-use crate::gateway::status::snapshot::{GatewayState, HttpSnapshot, PlatformSnapshot, Queues, Snapshot};
+use crate::gateway::status::snapshot::{
+    GatewayState, HttpSnapshot, PlatformSnapshot, Problem, Queues, Snapshot,
+};
 use crate::preflight::Finding;
 
 /// The gateway as a reader sees it.
@@ -31,6 +33,8 @@ pub struct View {
     pub http: Option<HttpSnapshot>,
     /// What is wrong with the settings' files of a running gateway.
     pub config_stale: Option<String>,
+    /// What is wrong with a running gateway itself.
+    pub problems: Vec<Problem>,
 }
 
 /// One platform as a reader sees it.
@@ -63,6 +67,7 @@ impl View {
                 queues: Queues::default(),
                 http: None,
                 config_stale: None,
+                problems: Vec::new(),
             };
         };
         Self {
@@ -76,6 +81,7 @@ impl View {
             queues: snapshot.queues,
             http: snapshot.http.filter(|_| is_running),
             config_stale: snapshot.config_stale.filter(|_| is_running),
+            problems: if is_running { snapshot.problems } else { Vec::new() },
         }
     }
 
@@ -98,6 +104,7 @@ impl View {
             "queues": self.queues,
             "http": self.http,
             "config_stale": self.config_stale,
+            "problems": self.problems,
         })
     }
 

@@ -3,12 +3,17 @@
 //! - [`api`]: what the store promises, as a trait; so that a second engine can take its place.
 //! - [`sqlite`]: the engine; [`schema`]: its tables and their migrations; [`queries`]: its statements; [`writer`]: the
 //!   threads that run them; [`orders`]: those of commands in a chat.
+//! - [`care`]: what the writer does about faults of the disk and of the file; [`health`] decides it; [`room`] is the disk's
+//!   room.
 //! - [`pauses`]: what an operator has paused, as the loop keeps it.
 
 pub mod api;
+mod care;
+mod health;
 mod orders;
 pub mod pauses;
 mod queries;
+mod room;
 mod schema;
 pub mod sqlite;
 mod writer;

@@ -136,6 +136,33 @@ pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Writes a page anew, as it is: to see whether the disk takes it.
+pub(super) fn touch(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "user_version", version(db)?)
+}
+
+/// Writes all that stands in the write-ahead log into the database itself.
+pub(super) fn rewrite_log(db: &Connection) -> rusqlite::Result<()> {
+    let is_busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if is_busy {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            None,
+        ));
+    }
+    Ok(())
+}
+
+/// Looks whether the database is whole.
+///
+/// # Errors
+/// [`StoreError::Damaged`] with the first thing that is wrong.
+pub(super) fn check(db: &Connection) -> Result<(), StoreError> {
+    let found: String =
+        db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| store_error(&error))?;
+    if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found)) }
+}
+
 fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }

@@ -3,7 +3,8 @@
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
@@ -12,12 +13,16 @@ use super::api::{
     Accepted, Depths, Ended, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow, Store,
     StoreError,
 };
+use super::care::{Care, DAMAGE, PASSING};
 use super::queries::Next;
-use super::writer::{Worker, store_error};
+use super::room::Room;
+use super::writer::{Need, Worker, store_error};
 use super::{orders, queries, schema};
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::problems::Problems;
+use crate::home;
 use crate::platform::Platform;
 
 const UNREADABLE: &str = "the stored message cannot be read";
@@ -27,16 +32,29 @@ pub struct SqliteStore {
     // The reader goes first: the last connection to close cleans the write-ahead log up.
     reader: Worker,
     writer: Worker,
-    full: AtomicBool,
+}
+
+/// The connections to one file.
+pub(super) struct Pair {
+    pub(super) writing: Connection,
+    pub(super) reading: Connection,
 }
 
 impl SqliteStore {
+    /// [`SqliteStore::open_watched`], where nobody is told of problems.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_watched(path, Problems::default())
+    }
+
     /// Opens or creates the database, with mode 0600, and brings it to this program's version. What the last run left
     /// half-way is pending again. Blocks for some milliseconds. The caller sees to it that no other process has it open.
     ///
     /// # Errors
     /// [`StoreError::TooNew`] (nothing is changed), or what is wrong with the file.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open_watched(path: &Path, problems: Problems) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", path.display()));
         failpoint::check("open.before").map_err(failed)?;
         schema::refuse_newer(path)?;
@@ -53,52 +71,102 @@ impl SqliteStore {
             file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         }
         drop(file);
-        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
-        let connect = |set_up: fn(&mut Connection) -> rusqlite::Result<()>| {
-            let mut db = Connection::open_with_flags(path, flags)?;
-            schema::configure(&db)?;
-            set_up(&mut db)?;
-            Ok(db)
-        };
-        let writing = connect(|db| {
-            schema::configure_writer(db)?;
+        let Pair { writing, reading } = connect(path, |db| {
             schema::migrate(db)?;
             queries::recover(db)
         })
         .map_err(|error| store_error(&error))?;
-        let reading =
-            connect(|db| db.pragma_update(None, "query_only", true)).map_err(|error| store_error(&error))?;
         failpoint::check("open.after").map_err(failed)?;
-        Ok(Self {
-            reader: Worker::reader(reading)?,
-            writer: Worker::writer(writing)?,
-            full: AtomicBool::new(false),
-        })
+        let reading = Arc::new(Mutex::new(Some(reading)));
+        let room = Room::keep(
+            path.parent().unwrap_or(Path::new(".")).to_owned(),
+            home::beside_database(path, "reserve"),
+            [path.to_owned(), home::beside_database(path, "wal")],
+        );
+        let care = Care::new(path.to_owned(), Arc::clone(&reading), writing, room, problems.clone());
+        Ok(Self { reader: Worker::reader(reading, problems.clone())?, writer: Worker::writer(care)? })
+    }
+
+    /// Sees to it that a problem that may end by itself is noticed to have ended, also when nobody writes. Ends with the
+    /// store.
+    pub async fn tend(store: Weak<Self>, problems: Problems) {
+        let mut standing = problems.subscribe();
+        loop {
+            while problems.has(&PASSING) || problems.has(&[DAMAGE]) {
+                tokio::time::sleep(TRIAL_PAUSE).await;
+                let Some(store) = store.upgrade() else { return };
+                drop(store.writer.call_for(Need::Room, schema::touch).await);
+            }
+            if standing.changed().await.is_err() {
+                return;
+            }
+        }
     }
 }
 
+/// Between two trials whether the disk takes something again.
+const TRIAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Opens the file twice: to write and to read.
+fn connect(
+    path: &Path,
+    set_up: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+) -> rusqlite::Result<Pair> {
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let db = Connection::open_with_flags(path, flags)?;
+        schema::configure(&db)?;
+        Ok::<_, rusqlite::Error>(db)
+    };
+    let mut writing = open()?;
+    schema::configure_writer(&writing)?;
+    set_up(&mut writing)?;
+    let reading = open()?;
+    reading.pragma_update(None, "query_only", true)?;
+    Ok(Pair { writing, reading })
+}
+
+/// Opens the file anew after the disk failed. What stands in the log beside it may never have reached the disk: so it is
+/// written once more, into the file itself, and only then believed.
+pub(super) fn reopen(path: &Path) -> Result<Pair, StoreError> {
+    let pair = connect(path, |db| schema::rewrite_log(db)).map_err(|error| store_error(&error))?;
+    schema::check(&pair.writing)?;
+    Ok(pair)
+}
+
 impl SqliteStore {
-    /// One operation in a transaction. Says once that nothing can be written, and once that it can again.
-    async fn write<T, F>(&self, [before, after]: &[&'static str; 2], work: F) -> Result<T, StoreError>
+    /// One operation in a transaction that ends something or puts it back.
+    async fn write<T, F>(&self, points: &[&'static str; 2], work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.write_for(Need::Reserve, points, work).await
+    }
+
+    /// One operation in a transaction that brings something new: with a full disk it is refused.
+    async fn write_new<T, F>(&self, points: &[&'static str; 2], work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.write_for(Need::Room, points, work).await
+    }
+
+    async fn write_for<T, F>(
+        &self,
+        need: Need,
+        [before, after]: &[&'static str; 2],
+        work: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         failpoint::hit(before);
-        let outcome = self.writer.call(work).await;
+        let outcome = self.writer.call_for(need, work).await;
         if outcome.is_ok() {
             failpoint::hit(after);
-        }
-        let full = matches!(outcome, Err(StoreError::Full));
-        if self.full.swap(full, Ordering::Relaxed) != full {
-            if full {
-                tracing::error!(
-                    code = "store_full",
-                    "the disk is full: no message is taken over until there is room"
-                );
-            } else {
-                tracing::info!(code = "store_full", "the disk has room again");
-            }
         }
         outcome
     }
@@ -111,7 +179,7 @@ fn now_s() -> i64 {
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError> {
-        self.write(&["accept.before", "accept.after"], move |db| {
+        self.write_new(&["accept.before", "accept.after"], move |db| {
             queries::accept(db, platform, &message, now_s())
         })
         .await
@@ -141,7 +209,7 @@ impl Store for SqliteStore {
     }
 
     async fn begin(&self, id: InboxId) -> Result<Option<u32>, StoreError> {
-        self.write(&["begin.before", "begin.after"], move |db| queries::begin(db, id)).await
+        self.write_new(&["begin.before", "begin.after"], move |db| queries::begin(db, id)).await
     }
 
     async fn ended_by(&self, id: InboxId) -> Result<Ended, StoreError> {
@@ -203,8 +271,10 @@ impl Store for SqliteStore {
 
     async fn queue(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), StoreError> {
         let key = key.clone();
-        self.write(&["queue.before", "queue.after"], move |db| queries::queue(db, &key, &message, now_s()))
-            .await
+        self.write_new(&["queue.before", "queue.after"], move |db| {
+            queries::queue(db, &key, &message, now_s())
+        })
+        .await
     }
 
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError> {

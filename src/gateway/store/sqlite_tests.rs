@@ -347,7 +347,7 @@ async fn the_files_are_private_and_the_engine_is_as_durable_as_promised() {
     {
         let found = store
             .writer
-            .call(move |db| {
+            .call(move |db: &Connection| {
                 // The pragmas as table-valued functions: their values are cast to text alike.
                 db.query_row(&format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"), [], |row| {
                     row.get::<_, String>(0)

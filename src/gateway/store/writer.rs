@@ -10,7 +10,10 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::api::StoreError;
+use super::care::{Care, DAMAGE, Reading, lock};
+use super::health::Mishap;
 use crate::failpoint;
+use crate::gateway::problems::Problems;
 
 /// Operations that wait in the queue; whoever comes then waits before it.
 const QUEUE_MAX: usize = 1024;
@@ -18,13 +21,51 @@ const QUEUE_MAX: usize = 1024;
 /// The most operations in one transaction: bounds what a failing commit takes with it.
 const BATCH_MAX: usize = 512;
 
+/// What an operation asks of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It brings something new: it is put off while there is no room.
+    Room,
+    /// It ends something, or puts it back: the reserve is for that.
+    Reserve,
+}
+
+/// Operations that are done together.
+#[derive(Default)]
+pub(super) struct Batch(Vec<Box<dyn Job>>);
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn has(&self, need: Need) -> bool {
+        self.0.iter().any(|job| job.need() == need)
+    }
+
+    /// Puts those off that need this.
+    pub(super) fn refuse(&mut self, need: Need, error: &StoreError) {
+        for job in self.0.extract_if(.., |job| job.need() == need) {
+            job.answer(Err(error.clone()));
+        }
+    }
+
+    pub(super) fn refuse_all(&mut self, error: &StoreError) {
+        for job in self.0.drain(..) {
+            job.answer(Err(error.clone()));
+        }
+    }
+}
+
 /// One operation: it runs inside a transaction, and hears how that ended.
 trait Job: Send {
+    fn need(&self) -> Need;
     fn run(&mut self, db: &Connection) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 struct Task<F, T> {
+    need: Need,
     work: Option<F>,
     outcome: Option<T>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -35,6 +76,10 @@ where
     F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
     T: Send,
 {
+    fn need(&self) -> Need {
+        self.need
+    }
+
     fn run(&mut self, db: &Connection) -> rusqlite::Result<()> {
         if let Some(work) = self.work.take() {
             self.outcome = Some(work(db)?);
@@ -59,38 +104,42 @@ pub(super) struct Worker {
 
 impl Worker {
     /// A thread that gathers what is queued into transactions.
-    pub(super) fn writer(db: Connection) -> Result<Self, StoreError> {
-        Self::spawn("store-write", db, write_all)
+    pub(super) fn writer(mut care: Care) -> Result<Self, StoreError> {
+        Self::spawn("store-write", move |jobs| care.write(jobs))
     }
 
     /// A thread that reads, beside the writer: it does not wait for the disk.
-    pub(super) fn reader(db: Connection) -> Result<Self, StoreError> {
-        Self::spawn("store-read", db, |db, jobs| {
-            for mut job in jobs.drain(..) {
-                let outcome = job.run(db).map_err(|error| store_error(&error));
+    pub(super) fn reader(reading: Reading, problems: Problems) -> Result<Self, StoreError> {
+        Self::spawn("store-read", move |jobs| {
+            let db = lock(&reading);
+            let Some(db) = db.as_ref() else { return jobs.refuse_all(&closed()) };
+            for mut job in jobs.0.drain(..) {
+                let outcome = job.run(db).map_err(|error| {
+                    if Mishap::of(&error) == Some(Mishap::Damage) {
+                        // The writer looks at it.
+                        problems.set(DAMAGE, "the database is damaged", "", false);
+                    }
+                    store_error(&error)
+                });
                 job.answer(outcome);
             }
         })
     }
 
-    fn spawn(
-        name: &str,
-        db: Connection,
-        run: fn(&Connection, &mut Vec<Box<dyn Job>>),
-    ) -> Result<Self, StoreError> {
+    fn spawn(name: &str, mut run: impl FnMut(&mut Batch) + Send + 'static) -> Result<Self, StoreError> {
         let (queue, mut jobs) = mpsc::channel::<Box<dyn Job>>(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                let mut batch = Vec::with_capacity(BATCH_MAX);
+                let mut batch = Batch(Vec::with_capacity(BATCH_MAX));
                 while let Some(job) = jobs.blocking_recv() {
-                    batch.push(job);
-                    while batch.len() < BATCH_MAX
+                    batch.0.push(job);
+                    while batch.0.len() < BATCH_MAX
                         && let Ok(job) = jobs.try_recv()
                     {
-                        batch.push(job);
+                        batch.0.push(job);
                     }
-                    run(&db, &mut batch);
+                    run(&mut batch);
                 }
             })
             .map_err(|error| StoreError::Failed(format!("cannot start a thread: {error}")))?;
@@ -103,10 +152,22 @@ impl Worker {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.call_for(Need::Reserve, work).await
+    }
+
+    /// The same for an operation with this need.
+    pub(super) async fn call_for<T, F>(&self, need: Need, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let gone = || StoreError::Failed("the store's thread has ended".to_owned());
         let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Box::new(Task { work: Some(work), outcome: None, reply })).await.map_err(|_| gone())?;
+        queue
+            .send(Box::new(Task { need, work: Some(work), outcome: None, reply }))
+            .await
+            .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -121,36 +182,41 @@ impl Drop for Worker {
     }
 }
 
-/// One transaction for all of them. A savepoint each keeps one's failure from its neighbours.
-fn write_all(db: &Connection, jobs: &mut Vec<Box<dyn Job>>) {
-    let mut outcomes = Vec::with_capacity(jobs.len());
+pub(super) fn closed() -> StoreError {
+    StoreError::Failed("the store is closed".to_owned())
+}
+
+/// One transaction for all of them. A savepoint each keeps one's failure from its neighbours. Returns what is wrong with the
+/// database or its disk.
+pub(super) fn write_all(db: &Connection, jobs: &mut Batch) -> Result<(), (Mishap, String)> {
+    let mut outcomes = Vec::with_capacity(jobs.0.len());
     let committed = execute(db, "BEGIN IMMEDIATE").and_then(|()| {
-        for job in jobs.iter_mut() {
+        for job in &mut jobs.0 {
             outcomes.push(write_one(db, job.as_mut())?);
         }
         failpoint::check("commit.before").map_err(as_sqlite)?;
         execute(db, "COMMIT")?;
         failpoint::check("commit.after").map_err(as_sqlite)
     });
+    let suffered = |error: &rusqlite::Error| Mishap::of(error).map(|mishap| (mishap, error.to_string()));
     if let Err(error) = &committed {
         if !db.is_autocommit()
             && let Err(error) = execute(db, "ROLLBACK")
         {
             tracing::error!(code = "undo_failed", %error, "the store cannot undo a failed transaction");
         }
-        let error = store_error(error);
-        for job in jobs.drain(..) {
-            job.answer(Err(error.clone()));
-        }
-        return;
+        jobs.refuse_all(&store_error(error));
+        return suffered(error).map_or(Ok(()), Err);
     }
-    for (job, outcome) in jobs.drain(..).zip(outcomes) {
-        job.answer(outcome);
+    let mishap = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).find_map(suffered);
+    for (job, outcome) in jobs.0.drain(..).zip(outcomes) {
+        job.answer(outcome.map_err(|error| store_error(&error)));
     }
+    mishap.map_or(Ok(()), Err)
 }
 
 /// The inner result is the operation's own; the outer error ends the whole transaction.
-fn write_one(db: &Connection, job: &mut dyn Job) -> rusqlite::Result<Result<(), StoreError>> {
+fn write_one(db: &Connection, job: &mut dyn Job) -> rusqlite::Result<rusqlite::Result<()>> {
     execute(db, "SAVEPOINT job")?;
     let outcome = job.run(db);
     if let Err(error) = outcome {
@@ -161,7 +227,7 @@ fn write_one(db: &Connection, job: &mut dyn Job) -> rusqlite::Result<Result<(), 
         }
         execute(db, "ROLLBACK TO job")?;
         execute(db, "RELEASE job")?;
-        return Ok(Err(store_error(&error)));
+        return Ok(Err(error));
     }
     execute(db, "RELEASE job")?;
     Ok(Ok(()))

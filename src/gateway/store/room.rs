@@ -1,0 +1,123 @@
+//! The room on the disk: a reserve for what must still be written when it is full, and whether there is enough again.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::process::{Resource, getrlimit};
+
+/// Kept back on the disk; 1/16 of one that is small.
+const RESERVE_BYTES: u64 = 8 << 20;
+
+/// So much must be free before anything new is taken; 1/4 of a disk that is small.
+const FREE_BYTES_MIN: u64 = 64 << 20;
+
+/// What one write may add to a file; also how much is written to find out why another write failed.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// The disk below one database.
+#[derive(Debug)]
+pub(super) struct Room {
+    dir: PathBuf,
+    reserve: PathBuf,
+    /// Files that grow.
+    growing: [PathBuf; 2],
+    /// A reserve could be kept here.
+    has_reserve: bool,
+}
+
+impl Room {
+    /// Makes the reserve where that is possible.
+    pub(super) fn keep(dir: PathBuf, reserve: PathBuf, growing: [PathBuf; 2]) -> Self {
+        let mut room = Self { dir, reserve, growing, has_reserve: true };
+        room.has_reserve = room.make_reserve();
+        room
+    }
+
+    /// Gives the reserve up for what must still be written.
+    pub(super) fn release(&self) {
+        drop(std::fs::remove_file(&self.reserve));
+    }
+
+    /// Whether a failed write failed for want of room. SQLite tells a full disk, but not a quota or a limit on files.
+    pub(super) fn is_cause(&self) -> bool {
+        let is_full = |error: std::io::Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+            )
+        };
+        let probe = tempfile::tempfile_in(&self.dir);
+        self.is_limited() || probe.and_then(|mut file| file.write_all(&[1; WRITE_BYTES])).is_err_and(is_full)
+    }
+
+    /// Whether new things may be taken again: enough is free, and the reserve is there again.
+    pub(super) fn is_enough(&self) -> bool {
+        let Ok(disk) = statvfs(&self.dir) else { return false };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let wanted = FREE_BYTES_MIN.min(self.disk_bytes() / 4);
+        free >= wanted && !self.is_limited() && (!self.has_reserve || self.make_reserve())
+    }
+
+    fn is_limited(&self) -> bool {
+        let Some(limit) = getrlimit(Resource::Fsize).current else { return false };
+        let longest =
+            self.growing.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).max();
+        limit <= longest.unwrap_or(0).saturating_add(WRITE_BYTES as u64)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        statvfs(&self.dir).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+    }
+
+    fn make_reserve(&self) -> bool {
+        let bytes = RESERVE_BYTES.min(self.disk_bytes() / 16);
+        // A soft limit on files would end us with a signal that nobody may have asked to be told of.
+        if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < bytes) {
+            return false;
+        }
+        let made = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.reserve)
+            .and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, bytes)?));
+        if made.is_err() {
+            self.release();
+        }
+        made.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_reserve_takes_room_for_itself_and_gives_it_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let reserve = dir.path().join("reserve");
+        let growing = [dir.path().join("a"), dir.path().join("b")];
+        let room = Room::keep(dir.path().to_owned(), reserve.clone(), growing);
+        let meta = reserve.metadata().unwrap();
+        assert_eq!((meta.len(), meta.mode() & 0o777), (RESERVE_BYTES, 0o600));
+        assert!(meta.blocks() * 512 >= RESERVE_BYTES, "it is more than a number");
+        room.release();
+        assert!(!reserve.exists());
+        assert!(!room.is_cause(), "there is room here");
+        assert!(room.is_enough() && reserve.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_has_no_room_and_is_not_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = dir.path().join("gone");
+        let room = Room::keep(gone.clone(), gone.join("reserve"), [gone.join("a"), gone.join("b")]);
+        assert!(!room.is_cause() && !room.is_enough());
+    }
+}
