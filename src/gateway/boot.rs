@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::clock::Now;
 use crate::config::Config;
@@ -19,7 +19,7 @@ use crate::gateway::control::api::{self, Control};
 use crate::gateway::control::socket::ControlSocket;
 use crate::gateway::event::Event;
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::http::routes::Http;
+use crate::gateway::http::routes::{HELD_MAX, Http};
 use crate::gateway::http::server::HttpServer;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::life::notify::{self, Notify};
@@ -156,11 +156,9 @@ async fn start(
     let control = Control { snapshots, commands: gateway.commands() };
     path.connect(control.clone());
     let _control = open_control(home, &control);
-    let _http = HttpServer::start(
-        &config,
-        Http { control, pulse: pulse.clone(), settings: Arc::clone(&settings), lockout: Arc::default() },
-        http_state,
-    );
+    let (held, lockout) = (Arc::new(Semaphore::new(HELD_MAX)), Arc::default());
+    let serving = Http { control, pulse: pulse.clone(), settings: Arc::clone(&settings), lockout, held };
+    let _http = HttpServer::start(serving, http_state);
     tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
     listen(gateway.events());
     life::watch::start(&settings, &asked, gateway.events());

@@ -149,9 +149,23 @@ fn guessing_the_key_is_slowed_down_and_the_probes_answer_on() {
         .collect();
     assert_eq!(statuses[..10], [401; 10]);
     assert_eq!(statuses[10..], [429; 2]);
-    let good = ask(&address, "GET /metrics", &[&with_key(), "X-Forwarded-For: 10.1.1.1"]);
-    assert_eq!(good.status, 429, "whether a guess was right is not told: {good:?}");
-    assert!(good.head.contains("retry-after: "), "{good:?}");
+    // No header makes another address of it, and the right key gets in whoever guessed.
+    let begun = std::time::Instant::now();
+    let wrong = ask(&address, "GET /metrics", &["Authorization: Bearer wrong", "X-Forwarded-For: 10.1.1.1"]);
+    assert_eq!(wrong.status, 429, "{wrong:?}");
+    assert!(wrong.head.contains("retry-after: "), "{wrong:?}");
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(1), "guesses are held up");
+    assert_eq!(ask(&address, "GET /metrics", &[]).status, 401, "no key is no guess");
+    let guessing = {
+        let address = address.clone();
+        let guess = move || {
+            let key = format!("Authorization: Bearer wrong-{:?}", std::thread::current().id());
+            ask(&address, "GET /metrics", &[&key]).status
+        };
+        (0..8).map(|_| std::thread::spawn(guess.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&address, "GET /metrics", &[&with_key()]).status, 200, "its owner is never locked out");
+    assert!(guessing.into_iter().all(|guess| guess.join().expect("it ends") == 429));
     assert_eq!(ask(&address, "GET /livez", &[]).status, 200);
     assert!(home.run(["platform", "status"]).stdout.contains("running"), "the socket has no part in it");
     gateway.wait_for_log("api_key_guessed");

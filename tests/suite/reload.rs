@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::fake::FakeWhatsApp;
 use crate::support::home::TestHome;
+use crate::support::http::raw;
 use crate::support::pairing::{FRIEND, paired};
 use crate::support::process::{Gateway, is_alive};
 use crate::support::stage::Stage;
@@ -137,5 +138,38 @@ fn another_agent_answers_from_the_next_message_on() {
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "to nobody" }));
     gateway.wait_for_log("agent_changed");
     assert_eq!(gateway.children(), bridges);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn the_http_api_moves_when_its_address_or_names_change_and_ends_when_it_is_switched_off() {
+    let stage = Stage::new(1);
+    let mut home = TestHome::empty();
+    home.env.extend([stage.variable(), ("API_SERVER_PORT".to_owned(), String::new())]);
+    let http = |rest: &str| format!("[gateway]\nhttp = {{ {rest} }}\n");
+    home.write("gateway.toml", http("bind = \"127.0.0.1:0\""));
+    let mut gateway = Gateway::start(&home);
+    let neighbour = stage.connect("scripted1");
+    let address = |state: &Value| state["http"]["address"].as_str().unwrap_or_default().to_owned();
+    let listening = |state: &Value| state["http"]["state"] == "listening";
+    let first = address(&state_when(&gateway, listening));
+    let named = ["Host: hermes.lan:80".to_owned()];
+    assert_eq!(raw(&first, "GET /livez", &named).status, 421, "it is not called that yet");
+
+    home.write("gateway.toml", http("bind = \"127.0.0.1:0\", hosts = [\"hermes.lan:80\"]"));
+    let second = address(&state_when(&gateway, |state| listening(state) && address(state) != first));
+    gateway.wait_for_log("http_changed");
+    assert_eq!(raw(&second, "GET /livez", &named).status, 200);
+    assert!(std::net::TcpStream::connect(&first).is_err(), "nobody listens at the old address");
+
+    home.write("gateway.toml", http("bind = \"off\""));
+    state_when(&gateway, |state| state["pid"].is_number() && state["http"].is_null());
+    assert!(std::net::TcpStream::connect(&second).is_err());
+    home.write("gateway.toml", http("bind = \"127.0.0.1:0\""));
+    let third = address(&state_when(&gateway, listening));
+    assert_eq!(raw(&third, "GET /livez", &[format!("Host: {third}")]).status, 200);
+
+    neighbour.write("1", "friend", "were you disturbed");
+    neighbour.take_message("were you disturbed");
     assert_eq!(gateway.stop(), Some(0));
 }

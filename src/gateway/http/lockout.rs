@@ -1,5 +1,6 @@
-//! Pure. Wrong keys are counted, for each address and for all together; too many, and for a while nobody there is heard,
-//! so that guessing is slow. No header has a say in it.
+//! Pure. Wrong keys are counted, for each address and for all together; too many, and for a while further ones are answered
+//! late and without a look, so that guessing is slow. The right key is never counted and always gets in: else whoever
+//! guesses could lock its owner out. No header has a say in it.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +15,7 @@ const WRONG_ALL_MAX: usize = 50;
 /// How long a wrong key is remembered.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How long nobody is heard.
+/// How long guesses are held up then.
 const LOCKED: Duration = Duration::from_secs(60);
 
 /// Addresses remembered at once; beyond that the count of all alone decides.
@@ -33,23 +34,36 @@ struct Bucket {
     locked_until: Option<Instant>,
 }
 
+/// What becomes of a wrong key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is refused like the first.
+    Counted,
+    /// It is the one too many: refused, and those after it are held up.
+    Last,
+    /// There were too many, for so long still.
+    Held(Duration),
+}
+
 impl Lockout {
-    /// How long this address must still wait before its key is looked at.
-    pub fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let of = |bucket: &Bucket| bucket.locked_until.filter(|until| *until > now);
-        let own = self.addresses.get(&address.to_canonical()).and_then(of);
-        own.max(of(&self.all)).map(|until| until - now)
+    /// A wrong key came from there.
+    pub fn wrong(&mut self, address: IpAddr, now: Instant) -> Wrong {
+        let address = address.to_canonical();
+        if let Some(wait) = self.held(address, now) {
+            return Wrong::Held(wait);
+        }
+        self.addresses.retain(|_, bucket| bucket.is_live(now));
+        let mut is_last = self.all.count(now, WRONG_ALL_MAX);
+        if self.addresses.len() < ADDRESSES_MAX || self.addresses.contains_key(&address) {
+            is_last |= self.addresses.entry(address).or_default().count(now, WRONG_MAX);
+        }
+        if is_last { Wrong::Last } else { Wrong::Counted }
     }
 
-    /// A wrong key came from there. Returns whether that is one too many, for the first time.
-    pub fn wrong(&mut self, address: IpAddr, now: Instant) -> bool {
-        self.addresses.retain(|_, bucket| bucket.is_live(now));
-        let mut locked = self.all.count(now, WRONG_ALL_MAX);
-        let address = address.to_canonical();
-        if self.addresses.len() < ADDRESSES_MAX || self.addresses.contains_key(&address) {
-            locked |= self.addresses.entry(address).or_default().count(now, WRONG_MAX);
-        }
-        locked
+    fn held(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let of = |bucket: &Bucket| bucket.locked_until.filter(|until| *until > now);
+        let own = self.addresses.get(&address).and_then(of);
+        own.max(of(&self.all)).map(|until| until - now)
     }
 }
 
@@ -80,40 +94,42 @@ mod tests {
     }
 
     #[test]
-    fn one_address_is_locked_after_ten_wrong_keys_and_others_are_not() {
+    fn one_address_is_held_up_after_ten_wrong_keys_and_others_are_not() {
         let now = crate::clock::Now::read().mono;
         let mut lockout = Lockout::default();
         for n in 1..=10 {
-            assert_eq!(lockout.wait(address(1), now), None, "{n}");
-            assert_eq!(lockout.wrong(address(1), now), n == 10, "{n}");
+            let expected = if n == 10 { Wrong::Last } else { Wrong::Counted };
+            assert_eq!(lockout.wrong(address(1), now), expected, "{n}");
         }
-        assert_eq!(lockout.wait(address(1), now), Some(LOCKED));
+        assert_eq!(lockout.wrong(address(1), now), Wrong::Held(LOCKED));
         let mapped = "::ffff:10.0.0.1".parse().unwrap();
-        assert_eq!(lockout.wait(mapped, now), Some(LOCKED), "another way to write it is no other address");
-        assert_eq!(lockout.wait(address(2), now), None);
-        assert_eq!(lockout.wait(address(1), now + LOCKED), None);
+        let later = now + Duration::from_secs(1);
+        let rest = LOCKED - Duration::from_secs(1);
+        assert_eq!(lockout.wrong(mapped, later), Wrong::Held(rest), "no other address, and no longer wait");
+        assert_eq!(lockout.wrong(address(2), now), Wrong::Counted);
+        assert_eq!(lockout.wrong(address(1), now + LOCKED), Wrong::Counted, "and again ten");
     }
 
     #[test]
-    fn wrong_keys_that_are_far_apart_lock_nobody() {
+    fn wrong_keys_that_are_far_apart_hold_nobody_up() {
         let mut now = crate::clock::Now::read().mono;
         let mut lockout = Lockout::default();
         for _ in 0..100 {
-            assert!(!lockout.wrong(address(1), now));
+            assert_eq!(lockout.wrong(address(1), now), Wrong::Counted);
             now += Duration::from_secs(7);
         }
     }
 
     #[test]
-    fn many_addresses_together_lock_everybody_and_take_no_memory() {
+    fn many_addresses_together_hold_every_guess_up_and_take_no_memory() {
         let now = crate::clock::Now::read().mono;
         let mut lockout = Lockout::default();
-        for n in 0..50 {
-            lockout.wrong(address(n), now);
-        }
-        assert_eq!(lockout.wait(address(200), now), Some(LOCKED));
+        let answers: Vec<Wrong> = (0..50).map(|n| lockout.wrong(address(n), now)).collect();
+        assert_eq!(answers.iter().filter(|answer| **answer == Wrong::Last).count(), 1);
+        assert_eq!(lockout.wrong(address(200), now), Wrong::Held(LOCKED));
         for n in 0..100_000_u32 {
-            lockout.wrong(IpAddr::from(n.to_be_bytes()), now);
+            let later = now + LOCKED * (n / 40);
+            lockout.wrong(IpAddr::from(n.to_be_bytes()), later.min(now + LOCKED));
         }
         assert!(lockout.addresses.len() <= ADDRESSES_MAX);
     }

@@ -13,15 +13,16 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::clock::Now;
 use crate::gateway::control::api::{self, Control};
 use crate::gateway::http::guard::{Asked, Hosts, Refusal, check_key};
-use crate::gateway::http::lockout::Lockout;
+use crate::gateway::http::lockout::{Lockout, Wrong};
 use crate::gateway::http::metrics;
 use crate::gateway::life::watchdog::Pulse;
 use crate::gateway::settings::Settings;
-use crate::gateway::status::snapshot::{GatewayState, Snapshot, WireState};
+use crate::gateway::status::snapshot::{GatewayState, WireState};
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -34,7 +35,15 @@ pub struct Http {
     pub settings: Arc<Settings>,
     /// Who guessed.
     pub lockout: Arc<Mutex<Lockout>>,
+    /// Places for wrong keys whose answer is held up.
+    pub held: Arc<Semaphore>,
 }
+
+/// How long the answer to a wrong key is held up after too many.
+const HELD_FOR: Duration = Duration::from_secs(1);
+
+/// Answers held up at once: a part of the connections, so that guesses do not take all of them.
+pub const HELD_MAX: usize = 16;
 
 /// A loop that has not turned for so long stands still. It turns every 10 s although nothing happens.
 const STALLED: Duration = Duration::from_secs(30);
@@ -87,32 +96,35 @@ async fn need_key(
     request: Request,
     next: Next,
 ) -> Response {
-    let now = Now::read().mono;
-    let lockout = |look: &mut dyn FnMut(&mut Lockout)| {
-        look(&mut http.lockout.lock().unwrap_or_else(PoisonError::into_inner));
-    };
-    let mut wait = None;
-    lockout(&mut |counts| wait = counts.wait(address, now));
-    if let Some(wait) = wait {
-        return locked(wait);
-    }
     let sent = all(request.headers(), &header::AUTHORIZATION);
     let key = http.settings.current().gateway.http.key.clone();
-    if let Err(refusal) = check_key(key.as_ref().map(|key| key.0.as_str()), &sent) {
-        // Asking without a key is no guess.
-        if !sent.is_empty() {
-            let mut is_locked = false;
-            lockout(&mut |counts| is_locked = counts.wrong(address, now));
-            if is_locked {
-                tracing::warn!(
-                    code = "api_key_guessed",
-                    "too many wrong keys at the HTTP API; nobody is let in there for a minute"
-                );
-            }
-        }
+    // The right key first of all: guesses of others must not keep its owner out.
+    let Err(refusal) = check_key(key.as_ref().map(|key| key.0.as_str()), &sent) else {
+        return next.run(request).await;
+    };
+    // Asking without a key is no guess.
+    if sent.is_empty() {
         return refuse(refusal);
     }
-    next.run(request).await
+    let now = Now::read().mono;
+    let wrong = http.lockout.lock().unwrap_or_else(PoisonError::into_inner).wrong(address, now);
+    match wrong {
+        Wrong::Counted => refuse(refusal),
+        Wrong::Last => {
+            tracing::warn!(
+                code = "api_key_guessed",
+                "too many wrong keys at the HTTP API; for a minute, wrong ones are answered late. The right one is let in"
+            );
+            refuse(refusal)
+        }
+        Wrong::Held(wait) => {
+            // Where many wait already, the next is told at once: they must not take the places of others.
+            if let Ok(_place) = http.held.try_acquire() {
+                tokio::time::sleep(HELD_FOR).await;
+            }
+            held_up(wait)
+        }
+    }
 }
 
 fn all<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
@@ -130,7 +142,7 @@ fn refuse(refusal: Refusal) -> Response {
     response
 }
 
-fn locked(wait: Duration) -> Response {
+fn held_up(wait: Duration) -> Response {
     let mut response = api::error(
         StatusCode::TOO_MANY_REQUESTS,
         "too_many_wrong_keys",
@@ -190,7 +202,7 @@ async fn health() -> Response {
 }
 
 async fn detailed(State(http): State<Http>) -> Response {
-    let Some(snapshot) = http.control.snapshot() else { return starting() };
+    let Some(snapshot) = http.control.look().await else { return starting() };
     let is_ok = takes_work(snapshot.gateway_state);
     let mut body: Value = serde_json::from_slice(&snapshot.to_bytes()).expect("it was written just now");
     if let Some(object) = body.as_object_mut() {
@@ -202,7 +214,7 @@ async fn detailed(State(http): State<Http>) -> Response {
 
 async fn show_metrics(State(http): State<Http>) -> Response {
     const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
-    let Some(snapshot): Option<Snapshot> = http.control.snapshot() else { return starting() };
+    let Some(snapshot) = http.control.look().await else { return starting() };
     let now = Now::read();
     let age = SignedDuration::try_from(http.pulse.age(now.mono).unwrap_or_default()).unwrap_or_default();
     let last_tick = now.wall.checked_sub(age).unwrap_or(now.wall);

@@ -1,4 +1,5 @@
-//! Where the HTTP API listens. An address that is taken is tried again, ever more rarely; the gateway goes on without.
+//! Where the HTTP API listens. An address that is taken is tried again, ever more rarely; the gateway goes on without. A
+//! changed address is taken up at once.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,10 +13,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Now;
-use crate::config::{Bind, Config, is_loopback};
+use crate::config::{Bind, is_loopback};
 use crate::gateway::control::connection;
 use crate::gateway::http::guard::Hosts;
 use crate::gateway::http::routes::{Http, routes};
+use crate::gateway::settings::Reading;
 use crate::gateway::status::snapshot::{HttpSnapshot, HttpState};
 
 /// Connections served at once; further ones wait.
@@ -31,18 +33,45 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Serves where the settings say, and tells how that goes.
-    pub fn start(config: &Config, http: Http, state: watch::Sender<Option<HttpSnapshot>>) -> Self {
-        let reconnect = config.gateway.reconnect;
-        let names = config.gateway.http.hosts.clone();
-        let task = match config.gateway.http.bind {
-            Bind::Off => tokio::spawn(async {}),
-            Bind::At(address) => {
-                let server = Server { http, address, names, waits: (reconnect.first, reconnect.cap), state };
-                tokio::spawn(server.run())
+    /// Serves where the settings say, also where they say so only later, and tells how that goes.
+    pub fn start(http: Http, state: watch::Sender<Option<HttpSnapshot>>) -> Self {
+        Self { task: tokio::spawn(follow(http, state)) }
+    }
+}
+
+/// What of the settings must be the same for a server to stay. The key is asked for at each request.
+type Place = (Bind, Vec<String>);
+
+/// Serves at the place that is set, for ever.
+async fn follow(http: Http, state: watch::Sender<Option<HttpSnapshot>>) {
+    let mut readings = http.settings.subscribe();
+    let place = |reading: &Reading| -> Place {
+        let http = &reading.config.gateway.http;
+        (http.bind, http.hosts.clone())
+    };
+    loop {
+        let reading = readings.borrow_and_update().clone();
+        let (bind, names) = place(&reading);
+        let serving = async {
+            match bind {
+                Bind::Off => drop(state.send_replace(None)),
+                Bind::At(address) => {
+                    let reconnect = reading.config.gateway.reconnect;
+                    let waits = (reconnect.first, reconnect.cap);
+                    Server { http: &http, address, names: &names, waits, state: &state }.run().await;
+                }
             }
+            std::future::pending::<()>().await;
         };
-        Self { task }
+        let moved = readings.wait_for(|newer| place(newer) != (bind, names.clone()));
+        tokio::select! {
+            () = serving => {}
+            // The settings outlive the gateway.
+            moved = moved => match moved {
+                Ok(_) => tracing::info!(code = "http_changed", "the HTTP API takes its changed address and names up"),
+                Err(_) => return,
+            },
+        }
     }
 }
 
@@ -52,16 +81,16 @@ impl Drop for HttpServer {
     }
 }
 
-struct Server {
-    http: Http,
+struct Server<'a> {
+    http: &'a Http,
     address: SocketAddr,
-    names: Vec<String>,
+    names: &'a [String],
     /// The first wait and the longest.
     waits: (Duration, Duration),
-    state: watch::Sender<Option<HttpSnapshot>>,
+    state: &'a watch::Sender<Option<HttpSnapshot>>,
 }
 
-impl Server {
+impl Server<'_> {
     async fn run(self) {
         self.wait_for_key().await;
         let (mut wait, wait_max) = self.waits;
@@ -89,7 +118,7 @@ impl Server {
         let address = listener.local_addr().unwrap_or(self.address);
         tracing::info!(code = "http_listening", "the HTTP API listens on {address}");
         self.tell(HttpState::Listening, address, None, None);
-        accept(listener, routes(&self.http, Hosts::new(address, &self.names))).await;
+        accept(listener, routes(self.http, Hosts::new(address, self.names))).await;
     }
 
     /// Where other machines could reach us, nobody listens without a key.
