@@ -154,6 +154,16 @@ impl Seat {
             State::Paused { error, .. } => (WireState::Paused, Some(pause_note(error.as_ref(), &self.name))),
             State::Stopping => (WireState::Disconnected, None),
         };
+        // What flaps does not blink.
+        let (state, error) = match (state, self.machine.doubt()) {
+            (WireState::Connecting, Some(_)) if self.shown.state == WireState::Retrying => {
+                (WireState::Retrying, error)
+            }
+            (WireState::Connected | WireState::RateLimited, Some(flapping)) => {
+                (WireState::Retrying, Some(flapping.clone()))
+            }
+            (state, _) => (state, error),
+        };
         if state == self.shown.state && error == self.shown.error {
             return false;
         }
@@ -216,7 +226,10 @@ impl Seat {
                 .iter()
                 .map(|(reason, count)| ((*reason).to_owned(), *count))
                 .collect(),
-            proof_age_s: self.live().map(|link| now.mono.saturating_duration_since(link.proof()).as_secs()),
+            proof_age_s: self
+                .live()
+                .filter(|_| story(shown.state) == story(WireState::Connected))
+                .map(|link| now.mono.saturating_duration_since(link.proof()).as_secs()),
         }
     }
 }

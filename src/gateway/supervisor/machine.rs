@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::supervisor::backoff::Dice;
+use crate::gateway::supervisor::flaps::Flaps;
 use crate::gateway::supervisor::host;
 use crate::gateway::supervisor::teller::Teller;
 pub use crate::gateway::supervisor::terms::{Action, Generation, Input, News, Note, PausedBy, Policy, State};
@@ -47,11 +48,6 @@ const PROBE_EVERY_MAX: Duration = Duration::from_secs(3600);
 /// The share around its value from which the wait for a probe is drawn.
 const PROBE_JITTER: f64 = 0.2;
 
-/// So many losses within [`FLAPS_WITHIN`], none after a connection that lasted, are called flapping.
-const FLAPS: usize = 5;
-/// See [`FLAPS`].
-const FLAPS_WITHIN: Duration = Duration::from_secs(1800);
-
 /// An attempt this old was begun in the outage that has just ended, and is begun anew.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
@@ -77,8 +73,7 @@ pub struct Machine {
     denials: u32,
     /// Probes that failed in a row.
     probes: u32,
-    /// Losses of connections that had not lasted, the newest last. At most [`FLAPS`].
-    losses: VecDeque<Instant>,
+    flaps: Flaps,
     /// The host has no network, as far as can be told.
     host_offline: bool,
     /// The next attempt is made because the network changed: should that not reach anything either, it is not counted.
@@ -101,7 +96,7 @@ impl Machine {
             at_once_used: false,
             denials: 0,
             probes: 0,
-            losses: VecDeque::new(),
+            flaps: Flaps::default(),
             host_offline: false,
             is_extra: false,
             teller: Teller::new(),
@@ -129,6 +124,20 @@ impl Machine {
     /// Counted failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// It flaps: what is connecting is still shown as waiting, and what is connected once it has lasted a little.
+    pub fn doubt(&self) -> Option<&AdapterError> {
+        let is_doubted = match &self.state {
+            State::Connected { .. } => self.flaps.doubted_until().is_some(),
+            State::Connecting { probe, .. } => !probe,
+            State::Disabled
+            | State::Retrying { .. }
+            | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => false,
+        };
+        self.flaps.flapping().filter(|_| is_doubted)
     }
 
     /// Takes one input.
@@ -162,6 +171,7 @@ impl Machine {
     /// Does what has become due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.settle(now);
+        self.flaps.handle_timeout(now);
         match &mut self.state {
             State::Connecting { generation, since, deadline, .. } if *deadline <= now => {
                 let generation = *generation;
@@ -199,7 +209,7 @@ impl Machine {
             State::Connecting { deadline, .. } => Some(*deadline),
             State::Connected { since, limited_until, .. } => {
                 let stable = self.is_unsettled().then(|| *since + self.policy.stable_after);
-                stable.into_iter().chain(*limited_until).min()
+                stable.into_iter().chain(*limited_until).chain(self.flaps.doubted_until()).min()
             }
             State::Retrying { at, .. } => Some(*at),
             State::Blocked { recheck_at, .. } => Some(*recheck_at),
@@ -267,7 +277,7 @@ impl Machine {
             || self.at_once_used
             || self.denials > 0
             || self.probes > 0
-            || !self.losses.is_empty()
+            || !self.flaps.is_empty()
     }
 
     /// A connection that has lasted forgives everything before it.
@@ -288,7 +298,7 @@ impl Machine {
         self.at_once_used = false;
         self.denials = 0;
         self.probes = 0;
-        self.losses.clear();
+        self.flaps = Flaps::default();
     }
 
     fn tell(&mut self, say: impl FnOnce(&mut Teller) -> Option<News>) {
@@ -321,9 +331,10 @@ impl Machine {
         }
         self.is_extra = false;
         self.state = State::Connected { generation, since: now, limited_until: None };
+        self.flaps.up(now);
         self.actions.push_back(Action::Note(Note::Reached));
         // What flaps is not told to be well before it has lasted.
-        if self.losses.len() < FLAPS {
+        if self.flaps.flapping().is_none() {
             self.tell(|teller| teller.connected());
         }
     }
@@ -517,18 +528,7 @@ impl Machine {
         if matches!(self.state, State::Connected { since, .. } if now >= since + self.policy.stable_after) {
             return error;
         }
-        if self.losses.len() == FLAPS {
-            self.losses.pop_front();
-        }
-        self.losses.push_back(now);
-        while self.losses.front().is_some_and(|at| now.duration_since(*at) > FLAPS_WITHIN) {
-            self.losses.pop_front();
-        }
-        if self.losses.len() < FLAPS {
-            return error;
-        }
-        let message = format!("it connects and is lost again and again; last: {}", error.message);
-        AdapterError { code: "flapping", message, ..error }
+        self.flaps.lost(now, error)
     }
 
     /// The platform itself said no. The check may know nothing of the cause and pass, so that a second look would bring the

@@ -1,10 +1,11 @@
 //! When a platform is tried, and when it is left alone. All pure; [`super::run`] performs what is decided here.
 //!
 //! - [`machine`]: one platform's life as a state machine, in the words of [`terms`].
-//! - [`backoff`]: how long to wait after the nth failure.
+//! - [`backoff`]: how long to wait after the nth failure; `flaps`: when losses are called flapping, and what is then shown.
 //! - [`host`]: whether the host itself is offline; [`jump`]: whether it slept.
 
 pub mod backoff;
+mod flaps;
 pub mod host;
 pub mod jump;
 pub mod machine;

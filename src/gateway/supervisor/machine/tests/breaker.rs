@@ -1,6 +1,7 @@
 //! The breaker and its probes, the host's outages, limits, flapping, sleep, and the self-check.
 
 use super::*;
+use crate::gateway::supervisor::flaps::FLAPS;
 
 fn is_open(bench: &Bench) -> bool {
     matches!(bench.machine.state, State::Paused { by: PausedBy::Breaker, .. })
@@ -174,10 +175,42 @@ fn flapping_that_stops_is_told_to_be_well_once_it_has_lasted() {
         bench.actions();
         bench.up();
     }
-    assert!(bench.machine.losses.len() == FLAPS);
-    assert_eq!(bench.wait(), seconds(300));
+    assert_eq!(bench.wait(), seconds(10), "until then it is not shown");
+    assert_eq!(bench.actions(), []);
+    assert_eq!(bench.wait(), seconds(290));
     assert_eq!(bench.actions(), [Action::Tell(News::Connected)]);
-    assert!(bench.machine.losses.is_empty());
+    assert!(bench.machine.flaps.is_empty());
+}
+
+#[test]
+fn a_connection_of_what_flaps_is_doubted_until_it_has_lasted_and_no_other_is() {
+    let mut bench = Bench::connected();
+    bench.machine.policy.breaker_after = 0;
+    let doubt = |bench: &Bench| bench.machine.doubt().map(|error| error.code);
+    for round in 1..=8 {
+        assert_eq!(doubt(&bench), (round > FLAPS).then_some("flapping"), "round {round}");
+        bench.down(flaky());
+        bench.wait();
+        assert_eq!(doubt(&bench), (round >= FLAPS).then_some("flapping"), "the attempt of round {round}");
+        bench.up();
+        bench.now += seconds(9);
+        bench.machine.handle_timeout(bench.now);
+    }
+    assert_eq!(doubt(&bench), Some("flapping"));
+    bench.now += seconds(1);
+    bench.machine.handle_timeout(bench.now);
+    assert_eq!(doubt(&bench), None, "it has lasted a little");
+    assert_ne!(bench.machine.poll_timeout(), Some(bench.now), "and nothing is due for it any more");
+    bench.down(flaky());
+    bench.wait();
+    bench.up();
+    assert_eq!(doubt(&bench), Some("flapping"), "anew with each connection");
+    bench.give(Input::Pause);
+    assert_eq!(doubt(&bench), None);
+    bench.give(Input::Resume);
+    assert_eq!(doubt(&bench), None, "a person's word forgives");
+    bench.up();
+    assert_eq!(doubt(&bench), None);
 }
 
 #[test]
