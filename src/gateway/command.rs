@@ -10,10 +10,14 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::gateway::event::Event;
+use crate::gateway::status::snapshot::Snapshot;
 use crate::platform::Platform;
 
 /// How long a request may wait for its answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a look may wait for the loop.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// Something that is asked of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +114,16 @@ impl Commands {
             answer.await.unwrap_or(Err(CommandError::Stopping))
         };
         tokio::time::timeout(ANSWER_LIMIT, asking).await.unwrap_or(Err(CommandError::Unanswered))
+    }
+
+    /// The state of this moment; `None` when the loop does not say it within 1 s, or has ended.
+    pub async fn look(&self) -> Option<Snapshot> {
+        let (reply, answer) = oneshot::channel();
+        let asking = async {
+            self.events.send(Event::Look(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::time::timeout(LOOK_LIMIT, asking).await.ok().flatten()
     }
 }
 

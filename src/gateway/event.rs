@@ -4,11 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::gateway::command::Request;
 use crate::gateway::drain::StopSignal;
 use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::api::Link;
 use crate::gateway::settings::Reading;
+use crate::gateway::status::snapshot::Snapshot;
 use crate::gateway::supervisor::machine::Generation;
 
 /// Which of the supervised platforms: its place in the loop's list.
@@ -45,6 +48,10 @@ pub enum Event {
     Drained,
     /// Every link is closed, or its limit ran out.
     Closed,
+    /// The message path has counted anew.
+    Counted,
+    /// Somebody wants to see the state of this moment. They may have gone.
+    Look(oneshot::Sender<Snapshot>),
     /// Something that was waited for is due.
     Due,
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::gateway::message::{ChatKey, OutboundMessage};
@@ -42,6 +43,9 @@ pub trait MessageFlow: Inbox {
 
     /// When a message to this platform was last acknowledged in this run.
     fn last_outbound(&self, platform: Platform) -> Option<Timestamp>;
+
+    /// Moves when what is told here (the depths, the times) has changed, a few times a second at most.
+    fn counted(&self) -> watch::Receiver<()>;
 
     /// Begins no new turn, and returns when what is under way is answered and sent, or at the deadline. What is left stays
     /// in the store for the next run.

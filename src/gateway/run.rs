@@ -25,7 +25,7 @@ use crate::gateway::purpose;
 use crate::gateway::run::reloading::Reloading;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
-use crate::gateway::status::snapshot::{HttpSnapshot, Problem};
+use crate::gateway::status::snapshot::{HttpSnapshot, Problem, Snapshot};
 use crate::gateway::supervisor::backoff::Dice;
 use crate::gateway::supervisor::host::Host;
 use crate::gateway::supervisor::jump::JumpWatch;
@@ -36,6 +36,10 @@ pub const EVENTS_MAX: usize = 256;
 
 /// The status document is renewed at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What the message path counts is in the status document this much later at most; not at each message, since a document
+/// is written with the care of a disk's flush.
+const COUNTS_EVERY: Duration = Duration::from_millis(700);
 
 /// The longest a link may take to close; then it is dropped.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -103,8 +107,12 @@ pub struct Gateway {
     dice: Dice,
     /// When the self-check is due.
     check_at: Instant,
-    /// When the status document is due, changed or not.
+    /// When the status document was last published.
+    published_at: Instant,
+    /// When it is due, changed or not.
     heartbeat_at: Instant,
+    /// Moves when the message path has counted anew.
+    counted: watch::Receiver<()>,
 }
 
 impl Gateway {
@@ -126,6 +134,7 @@ impl Gateway {
         let host = Host::new(seats.len(), parts.seed);
         let (changes, to_keep) = mpsc::channel(CHANGES_MAX);
         tokio::spawn(command::keep(parts.pauses, to_keep));
+        let counted = parts.flow.counted();
         Self {
             seats,
             flow: parts.flow,
@@ -148,7 +157,9 @@ impl Gateway {
             jumps: JumpWatch::new(now),
             dice: Dice::new(parts.seed),
             check_at: now.mono + HEARTBEAT,
+            published_at: now.mono,
             heartbeat_at: now.mono,
+            counted,
         }
     }
 
@@ -181,6 +192,7 @@ impl Gateway {
                 Some(event) = self.inputs.recv() => event,
                 Ok(()) = self.http.changed() => Event::HttpChanged,
                 Ok(()) = self.problems.changed() => Event::ProblemsChanged,
+                Ok(()) = self.counted.changed() => Event::Counted,
                 () = due => Event::Due,
             };
         };
@@ -192,6 +204,11 @@ impl Gateway {
     fn step(&mut self, now: Now, event: Event) -> Option<ExitCode> {
         let phase = self.drain.phase();
         let mut changed = matches!(event, Event::HttpChanged | Event::ProblemsChanged);
+        // Who looks sees what this very turn made of things.
+        let (event, asker) = match event {
+            Event::Look(asker) => (Event::Due, Some(asker)),
+            event => (event, None),
+        };
         self.decide(now, event);
         changed |= self.refresh(now);
         self.end_without_purpose(now);
@@ -202,8 +219,12 @@ impl Gateway {
         let exit = self.perform(now);
         changed |= self.refresh(now) || self.drain.phase() != phase;
         if changed || exit.is_some() || self.heartbeat_at <= now.mono {
+            self.published_at = now.mono;
             self.heartbeat_at = now.mono + HEARTBEAT;
-            self.publish(now, exit);
+            self.status.publish(self.document(now, exit));
+        }
+        if let Some(asker) = asker {
+            drop(asker.send(self.document(now, exit)));
         }
         exit
     }
@@ -259,7 +280,10 @@ impl Gateway {
             Event::Drained => self.drain.handle(now.mono, drain::Input::Drained),
             Event::Closed => self.drain.handle(now.mono, drain::Input::Closed),
             Event::ProblemsChanged => self.end_of_problems(now),
-            Event::HttpChanged | Event::Due => {}
+            Event::Counted => {
+                self.heartbeat_at = self.heartbeat_at.min(self.published_at + COUNTS_EVERY);
+            }
+            Event::HttpChanged | Event::Look(_) | Event::Due => {}
         }
         self.drain.handle_timeout(now.mono);
         self.look_at_clock(now);
@@ -391,14 +415,14 @@ impl Gateway {
         });
     }
 
-    fn publish(&self, now: Now, exit: Option<ExitCode>) {
+    fn document(&self, now: Now, exit: Option<ExitCode>) -> Snapshot {
         let mut document = snapshot(&self.identity, &self.seats, self.flow.as_ref(), self.drain.phase(), now);
         document.http = self.http.borrow().clone();
         document.has_problems(self.problems.borrow().clone());
         document.config_stale.clone_from(&self.reloading.reading.stale);
         document.restart_requested = self.drain.restarts();
         document.exit_reason = exit.map(|exit| self.why.clone().unwrap_or_else(|| reason(exit).to_owned()));
-        self.status.publish(document);
+        document
     }
 
     /// When the loop must turn even if nothing happens.

@@ -27,4 +27,5 @@ mod simulator_faults;
 mod store_faults;
 mod support;
 mod tidy;
+mod truth;
 mod verdicts;

@@ -24,9 +24,15 @@ pub struct Control {
 }
 
 impl Control {
-    /// The newest state.
+    /// The newest state that was published: each turn of events at once, what is counted up to 10 s later.
     pub fn snapshot(&self) -> Option<Snapshot> {
         self.snapshots.borrow().clone()
+    }
+
+    /// The state of this moment; of a loop that does not answer, what it published last, with its date.
+    pub async fn look(&self) -> Option<Snapshot> {
+        let published = self.snapshot()?;
+        Some(self.commands.look().await.unwrap_or(published))
     }
 }
 
@@ -65,7 +71,7 @@ pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 async fn list(State(control): State<Control>) -> Response {
-    match control.snapshot() {
+    match control.look().await {
         Some(snapshot) => ([(header::CONTENT_TYPE, "application/json")], snapshot.to_bytes()).into_response(),
         None => error(StatusCode::SERVICE_UNAVAILABLE, "starting", "The gateway is starting."),
     }

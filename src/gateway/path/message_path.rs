@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::orders::{Orders, Rules};
@@ -69,6 +69,7 @@ pub struct MessagePath {
     permits: Arc<Semaphore>,
     stop_turns: CancellationToken,
     seen: Arc<Mutex<Seen>>,
+    counted: watch::Sender<()>,
     _stop: DropGuard,
 }
 
@@ -114,10 +115,12 @@ impl MessagePath {
         let stop = CancellationToken::new();
         let (stopping, old) = (stop.clone(), Arc::clone(&store));
         kept::keep("prune", move || until(stopping.clone(), prune(Arc::clone(&old))));
+        let counted = watch::Sender::new(());
+        let told = counted.clone();
         let counting = (stop.clone(), Arc::clone(&store), Arc::clone(&changed), Arc::clone(&seen));
         kept::keep("count", move || {
             let (stop, store, changed, seen) = counting.clone();
-            until(stop, count(store, changed, seen))
+            until(stop, count(store, changed, seen, told.clone()))
         });
         Arc::new(Self {
             store,
@@ -130,6 +133,7 @@ impl MessagePath {
             permits,
             stop_turns,
             seen,
+            counted,
             _stop: stop.drop_guard(),
         })
     }
@@ -269,6 +273,10 @@ impl MessageFlow for MessagePath {
         self.outboxes.get(&platform).and_then(Outbox::last_sent)
     }
 
+    fn counted(&self) -> watch::Receiver<()> {
+        self.counted.subscribe()
+    }
+
     /// A turn that is cut off at the deadline does not count as an attempt. Works best while the links are still up.
     async fn drain(&self, deadline: Instant) {
         self.seen(|seen| seen.draining = true);
@@ -321,12 +329,13 @@ async fn prune(store: Arc<dyn Store>) {
 }
 
 /// Counts the rows whenever something has changed, for ever.
-async fn count(store: Arc<dyn Store>, changed: Arc<Notify>, seen: Arc<Mutex<Seen>>) {
+async fn count(store: Arc<dyn Store>, changed: Arc<Notify>, seen: Arc<Mutex<Seen>>, told: watch::Sender<()>) {
     loop {
         match store.depths().await {
             Ok(depths) => lock(&seen).depths = depths,
             Err(error) => tracing::debug!(%error, "the queues cannot be counted"),
         }
+        told.send_replace(());
         changed.notified().await;
         tokio::time::sleep(COUNT_PAUSE).await;
     }

@@ -168,6 +168,10 @@ pub struct CountingFlow {
     pub said: Mutex<Vec<OutboundMessage>>,
     /// How long a drain takes.
     pub drain_takes: Mutex<Duration>,
+    /// What is told of the queues.
+    pub depths: Mutex<Depths>,
+    /// Moves when the loop is to hear that it has changed.
+    pub counted: watch::Sender<()>,
 }
 
 #[async_trait]
@@ -201,7 +205,11 @@ impl MessageFlow for CountingFlow {
     }
 
     fn depths(&self) -> Depths {
-        Depths::default()
+        *self.depths.lock().unwrap()
+    }
+
+    fn counted(&self) -> watch::Receiver<()> {
+        self.counted.subscribe()
     }
 
     fn active_turns(&self) -> u64 {

@@ -378,6 +378,7 @@ async fn commands_that_cannot_be_carried_out_say_why() {
 mod life;
 mod log;
 mod network;
+mod truth;
 
 #[tokio::test(start_paused = true)]
 async fn two_hours_without_dns_end_for_all_within_five_seconds_of_the_first_success() {

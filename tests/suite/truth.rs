@@ -1,0 +1,79 @@
+//! What a running gateway shows is so now, and what it has written down is not much older.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::home::TestHome;
+use crate::support::house::{House, QUICK};
+use crate::support::wait;
+
+fn asked(home: &TestHome) -> Value {
+    serde_json::from_str(&home.run(["platform", "status", "--json"]).stdout).expect("JSON")
+}
+
+#[test]
+fn a_message_is_in_the_status_at_once_and_in_the_file_soon() {
+    let mut house = House::open(1);
+    house.assert_others_unaffected();
+    let shown = asked(&house.home);
+    let (seen, sent) = ("last_inbound_at", "last_outbound_at");
+    let platform = |document: &Value| document["platforms"]["scripted1"].clone();
+    assert!(platform(&shown)[seen].is_string() && platform(&shown)[sent].is_string(), "{shown:#}");
+
+    // Less than the heartbeat: by it alone the file could be right only now and then.
+    for round in 0..3 {
+        let before = platform(&house.gateway.state());
+        house.assert_others_unaffected();
+        let written = wait::until(Duration::from_secs(5), || {
+            let entry = platform(&house.gateway.state());
+            (entry[seen] != before[seen] && entry[sent] != before[sent]).then_some(())
+        });
+        assert!(written.is_some(), "round {round}: {:#}", house.gateway.state());
+    }
+
+    // What waits is counted too: a message that the platform does not take.
+    house.well.write("waits", "friend", "who takes this");
+    let said = wait::until(wait::LIMIT, || {
+        house
+            .well
+            .said()
+            .into_iter()
+            .find(|said| said["text"].as_str().is_some_and(|text| text.contains("who takes")))
+    });
+    let waits = wait::until(wait::LIMIT, || (asked(&house.home)["queues"]["outbox"] == 1).then_some(()));
+    assert!(waits.is_some(), "{:#}", asked(&house.home));
+    house.well.cue(json!({ "do": "sent", "handle": said.expect("it is sent")["handle"] }));
+    let empty = wait::until(wait::LIMIT, || (asked(&house.home)["queues"]["outbox"] == 0).then_some(()));
+    assert!(empty.is_some(), "{:#}", asked(&house.home));
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn what_flaps_is_never_shown_as_connected() {
+    let mut house = House::furnish(
+        2,
+        &QUICK.replace("stable_after = \"10ms\"", "stable_after = \"60s\", breaker_after = 0"),
+        |_| {},
+    );
+    for _ in 0..5 {
+        house.heal("scripted2").cut();
+    }
+    house.wait_until("scripted2", "flapping", |entry| entry["error_code"] == "flapping");
+    for _ in 0..4 {
+        let player = house.stage.connect("scripted2");
+        let id = format!("while it flaps {}", house.gateway.log().len());
+        player.write(&id, "friend", &id);
+        // It works, and is used; it is not called well.
+        player.take_message(&id);
+        let entry = house.entry("scripted2");
+        assert_eq!(
+            (&entry["state"], &entry["error_code"]),
+            (&json!("retrying"), &json!("flapping")),
+            "{entry:#}"
+        );
+        player.cut();
+    }
+    house.assert_others_unaffected();
+    assert_eq!(house.gateway.stop(), Some(0));
+}
