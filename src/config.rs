@@ -3,6 +3,7 @@
 //! Process environment > `.env` > `gateway.toml` > default. A broken file or a value out of its range ends the start with
 //! its line and column; what is merely strange is a warning.
 
+mod access;
 mod file;
 mod http;
 mod whatsapp;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use access::{AccessConfig, DirectPolicy, mention_pattern};
 pub(crate) use file::duration;
 pub use http::{Bind, HttpConfig, is_loopback};
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// WhatsApp.
     pub whatsapp: WhatsAppConfig,
+    /// Who may speak, for every platform.
+    pub access: BTreeMap<Platform, AccessConfig>,
     /// `<PLATFORM>_HOME_CHANNEL`: the chat in which the operator is told things.
     pub home_channels: BTreeMap<Platform, String>,
     /// Platforms that a test plays: `HERMES_SCRIPTED`, from the environment of the process only.
@@ -171,9 +175,9 @@ pub enum AllowList {
     /// Nobody: the default.
     #[default]
     Nobody,
-    /// These numbers, digits only.
+    /// These: on WhatsApp phone numbers, digits only.
     Only(Vec<String>),
-    /// Everybody: `*`, and `WHATSAPP_ALLOW_ALL_USERS` or `GATEWAY_ALLOW_ALL_USERS` says it again.
+    /// Everybody: `*`, and `<PLATFORM>_ALLOW_ALL_USERS` or `GATEWAY_ALLOW_ALL_USERS` says it again.
     Everybody,
 }
 
@@ -184,16 +188,6 @@ pub struct WhatsAppConfig {
     pub enabled: bool,
     /// `WHATSAPP_MODE`; `None` when it was never chosen.
     pub mode: Option<WhatsAppMode>,
-    /// `WHATSAPP_ALLOWED_USERS` and `GATEWAY_ALLOWED_USERS`.
-    pub allowed: AllowList,
-    /// Entries of `WHATSAPP_ALLOWED_USERS` that are no phone number.
-    pub allowed_rejects: Vec<String>,
-    /// Group JIDs in which listed people are answered: `WHATSAPP_GROUP_ALLOWED_USERS`, when `WHATSAPP_GROUP_POLICY` is
-    /// `allowlist`. Empty: no groups.
-    pub allowed_groups: Vec<String>,
-    /// Who may give commands: `WHATSAPP_ADMIN_USERS` and `GATEWAY_ADMIN_USERS`, digits only. `None` when neither is set:
-    /// then whoever may speak may do so, in a direct chat.
-    pub admins: Option<Vec<String>>,
     /// Where WhatsApp is, if not at its own address.
     pub web_socket_url: Option<String>,
     /// `WHATSAPP_WA_VERSION`: the protocol version to speak, if not the library's.
@@ -240,7 +234,23 @@ impl Config {
         };
         let scripted = settings.world.var("HERMES_SCRIPTED").and_then(ScriptedConfig::parse);
         let home_channels = home_channels(settings);
-        Ok(Self { agent, gateway, whatsapp, home_channels, scripted, warnings })
+        let in_play: Vec<Platform> = scripted.iter().flat_map(ScriptedConfig::platforms).collect();
+        let access = |platform| {
+            let is_read = Platform::ALL.contains(&platform) || in_play.contains(&platform);
+            let access = if is_read {
+                access::read(platform, settings, &mut warnings)
+            } else {
+                AccessConfig::default()
+            };
+            (platform, access)
+        };
+        let access = Platform::every().map(access).collect();
+        Ok(Self { agent, gateway, whatsapp, access, home_channels, scripted, warnings })
+    }
+
+    /// Who may speak on this platform.
+    pub fn access(&self, platform: Platform) -> &AccessConfig {
+        self.access.get(&platform).expect("every platform has its rules")
     }
 
     /// The secrets among the settings, for the log to leave out.
@@ -273,6 +283,7 @@ impl Default for Config {
             agent: AgentConfig::Echo,
             gateway: GatewayConfig::default(),
             whatsapp: WhatsAppConfig::default(),
+            access: Platform::every().map(|platform| (platform, AccessConfig::default())).collect(),
             home_channels: BTreeMap::new(),
             scripted: None,
             warnings: Vec::new(),

@@ -9,12 +9,14 @@ use crate::config::Config;
 use crate::durable::Lock;
 use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{self, Pairing};
+use crate::platform::Platform;
 use crate::preflight::{Facts, LockFact, SessionFact};
 use crate::world::World;
 
 /// Looks at everything once. Takes under 50 ms when the Node version is cached.
 pub fn gather(world: &World, home: &HermesHome, config: &Config) -> Facts {
     let paths = home.whatsapp();
+    let access = config.access(Platform::Whatsapp);
     Facts {
         enabled: config.whatsapp.enabled,
         node: toolchain::find_node(world, home, config),
@@ -23,8 +25,8 @@ pub fn gather(world: &World, home: &HermesHome, config: &Config) -> Facts {
         session: session(&paths),
         lock: lock(&paths),
         mode: config.whatsapp.mode,
-        allowed: config.whatsapp.allowed.clone(),
-        allowed_rejects: config.whatsapp.allowed_rejects.clone(),
+        allowed: access.allowed.clone(),
+        allowed_rejects: access.allowed_rejects.clone(),
     }
 }
 

@@ -26,12 +26,52 @@ pub struct PlatformSpec {
     pub title: &'static str,
     /// The command that sets it up.
     pub setup: &'static str,
+    /// How it names people.
+    pub naming: Naming,
     /// Longest text of one message, in characters; longer replies are split.
     pub text_len_max: usize,
     /// A link whose last proof of life is older than this is not connected, whatever it says.
     pub lease: Duration,
     /// The error code when the lease has run out.
     pub lease_code: &'static str,
+}
+
+/// How a platform names people: so are the entries of lists read, and compared with whoever writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// By phone number, in any spelling.
+    Phone,
+    /// By a whole number.
+    Number,
+    /// By a text that is what it is, letter for letter.
+    Verbatim,
+}
+
+impl Naming {
+    /// What an entry for a person is.
+    pub fn person(self) -> &'static str {
+        match self {
+            Self::Phone => "phone number",
+            Self::Number => "numeric user id",
+            Self::Verbatim => "user id",
+        }
+    }
+
+    /// What an entry for a group is.
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Phone => "group's id, as in 120363000000000000@g.us",
+            Self::Number => "numeric chat id",
+            Self::Verbatim => "chat id",
+        }
+    }
+}
+
+/// A whole number in its one spelling. Digits of other scripts are no digits here.
+pub fn number(text: &str) -> Option<String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse::<i64>().ok()).flatten().map(|number| number.to_string())
 }
 
 impl Platform {
@@ -61,6 +101,7 @@ static WHATSAPP: PlatformSpec = PlatformSpec {
     name: "whatsapp",
     title: "WhatsApp",
     setup: "hermes whatsapp",
+    naming: Naming::Phone,
     text_len_max: 4096,
     lease: Duration::from_secs(90),
     lease_code: "whatsapp_bridge_hung",
@@ -83,6 +124,7 @@ const fn scripted(name: &'static str) -> PlatformSpec {
         name,
         title: name,
         setup: "HERMES_SCRIPTED=COUNT@SOCKET",
+        naming: Naming::Verbatim,
         text_len_max: 4096,
         lease: Duration::from_secs(3),
         lease_code: "net_timeout",
@@ -115,6 +157,26 @@ impl FromStr for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        for (text, expected) in [
+            ("12345", Some("12345")),
+            ("0012", Some("12")),
+            ("-100123", Some("-100123")),
+            ("", None),
+            ("-", None),
+            ("+12", None),
+            (" 12", None),
+            ("--12", None),
+            ("1e3", None),
+            ("\u{661}\u{662}", None),
+            ("\u{ff11}", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(number(text).as_deref(), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn names_round_trip_in_any_case_and_unknown_ones_list_the_known() {

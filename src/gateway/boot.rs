@@ -123,7 +123,7 @@ async fn start(
     let store: Arc<dyn Store> = store;
     let pauses = StoredPauses::new(Arc::clone(&store));
     let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
-    let path = MessagePath::start(store, agent, Gate::new(&config.whatsapp));
+    let path = MessagePath::start(store, agent, Gate::new(&config));
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     settings.follow(&flow);
     let status = StatusFile::start(home.state_file());

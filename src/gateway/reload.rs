@@ -51,18 +51,8 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
         Platform::Whatsapp => {
             let parts = |config: &WhatsAppConfig| {
                 // Every field is named, so that a new one cannot be forgotten here.
-                let WhatsAppConfig {
-                    enabled: _,
-                    mode: _,
-                    allowed: _,
-                    allowed_rejects: _,
-                    allowed_groups: _,
-                    admins: _,
-                    web_socket_url,
-                    version,
-                    node,
-                    bridge_limits,
-                } = config.clone();
+                let WhatsAppConfig { enabled: _, mode: _, web_socket_url, version, node, bridge_limits } =
+                    config.clone();
                 (web_socket_url, version, node, bridge_limits)
             };
             parts(&old.whatsapp) == parts(&new.whatsapp)
@@ -76,7 +66,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{AgentConfig, AllowList, OpenaiConfig, WhatsAppMode};
+    use crate::config::{AccessConfig, AgentConfig, AllowList, OpenaiConfig, WhatsAppMode};
 
     fn enabled() -> Config {
         let mut config = Config::default();
@@ -94,9 +84,13 @@ mod tests {
     fn who_may_speak_and_who_answers_disturb_no_connection() {
         let nothing = Changes::default();
         assert_eq!(of(|_| {}), nothing);
-        assert_eq!(of(|config| config.whatsapp.allowed = AllowList::Everybody), nothing);
+        let everybody = AccessConfig {
+            allowed: AllowList::Everybody,
+            groups: vec!["1@g.us".to_owned()],
+            ..AccessConfig::default()
+        };
+        assert_eq!(of(|config| drop(config.access.insert(Platform::Whatsapp, everybody))), nothing);
         assert_eq!(of(|config| config.whatsapp.mode = Some(WhatsAppMode::Bot)), nothing);
-        assert_eq!(of(|config| config.whatsapp.allowed_groups.push("1@g.us".to_owned())), nothing);
         assert_eq!(of(|config| config.agent = AgentConfig::Openai(OpenaiConfig::default())), nothing);
         assert_eq!(of(|config| config.gateway.drain_timeout = Duration::ZERO), nothing);
         assert_eq!(of(|config| config.warnings.push("odd".to_owned())), nothing);

@@ -115,6 +115,7 @@ mod tests {
     use crate::config::AllowList;
     use crate::durable::write_atomic;
     use crate::gateway::platforms::scripted::CountingFlow;
+    use crate::platform::Platform;
 
     #[test]
     fn changed_settings_reach_the_message_path_and_broken_ones_do_not() {
@@ -131,7 +132,7 @@ mod tests {
 
         write_atomic(&home.env_file(), b"WHATSAPP_MODE=bot\nWHATSAPP_ALLOWED_USERS=15550001111\n").unwrap();
         let read = settings.reload();
-        assert_eq!(read.whatsapp.allowed, AllowList::Only(vec!["15550001111".to_owned()]));
+        assert_eq!(read.access(Platform::Whatsapp).allowed, AllowList::Only(vec!["15550001111".to_owned()]));
         assert_eq!(counting.configured.load(Ordering::SeqCst), 1);
 
         write_atomic(&home.config_file(), b"[gateway\n").unwrap();

@@ -2,6 +2,7 @@
 
 use crate::config::{AllowList, WhatsAppMode};
 use crate::pairing::Me;
+use crate::platform::Platform;
 use crate::wizard::flow::{Chapter, SessionAnswer};
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::parse_allow;
@@ -107,7 +108,7 @@ impl Setup<'_> {
                 .say(Line::Warn(format!("Not a phone number in the list so far: {}.", rejects.join(", "))));
         }
         texts::about_people(mode).into_iter().for_each(|line| self.ui.say(line));
-        let initial = match &self.config.allowed {
+        let initial = match &self.config.access(Platform::Whatsapp).allowed {
             AllowList::Only(numbers) => numbers.join(", "),
             AllowList::Nobody | AllowList::Everybody => String::new(),
         };

@@ -37,7 +37,7 @@ pub async fn whatsapp(
     };
     let machine = Machine { world: world.clone(), home: home.clone(), config: config.clone() };
     let cancel = CancellationToken::new();
-    let setup = Setup::new(home, &config.whatsapp, options, ui.as_mut(), &machine, &cancel);
+    let setup = Setup::new(home, &config, options, ui.as_mut(), &machine, &cancel);
     let mut running = std::pin::pin!(setup.run());
     loop {
         tokio::select! {

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
-use crate::config::{AllowList, WhatsAppConfig, WhatsAppMode};
+use crate::config::{AllowList, Config, WhatsAppMode};
 use crate::error::{CliError, ExitCode};
 use crate::home::HermesHome;
 use crate::pairing::Pairing;
@@ -22,7 +22,7 @@ use crate::wizard::ui::Ui;
 /// One run.
 pub(crate) struct Setup<'a> {
     pub(super) home: &'a HermesHome,
-    pub(super) config: &'a WhatsAppConfig,
+    pub(super) config: &'a Config,
     pub(super) options: WhatsAppOptions,
     pub(super) ui: &'a mut dyn Ui,
     pub(super) hands: &'a dyn Hands,
@@ -39,7 +39,7 @@ pub(crate) struct Setup<'a> {
 impl<'a> Setup<'a> {
     pub(crate) fn new(
         home: &'a HermesHome,
-        config: &'a WhatsAppConfig,
+        config: &'a Config,
         options: WhatsAppOptions,
         ui: &'a mut dyn Ui,
         hands: &'a dyn Hands,

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::durable::{self, Lock};
 use crate::home::HermesHome;
 use crate::pairing::{Me, Pairing, verdict};
+use crate::platform::Platform;
 use crate::preflight::{BridgeFact, Facts, LockFact, NodeFact, SessionFact};
 use crate::wizard::hands::{Hands, PairingBridge};
 use crate::wizard::options::{Outcome, WhatsAppOptions};
@@ -182,7 +183,7 @@ impl Stage {
         };
         let config = Config::load(&World::of_env::<&str, &str>([]), &self.home).unwrap();
         *self.config.lock().unwrap() = Some(config.clone());
-        let outcome = Setup::new(&self.home, &config.whatsapp, options, ui, self, &cancel).run().await;
+        let outcome = Setup::new(&self.home, &config, options, ui, self, &cancel).run().await;
         assert_eq!(*self.running.lock().unwrap(), 0, "no bridge is left\n{}", ui.transcript);
         outcome
     }
@@ -196,7 +197,8 @@ impl Stage {
 #[async_trait]
 impl Hands for Stage {
     async fn facts(&self) -> Facts {
-        let config = self.config.lock().unwrap().clone().unwrap().whatsapp;
+        let whole = self.config.lock().unwrap().clone().unwrap();
+        let (config, access) = (&whole.whatsapp, whole.access(Platform::Whatsapp));
         let paths = self.home.whatsapp();
         let read = |path: PathBuf| std::fs::read(path).ok();
         let judged = verdict(read(paths.creds()).as_deref());
@@ -220,8 +222,8 @@ impl Hands for Stage {
                 None => LockFact::Free,
             },
             mode: config.mode,
-            allowed: config.allowed,
-            allowed_rejects: config.allowed_rejects,
+            allowed: access.allowed.clone(),
+            allowed_rejects: access.allowed_rejects.clone(),
         }
     }
 

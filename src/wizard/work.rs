@@ -164,10 +164,10 @@ impl Setup<'_> {
                 session_dir: paths.session_dir().to_path_buf(),
                 spool_dir: paths.spool_dir(),
                 media_dir: paths.media_dir(),
-                web_socket_url: self.config.web_socket_url.clone(),
-                version: self.config.version,
+                web_socket_url: self.config.whatsapp.web_socket_url.clone(),
+                version: self.config.whatsapp.version,
                 pairing_code_for: number.map(str::to_owned),
-                limits: self.config.bridge_limits.clone(),
+                limits: self.config.whatsapp.bridge_limits.clone(),
             },
         })
     }

@@ -1,4 +1,6 @@
-//! Pure. One name for the two identities of a chat or a person.
+//! Pure. One name for a chat or a person, whatever the spelling.
+//!
+//! Most platforms give everybody one id, which is compared as it is, or as a number ([`Naming`]).
 //!
 //! WhatsApp knows an account by its phone number (`15550100@s.whatsapp.net`) and by a number that says nothing (its LID,
 //! `900100@lid`); the same person's messages come under either, often with the other one beside it. Where both are known
@@ -6,7 +8,7 @@
 //! `15550100:7@…`; the part after the colon (and an agent after `_`) is no part of the identity.
 
 use crate::gateway::message::{ChatId, ChatKey, InboundMessage};
-use crate::platform::Platform;
+use crate::platform::{Naming, Platform, number};
 
 /// A person or chat on WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +22,8 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Reads a JID or bare number, in any of the forms in which they are written.
+    /// Reads a JID or bare number, in any of the forms in which they are written: people put signs between digits, JIDs
+    /// have none.
     pub fn parse(id: &str) -> Self {
         let id = id.trim();
         let (user, server) = match id.rsplit_once('@') {
@@ -30,7 +33,9 @@ impl Identity {
         let account = user.split([':', '_']).next().unwrap_or_default();
         let digits: String = account.chars().filter(char::is_ascii_digit).collect();
         let numeric = !digits.is_empty()
-            && account.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.'));
+            && account.chars().all(|c| {
+                c.is_ascii_digit() || server.is_empty() && matches!(c, '+' | ' ' | '-' | '(' | ')' | '.')
+            });
         match server.as_str() {
             "lid" | "hosted.lid" if numeric => Self::Lid(digits),
             "" | "s.whatsapp.net" | "c.us" | "hosted" if numeric => Self::Phone(digits),
@@ -63,6 +68,54 @@ pub fn chat_key(platform: Platform, message: &InboundMessage) -> ChatKey {
         Platform::Scripted(_) => message.chat.0.clone(),
     };
     ChatKey { platform, chat: ChatId(chat) }
+}
+
+/// The longest id of a person; what is longer is nobody's.
+const PERSON_BYTES_MAX: usize = 256;
+
+/// The name by which lists know a person. An entry of a list and the ids in messages give the same; `None` is nobody.
+pub fn listed_name(platform: Platform, id: &str) -> Option<String> {
+    match platform.spec().naming {
+        Naming::Phone => match Identity::parse(id) {
+            Identity::Phone(digits) | Identity::Lid(digits) => Some(digits),
+            Identity::Other(_) => None,
+        },
+        Naming::Number | Naming::Verbatim => person(platform, id),
+    }
+}
+
+/// The one name of a person under one of their ids; `None` is nobody.
+pub fn person(platform: Platform, id: &str) -> Option<String> {
+    if id.is_empty() || id.len() > PERSON_BYTES_MAX {
+        return None;
+    }
+    match platform.spec().naming {
+        Naming::Phone => match Identity::parse(id) {
+            known @ (Identity::Phone(_) | Identity::Lid(_)) => Some(known.to_jid()),
+            Identity::Other(_) => None,
+        },
+        Naming::Number => number(id),
+        Naming::Verbatim => (!id.chars().any(char::is_control)).then(|| id.to_owned()),
+    }
+}
+
+/// The one name of a group.
+pub fn group_name(platform: Platform, id: &str) -> String {
+    match platform.spec().naming {
+        Naming::Phone => id.trim().to_ascii_lowercase(),
+        Naming::Number => number(id).unwrap_or_default(),
+        Naming::Verbatim => id.to_owned(),
+    }
+}
+
+/// Whether more than two people are in the chat of this message: as it says, or as the chat's id tells.
+pub fn is_group(platform: Platform, message: &InboundMessage) -> bool {
+    message.is_group
+        || match platform.spec().naming {
+            Naming::Phone => message.chat.0.trim().to_ascii_lowercase().ends_with("@g.us"),
+            Naming::Number => message.chat.0.starts_with('-'),
+            Naming::Verbatim => false,
+        }
 }
 
 /// The chat that a person named in the settings: by its address there.

@@ -1,8 +1,10 @@
 //! From the platform to the inbox: who may speak, and which chat it is.
 //!
-//! - [`identity`]: one name for the two identities of a chat or a person.
-//! - [`gate`]: who may speak, and who may give commands. [`slash`]: which commands there are.
+//! - [`identity`]: one name for a chat or a person, whatever the spelling.
+//! - [`gate`]: who may speak, and who may give commands; [`rules`]: which of them are in force. [`slash`]: which commands
+//!   there are.
 
 pub mod gate;
 pub mod identity;
+pub mod rules;
 pub mod slash;

@@ -208,6 +208,7 @@ mod tests {
     use crate::config::{AllowList, Config};
     use crate::durable::write_atomic;
     use crate::home::HermesHome;
+    use crate::platform::Platform;
     use crate::world::World;
 
     struct Desk {
@@ -258,14 +259,14 @@ mod tests {
         });
         let real = desk.dir.path().join("elsewhere/env");
         write_atomic(&real, &allow("15550002222")).unwrap();
-        assert_eq!(desk.next().await.config.whatsapp.allowed, only("15550002222"));
+        assert_eq!(desk.next().await.config.access(Platform::Whatsapp).allowed, only("15550002222"));
         let mut file = std::fs::File::create(&real).unwrap();
         std::io::Write::write_all(&mut file, &allow("15550003333")).unwrap();
         drop(file);
-        assert_eq!(desk.next().await.config.whatsapp.allowed, only("15550003333"));
+        assert_eq!(desk.next().await.config.access(Platform::Whatsapp).allowed, only("15550003333"));
         std::fs::remove_file(desk.home.env_file()).unwrap();
         write_atomic(&desk.home.env_file(), &allow("15550004444")).unwrap();
-        assert_eq!(desk.next().await.config.whatsapp.allowed, only("15550004444"));
+        assert_eq!(desk.next().await.config.access(Platform::Whatsapp).allowed, only("15550004444"));
     }
 
     #[tokio::test]

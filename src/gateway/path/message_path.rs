@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::orders::{Orders, Rules};
+use super::orders::Orders;
 use super::running::{Cut, Running};
 use super::turns::Turns;
 use crate::clock::Now;
@@ -20,6 +20,7 @@ use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::{Decision, Gate, Reason};
 use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::Lanes;
 use crate::gateway::life::kept;
@@ -101,6 +102,7 @@ impl MessagePath {
             changed: Arc::clone(&changed),
             orders: Orders::new(Arc::clone(&rules), Arc::clone(&store)),
             running: Arc::new(Running::default()),
+            rules: Arc::clone(&rules),
             stop: stop_turns.clone(),
             repeats: Repeats::default(),
         });
@@ -245,7 +247,7 @@ impl MessageFlow for MessagePath {
     }
 
     fn configure(&self, config: &Config) {
-        self.rules.replace(Gate::new(&config.whatsapp));
+        self.rules.configure(config);
     }
 
     async fn say(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError> {

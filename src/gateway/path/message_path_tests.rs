@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::sync::{Semaphore, watch};
 
 use super::*;
-use crate::config::{AllowList, WhatsAppConfig, WhatsAppMode};
+use crate::config::{AccessConfig, AllowList, WhatsAppMode};
 use crate::gateway::agent::api::{AgentError, Turn};
 use crate::gateway::command::{Command, Commands};
 use crate::gateway::event::Event;
@@ -121,19 +121,11 @@ impl Agent for ScriptedAgent {
     }
 }
 
-fn settings(allowed: AllowList) -> WhatsAppConfig {
-    WhatsAppConfig {
-        enabled: true,
-        mode: Some(WhatsAppMode::Bot),
-        allowed,
-        allowed_rejects: Vec::new(),
-        allowed_groups: Vec::new(),
-        admins: None,
-        web_socket_url: None,
-        version: None,
-        node: None,
-        bridge_limits: BTreeMap::new(),
-    }
+fn settings(allowed: AllowList) -> Config {
+    let mut config = Config::default();
+    config.whatsapp.mode = Some(WhatsAppMode::Bot);
+    config.access.insert(W, AccessConfig { allowed, ..AccessConfig::default() });
+    config
 }
 
 struct House {
@@ -386,11 +378,44 @@ async fn strangers_leave_no_trace_and_new_settings_hold_at_once() {
 }
 
 #[tokio::test]
+async fn what_somebody_wrote_who_may_no_longer_speak_is_not_answered() {
+    let house = House::new();
+    let agent = ScriptedAgent::new(0);
+    let store = house.store();
+    let both = AllowList::Only(vec![chat(1), chat(2)]);
+    let path = MessagePath::start(
+        Arc::<SqliteStore>::clone(&store),
+        Arc::<ScriptedAgent>::clone(&agent),
+        Gate::new(&settings(both)),
+    );
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    path.accept(W, message("A", &chat(1), "one")).await.unwrap();
+    agent.wait(1).await;
+    path.accept(W, message("B", &chat(1), "two")).await.unwrap();
+    path.accept(W, message("C", &chat(2), "three")).await.unwrap();
+    agent.wait(2).await;
+    path.configure(&settings(AllowList::Only(vec![chat(2)])));
+    agent.permits.add_permits(1000);
+    assert_eq!(link.wait(2).await.len(), 2, "what is under way is answered");
+    let seen = tokio::time::timeout(LIMIT, async {
+        while store.depths().await.unwrap().inbox > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        store.depths().await.unwrap()
+    });
+    assert_eq!(seen.await.unwrap().dead, 1, "the status tells");
+    assert_eq!(agent.begun.borrow().len(), 2);
+    assert_eq!(link.delivered.borrow().len(), 2, "and the sender hears nothing");
+}
+
+#[tokio::test]
 async fn in_the_chat_with_oneself_our_own_words_are_not_answered() {
     let house = House::new();
     let agent = ScriptedAgent::new(1000);
-    let gate =
-        Gate::new(&WhatsAppConfig { mode: Some(WhatsAppMode::SelfChat), ..settings(AllowList::Nobody) });
+    let mut config = settings(AllowList::Nobody);
+    config.whatsapp.mode = Some(WhatsAppMode::SelfChat);
+    let gate = Gate::new(&config);
     let link = ScriptedLink::new(Vec::new());
     let note = |id: &str, text: &str| {
         let mut note = message(id, &chat(0), text);

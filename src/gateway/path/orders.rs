@@ -1,7 +1,7 @@
 //! Commands that people write in a chat: answered by the gateway itself, without the agent, by the same durable way as
 //! every answer. They do not wait for a turn that is under way in their chat.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::SetOnce;
@@ -9,8 +9,9 @@ use tokio::sync::SetOnce;
 use crate::clock::Now;
 use crate::gateway::command::{Answer, Command};
 use crate::gateway::control::api::Control;
-use crate::gateway::inbound::gate::{Denied, Gate};
+use crate::gateway::inbound::gate::Denied;
 use crate::gateway::inbound::identity::Identity;
+use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash, Verb};
 use crate::gateway::message::InboundMessage;
 use crate::gateway::status::brief;
@@ -19,29 +20,6 @@ use crate::platform::Platform;
 
 /// How long a command that came in while the gateway starts may wait for the loop.
 const START_LIMIT: Duration = Duration::from_secs(10);
-
-/// The rules in force.
-#[derive(Debug)]
-pub struct Rules {
-    gate: Mutex<Arc<Gate>>,
-}
-
-impl Rules {
-    /// These, for now.
-    pub fn new(gate: Gate) -> Arc<Self> {
-        Arc::new(Self { gate: Mutex::new(Arc::new(gate)) })
-    }
-
-    /// What holds at this moment.
-    pub fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.gate.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// From now on these hold.
-    pub fn replace(&self, gate: Gate) {
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
-    }
-}
 
 /// What becomes of a command.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,6 +14,8 @@ use super::running::{Cut, Run, Running};
 use crate::clock::Now;
 use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, HISTORY_MAX, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
+use crate::gateway::inbound::gate::Decision;
+use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::{Outcome, Work};
 use crate::gateway::message::ChatKey;
@@ -57,6 +59,8 @@ pub(super) struct Turns {
     pub(super) permits: Arc<Semaphore>,
     /// Told when a turn has ended.
     pub(super) changed: Arc<Notify>,
+    /// Who may speak.
+    pub(super) rules: Arc<Rules>,
     /// Carries out what is meant for the gateway itself.
     pub(super) orders: Orders,
     /// The turns that run.
@@ -72,6 +76,18 @@ impl Turns {
         // The semaphore is closed when we stop: then no turn is begun any more.
         let Ok(permit) = self.permits.acquire().await else { return Ok(Outcome::Idle) };
         let Some(row) = self.store.next_in(key).await? else { return Ok(Outcome::Idle) };
+        // It was let in; the settings may have changed since.
+        if let Decision::Ignore(reason) = self.rules.gate().decide(key.platform, &row.message) {
+            drop(permit);
+            tracing::info!(
+                code = "no_longer_allowed", platform = %key.platform, reason = reason.as_str(),
+                "a waiting message is not answered: its sender may no longer speak there"
+            );
+            let dead = Some(format!("no longer allowed ({})", reason.as_str()));
+            return Ok(self
+                .finish(key, &row, Finish { exchange: None, replies: Vec::new(), dead, direct: false })
+                .await);
+        }
         if let Some(order) = slash::of(&row.message) {
             drop(permit);
             return Ok(self.obey(key, &row, order).await);

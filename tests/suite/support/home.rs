@@ -100,6 +100,11 @@ impl TestHome {
             ("API_SERVER_PORT".to_owned(), "0".to_owned()),
             ("NO_PROXY".to_owned(), "127.0.0.1,localhost".to_owned()),
         ]);
+        // Everybody may write to the platforms that a test plays, unless it says otherwise.
+        variables.extend((1..=9).flat_map(|number| {
+            let name = |setting| format!("SCRIPTED{number}_{setting}");
+            [(name("ALLOWED_USERS"), "*".to_owned()), (name("ALLOW_ALL_USERS"), "true".to_owned())]
+        }));
         variables.extend(self.env.iter().cloned());
         variables
     }

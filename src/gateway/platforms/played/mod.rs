@@ -32,7 +32,8 @@
 //! closes the connection, the link is lost with `net_refused`; when nobody listens, an attempt fails with it. While a file
 //! `SOCKET.scripted1.blocked` holds such a cause (`{"code":"scripted_blocked","message":"…","user_action":"…"}`), the check
 //! before an attempt finds it. A file `SOCKET.scripted1.token` is the platform's bot token, which no other gateway of this
-//! machine may use (`telegram_token_lock`). Everybody may write to a scripted platform.
+//! machine may use (`telegram_token_lock`). Who may write stands in `SCRIPTED1_ALLOWED_USERS` and its like, as on every
+//! platform.
 //!
 //! [`adapter`] speaks, [`script`] is what is said. For tests inside the crate there is `super::scripted`.
 

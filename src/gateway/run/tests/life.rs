@@ -68,7 +68,10 @@ async fn a_platform_is_enabled_changed_and_disabled_while_others_are_left_alone(
 
     stage
         .events
-        .send(enabled(|config| config.whatsapp.allowed = crate::config::AllowList::Everybody))
+        .send(enabled(|config| {
+            let access = config.access.entry(Platform::Whatsapp).or_default();
+            access.allowed = crate::config::AllowList::Everybody;
+        }))
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;

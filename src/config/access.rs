@@ -1,0 +1,406 @@
+//! Pure. Who may speak on a platform, by the names that hermes-agent gives the settings: `<PLATFORM>_…` for one platform,
+//! `GATEWAY_…` for all. The same for every platform; only how an entry is read differs ([`Naming`]).
+
+use super::{AllowList, Settings};
+use crate::phone;
+use crate::platform::{Naming, Platform, PlatformSpec, number};
+
+/// Who may speak on one platform, and where, and to whom it listens in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// `<PLATFORM>_ALLOWED_USERS` and `GATEWAY_ALLOWED_USERS`.
+    pub allowed: AllowList,
+    /// Entries of `<PLATFORM>_ALLOWED_USERS` that name nobody on this platform.
+    pub allowed_rejects: Vec<String>,
+    /// Groups in which listed people are answered: `<PLATFORM>_GROUP_ALLOWED_USERS`, when `<PLATFORM>_GROUP_POLICY` is
+    /// `allowlist`. Empty: no groups.
+    pub groups: Vec<String>,
+    /// Who may give commands: `<PLATFORM>_ADMIN_USERS` and `GATEWAY_ADMIN_USERS`. `None` when neither is set: then whoever
+    /// may speak may do so, in a direct chat.
+    pub admins: Option<Vec<String>>,
+    /// `<PLATFORM>_DM_POLICY`.
+    pub direct: DirectPolicy,
+    /// `<PLATFORM>_REQUIRE_MENTION`: in a group only what speaks to us is answered.
+    pub require_mention: bool,
+    /// `<PLATFORM>_MENTION_PATTERNS`: texts that speak to us, as regular expressions that are known to be good.
+    pub mention_patterns: Vec<String>,
+    /// `<PLATFORM>_FREE_RESPONSE_CHATS`: groups in which everything speaks to us.
+    pub free_chats: Vec<String>,
+}
+
+/// What happens in direct chats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DirectPolicy {
+    /// Listed people are answered, and nobody else hears anything.
+    #[default]
+    Listed,
+    /// Somebody who is not listed gets a code by which the operator can admit them.
+    Pairing,
+    /// Nobody is answered.
+    Disabled,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            allowed: AllowList::Nobody,
+            allowed_rejects: Vec::new(),
+            groups: Vec::new(),
+            admins: None,
+            direct: DirectPolicy::Listed,
+            require_mention: true,
+            mention_patterns: Vec::new(),
+            free_chats: Vec::new(),
+        }
+    }
+}
+
+/// The settings of this platform.
+pub(super) fn read(platform: Platform, settings: &Settings<'_>, warnings: &mut Vec<String>) -> AccessConfig {
+    Reader { spec: platform.spec(), settings, warnings }.read()
+}
+
+struct Reader<'a, 'b> {
+    spec: &'static PlatformSpec,
+    settings: &'a Settings<'b>,
+    warnings: &'a mut Vec<String>,
+}
+
+impl Reader<'_, '_> {
+    fn read(mut self) -> AccessConfig {
+        let (allowed, allowed_rejects) = self.allow_list();
+        let require_mention = self.settings.switch(&self.name("REQUIRE_MENTION"), self.warnings);
+        AccessConfig {
+            allowed,
+            allowed_rejects,
+            groups: self.groups(),
+            admins: self.admins(),
+            direct: self.direct(),
+            require_mention: require_mention.unwrap_or(true),
+            mention_patterns: self.mention_patterns(),
+            free_chats: self.group_list("FREE_RESPONSE_CHATS"),
+        }
+    }
+
+    fn name(&self, setting: &str) -> String {
+        format!("{}_{setting}", self.spec.name.to_ascii_uppercase())
+    }
+
+    fn warn_of_rejects(&mut self, name: &str, count: usize) {
+        if count > 0 {
+            let what = self.spec.naming.person();
+            self.warnings.push(format!("{name}: {count} of its entries are no {what}, and are ignored"));
+        }
+    }
+
+    fn allow_list(&mut self) -> (AllowList, Vec<String>) {
+        let own = self.name("ALLOWED_USERS");
+        let own_switch = self.name("ALLOW_ALL_USERS");
+        let mut people: Vec<String> = Vec::new();
+        let mut rejects = Vec::new();
+        let mut star = None;
+        for name in [own.as_str(), "GATEWAY_ALLOWED_USERS"] {
+            let Some(text) = self.settings.value(name) else { continue };
+            let (found, unusable) = list(self.spec.naming, text);
+            for person in found {
+                if !people.contains(&person) {
+                    people.push(person);
+                }
+            }
+            for entry in unusable {
+                if entry == "*" {
+                    star = star.or(Some(name));
+                } else if name == own {
+                    // The list for all platforms holds other platforms' names as well; they are no mistake.
+                    rejects.push(entry);
+                }
+            }
+        }
+        // Of WhatsApp's the findings tell, with the way to write a number.
+        if self.spec.naming != Naming::Phone {
+            self.warn_of_rejects(&own, rejects.len());
+        }
+        let mut said_again = false;
+        for name in [own_switch.as_str(), "GATEWAY_ALLOW_ALL_USERS"] {
+            said_again |= self.settings.switch(name, self.warnings) == Some(true);
+        }
+        match (star, said_again) {
+            (Some(_), true) => return (AllowList::Everybody, rejects),
+            (Some(name), false) => self.warnings.push(format!(
+                "{name} holds `*`, which counts only together with {own_switch}=true, and is ignored"
+            )),
+            (None, true) => self.warnings.push(format!(
+                "everybody is allowed on {} only when {own} says `*` as well; the list stays as it is",
+                self.spec.title
+            )),
+            (None, false) => {}
+        }
+        if people.is_empty() { (AllowList::Nobody, rejects) } else { (AllowList::Only(people), rejects) }
+    }
+
+    /// A list that is set and holds nobody leaves nobody in charge: a typing error must not open what it was to close.
+    fn admins(&mut self) -> Option<Vec<String>> {
+        let own = self.name("ADMIN_USERS");
+        let mut admins: Option<Vec<String>> = None;
+        for name in [own.as_str(), "GATEWAY_ADMIN_USERS"] {
+            let Some(text) = self.settings.value(name) else { continue };
+            let (people, unusable) = list(self.spec.naming, text);
+            let admins = admins.get_or_insert_default();
+            for person in people {
+                if !admins.contains(&person) {
+                    admins.push(person);
+                }
+            }
+            // The list for all platforms holds other platforms' names as well.
+            if name == own {
+                self.warn_of_rejects(&own, unusable.len());
+            }
+        }
+        admins
+    }
+
+    fn direct(&mut self) -> DirectPolicy {
+        let name = self.name("DM_POLICY");
+        match self.settings.value(&name).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("allowlist") => DirectPolicy::Listed,
+            Some("pairing") => DirectPolicy::Pairing,
+            Some("disabled") => DirectPolicy::Disabled,
+            Some(_) => {
+                self.warnings.push(format!(
+                    "{name} is neither allowlist, pairing nor disabled; hermes answers only whoever is listed"
+                ));
+                DirectPolicy::Listed
+            }
+        }
+    }
+
+    fn groups(&mut self) -> Vec<String> {
+        let name = self.name("GROUP_POLICY");
+        match self.settings.value(&name).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("disabled") => Vec::new(),
+            Some("allowlist") => self.group_list("GROUP_ALLOWED_USERS"),
+            Some(_) => {
+                self.warnings
+                    .push(format!("{name} is neither disabled nor allowlist; hermes stays out of groups"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn group_list(&mut self, setting: &str) -> Vec<String> {
+        let name = self.name(setting);
+        let mut groups: Vec<String> = Vec::new();
+        let mut unusable = 0;
+        for entry in entries(self.settings.value(&name).unwrap_or_default()) {
+            match group(self.spec.naming, entry) {
+                Some(group) if groups.contains(&group) => {}
+                Some(group) => groups.push(group),
+                None => unusable += 1,
+            }
+        }
+        if unusable > 0 {
+            let example = self.spec.naming.group();
+            self.warnings
+                .push(format!("{name}: {unusable} of its entries are no {example}, and are ignored"));
+        }
+        groups
+    }
+
+    /// A list in JSON, or separated by commas where none of them holds one.
+    fn mention_patterns(&mut self) -> Vec<String> {
+        let name = self.name("MENTION_PATTERNS");
+        let Some(text) = self.settings.value(&name) else { return Vec::new() };
+        let patterns: Vec<String> = serde_json::from_str(text).unwrap_or_else(|_| {
+            text.split([',', '\n'])
+                .map(|part| part.trim().to_owned())
+                .filter(|part| !part.is_empty())
+                .collect()
+        });
+        let count = patterns.len();
+        let good: Vec<String> =
+            patterns.into_iter().filter(|one| !one.is_empty() && mention_pattern(one).is_some()).collect();
+        if good.len() < count {
+            self.warnings.push(format!(
+                "{name}: {} of its entries are no regular expression, and are ignored",
+                count - good.len()
+            ));
+        }
+        good
+    }
+}
+
+/// A compiled pattern of `<PLATFORM>_MENTION_PATTERNS`; matched in any case.
+pub fn mention_pattern(text: &str) -> Option<regex::Regex> {
+    const PROGRAM_BYTES_MAX: usize = 1 << 20;
+    regex::RegexBuilder::new(text).case_insensitive(true).size_limit(PROGRAM_BYTES_MAX).build().ok()
+}
+
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+/// Sorted into people (each once, in order) and what names nobody.
+fn list(naming: Naming, text: &str) -> (Vec<String>, Vec<String>) {
+    if naming == Naming::Phone {
+        return phone::list(text);
+    }
+    let mut people: Vec<String> = Vec::new();
+    let mut rejects = Vec::new();
+    for entry in entries(text) {
+        match person(naming, entry) {
+            Some(person) if people.contains(&person) => {}
+            Some(person) => people.push(person),
+            None => rejects.push(entry.to_owned()),
+        }
+    }
+    (people, rejects)
+}
+
+fn person(naming: Naming, entry: &str) -> Option<String> {
+    match naming {
+        Naming::Phone => phone::digits(entry).ok(),
+        Naming::Number => number(entry),
+        Naming::Verbatim => (entry != "*" && !entry.chars().any(char::is_control)).then(|| entry.to_owned()),
+    }
+}
+
+fn group(naming: Naming, entry: &str) -> Option<String> {
+    match naming {
+        Naming::Phone => group_jid(entry),
+        Naming::Number | Naming::Verbatim => person(naming, entry),
+    }
+}
+
+/// `<digits>[-<digits>]@g.us`, also written without its end.
+fn group_jid(text: &str) -> Option<String> {
+    let id = text.strip_suffix("@g.us").unwrap_or(text);
+    let digits =
+        |part: &str| (6..=25).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_id = match id.split_once('-') {
+        Some((creator, time)) => digits(creator) && digits(time),
+        None => digits(id),
+    };
+    is_id.then(|| format!("{id}@g.us"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env_file::EnvFile;
+    use crate::world::World;
+
+    fn on(platform: Platform, env: &str) -> (AccessConfig, Vec<String>) {
+        let world = World::of_env([("A", "b")]);
+        let mut warnings = Vec::new();
+        let access = read(platform, &Settings { world: &world, env: &EnvFile::parse(env) }, &mut warnings);
+        (access, warnings)
+    }
+
+    fn of(env: &str) -> (AccessConfig, Vec<String>) {
+        on(Platform::Whatsapp, env)
+    }
+
+    fn scripted(env: &str) -> (AccessConfig, Vec<String>) {
+        on(Platform::scripted(1).unwrap(), env)
+    }
+
+    fn only(people: &[&str]) -> AllowList {
+        AllowList::Only(people.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn who_may_speak_is_nobody_unless_it_is_said_and_everybody_only_when_said_twice() {
+        for (env, expected, told) in [
+            ("", AllowList::Nobody, 0),
+            ("WHATSAPP_ALLOWED_USERS=+1 555 000 1111", only(&["15550001111"]), 0),
+            (
+                "WHATSAPP_ALLOWED_USERS=15550001111\nGATEWAY_ALLOWED_USERS=15550001111,15550002222,@someone",
+                only(&["15550001111", "15550002222"]),
+                0,
+            ),
+            ("WHATSAPP_ALLOWED_USERS=*", AllowList::Nobody, 1),
+            ("WHATSAPP_ALLOWED_USERS=*,15550001111", only(&["15550001111"]), 1),
+            ("WHATSAPP_ALLOW_ALL_USERS=true", AllowList::Nobody, 1),
+            ("WHATSAPP_ALLOWED_USERS=*\nWHATSAPP_ALLOW_ALL_USERS=true", AllowList::Everybody, 0),
+            ("GATEWAY_ALLOWED_USERS=*\nGATEWAY_ALLOW_ALL_USERS=true", AllowList::Everybody, 0),
+            ("WHATSAPP_ALLOWED_USERS=*\nGATEWAY_ALLOW_ALL_USERS=false", AllowList::Nobody, 1),
+            ("SCRIPTED1_ALLOWED_USERS=15550001111\nSCRIPTED1_ALLOW_ALL_USERS=true", AllowList::Nobody, 0),
+        ] {
+            let (access, warnings) = of(env);
+            assert_eq!((access.allowed, warnings.len()), (expected, told), "{env}");
+            assert!(access.allowed_rejects.is_empty());
+        }
+        let (access, _) = of("WHATSAPP_ALLOWED_USERS=alice,15550001111,12\nGATEWAY_ALLOWED_USERS=bob");
+        assert_eq!(access.allowed_rejects, ["alice", "12"]);
+    }
+
+    #[test]
+    fn a_platform_without_phone_numbers_takes_ids_as_they_are() {
+        for (env, expected, told) in [
+            ("", AllowList::Nobody, 0),
+            ("SCRIPTED1_ALLOWED_USERS= friend ,U02AB,friend,", only(&["friend", "U02AB"]), 0),
+            ("SCRIPTED1_ALLOWED_USERS=friend\nGATEWAY_ALLOWED_USERS=+1 555", only(&["friend", "+1 555"]), 0),
+            ("SCRIPTED1_ALLOWED_USERS=*", AllowList::Nobody, 1),
+            ("SCRIPTED1_ALLOWED_USERS=*\nSCRIPTED1_ALLOW_ALL_USERS=true", AllowList::Everybody, 0),
+            ("SCRIPTED1_ALLOWED_USERS=*\nSCRIPTED2_ALLOW_ALL_USERS=true", AllowList::Nobody, 1),
+            ("SCRIPTED2_ALLOWED_USERS=friend", AllowList::Nobody, 0),
+        ] {
+            let (access, warnings) = scripted(env);
+            assert_eq!((access.allowed, warnings.len()), (expected, told), "{env}");
+        }
+        assert_eq!(list(Naming::Number, "12, 0012 ,x12,١٢,*,-3").0, ["12", "-3"]);
+        assert_eq!(list(Naming::Number, "12,x12,*").1, ["x12", "*"]);
+    }
+
+    #[test]
+    fn groups_are_off_unless_they_are_listed() {
+        let list = "WHATSAPP_GROUP_ALLOWED_USERS=120363000000000001@g.us, 15550001111-1600000000 ,*,x@g.us";
+        assert_eq!(of(list).0.groups, Vec::<String>::new());
+        let (access, warnings) = of(&format!("WHATSAPP_GROUP_POLICY=allowlist\n{list}"));
+        assert_eq!(access.groups, ["120363000000000001@g.us", "15550001111-1600000000@g.us"]);
+        assert_eq!(warnings.len(), 1);
+        let (access, warnings) = of(&format!("WHATSAPP_GROUP_POLICY=open\n{list}"));
+        assert_eq!((access.groups.len(), warnings.len()), (0, 1));
+        let (access, warnings) =
+            scripted("SCRIPTED1_GROUP_POLICY=allowlist\nSCRIPTED1_GROUP_ALLOWED_USERS=room, *");
+        assert_eq!((access.groups, warnings.len()), (vec!["room".to_owned()], 1));
+    }
+
+    #[test]
+    fn a_list_of_admins_without_a_usable_entry_leaves_nobody_in_charge() {
+        let admins = |numbers: &[&str]| Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>());
+        for (env, expected, told) in [
+            ("", None, 0),
+            ("WHATSAPP_ADMIN_USERS=", None, 0),
+            ("WHATSAPP_ADMIN_USERS=+1 555 000 1111", admins(&["15550001111"]), 0),
+            ("WHATSAPP_ADMIN_USERS=*", admins(&[]), 1),
+            ("GATEWAY_ADMIN_USERS=@someone", admins(&[]), 0),
+            (
+                "WHATSAPP_ADMIN_USERS=15550001111\nGATEWAY_ADMIN_USERS=15550002222,15550001111",
+                admins(&["15550001111", "15550002222"]),
+                0,
+            ),
+        ] {
+            let (access, warnings) = of(env);
+            assert_eq!((access.admins, warnings.len()), (expected, told), "{env}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_chats_is_read_and_nonsense_is_told_and_opens_nothing() {
+        let (access, warnings) = scripted(
+            "SCRIPTED1_DM_POLICY=Pairing\nSCRIPTED1_REQUIRE_MENTION=no\nSCRIPTED1_FREE_RESPONSE_CHATS=room\n\
+             SCRIPTED1_MENTION_PATTERNS='[\"^hermes[,:]\", \"(\", \"\"]'",
+        );
+        assert_eq!((access.direct, access.require_mention), (DirectPolicy::Pairing, false));
+        assert_eq!(
+            (access.free_chats, access.mention_patterns),
+            (vec!["room".into()], vec!["^hermes[,:]".into()])
+        );
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let (access, warnings) = scripted("SCRIPTED1_DM_POLICY=open\nSCRIPTED1_MENTION_PATTERNS=^hi, bot$");
+        assert_eq!((access.direct, warnings.len()), (DirectPolicy::Listed, 1));
+        assert_eq!(access.mention_patterns, ["^hi", "bot$"]);
+        assert_eq!(scripted("SCRIPTED1_DM_POLICY=disabled").0.direct, DirectPolicy::Disabled);
+    }
+}
