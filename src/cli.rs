@@ -13,7 +13,7 @@ use crate::gateway::life::init;
 use crate::gateway::status::{report, watch};
 use crate::home::HermesHome;
 use crate::wizard::{self, QrStyle, WhatsAppOptions};
-use crate::world::World;
+use crate::world::{CHILD_MARK, World};
 use crate::{bridge, doctor, failpoint};
 
 /// The messaging gateway for AI agents that stays up.
@@ -201,6 +201,7 @@ pub fn run(world: &World) -> u8 {
 fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
     failpoint::arm(world.failpoint());
     let home = HermesHome::find(world)?;
+    refuse_children(world, &command)?;
     match command {
         Command::Whatsapp(args) => whatsapp(world, &home, args),
         Command::Gateway(GatewayCommand::Run(args)) => {
@@ -225,6 +226,21 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
         Command::Doctor { json } => doctor::run(world, &home, json),
     }
+}
+
+/// What the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well.
+fn refuse_children(world: &World, command: &Command) -> Result<(), CliError> {
+    let steers = matches!(
+        command,
+        Command::Gateway(GatewayCommand::Restart | GatewayCommand::Stop)
+            | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
+    );
+    if steers && world.var(CHILD_MARK).is_some() {
+        return Err(CliError::failed("a program that the gateway started may not steer it")
+            .code("child_of_gateway")
+            .hint("A person must do that, in a terminal of their own."));
+    }
+    Ok(())
 }
 
 /// Shows the sentence that came back.

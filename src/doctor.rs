@@ -223,18 +223,9 @@ fn problems(home: &HermesHome) -> Vec<Check> {
 fn modes(home: &HermesHome) -> Vec<Check> {
     const GROUP_AND_OTHERS: u32 = 0o077;
     const OTHERS_WRITE: u32 = 0o002;
-    let paths = home.whatsapp();
     let ours = rustix::process::geteuid().as_raw();
     let mut checks = Vec::new();
-    for (path, mode) in [
-        (home.root().to_owned(), "700"),
-        (home.env_file(), "600"),
-        (home.config_file(), "600"),
-        (home.database(), "600"),
-        (paths.session_dir().to_owned(), "700"),
-        (paths.creds(), "600"),
-        (paths.creds_backup(), "600"),
-    ] {
+    for (path, mode) in home.private_paths() {
         let Ok(metadata) = path.metadata() else { continue };
         let shown = path.display();
         let check = if metadata.uid() != ours {
@@ -247,7 +238,7 @@ fn modes(home: &HermesHome) -> Vec<Check> {
             Check::warning(
                 "open_mode",
                 format!("{shown} is open to other users (mode {:o})", metadata.mode() & 0o777),
-                format!("Run `chmod {mode} {}`.", quoted(&path)),
+                format!("Run `chmod {mode:o} {}`.", quoted(&path)),
             )
         } else {
             continue;

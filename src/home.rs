@@ -80,6 +80,20 @@ impl HermesHome {
         self.root.join("logs")
     }
 
+    /// What only its owner may read, with the mode that it should have.
+    pub fn private_paths(&self) -> Vec<(PathBuf, u32)> {
+        let whatsapp = self.whatsapp();
+        vec![
+            (self.root.clone(), 0o700),
+            (self.env_file(), 0o600),
+            (self.config_file(), 0o600),
+            (self.database(), 0o600),
+            (whatsapp.session_dir().to_owned(), 0o700),
+            (whatsapp.creds(), 0o600),
+            (whatsapp.creds_backup(), 0o600),
+        ]
+    }
+
     /// WhatsApp's paths.
     pub fn whatsapp(&self) -> WhatsAppPaths {
         let old = self.root.join("whatsapp").join("session");

@@ -5,6 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+/// Set in the environment of programs that the gateway starts on its own account: they may look at it, and not steer it.
+pub const CHILD_MARK: &str = "HERMES_CHILD";
+
 /// The surroundings of one run. Built once in `main`; tests build their own.
 #[derive(Debug, Clone)]
 pub struct World {

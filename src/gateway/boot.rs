@@ -83,7 +83,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
         exit = signals.stop() => return Ok(exit),
     };
     let identity = identity();
-    let listening = |events| drop(tokio::spawn(signals.listen(events)));
+    life::privacy::tighten(home);
+    let listening = |events| keep_listening(signals, events);
     let outcome = start(world, home, config, Some(log), identity.clone(), listening).await;
     if let Err(error) = &outcome {
         // Whoever looks later learns why. The failure itself is told by the caller.
@@ -163,6 +164,7 @@ async fn start(
     listen(gateway.events());
     life::watch::start(&settings, &asked, gateway.events());
     life::network::start(gateway.events());
+    life::program::start(world.exe.clone(), problems.clone());
     let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort)
         .map_err(|error| CliError::failed("the loop cannot be watched").because(error))?;
     notify.tell("READY=1");
@@ -172,10 +174,19 @@ async fn start(
     Ok(exit)
 }
 
+/// Hears signals as long as the loop lives, also when the task that does so dies.
+fn keep_listening(signals: Signals, events: mpsc::Sender<Event>) {
+    let signals = Arc::new(tokio::sync::Mutex::new(signals));
+    kept::keep("signals", move || {
+        let (signals, events) = (Arc::clone(&signals), events.clone());
+        async move { signals.lock().await.listen(&events).await }
+    });
+}
+
 /// The gateway works without it; only the commands of this machine do not reach it.
 fn open_control(home: &HermesHome, control: &Control) -> Option<ControlSocket> {
     let path = home.control_socket();
-    let opened = ControlSocket::open(path.clone(), api::owner(control.clone()));
+    let opened = ControlSocket::open(path.clone(), api::owner(control.clone()), api::child(control.clone()));
     opened
         .inspect_err(|error| {
             tracing::warn!(

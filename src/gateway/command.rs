@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::gateway::event::Event;
 use crate::gateway::status::snapshot::Snapshot;
@@ -163,7 +163,9 @@ pub(super) const CHANGES_MAX: usize = 64;
 const RECORD_LIMIT: Duration = Duration::from_secs(4);
 
 /// Keeps changes one after another, so that a resume cannot overtake the pause before it, and answers.
-pub(super) async fn keep(record: Arc<dyn PauseRecord>, mut changes: mpsc::Receiver<Change>) {
+pub(super) async fn keep(record: Arc<dyn PauseRecord>, changes: Arc<Mutex<mpsc::Receiver<Change>>>) {
+    // Nobody else takes it; it outlives this task should that die.
+    let mut changes = changes.lock().await;
     while let Some(Change { platform, paused, mut sentence, reply }) = changes.recv().await {
         let kept = tokio::time::timeout(RECORD_LIMIT, record.record(&platform, paused));
         let why = match kept.await {

@@ -18,6 +18,7 @@ use crate::gateway::drain::{self, Drain, Phase, StopSignal};
 use crate::gateway::event::{Event, Report, SeatId};
 use crate::gateway::failure::Retry;
 use crate::gateway::flow::MessageFlow;
+use crate::gateway::life::kept;
 use crate::gateway::life::watchdog::Pulse;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::driver::{self, Reporter};
@@ -133,8 +134,9 @@ impl Gateway {
             .collect();
         let host = Host::new(seats.len(), parts.seed);
         let (changes, to_keep) = mpsc::channel(CHANGES_MAX);
-        tokio::spawn(command::keep(parts.pauses, to_keep));
         let counted = parts.flow.counted();
+        let (record, to_keep) = (parts.pauses, Arc::new(tokio::sync::Mutex::new(to_keep)));
+        kept::keep("pauses", move || command::keep(Arc::clone(&record), Arc::clone(&to_keep)));
         Self {
             seats,
             flow: parts.flow,
@@ -420,6 +422,7 @@ impl Gateway {
         document.http = self.http.borrow().clone();
         document.has_problems(self.problems.borrow().clone());
         document.config_stale.clone_from(&self.reloading.reading.stale);
+        document.task_restarts = kept::begun_again();
         document.restart_requested = self.drain.restarts();
         document.exit_reason = exit.map(|exit| self.why.clone().unwrap_or_else(|| reason(exit).to_owned()));
         document

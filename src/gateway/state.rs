@@ -282,6 +282,7 @@ fn blank(identity: &Identity, now: Now) -> Snapshot {
         gateway_state: GatewayState::Starting,
         exit_reason: None,
         config_stale: None,
+        task_restarts: 0,
         restart_requested: false,
         active_agents: 0,
         platforms: BTreeMap::new(),

@@ -16,6 +16,8 @@
 //! | 44 | `disconnects::what_only_a_person_can_mend_ends_the_attempts` |
 //! | 45 | `disconnects::a_session_taken_over_elsewhere_is_not_fought_for` |
 //! | 59, 60 | the machine's tables and the simulator |
+//! | 50 | `guard::secrets_that_others_could_read_are_closed_to_them_at_the_start`, `boot::tests` |
+//! | 62 | `guard::row_62_a_replaced_program_runs_on_and_says_so` |
 //! | 63, 64 | `life::a_drain_past_its_limit_is_1_and_a_second_interrupt_is_130`, `interrupts` |
 //! | 65 | `conversation::a_hundred_messages_in_flight_survive_twenty_kills` |
 //! | 66, 69, 71, 73 | `life` |
@@ -25,7 +27,7 @@
 //! | 77 | also `store::sqlite::tests::a_newer_database_is_refused_and_left_alone` |
 //!
 //! Not here, because what they are about is not built yet: 16 and 26 (Telegram), 18 and 27
-//! (Discord, QQ) come with the platforms, and 62 (a replaced program);
+//! (Discord, QQ) come with the platforms;
 //! 29 and 30 (npm inside the gateway) by design never: the wizard installs. 58 (memory pressure) and 78
 //! (a failing fsync) cannot be made without privileges.
 

@@ -1,7 +1,10 @@
 //! The fault table, faults of the machine and of the WhatsApp bridge's process; `faults` has the others, and says what is
 //! shown where.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
@@ -31,8 +34,12 @@ fn program(home: &TestHome, does: &str) -> PathBuf {
 /// A paired WhatsApp beside a healthy platform; its bridge is run by [`NODE`].
 fn with_whatsapp(does: &str) -> House {
     // So many failures in a row are not what this is about.
-    let patient = QUICK.replace("first", "breaker_after = 0, first");
-    House::furnish(1, &patient, |home| {
+    with_whatsapp_by(&QUICK.replace("first", "breaker_after = 0, first"), does)
+}
+
+/// The same with another `gateway.toml`.
+pub(crate) fn with_whatsapp_by(toml: &str, does: &str) -> House {
+    House::furnish(1, toml, |home| {
         let mut furnished = TestHome::with_bridge();
         furnished.write(
             ".env",
@@ -191,11 +198,25 @@ fn row_57_without_file_descriptors_the_others_go_on_and_it_connects_when_there_a
     // What is open stays open; the lost connection's own number is free again, and what writes the state needs it.
     let usual = limit(&house.gateway, Resource::Nofile, Some(open.saturating_sub(1)));
     player.cut();
+    // Whoever asks the gateway now waits in the queue until it can be taken.
+    let mut control = UnixStream::connect(house.home.paths().control_socket()).unwrap();
+    control.write_all(b"GET /v1/platforms HTTP/1.1\r\nHost: hermes\r\n\r\n").unwrap();
+    let address = house.gateway.state()["http"]["address"].as_str().unwrap().to_owned();
+    let mut http = TcpStream::connect(&address).unwrap();
+    http.write_all(format!("GET /livez HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
     let told = wait::until(wait::LIMIT, || (!house.lines(0, "net_refused").is_empty()).then_some(()));
     assert!(told.is_some(), "{}", house.gateway.log().join("\n"));
     house.well.write("meanwhile", "friend", "meanwhile");
     house.well.take_message("meanwhile");
     limit(&house.gateway, Resource::Nofile, usual);
+    let read = |stream: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    for said in [read(&mut control), read(&mut http)] {
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    }
     drop(house.heal("scripted2"));
     house.assert_others_unaffected();
     assert_eq!(house.gateway.stop(), Some(0));

@@ -12,6 +12,7 @@ mod disconnects;
 mod existing_session;
 mod faults;
 mod first_run;
+mod guard;
 mod help;
 mod host_faults;
 mod interrupts;

@@ -55,6 +55,24 @@ pub fn owner(control: Control) -> Router {
     finish(platforms(control).merge(whole))
 }
 
+/// Looking alone: for programs that the gateway itself has started. What speaks for an agent must not be talked into ending
+/// or pausing what runs it.
+pub fn child(control: Control) -> Router {
+    let refused = || async {
+        error(
+            StatusCode::FORBIDDEN,
+            "child_of_gateway",
+            "A program that the gateway started may not steer it; a person must do that in a terminal.",
+        )
+    };
+    Router::new()
+        .route("/v1/platforms", get(list))
+        .with_state(control)
+        .fallback(refused)
+        .method_not_allowed_fallback(refused)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
 /// What every set of routes ends with: limits, and answers in JSON for what is not there.
 pub fn finish(routes: Router) -> Router {
     routes

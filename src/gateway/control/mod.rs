@@ -5,10 +5,12 @@
 //!
 //! - [`api`]: the routes. [`connection`]: one connection, with its limits.
 //! - [`socket`]: the Unix socket in the home folder, for this machine's commands; who is there is told by the kernel.
+//! - [`ancestry`]: programs that the gateway itself started may look, and not steer.
 //! - [`client`]: the other end of it.
 //!
 //! The same routes over TCP, with a key, are in [`super::http`].
 
+pub mod ancestry;
 pub mod api;
 pub mod client;
 pub mod connection;

@@ -12,7 +12,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::gateway::control::connection;
+use crate::gateway::control::{ancestry, connection};
+use crate::gateway::life::kept;
 
 /// Connections served at once; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
@@ -28,11 +29,11 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Takes the place and serves. Needs the gateway's lock: whatever socket is there has no owner any more.
+    /// Takes the place and serves `routes`, and `for_children` to programs that this process has started. Needs the gateway's lock: whatever socket is there has no owner any more.
     ///
     /// # Errors
     /// When the place cannot be taken; the gateway works without it.
-    pub fn open(path: PathBuf, routes: Router) -> io::Result<Self> {
+    pub fn open(path: PathBuf, routes: Router, for_children: Router) -> io::Result<Self> {
         match std::fs::symlink_metadata(&path) {
             Ok(found) if found.is_dir() => return Err(io::Error::other("a folder stands in its place")),
             Ok(found) => {
@@ -52,8 +53,11 @@ impl ControlSocket {
         let listener = std::os::unix::net::UnixListener::bind(&place.path)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
-        let listener = UnixListener::from_std(listener)?;
-        Ok(Self { path, server: tokio::spawn(accept(listener, routes)) })
+        let listener = Arc::new(UnixListener::from_std(listener)?);
+        let server = kept::keep("control", move || {
+            accept(Arc::clone(&listener), routes.clone(), for_children.clone())
+        });
+        Ok(Self { path, server })
     }
 }
 
@@ -92,7 +96,7 @@ impl Place {
     }
 }
 
-async fn accept(listener: UnixListener, routes: Router) {
+async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Router) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
@@ -102,7 +106,9 @@ async fn accept(listener: UnixListener, routes: Router) {
                 tracing::debug!(code = "control_denied", "somebody else asked at the control socket");
             }
             Ok((stream, _)) => {
-                let routes = routes.clone();
+                let peer = stream.peer_cred().ok().and_then(|peer| peer.pid()).map(i32::cast_unsigned);
+                let is_child = peer.is_some_and(ancestry::is_child_of_ours);
+                let routes = if is_child { for_children.clone() } else { routes.clone() };
                 tokio::spawn(async move {
                     connection::serve(stream, routes).await;
                     drop(place);

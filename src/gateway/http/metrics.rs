@@ -63,6 +63,8 @@ pub fn render(snapshot: &Snapshot, last_tick: Timestamp, now: Timestamp) -> Stri
         page.family(name, "gauge", help);
         page.number(name, &[], value);
     }
+    page.family("hermes_task_restarts_total", "counter", "Background tasks that died and were begun again.");
+    page.number("hermes_task_restarts_total", &[], snapshot.task_restarts);
     page.family(
         "hermes_loop_last_tick_timestamp_seconds",
         "gauge",

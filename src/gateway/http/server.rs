@@ -17,6 +17,7 @@ use crate::config::{Bind, is_loopback};
 use crate::gateway::control::connection;
 use crate::gateway::http::guard::Hosts;
 use crate::gateway::http::routes::{Http, routes};
+use crate::gateway::life::kept;
 use crate::gateway::settings::Reading;
 use crate::gateway::status::snapshot::{HttpSnapshot, HttpState};
 
@@ -35,7 +36,7 @@ pub struct HttpServer {
 impl HttpServer {
     /// Serves where the settings say, also where they say so only later, and tells how that goes.
     pub fn start(http: Http, state: watch::Sender<Option<HttpSnapshot>>) -> Self {
-        Self { task: tokio::spawn(follow(http, state)) }
+        Self { task: kept::keep("http", move || follow(http.clone(), state.clone())) }
     }
 }
 

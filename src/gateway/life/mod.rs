@@ -5,6 +5,7 @@
 //! - [`signals`]: what other processes ask of us.
 //! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
 //! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
+//! - [`program`]: whether it was replaced on disk; [`privacy`]: secrets that others could read.
 //! - [`kept`]: background tasks that are begun again when they die.
 //! - [`init`]: process 1 of a container.
 
@@ -14,6 +15,8 @@ pub mod kept;
 pub mod netlink;
 pub mod network;
 pub mod notify;
+pub mod privacy;
+pub mod program;
 pub mod signals;
 pub mod watch;
 pub mod watchdog;

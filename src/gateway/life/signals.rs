@@ -76,7 +76,7 @@ impl Signals {
     }
 
     /// Hands every signal to the loop, until that is gone.
-    pub async fn listen(mut self, events: mpsc::Sender<Event>) {
+    pub async fn listen(&mut self, events: &mpsc::Sender<Event>) {
         loop {
             let event = match self.next().await {
                 Asked::Stop(signal) => Event::StopAsked(signal),

@@ -14,6 +14,7 @@ use crate::config::{Config, NotifyConfig};
 use crate::gateway::delivery::handle::handle;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::identity::channel_key;
+use crate::gateway::life::kept;
 use crate::gateway::message::{MessageId, OutboundMessage, Private};
 use crate::gateway::settings::Settings;
 use crate::gateway::status::snapshot::Snapshot;
@@ -28,7 +29,9 @@ pub fn start(
     settings: Arc<Settings>,
     flow: Arc<dyn MessageFlow>,
 ) -> JoinHandle<()> {
-    tokio::spawn(follow(documents, Teller { settings, flow }))
+    kept::keep("notices", move || {
+        follow(documents.clone(), Teller { settings: Arc::clone(&settings), flow: Arc::clone(&flow) })
+    })
 }
 
 async fn follow(mut documents: watch::Receiver<Option<Snapshot>>, teller: Teller) {

@@ -46,6 +46,9 @@ pub struct Snapshot {
     /// What is wrong with the settings' files, while the settings from before stay in force.
     #[serde(default)]
     pub config_stale: Option<String>,
+    /// How many background tasks died and were begun again: defects of ours.
+    #[serde(default)]
+    pub task_restarts: u64,
     /// It stops in order to be started again.
     #[serde(default)]
     pub restart_requested: bool,
@@ -298,6 +301,7 @@ pub(crate) mod tests {
             gateway_state: GatewayState::Degraded,
             exit_reason: None,
             config_stale: None,
+            task_restarts: 0,
             restart_requested: false,
             active_agents: 0,
             platforms: BTreeMap::from([(

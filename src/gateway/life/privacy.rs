@@ -1,0 +1,71 @@
+//! Secrets that other users could read are closed to them at the start: whoever wrote them by hand hardly thought of it.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use crate::home::HermesHome;
+
+/// What group and others may do.
+const GROUP_AND_OTHERS: u32 = 0o077;
+
+/// Closes what is ours, and tells of it in one line. What belongs to somebody else is left as it is, and told as well.
+pub fn tighten(home: &HermesHome) {
+    let us = rustix::process::geteuid().as_raw();
+    let (mut closed, mut left) = (Vec::new(), Vec::new());
+    for (path, mode) in home.private_paths() {
+        let Ok(metadata) = path.metadata() else { continue };
+        let name = path.display();
+        if metadata.uid() != us {
+            left.push(format!("{name} (of another user)"));
+        } else if metadata.mode() & GROUP_AND_OTHERS != 0 {
+            let was = metadata.mode() & 0o777;
+            // What its owner may not do stays forbidden.
+            match std::fs::set_permissions(&path, Permissions::from_mode(was & mode)) {
+                Ok(()) => closed.push(format!("{name} (was {was:o})")),
+                Err(error) => left.push(format!("{name} ({error})")),
+            }
+        }
+    }
+    if !closed.is_empty() {
+        tracing::warn!(
+            code = "modes_tightened",
+            "other users could read what is private, and no longer can: {}",
+            closed.join(", ")
+        );
+    }
+    if !left.is_empty() {
+        tracing::warn!(
+            code = "modes_open",
+            "what is private may be read by others: {}. `hermes doctor` says what to do",
+            left.join(", ")
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ours_and_open_is_closed_and_nothing_else_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let mode = |name: &str| dir.path().join(name).metadata().unwrap().mode() & 0o777;
+        let write = |name: &str, mode: u32| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            crate::durable::write_atomic(&path, b"x").unwrap();
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        write(".env", 0o644);
+        write("gateway.toml", 0o400);
+        write("whatsapp/session/creds.json", 0o660);
+        write("notes.txt", 0o644);
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(dir.path().join("whatsapp/session"), Permissions::from_mode(0o750)).unwrap();
+        tighten(&home);
+        assert_eq!(dir.path().metadata().unwrap().mode() & 0o777, 0o700);
+        let seen = [".env", "gateway.toml", "whatsapp/session", "whatsapp/session/creds.json", "notes.txt"];
+        assert_eq!(seen.map(mode), [0o600, 0o400, 0o700, 0o600, 0o644]);
+    }
+}
