@@ -4,8 +4,10 @@
 //! its line and column; what is merely strange is a warning.
 
 mod access;
+mod agent;
 mod file;
 mod http;
+mod session;
 mod whatsapp;
 
 use std::collections::BTreeMap;
@@ -14,8 +16,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use access::{AccessConfig, DirectPolicy, mention_pattern};
+pub use agent::{AgentConfig, CommandConfig, OpenaiConfig};
 pub(crate) use file::duration;
 pub use http::{Bind, HttpConfig, is_loopback};
+pub use session::{Reset, ResetConfig, SessionConfig};
 
 use crate::env_file::EnvFile;
 use crate::error::CliError;
@@ -38,6 +42,8 @@ impl fmt::Debug for Secret {
 pub struct Config {
     /// Who answers.
     pub agent: AgentConfig,
+    /// When a conversation begins anew.
+    pub session: SessionConfig,
     /// The gateway itself.
     pub gateway: GatewayConfig,
     /// WhatsApp.
@@ -72,32 +78,6 @@ impl ScriptedConfig {
     pub fn platforms(&self) -> impl Iterator<Item = Platform> {
         (1..=self.count).map_while(Platform::scripted)
     }
-}
-
-/// Who answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AgentConfig {
-    /// Repeats what it is told, and says that it does.
-    Echo,
-    /// Any OpenAI-compatible service.
-    Openai(OpenaiConfig),
-}
-
-/// An OpenAI-compatible service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenaiConfig {
-    /// Up to and including `/v1`.
-    pub base_url: String,
-    /// The model's name.
-    pub model: String,
-    /// The variable that holds the key.
-    pub api_key_env: String,
-    /// The key, when that variable is set.
-    pub api_key: Option<Secret>,
-    /// Said to the model before every conversation.
-    pub system_prompt: Option<String>,
-    /// The longest wait for the next piece of an answer.
-    pub idle_timeout: Duration,
 }
 
 /// The gateway itself.
@@ -212,7 +192,11 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(unreadable(&path, error)),
         };
-        Self::of(&text, &Settings { world, env: &env }).map_err(|error| {
+        let read = Self::of(&text, &Settings { world, env: &env }).and_then(|mut config| {
+            config.agent.read_files(home)?;
+            Ok(config)
+        });
+        read.map_err(|error| {
             error.hint(format!("Edit {} and try again. `hermes doctor` checks it.", path.display()))
         })
     }
@@ -225,13 +209,7 @@ impl Config {
         let mut gateway = file.gateway;
         gateway.http.bind = http::bind(gateway.http.bind, settings, &mut warnings);
         gateway.http.key = http::key(settings, &mut warnings);
-        let agent = match file.agent {
-            AgentConfig::Echo => AgentConfig::Echo,
-            AgentConfig::Openai(openai) => {
-                let api_key = settings.value(&openai.api_key_env).map(|key| Secret(key.to_owned()));
-                AgentConfig::Openai(OpenaiConfig { api_key, ..openai })
-            }
-        };
+        let agent = agent::with_secrets(file.agent, settings);
         let scripted = settings.world.var("HERMES_SCRIPTED").and_then(ScriptedConfig::parse);
         let home_channels = home_channels(settings);
         let in_play: Vec<Platform> = scripted.iter().flat_map(ScriptedConfig::platforms).collect();
@@ -245,7 +223,16 @@ impl Config {
             (platform, access)
         };
         let access = Platform::every().map(access).collect();
-        Ok(Self { agent, gateway, whatsapp, access, home_channels, scripted, warnings })
+        Ok(Self {
+            agent,
+            session: file.session,
+            gateway,
+            whatsapp,
+            access,
+            home_channels,
+            scripted,
+            warnings,
+        })
     }
 
     /// Who may speak on this platform.
@@ -255,11 +242,7 @@ impl Config {
 
     /// The secrets among the settings, for the log to leave out.
     pub fn secrets(&self) -> Vec<Secret> {
-        let agent = match &self.agent {
-            AgentConfig::Echo => None,
-            AgentConfig::Openai(openai) => openai.api_key.clone(),
-        };
-        agent.into_iter().chain(self.gateway.http.key.clone()).collect()
+        self.agent.secrets().into_iter().chain(self.gateway.http.key.clone()).collect()
     }
 }
 
@@ -281,25 +264,13 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             agent: AgentConfig::Echo,
+            session: SessionConfig::default(),
             gateway: GatewayConfig::default(),
             whatsapp: WhatsAppConfig::default(),
             access: Platform::every().map(|platform| (platform, AccessConfig::default())).collect(),
             home_channels: BTreeMap::new(),
             scripted: None,
             warnings: Vec::new(),
-        }
-    }
-}
-
-impl Default for OpenaiConfig {
-    fn default() -> Self {
-        Self {
-            base_url: "http://127.0.0.1:11434/v1".to_owned(),
-            model: "llama3.2".to_owned(),
-            api_key_env: "OPENAI_API_KEY".to_owned(),
-            api_key: None,
-            system_prompt: None,
-            idle_timeout: Duration::from_secs(120),
         }
     }
 }
@@ -393,7 +364,10 @@ mod tests {
         let config = load(&text, "", &[]).unwrap();
         assert_eq!(config.warnings, Vec::<String>::new());
         let AgentConfig::Openai(openai) = config.agent else { panic!("not openai") };
-        assert_eq!(OpenaiConfig { system_prompt: None, ..openai }, OpenaiConfig::default());
+        assert_eq!(
+            OpenaiConfig { system_prompt: None, api_key_named: false, ..openai },
+            OpenaiConfig::default()
+        );
         assert!(config.whatsapp.web_socket_url.is_some());
         assert_eq!(config.whatsapp.bridge_limits.len(), file::BRIDGE_LIMITS.len());
     }

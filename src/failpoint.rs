@@ -9,13 +9,13 @@ use std::io;
 use std::path::Path;
 
 /// All of them. Each is at one place only.
-pub const NAMES: [&str; 37] = [
+pub const NAMES: [&str; 43] = [
+    "accept.after",
+    "accept.before",
     "ack.bridge.after",
     "ack.bridge.before",
     "ack.scripted.after",
     "ack.scripted.before",
-    "accept.after",
-    "accept.before",
     "begin.after",
     "begin.before",
     "bury.after",
@@ -24,6 +24,8 @@ pub const NAMES: [&str; 37] = [
     "commit.before",
     "finish.after",
     "finish.before",
+    "forget.after",
+    "forget.before",
     "migrate.after",
     "migrate.before",
     "open.after",
@@ -40,11 +42,15 @@ pub const NAMES: [&str; 37] = [
     "rename.before",
     "replace.after",
     "replace.before",
+    "retry.after",
+    "retry.before",
     "send.after",
     "sending.after",
     "sending.before",
     "sent.after",
     "sent.before",
+    "session.after",
+    "session.before",
     "unsent.after",
     "unsent.before",
 ];

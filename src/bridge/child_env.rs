@@ -65,6 +65,11 @@ pub(crate) fn for_notice(world: &World) -> Vec<(OsString, OsString)> {
     chosen(world, |name| is_for_all(name) || FOR_NOTICE.contains(&name))
 }
 
+/// For the agent's program: nothing besides; what else it needs is named in the settings.
+pub(crate) fn for_agent(world: &World) -> Vec<(OsString, OsString)> {
+    chosen(world, is_for_all)
+}
+
 fn is_for_all(name: &str) -> bool {
     FOR_ALL.contains(&name) || name.starts_with("LC_")
 }
@@ -107,6 +112,7 @@ mod tests {
             names(for_npm(&world)),
             ["HOME", "LC_ALL", "NPM_CONFIG_REGISTRY", "PATH", "https_proxy", "npm_config_cache"]
         );
+        assert_eq!(names(for_agent(&world)), ["HOME", "LC_ALL", "PATH", "https_proxy"]);
         assert_eq!(names(for_notice(&world)), ["HERMES_HOME", "HOME", "LC_ALL", "PATH", "https_proxy"]);
     }
 }

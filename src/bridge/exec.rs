@@ -1,4 +1,5 @@
-//! The hidden command `hermes bridge-exec --lock PATH --parent PID -- NODE ARGS…`: becomes the bridge.
+//! The hidden command `hermes bridge-exec [--lock PATH] --parent PID -- PROGRAM ARGS…`: becomes the bridge, or, without a
+//! lock, the agent's program.
 //!
 //! It runs between fork and Node because these must be done by the child itself and without `unsafe`: ask the kernel to end
 //! us when the parent dies, take the session lock so that it is held for exactly as long as Node lives, and make every file
@@ -27,7 +28,7 @@ const INTERNAL: u8 = 70;
 /// What is to be done before becoming the program.
 #[derive(Debug, PartialEq, Eq)]
 struct Plan {
-    lock: PathBuf,
+    lock: Option<PathBuf>,
     parent: i32,
     program: OsString,
     args: Vec<OsString>,
@@ -38,6 +39,13 @@ pub(crate) fn args(lock: &Path, parent: u32, program: &Path, args: Vec<OsString>
     let mut all: Vec<OsString> = vec![NAME.into(), "--lock".into(), lock.into()];
     all.extend(["--parent".into(), parent.to_string().into(), "--".into(), program.into()]);
     all.extend(args);
+    all
+}
+
+/// The same for a program that holds nothing.
+pub(crate) fn plain_args<'a>(parent: u32, argv: impl IntoIterator<Item = &'a String>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = vec![NAME.into(), "--parent".into(), parent.to_string().into(), "--".into()];
+    all.extend(argv.into_iter().map(Into::into));
     all
 }
 
@@ -53,9 +61,9 @@ pub fn run(arguments: &[OsString]) -> u8 {
     }
     // The parent may have died before the kernel was asked; then nobody would ever end us.
     if rustix::process::getppid().map(Pid::as_raw_pid) != Some(plan.parent) {
-        return fail(INTERNAL, "hermes has ended before its bridge began");
+        return fail(INTERNAL, "hermes has ended before its child began");
     }
-    let _lock = match hold(&plan.lock) {
+    let _lock = match plan.lock.as_deref().map(hold).transpose() {
         Ok(lock) => lock,
         Err((code, why)) => return fail(code, &why),
     };
@@ -64,16 +72,15 @@ pub fn run(arguments: &[OsString]) -> u8 {
 }
 
 fn parse(arguments: &[OsString]) -> Option<Plan> {
-    let [lock_flag, lock, parent_flag, parent, end, program, args @ ..] = arguments else { return None };
-    if lock_flag != "--lock" || parent_flag != "--parent" || end != "--" {
+    let (lock, arguments) = match arguments {
+        [flag, lock, rest @ ..] if flag == "--lock" => (Some(lock.into()), rest),
+        rest => (None, rest),
+    };
+    let [parent_flag, parent, end, program, args @ ..] = arguments else { return None };
+    if parent_flag != "--parent" || end != "--" {
         return None;
     }
-    Some(Plan {
-        lock: lock.into(),
-        parent: parent.to_str()?.parse().ok()?,
-        program: program.clone(),
-        args: args.to_vec(),
-    })
+    Some(Plan { lock, parent: parent.to_str()?.parse().ok()?, program: program.clone(), args: args.to_vec() })
 }
 
 /// Elsewhere the bridge notices the end of its stdin, which it does here, too.
@@ -125,13 +132,16 @@ mod tests {
         assert_eq!(
             parse(&all[1..]),
             Some(Plan {
-                lock: "/l".into(),
+                lock: Some("/l".into()),
                 parent: 7,
                 program: "/node".into(),
                 args: vec!["--flag".into(), "--".into(), "run".into()]
             })
         );
-        for wrong in [&all[..], &all[1..6], &all[3..], &[]] {
+        let plain = plain_args(7, &["agent".to_owned(), "$x".to_owned()]);
+        let plan = Plan { lock: None, parent: 7, program: "agent".into(), args: vec!["$x".into()] };
+        assert_eq!(parse(&plain[1..]), Some(plan));
+        for wrong in [&all[..], &all[1..6], &all[4..], &[]] {
             assert_eq!(parse(wrong), None);
         }
     }

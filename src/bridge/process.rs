@@ -7,8 +7,8 @@
 //! The child is a process group of its own. The group is signalled only while its leader is our unreaped child, so the
 //! signal cannot reach anybody else.
 
-mod spawner;
-mod stderr;
+pub(crate) mod spawner;
+pub(crate) mod stderr;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -139,7 +139,7 @@ impl BridgeProcess {
         let owner = Owner {
             child,
             lines: Some(FramedRead::new(stdout, LinesCodec::new_with_max_length(LINE_LEN_MAX))),
-            stderr: stderr::Tail::follow(stderr, pid),
+            stderr: stderr::Tail::follow(stderr, pid, "the WhatsApp bridge"),
             outputs: outputs_given,
             waiting: None,
             ending: ending.clone(),

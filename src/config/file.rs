@@ -8,9 +8,11 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::agent::RawAgent;
+use super::session::{RawReset, RawSession};
 use super::{
-    AgentConfig, Bind, ExitWhenAllBlocked, GatewayConfig, HttpConfig, NotifyConfig, OpenaiConfig,
-    ReconnectConfig,
+    AgentConfig, Bind, ExitWhenAllBlocked, GatewayConfig, HttpConfig, NotifyConfig, ReconnectConfig,
+    SessionConfig,
 };
 use crate::error::CliError;
 
@@ -18,6 +20,7 @@ use crate::error::CliError;
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) agent: AgentConfig,
+    pub(super) session: SessionConfig,
     pub(super) gateway: GatewayConfig,
     pub(super) whatsapp: WhatsAppTable,
 }
@@ -55,26 +58,16 @@ const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
 const BYTES_MAX: u64 = 1 << 53;
 
 /// Keys that have a meaning elsewhere in the plan and none in this version.
-const NOT_USED_YET: [&str; 5] =
-    ["agent.command", "platforms.discord", "platforms.qqbot", "platforms.slack", "platforms.telegram"];
+const NOT_USED_YET: [&str; 4] =
+    ["platforms.discord", "platforms.qqbot", "platforms.slack", "platforms.telegram"];
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct RawFile {
     agent: RawAgent,
+    session: RawSession,
     gateway: RawGateway,
     platforms: RawPlatforms,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawAgent {
-    kind: Option<Spanned<String>>,
-    base_url: Option<Spanned<String>>,
-    model: Option<Spanned<String>>,
-    api_key_env: Option<Spanned<String>>,
-    system_prompt: Option<String>,
-    idle_timeout: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -125,6 +118,7 @@ struct RawPlatforms {
 #[serde(default)]
 struct RawWhatsApp {
     enabled: Option<bool>,
+    session: Option<RawReset>,
     web_socket_url: Option<Spanned<String>>,
     bridge: BTreeMap<String, Spanned<i64>>,
 }
@@ -136,7 +130,7 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
     let broken = |error: &toml::de::Error| place.error(error.span().unwrap_or(0..0), error.message());
     let mut unknown = Vec::new();
     let parser = toml::Deserializer::parse(text).map_err(|error| broken(&error))?;
-    let raw: RawFile = serde_ignored::deserialize(parser, |path| unknown.push(path.to_string()))
+    let mut raw: RawFile = serde_ignored::deserialize(parser, |path| unknown.push(path.to_string()))
         .map_err(|error| broken(&error))?;
     for path in unknown {
         let line = place.line_of_key(&path).map_or(String::new(), |line| format!(" line {line}:"));
@@ -145,13 +139,14 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
     }
     Ok(File {
         agent: place.agent(raw.agent)?,
+        session: place.session(raw.session, raw.platforms.whatsapp.session.take())?,
         gateway: place.gateway(raw.gateway)?,
         whatsapp: place.whatsapp(raw.platforms.whatsapp, warnings)?,
     })
 }
 
 /// Knows where in the text something stands.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     text: &'a str,
 }
 
@@ -163,7 +158,7 @@ impl Place<'_> {
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
-    fn error(&self, span: Range<usize>, message: &str) -> CliError {
+    pub(super) fn error(&self, span: Range<usize>, message: &str) -> CliError {
         let (line, column) = self.position(span.start);
         CliError::config(format!("gateway.toml: line {line}, column {column}: {}", message.trim_end()))
     }
@@ -179,46 +174,6 @@ impl Place<'_> {
                 (_, None) => return Some(self.position(key.span().start).0),
                 (_, Some(_)) => return None,
             }
-        }
-    }
-
-    fn agent(&self, raw: RawAgent) -> Result<AgentConfig, CliError> {
-        let default = OpenaiConfig::default();
-        let idle_timeout =
-            self.duration(raw.idle_timeout, default.idle_timeout, &(SECOND..=HOUR), "idle_timeout")?;
-        let base_url = self.url(raw.base_url, "base_url", ["http://", "https://"])?;
-        let api_key_env = match raw.api_key_env {
-            Some(name) if crate::env_grammar::is_key(name.get_ref()) => name.into_inner(),
-            Some(name) => {
-                return Err(self.error(
-                    name.span(),
-                    "api_key_env is the name of a variable, such as OPENAI_API_KEY, not the key itself",
-                ));
-            }
-            None => default.api_key_env,
-        };
-        let model = match raw.model {
-            Some(model) if model.get_ref().trim().is_empty() => {
-                return Err(self.error(model.span(), "model is empty"));
-            }
-            Some(model) => model.into_inner(),
-            None => default.model,
-        };
-        let Some(kind) = raw.kind else { return Ok(AgentConfig::Echo) };
-        match kind.get_ref().as_str() {
-            "echo" => Ok(AgentConfig::Echo),
-            "openai" => Ok(AgentConfig::Openai(OpenaiConfig {
-                base_url: base_url.unwrap_or(default.base_url),
-                model,
-                api_key_env,
-                api_key: None,
-                system_prompt: raw.system_prompt.filter(|prompt| !prompt.trim().is_empty()),
-                idle_timeout,
-            })),
-            "command" | "acp" => {
-                Err(self.error(kind.span(), "this kind of agent is not available yet; use echo or openai"))
-            }
-            _ => Err(self.error(kind.span(), "kind must be echo or openai")),
         }
     }
 
@@ -369,7 +324,7 @@ impl Place<'_> {
         })
     }
 
-    fn url(
+    pub(super) fn url(
         &self,
         raw: Option<Spanned<String>>,
         name: &str,
@@ -384,7 +339,7 @@ impl Place<'_> {
         Ok(Some(url.into_inner()))
     }
 
-    fn duration(
+    pub(super) fn duration(
         &self,
         raw: Option<Spanned<String>>,
         default: Duration,
@@ -400,16 +355,16 @@ impl Place<'_> {
             }
             None => Err(self.error(
                 raw.span(),
-                &format!("{name} must be a duration such as \"500ms\", \"30s\", \"5m\" or \"1h\""),
+                &format!("{name} must be a duration such as \"500ms\", \"30s\", \"5m\", \"1h\" or \"7d\""),
             )),
         }
     }
 }
 
 const MOMENT: Duration = Duration::from_millis(10);
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// A whole number and its unit.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
@@ -421,6 +376,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
         "s" => SECOND,
         "m" => MINUTE,
         "h" => HOUR,
+        "d" => 24 * HOUR,
         _ => return None,
     };
     unit.checked_mul(number)
@@ -448,8 +404,8 @@ mod tests {
             ("[gateway.reconnect]\njitter = 0.6", "line 2, column 10: jitter must be from 0.0 to 0.5"),
             ("[gateway.reconnect]\njitter = nan", "line 2, column 10: jitter"),
             ("[gateway.reconnect]\nfirst = '10m'", "line 2, column 9: cap is the longest wait"),
-            ("agent.kind = 'oracle'", "line 1, column 14: kind must be echo or openai"),
-            ("agent.kind = 'acp'", "line 1, column 14: this kind of agent is not available yet"),
+            ("agent.kind = 'oracle'", "line 1, column 14: kind must be echo, openai or command"),
+            ("agent.kind = 'acp'", "line 1, column 14: the kind acp is not available"),
             (
                 "agent.base_url = 'localhost'",
                 "line 1, column 18: base_url must begin with http:// or https://",
@@ -517,6 +473,7 @@ mod tests {
         assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
         assert_eq!(duration(" 5 m "), Some(Duration::from_secs(300)));
         assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(duration("2d"), Some(48 * HOUR));
         for text in ["", "s", "5", "-5s", "1.5s", "5 s m", "99999999999s"] {
             assert_eq!(duration(text), None, "{text}");
         }

@@ -126,6 +126,7 @@ async fn start(
     let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
     let path = MessagePath::start(store, agent, Gate::new(&config));
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
+    flow.configure(&config);
     settings.follow(&flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));

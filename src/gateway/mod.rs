@@ -29,7 +29,7 @@
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
 //! - [`problems`]: what is wrong with the gateway itself.
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
-//!   [`inbound`], [`lanes`], [`agent`], [`delivery`], [`store`]).
+//!   [`inbound`], [`lanes`], [`sessions`], [`agent`], [`delivery`], [`store`]).
 //! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
 //!   [`repeats`]: what would be said too often.
 
@@ -56,6 +56,7 @@ pub mod reload;
 pub mod repeats;
 pub mod route;
 pub mod run;
+pub mod sessions;
 pub mod settings;
 pub mod state;
 pub mod status;

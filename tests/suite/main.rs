@@ -6,6 +6,7 @@
 )]
 
 mod agent;
+mod chat;
 mod control;
 mod conversation;
 mod disconnects;

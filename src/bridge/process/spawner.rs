@@ -18,7 +18,7 @@ struct Job {
 }
 
 /// Starts it. The caller waits for the fork, as it would without this thread.
-pub(super) fn spawn(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: Command) -> io::Result<Child> {
     static JOBS: OnceLock<mpsc::SyncSender<Job>> = OnceLock::new();
     const JOBS_LEN_MAX: usize = 8;
     let runtime = Handle::try_current().map_err(io::Error::other)?;

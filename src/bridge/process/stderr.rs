@@ -1,4 +1,4 @@
-//! What the bridge prints to stderr: redacted, kept as a short tail, and logged at DEBUG as far as it is not a flood.
+//! What a child prints to stderr: redacted, kept as a short tail, and logged at DEBUG as far as it is not a flood.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -20,20 +20,21 @@ const LOGGED_MAX: u32 = 50;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Follows the stream until it ends.
-pub(super) struct Tail {
+pub(crate) struct Tail {
     task: JoinHandle<()>,
     lines: std::sync::Arc<std::sync::Mutex<VecDeque<String>>>,
 }
 
 impl Tail {
-    pub(super) fn follow(stderr: ChildStderr, pid: Option<u32>) -> Self {
+    /// `who`: for the log.
+    pub(crate) fn follow(stderr: ChildStderr, pid: Option<u32>, who: &'static str) -> Self {
         let lines = std::sync::Arc::default();
-        let task = tokio::spawn(follow(stderr, pid, std::sync::Arc::clone(&lines)));
+        let task = tokio::spawn(follow(stderr, pid, who, std::sync::Arc::clone(&lines)));
         Self { task, lines }
     }
 
     /// The last lines; waits for the end of the stream, at most `limit`.
-    pub(super) async fn finish(&mut self, limit: Duration) -> Vec<String> {
+    pub(crate) async fn finish(&mut self, limit: Duration) -> Vec<String> {
         drop(timeout(limit, &mut self.task).await);
         let mut lines = self.lines.lock().expect("no holder of the tail panics");
         std::mem::take(&mut *lines).into()
@@ -49,6 +50,7 @@ impl Drop for Tail {
 async fn follow(
     mut stderr: ChildStderr,
     pid: Option<u32>,
+    who: &'static str,
     tail: std::sync::Arc<std::sync::Mutex<VecDeque<String>>>,
 ) {
     let mut splitter = Splitter::default();
@@ -62,8 +64,8 @@ async fn follow(
         for line in lines {
             let line = redact::shapes(&line).into_owned();
             match gate.pass(Now::read().mono) {
-                Pass::Log { suppressed: 0 } => debug!(pid, line, "the WhatsApp bridge says"),
-                Pass::Log { suppressed } => debug!(pid, line, suppressed, "the WhatsApp bridge says"),
+                Pass::Log { suppressed: 0 } => debug!(pid, line, "{who} says"),
+                Pass::Log { suppressed } => debug!(pid, line, suppressed, "{who} says"),
                 Pass::Suppress => {}
             }
             let mut tail = tail.lock().expect("no holder of the tail panics");

@@ -77,7 +77,8 @@ impl Answer {
         (!self.text.trim().is_empty()).then_some(self.text)
     }
 
-    fn push(&mut self, piece: &str) {
+    /// Takes a piece of text.
+    pub fn push(&mut self, piece: &str) {
         let room = ANSWER_LEN_MAX - self.text.len();
         if piece.len() <= room {
             self.text.push_str(piece);

@@ -14,8 +14,10 @@ pub const HISTORY_BYTES_MAX: usize = 32 << 10;
 /// One message to answer, with what was said before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
-    /// Which conversation.
+    /// In which chat.
     pub key: ChatKey,
+    /// Which conversation: a name that stays the same as long as it goes on.
+    pub session: String,
     /// What to answer.
     pub message: InboundMessage,
     /// What was said before, oldest first; within [`HISTORY_MAX`] and [`HISTORY_BYTES_MAX`].
@@ -53,6 +55,17 @@ pub fn said(message: &InboundMessage) -> String {
     text
 }
 
+/// Who answers, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct About {
+    /// The word of the settings for it.
+    pub kind: &'static str,
+    /// Which model, where that is known.
+    pub model: Option<String>,
+    /// Why nothing is asked of it at the moment.
+    pub trouble: Option<String>,
+}
+
 /// Whoever answers.
 #[async_trait]
 pub trait Agent: Send + Sync {
@@ -61,4 +74,7 @@ pub trait Agent: Send + Sync {
     /// # Errors
     /// What the person is told instead.
     async fn answer(&self, turn: Turn) -> Result<String, AgentError>;
+
+    /// Who it is, and how it is. Does not block.
+    fn about(&self) -> About;
 }

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use super::api::Agent;
 use super::echo::Echo;
 use super::openai::Openai;
+use super::program::Program;
 use crate::config::AgentConfig;
 use crate::error::CliError;
+use crate::world::World;
 
 /// Builds it; nothing is contacted yet.
 ///
 /// # Errors
 /// When a setting is unusable.
-pub fn build(config: &AgentConfig) -> Result<Arc<dyn Agent>, CliError> {
+pub fn build(config: &AgentConfig, world: &World) -> Result<Arc<dyn Agent>, CliError> {
     Ok(match config {
         AgentConfig::Echo => Arc::new(Echo),
         AgentConfig::Openai(config) => Arc::new(Openai::new(config)?),
+        AgentConfig::Command(config) => Arc::new(Program::new(config, world)),
     })
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::api::{Agent, AgentError, Turn, said};
+use super::api::{About, Agent, AgentError, Turn, said};
 
 /// Repeats what it is told, and says that it does.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,10 @@ impl Agent for Echo {
             format!("Echo: {said}")
         })
     }
+
+    fn about(&self) -> About {
+        About { kind: "echo", ..About::default() }
+    }
 }
 
 #[cfg(test)]
@@ -46,7 +50,7 @@ mod tests {
     async fn the_first_answer_says_what_it_is_and_how_to_go_on_and_later_ones_are_short() {
         let message = message("A", "15550101@s.whatsapp.net", "hello");
         let key = chat_key(Platform::Whatsapp, &message);
-        let mut turn = Turn { key, message, history: Vec::new() };
+        let mut turn = Turn { key, session: "s1".into(), message, history: Vec::new() };
         let first = Echo.answer(turn.clone()).await.unwrap();
         assert!(
             first.contains("only repeat") && first.contains("[agent]") && first.ends_with("You wrote: hello")

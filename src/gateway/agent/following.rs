@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::api::{Agent, AgentError, Turn};
+use super::api::{About, Agent, AgentError, Turn};
 use super::build::build;
 use crate::config::AgentConfig;
 use crate::error::CliError;
@@ -29,7 +29,7 @@ impl Following {
     /// When a setting is unusable.
     pub fn new(settings: Arc<Settings>) -> Result<Self, CliError> {
         let config = settings.current().agent.clone();
-        let agent = build(&config)?;
+        let agent = build(&config, &settings.world)?;
         Ok(Self { settings, built: Mutex::new(Built { config, agent }) })
     }
 
@@ -37,7 +37,7 @@ impl Following {
         let config = &self.settings.current().agent;
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         if *config != built.config {
-            match build(config) {
+            match build(config, &self.settings.world) {
                 Ok(agent) => {
                     built.agent = agent;
                     tracing::info!(
@@ -62,6 +62,10 @@ impl Following {
 impl Agent for Following {
     async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
         self.newest().answer(turn).await
+    }
+
+    fn about(&self) -> About {
+        self.newest().about()
     }
 }
 

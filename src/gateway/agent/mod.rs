@@ -5,6 +5,7 @@
 //! - [`echo`]: repeats what it is told.
 //! - [`openai`]: any OpenAI-compatible service; [`request`]: what it is asked, [`sse`]: the stream that it answers with,
 //!   [`answer`]: the text in it.
+//! - [`program`]: a program of this machine; [`request`] also says what that is told.
 
 pub mod answer;
 pub mod api;
@@ -12,5 +13,6 @@ pub mod build;
 pub mod echo;
 pub mod following;
 pub mod openai;
+pub mod program;
 pub mod request;
 pub mod sse;

@@ -10,7 +10,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::answer::{ANSWER_LEN_MAX, Answer, Unusable, failure_code};
-use super::api::{Agent, AgentError, Turn};
+use super::api::{About, Agent, AgentError, Turn};
 use super::request::{self, Image};
 use super::sse::Parser;
 use crate::config::OpenaiConfig;
@@ -205,6 +205,10 @@ impl Agent for Openai {
             let detail = format!("{} was not done after {} s", self.host(), ANSWER_LIMIT.as_secs());
             Err(failed("agent_stalled", "The agent did not answer in time.", &detail))
         })
+    }
+
+    fn about(&self) -> About {
+        About { kind: "openai", model: Some(self.model.clone()), trouble: None }
     }
 }
 

@@ -84,12 +84,13 @@ fn config(base_url: &str) -> OpenaiConfig {
         api_key: Some(Secret(KEY.into())),
         system_prompt: Some("Be brief.".into()),
         idle_timeout: Duration::from_secs(20),
+        ..OpenaiConfig::default()
     }
 }
 
 fn turn() -> Turn {
     let message = message("A", "15550101@s.whatsapp.net", "hello");
-    Turn { key: chat_key(Platform::Whatsapp, &message), message, history: Vec::new() }
+    Turn { key: chat_key(Platform::Whatsapp, &message), session: "s1".into(), message, history: Vec::new() }
 }
 
 async fn answer_to(say: Say) -> Result<String, AgentError> {

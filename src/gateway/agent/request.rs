@@ -1,4 +1,4 @@
-//! Pure. What a chat completion is asked.
+//! Pure. What a chat completion is asked, and what a program is told.
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,42 @@ pub fn body(model: &str, system_prompt: Option<&str>, turn: &Turn, images: &[Ima
     };
     messages.push(json!({"role": "user", "content": content}));
     json!({"model": model, "messages": messages, "stream": true})
+}
+
+/// The line that a program is told a turn by.
+pub fn line(turn: &Turn) -> Value {
+    let message = &turn.message;
+    let attachments: Vec<_> = message
+        .attachments
+        .iter()
+        .map(|attachment| {
+            json!({
+                "kind": attachment.kind,
+                "path": attachment.path,
+                "mime": attachment.mime,
+                "name": attachment.file_name.as_ref().map(|name| &name.0),
+            })
+        })
+        .collect();
+    let history: Vec<_> = turn
+        .history
+        .iter()
+        .map(|exchange| json!({"said": exchange.said, "answered": exchange.answered}))
+        .collect();
+    json!({
+        "schema": 1,
+        "session": turn.session,
+        "platform": turn.key.platform.spec().name,
+        "chat": turn.key.chat.0,
+        "is_group": message.is_group,
+        "sender": message.sender.0,
+        "sender_name": message.sender_name.as_ref().map(|name| &name.0),
+        "message_id": message.id.0,
+        "text": message.text.0,
+        "quoted": message.quoted.as_ref().map(|quoted| &quoted.0),
+        "attachments": attachments,
+        "history": history,
+    })
 }
 
 /// What the person said, with what it answers, and in a group with who said it.
@@ -65,6 +101,7 @@ mod tests {
         let message = message("A", "15550101@s.whatsapp.net", "and now?");
         Turn {
             key: chat_key(Platform::Whatsapp, &message),
+            session: "s1".into(),
             message,
             history: vec![Exchange { said: "hi".into(), answered: "hello".into() }],
         }
@@ -80,6 +117,28 @@ mod tests {
                 {"role": "assistant", "content": "hello"},
                 {"role": "user", "content": "and now?"},
             ]})
+        );
+    }
+
+    #[test]
+    fn a_program_is_told_all_of_a_turn() {
+        let mut turn = turn();
+        turn.message.attachments.push(Attachment {
+            kind: "image".into(),
+            path: Some("/x/cat".into()),
+            mime: Some("image/png".into()),
+            file_name: Some(Private("cat.png".into())),
+            error: None,
+        });
+        assert_eq!(
+            line(&turn),
+            json!({
+                "schema": 1, "session": "s1", "platform": "whatsapp", "chat": "15550101@s.whatsapp.net",
+                "is_group": false, "sender": "15550101@s.whatsapp.net", "sender_name": null, "message_id": "A",
+                "text": "and now?", "quoted": null,
+                "attachments": [{"kind": "image", "path": "/x/cat", "mime": "image/png", "name": "cat.png"}],
+                "history": [{"said": "hi", "answered": "hello"}],
+            })
         );
     }
 

@@ -118,6 +118,14 @@ pub fn is_group(platform: Platform, message: &InboundMessage) -> bool {
         }
 }
 
+/// The writer of a message by their one name.
+pub fn writer(platform: Platform, message: &InboundMessage) -> String {
+    let names = [Some(&message.sender), message.sender_alt.as_ref()];
+    let names: Vec<_> = names.into_iter().flatten().filter_map(|name| person(platform, &name.0)).collect();
+    let lid = names.iter().find(|name| name.ends_with("@lid"));
+    lid.or(names.first()).cloned().unwrap_or_else(|| message.sender.0.clone())
+}
+
 /// The chat that a person named in the settings: by its address there.
 pub fn channel_key(platform: Platform, channel: &str) -> ChatKey {
     let chat = match platform {

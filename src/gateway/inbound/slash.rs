@@ -4,7 +4,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use crate::config::Reset;
+use crate::gateway::agent::api::About;
 use crate::gateway::message::InboundMessage;
+use crate::gateway::sessions::api::Session;
 use crate::gateway::store::api::Ended;
 
 /// What somebody asked of the gateway.
@@ -12,6 +17,12 @@ use crate::gateway::store::api::Ended;
 pub enum Slash {
     /// `/help`.
     Help,
+    /// `/new`: what follows is another conversation.
+    New,
+    /// `/retry`: the last message once more.
+    Retry,
+    /// `/status`.
+    Status,
     /// `/stop`: ends the turn of this chat.
     Stop,
     /// `/whoami`.
@@ -24,8 +35,8 @@ impl Slash {
     /// With its acceptance the message that its chat waits for is done.
     pub fn ends_turn(&self) -> bool {
         match self {
-            Self::Stop => true,
-            Self::Help | Self::Whoami | Self::Platform(_) => false,
+            Self::New | Self::Stop => true,
+            Self::Help | Self::Retry | Self::Status | Self::Whoami | Self::Platform(_) => false,
         }
     }
 }
@@ -68,6 +79,9 @@ fn parse(text: &str) -> Option<Slash> {
     let words: Vec<&str> = words.collect();
     match command.as_str() {
         "help" => Some(Slash::Help),
+        "new" | "reset" => Some(Slash::New),
+        "retry" => Some(Slash::Retry),
+        "status" => Some(Slash::Status),
         "stop" => Some(Slash::Stop),
         "whoami" => Some(Slash::Whoami),
         "platform" | "platforms" => Some(Slash::Platform(verb(&words))),
@@ -88,10 +102,13 @@ fn verb(words: &[&str]) -> Verb {
 /// `/help`.
 pub const HELP: &str = "\
 Commands for the gateway:
+- `/new`: begin a new conversation; I forget this one
+- `/stop`: stop working on your last message
+- `/retry`: answer your last message once more
+- `/status`: this conversation, and what I am doing
 - `/platform list`: every platform's state
 - `/platform pause NAME`: leave a platform alone until it is resumed
 - `/platform resume NAME`: try a platform now
-- `/stop`: stop working on your last message
 - `/whoami`: how I know you
 - `/help`: this text
 
@@ -99,16 +116,80 @@ Everything else goes to the agent.";
 
 /// What `/stop` has ended.
 pub fn stopped(ended: &Ended) -> String {
-    let mut text = match ended.waited {
+    let text = match ended.waited {
         Some(waited) => format!("Stopped. Your message of {} ago gets no answer.", brief(waited)),
         None => "There is nothing to stop.".to_owned(),
     };
-    match ended.waiting {
-        0 => {}
-        1 => text.push_str(" One more message waits and is next."),
-        more => text.push_str(&format!(" {more} more messages wait and are next.")),
+    text + &waiting(ended.waiting)
+}
+
+/// What `/new` has ended.
+pub fn begun(ended: &Ended) -> String {
+    let mut text = match ended.exchanges {
+        Some(1..) => "This is a new conversation; I have forgotten the last one.".to_owned(),
+        Some(0) | None => "This is a new conversation.".to_owned(),
+    };
+    if let Some(waited) = ended.waited {
+        text.push_str(&format!(" Your message of {} ago gets no answer.", brief(waited)));
     }
-    text
+    text + &waiting(ended.waiting)
+}
+
+/// Told once when a rule has ended a conversation.
+pub fn begun_anew(rule: Reset) -> &'static str {
+    match rule {
+        Reset::None => "This is a new conversation.",
+        Reset::Idle => "This is a new conversation: the last one ended because nothing was said for a while.",
+        Reset::Daily => "This is a new conversation: the last one ended with the day.",
+    }
+}
+
+/// What `/status` shows.
+#[derive(Debug)]
+pub struct Status {
+    /// The conversation that is open.
+    pub session: Option<Session>,
+    /// How long the turn of this chat has been running.
+    pub running: Option<Duration>,
+    /// Messages of the chat that wait behind it.
+    pub waiting: u64,
+    /// Who answers.
+    pub agent: About,
+}
+
+/// `/status`.
+pub fn status(status: &Status, now: Timestamp) -> String {
+    let ago = |at: Timestamp| brief(Duration::try_from(now.duration_since(at)).unwrap_or_default());
+    let mut lines = Vec::new();
+    lines.push(match &status.session {
+        Some(Session { started_at, last_at, exchanges, .. }) => format!(
+            "This conversation began {} ago; {exchanges} of your messages are answered, the last one {} ago.",
+            ago(*started_at),
+            ago(*last_at)
+        ),
+        None => "No conversation is open; your next message begins one.".to_owned(),
+    });
+    let model = status.agent.model.as_ref().map_or_else(String::new, |model| format!(", {model}"));
+    lines.push(format!("Agent: {}{model}.", status.agent.kind));
+    if let Some(trouble) = &status.agent.trouble {
+        lines.push(format!("It is not available ({trouble}); messages wait until it is."));
+    }
+    lines.push(match status.running {
+        Some(running) => format!("I have been working on a message for {}.", brief(running)),
+        None => "I am not working on a message.".to_owned(),
+    });
+    if status.waiting > 0 {
+        lines.push(waiting(status.waiting).trim().to_owned());
+    }
+    lines.join("\n")
+}
+
+fn waiting(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1 => " One more message waits and is next.".to_owned(),
+        more => format!(" {more} more messages wait and are next."),
+    }
 }
 
 /// A time as people say it.
@@ -143,6 +224,11 @@ mod tests {
             (" /HELP \n", Some(Slash::Help)),
             ("/whoami", Some(Slash::Whoami)),
             ("/Stop", Some(Slash::Stop)),
+            ("/new", Some(Slash::New)),
+            ("/RESET", Some(Slash::New)),
+            ("/retry", Some(Slash::Retry)),
+            ("/status", Some(Slash::Status)),
+            ("/newest", None),
             ("/platform", Some(Slash::Platform(Verb::List))),
             ("/platforms", Some(Slash::Platform(Verb::List))),
             ("/platform LIST", Some(Slash::Platform(Verb::List))),

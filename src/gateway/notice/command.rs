@@ -4,11 +4,11 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::bridge::child_env;
+use crate::gateway::life::group::Group;
 use crate::world::World;
 
 /// The longest that the command may take; then it is killed with everything it started.
@@ -31,22 +31,6 @@ pub enum CommandError {
     Hung(Duration),
 }
 
-/// A process group that ends with this value, unless its leader has ended by itself.
-struct Group {
-    leader: Child,
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // An id is there only while the leader is not reaped: so the number cannot be somebody else's.
-        let pid = self.leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // It may have just ended by itself.
-            kill_process_group(pid, Signal::KILL).ok();
-        }
-    }
-}
-
 /// Runs it to its end, at most `limit`.
 ///
 /// # Errors
@@ -64,7 +48,7 @@ pub async fn run(world: &World, argv: &[String], line: &str, limit: Duration) ->
         .process_group(0)
         .kill_on_drop(true);
     let leader = command.spawn().map_err(CommandError::Start)?;
-    let mut group = Group { leader };
+    let mut group = Group::new(leader);
     let input = group.leader.stdin.take();
     let life = async {
         if let Some(mut input) = input {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, SetOnce, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::orders::Orders;
@@ -27,6 +27,7 @@ use crate::gateway::life::kept;
 use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::repeats::Repeats;
+use crate::gateway::sessions::Keeper;
 use crate::gateway::store::api::{Accepted, Depths, InboxRow, Store, StoreError};
 use crate::platform::Platform;
 
@@ -94,14 +95,24 @@ impl MessagePath {
         let stop_turns = CancellationToken::new();
         let permits = Arc::new(Semaphore::new(TURNS_MAX));
         let rules = Rules::new(gate);
+        let sessions = Arc::new(Keeper::new(Arc::clone(&store)));
+        let running = Arc::new(Running::default());
         let work = Arc::new(Turns {
             store: Arc::clone(&store),
-            agent,
+            agent: Arc::clone(&agent),
             outboxes: Arc::clone(&outboxes),
             permits: Arc::clone(&permits),
             changed: Arc::clone(&changed),
-            orders: Orders::new(Arc::clone(&rules), Arc::clone(&store)),
-            running: Arc::new(Running::default()),
+            orders: Orders {
+                rules: Arc::clone(&rules),
+                store: Arc::clone(&store),
+                sessions: Arc::clone(&sessions),
+                running: Arc::clone(&running),
+                agent,
+                control: SetOnce::new(),
+            },
+            running: Arc::clone(&running),
+            sessions: Arc::clone(&sessions),
             rules: Arc::clone(&rules),
             stop: stop_turns.clone(),
             repeats: Repeats::default(),
@@ -120,6 +131,11 @@ impl MessagePath {
         let counted = watch::Sender::new(());
         let told = counted.clone();
         let counting = (stop.clone(), Arc::clone(&store), Arc::clone(&changed), Arc::clone(&seen));
+        let ending = (stop.clone(), Arc::clone(&sessions), running);
+        kept::keep("sessions", move || {
+            let (stop, sessions, running) = ending.clone();
+            until(stop, sessions.watch(move |chat| running.of(chat).is_some()))
+        });
         kept::keep("count", move || {
             let (stop, store, changed, seen) = counting.clone();
             until(stop, count(store, changed, seen, told.clone()))
@@ -248,6 +264,7 @@ impl MessageFlow for MessagePath {
 
     fn configure(&self, config: &Config) {
         self.rules.configure(config);
+        self.work.sessions.configure(&config.session);
     }
 
     async fn say(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError> {

@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::*;
 use crate::config::{AccessConfig, AllowList, WhatsAppMode};
-use crate::gateway::agent::api::{AgentError, Turn};
+use crate::gateway::agent::api::{About, AgentError, Turn};
 use crate::gateway::command::{Command, Commands};
 use crate::gateway::event::Event;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
@@ -118,6 +118,10 @@ impl Agent for ScriptedAgent {
             return Err(AgentError { code: "scripted", told: "I cannot.".into(), detail: String::new() });
         }
         Ok(format!("re: {text}"))
+    }
+
+    fn about(&self) -> About {
+        About { kind: "scripted", ..About::default() }
     }
 }
 
@@ -536,4 +540,31 @@ async fn a_stop_that_was_accepted_holds_though_everything_dies_before_it_is_carr
     path.accept(W, message("B", &chat(1), "two")).await.unwrap();
     link.wait(2).await;
     assert_eq!(*agent.begun.borrow(), ["two"]);
+}
+
+#[tokio::test]
+async fn conversations_are_begun_shown_and_repeated_by_words_in_the_chat() {
+    let house = House::new();
+    let agent = ScriptedAgent::new(1000);
+    let path = house.start(&agent);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    let mut count = 0;
+    let mut say = async |text: &str| {
+        count += 1;
+        path.accept(W, message(&format!("M{count}"), &chat(1), text)).await.unwrap();
+        link.wait(count).await[count - 1].text.clone()
+    };
+    assert!(say("/status").await.starts_with("No conversation is open"));
+    assert_eq!(say("/retry").await, "There is no message that I could work on again.");
+    assert_eq!(say("fail one").await, "I cannot.");
+    assert_eq!(say("/retry").await, "I cannot.", "also after a failure");
+    assert_eq!(say("two").await, "re: two");
+    assert_eq!(say("/retry").await, "re: two");
+    let status = say("/status").await;
+    assert!(status.contains("1 of your messages are answered"), "{status}");
+    assert!(status.contains("Agent: scripted.") && status.contains("not working on"), "{status}");
+    assert_eq!(say("/new").await, "This is a new conversation; I have forgotten the last one.");
+    assert_eq!(say("/reset").await, "This is a new conversation.");
+    assert_eq!(*agent.begun.borrow(), ["fail one", "fail one", "two", "two"]);
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::SetOnce;
 
+use super::running::Running;
 use crate::clock::Now;
+use crate::gateway::agent::api::Agent;
 use crate::gateway::command::{Answer, Command};
 use crate::gateway::control::api::Control;
 use crate::gateway::inbound::gate::Denied;
@@ -14,12 +16,17 @@ use crate::gateway::inbound::identity::Identity;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash, Verb};
 use crate::gateway::message::InboundMessage;
+use crate::gateway::sessions::Keeper;
+use crate::gateway::sessions::api::Retried;
 use crate::gateway::status::brief;
-use crate::gateway::store::api::{InboxRow, Store};
+use crate::gateway::store::api::{Ended, InboxRow, Store};
 use crate::platform::Platform;
 
 /// How long a command that came in while the gateway starts may wait for the loop.
 const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// Said when the store fails.
+const UNREADABLE: &str = "I cannot look that up at the moment. Please try again.";
 
 /// What becomes of a command.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,26 +35,27 @@ pub(super) struct Order {
     pub(super) answer: Option<String>,
     /// What is done once the answer is sent.
     pub(super) then: Option<Command>,
+    /// It has become a message for the agent: there is nothing to answer, and its turn comes.
+    pub(super) is_turn: bool,
 }
 
 impl Order {
     fn say(answer: impl Into<String>) -> Self {
-        Self { answer: Some(answer.into()), then: None }
+        Self { answer: Some(answer.into()), then: None, is_turn: false }
     }
 }
 
 /// Carries commands out.
 pub(super) struct Orders {
-    rules: Arc<Rules>,
-    store: Arc<dyn Store>,
-    control: SetOnce<Control>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) sessions: Arc<Keeper>,
+    pub(super) running: Arc<Running>,
+    pub(super) agent: Arc<dyn Agent>,
+    pub(super) control: SetOnce<Control>,
 }
 
 impl Orders {
-    pub(super) fn new(rules: Arc<Rules>, store: Arc<dyn Store>) -> Self {
-        Self { rules, store, control: SetOnce::new() }
-    }
-
     /// From now on there is a loop to give commands to.
     pub(super) fn connect(&self, control: Control) {
         // A second loop would be a second gateway in one process.
@@ -63,9 +71,12 @@ impl Orders {
         let message = &row.message;
         let may = self.rules.gate().may_steer(platform, message);
         match (order, may) {
-            (_, Err(Denied::Stranger)) => Order { answer: None, then: None },
+            (_, Err(Denied::Stranger)) => Order { answer: None, then: None, is_turn: false },
             (Slash::Help, _) => Order::say(slash::HELP),
-            (Slash::Stop, _) => self.stopped(row).await,
+            (Slash::Stop, _) => self.ended(row, slash::stopped).await,
+            (Slash::New, _) => self.ended(row, slash::begun).await,
+            (Slash::Retry, _) => self.retry(row).await,
+            (Slash::Status, _) => self.status(row).await,
             (Slash::Whoami, may) => Order::say(whoami(message, may.is_ok())),
             (Slash::Platform(_), Err(Denied::NotAdmin)) => {
                 Order::say("Only an admin may do that. Whoever runs this gateway can name you one.")
@@ -77,12 +88,36 @@ impl Orders {
         }
     }
 
-    /// On disk the message was done when the command was accepted, and its turn is cut since then.
-    async fn stopped(&self, row: &InboxRow) -> Order {
-        match self.store.ended_by(row.id).await {
-            Ok(ended) => Order::say(slash::stopped(&ended)),
-            Err(_) => Order::say("I have stopped."),
+    /// What the command ended is ended on disk since it was accepted, and the turn is cut.
+    async fn ended(&self, row: &InboxRow, tell: impl Fn(&Ended) -> String) -> Order {
+        Order::say(
+            self.store.ended_by(row.id).await.map_or_else(|_| UNREADABLE.to_owned(), |ended| tell(&ended)),
+        )
+    }
+
+    async fn retry(&self, row: &InboxRow) -> Order {
+        let key = self.sessions.key(&row.key, &row.message);
+        match self.store.retry(row.id, &key).await {
+            Ok(Retried::Queued) => Order { answer: None, then: None, is_turn: true },
+            Ok(Retried::Open) => Order::say("I am still working on it."),
+            Ok(Retried::Nothing) => Order::say("There is no message that I could work on again."),
+            Err(_) => Order::say(UNREADABLE),
         }
+    }
+
+    async fn status(&self, row: &InboxRow) -> Order {
+        let key = self.sessions.key(&row.key, &row.message);
+        let (Ok(session), Ok(ended)) = (self.sessions.open(&key).await, self.store.ended_by(row.id).await)
+        else {
+            return Order::say(UNREADABLE);
+        };
+        let now = Now::read();
+        let running = self.running.of(&row.key).map(|run| now.mono.duration_since(run.since));
+        let waiting = ended.waiting.saturating_sub(u64::from(running.is_some()));
+        Order::say(slash::status(
+            &slash::Status { session, running, waiting, agent: self.agent.about() },
+            now.wall,
+        ))
     }
 
     async fn steer(&self, here: Platform, verb: Verb) -> Order {
@@ -106,6 +141,7 @@ impl Orders {
                         spec.title, spec.name, spec.name
                     )),
                     then: Some(Command::Pause { platform: name }),
+                    is_turn: false,
                 }
             }
             Verb::Pause { name } => say(control.commands.give(Command::Pause { platform: name }).await),

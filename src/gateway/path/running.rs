@@ -40,7 +40,6 @@ impl Running {
     }
 
     /// The turn that runs in this chat.
-    #[cfg(test)]
     pub(super) fn of(&self, key: &ChatKey) -> Option<Run> {
         self.turns().get(key).map(|(run, _)| *run)
     }

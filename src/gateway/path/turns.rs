@@ -12,7 +12,7 @@ use super::orders::{Order, Orders};
 use super::reply;
 use super::running::{Cut, Run, Running};
 use crate::clock::Now;
-use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, HISTORY_MAX, Turn, said};
+use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::Decision;
 use crate::gateway::inbound::rules::Rules;
@@ -20,6 +20,7 @@ use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::{Outcome, Work};
 use crate::gateway::message::ChatKey;
 use crate::gateway::repeats::Repeats;
+use crate::gateway::sessions::Keeper;
 use crate::gateway::store::api::{Exchange, Finish, InboxRow, Store, StoreError};
 use crate::platform::Platform;
 
@@ -65,6 +66,8 @@ pub(super) struct Turns {
     pub(super) orders: Orders,
     /// The turns that run.
     pub(super) running: Arc<Running>,
+    /// Which conversation a message belongs to.
+    pub(super) sessions: Arc<Keeper>,
     /// Ends the turns that run: their messages wait for the next start.
     pub(super) stop: CancellationToken,
     /// What was said of failures.
@@ -84,9 +87,7 @@ impl Turns {
                 "a waiting message is not answered: its sender may no longer speak there"
             );
             let dead = Some(format!("no longer allowed ({})", reason.as_str()));
-            return Ok(self
-                .finish(key, &row, Finish { exchange: None, replies: Vec::new(), dead, direct: false })
-                .await);
+            return Ok(self.finish(key, &row, Finish { dead, ..Finish::default() }).await);
         }
         if let Some(order) = slash::of(&row.message) {
             drop(permit);
@@ -101,15 +102,19 @@ impl Turns {
                 "a message is given up after {ATTEMPTS_MAX} attempts"
             );
             let finish = Finish {
-                exchange: None,
                 replies: reply::parts(key, &row.message, "notice", GIVEN_UP),
                 dead: Some(format!("begun {ATTEMPTS_MAX} times, never ended")),
-                direct: false,
+                ..Finish::default()
             };
             return Ok(self.finish(key, &row, finish).await);
         }
-        let history = self.store.history(key, HISTORY_MAX).await?;
-        let turn = Turn { key: key.clone(), message: row.message.clone(), history: within_bytes(history) };
+        let context = self.sessions.context(self.sessions.key(key, &row.message), row.id).await?;
+        let turn = Turn {
+            key: key.clone(),
+            session: context.name,
+            message: row.message.clone(),
+            history: within_bytes(context.history),
+        };
         let answer = tokio::select! {
             biased;
             answer = self.ask(turn) => answer,
@@ -125,12 +130,17 @@ impl Turns {
         // What follows waits for the disk alone, and shares its flushes with the ends of other turns.
         drop(permit);
         drop(run);
+        let mut replies = Vec::new();
+        if let Some(rule) = context.told {
+            replies = reply::parts(key, &row.message, "session", slash::begun_anew(rule));
+        }
+        let belongs = Some(context.belongs);
         let finish = match answer {
-            Ok(answer) => Finish {
-                replies: reply::parts(key, &row.message, "answer", &answer),
-                exchange: Some(Exchange { said: said(&row.message), answered: answer }),
-                ..Finish::default()
-            },
+            Ok(answer) => {
+                replies.extend(reply::parts(key, &row.message, "answer", &answer));
+                let exchange = Some(Exchange { said: said(&row.message), answered: answer });
+                Finish { belongs, exchange, replies, ..Finish::default() }
+            }
             Err(error) => {
                 if let Some(more) = self.repeats.say(Now::read().mono, error.code) {
                     tracing::warn!(
@@ -138,10 +148,8 @@ impl Turns {
                         "the agent gave no answer: {}{more}", error.detail
                     );
                 }
-                Finish {
-                    replies: reply::parts(key, &row.message, "answer", &error.told),
-                    ..Finish::default()
-                }
+                replies.extend(reply::parts(key, &row.message, "answer", &error.told));
+                Finish { belongs, replies, ..Finish::default() }
             }
         };
         Ok(self.finish(key, &row, finish).await)
@@ -149,7 +157,10 @@ impl Turns {
 
     /// Carries out a command to the gateway, and answers it.
     pub(super) async fn obey(&self, key: &ChatKey, row: &InboxRow, order: Slash) -> Outcome {
-        let Order { answer, then } = self.orders.carry_out(key.platform, row, order).await;
+        let Order { answer, then, is_turn } = self.orders.carry_out(key.platform, row, order).await;
+        if is_turn {
+            return Outcome::Again;
+        }
         let replies =
             answer.map_or_else(Vec::new, |answer| reply::parts(key, &row.message, "answer", &answer));
         let outcome = self.finish(key, row, Finish { replies, ..Finish::default() }).await;

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::sessions::api::{Belongs, SessionStore};
 use crate::platform::Platform;
 
 /// A row of the inbox.
@@ -77,6 +78,8 @@ pub struct Ended {
     pub waited: Option<Duration>,
     /// Messages of the chat that still wait.
     pub waiting: u64,
+    /// How many exchanges the conversation had that it ended; `None`: it ended none.
+    pub exchanges: Option<u64>,
 }
 
 /// How many rows are not in a final state.
@@ -129,7 +132,7 @@ pub const ID_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// The durable heart of the message path.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: SessionStore {
     /// Inserts the message, unless this very message (platform, chat, id) is known. The two identities of a chat count
     /// as one. A command that stops what its chat waits for ends that in the same transaction: the message in its turn, or
     /// the one that is next.
@@ -150,11 +153,8 @@ pub trait Store: Send + Sync {
     /// Takes the attempt back: it was our own stop that ended the turn.
     async fn release(&self, id: InboxId) -> Result<(), StoreError>;
 
-    /// The newest exchanges of this chat, oldest first, at most `count`.
-    async fn history(&self, key: &ChatKey, count: u32) -> Result<Vec<Exchange>, StoreError>;
-
-    /// In one transaction: the exchange enters the transcript, the parts of the answer enter the outbox, the inbox row is
-    /// done (`dead`: given up, with the reason). Nothing happens to a row that is final already, and a part whose handle is
+    /// In one transaction: the exchange enters its conversation, which begins with it where it is new; the parts of the
+    /// answer enter the outbox; the inbox row is done (`dead`: given up, with the reason). Nothing happens to a row that is final already, and a part whose handle is
     /// known is not inserted again. With [`Finish::direct`] the first part is returned when it is the next to be sent.
     async fn finish(&self, id: InboxId, finish: Finish) -> Result<Option<OutboxRow>, StoreError>;
 
@@ -197,9 +197,11 @@ pub trait Store: Send + Sync {
 }
 
 /// How a turn ended.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Finish {
-    /// What enters the transcript; `None` for notices.
+    /// The conversation that the turn belonged to; `None`: to none.
+    pub belongs: Option<Belongs>,
+    /// What enters its transcript; `None` for notices.
     pub exchange: Option<Exchange>,
     /// The parts of the answer, in order.
     pub replies: Vec<OutboundMessage>,

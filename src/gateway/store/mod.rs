@@ -2,7 +2,7 @@
 //!
 //! - [`api`]: what the store promises, as a trait; so that a second engine can take its place.
 //! - [`sqlite`]: the engine; [`schema`]: its tables and their migrations; [`queries`]: its statements; [`writer`]: the
-//!   threads that run them; [`orders`]: those of commands in a chat.
+//!   threads that run them; [`orders`]: those of commands in a chat, [`sessions`]: of conversations.
 //! - [`care`]: what the writer does about faults of the disk and of the file; [`health`] decides it; [`room`] is the disk's
 //!   room.
 //! - [`pauses`]: what an operator has paused, as the loop keeps it.
@@ -15,6 +15,7 @@ pub mod pauses;
 mod queries;
 mod room;
 mod schema;
+mod sessions;
 pub mod sqlite;
 mod writer;
 

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::api::{Ended, InboxId};
 use super::queries::{from_json, key_of};
+use super::sessions;
 use crate::gateway::inbound::slash;
 use crate::gateway::message::{ChatKey, InboundMessage};
 
@@ -57,5 +58,5 @@ pub(super) fn ended_by(db: &Connection, order: InboxId) -> Result<Ended> {
         )?
         .query_row(chat, |row| row.get(0))?;
     let waited = oldest.map(|at_s| Duration::from_secs(accepted_at_s.saturating_sub(at_s).unsigned_abs()));
-    Ok(Ended { waited, waiting: waiting.unsigned_abs() })
+    Ok(Ended { waited, waiting: waiting.unsigned_abs(), exchanges: sessions::exchanges_ended_by(db, order)? })
 }

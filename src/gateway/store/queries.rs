@@ -6,16 +6,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    Accepted, BODY_KEPT, Depths, Exchange, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow,
+    Accepted, BODY_KEPT, Depths, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow,
 };
-use super::orders;
+use super::{orders, sessions};
 use crate::gateway::inbound::identity::chat_key;
-use crate::gateway::inbound::slash;
+use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platform::Platform;
-
-/// The newest exchanges of a chat that are kept at all.
-const EXCHANGES_KEPT: i64 = 100;
 
 /// Rows that one step of pruning touches in a table: short enough to go between two messages.
 const PRUNED_AT_ONCE: u32 = 200;
@@ -73,8 +70,13 @@ pub(super) fn accept(
         now_s
     ])?;
     let id = InboxId(db.last_insert_rowid());
-    if slash::of(message).is_some_and(|order| order.ends_turn()) {
-        orders::end_turn(db, &key, id, now_s)?;
+    if let Some(order) = slash::of(message) {
+        if order.ends_turn() {
+            orders::end_turn(db, &key, id, now_s)?;
+        }
+        if order == Slash::New {
+            sessions::end_said(db, &key, message, id, now_s)?;
+        }
     }
     Ok(Accepted::New(id))
 }
@@ -121,19 +123,6 @@ pub(super) fn release(db: &Connection, id: InboxId) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn history(db: &Connection, key: &ChatKey, count: u32) -> Result<Vec<Exchange>> {
-    let mut exchanges = db
-        .prepare_cached(
-            "SELECT said, answered FROM transcript WHERE platform = ?1 AND chat_key = ?2 ORDER BY id DESC LIMIT ?3",
-        )?
-        .query_map(params![key.platform.spec().name, key.chat.0, count], |row| {
-            Ok(Exchange { said: row.get(0)?, answered: row.get(1)? })
-        })?
-        .collect::<Result<Vec<_>>>()?;
-    exchanges.reverse();
-    Ok(exchanges)
-}
-
 pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) -> Result<Option<OutboxRow>> {
     let key = db
         .prepare_cached(
@@ -146,17 +135,9 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
         )
         .optional()?;
     let Some(key) = key else { return Ok(None) };
-    let platform = key.platform.spec().name;
-    if let Some(exchange) = &finish.exchange {
-        db.prepare_cached(
-            "INSERT INTO transcript (platform, chat_key, said, answered, at_s) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![platform, key.chat.0, exchange.said, exchange.answered, now_s])?;
-        db.prepare_cached(
-            "DELETE FROM transcript WHERE platform = ?1 AND chat_key = ?2 AND id <= (
-                SELECT id FROM transcript WHERE platform = ?1 AND chat_key = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
-        )?
-        .execute(params![platform, key.chat.0, EXCHANGES_KEPT])?;
+    if let Some(belongs) = &finish.belongs {
+        let answered = finish.exchange.as_ref().map(|exchange| (id, exchange));
+        sessions::extend(db, &key, belongs, answered, now_s)?;
     }
     let mut direct = None;
     for (part, reply) in finish.replies.iter().enumerate() {

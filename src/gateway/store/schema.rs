@@ -9,7 +9,7 @@ use super::writer::store_error;
 use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -71,6 +71,34 @@ pub(super) const MIGRATIONS: [&str; 3] = [
     // A message that a command in its chat has ended remembers which; and the newest messages of a chat can be found.
     "ALTER TABLE inbox ADD COLUMN ended_by INTEGER;
     CREATE INDEX inbox_chat ON inbox (platform, chat_key, id);",
+    // Conversations. `person` is empty where a chat has one for all who write there;
+    // `origin` is the message it began with. What was said before is one each.
+    "CREATE TABLE session (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        platform TEXT NOT NULL,
+        chat_key TEXT NOT NULL,
+        person TEXT NOT NULL DEFAULT '',
+        origin INTEGER,
+        started_at_s INTEGER NOT NULL,
+        last_at_s INTEGER NOT NULL,
+        exchanges INTEGER NOT NULL DEFAULT 0,
+        ended_at_s INTEGER,
+        ended_by TEXT,
+        ended_order INTEGER
+    ) STRICT;
+    CREATE INDEX session_chat ON session (platform, chat_key, person, id);
+    CREATE INDEX session_open ON session (platform, id) WHERE ended_at_s IS NULL;
+    CREATE INDEX session_ended ON session (ended_at_s) WHERE ended_at_s IS NOT NULL;
+    CREATE INDEX session_order ON session (ended_order) WHERE ended_order IS NOT NULL;
+    INSERT INTO session (platform, chat_key, started_at_s, last_at_s, exchanges)
+        SELECT platform, chat_key, MIN(at_s), MAX(at_s), COUNT(*) FROM transcript GROUP BY platform, chat_key;
+    ALTER TABLE transcript ADD COLUMN session_id INTEGER;
+    ALTER TABLE transcript ADD COLUMN inbox_id INTEGER;
+    UPDATE transcript SET session_id = (SELECT id FROM session
+        WHERE session.platform = transcript.platform AND session.chat_key = transcript.chat_key);
+    DROP INDEX transcript_chat;
+    CREATE INDEX transcript_session ON transcript (session_id, id);
+    CREATE INDEX transcript_inbox ON transcript (inbox_id) WHERE inbox_id IS NOT NULL;",
 ];
 
 /// The newest version this program knows.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::api::{
@@ -17,11 +18,13 @@ use super::care::{Care, DAMAGE, PASSING};
 use super::queries::Next;
 use super::room::Room;
 use super::writer::{Need, Worker, store_error};
-use super::{orders, queries, schema};
+use super::{orders, queries, schema, sessions};
 use crate::clock::Now;
+use crate::config::Reset;
 use crate::failpoint;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::problems::Problems;
+use crate::gateway::sessions::api::{Retried, Session, SessionId, SessionKey, SessionStore};
 use crate::home;
 use crate::platform::Platform;
 
@@ -220,11 +223,6 @@ impl Store for SqliteStore {
         self.write(&["release.before", "release.after"], move |db| queries::release(db, id)).await
     }
 
-    async fn history(&self, key: &ChatKey, count: u32) -> Result<Vec<Exchange>, StoreError> {
-        let key = key.clone();
-        self.reader.call(move |db| queries::history(db, &key, count)).await
-    }
-
     async fn finish(&self, id: InboxId, finish: Finish) -> Result<Option<OutboxRow>, StoreError> {
         self.write(&["finish.before", "finish.after"], move |db| queries::finish(db, id, &finish, now_s()))
             .await
@@ -300,6 +298,44 @@ impl Store for SqliteStore {
 
     async fn prune(&self) -> Result<bool, StoreError> {
         self.write(&["prune.before", "prune.after"], move |db| queries::prune(db, now_s())).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for SqliteStore {
+    async fn session(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+        let key = key.clone();
+        self.reader.call(move |db| sessions::session(db, &key)).await
+    }
+
+    async fn history(&self, session: SessionId, count: u32) -> Result<Vec<Exchange>, StoreError> {
+        self.reader.call(move |db| sessions::history(db, session, count)).await
+    }
+
+    async fn idle_sessions(
+        &self,
+        platform: Platform,
+        bound: Timestamp,
+        after: SessionId,
+        count: u32,
+    ) -> Result<Vec<(SessionId, ChatKey)>, StoreError> {
+        self.reader.call(move |db| sessions::idle_sessions(db, platform, bound, after, count)).await
+    }
+
+    async fn end_session(&self, id: SessionId, bound: Timestamp, rule: Reset) -> Result<bool, StoreError> {
+        self.write(&["session.before", "session.after"], move |db| {
+            sessions::end_session(db, id, bound, rule, now_s())
+        })
+        .await
+    }
+
+    async fn forget_sessions(&self, before: Timestamp) -> Result<bool, StoreError> {
+        self.write(&["forget.before", "forget.after"], move |db| sessions::forget_sessions(db, before)).await
+    }
+
+    async fn retry(&self, order: InboxId, key: &SessionKey) -> Result<Retried, StoreError> {
+        let key = key.clone();
+        self.write(&["retry.before", "retry.after"], move |db| sessions::retry(db, order, &key)).await
     }
 }
 

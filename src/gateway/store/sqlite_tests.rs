@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, OutboundMessage, Private};
+use crate::gateway::sessions::api::Belongs;
 
 const CHAT: &str = "15550100@s.whatsapp.net";
 const W: Platform = Platform::Whatsapp;
@@ -24,8 +25,21 @@ fn reply(handle: &str) -> OutboundMessage {
     }
 }
 
+fn session_key() -> SessionKey {
+    SessionKey { chat: key(), person: None }
+}
+
+/// What was said in the newest conversation.
+async fn history(store: &SqliteStore) -> Vec<Exchange> {
+    match store.session(&session_key()).await.unwrap() {
+        Some(session) => store.history(session.id, 5).await.unwrap(),
+        None => Vec::new(),
+    }
+}
+
 fn answered(handles: &[&str]) -> Finish {
     Finish {
+        belongs: Some(Belongs::New { key: session_key(), origin: InboxId(1), rule: Reset::None }),
         exchange: Some(Exchange { said: "hi".into(), answered: "answer".into() }),
         replies: handles.iter().map(|handle| reply(handle)).collect(),
         ..Finish::default()
@@ -68,7 +82,7 @@ async fn every_step_survives_a_crash_right_after_it() {
 
     let store = crashing.open();
     assert_eq!(store.next_in(&key()).await.unwrap(), None);
-    assert_eq!(store.history(&key(), 5).await.unwrap().len(), 1);
+    assert_eq!(history(&store).await.len(), 1);
     let first = store.next_out(&key()).await.unwrap().unwrap();
     assert_eq!((first.message.handle.as_str(), first.attempts, first.maybe_sent), ("H1", 0, false));
     store.sending(first.id).await.unwrap();
@@ -217,7 +231,7 @@ async fn a_full_disk_leaves_nothing_half_done_and_is_over_when_there_is_room() {
     assert!(matches!(store.finish(id, finish.clone()).await, Err(StoreError::Full)));
     assert!(matches!(store.accept(W, message("B", CHAT, &long)).await, Err(StoreError::Full)));
     assert_eq!(store.depths().await.unwrap(), Depths { inbox: 1, outbox: 0, dead: 0 });
-    assert_eq!(store.history(&key(), 5).await.unwrap(), []);
+    assert_eq!(history(&store).await, []);
 
     limit(1000).await.unwrap();
     store.finish(id, finish).await.unwrap();
@@ -234,7 +248,12 @@ async fn what_is_old_and_final_is_forgotten_in_steps_and_nothing_else() {
             panic!()
         };
         if n > 0 {
-            store.finish(id, answered(&[&format!("H{n}")])).await.unwrap();
+            // The first begins the conversation, the others go on in it.
+            let belongs = match store.session(&session_key()).await.unwrap() {
+                Some(session) => Some(Belongs::To(session.id)),
+                None => answered(&[]).belongs,
+            };
+            store.finish(id, Finish { belongs, ..answered(&[&format!("H{n}")]) }).await.unwrap();
         }
     }
     assert!(!store.prune().await.unwrap(), "nothing is old");
@@ -382,4 +401,31 @@ async fn a_row_that_makes_no_sense_holds_up_no_other() {
     assert_eq!(store.next_in(&key()).await.unwrap().unwrap().message.id.0, "next to B");
     assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message.handle, "H2");
     assert_eq!(store.depths().await.unwrap(), Depths { inbox: 1, outbox: 1, dead: 2 });
+}
+
+#[tokio::test]
+async fn what_was_said_before_there_were_conversations_is_one_in_each_chat() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.db");
+    let old = Connection::open(&path).unwrap();
+    for step in &schema::MIGRATIONS[..2] {
+        old.execute_batch(step).unwrap();
+    }
+    old.pragma_update(None, "user_version", 2).unwrap();
+    for n in 0..3 {
+        old.execute(
+            "INSERT INTO transcript (platform, chat_key, said, answered, at_s) VALUES ('whatsapp', ?1, 'hi', ?2, ?3)",
+            rusqlite::params![key().chat.0, n.to_string(), 1000 + n],
+        )
+        .unwrap();
+    }
+    drop(old);
+    let store = SqliteStore::open(&path).unwrap();
+    let session = store.session(&session_key()).await.unwrap().unwrap();
+    assert_eq!(
+        (session.exchanges, session.started_at.as_second(), session.last_at.as_second()),
+        (3, 1000, 1002)
+    );
+    let answers: Vec<_> = history(&store).await.into_iter().map(|exchange| exchange.answered).collect();
+    assert_eq!(answers, ["0", "1", "2"]);
 }

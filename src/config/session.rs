@@ -1,0 +1,170 @@
+//! Pure. When a conversation begins anew.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::civil::Time;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::file::{HOUR, MINUTE, Place, SECOND};
+use crate::error::CliError;
+use crate::platform::Platform;
+
+/// When a conversation begins anew, and how long old ones are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// On platforms that have no setting of their own.
+    pub reset: ResetConfig,
+    /// On these platforms.
+    pub platforms: BTreeMap<Platform, ResetConfig>,
+    /// Whether the person is told, once, that the conversation began anew by itself.
+    pub notify: bool,
+    /// How long an ended conversation is kept.
+    pub keep: Duration,
+    /// Whether each person in a group has a conversation of their own.
+    pub per_user_in_groups: bool,
+}
+
+/// When a conversation ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResetConfig {
+    /// By which rule.
+    pub reset: Reset,
+    /// [`Reset::Idle`]: after this silence.
+    pub idle_after: Duration,
+    /// [`Reset::Daily`]: at this time of the day, as the clock on the wall shows it.
+    pub daily_at: Time,
+}
+
+/// By which rule a conversation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reset {
+    /// Only when somebody says so.
+    #[default]
+    None,
+    /// After a silence.
+    Idle,
+    /// Once a day.
+    Daily,
+}
+
+impl SessionConfig {
+    /// What holds on this platform.
+    pub fn of(&self, platform: Platform) -> ResetConfig {
+        self.platforms.get(&platform).copied().unwrap_or(self.reset)
+    }
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            reset: ResetConfig::default(),
+            platforms: BTreeMap::new(),
+            notify: true,
+            keep: Duration::from_hours(90 * 24),
+            per_user_in_groups: false,
+        }
+    }
+}
+
+impl Default for ResetConfig {
+    fn default() -> Self {
+        Self {
+            reset: Reset::None,
+            idle_after: Duration::from_hours(24),
+            daily_at: Time::constant(4, 0, 0, 0),
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RawSession {
+    reset: Option<Spanned<String>>,
+    idle_after: Option<Spanned<String>>,
+    daily_at: Option<Spanned<String>>,
+    notify: Option<bool>,
+    keep: Option<Spanned<String>>,
+    per_user_in_groups: Option<bool>,
+}
+
+/// The same rule for one platform; what it leaves out is as everywhere.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RawReset {
+    reset: Option<Spanned<String>>,
+    idle_after: Option<Spanned<String>>,
+    daily_at: Option<Spanned<String>>,
+}
+
+impl Place<'_> {
+    pub(super) fn session(
+        &self,
+        raw: RawSession,
+        whatsapp: Option<RawReset>,
+    ) -> Result<SessionConfig, CliError> {
+        let default = SessionConfig::default();
+        let everywhere = RawReset { reset: raw.reset, idle_after: raw.idle_after, daily_at: raw.daily_at };
+        let reset = self.reset(everywhere, default.reset)?;
+        let mut platforms = BTreeMap::new();
+        if let Some(own) = whatsapp {
+            platforms.insert(Platform::Whatsapp, self.reset(own, reset)?);
+        }
+        Ok(SessionConfig {
+            reset,
+            platforms,
+            notify: raw.notify.unwrap_or(default.notify),
+            keep: self.duration(raw.keep, default.keep, &(HOUR..=3650 * 24 * HOUR), "keep")?,
+            per_user_in_groups: raw.per_user_in_groups.unwrap_or(default.per_user_in_groups),
+        })
+    }
+
+    fn reset(&self, raw: RawReset, default: ResetConfig) -> Result<ResetConfig, CliError> {
+        let reset = match raw.reset {
+            Some(word) => match word.get_ref().as_str() {
+                "none" => Reset::None,
+                "idle" => Reset::Idle,
+                "daily" => Reset::Daily,
+                _ => return Err(self.error(word.span(), "reset must be none, idle or daily")),
+            },
+            None => default.reset,
+        };
+        let daily_at = match raw.daily_at {
+            Some(text) => Time::strptime("%H:%M", text.get_ref().trim())
+                .map_err(|_| self.error(text.span(), "daily_at must be a time such as \"04:00\""))?,
+            None => default.daily_at,
+        };
+        // Seconds are for trying it out.
+        let range = SECOND..=365 * 24 * 60 * MINUTE;
+        let idle_after = self.duration(raw.idle_after, default.idle_after, &range, "idle_after")?;
+        Ok(ResetConfig { reset, idle_after, daily_at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::read;
+    use super::*;
+
+    #[test]
+    fn a_platform_may_have_its_own_rule_and_inherits_what_it_leaves_out() {
+        let text = "[session]\nreset = 'daily'\ndaily_at = '23:30'\nnotify = false\nkeep = '7d'\n\
+                    [platforms.whatsapp.session]\nreset = 'idle'\nidle_after = '2h'\n";
+        let session = read(text, &mut Vec::new()).unwrap().session;
+        assert!(!session.notify && session.keep == 7 * 24 * HOUR);
+        let at = Time::constant(23, 30, 0, 0);
+        let everywhere = ResetConfig { reset: Reset::Daily, daily_at: at, ..ResetConfig::default() };
+        assert_eq!(session.of(Platform::scripted(1).unwrap()), everywhere);
+        let own = ResetConfig { reset: Reset::Idle, idle_after: 2 * HOUR, daily_at: at };
+        assert_eq!(session.of(Platform::Whatsapp), own);
+        for (text, expected) in [
+            ("[session]\nreset = 'weekly'", "line 2, column 9: reset must be none, idle or daily"),
+            ("[session]\ndaily_at = '25:00'", "line 2, column 12: daily_at must be a time"),
+            ("[session]\nidle_after = '0s'", "line 2, column 14: idle_after must be from"),
+        ] {
+            let error = read(text, &mut Vec::new()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A program of this machine: one line of JSON on its standard input for each turn ([`request::line`]), its answer as text on
+//! its standard output, and 0 at its end.
+//!
+//! It is started for each turn, without a shell, as a process group of its own; the group is killed when the turn is ended
+//! early, when the program is silent for too long or says too much, and when hermes ends. It sees none of our variables but
+//! the harmless ones and those that the settings list.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::answer::{ANSWER_LEN_MAX, Answer};
+use super::api::{About, Agent, AgentError, Turn};
+use super::request;
+use crate::bridge::process::{spawner, stderr};
+use crate::bridge::{child_env, exec};
+use crate::config::CommandConfig;
+use crate::gateway::life::group::Group;
+use crate::world::World;
+
+/// In the program's environment, and so in that of everything it starts: by this we know our own children.
+pub const MARK: (&str, &str) = ("HERMES_AGENT", "1");
+
+/// How long its last words on standard error are waited for.
+const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
+
+/// How long the rest of an answer is waited for after the program's end: something else may hold its output.
+const REST_LIMIT: Duration = Duration::from_secs(1);
+
+/// A program that answers.
+pub struct Program {
+    config: CommandConfig,
+    world: World,
+}
+
+impl Program {
+    /// Nothing is started yet.
+    pub fn new(config: &CommandConfig, world: &World) -> Self {
+        Self { config: config.clone(), world: world.clone() }
+    }
+
+    fn name(&self) -> &str {
+        self.config.command.first().map_or("", String::as_str)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.world.exe);
+        command
+            .args(exec::plain_args(std::process::id(), &self.config.command))
+            .env_clear()
+            .envs(child_env::for_agent(&self.world))
+            .envs(self.config.env.iter().filter_map(|(name, value)| Some((name, &value.as_ref()?.0))))
+            .env(MARK.0, MARK.1)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn ask(&self, turn: Turn) -> Result<String, AgentError> {
+        let unstartable = |why: &str| {
+            let detail = format!("{} cannot be started: {why}", self.name());
+            failed("agent_unstartable", "The agent cannot be started.", detail)
+        };
+        which::which_in_global(self.name(), self.world.var("PATH"))
+            .ok()
+            .and_then(|mut found| found.next())
+            .ok_or_else(|| unstartable("there is no such program"))?;
+        let leader = spawner::spawn(self.command()).map_err(|error| unstartable(&error.to_string()))?;
+        let mut group = Group::new(leader);
+        let pipes = (group.leader.stdin.take(), group.leader.stdout.take(), group.leader.stderr.take());
+        let (Some(mut input), Some(mut output), Some(errors)) = pipes else {
+            return Err(unstartable("it has no pipes"));
+        };
+        let mut tail = stderr::Tail::follow(errors, group.leader.id(), "the agent");
+        let line = format!("{}\n", request::line(&turn));
+        let telling = async {
+            // A program that does not read has its reasons.
+            drop(input.write_all(line.as_bytes()).await);
+            drop(input);
+            std::future::pending::<()>().await;
+        };
+        let reading = async {
+            let mut said = Vec::new();
+            let mut chunk = vec![0; 8192];
+            let mut ended = None;
+            loop {
+                let wait = if ended.is_some() { REST_LIMIT } else { self.config.idle_timeout };
+                let step = timeout(wait, async {
+                    tokio::select! {
+                        biased;
+                        len = output.read(&mut chunk) => Step::Said(len.unwrap_or(0)),
+                        status = group.leader.wait(), if ended.is_none() => Step::Ended(status),
+                    }
+                });
+                match step.await {
+                    Ok(Step::Said(0)) => break,
+                    Ok(Step::Said(len)) => said.extend_from_slice(&chunk[..len]),
+                    Ok(Step::Ended(status)) => ended = Some(status),
+                    Err(_) if ended.is_some() => break,
+                    Err(_) => return Err(self.stalled()),
+                }
+                if said.len() > ANSWER_LEN_MAX {
+                    return Ok((said, None));
+                }
+            }
+            let status = match ended {
+                Some(status) => status,
+                None => timeout(self.config.idle_timeout, group.leader.wait())
+                    .await
+                    .map_err(|_| self.stalled())?,
+            };
+            Ok((said, Some(status)))
+        };
+        let (said, status) = tokio::select! {
+            outcome = reading => outcome?,
+            () = telling => unreachable!("it tells until it is dropped"),
+        };
+        match status {
+            // It was cut short by us.
+            None => {}
+            Some(Ok(status)) if status.success() => {}
+            Some(status) => {
+                let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let words = tail.finish(LAST_WORDS_LIMIT).await.pop().unwrap_or_default();
+                let detail = format!("{} ended with {how}: {words}", self.name());
+                return Err(failed("agent_failed", "The agent failed. Please try again later.", detail));
+            }
+        }
+        let mut answer = Answer::default();
+        answer.push(&String::from_utf8_lossy(&said));
+        answer.into_text().ok_or_else(|| {
+            failed("agent_silent", "The agent answered nothing.", format!("{} said nothing", self.name()))
+        })
+    }
+
+    fn stalled(&self) -> AgentError {
+        let detail = format!("{} was silent for {} s", self.name(), self.config.idle_timeout.as_secs());
+        failed("agent_stalled", "The agent did not answer in time.", detail)
+    }
+}
+
+enum Step {
+    Said(usize),
+    Ended(std::io::Result<std::process::ExitStatus>),
+}
+
+fn failed(code: &'static str, told: &str, detail: String) -> AgentError {
+    AgentError { code, told: told.to_owned(), detail }
+}
+
+#[async_trait]
+impl Agent for Program {
+    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+        self.ask(turn).await
+    }
+
+    fn about(&self) -> About {
+        About { kind: "command", model: Some(self.name().to_owned()), ..About::default() }
+    }
+}

@@ -1,0 +1,159 @@
+//! Finds the conversation of a message, and ends those whose time has come: not only when somebody writes again, so that
+//! what is said about them is true.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::api::{Belongs, End, Session, SessionId, SessionKey, name};
+use super::policy;
+use crate::clock::Now;
+use crate::config::{Reset, SessionConfig};
+use crate::gateway::agent::api::HISTORY_MAX;
+use crate::gateway::inbound::identity;
+use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::store::api::{Exchange, InboxId, Store, StoreError};
+use crate::platform::Platform;
+
+/// How often ended conversations are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Conversations that one look into the store brings.
+const LOOK_MAX: u32 = 200;
+
+/// Between two steps of forgetting: messages go first.
+const FORGET_PAUSE: Duration = Duration::from_millis(200);
+
+/// Keeps conversations apart.
+pub struct Keeper {
+    store: Arc<dyn Store>,
+    config: Mutex<Arc<SessionConfig>>,
+}
+
+/// What a turn is to know of its conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// Which one it is.
+    pub belongs: Belongs,
+    /// Its name.
+    pub name: String,
+    /// What was said in it.
+    pub history: Vec<Exchange>,
+    /// The person is to be told that a rule has ended the one before.
+    pub told: Option<Reset>,
+}
+
+impl Keeper {
+    /// With the defaults, until it is configured.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, config: Mutex::default() }
+    }
+
+    /// From now on this holds.
+    pub fn configure(&self, config: &SessionConfig) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
+    }
+
+    fn config(&self) -> Arc<SessionConfig> {
+        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whose conversation this message belongs to.
+    pub fn key(&self, chat: &ChatKey, message: &InboundMessage) -> SessionKey {
+        let own = identity::is_group(chat.platform, message) && self.config().per_user_in_groups;
+        SessionKey { chat: chat.clone(), person: own.then(|| identity::writer(chat.platform, message)) }
+    }
+
+    /// The conversation that goes on in this chat, if one does.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+        let bound = self.bound(key.chat.platform);
+        let newest = self.store.session(key).await?;
+        Ok(newest
+            .filter(|session| session.ended.is_none() && bound.is_none_or(|bound| session.last_at >= bound)))
+    }
+
+    /// What a turn for this message, the row `origin`, is to know.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn context(&self, key: SessionKey, origin: InboxId) -> Result<Context, StoreError> {
+        let config = self.config();
+        let platform = key.chat.platform;
+        let rule = config.of(platform).reset;
+        let bound = self.bound(platform);
+        let (ended, exchanges) = match self.store.session(&key).await? {
+            None => (None, 0),
+            Some(session) => match session.ended {
+                Some(End::Rule(rule)) => (Some(rule), session.exchanges),
+                Some(End::Said) => (None, 0),
+                None if bound.is_some_and(|bound| session.last_at < bound) => (Some(rule), session.exchanges),
+                None => {
+                    let history = self.store.history(session.id, HISTORY_MAX).await?;
+                    return Ok(Context {
+                        belongs: Belongs::To(session.id),
+                        name: session.name,
+                        history,
+                        told: None,
+                    });
+                }
+            },
+        };
+        Ok(Context {
+            belongs: Belongs::New { key, origin, rule },
+            name: name(origin),
+            history: Vec::new(),
+            told: ended.filter(|_| config.notify && exchanges > 0),
+        })
+    }
+
+    fn bound(&self, platform: Platform) -> Option<Timestamp> {
+        let now = Now::read().wall.to_zoned(TimeZone::system());
+        // The store knows seconds.
+        let bound = policy::bound(&self.config().of(platform), &now)?;
+        Timestamp::from_second(bound.as_second()).ok()
+    }
+
+    /// Ends and forgets conversations, for ever. Those of chats that `is_busy` are left alone.
+    pub async fn watch(self: Arc<Self>, is_busy: impl Fn(&ChatKey) -> bool) {
+        loop {
+            if let Err(error) = self.look(&is_busy).await {
+                tracing::debug!(%error, "the conversations cannot be looked at");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn look(&self, is_busy: &impl Fn(&ChatKey) -> bool) -> Result<(), StoreError> {
+        for platform in Platform::every() {
+            let rule = self.config().of(platform).reset;
+            let Some(bound) = self.bound(platform) else { continue };
+            let mut after = SessionId(0);
+            loop {
+                let idle = self.store.idle_sessions(platform, bound, after, LOOK_MAX).await?;
+                let Some((last, _)) = idle.last() else { break };
+                after = *last;
+                for (id, chat) in idle {
+                    if !is_busy(&chat) && self.store.end_session(id, bound, rule).await? {
+                        tracing::debug!(%platform, session = id.0, "a conversation has ended");
+                    }
+                }
+            }
+        }
+        let keep = SignedDuration::try_from(self.config().keep).unwrap_or(SignedDuration::MAX);
+        if let Ok(before) = Now::read().wall.checked_sub(keep) {
+            while self.store.forget_sessions(before).await? {
+                tokio::time::sleep(FORGET_PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;
