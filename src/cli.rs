@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::WhatsAppMode;
 use crate::error::{CliError, ErrorKind, ExitCode};
+use crate::gateway::admission::{self, desk::Request};
 use crate::gateway::boot;
 use crate::gateway::control::client;
 use crate::gateway::life::init;
@@ -34,6 +35,9 @@ enum Command {
     /// See every platform's state and what to do about it
     #[command(subcommand, arg_required_else_help = true)]
     Platform(PlatformCommand),
+    /// Let people in who are on no list, by the code that they were given
+    #[command(subcommand, arg_required_else_help = true)]
+    Pairing(PairingCommand),
     /// Check everything hermes needs, and say how to mend what is missing
     Doctor {
         /// Print one JSON document
@@ -174,6 +178,36 @@ enum PlatformCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum PairingCommand {
+    /// Show who waits with a code, and who was let in by one
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let in whoever has this code. Make sure that you know whose it is
+    Approve {
+        /// The platform
+        platform: String,
+        /// The code
+        code: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// No longer let in somebody who was let in by a code
+    Revoke {
+        /// The platform
+        platform: String,
+        /// The person, as `list` shows them
+        user: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Runs the program and returns the number the shell sees.
 pub fn run(world: &World) -> u8 {
     // Not for people, and on the way to becoming another program: it is not parsed with the rest.
@@ -224,6 +258,7 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
             say(client::steer(&home, client::Verb::Resume, &name)?)
         }
         Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
+        Command::Pairing(command) => pairing(&home, command),
         Command::Doctor { json } => doctor::run(world, &home, json),
     }
 }
@@ -234,6 +269,7 @@ fn refuse_children(world: &World, command: &Command) -> Result<(), CliError> {
         command,
         Command::Gateway(GatewayCommand::Restart | GatewayCommand::Stop)
             | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
+            | Command::Pairing(PairingCommand::Approve { .. } | PairingCommand::Revoke { .. })
     );
     if steers && world.var(CHILD_MARK).is_some() {
         return Err(CliError::failed("a program that the gateway started may not steer it")
@@ -241,6 +277,15 @@ fn refuse_children(world: &World, command: &Command) -> Result<(), CliError> {
             .hint("A person must do that, in a terminal of their own."));
     }
     Ok(())
+}
+
+fn pairing(home: &HermesHome, command: PairingCommand) -> Result<ExitCode, CliError> {
+    let (request, json) = match command {
+        PairingCommand::List { json } => (Request::List, json),
+        PairingCommand::Approve { platform, code, json } => (Request::Approve { platform, code }, json),
+        PairingCommand::Revoke { platform, user, json } => (Request::Revoke { platform, user }, json),
+    };
+    runtime()?.block_on(admission::command::run(home, request, json))
 }
 
 /// Shows the sentence that came back.

@@ -27,7 +27,7 @@
 //! | When is a platform tried again? | [`gateway::supervisor`] |
 //! | How does the process end, and who notices when it hangs? | [`gateway::drain`], [`gateway::life`] |
 //! | What does a changed setting touch? | [`gateway::settings`], [`gateway::reload`] |
-//! | Who may speak? | [`gateway::inbound`] |
+//! | Who may speak, and how is somebody let in? | [`gateway::inbound`], [`gateway::admission`] |
 //! | What is on disk before what is acknowledged? | [`gateway::path`], [`gateway::store`] |
 //! | How is a running gateway asked and steered, and by whom? | [`gateway::control`], [`gateway::http`] |
 //! | What does the status say, and when is it believed? | [`gateway::status`] |

@@ -13,6 +13,9 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::durable;
 use crate::error::{CliError, ExitCode};
+use crate::gateway::admission::book::Book;
+use crate::gateway::admission::desk::Desk;
+use crate::gateway::admission::records::Records;
 use crate::gateway::agent::api::Agent;
 use crate::gateway::agent::following::Following;
 use crate::gateway::control::api::{self, Control};
@@ -121,10 +124,15 @@ async fn start(
     let store = Arc::new(store);
     let (tended, told) = (Arc::downgrade(&store), problems.clone());
     kept::keep("store", move || SqliteStore::tend(tended.clone(), told.clone()));
+    let records: Arc<dyn Records> = Arc::<SqliteStore>::clone(&store);
     let store: Arc<dyn Store> = store;
     let pauses = StoredPauses::new(Arc::clone(&store));
     let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
-    let path = MessagePath::start(store, agent, Gate::new(&config));
+    let kept = records.load().await.map_err(|error| no_store(home, error))?;
+    // Before the first turn: what waits from somebody who was let in is to be answered.
+    let admitted = Book::of(kept.clone(), Now::read()).names();
+    let path = MessagePath::start(store, agent, Gate::new(&config).admitting(admitted));
+    let desk = path.admit_by(records, kept);
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     flow.configure(&config);
     settings.follow(&flow);
@@ -157,7 +165,7 @@ async fn start(
     });
     let control = Control { snapshots, commands: gateway.commands() };
     path.connect(control.clone());
-    let _control = open_control(home, &control);
+    let _control = open_control(home, &control, desk);
     let (held, lockout) = (Arc::new(Semaphore::new(HELD_MAX)), Arc::default());
     let serving = Http { control, pulse: pulse.clone(), settings: Arc::clone(&settings), lockout, held };
     let _http = HttpServer::start(serving, http_state);
@@ -185,9 +193,10 @@ fn keep_listening(signals: Signals, events: mpsc::Sender<Event>) {
 }
 
 /// The gateway works without it; only the commands of this machine do not reach it.
-fn open_control(home: &HermesHome, control: &Control) -> Option<ControlSocket> {
+fn open_control(home: &HermesHome, control: &Control, desk: Arc<Desk>) -> Option<ControlSocket> {
     let path = home.control_socket();
-    let opened = ControlSocket::open(path.clone(), api::owner(control.clone()), api::child(control.clone()));
+    let opened =
+        ControlSocket::open(path.clone(), api::owner(control.clone(), desk), api::child(control.clone()));
     opened
         .inspect_err(|error| {
             tracing::warn!(

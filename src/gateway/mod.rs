@@ -30,9 +30,11 @@
 //! - [`problems`]: what is wrong with the gateway itself.
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
 //!   [`inbound`], [`lanes`], [`sessions`], [`agent`], [`delivery`], [`store`]).
+//! - [`admission`]: how somebody who is on no list is let in.
 //! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
 //!   [`repeats`]: what would be said too often.
 
+pub mod admission;
 pub mod agent;
 pub mod boot;
 pub mod command;

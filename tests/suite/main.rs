@@ -5,6 +5,7 @@
     reason = "tests are the outside world: they ask the time, write files, and fail where something is missing"
 )]
 
+mod admission;
 mod agent;
 mod chat;
 mod control;

@@ -1,5 +1,7 @@
 //! The routes that the Unix socket and HTTP share.
 
+use std::sync::Arc;
+
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +10,7 @@ use axum::{Json, Router};
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::gateway::admission::{self, desk::Desk};
 use crate::gateway::command::{Answer, Command, CommandError, Commands};
 use crate::gateway::status::snapshot::Snapshot;
 
@@ -46,13 +49,13 @@ pub fn platforms(control: Control) -> Router {
 }
 
 /// The same, and the commands about the gateway as a whole: for whoever owns its home folder.
-pub fn owner(control: Control) -> Router {
+pub fn owner(control: Control, desk: Arc<Desk>) -> Router {
     let whole = Router::new()
         .route("/v1/reload", post(reload))
         .route("/v1/restart", post(restart))
         .route("/v1/stop", post(stop))
         .with_state(control.clone());
-    finish(platforms(control).merge(whole))
+    finish(platforms(control).merge(whole).merge(admission::routes::routes(desk)))
 }
 
 /// Looking alone: for programs that the gateway itself has started. What speaks for an agent must not be talked into ending

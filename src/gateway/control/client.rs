@@ -35,7 +35,7 @@ struct Reply {
 
 /// The running gateway's own state; `None` when no gateway answers.
 pub fn snapshot(home: &HermesHome) -> Option<Snapshot> {
-    let reply = ask(home, "GET", "/v1/platforms").ok().flatten().filter(|reply| reply.status == 200)?;
+    let reply = ask(home, "GET", "/v1/platforms", "").ok().flatten().filter(|reply| reply.status == 200)?;
     serde_json::from_value(reply.body).ok()
 }
 
@@ -94,29 +94,50 @@ fn pause() {
     std::thread::sleep(STOP_EVERY);
 }
 
-fn command(home: &HermesHome, path: &str) -> Result<String, CliError> {
-    let mute = |error: io::Error| {
-        CliError::failed("the gateway does not answer at its control socket")
-            .code("control_mute")
-            .hint("Look into its log, or stop it with Ctrl-C or SIGTERM.")
-            .because(error)
+/// Codes of refusals that are told apart.
+const REFUSALS: [&str; 5] =
+    ["not_admitted", "pairing_locked", "store_unusable", "unknown_platform", "wrong_code"];
+
+/// Asks the gateway something that can also be done without one. `None`: none runs.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub fn request(
+    home: &HermesHome,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Option<Value>, CliError> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let Some(reply) = ask(home, method, path, &body).map_err(mute)? else {
+        return match Lock::holder(&home.lock_file()).ok().flatten() {
+            Some(_) => Err(mute(io::ErrorKind::ConnectionRefused.into())),
+            None => Ok(None),
+        };
     };
-    let Some(reply) = ask(home, "POST", path).map_err(mute)? else {
-        return Err(match Lock::holder(&home.lock_file()).ok().flatten() {
-            Some(_) => mute(io::ErrorKind::ConnectionRefused.into()),
-            None => CliError::not_running(),
-        });
-    };
-    let text = |value: &Value| value.as_str().unwrap_or("the answer was not understood").to_owned();
     if reply.status == 200 {
-        return Ok(text(&reply.body["message"]));
+        return Ok(Some(reply.body));
     }
-    let message = text(&reply.body["error"]["message"]);
-    Err(CliError::failed(message.trim_end_matches('.').to_owned()).code("refused"))
+    let error = &reply.body["error"];
+    let message = error["message"].as_str().unwrap_or("the answer was not understood");
+    let code = REFUSALS.into_iter().find(|code| error["code"] == *code).unwrap_or("refused");
+    Err(CliError::failed(message.trim_end_matches('.').to_owned()).code(code))
+}
+
+fn mute(error: io::Error) -> CliError {
+    CliError::failed("the gateway does not answer at its control socket")
+        .code("control_mute")
+        .hint("Look into its log, or stop it with Ctrl-C or SIGTERM.")
+        .because(error)
+}
+
+fn command(home: &HermesHome, path: &str) -> Result<String, CliError> {
+    let answer = request(home, "POST", path, None)?.ok_or_else(CliError::not_running)?;
+    Ok(answer["message"].as_str().unwrap_or("the answer was not understood").to_owned())
 }
 
 /// `None`: nobody listens.
-fn ask(home: &HermesHome, method: &str, path: &str) -> io::Result<Option<Reply>> {
+fn ask(home: &HermesHome, method: &str, path: &str, body: &str) -> io::Result<Option<Reply>> {
     let mut stream = match Place::of(&home.control_socket())
         .and_then(|place| UnixStream::connect(&place.path))
     {
@@ -130,7 +151,9 @@ fn ask(home: &HermesHome, method: &str, path: &str) -> io::Result<Option<Reply>>
     stream.set_write_timeout(Some(LIMIT))?;
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: hermes\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: hermes\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
     )?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;

@@ -11,14 +11,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::orders::Orders;
 use super::running::{Cut, Running};
+use super::strangers::Strangers;
 use super::turns::Turns;
 use crate::clock::Now;
 use crate::config::Config;
+use crate::gateway::admission::desk::Desk;
+use crate::gateway::admission::records::{Kept, Records};
 use crate::gateway::agent::api::Agent;
 use crate::gateway::control::api::Control;
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::inbound::gate::{Decision, Gate, Reason};
+use crate::gateway::inbound::gate::{Decision, Gate};
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
@@ -49,12 +52,6 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(200);
 /// Between two counts of what waits.
 const COUNT_PAUSE: Duration = Duration::from_millis(200);
 
-/// An id that the owner may want to list is shown this often at most.
-const LID_SHOWN_EVERY: Duration = Duration::from_secs(3600);
-
-/// Different ids shown within [`LID_SHOWN_EVERY`]: strangers must not fill the log.
-const LIDS_SHOWN_MAX: usize = 10;
-
 /// How long turns may take to put their messages back once they are told to stop.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -64,6 +61,7 @@ pub struct MessagePath {
     changed: Arc<Notify>,
     outboxes: Arc<BTreeMap<Platform, Outbox>>,
     rules: Arc<Rules>,
+    strangers: Strangers,
     work: Arc<Turns>,
     turns: Arc<Lanes>,
     /// Commands that are carried out at once, beside the turns of their chats.
@@ -80,7 +78,6 @@ struct Seen {
     draining: bool,
     depths: Depths,
     last_inbound: BTreeMap<Platform, Timestamp>,
-    lids_shown: BTreeMap<String, Instant>,
 }
 
 impl MessagePath {
@@ -123,7 +120,6 @@ impl MessagePath {
             draining: false,
             depths: Depths::default(),
             last_inbound: BTreeMap::new(),
-            lids_shown: BTreeMap::new(),
         }));
         let stop = CancellationToken::new();
         let (stopping, old) = (stop.clone(), Arc::clone(&store));
@@ -141,6 +137,7 @@ impl MessagePath {
             until(stop, count(store, changed, seen, told.clone()))
         });
         Arc::new(Self {
+            strangers: Strangers::new(Arc::clone(&rules), Arc::clone(&outboxes)),
             store,
             changed,
             outboxes,
@@ -159,6 +156,13 @@ impl MessagePath {
     /// From now on commands that come in by chat reach the loop.
     pub fn connect(&self, control: Control) {
         self.work.orders.connect(control);
+    }
+
+    /// From now on strangers who may ask to be let in are given codes. Returns the desk that gives them.
+    pub fn admit_by(&self, records: Arc<dyn Records>, kept: Kept) -> Arc<Desk> {
+        let desk = Desk::new(records, Arc::clone(&self.rules), kept);
+        self.strangers.connect(Arc::clone(&desk));
+        desk
     }
 
     /// Carries a command out beside whatever its chat is waiting for. Where too many are under way, or this ends before
@@ -181,27 +185,6 @@ impl MessagePath {
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
         look(&mut lock(&self.seen))
     }
-
-    /// The owner may know this id, and only the id helps them: so it is shown whole here, and nowhere else.
-    fn show_lid(&self, platform: Platform, entry: &str) {
-        let now = Now::read().mono;
-        let show = self.seen(|seen| {
-            seen.lids_shown.retain(|_, shown| now.duration_since(*shown) < LID_SHOWN_EVERY);
-            let show = seen.lids_shown.len() < LIDS_SHOWN_MAX && !seen.lids_shown.contains_key(entry);
-            if show {
-                seen.lids_shown.insert(entry.to_owned(), now);
-            }
-            show
-        });
-        if show {
-            tracing::warn!(
-                code = "sender_unknown",
-                %platform,
-                "a message was ignored: its sender is known only by the id {entry}. If this person may speak, add {entry} \
-                 to WHATSAPP_ALLOWED_USERS"
-            );
-        }
-    }
 }
 
 #[async_trait]
@@ -215,10 +198,7 @@ impl Inbox for MessagePath {
             return Err(InboxError("the gateway is stopping".to_owned()));
         }
         if let Decision::Ignore(reason) = self.rules.gate().decide(platform, &message) {
-            tracing::debug!(%platform, reason = reason.as_str(), "ignored");
-            if let Reason::LidUnknown { entry } = reason {
-                self.show_lid(platform, &entry);
-            }
+            self.strangers.turn_away(platform, &message, &reason);
             return Ok(());
         }
         let failed = |error: StoreError| InboxError(error.to_string());

@@ -5,12 +5,13 @@
 //!
 //! - [`message_path`]: the whole, as the gateway's core sees it.
 //! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: one message, answered. [`running`]: the turns
-//!   that run, and how one is ended early. [`reply`]: what the answer becomes.
+//!   that run, and how one is ended early. [`reply`]: what the answer becomes. [`strangers`]: what is not let in.
 
 pub mod message_path;
 pub mod orders;
 pub mod reply;
 pub mod running;
+mod strangers;
 pub mod turns;
 
 pub use message_path::MessagePath;

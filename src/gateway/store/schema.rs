@@ -9,7 +9,7 @@ use super::writer::store_error;
 use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -99,6 +99,28 @@ pub(super) const MIGRATIONS: [&str; 4] = [
     DROP INDEX transcript_chat;
     CREATE INDEX transcript_session ON transcript (session_id, id);
     CREATE INDEX transcript_inbox ON transcript (inbox_id) WHERE inbox_id IS NOT NULL;",
+    // Who was let in by a code, who waits with one, and how many wrong ones were typed. Of a code only its hash is kept.
+    "CREATE TABLE pairings (
+        platform TEXT NOT NULL,
+        person TEXT NOT NULL,
+        alt TEXT,
+        since_s INTEGER NOT NULL,
+        PRIMARY KEY (platform, person)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE pairing_codes (
+        platform TEXT NOT NULL,
+        person TEXT NOT NULL,
+        alt TEXT,
+        salt BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        made_at_s INTEGER NOT NULL,
+        PRIMARY KEY (platform, person)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE pairing_tries (
+        platform TEXT PRIMARY KEY,
+        failures INTEGER NOT NULL,
+        locked_at_s INTEGER
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The newest version this program knows.

@@ -33,8 +33,8 @@ const UNREADABLE: &str = "the stored message cannot be read";
 /// One database file. Dropping it finishes what was begun and closes it.
 pub struct SqliteStore {
     // The reader goes first: the last connection to close cleans the write-ahead log up.
-    reader: Worker,
-    writer: Worker,
+    pub(super) reader: Worker,
+    pub(super) writer: Worker,
 }
 
 /// The connections to one file.

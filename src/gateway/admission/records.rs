@@ -1,0 +1,82 @@
+//! What of the book outlives the process, and where it is kept.
+
+use async_trait::async_trait;
+
+use super::code::Seal;
+use crate::gateway::store::api::StoreError;
+use crate::platform::Platform;
+
+/// Somebody who waits, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeRow {
+    /// Where.
+    pub platform: Platform,
+    /// Who.
+    pub person: String,
+    /// Their other name, where the platform has two.
+    pub alt: Option<String>,
+    /// What is kept of the code.
+    pub seal: Seal,
+    /// When it was given, seconds since 1970.
+    pub made_at_s: i64,
+}
+
+/// Somebody who was admitted, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittedRow {
+    /// Where.
+    pub platform: Platform,
+    /// Who.
+    pub person: String,
+    /// Their other name, where the platform has two.
+    pub alt: Option<String>,
+    /// Since when, seconds since 1970.
+    pub since_s: i64,
+}
+
+/// Wrong codes that were typed, as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TriesRow {
+    /// For this platform.
+    pub platform: Platform,
+    /// How many since the last right one.
+    pub failures: u32,
+    /// Since when no code is taken, where that is so; seconds since 1970.
+    pub locked_at_s: Option<i64>,
+}
+
+/// Everything that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Who waits.
+    pub codes: Vec<CodeRow>,
+    /// Who is in.
+    pub admitted: Vec<AdmittedRow>,
+    /// What was tried.
+    pub tries: Vec<TriesRow>,
+}
+
+/// One change of what is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A code was given; one that this person had is void.
+    Give(CodeRow),
+    /// A code is void.
+    Void(Platform, String),
+    /// Somebody is in.
+    Admit(AdmittedRow),
+    /// Somebody is no longer in.
+    Revoke(Platform, String),
+    /// A code was tried.
+    Try(TriesRow),
+}
+
+/// Where the book is kept.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// What was kept.
+    async fn load(&self) -> Result<Kept, StoreError>;
+
+    /// Keeps all of these, or none. Returns when they are on disk.
+    async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError>;
+}

@@ -1,0 +1,142 @@
+//! What becomes of messages that are not let in: they are counted, and forgotten. Nothing of them reaches the disk, and
+//! what is kept in memory does not grow with them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::reply;
+use crate::clock::Now;
+use crate::gateway::admission::desk::Desk;
+use crate::gateway::delivery::outbox::Outbox;
+use crate::gateway::inbound::gate::{Asker, Reason};
+use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::inbound::rules::Rules;
+use crate::gateway::message::{InboundMessage, Private};
+use crate::gateway::repeats::Repeats;
+use crate::platform::Platform;
+
+/// An id that the owner may want to list is shown this often at most.
+const LID_SHOWN_EVERY: Duration = Duration::from_secs(3600);
+
+/// Different ids shown within [`LID_SHOWN_EVERY`]: strangers must not fill the log.
+const LIDS_SHOWN_MAX: usize = 10;
+
+/// The longest that sending a code may take.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+
+/// Between two looks whether there is a connection to send by.
+const LINK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Turns strangers away.
+pub(super) struct Strangers {
+    rules: Arc<Rules>,
+    outboxes: Arc<BTreeMap<Platform, Outbox>>,
+    desk: OnceLock<Arc<Desk>>,
+    repeats: Repeats,
+    lids_shown: Mutex<BTreeMap<String, Instant>>,
+}
+
+impl Strangers {
+    pub(super) fn new(rules: Arc<Rules>, outboxes: Arc<BTreeMap<Platform, Outbox>>) -> Self {
+        Self {
+            rules,
+            outboxes,
+            desk: OnceLock::new(),
+            repeats: Repeats::default(),
+            lids_shown: Mutex::default(),
+        }
+    }
+
+    /// From now on those who may ask to be let in are given codes.
+    pub(super) fn connect(&self, desk: Arc<Desk>) {
+        // A second desk would be a second gateway in one process.
+        drop(self.desk.set(desk));
+    }
+
+    /// A message is not let in. Without the disk, and quick.
+    pub(super) fn turn_away(&self, platform: Platform, message: &InboundMessage, reason: &Reason) {
+        if !reason.is_stranger() {
+            tracing::debug!(%platform, reason = reason.as_str(), "ignored");
+            return;
+        }
+        if let Some(more) = self.repeats.say(Now::read().mono, platform.spec().name) {
+            tracing::info!(
+                code = "stranger_ignored", %platform, reason = reason.as_str(),
+                "a message was ignored: its sender may not speak{more}"
+            );
+        }
+        if let Reason::LidUnknown { entry } = reason {
+            self.show_lid(platform, entry);
+        }
+        let Some(desk) = self.desk.get() else { return };
+        let Some(asker) = self.rules.gate().asker(platform, message) else { return };
+        if desk.would_give(platform, &asker) {
+            // At most three codes wait for each platform, so there are never many of these.
+            tokio::spawn(self.offer(Arc::clone(desk), platform, message, asker));
+        }
+    }
+
+    /// Gives the code out. It goes by no outbox: there it would stand on disk in plain text.
+    fn offer(
+        &self,
+        desk: Arc<Desk>,
+        platform: Platform,
+        message: &InboundMessage,
+        asker: Asker,
+    ) -> impl Future<Output = ()> + use<> {
+        let key = chat_key(platform, message);
+        // Only where to, and which message: what they wrote is dropped here.
+        let message = InboundMessage {
+            text: Private::default(),
+            attachments: Vec::new(),
+            quoted: None,
+            sender_name: None,
+            ..message.clone()
+        };
+        let outboxes = Arc::clone(&self.outboxes);
+        async move {
+            let Some(code) = desk.give(platform, &asker).await else { return };
+            let text = format!(
+                "I answer only people whom my operator has let in. To be let in, hand them this code within an hour: {code}"
+            );
+            let sending = async {
+                // A message may come in a moment before its connection can send.
+                let link = loop {
+                    match outboxes.get(&platform).and_then(Outbox::link) {
+                        Some(link) => break link,
+                        None => tokio::time::sleep(LINK_PAUSE).await,
+                    }
+                };
+                let mut is_sent = true;
+                for part in reply::parts(&key, &message, "pairing", &text) {
+                    is_sent &= link.send(&part).await.is_ok();
+                }
+                is_sent
+            };
+            let is_sent = tokio::time::timeout(SEND_LIMIT, sending).await.unwrap_or(false);
+            tracing::info!(code = "pairing_offered", %platform, is_sent, "somebody was given a code to be let in by");
+        }
+    }
+
+    /// The owner may know this id, and only the id helps them: so it is shown whole here, and nowhere else.
+    fn show_lid(&self, platform: Platform, entry: &str) {
+        let now = Now::read().mono;
+        let mut shown = self.lids_shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.retain(|_, shown| now.duration_since(*shown) < LID_SHOWN_EVERY);
+        if shown.len() >= LIDS_SHOWN_MAX || shown.contains_key(entry) {
+            return;
+        }
+        shown.insert(entry.to_owned(), now);
+        drop(shown);
+        tracing::warn!(
+            code = "sender_unknown",
+            %platform,
+            "a message was ignored: its sender is known only by the id {entry}. If this person may speak, add {entry} to \
+             WHATSAPP_ALLOWED_USERS"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;
