@@ -23,6 +23,8 @@ pub enum Retry {
     Backoff,
     /// After this wait, which the service asked for or the cause suggests; not counted as a failure.
     After(Duration),
+    /// As if it had failed often enough to be paused: another try soon would do harm.
+    Rest,
 }
 
 /// Whether what failed may have been done all the same.

@@ -6,6 +6,7 @@
 //! private. The pid stays the same through all of it.
 
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +14,7 @@ use std::process::Command;
 use rustix::io::FdFlags;
 use rustix::process::Pid;
 
+use crate::bridge::protocol;
 use crate::durable::{self, Lock, LockError};
 
 /// The command's name.
@@ -24,6 +26,9 @@ const SESSION_LOCK: u8 = 15;
 const STORAGE: u8 = 22;
 /// Its exit code for a defect.
 const INTERNAL: u8 = 70;
+/// The exit codes of a program that is there and cannot be executed, and of one that is not there: those of any shell.
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
 
 /// What is to be done before becoming the program.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,7 +73,10 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Err((code, why)) => return fail(code, &why),
     };
     let error = Command::new(&plan.program).args(&plan.args).exec();
-    fail(INTERNAL, &format!("cannot start {}: {error}", Path::new(&plan.program).display()))
+    let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    let why = format!("{} cannot be started: {error}", Path::new(&plan.program).display());
+    announce(&why);
+    fail(code, &why)
 }
 
 fn parse(arguments: &[OsString]) -> Option<Plan> {
@@ -109,6 +117,12 @@ fn hold(path: &Path) -> Result<Lock, (u8, String)> {
     })?;
     rustix::io::fcntl_setfd(lock.file(), FdFlags::empty()).map_err(|error| storage(&error))?;
     Ok(lock)
+}
+
+/// Says it to the gateway as the bridge says why it ends. Nobody may read it any more.
+fn announce(why: &str) {
+    let line = protocol::last_words("exec", why);
+    drop(std::io::stdout().write_all(line.as_bytes()));
 }
 
 #[expect(

@@ -425,6 +425,12 @@ pub fn encode(command: &Command) -> String {
     line
 }
 
+/// The `error` event of a bridge that the launcher could not become, with its line break.
+pub fn last_words(code: &str, message: &str) -> String {
+    let event = serde_json::json!({ "v": VERSION, "event": "error", "code": code, "message": message });
+    format!("{event}\n")
+}
+
 /// Reads one line.
 ///
 /// # Errors
@@ -537,6 +543,14 @@ mod tests {
         assert!(!format!("{message:?}").contains("hi"), "what people write is not for logs");
         assert_eq!(decode(r#"{"v":1,"event":"from_the_future","x":1}"#).unwrap(), Event::Other);
         assert_eq!(decode(r#"{"v":1,"event":"restart"}"#).unwrap(), Event::Restart);
+    }
+
+    #[test]
+    fn last_words_are_an_event() {
+        let line = last_words("exec", "/opt/\"node\" cannot be started\n");
+        assert_eq!(line.lines().count(), 1);
+        let Event::Error { code, message } = decode(line.trim_end()).unwrap() else { panic!("{line}") };
+        assert_eq!((code.as_str(), message.as_str()), ("exec", "/opt/\"node\" cannot be started\n"));
     }
 
     #[test]

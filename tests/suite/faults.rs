@@ -10,6 +10,8 @@
 //! | 9 | `gateway::net::tests::a_broken_way_by_ipv6_does_not_keep_us_from_ipv4` |
 //! | 20 | `whatsapp::pump::tests`: a line that cannot be read is set aside; the bridge's own tests for bad frames |
 //! | 21, 22, 23, 25 | the bridge's own tests (unknown events, sizes, media limits, age of what was missed) |
+//! | 34 | `whatsapp::exits::tests::a_bridge_that_memory_runs_out_for_three_times_in_ten_minutes_is_left_alone`, `whatsapp::memory`; here: any other SIGKILL |
+//! | 35 | also `launcher::without_its_parent_or_its_program_it_does_not_begin`: path and errno of what cannot be executed |
 //! | 37, 46, 47 | `disconnects::what_the_network_or_the_server_ends_comes_back_by_itself` |
 //! | 39 | `conversation::the_bridge_never_outlives_the_gateway_and_is_retried_when_killed` |
 //! | 40, 41, 42, 43 | `verdicts` |

@@ -61,7 +61,6 @@ fn rows_31_to_38_however_the_bridge_ends_it_is_tried_again_and_told_in_few_lines
         ("31 an end without a reason", "exit 0", "whatsapp_bridge_exited", "without being asked", true),
         ("32 a failure", "echo boom >&2; exit 1", "whatsapp_bridge_exited", "(exit 1)", true),
         ("32 an assertion of Node's", "exit 134", "whatsapp_bridge_exited", "(exit 134)", true),
-        ("35 something that cannot be executed", "exit 126", "whatsapp_bridge_exited", "(exit 126)", true),
         ("38 words that are no protocol", "echo hello; sleep 100", "whatsapp_bridge_exited", "", true),
         (
             "38 bytes that are no text",
@@ -97,6 +96,19 @@ fn rows_31_to_38_however_the_bridge_ends_it_is_tried_again_and_told_in_few_lines
     // Two codes take turns; nothing else is told, whatever the number of attempts.
     let lines = house.lines(0, "platform=\"whatsapp\"");
     assert!(lines.len() <= 4, "{}", lines.join("\n"));
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_35_a_node_that_cannot_be_executed_is_for_a_person_to_mend_and_comes_back_when_mended() {
+    let mut house = with_whatsapp("exit 127");
+    let entry = house.wait_for("whatsapp", "fatal");
+    assert_eq!(entry["error_code"], "whatsapp_bridge_exec", "{entry:#}");
+    assert!(entry["user_action"].as_str().is_some_and(|action| action.contains("HERMES_NODE")), "{entry:#}");
+    house.assert_others_unaffected();
+    assert!(house.lines(0, "whatsapp_bridge_exec").len() == 1, "{}", house.gateway.log().join("\n"));
+    program(&house.home, "exit 1");
+    house.wait_for("whatsapp", "retrying");
     assert_eq!(house.gateway.stop(), Some(0));
 }
 

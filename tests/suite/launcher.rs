@@ -59,12 +59,29 @@ fn without_its_parent_or_its_program_it_does_not_begin() {
     assert_eq!((orphan.status.code(), orphan.stdout.len()), (Some(70), 0));
     assert!(!lock.exists(), "nothing was taken");
 
-    let mut command = Command::new(HERMES);
-    command.arg("bridge-exec").arg("--lock").arg(&lock).args(["--parent", &std::process::id().to_string()]);
-    let missing = command.args(["--", "/nowhere/node"]).env_clear().output().unwrap();
-    assert_eq!(missing.status.code(), Some(70));
-    assert!(String::from_utf8_lossy(&missing.stderr).contains("/nowhere/node"));
-    assert_eq!(Lock::holder(&lock).unwrap(), None);
+    let plain = dir.path().join("plain");
+    std::fs::write(&plain, "no program").unwrap();
+    for (program, code, errno) in [(Path::new("/nowhere/node"), 127, 2), (&plain, 126, 13)] {
+        let mut command = Command::new(HERMES);
+        command
+            .arg("bridge-exec")
+            .arg("--lock")
+            .arg(&lock)
+            .args(["--parent", &std::process::id().to_string()]);
+        let failed = command.arg("--").arg(program).env_clear().output().unwrap();
+        assert_eq!(failed.status.code(), Some(code));
+        assert!(String::from_utf8_lossy(&failed.stderr).contains(&*program.to_string_lossy()));
+        // The gateway reads it as it reads the bridge.
+        let event: serde_json::Value = serde_json::from_slice(&failed.stdout).unwrap();
+        assert_eq!(
+            (&event["v"], &event["event"], &event["code"]),
+            (&1.into(), &"error".into(), &"exec".into())
+        );
+        let message = event["message"].as_str().unwrap();
+        assert!(message.contains(&*program.to_string_lossy()), "{message}");
+        assert!(message.contains(&format!("os error {errno}")), "{message}");
+        assert_eq!(Lock::holder(&lock).unwrap(), None);
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -216,7 +216,9 @@ impl Post {
                 return Ok(Outcome::Again);
             }
             Retry::After(wait) => wait,
-            Retry::Backoff => RETRY_FIRST.saturating_mul(1 << row.attempts.min(8)).min(RETRY_MAX),
+            Retry::Backoff | Retry::Rest => {
+                RETRY_FIRST.saturating_mul(1 << row.attempts.min(8)).min(RETRY_MAX)
+            }
         };
         if let Some(more) = self.repeats.say(Now::read().mono, &error.code) {
             tracing::info!(

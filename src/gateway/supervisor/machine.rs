@@ -345,7 +345,7 @@ impl Machine {
         }
         match error.retry {
             Retry::Never => self.block(error, now + RECHECK_EVERY),
-            Retry::Backoff | Retry::After(_) => self.fail(now, error),
+            Retry::Backoff | Retry::After(_) | Retry::Rest => self.fail(now, error),
         }
     }
 
@@ -465,6 +465,10 @@ impl Machine {
                 } else {
                     self.retry(now, wait, error);
                 }
+            }
+            Retry::Rest => {
+                self.strikes = self.strikes.max(self.policy.breaker_after.saturating_sub(1));
+                self.count(now, was_probe, is_extra, error);
             }
             Retry::Backoff => self.count(now, was_probe, is_extra, error),
         }

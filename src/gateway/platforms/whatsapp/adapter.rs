@@ -15,8 +15,9 @@ use crate::durable::{self, Lock, LockError};
 use crate::facts;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
-use crate::gateway::platforms::whatsapp::exits::{End, History};
+use crate::gateway::platforms::whatsapp::exits::{self, End, History};
 use crate::gateway::platforms::whatsapp::link::WhatsAppLink;
+use crate::gateway::platforms::whatsapp::memory;
 use crate::gateway::platforms::whatsapp::pump::Judge;
 use crate::gateway::settings::Settings;
 use crate::home::{HermesHome, WhatsAppPaths};
@@ -48,6 +49,8 @@ struct Inner {
     barred: Option<Barred>,
     /// The bridge that we started last: while it ends, it still holds the session.
     last_pid: Option<u32>,
+    /// How often memory had run out when that was.
+    out_of_memory: Option<u64>,
 }
 
 /// WhatsApp said no, for a reason that no check of ours can see.
@@ -101,12 +104,17 @@ impl Memory {
 }
 
 impl Judge for Memory {
-    fn judge(&self, end: End) -> AdapterError {
+    fn judge(&self, mut end: End) -> AdapterError {
+        let exit = end.exit;
+        let before = self.inner().out_of_memory;
+        end.memory_ran_out = memory::ended().is_some_and(|count| before.is_some_and(|before| count > before));
         let error = self.inner().history.judge(Now::read().mono, end);
-        if end.exit == Exit::LoggedOut {
+        if exit == Exit::LoggedOut {
             set_aside(&self.home.whatsapp());
         }
-        let is_final = error.retry == Retry::Never && end.exit != Exit::SessionLock;
+        // A lock is let go of, and a Node is mended, without any change of the pairing.
+        let is_of_the_pairing = !matches!(exit, Exit::SessionLock | Exit::Crashed(_));
+        let is_final = error.retry == Retry::Never && is_of_the_pairing;
         if is_final {
             let pairing = Print::of(&self.home.whatsapp());
             self.inner().barred = Some(Barred { error: error.clone(), pairing });
@@ -243,12 +251,9 @@ impl Adapter for WhatsAppAdapter {
             )??;
         own_lock_free(&prepared).await?;
         let Prepared { launch, me, .. } = prepared;
-        let bridge = BridgeProcess::spawn(&self.settings.world, &launch).map_err(|error| {
-            AdapterError::retryable(
-                "whatsapp_bridge_exited",
-                format!("the bridge could not be started ({error})"),
-            )
-        })?;
+        self.memory.inner().out_of_memory = memory::ended();
+        let bridge = BridgeProcess::spawn(&self.settings.world, &launch)
+            .map_err(|error| exits::unspawned(&self.settings.world.exe, &error))?;
         self.memory.inner().last_pid = bridge.pid;
         let judge: Arc<dyn Judge> = Arc::clone(&self.memory) as Arc<dyn Judge>;
         let link = Arc::new(WhatsAppLink::start(Box::new(bridge), me, inbox, judge));
@@ -287,7 +292,13 @@ mod tests {
         }
 
         fn ends(&self, exit: Exit) -> AdapterError {
-            self.memory.judge(End { exit, closed: None, cause: None })
+            self.memory.judge(End {
+                exit,
+                closed: None,
+                cause: None,
+                unstartable: None,
+                memory_ran_out: false,
+            })
         }
     }
 
@@ -345,7 +356,13 @@ mod tests {
     #[test]
     fn ends_that_may_pass_bar_nothing() {
         let home = Home::paired();
-        for exit in [Exit::ConnectionLost, Exit::SessionLock, Exit::Signalled(9), Exit::VersionRejected] {
+        for exit in [
+            Exit::ConnectionLost,
+            Exit::SessionLock,
+            Exit::Signalled(9),
+            Exit::VersionRejected,
+            Exit::Crashed(Some(127)),
+        ] {
             home.ends(exit);
             home.memory.bar(true).unwrap();
         }

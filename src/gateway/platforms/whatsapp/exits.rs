@@ -1,5 +1,8 @@
 //! Pure. What each end of a bridge means: whether to try again, when, and what a human should do.
 
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::bridge::protocol::Exit;
@@ -15,11 +18,18 @@ const REPLACED_WINDOW: Duration = Duration::from_secs(600);
 /// The wait after the host ended the bridge: that is no fault of WhatsApp's.
 const SIGNALLED_WAIT: Duration = Duration::from_secs(2);
 
+/// Ended so often within [`OOM_WINDOW`] for want of memory, the bridge is left alone: each time it takes the machine's
+/// other programs to the edge with it.
+const OOM_MAX: usize = 3;
+
+/// See [`OOM_MAX`].
+const OOM_WINDOW: Duration = Duration::from_secs(600);
+
 const SETUP: &str = "Run `hermes whatsapp`.";
 const REPAIR: &str = "Run `hermes whatsapp --repair`.";
 
 /// How a bridge ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// Its exit.
     pub exit: Exit,
@@ -27,6 +37,10 @@ pub struct End {
     pub closed: Option<u16>,
     /// What that event says stood between here and WhatsApp.
     pub cause: Option<Cause>,
+    /// The launcher could not become Node: the path, and why.
+    pub unstartable: Option<String>,
+    /// While it ran, the kernel ended a program of our group for want of memory.
+    pub memory_ran_out: bool,
 }
 
 /// What stood between here and WhatsApp.
@@ -66,10 +80,25 @@ impl Cause {
     }
 }
 
+/// A bridge of which not even the launcher, this very program at this path, could be started.
+pub fn unspawned(launcher: &Path, error: &io::Error) -> AdapterError {
+    let why = format!("the bridge cannot be started: {}: {error}", launcher.display());
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => AdapterError::blocked(
+            "whatsapp_bridge_exec",
+            why,
+            "Install hermes again where it was, or restart the gateway from where it is now.",
+        ),
+        // No process, no memory, no descriptor: that passes.
+        _passing => AdapterError::retryable("whatsapp_bridge_exited", why),
+    }
+}
+
 /// What earlier ends have to do with the next.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     replaced_at: Option<Instant>,
+    oom_at: VecDeque<Instant>,
 }
 
 impl History {
@@ -128,13 +157,38 @@ impl History {
             Exit::Storage => exited("the bridge cannot write its session; the disk may be full or read-only"),
             Exit::Protocol => exited("the bridge and hermes do not understand each other; this is a defect"),
             Exit::QrExpired => exited("the bridge ended as if it were pairing; this is a defect"),
+            Exit::Signalled(9) if end.memory_ran_out => self.ended_for_memory(now),
             Exit::Signalled(signal) => {
                 exited(&format!("the bridge was ended from outside (signal {signal})"))
                     .retry(Retry::After(SIGNALLED_WAIT))
             }
+            Exit::Crashed(Some(code @ (126 | 127))) => {
+                let otherwise = || format!("what should be Node cannot be executed (exit {code})");
+                AdapterError::blocked(
+                    "whatsapp_bridge_exec",
+                    end.unstartable.unwrap_or_else(otherwise),
+                    "Make it executable or install Node anew, or set HERMES_NODE to another; `hermes doctor` tells more.",
+                )
+            }
             Exit::Crashed(Some(code)) => exited(&format!("the bridge failed (exit {code})")),
             Exit::Crashed(None) => exited("the bridge failed"),
         }
+    }
+
+    fn ended_for_memory(&mut self, now: Instant) -> AdapterError {
+        while self.oom_at.front().is_some_and(|at| now.duration_since(*at) > OOM_WINDOW) {
+            self.oom_at.pop_front();
+        }
+        self.oom_at.push_back(now);
+        let error = AdapterError::retryable(
+            "whatsapp_bridge_oom",
+            "the kernel ended the bridge because memory ran out; it needs about 200 MB",
+        );
+        if self.oom_at.len() < OOM_MAX {
+            return error;
+        }
+        self.oom_at.clear();
+        error.retry(Retry::Rest)
     }
 
     fn replaced(&mut self, now: Instant) -> AdapterError {
@@ -160,8 +214,12 @@ impl History {
 mod tests {
     use super::*;
 
+    fn end(exit: Exit) -> End {
+        End { exit, closed: None, cause: None, unstartable: None, memory_ran_out: false }
+    }
+
     fn judge(exit: Exit) -> AdapterError {
-        History::default().judge(crate::clock::Now::read().mono, End { exit, closed: None, cause: None })
+        History::default().judge(crate::clock::Now::read().mono, end(exit))
     }
 
     #[test]
@@ -173,7 +231,7 @@ mod tests {
             ("tls", "net_tls"),
             ("gremlins", "whatsapp_bridge_exited"),
         ] {
-            let end = End { exit: Exit::ConnectionLost, closed: Some(408), cause: Cause::parse(word) };
+            let end = End { closed: Some(408), cause: Cause::parse(word), ..end(Exit::ConnectionLost) };
             let error = History::default().judge(crate::clock::Now::read().mono, end);
             assert_eq!((error.code, error.retry), (code, Retry::Backoff), "{word}");
         }
@@ -203,6 +261,9 @@ mod tests {
             (Exit::Signalled(15), "whatsapp_bridge_exited", wait(2)),
             (Exit::Signalled(2), "whatsapp_bridge_exited", wait(2)),
             (Exit::Crashed(Some(70)), "whatsapp_bridge_exited", Backoff),
+            (Exit::Crashed(Some(11)), "whatsapp_bridge_exited", Backoff),
+            (Exit::Crashed(Some(126)), "whatsapp_bridge_exec", Never),
+            (Exit::Crashed(Some(127)), "whatsapp_bridge_exec", Never),
             (Exit::Crashed(None), "whatsapp_bridge_exited", Backoff),
         ] {
             let error = judge(exit);
@@ -215,11 +276,61 @@ mod tests {
     fn a_session_that_is_taken_over_twice_is_left_to_the_other() {
         let mut history = History::default();
         let begin = crate::clock::Now::read().mono;
-        let end = End { exit: Exit::Replaced, closed: Some(440), cause: None };
-        assert_eq!(history.judge(begin, end).retry, Retry::After(REPLACED_WAIT));
-        assert_eq!(history.judge(begin + REPLACED_WINDOW, end).retry, Retry::Never);
-        assert_eq!(history.judge(begin + REPLACED_WINDOW, end).retry, Retry::After(REPLACED_WAIT));
+        let end = End { closed: Some(440), ..end(Exit::Replaced) };
+        let mut judge = |now| history.judge(now, end.clone());
+        assert_eq!(judge(begin).retry, Retry::After(REPLACED_WAIT));
+        assert_eq!(judge(begin + REPLACED_WINDOW).retry, Retry::Never);
+        assert_eq!(judge(begin + REPLACED_WINDOW).retry, Retry::After(REPLACED_WAIT));
         let late = begin + REPLACED_WINDOW * 3;
-        assert_eq!(history.judge(late, end).retry, Retry::After(REPLACED_WAIT), "an old one is forgotten");
+        assert_eq!(judge(late).retry, Retry::After(REPLACED_WAIT), "an old one is forgotten");
+    }
+
+    #[test]
+    fn a_launcher_that_is_gone_blocks_and_a_machine_without_room_is_tried_again() {
+        for (errno, code, retry) in [
+            (rustix::io::Errno::NOENT, "whatsapp_bridge_exec", Retry::Never),
+            (rustix::io::Errno::ACCESS, "whatsapp_bridge_exec", Retry::Never),
+            (rustix::io::Errno::AGAIN, "whatsapp_bridge_exited", Retry::Backoff),
+            (rustix::io::Errno::NOMEM, "whatsapp_bridge_exited", Retry::Backoff),
+            (rustix::io::Errno::MFILE, "whatsapp_bridge_exited", Retry::Backoff),
+        ] {
+            let error = unspawned(Path::new("/opt/hermes"), &errno.into());
+            assert_eq!((error.code, error.retry), (code, retry), "{errno}");
+            assert!(error.message.contains("/opt/hermes") && error.message.contains("os error"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_told_with_its_path_and_cause() {
+        let why = "/opt/node cannot be started: Permission denied (os error 13)".to_owned();
+        let end = End { unstartable: Some(why.clone()), ..end(Exit::Crashed(Some(126))) };
+        let error = History::default().judge(crate::clock::Now::read().mono, end);
+        assert_eq!((error.code, error.message), ("whatsapp_bridge_exec", why));
+    }
+
+    #[test]
+    fn a_bridge_that_memory_runs_out_for_three_times_in_ten_minutes_is_left_alone() {
+        let begin = crate::clock::Now::read().mono;
+        let killed = |signal| End { memory_ran_out: true, ..end(Exit::Signalled(signal)) };
+        let minute = |count: u32| begin + Duration::from_secs(60) * count;
+        let mut history = History::default();
+        for (at, retry) in [
+            (0, Retry::Backoff),
+            (4, Retry::Backoff),
+            (10, Retry::Rest),
+            (11, Retry::Backoff),
+            (12, Retry::Backoff),
+            (22, Retry::Backoff),
+            (22, Retry::Rest),
+        ] {
+            let error = history.judge(minute(at), killed(9));
+            assert_eq!((error.code, error.retry), ("whatsapp_bridge_oom", retry), "minute {at}");
+            assert!(error.message.contains("memory"), "{error}");
+        }
+        // The host's own doing: no program is ended for want of memory by these.
+        for signal in [2, 15] {
+            assert_eq!(history.judge(begin, killed(signal)).code, "whatsapp_bridge_exited");
+        }
+        assert_eq!(history.judge(begin, end(Exit::Signalled(9))).code, "whatsapp_bridge_exited");
     }
 }

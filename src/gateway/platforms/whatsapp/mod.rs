@@ -5,11 +5,13 @@
 //! - [`pump`]: the task behind a link; it owns the bridge process.
 //! - [`backlog`]: whose message is handed over next (pure).
 //! - [`exits`]: what each end of a bridge means (pure).
+//! - [`memory`]: whether it was the kernel that ended it, for want of memory.
 //! - [`translate`]: the bridge's messages as everybody else sees them (pure).
 
 pub mod adapter;
 pub mod backlog;
 pub mod exits;
 pub mod link;
+pub mod memory;
 pub mod pump;
 pub mod translate;

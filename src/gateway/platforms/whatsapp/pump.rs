@@ -90,6 +90,7 @@ pub struct Pump {
     backlog: Backlog<Parcel>,
     closed: Option<u16>,
     cause: Option<Cause>,
+    unstartable: Option<String>,
 }
 
 /// What one turn of the pump came to.
@@ -110,7 +111,14 @@ impl Pump {
         judge: Arc<dyn Judge>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { bridge, me, inbox, judge, shared, backlog: Backlog::new(LIMITS), closed: None, cause: None }
+        let backlog = Backlog::new(LIMITS);
+        Self { bridge, me, inbox, judge, shared, backlog, closed: None, cause: None, unstartable: None }
+    }
+
+    /// With what was said about it before.
+    fn end(&mut self, exit: Exit) -> End {
+        let unstartable = self.unstartable.take();
+        End { exit, closed: self.closed, cause: self.cause, unstartable, memory_ran_out: false }
     }
 
     fn take(&mut self, output: Option<Output>) -> Turn {
@@ -125,9 +133,9 @@ impl Pump {
                 for line in stderr_tail {
                     tracing::debug!(code = "bridge_stderr", "{line}");
                 }
-                Turn::Exited(End { exit, closed: self.closed, cause: self.cause })
+                Turn::Exited(self.end(exit))
             }
-            None => Turn::Exited(End { exit: Exit::Crashed(None), closed: self.closed, cause: self.cause }),
+            None => Turn::Exited(self.end(Exit::Crashed(None))),
         }
     }
 
@@ -168,6 +176,7 @@ impl Pump {
             }
             Event::Error { code, message } => {
                 tracing::debug!(code = "bridge_error", cause = code, message, "the bridge gives up");
+                self.unstartable = (code == "exec").then_some(message);
             }
             // Told for people who pair, or of no consequence here.
             Event::Ready { .. }

@@ -173,6 +173,16 @@ async fn an_end_before_the_ready_signal_is_a_failed_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_cannot_be_executed_is_told_in_the_launchers_words() {
+    let stage = Stage::new(Notes::default());
+    let why = "/opt/node cannot be started: Permission denied (os error 13)";
+    stage.says(json!({"event": "error", "code": "exec", "message": why})).await;
+    stage.exits(Exit::Crashed(Some(126))).await;
+    let error = stage.link.opened().await.unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), ("whatsapp_bridge_exec", why));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_is_acknowledged_only_when_it_is_durable() {
     let mut stage = Stage::new(Notes { failures_left: Mutex::new(3), ..Notes::default() });
     stage.open().await;

@@ -28,6 +28,26 @@ fn ten_failures_in_a_row_pause_it_and_one_probe_brings_it_back() {
 }
 
 #[test]
+fn what_needs_a_rest_is_paused_at_once_from_an_attempt_and_from_a_connection() {
+    let tired = || flaky().retry(Retry::Rest);
+    for was_connected in [false, true] {
+        let mut bench = Bench::started();
+        if was_connected {
+            bench.up();
+        }
+        bench.down(tired());
+        assert!(is_open(&bench), "{:?}", bench.machine.state);
+        assert_eq!(bench.machine.failures, 1, "people are told of as many as there were");
+        let wait = bench.wait();
+        assert!(wait >= seconds(720) && wait <= seconds(1080), "{wait:?}");
+    }
+    let mut bench = Bench::started();
+    bench.machine.policy.breaker_after = 0;
+    bench.down(tired());
+    assert!(matches!(bench.machine.state, State::Retrying { .. }), "whoever wants no breaker gets none");
+}
+
+#[test]
 fn probes_become_rarer_up_to_an_hour_and_none_takes_longer_than_45_s() {
     let mut bench = Bench::open();
     let mut waits = Vec::new();
