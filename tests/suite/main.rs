@@ -11,6 +11,7 @@ mod chat;
 mod control;
 mod conversation;
 mod disconnects;
+mod endurance;
 mod existing_session;
 mod faults;
 mod first_run;

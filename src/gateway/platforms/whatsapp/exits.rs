@@ -83,15 +83,12 @@ impl Cause {
 /// A bridge of which not even the launcher, this very program at this path, could be started.
 pub fn unspawned(launcher: &Path, error: &io::Error) -> AdapterError {
     let why = format!("the bridge cannot be started: {}: {error}", launcher.display());
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::PermissionDenied => AdapterError::blocked(
-            "whatsapp_bridge_exec",
-            why,
-            "Install hermes again where it was, or restart the gateway from where it is now.",
-        ),
-        // No process, no memory, no descriptor: that passes.
-        _passing => AdapterError::retryable("whatsapp_bridge_exited", why),
+    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) {
+        let action = "Install hermes again where it was, or restart the gateway from where it is now.";
+        return AdapterError::blocked("whatsapp_bridge_exec", why, action);
     }
+    // No process, no memory, no descriptor: that passes.
+    AdapterError::retryable("whatsapp_bridge_exited", why)
 }
 
 /// What earlier ends have to do with the next.
