@@ -55,15 +55,48 @@ pub struct Seat {
 struct Shown {
     state: WireState,
     error: Option<AdapterError>,
+    /// The wait of this moment.
+    wait: Option<Wait>,
     since: Timestamp,
     updated_at: Timestamp,
     /// The first attempt has not ended yet.
     first: bool,
 }
 
+/// A wait for the next attempt. What is said of it stays as it is while it lasts: a document does not change by itself.
+#[derive(Debug, Clone, PartialEq)]
+struct Wait {
+    until: Instant,
+    note: String,
+}
+
+impl Wait {
+    /// What the machine waits for, if that is an attempt.
+    fn of(machine: &Machine, now: Instant) -> Option<Self> {
+        let State::Retrying { at: until, .. } = *machine.state() else { return None };
+        let attempt = match machine.next_attempt() {
+            (attempt, Some(bound)) => format!("attempt {attempt}/{bound}"),
+            (attempt, None) => format!("attempt {attempt}"),
+        };
+        let note = match until.saturating_duration_since(now).as_secs_f64().ceil() {
+            0.0 => format!("{attempt} at once"),
+            seconds => format!("{attempt} after a wait of {seconds} s"),
+        };
+        Some(Self { until, note })
+    }
+}
+
 impl Shown {
     fn first(now: Now) -> Self {
-        Self { state: WireState::Connecting, error: None, since: now.wall, updated_at: now.wall, first: true }
+        let (state, wall) = (WireState::Connecting, now.wall);
+        Self { state, error: None, wait: None, since: wall, updated_at: wall, first: true }
+    }
+
+    /// Why, and which attempt comes next after which wait.
+    fn message(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        let wait = self.wait.as_ref().map_or(String::new(), |wait| format!("; {}", wait.note));
+        Some(format!("{}{wait}", error.message))
     }
 }
 
@@ -164,7 +197,11 @@ impl Seat {
             }
             (state, _) => (state, error),
         };
-        if state == self.shown.state && error == self.shown.error {
+        let wait = match (Wait::of(&self.machine, now.mono), &self.shown.wait) {
+            (Some(wait), Some(shown)) if wait.until == shown.until => Some(shown.clone()),
+            (wait, _) => wait,
+        };
+        if state == self.shown.state && error == self.shown.error && wait == self.shown.wait {
             return false;
         }
         if let Some(error) = &error {
@@ -178,6 +215,7 @@ impl Seat {
         }
         self.shown.state = state;
         self.shown.error = error;
+        self.shown.wait = wait;
         self.shown.updated_at = now.wall;
         true
     }
@@ -212,7 +250,7 @@ impl Seat {
         PlatformSnapshot {
             state: shown.state,
             error_code: shown.error.as_ref().map(|error| error.code.to_owned()),
-            error_message: shown.error.as_ref().map(|error| error.message.clone()),
+            error_message: shown.message(),
             updated_at: Some(shown.updated_at),
             since: Some(shown.since),
             attempts: self.machine.failures(),

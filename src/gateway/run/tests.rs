@@ -411,6 +411,31 @@ async fn two_hours_without_dns_end_for_all_within_five_seconds_of_the_first_succ
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_platform_that_waits_says_for_which_attempt_and_how_long() {
+    let failing = Scripted::new(std::iter::repeat_n(Step::Fail(refused()), 100));
+    let mut stage = Stage::start(&[("a", &failing)]);
+    for attempt in 2..=10 {
+        let says = format!("the connection was refused; attempt {attempt}/10 after a wait of ");
+        let is_said = |document: &Snapshot| {
+            let message = platform(document, "a").error_message.as_deref();
+            message.is_some_and(|message| message.starts_with(&says))
+        };
+        stage.until(400, is_said).await;
+        let document = stage.documents.borrow().clone().unwrap();
+        let shown = platform(&document, "a");
+        assert_eq!((shown.state, shown.attempts), (WireState::Retrying, attempt - 1));
+        let wait = shown.error_message.as_ref().unwrap().strip_prefix(&says).unwrap();
+        let wait: f64 = wait.strip_suffix(" s").unwrap().parse().unwrap();
+        let announced = shown.next_retry_at.unwrap().duration_since(shown.updated_at.unwrap()).as_secs_f64();
+        assert!((wait - announced).abs() <= 1.0, "{wait} s are said, and {announced} s announced");
+    }
+    stage.until(400, is("a", WireState::Paused)).await;
+    let document = stage.documents.borrow().clone().unwrap();
+    let message = platform(&document, "a").error_message.as_deref().unwrap();
+    assert!(!message.contains("/10"), "a pause waits for no attempt: {message}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_always_fails_is_paused_and_looked_at_and_its_neighbour_does_not_notice() {
     let failing = Scripted::new(std::iter::repeat_n(Step::Panic, 14));
     let well = Scripted::new([]);

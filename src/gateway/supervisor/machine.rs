@@ -126,6 +126,13 @@ impl Machine {
         self.failures
     }
 
+    /// Which attempt in a row the next one is, and with which one the breaker gives up. Without a bound: which failure.
+    pub fn next_attempt(&self) -> (u32, Option<u32>) {
+        let bound = Some(self.policy.breaker_after).filter(|bound| *bound > 0 && !self.host_offline);
+        let before = bound.map_or(self.failures, |_| self.strikes);
+        (before.saturating_add(1), bound)
+    }
+
     /// It flaps: what is connecting is still shown as waiting, and what is connected once it has lasted a little.
     pub fn doubt(&self) -> Option<&AdapterError> {
         let is_doubted = match &self.state {

@@ -14,6 +14,7 @@ fn ten_failures_in_a_row_pause_it_and_one_probe_brings_it_back() {
         assert!(!is_open(&bench), "after {failure} failures");
         bench.down(flaky());
         if failure < 10 {
+            assert_eq!(bench.machine.next_attempt(), (failure + 1, Some(10)));
             bench.wait();
         }
     }
@@ -92,8 +93,9 @@ fn a_breaker_that_is_switched_off_never_opens() {
     let mut bench = Bench::new();
     bench.machine.policy.breaker_after = 0;
     bench.give(Input::Start);
-    for _ in 0..100 {
+    for failure in 1..=100 {
         bench.down(flaky());
+        assert_eq!(bench.machine.next_attempt(), (failure + 1, None));
         assert!(bench.wait() <= seconds(300));
     }
 }
