@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::fake::FakeWhatsApp;
 use crate::support::home::TestHome;
+use crate::support::house::{House, QUICK};
 use crate::support::pairing::{FRIEND, paired};
 use crate::support::process::Gateway;
 use crate::support::wait;
@@ -21,7 +22,11 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0")
+    }
+
+    fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = format!("http://{}/v1", listener.local_addr().unwrap());
         let service = Self { address, asked: Arc::default(), failing: Arc::default() };
         let (asked, failing) = (Arc::clone(&service.asked), Arc::clone(&service.failing));
@@ -82,7 +87,7 @@ fn wait_for_answer(fake: &FakeWhatsApp, text: &str) -> String {
 }
 
 #[test]
-fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_is_told_in_a_sentence() {
+fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_is_told_once_and_waited_out() {
     let (home, mut fake) = paired();
     let service = Service::start();
     service.serve(&home, &fake);
@@ -101,15 +106,21 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
         assert!(asked.contains(part), "`{part}` is missing in {asked}");
     }
 
+    // While it fails, messages wait, and the chat is told once.
     *service.failing.lock().unwrap() = true;
     let before = fake.received().len();
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "are you well" }));
-    let told = wait::until(wait::LIMIT, || fake.received().get(before).cloned());
-    let Some((_, told)) = told else { panic!("silence:\n{}", gateway.log().join("\n")) };
+    let told = wait_for_answer(&fake, "not available at the moment");
     assert!(told.len() < 200 && !told.contains("127.0.0.1"), "{told}");
-    *service.failing.lock().unwrap() = false;
+    fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "/status" }));
+    wait_for_answer(&fake, "It is not available");
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "and now" }));
+    *service.failing.lock().unwrap() = false;
     wait_for_answer(&fake, "to: and now");
+    let answers: Vec<_> = fake.received().into_iter().skip(before).map(|(_, answer)| answer).collect();
+    let told = answers.iter().filter(|answer| answer.contains("not available at the moment")).count();
+    assert_eq!(told, 1, "{answers:#?}");
+    assert!(answers.iter().any(|answer| answer.contains("to: are you well")), "it was kept: {answers:#?}");
     assert_eq!(gateway.stop(), Some(0));
 }
 
@@ -140,4 +151,35 @@ fn an_image_reaches_the_model_and_a_strangers_is_not_even_fetched() {
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
     }
     assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_service_that_is_not_there_is_waited_for_over_a_restart_and_a_stop_takes_the_message_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let toml = format!("{QUICK}[agent]\nkind = \"openai\"\nbase_url = \"http://{address}/v1\"\n");
+    let house = House::furnish(1, &toml, |_| {});
+    house.well.write("M1", "friend", "take it back");
+    house.well.write("M2", "other", "keep it");
+    let told = wait::until(wait::LIMIT, || {
+        let mut said = house.well.said();
+        said.retain(|said| {
+            said["text"].as_str().is_some_and(|text| text.contains("not available at the moment"))
+        });
+        (said.len() == 2).then_some(said)
+    });
+    for notice in told.expect("each chat is told") {
+        house.well.cue(json!({ "do": "sent", "handle": notice["handle"] }));
+    }
+    house.well.write("M3", "friend", "/stop");
+    house.well.take_message("Stopped.");
+    let House { stage, mut gateway, home, .. } = house;
+    assert_eq!(gateway.stop(), Some(0));
+
+    let service = Service::at(&address.to_string());
+    let _gateway = Gateway::start(&home);
+    let well = stage.connect("scripted1");
+    well.take_message("answer 1 to: keep it");
+    assert_eq!(service.asked.lock().unwrap().len(), 1, "what was taken back is not asked");
 }

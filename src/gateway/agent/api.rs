@@ -1,5 +1,7 @@
 //! The contract between the message path and whoever answers.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::gateway::message::{ChatKey, InboundMessage};
@@ -34,6 +36,20 @@ pub struct AgentError {
     pub told: String,
     /// What the log adds: no text of people, no secrets, no query of an address.
     pub detail: String,
+    /// Whether the message is put back for another time.
+    pub again: Again,
+}
+
+/// Whether a message that got no answer is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Again {
+    /// It had its turn: the person is told.
+    #[default]
+    Never,
+    /// Nobody was there to ask; after this wait, and as often as it takes.
+    After(Duration),
+    /// It was asked, and something broke, perhaps by this very message: after this wait, and not for ever.
+    Briefly(Duration),
 }
 
 /// What the person said, in words: the text, and what came with it.
@@ -74,6 +90,11 @@ pub trait Agent: Send + Sync {
     /// # Errors
     /// What the person is told instead.
     async fn answer(&self, turn: Turn) -> Result<String, AgentError>;
+
+    /// How long nothing is to be asked of it, because nobody was there the last time. Does not block.
+    fn wait(&self) -> Option<Duration> {
+        None
+    }
 
     /// Who it is, and how it is. Does not block.
     fn about(&self) -> About;

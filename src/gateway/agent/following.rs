@@ -1,6 +1,7 @@
 //! The agent that the settings name at the moment: a changed key, model or kind holds from the next turn on.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -62,6 +63,10 @@ impl Following {
 impl Agent for Following {
     async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
         self.newest().answer(turn).await
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        self.newest().wait()
     }
 
     fn about(&self) -> About {

@@ -4,11 +4,12 @@
 //!   [`following`]: also after they have changed.
 //! - [`echo`]: repeats what it is told.
 //! - [`openai`]: any OpenAI-compatible service; [`request`]: what it is asked, [`sse`]: the stream that it answers with,
-//!   [`answer`]: the text in it.
+//!   [`answer`]: the text in it, [`breaker`]: when nothing is asked because nobody was there.
 //! - [`program`]: a program of this machine; [`request`] also says what that is told.
 
 pub mod answer;
 pub mod api;
+pub mod breaker;
 pub mod build;
 pub mod echo;
 pub mod following;

@@ -1,18 +1,22 @@
 //! Any OpenAI-compatible service: `POST {base_url}/chat/completions`, read as a stream.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::answer::{ANSWER_LEN_MAX, Answer, Unusable, failure_code};
-use super::api::{About, Agent, AgentError, Turn};
+use super::api::{About, Again, Agent, AgentError, Turn};
+use super::breaker::{Breaker, Ending};
 use super::request::{self, Image};
 use super::sse::Parser;
+use crate::clock::Now;
 use crate::config::OpenaiConfig;
 use crate::error::CliError;
 use crate::gateway::failure::Certainty;
@@ -44,6 +48,7 @@ pub struct Openai {
     model: String,
     system_prompt: Option<String>,
     idle_timeout: Duration,
+    breaker: Mutex<Breaker>,
 }
 
 impl Openai {
@@ -79,6 +84,7 @@ impl Openai {
             model: config.model.clone(),
             system_prompt: config.system_prompt.clone(),
             idle_timeout: config.idle_timeout,
+            breaker: Mutex::new(Breaker::new(RandomState::new().hash_one(&config.base_url))),
         })
     }
 
@@ -152,6 +158,7 @@ impl Openai {
     /// Any status but 200.
     async fn refused(&self, response: Response) -> AgentError {
         let status = response.status();
+        let after = retry_after(response.headers());
         if let Some(fault) = net::of_status(status) {
             let why = format!("{} {} ({})", self.host(), fault.said, fault.code);
             return failed("agent_unreachable", UNREACHABLE, &why);
@@ -170,7 +177,14 @@ impl Openai {
             _ => ("agent_failed", "The agent's service reported a failure."),
         };
         let code = code.map_or_else(String::new, |code| format!(", {code}"));
-        failed(name, told, &format!("{} answered {status}{code} for the model {}", self.host(), self.model))
+        let detail = format!("{} answered {status}{code} for the model {}", self.host(), self.model);
+        let again = match status.as_u16() {
+            // What is full or being mended says nothing about the message.
+            429 | 502..=504 | 529 => Again::After(after.unwrap_or_default()),
+            500..=599 => Again::Briefly(after.unwrap_or_default()),
+            _ => Again::Never,
+        };
+        AgentError { again, ..failed(name, told, &detail) }
     }
 
     /// The connection failed before or within the answer.
@@ -181,7 +195,11 @@ impl Openai {
             Certainty::NotSent => ("agent_unreachable", UNREACHABLE),
             Certainty::MaybeSent => ("agent_broke_off", "The connection to the agent broke off."),
         };
-        failed(code, told, &format!("{why}: {}", with_causes(&error.without_url())))
+        let again = match fault.certainty {
+            Certainty::NotSent => Again::After(Duration::ZERO),
+            Certainty::MaybeSent => Again::Never,
+        };
+        AgentError { again, ..failed(code, told, &format!("{why}: {}", with_causes(&error.without_url()))) }
     }
 
     async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, AgentError> {
@@ -198,18 +216,88 @@ impl Openai {
     }
 }
 
+/// An attempt that is under way; dropped before its end it was broken off.
+struct Attempt<'a> {
+    agent: &'a Openai,
+    ending: Ending,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let mut breaker = self.agent.breaker();
+        let was_open = breaker.is_open();
+        breaker.end(Now::read().mono, self.ending);
+        if was_open != breaker.is_open() {
+            let host = self.agent.host();
+            if was_open {
+                tracing::info!(code = "agent_available", "the agent's service at {host} is there again");
+            } else {
+                tracing::warn!(
+                    code = "agent_unavailable",
+                    "the agent's service at {host} is not there; messages wait"
+                );
+            }
+        }
+    }
+}
+
+impl Openai {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unavailable(&self, wait: Duration) -> AgentError {
+        let detail = format!("{} was not there a moment ago", self.host());
+        AgentError {
+            again: Again::After(wait),
+            ..failed("agent_unavailable", "The agent cannot be reached at the moment.", &detail)
+        }
+    }
+}
+
 #[async_trait]
 impl Agent for Openai {
     async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
-        tokio::time::timeout(ANSWER_LIMIT, self.ask(turn)).await.unwrap_or_else(|_| {
+        if let Some(wait) = self.breaker().begin(Now::read().mono) {
+            return Err(self.unavailable(wait));
+        }
+        let mut attempt = Attempt { agent: self, ending: Ending::Dropped };
+        let answer = tokio::time::timeout(ANSWER_LIMIT, self.ask(turn)).await.unwrap_or_else(|_| {
             let detail = format!("{} was not done after {} s", self.host(), ANSWER_LIMIT.as_secs());
             Err(failed("agent_stalled", "The agent did not answer in time.", &detail))
+        });
+        attempt.ending = match answer.as_ref().map_err(|error| error.again) {
+            Ok(_) | Err(Again::Never) => Ending::Heard,
+            Err(Again::After(asked) | Again::Briefly(asked)) => {
+                Ending::Unavailable(Some(asked).filter(|asked| !asked.is_zero()))
+            }
+        };
+        drop(attempt);
+        let wait = self.wait().unwrap_or_default();
+        answer.map_err(|error| {
+            let again = match error.again {
+                Again::Never => Again::Never,
+                Again::After(_) => Again::After(wait),
+                Again::Briefly(_) => Again::Briefly(wait),
+            };
+            AgentError { again, ..error }
         })
     }
 
-    fn about(&self) -> About {
-        About { kind: "openai", model: Some(self.model.clone()), trouble: None }
+    fn wait(&self) -> Option<Duration> {
+        self.breaker().wait(Now::read().mono)
     }
+
+    fn about(&self) -> About {
+        let trouble = self.breaker().is_open().then(|| format!("{} does not answer", self.host()));
+        About { kind: "openai", model: Some(self.model.clone()), trouble }
+    }
+}
+
+/// How long the service asks us to wait, in whole seconds; a date is not looked at.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 fn address(base_url: &str) -> Result<Url, CliError> {
@@ -270,7 +358,7 @@ fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 fn failed(code: &'static str, told: &str, detail: &str) -> AgentError {
-    AgentError { code, told: told.to_owned(), detail: detail.to_owned() }
+    AgentError { code, told: told.to_owned(), detail: detail.to_owned(), again: Again::Never }
 }
 
 fn unreadable(detail: &str) -> AgentError {

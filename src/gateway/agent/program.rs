@@ -14,7 +14,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::answer::{ANSWER_LEN_MAX, Answer};
-use super::api::{About, Agent, AgentError, Turn};
+use super::api::{About, Again, Agent, AgentError, Turn};
 use super::request;
 use crate::bridge::process::{spawner, stderr};
 use crate::bridge::{child_env, exec};
@@ -152,7 +152,7 @@ enum Step {
 }
 
 fn failed(code: &'static str, told: &str, detail: String) -> AgentError {
-    AgentError { code, told: told.to_owned(), detail }
+    AgentError { code, told: told.to_owned(), detail, again: Again::Never }
 }
 
 #[async_trait]

@@ -13,6 +13,7 @@ use super::orders::Orders;
 use super::running::{Cut, Running};
 use super::strangers::Strangers;
 use super::turns::Turns;
+use super::waits::Waits;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::gateway::admission::desk::Desk;
@@ -112,6 +113,7 @@ impl MessagePath {
             sessions: Arc::clone(&sessions),
             rules: Arc::clone(&rules),
             stop: stop_turns.clone(),
+            waits: Waits::default(),
             repeats: Repeats::default(),
         });
         let turns = Arc::new(Lanes::start(Arc::<Turns>::clone(&work), CHATS_MAX));

@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::*;
 use crate::config::{AccessConfig, AllowList, WhatsAppMode};
-use crate::gateway::agent::api::{About, AgentError, Turn};
+use crate::gateway::agent::api::{About, Again, AgentError, Turn};
 use crate::gateway::command::{Command, Commands};
 use crate::gateway::event::Event;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
@@ -115,7 +115,12 @@ impl Agent for ScriptedAgent {
         assert!(!(self.panics && text.starts_with("boom")), "as told");
         self.permits.acquire().await.unwrap().forget();
         if text.starts_with("fail") {
-            return Err(AgentError { code: "scripted", told: "I cannot.".into(), detail: String::new() });
+            return Err(AgentError {
+                code: "scripted",
+                told: "I cannot.".into(),
+                detail: String::new(),
+                again: Again::Never,
+            });
         }
         Ok(format!("re: {text}"))
     }

@@ -6,6 +6,7 @@
 //! - [`message_path`]: the whole, as the gateway's core sees it.
 //! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: one message, answered. [`running`]: the turns
 //!   that run, and how one is ended early. [`reply`]: what the answer becomes. [`strangers`]: what is not let in.
+//! - [`waits`]: the messages that wait because the agent is not there.
 
 pub mod message_path;
 pub mod orders;
@@ -13,5 +14,6 @@ pub mod reply;
 pub mod running;
 mod strangers;
 pub mod turns;
+pub mod waits;
 
 pub use message_path::MessagePath;

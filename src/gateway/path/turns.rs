@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::orders::{Order, Orders};
 use super::reply;
 use super::running::{Cut, Run, Running};
+use super::waits::Waits;
 use crate::clock::Now;
-use crate::gateway::agent::api::{Agent, AgentError, HISTORY_BYTES_MAX, Turn, said};
+use crate::gateway::agent::api::{Again, Agent, AgentError, HISTORY_BYTES_MAX, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::Decision;
 use crate::gateway::inbound::rules::Rules;
@@ -48,6 +49,12 @@ const STORE_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait after the store failed.
 const STORE_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// How soon a chat looks again whether the agent is there.
+const AGENT_WAIT_MIN: Duration = Duration::from_millis(100);
+
+/// At the latest: it may be back before it was expected.
+const AGENT_WAIT_MAX: Duration = Duration::from_secs(10);
+
 pub(super) const GIVEN_UP: &str =
     "I could not work on your last message: it failed three times. Please say it in another way.";
 
@@ -70,6 +77,8 @@ pub(super) struct Turns {
     pub(super) sessions: Arc<Keeper>,
     /// Ends the turns that run: their messages wait for the next start.
     pub(super) stop: CancellationToken,
+    /// The messages that wait for the agent.
+    pub(super) waits: Waits,
     /// What was said of failures.
     pub(super) repeats: Repeats,
 }
@@ -92,6 +101,10 @@ impl Turns {
         if let Some(order) = slash::of(&row.message) {
             drop(permit);
             return Ok(self.obey(key, &row, order).await);
+        }
+        if let Some(wait) = self.agent.wait() {
+            drop(permit);
+            return Ok(self.put_off(key, &row, wait).await);
         }
         let run = self.running.begin(key, Run { id: row.id, since: Now::read().mono });
         // A word in the chat may have ended it since we looked.
@@ -130,6 +143,14 @@ impl Turns {
         // What follows waits for the disk alone, and shares its flushes with the ends of other turns.
         drop(permit);
         drop(run);
+        if let Err(AgentError { again: again @ (Again::After(wait) | Again::Briefly(wait)), .. }) = &answer
+            && !(matches!(again, Again::Briefly(_)) && self.waits.is_overdue(key, row.id, Now::read().mono))
+        {
+            // What its acceptance ended meanwhile is not put back.
+            self.store.release(row.id).await?;
+            return Ok(self.put_off(key, &row, *wait).await);
+        }
+        self.waits.end(key);
         let mut replies = Vec::new();
         if let Some(rule) = context.told {
             replies = reply::parts(key, &row.message, "session", slash::begun_anew(rule));
@@ -153,6 +174,21 @@ impl Turns {
             }
         };
         Ok(self.finish(key, &row, finish).await)
+    }
+
+    /// The agent is not there: the message waits, and its chat is told once, and once more when that takes long.
+    async fn put_off(&self, key: &ChatKey, row: &InboxRow, wait: Duration) -> Outcome {
+        if let Some((purpose, text)) = self.waits.put_off(key, row.id, Now::read().mono) {
+            for part in reply::parts(key, &row.message, purpose, text) {
+                // It is a courtesy: the message itself is safe.
+                drop(self.store.queue(key, part).await);
+            }
+            if let Some(outbox) = self.outboxes.get(&key.platform) {
+                outbox.wake(key.clone());
+            }
+            self.changed.notify_one();
+        }
+        Outcome::After(wait.clamp(AGENT_WAIT_MIN, AGENT_WAIT_MAX))
     }
 
     /// Carries out a command to the gateway, and answers it.
@@ -196,6 +232,7 @@ impl Turns {
                     code: "agent_hung",
                     told: "The agent did not answer in time.".to_owned(),
                     detail: format!("no answer within {} s", TURN_LIMIT.as_secs()),
+                    again: Again::Never,
                 }),
                 () = typing => unreachable!("it shows typing until it is dropped"),
             }
