@@ -519,7 +519,7 @@ async fn a_stop_ends_the_turn_and_its_message_for_good_and_the_next_one_is_answe
     agent.wait(2).await;
     path.accept(W, message("S", &chat(1), "/stop")).await.unwrap();
     let told = link.wait(1).await;
-    assert!(told[0].text.starts_with("Stopped. Your message of 0 s ago"), "{told:?}");
+    assert!(told[0].text.starts_with("Stopped. Your message of "), "{told:?}");
     assert!(told[0].text.contains("One more message waits"), "{told:?}");
     assert_eq!(agent.wait(3).await.iter().filter(|text| *text == "two").count(), 1);
     agent.permits.add_permits(2);
