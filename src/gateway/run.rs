@@ -207,10 +207,8 @@ impl Gateway {
         let phase = self.drain.phase();
         let mut changed = matches!(event, Event::HttpChanged | Event::ProblemsChanged);
         // Who looks sees what this very turn made of things.
-        let (event, asker) = match event {
-            Event::Look(asker) => (Event::Due, Some(asker)),
-            event => (event, None),
-        };
+        let (event, asker) =
+            if let Event::Look(asker) = event { (Event::Due, Some(asker)) } else { (event, None) };
         self.decide(now, event);
         changed |= self.refresh(now);
         self.end_without_purpose(now);

@@ -168,7 +168,6 @@ fn has_out(db: &Connection, key: &ChatKey) -> Result<bool> {
 }
 
 /// Returns the new row, unless the handle is known.
-
 fn put_out(
     db: &Connection,
     answers: Option<InboxId>,

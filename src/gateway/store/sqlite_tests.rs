@@ -82,7 +82,7 @@ async fn every_step_survives_a_crash_right_after_it() {
 
     let store = crashing.open();
     assert_eq!(store.next_in(&key()).await.unwrap(), None);
-    assert_eq!(history(&store).await.len(), 1);
+    assert_eq!(history(store).await.len(), 1);
     let first = store.next_out(&key()).await.unwrap().unwrap();
     assert_eq!((first.message.handle.as_str(), first.attempts, first.maybe_sent), ("H1", 0, false));
     store.sending(first.id).await.unwrap();
@@ -231,7 +231,7 @@ async fn a_full_disk_leaves_nothing_half_done_and_is_over_when_there_is_room() {
     assert!(matches!(store.finish(id, finish.clone()).await, Err(StoreError::Full)));
     assert!(matches!(store.accept(W, message("B", CHAT, &long)).await, Err(StoreError::Full)));
     assert_eq!(store.depths().await.unwrap(), Depths { inbox: 1, outbox: 0, dead: 0 });
-    assert_eq!(history(&store).await, []);
+    assert_eq!(history(store).await, []);
 
     limit(1000).await.unwrap();
     store.finish(id, finish).await.unwrap();
