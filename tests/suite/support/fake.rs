@@ -1,6 +1,7 @@
 //! The fake WhatsApp service (`tests/fakes/whatsapp`), driven by lines.
 
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::home::TestHome;
+use super::truth::{Fact, Witness};
 use super::{bridge, wait};
 
 /// A WhatsApp of the test's own.
@@ -22,6 +24,34 @@ pub(crate) struct FakeWhatsApp {
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/whatsapp").join(name)
+}
+
+/// Keeps what it reports, and notes for the status file's judge which clients it serves.
+fn watch(output: impl Read, seen: &Mutex<Vec<Value>>) {
+    let mut witness = None;
+    let mut served = BTreeSet::new();
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
+        let number = event["n"].as_u64().unwrap_or_default();
+        match (event["event"].as_str(), &witness) {
+            (Some("listening"), _) => {
+                let url = event["url"].as_str().expect("an address").to_owned();
+                witness = Some(Witness::new(url, vec!["whatsapp".to_owned()]));
+            }
+            (Some("ready"), Some(witness)) => {
+                served.insert(number);
+                witness.note("whatsapp", number, Fact::Up);
+            }
+            (Some("disconnected"), Some(witness)) => witness.note("whatsapp", number, Fact::Gone),
+            _ => {}
+        }
+        seen.lock().expect("not poisoned").push(event);
+    }
+    for (number, witness) in
+        witness.iter().flat_map(|witness| served.iter().map(move |number| (*number, witness)))
+    {
+        witness.note("whatsapp", number, Fact::Gone);
+    }
 }
 
 impl FakeWhatsApp {
@@ -39,13 +69,7 @@ impl FakeWhatsApp {
         let output = child.stdout.take().expect("it is piped");
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&events);
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Ok(event) = serde_json::from_str(&line) {
-                    seen.lock().expect("not poisoned").push(event);
-                }
-            }
-        });
+        std::thread::spawn(move || watch(output, &seen));
         let mut fake = Self { child, input, events, next_id: 0, url: String::new() };
         let listening = fake.wait_for("listening", |_| true);
         fake.url = listening["url"].as_str().expect("an address").to_owned();

@@ -9,4 +9,5 @@ pub(crate) mod pairing;
 pub(crate) mod process;
 pub(crate) mod screen;
 pub(crate) mod stage;
+pub(crate) mod truth;
 pub(crate) mod wait;

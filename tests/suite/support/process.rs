@@ -4,16 +4,18 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use hermes::gateway::status::report::last_word;
+use hermes::home::HermesHome;
 use serde_json::Value;
 
 use super::home::TestHome;
-use super::wait;
+use super::{truth, wait};
 
 /// A `hermes gateway run` of the test's own.
 pub(crate) struct Gateway {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
-    state_file: std::path::PathBuf,
+    paths: HermesHome,
 }
 
 impl Gateway {
@@ -38,7 +40,9 @@ impl Gateway {
                 }
             });
         }
-        Self { child, log, state_file: home.paths().state_file() }
+        let (paths, variables) = (home.paths(), home.variables());
+        truth::watch(child.id(), paths.state_file(), paths.config_file(), &variables);
+        Self { child, log, paths }
     }
 
     /// What it has logged.
@@ -62,7 +66,7 @@ impl Gateway {
 
     /// The status file's document, once it is this gateway's own.
     pub(crate) fn state(&self) -> Value {
-        std::fs::read(&self.state_file)
+        std::fs::read(self.paths.state_file())
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .filter(|document: &Value| document["pid"] == self.pid())
@@ -89,10 +93,23 @@ impl Gateway {
         rustix::process::kill_process(pid, signal).expect("it is there");
     }
 
-    /// Kills it, as a power cut would.
+    /// Kills it, as a power cut would. Whoever asks must hear at once that it is gone, whatever its file says.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it is there");
         self.child.wait().expect("it was started here");
+        self.was_truthful();
+        // Another one may have waited for its place.
+        let believed = last_word(&self.paths).filter(|document| document.pid == self.pid());
+        assert!(believed.is_none(), "it was killed, and its word still counts: {believed:#?}");
+    }
+
+    /// Fails when the status file said that something is connected which was not.
+    fn was_truthful(&self) {
+        if let Err(lies) = truth::verdict(self.pid())
+            && !std::thread::panicking()
+        {
+            panic!("{lies}\n\nits log:\n{}", self.log().join("\n"));
+        }
     }
 
     /// It has not ended.
@@ -104,7 +121,10 @@ impl Gateway {
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let status = wait::until(wait::LIMIT, || self.child.try_wait().expect("a child of ours"));
         match status {
-            Some(status) => status.code(),
+            Some(status) => {
+                self.was_truthful();
+                status.code()
+            }
             None => panic!("it does not end:\n{}", self.log().join("\n")),
         }
     }
@@ -140,6 +160,7 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        self.was_truthful();
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::truth::{Fact, Witness};
 use super::wait;
 
 /// The socket on which attempts to connect arrive.
@@ -17,9 +18,23 @@ pub(crate) struct Stage {
     waiting: Arc<Mutex<Vec<Player>>>,
 }
 
+/// One connection, as the service notes what becomes of it.
+#[derive(Clone)]
+struct Noted {
+    witness: Arc<Witness>,
+    platform: String,
+    connection: u64,
+}
+
+impl Noted {
+    fn is(&self, fact: Fact) {
+        self.witness.note(&self.platform, self.connection, fact);
+    }
+}
+
 /// The service's side of one attempt, and of the connection that becomes of it.
 pub(crate) struct Player {
-    platform: String,
+    noted: Noted,
     said: Arc<Mutex<Vec<Value>>>,
     stream: UnixStream,
 }
@@ -28,13 +43,16 @@ impl Stage {
     /// For `scripted1` up to this number.
     pub(crate) fn new(count: u8) -> Self {
         let dir = tempfile::tempdir().expect("a temp folder");
-        let listener = UnixListener::bind(dir.path().join("stage")).expect("a socket");
+        let socket = dir.path().join("stage");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let platforms = (1..=count).map(|number| format!("scripted{number}")).collect();
+        let witness = Witness::new(socket.display().to_string(), platforms);
         let waiting = Arc::new(Mutex::new(Vec::new()));
         let arrived = Arc::clone(&waiting);
         std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let arrived = Arc::clone(&arrived);
-                std::thread::spawn(move || welcome(&stream, &arrived));
+            for (connection, stream) in (1..).zip(listener.incoming().map_while(Result::ok)) {
+                let (arrived, witness) = (Arc::clone(&arrived), Arc::clone(&witness));
+                std::thread::spawn(move || welcome(&stream, &arrived, witness, connection));
             }
         });
         Self { dir, count, waiting }
@@ -55,7 +73,7 @@ impl Stage {
     /// The next attempt of this platform, if there is one.
     pub(crate) fn take(&self, platform: &str) -> Option<Player> {
         let mut waiting = self.waiting.lock().expect("not poisoned");
-        let at = waiting.iter().position(|player| player.platform == platform)?;
+        let at = waiting.iter().position(|player| player.noted.platform == platform)?;
         Some(waiting.remove(at))
     }
 
@@ -87,23 +105,32 @@ impl Stage {
     }
 }
 
-fn welcome(stream: &UnixStream, arrived: &Mutex<Vec<Player>>) {
+fn welcome(stream: &UnixStream, arrived: &Mutex<Vec<Player>>, witness: Arc<Witness>, connection: u64) {
     let mut lines = BufReader::new(stream.try_clone().expect("a socket")).lines().map_while(Result::ok);
     let Some(first) = lines.next().and_then(|line| serde_json::from_str::<Value>(&line).ok()) else { return };
     let said = Arc::new(Mutex::new(Vec::new()));
+    let platform = first["platform"].as_str().unwrap_or_default().to_owned();
+    let noted = Noted { witness, platform, connection };
     arrived.lock().expect("not poisoned").push(Player {
-        platform: first["platform"].as_str().unwrap_or_default().to_owned(),
+        noted: noted.clone(),
         said: Arc::clone(&said),
         stream: stream.try_clone().expect("a socket"),
     });
     for line in lines {
         said.lock().expect("not poisoned").extend(serde_json::from_str::<Value>(&line));
     }
+    noted.is(Fact::Gone);
 }
 
 impl Player {
     /// Has this happen. A gateway that is gone hears nothing.
     pub(crate) fn cue(&self, cue: Value) {
+        match cue["do"].as_str() {
+            Some("ready" | "prove") => self.noted.is(Fact::Up),
+            Some("silence") => self.noted.is(Fact::Silent),
+            Some("fail" | "drop" | "panic") => self.noted.is(Fact::Gone),
+            _ => {}
+        }
         drop((&self.stream).write_all(format!("{cue}\n").as_bytes()));
     }
 
@@ -130,6 +157,7 @@ impl Player {
 
     /// The connection is cut, as by a network.
     pub(crate) fn cut(self) {
+        self.noted.is(Fact::Gone);
         drop(self.stream.shutdown(std::net::Shutdown::Both));
     }
 }
