@@ -8,6 +8,7 @@ mod agent;
 mod file;
 mod http;
 mod session;
+mod telegram;
 mod whatsapp;
 
 use std::collections::BTreeMap;
@@ -50,6 +51,8 @@ pub struct Config {
     pub whatsapp: WhatsAppConfig,
     /// Who may speak, for every platform.
     pub access: BTreeMap<Platform, AccessConfig>,
+    /// Telegram.
+    pub telegram: TelegramConfig,
     /// `<PLATFORM>_HOME_CHANNEL`: the chat in which the operator is told things.
     pub home_channels: BTreeMap<Platform, String>,
     /// Platforms that a test plays: `HERMES_SCRIPTED`, from the environment of the process only.
@@ -178,6 +181,23 @@ pub struct WhatsAppConfig {
     pub bridge_limits: BTreeMap<String, u64>,
 }
 
+/// Telegram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelegramConfig {
+    /// There is a token, and `gateway.toml` does not say `enabled = false`.
+    pub enabled: bool,
+    /// `TELEGRAM_BOT_TOKEN`.
+    pub token: Option<Secret>,
+    /// Where the Bot API is.
+    pub api_base: String,
+    /// Where its files are; below `api_base` unless it is said.
+    pub file_base: String,
+    /// The largest attachment that is fetched, in bytes. The service itself gives bots no more than 20 MB.
+    pub media_file_bytes: u64,
+    /// All attachments together, in bytes; beyond it the oldest go.
+    pub media_total_bytes: u64,
+}
+
 impl Config {
     /// Reads all settings.
     ///
@@ -206,6 +226,7 @@ impl Config {
         let mut warnings = settings.env.warnings();
         let file = file::read(text, &mut warnings)?;
         let whatsapp = whatsapp::merge(file.whatsapp, settings, &mut warnings);
+        let telegram = telegram::merge(file.telegram, settings);
         let mut gateway = file.gateway;
         gateway.http.bind = http::bind(gateway.http.bind, settings, &mut warnings);
         gateway.http.key = http::key(settings, &mut warnings);
@@ -228,6 +249,7 @@ impl Config {
             session: file.session,
             gateway,
             whatsapp,
+            telegram,
             access,
             home_channels,
             scripted,
@@ -242,7 +264,8 @@ impl Config {
 
     /// The secrets among the settings, for the log to leave out.
     pub fn secrets(&self) -> Vec<Secret> {
-        self.agent.secrets().into_iter().chain(self.gateway.http.key.clone()).collect()
+        let others = [self.gateway.http.key.clone(), self.telegram.token.clone()];
+        self.agent.secrets().into_iter().chain(others.into_iter().flatten()).collect()
     }
 }
 
@@ -268,9 +291,23 @@ impl Default for Config {
             gateway: GatewayConfig::default(),
             whatsapp: WhatsAppConfig::default(),
             access: Platform::every().map(|platform| (platform, AccessConfig::default())).collect(),
+            telegram: TelegramConfig::default(),
             home_channels: BTreeMap::new(),
             scripted: None,
             warnings: Vec::new(),
+        }
+    }
+}
+
+impl Default for TelegramConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            token: None,
+            api_base: "https://api.telegram.org".to_owned(),
+            file_base: "https://api.telegram.org/file".to_owned(),
+            media_file_bytes: 20 << 20,
+            media_total_bytes: 1 << 30,
         }
     }
 }

@@ -94,6 +94,11 @@ impl HermesHome {
         ]
     }
 
+    /// Telegram's paths.
+    pub fn telegram(&self) -> TelegramPaths {
+        TelegramPaths { root: self.root.join("telegram") }
+    }
+
     /// WhatsApp's paths.
     pub fn whatsapp(&self) -> WhatsAppPaths {
         let old = self.root.join("whatsapp").join("session");
@@ -120,6 +125,24 @@ pub fn beside_database(database: &Path, ending: &str) -> PathBuf {
     name.push(separator);
     name.push(ending);
     name.into()
+}
+
+/// Telegram's paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelegramPaths {
+    root: PathBuf,
+}
+
+impl TelegramPaths {
+    /// Downloaded attachments.
+    pub fn media_dir(&self) -> PathBuf {
+        self.root.join("media")
+    }
+
+    /// Updates that could not be read, set aside for people to look at.
+    pub fn unreadable_dir(&self) -> PathBuf {
+        self.root.join("unreadable")
+    }
 }
 
 /// Where WhatsApp's files are. Everybody who asks for the session folder asks here, so that the wizard cannot pair

@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home clock durable error failpoint · env_file config platform pairing phone · logging redact tls net
+//!   leaves: world home clock durable error failpoint · env_file config platform pairing phone · logging redact tls net telegram
 //! ```
 //!
 //! # Where to look
@@ -64,6 +64,7 @@ pub mod phone;
 pub mod platform;
 pub mod preflight;
 pub mod redact;
+pub mod telegram;
 pub mod tls;
 pub mod token_lock;
 pub mod wizard;

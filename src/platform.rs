@@ -9,6 +9,8 @@ use std::time::Duration;
 pub enum Platform {
     /// WhatsApp, through the Node bridge.
     Whatsapp,
+    /// Telegram, by its Bot API.
+    Telegram,
     /// One that a test plays; see `gateway::platforms::played`. Never offered to people.
     Scripted(Part),
 }
@@ -76,7 +78,7 @@ pub fn number(text: &str) -> Option<String> {
 
 impl Platform {
     /// All that people can use, in the order shown.
-    pub const ALL: [Self; 1] = [Self::Whatsapp];
+    pub const ALL: [Self; 2] = [Self::Whatsapp, Self::Telegram];
 
     /// The scripted platform of this number.
     pub fn scripted(number: u8) -> Option<Self> {
@@ -92,6 +94,7 @@ impl Platform {
     pub fn spec(self) -> &'static PlatformSpec {
         match self {
             Self::Whatsapp => &WHATSAPP,
+            Self::Telegram => &TELEGRAM,
             Self::Scripted(Part(number)) => &SCRIPTED[usize::from(number) - 1],
         }
     }
@@ -105,6 +108,17 @@ static WHATSAPP: PlatformSpec = PlatformSpec {
     text_len_max: 4096,
     lease: Duration::from_secs(90),
     lease_code: "whatsapp_bridge_hung",
+};
+
+static TELEGRAM: PlatformSpec = PlatformSpec {
+    name: "telegram",
+    title: "Telegram",
+    setup: "hermes telegram",
+    naming: Naming::Number,
+    text_len_max: 4096,
+    // A poll of 30 s, and some.
+    lease: Duration::from_secs(45),
+    lease_code: "telegram_network_error",
 };
 
 static SCRIPTED: [PlatformSpec; 9] = [
@@ -186,6 +200,6 @@ mod tests {
         assert_eq!(Platform::every().count(), Platform::ALL.len() + 9);
         assert_eq!(Platform::scripted(0), None);
         let error = "fax".parse::<Platform>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown platform `fax` (known: whatsapp)");
+        assert_eq!(error.to_string(), "unknown platform `fax` (known: whatsapp, telegram)");
     }
 }

@@ -23,6 +23,17 @@ pub(super) struct File {
     pub(super) session: SessionConfig,
     pub(super) gateway: GatewayConfig,
     pub(super) whatsapp: WhatsAppTable,
+    pub(super) telegram: TelegramTable,
+}
+
+/// `[platforms.telegram]`, validated.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct TelegramTable {
+    pub(super) enabled: Option<bool>,
+    pub(super) api_base: Option<String>,
+    pub(super) file_base: Option<String>,
+    pub(super) media_file_bytes: Option<u64>,
+    pub(super) media_total_bytes: Option<u64>,
 }
 
 /// `[platforms.whatsapp]`, validated.
@@ -58,8 +69,7 @@ const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
 const BYTES_MAX: u64 = 1 << 53;
 
 /// Keys that have a meaning elsewhere in the plan and none in this version.
-const NOT_USED_YET: [&str; 4] =
-    ["platforms.discord", "platforms.qqbot", "platforms.slack", "platforms.telegram"];
+const NOT_USED_YET: [&str; 3] = ["platforms.discord", "platforms.qqbot", "platforms.slack"];
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -112,6 +122,17 @@ struct RawReconnect {
 #[serde(default)]
 struct RawPlatforms {
     whatsapp: RawWhatsApp,
+    telegram: RawTelegram,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawTelegram {
+    enabled: Option<bool>,
+    api_base: Option<Spanned<String>>,
+    file_base: Option<Spanned<String>>,
+    media_file_bytes: Option<Spanned<i64>>,
+    media_total_bytes: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -142,6 +163,7 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
         session: place.session(raw.session, raw.platforms.whatsapp.session.take())?,
         gateway: place.gateway(raw.gateway)?,
         whatsapp: place.whatsapp(raw.platforms.whatsapp, warnings)?,
+        telegram: place.telegram(raw.platforms.telegram)?,
     })
 }
 
@@ -324,6 +346,23 @@ impl Place<'_> {
         })
     }
 
+    fn telegram(&self, raw: RawTelegram) -> Result<TelegramTable, CliError> {
+        let bytes = |raw: Option<Spanned<i64>>, name: &str| {
+            let Some(raw) = raw else { return Ok(None) };
+            let bytes = u64::try_from(*raw.get_ref()).ok().filter(|bytes| (1..=BYTES_MAX).contains(bytes));
+            bytes
+                .map(Some)
+                .ok_or_else(|| self.error(raw.span(), &format!("{name} must be from 1 to {BYTES_MAX}")))
+        };
+        Ok(TelegramTable {
+            enabled: raw.enabled,
+            api_base: self.url(raw.api_base, "api_base", ["http://", "https://"])?,
+            file_base: self.url(raw.file_base, "file_base", ["http://", "https://"])?,
+            media_file_bytes: bytes(raw.media_file_bytes, "media_file_bytes")?,
+            media_total_bytes: bytes(raw.media_total_bytes, "media_total_bytes")?,
+        })
+    }
+
     pub(super) fn url(
         &self,
         raw: Option<Spanned<String>>,
@@ -439,7 +478,7 @@ mod tests {
     #[test]
     fn unknown_keys_are_named_with_their_line_and_planned_ones_are_told_apart() {
         let text = "\u{feff}colour = 1\n[gateway]\nhttp = { bind = 'off' }\nreconect = 1\n[gateway.reconnect]\nprobe_every = '15m'\n\
-                    [platforms.whatsapp.bridge]\nprobes_ms = 5\n[platforms.telegram]\nenabled = true\n";
+                    [platforms.whatsapp.bridge]\nprobes_ms = 5\n[platforms.discord]\nenabled = true\n";
         let mut warnings = Vec::new();
         read(text, &mut warnings).unwrap();
         warnings.sort();
@@ -449,7 +488,7 @@ mod tests {
                 "gateway.toml: line 1: `colour` is not known, and is ignored",
                 "gateway.toml: line 4: `gateway.reconect` is not known, and is ignored",
                 "gateway.toml: line 8: `platforms.whatsapp.bridge.probes_ms` is not known, and is ignored",
-                "gateway.toml: line 9: `platforms.telegram` is not used yet, and is ignored",
+                "gateway.toml: line 9: `platforms.discord` is not used yet, and is ignored",
             ]
         );
     }

@@ -1,6 +1,6 @@
 //! Pure. What a change of the settings means for each platform: only what it concerns is touched.
 
-use crate::config::{Config, GatewayConfig, WhatsAppConfig};
+use crate::config::{Config, GatewayConfig, TelegramConfig, WhatsAppConfig};
 use crate::gateway::platforms::build::is_enabled;
 use crate::platform::Platform;
 
@@ -56,6 +56,20 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
                 (web_socket_url, version, node, bridge_limits)
             };
             parts(&old.whatsapp) == parts(&new.whatsapp)
+        }
+        Platform::Telegram => {
+            let parts = |config: &TelegramConfig| {
+                let TelegramConfig {
+                    enabled: _,
+                    token,
+                    api_base,
+                    file_base,
+                    media_file_bytes,
+                    media_total_bytes,
+                } = config.clone();
+                (token, api_base, file_base, media_file_bytes, media_total_bytes)
+            };
+            parts(&old.telegram) == parts(&new.telegram)
         }
         Platform::Scripted(_) => old.scripted == new.scripted,
     }

@@ -30,6 +30,7 @@ mod simulator;
 mod simulator_faults;
 mod store_faults;
 mod support;
+mod telegram;
 mod tidy;
 mod truth;
 mod verdicts;

@@ -8,7 +8,8 @@ use crate::platform::Platform;
 pub fn render(platform: Platform, markdown: &str) -> String {
     match platform {
         Platform::Whatsapp => whatsapp(markdown),
-        Platform::Scripted(_) => markdown.to_owned(),
+        // Telegram's tags must not be cut in two: its link writes them, part by part.
+        Platform::Telegram | Platform::Scripted(_) => markdown.to_owned(),
     }
 }
 

@@ -126,7 +126,7 @@ impl Gate {
         let rules = |platform| {
             let self_chat = match platform {
                 Platform::Whatsapp => config.whatsapp.mode != Some(WhatsAppMode::Bot),
-                Platform::Scripted(_) => false,
+                Platform::Telegram | Platform::Scripted(_) => false,
             };
             (platform, PlatformRules::new(platform, self_chat, config.access(platform)))
         };

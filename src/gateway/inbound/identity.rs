@@ -65,7 +65,7 @@ pub fn chat_key(platform: Platform, message: &InboundMessage) -> ChatKey {
             }
             .to_jid()
         }
-        Platform::Scripted(_) => message.chat.0.clone(),
+        Platform::Telegram | Platform::Scripted(_) => message.chat.0.clone(),
     };
     ChatKey { platform, chat: ChatId(chat) }
 }
@@ -103,7 +103,8 @@ pub fn person(platform: Platform, id: &str) -> Option<String> {
 pub fn group_name(platform: Platform, id: &str) -> String {
     match platform.spec().naming {
         Naming::Phone => id.trim().to_ascii_lowercase(),
-        Naming::Number => number(id).unwrap_or_default(),
+        // A topic of a group is in the group.
+        Naming::Number => number(id.split(':').next().unwrap_or_default()).unwrap_or_default(),
         Naming::Verbatim => id.to_owned(),
     }
 }
@@ -130,7 +131,7 @@ pub fn writer(platform: Platform, message: &InboundMessage) -> String {
 pub fn channel_key(platform: Platform, channel: &str) -> ChatKey {
     let chat = match platform {
         Platform::Whatsapp => Identity::parse(channel).to_jid(),
-        Platform::Scripted(_) => channel.trim().to_owned(),
+        Platform::Telegram | Platform::Scripted(_) => channel.trim().to_owned(),
     };
     ChatKey { platform, chat: ChatId(chat) }
 }

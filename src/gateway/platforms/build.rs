@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::gateway::platforms::api::Adapter;
 use crate::gateway::platforms::played::adapter::PlayedAdapter;
+use crate::gateway::platforms::telegram::adapter::TelegramAdapter;
 use crate::gateway::platforms::whatsapp::adapter::WhatsAppAdapter;
 use crate::gateway::settings::Settings;
 use crate::platform::Platform;
@@ -13,6 +14,7 @@ use crate::platform::Platform;
 pub fn is_enabled(platform: Platform, config: &Config) -> bool {
     match platform {
         Platform::Whatsapp => config.whatsapp.enabled,
+        Platform::Telegram => config.telegram.enabled,
         Platform::Scripted(_) => {
             config.scripted.as_ref().is_some_and(|scripted| scripted.platforms().any(|one| one == platform))
         }
@@ -35,6 +37,7 @@ pub fn adapters(config: &Config, settings: &Arc<Settings>) -> Vec<(String, Arc<d
 pub fn adapter(platform: Platform, config: &Config, settings: &Arc<Settings>) -> Arc<dyn Adapter> {
     match platform {
         Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings))),
+        Platform::Telegram => Arc::new(TelegramAdapter::new(Arc::clone(settings))),
         Platform::Scripted(_) => {
             let socket = config.scripted.as_ref().map(|scripted| scripted.socket.clone());
             Arc::new(PlayedAdapter::new(platform, socket.unwrap_or_default(), settings))

@@ -5,7 +5,9 @@ pub mod api;
 pub mod build;
 pub mod claim;
 pub mod driver;
+pub mod media;
 pub mod played;
 #[cfg(test)]
 pub mod scripted;
+pub mod telegram;
 pub mod whatsapp;

@@ -153,7 +153,7 @@ fn findings(
 ) -> Vec<preflight::Finding> {
     match platform {
         Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
-        Platform::Scripted(_) => Vec::new(),
+        Platform::Telegram | Platform::Scripted(_) => Vec::new(),
     }
 }
 

@@ -9,5 +9,6 @@ pub(crate) mod pairing;
 pub(crate) mod process;
 pub(crate) mod screen;
 pub(crate) mod stage;
+pub(crate) mod telegram;
 pub(crate) mod truth;
 pub(crate) mod wait;

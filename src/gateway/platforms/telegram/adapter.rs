@@ -1,0 +1,227 @@
+//! The Telegram bot: what is missing, how it connects, and what the service said against it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::failure::TOKEN_ACTION;
+use super::link::{self, TelegramLink};
+use super::receiver::{Receiver, meaning};
+use super::shared::Shared;
+use crate::clock::Now;
+use crate::config::{Config, Secret};
+use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::platforms::claim::Claim;
+use crate::gateway::platforms::media::Media;
+use crate::gateway::settings::Settings;
+use crate::platform::Platform;
+use crate::telegram::bot::{Bot, Fault};
+use crate::telegram::wire::{DeleteWebhook, RawUpdate, User, WebhookInfo};
+use crate::token_lock::TokenLock;
+
+/// The longest that each question at the start may take.
+const START_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long the service may wait for something to come.
+const POLL: Duration = Duration::from_secs(30);
+
+/// Conflicts this far apart have nothing to do with each other.
+const CONFLICTS_WITHIN: Duration = Duration::from_secs(900);
+
+/// A token that was refused is tried again after this time, in case it was the service that erred.
+const REFUSED_FOR: Duration = Duration::from_secs(6 * 3600);
+
+/// The configured bot.
+pub struct TelegramAdapter {
+    settings: Arc<Settings>,
+    claim: Claim,
+    memory: Arc<Memory>,
+}
+
+/// What outlives a connection.
+#[derive(Default)]
+struct Memory {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Conflicts in a row, and when the last was.
+    conflicts: Option<(u32, Instant)>,
+    refused: Option<RefusedToken>,
+}
+
+/// The service does not know this token.
+struct RefusedToken {
+    token: Secret,
+    since: Instant,
+    error: AdapterError,
+}
+
+impl Memory {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a failure means, by what came before it.
+    fn judge(&self, token: &Secret, fault: Fault) -> AdapterError {
+        let now = Now::read().mono;
+        let mut inner = self.inner();
+        if matches!(&fault, Fault::Refused(refusal) if refusal.status == 409) {
+            let before = inner.conflicts.filter(|(_, last)| now.duration_since(*last) < CONFLICTS_WITHIN);
+            inner.conflicts = Some((before.map_or(0, |(count, _)| count) + 1, now));
+        }
+        let error = meaning(fault, inner.conflicts.map_or(0, |(count, _)| count));
+        Self::remember(&mut inner, token, &error, now);
+        error
+    }
+
+    fn remember(inner: &mut Inner, token: &Secret, error: &AdapterError, now: Instant) {
+        if error.code == "telegram_bad_token" {
+            inner.refused = Some(RefusedToken { token: token.clone(), since: now, error: error.clone() });
+        }
+    }
+
+    /// What the service said of a token stands until there is another one.
+    fn bar(&self, token: &Secret) -> Result<(), AdapterError> {
+        let mut inner = self.inner();
+        let Some(refused) = &inner.refused else { return Ok(()) };
+        if refused.token == *token && Now::read().mono.duration_since(refused.since) < REFUSED_FOR {
+            return Err(refused.error.clone());
+        }
+        inner.refused = None;
+        Ok(())
+    }
+}
+
+impl TelegramAdapter {
+    /// The bot of these settings.
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let claim = Claim::new(Platform::Telegram, "telegram_token_lock", &settings);
+        Self { settings, claim, memory: Arc::default() }
+    }
+}
+
+/// The token, if it looks like one.
+fn token(config: &Config) -> Result<Secret, AdapterError> {
+    let token = config.telegram.token.clone();
+    token.filter(|token| Bot::is_token(&token.0)).ok_or_else(|| {
+        AdapterError::blocked(
+            "telegram_bad_token",
+            "TELEGRAM_BOT_TOKEN is not set to a bot token",
+            TOKEN_ACTION,
+        )
+    })
+}
+
+#[async_trait]
+impl Adapter for TelegramAdapter {
+    fn platform(&self) -> Platform {
+        Platform::Telegram
+    }
+
+    fn check(&self) -> Result<(), AdapterError> {
+        let token = token(&self.settings.reload())?;
+        self.memory.bar(&token)?;
+        self.claim.hold(&token.0).map(drop)
+    }
+
+    fn rest(&self) {
+        self.claim.let_go();
+    }
+
+    async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError> {
+        let config = self.settings.current();
+        let token = token(&config)?;
+        let lock = self.claim.hold(&token.0)?;
+        let telegram = &config.telegram;
+        let bot = Bot::new(&telegram.api_base, &telegram.file_base, &token).map_err(|error| {
+            AdapterError::blocked(
+                "telegram_bad_address",
+                error,
+                "Correct `[platforms.telegram]` in gateway.toml.",
+            )
+        })?;
+        let bot = Arc::new(bot);
+        let judge = |fault| self.memory.judge(&token, fault);
+        let (me, webhook) = tokio::join!(
+            bot.ask::<User>("getMe", &(), START_LIMIT),
+            bot.ask::<WebhookInfo>("getWebhookInfo", &(), START_LIMIT),
+        );
+        let (me, webhook) = (me.map_err(judge)?, webhook.map_err(judge)?);
+        if !webhook.url.is_empty() {
+            // What waits there stays: it comes by polling then.
+            bot.ask::<bool>("deleteWebhook", &DeleteWebhook { drop_pending_updates: false }, START_LIMIT)
+                .await
+                .map_err(judge)?;
+            tracing::warn!(
+                code = "telegram_webhook_removed", platform = %Platform::Telegram,
+                "a webhook was set for this bot; it was removed, because messages are fetched by polling ({} were waiting)",
+                webhook.pending_update_count
+            );
+        }
+        let first = Receiver::ask(&bot, None, Duration::ZERO).await.map_err(judge)?;
+        let shared = Arc::new(Shared::new());
+        let paths = self.settings.home.telegram();
+        let receiver = Receiver {
+            bot: Arc::clone(&bot),
+            me,
+            platform: Platform::Telegram,
+            inbox,
+            shared: Arc::clone(&shared),
+            media: Media {
+                dir: paths.media_dir(),
+                file_len_max: telegram.media_file_bytes,
+                total_len_max: telegram.media_total_bytes,
+            },
+            aside: paths.unreadable_dir(),
+            poll: POLL,
+        };
+        let receiving = receive(receiver, first, token, Arc::clone(&self.memory), lock);
+        let probing = link::probe(Arc::clone(&bot), Arc::clone(&shared));
+        let tasks = vec![
+            AbortOnDropHandle::new(tokio::spawn(receiving)),
+            AbortOnDropHandle::new(tokio::spawn(probing)),
+        ];
+        Ok(Arc::new(TelegramLink::new(bot, shared, tasks)))
+    }
+}
+
+/// Receives until the connection fails, and holds the token's lock as long.
+async fn receive(
+    receiver: Receiver,
+    first: Vec<RawUpdate>,
+    token: Secret,
+    memory: Arc<Memory>,
+    _lock: Option<Arc<TokenLock>>,
+) {
+    let shared = Arc::clone(&receiver.shared);
+    let _guard = Guard(Arc::clone(&shared));
+    let mut received = std::pin::pin!(receiver.run(first));
+    let error = tokio::select! {
+        fault = &mut received => memory.judge(&token, fault),
+        error = shared.ended() => {
+            Memory::remember(&mut memory.inner(), &token, &error, Now::read().mono);
+            return;
+        }
+    };
+    shared.end(error);
+}
+
+/// Ends the connection when its task ends without a word, as by a panic.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.end(
+            AdapterError::retryable(
+                "adapter_panicked",
+                "its code failed in an unforeseen way, which is a defect of hermes",
+            )
+            .retry(Retry::Backoff),
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! Pure. How Telegram's chats and messages are named inside hermes.
+//!
+//! A chat is its number, and a topic of a forum is a chat of its own: `-1001234567890:42`. A message is its number, and a
+//! changed message is one more: `17.e1700000000`.
+
+use crate::gateway::message::{ChatId, MessageId};
+use crate::telegram::wire::Message;
+
+/// Where to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// The chat.
+    pub chat: i64,
+    /// The topic in it.
+    pub topic: Option<i64>,
+}
+
+impl Address {
+    /// Where this message was written.
+    pub fn of(message: &Message) -> Self {
+        // Answers in an ordinary group have a thread as well, which is no place of its own.
+        let topic = message.message_thread_id.filter(|_| message.is_topic_message);
+        Self { chat: message.chat.id, topic }
+    }
+
+    /// Reads a name. `None`: no chat of Telegram has it.
+    pub fn parse(chat: &ChatId) -> Option<Self> {
+        let (chat, topic) = match chat.0.split_once(':') {
+            Some((chat, topic)) => (chat, Some(topic.parse().ok().filter(|topic| *topic > 0)?)),
+            None => (chat.0.as_str(), None),
+        };
+        Some(Self { chat: chat.parse().ok().filter(|chat| *chat != 0)?, topic })
+    }
+
+    /// Its name.
+    pub fn chat_id(self) -> ChatId {
+        ChatId(match self.topic {
+            Some(topic) => format!("{}:{topic}", self.chat),
+            None => self.chat.to_string(),
+        })
+    }
+}
+
+/// The name of a message, as it is now.
+pub fn message_id(message: &Message, is_edit: bool) -> MessageId {
+    MessageId(match message.edit_date.filter(|_| is_edit) {
+        Some(edited) => format!("{}.e{edited}", message.message_id),
+        None => message.message_id.to_string(),
+    })
+}
+
+/// The number of a message, whatever became of it later.
+pub fn number(id: &MessageId) -> Option<i64> {
+    let number = id.0.split_once('.').map_or(id.0.as_str(), |(number, _)| number);
+    number.parse().ok().filter(|number| *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_other_names_are_none() {
+        for (name, chat, topic) in
+            [("42", 42, None), ("-1001234567890", -1_001_234_567_890, None), ("-100:7", -100, Some(7))]
+        {
+            let address = Address { chat, topic };
+            assert_eq!(Address::parse(&ChatId(name.into())), Some(address));
+            assert_eq!(address.chat_id().0, name);
+        }
+        for name in
+            ["", "0", ":", "1:", ":1", "1:0", "1:-2", "1:2:3", "friend", "@name", "99999999999999999999"]
+        {
+            assert_eq!(Address::parse(&ChatId(name.into())), None, "{name:?}");
+        }
+        for (id, expected) in [
+            ("17", Some(17)),
+            ("17.e1700000000", Some(17)),
+            ("", None),
+            ("x", None),
+            ("-1", None),
+            (".e1", None),
+        ] {
+            assert_eq!(number(&MessageId(id.into())), expected, "{id:?}");
+        }
+    }
+}

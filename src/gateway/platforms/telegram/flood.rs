@@ -1,0 +1,47 @@
+//! Pure. Whether a limit is one chat's or the whole bot's: the service does not say.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The limits that chats are under.
+#[derive(Debug, Default)]
+pub struct Floods {
+    until: BTreeMap<i64, Instant>,
+}
+
+impl Floods {
+    /// This chat has to wait. Returns the wait for the whole bot, when another chat has to wait at the same time: then it is
+    /// the bot that sends too much, and every further request would make it worse.
+    pub fn limited(&mut self, now: Instant, chat: i64, wait: Duration) -> Option<Duration> {
+        self.until.retain(|_, until| *until > now);
+        self.until.insert(chat, now + wait);
+        if self.until.len() < 2 {
+            return None;
+        }
+        self.until.values().max().map(|until| until.duration_since(now))
+    }
+
+    /// The bot or this chat is under a limit: only what matters is sent.
+    pub fn is_limited(&self, now: Instant, chat: i64) -> bool {
+        let under = self.until.values().filter(|until| **until > now).count();
+        under > 1 || self.until.get(&chat).is_some_and(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_chat_waits_alone_and_two_are_the_bot() {
+        let (mut floods, now) = (Floods::default(), Instant::now());
+        let seconds = Duration::from_secs;
+        assert_eq!(floods.limited(now, 1, seconds(30)), None);
+        assert_eq!(floods.limited(now + seconds(1), 1, seconds(40)), None, "the same chat again");
+        assert!(floods.is_limited(now, 1) && !floods.is_limited(now, 2));
+        assert_eq!(floods.limited(now + seconds(2), 2, seconds(5)), Some(seconds(39)));
+        assert!(floods.is_limited(now + seconds(3), 3));
+        assert_eq!(floods.limited(now + seconds(60), 3, seconds(5)), None, "what is over does not count");
+        assert!(!floods.is_limited(now + seconds(66), 3));
+    }
+}

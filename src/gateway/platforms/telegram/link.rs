@@ -1,0 +1,206 @@
+//! One live connection: sends, and watches itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::address::{Address, number};
+use super::failure::{self, CHAT_GONE, Way};
+use super::flood::Floods;
+use super::html;
+use super::receiver::meaning;
+use super::shared::Shared;
+use crate::clock::Now;
+use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
+use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
+use crate::gateway::platforms::api::Link;
+use crate::telegram::bot::{Bot, Fault};
+use crate::telegram::wire::{Refusal, ReplyParameters, SendChatAction, SendMessage, Sent, User};
+
+/// The longest that one request to send may take.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+
+/// "typing…" is best effort.
+const TYPING_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often the service is asked for something on a connection of its own: the one that receives may be wedged.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+
+/// The longest such a look may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Looks that fail in a row before the connection is given up.
+const PROBES_FAILED_MAX: u32 = 2;
+
+/// The longest text that Telegram takes, in UTF-16 units of what is shown.
+const LENGTH_MAX: usize = 4096;
+
+/// How often a message is tried in another way: plain, without its topic, to where its chat has moved.
+const WAYS_MAX: u32 = 3;
+
+/// One live connection.
+pub(super) struct TelegramLink {
+    bot: Arc<Bot>,
+    shared: Arc<Shared>,
+    floods: Mutex<Floods>,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+/// How a message is tried.
+#[derive(Clone, Copy)]
+struct Try {
+    address: Address,
+    is_plain: bool,
+}
+
+impl TelegramLink {
+    /// These tasks end with it.
+    pub(super) fn new(bot: Arc<Bot>, shared: Arc<Shared>, tasks: Vec<AbortOnDropHandle<()>>) -> Self {
+        Self { bot, shared, floods: Mutex::default(), _tasks: tasks }
+    }
+
+    fn floods<T>(&self, look: impl FnOnce(&mut Floods) -> T) -> T {
+        look(&mut self.floods.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn send_once(&self, message: &OutboundMessage, how: Try) -> Result<Sent, Fault> {
+        let text = &message.text.0;
+        let html = (!how.is_plain).then(|| html::render(text)).filter(|html| html.length <= LENGTH_MAX);
+        let question = SendMessage {
+            chat_id: how.address.chat,
+            message_thread_id: how.address.topic,
+            text: html.as_ref().map_or(text.as_str(), |html| &html.text),
+            parse_mode: html.as_ref().map(|_| "HTML"),
+            reply_parameters: message
+                .reply_to
+                .as_ref()
+                .and_then(number)
+                .map(|message_id| ReplyParameters { message_id, allow_sending_without_reply: true }),
+        };
+        self.bot.ask("sendMessage", &question, SEND_LIMIT).await
+    }
+
+    /// What else can be tried with a refused message, or its fate.
+    fn otherwise(&self, refusal: &Refusal, how: Try) -> Result<Try, SendError> {
+        let fate = |code: &str, retry| SendError {
+            code: code.to_owned(),
+            message: format!("Telegram answered {}: {}", refusal.status, refusal.description),
+            certainty: Certainty::NotSent,
+            retry,
+        };
+        match failure::of_send(refusal) {
+            Way::Plain if !how.is_plain => Ok(Try { is_plain: true, ..how }),
+            Way::Untopic if how.address.topic.is_some() => {
+                Ok(Try { address: Address { topic: None, ..how.address }, ..how })
+            }
+            Way::Migrated(chat) if chat != how.address.chat => {
+                Ok(Try { address: Address { chat, topic: None }, ..how })
+            }
+            Way::Plain | Way::Done => Err(fate("telegram_bad_request", Retry::Never)),
+            Way::Untopic | Way::Migrated(_) => Err(fate(CHAT_GONE, Retry::Never)),
+            Way::Fail(error) => {
+                if let Retry::After(wait) = error.retry
+                    && let Some(wait) =
+                        self.floods(|floods| floods.limited(Now::read().mono, how.address.chat, wait))
+                {
+                    self.shared.limit(wait);
+                }
+                if error.code == "telegram_bad_token" {
+                    self.shared.end(failure::of_connection(refusal, 0));
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Link for TelegramLink {
+    async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError> {
+        let failed = |code: &str, message: String, certainty, retry| SendError {
+            code: code.to_owned(),
+            message,
+            certainty,
+            retry,
+        };
+        let Some(address) = Address::parse(&message.chat) else {
+            let message = "no chat of Telegram has this name".to_owned();
+            return Err(failed(CHAT_GONE, message, Certainty::NotSent, Retry::Never));
+        };
+        let mut how = Try { address, is_plain: false };
+        for _ in 0..=WAYS_MAX {
+            match self.send_once(message, how).await {
+                Ok(sent) => return Ok(MessageId(sent.message_id.to_string())),
+                Err(Fault::Refused(refusal)) => how = self.otherwise(&refusal, how)?,
+                Err(Fault::Way(fault)) => {
+                    let told = format!("Telegram {}", fault.said);
+                    // The connection finds out by itself what is the matter; the message waits for it.
+                    let retry = if fault.retry == Retry::Never { Retry::Backoff } else { fault.retry };
+                    return Err(failed(fault.code, told, fault.certainty, retry));
+                }
+                Err(Fault::Garbled(what)) => {
+                    let told = format!("Telegram's answer makes no sense: {what}");
+                    return Err(failed("telegram_protocol", told, Certainty::MaybeSent, Retry::Backoff));
+                }
+            }
+        }
+        let told = "it was refused in every way that it can be sent".to_owned();
+        Err(failed("telegram_bad_request", told, Certainty::NotSent, Retry::Never))
+    }
+
+    async fn typing(&self, chat: &ChatId, on: bool) {
+        // It goes out by itself after some seconds, and with the answer.
+        let Some(address) = Address::parse(chat).filter(|_| on) else { return };
+        if self.floods(|floods| floods.is_limited(Now::read().mono, address.chat)) {
+            return;
+        }
+        let question =
+            SendChatAction { chat_id: address.chat, message_thread_id: address.topic, action: "typing" };
+        drop(self.bot.result("sendChatAction", &question, TYPING_LIMIT).await);
+    }
+
+    async fn closed(&self) -> AdapterError {
+        self.shared.ended().await
+    }
+
+    async fn limited(&self) -> Duration {
+        self.shared.limited().await
+    }
+
+    fn proof(&self) -> Instant {
+        self.shared.proof()
+    }
+
+    async fn close(&self) {
+        self.shared.end(AdapterError::retryable("telegram_closed", "the connection was closed"));
+    }
+}
+
+/// Asks the service who we are, again and again; ends the connection when it does not answer.
+pub(super) async fn probe(bot: Arc<Bot>, shared: Arc<Shared>) {
+    let mut failed = 0;
+    loop {
+        tokio::time::sleep(PROBE_EVERY).await;
+        match bot.ask::<User>("getMe", &(), PROBE_LIMIT).await {
+            Ok(_) => {
+                failed = 0;
+                if shared.is_holding() {
+                    shared.prove();
+                }
+            }
+            // It answers: that it wants less of us is no fault of the connection.
+            Err(Fault::Refused(refusal)) if matches!(refusal.status, 420 | 429) => failed = 0,
+            Err(Fault::Refused(refusal)) if matches!(refusal.status, 401 | 404) => {
+                return shared.end(failure::of_connection(&refusal, 0));
+            }
+            Err(fault) => {
+                failed += 1;
+                if failed >= PROBES_FAILED_MAX {
+                    return shared.end(meaning(fault, 0));
+                }
+            }
+        }
+    }
+}

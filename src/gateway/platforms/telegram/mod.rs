@@ -1,0 +1,16 @@
+//! Telegram, by its Bot API ([`crate::telegram`]).
+//!
+//! - [`adapter`]: what stands in the way, and how it connects. [`receiver`]: long polling; nothing is confirmed before it is
+//!   on disk. [`link`]: sends, and watches itself. [`shared`]: what these know of each other.
+//! - Pure: [`address`], [`translate`], [`html`] between Telegram's words and hermes' words; [`failure`], what a refusal means;
+//!   [`flood`], whose limit it is.
+
+pub mod adapter;
+pub mod address;
+pub mod failure;
+pub mod flood;
+pub mod html;
+mod link;
+mod receiver;
+mod shared;
+pub mod translate;

@@ -1,0 +1,217 @@
+//! Receives by long polling.
+//!
+//! A batch is confirmed by the next question, and that is asked only when all of the batch is on disk. Nothing that waits at
+//! the service is ever dropped: the first question names no number, so that it brings whatever was not confirmed before.
+//! Once a confirmation is answered it is not repeated, since the service may begin to count anew after a quiet week, and
+//! numbers below a confirmed one would be confirmed unseen.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::shared::Shared;
+use super::translate::{self, Translated, Wanted};
+use crate::clock::Now;
+use crate::durable;
+use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::message::{Attachment, InboundMessage};
+use crate::gateway::platforms::api::Inbox;
+use crate::gateway::platforms::media::{Media, NOT_STORED};
+use crate::net;
+use crate::platform::Platform;
+use crate::telegram::bot::{Bot, Fault};
+use crate::telegram::wire::{self, FilePath, GetUpdates, Kind, RawUpdate, User};
+
+/// Updates of one answer: the most that the service gives.
+const BATCH_MAX: u8 = 100;
+
+/// Beyond the time that the service may wait for something to come.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest that one attachment may take: until then nothing after it is asked for.
+const FETCH_LIMIT: Duration = Duration::from_secs(60);
+
+/// The first wait after a message could not be made durable; it doubles.
+const STORE_WAIT: Duration = Duration::from_millis(250);
+
+/// The longest such wait.
+const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The largest update that is set aside when it cannot be read.
+const ASIDE_LEN_MAX: usize = 64 << 10;
+
+/// Everything that receiving needs.
+pub(super) struct Receiver {
+    pub(super) bot: Arc<Bot>,
+    pub(super) me: User,
+    pub(super) platform: Platform,
+    pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) media: Media,
+    /// Where updates go that cannot be read.
+    pub(super) aside: PathBuf,
+    /// How long the service waits for something to come.
+    pub(super) poll: Duration,
+}
+
+impl Receiver {
+    /// Asks for what waits. `confirm`: everything up to this number is on disk.
+    pub(super) async fn ask(
+        bot: &Bot,
+        confirm: Option<i64>,
+        poll: Duration,
+    ) -> Result<Vec<RawUpdate>, Fault> {
+        let kinds = Kind::ALL.map(Kind::name);
+        let question = GetUpdates {
+            offset: confirm.map(|last| last.saturating_add(1)),
+            limit: BATCH_MAX,
+            timeout: poll.as_secs(),
+            allowed_updates: &kinds,
+        };
+        let result = bot.result("getUpdates", &question, poll + ANSWER_LIMIT).await?;
+        match wire::updates(result) {
+            Some((updates, 0)) => Ok(updates),
+            // What has no number can never be confirmed, and would come again for ever.
+            Some((updates, _)) if !updates.is_empty() => Ok(updates),
+            Some(_) | None => Err(Fault::Garbled("updates without numbers")),
+        }
+    }
+
+    /// Receives until the connection fails; begins with what the first question brought.
+    pub(super) async fn run(&self, mut batch: Vec<RawUpdate>) -> Fault {
+        loop {
+            let confirm = batch.iter().map(|update| update.update_id).max();
+            self.take(batch).await;
+            batch = match Self::ask(&self.bot, confirm, self.poll).await {
+                Ok(batch) => batch,
+                Err(fault) => return fault,
+            };
+            self.shared.prove();
+        }
+    }
+
+    /// Returns when all of it is on disk. In order within a chat, the chats side by side.
+    async fn take(&self, batch: Vec<RawUpdate>) {
+        let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
+        for update in batch {
+            match wire::message(&update.body) {
+                Ok(Some((kind, raw))) => {
+                    if let Some(translated) = translate::message(&raw, kind, &self.me) {
+                        chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
+                    }
+                }
+                // A kind that was asked for by an earlier program.
+                Ok(None) => {}
+                Err(wire::Unreadable) => self.set_aside(&update),
+            }
+        }
+        join_all(chats.into_values().map(|messages| async {
+            for message in messages {
+                self.accept(message).await;
+            }
+        }))
+        .await;
+    }
+
+    async fn accept(&self, Translated { mut message, wanted }: Translated) {
+        if !wanted.is_empty() && self.inbox.admits(self.platform, &message) {
+            self.fetch(&mut message, wanted).await;
+        }
+        let mut wait = STORE_WAIT;
+        // Until it is on disk nothing more is asked for: the service keeps the rest.
+        while let Err(error) = self.inbox.accept(self.platform, message.clone()).await {
+            tracing::debug!(platform = %self.platform, %error, "a message waits at the service");
+            self.shared.hold(true);
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(STORE_WAIT_MAX);
+        }
+        self.shared.hold(false);
+    }
+
+    async fn fetch(&self, message: &mut InboundMessage, wanted: Vec<Wanted>) {
+        for (attachment, wanted) in message.attachments.iter_mut().zip(wanted) {
+            let fetching = tokio::time::timeout(FETCH_LIMIT, self.fetch_one(attachment, &wanted));
+            match fetching.await.unwrap_or(Err("it took too long to fetch")) {
+                Ok(path) => attachment.path = Some(path),
+                Err(why) => {
+                    tracing::info!(platform = %self.platform, code = "attachment_refused", "an attachment was not fetched: {why}");
+                    attachment.error = Some(why.to_owned());
+                }
+            }
+        }
+    }
+
+    async fn fetch_one(&self, attachment: &Attachment, wanted: &Wanted) -> Result<PathBuf, &'static str> {
+        let lost = |_: Fault| "it could not be fetched";
+        let (media, size, mime) = (self.media.clone(), wanted.size, attachment.mime.clone());
+        let now = Now::read().wall;
+        // Before anything is asked: what is announced as too large is not asked for.
+        let mut arriving = blocking(move || media.begin(now, size, mime.as_deref())).await?;
+        let question = serde_json::json!({ "file_id": wanted.file_id });
+        let file: FilePath =
+            self.bot.ask("getFile", &question, ANSWER_LIMIT).await.map_err(|fault| match fault {
+                // The service itself has a limit of 20 MB, and says so in words.
+                Fault::Refused(refusal) if refusal.status == 400 => {
+                    "Telegram does not give it to bots; it may be too large"
+                }
+                Fault::Refused(_) | Fault::Way(_) | Fault::Garbled(_) => "it could not be fetched",
+            })?;
+        let path = file.file_path.ok_or("Telegram no longer has it")?;
+        let mut response = self.bot.open(&path, FETCH_LIMIT).await.map_err(lost)?;
+        while let Some(bytes) = response.chunk().await.map_err(|_| "it could not be fetched")? {
+            arriving = blocking(move || arriving.add(&bytes).map(|()| arriving)).await?;
+        }
+        blocking(move || arriving.keep()).await
+    }
+
+    /// One that cannot be read is kept for people to look at, and does not hide the others.
+    fn set_aside(&self, update: &RawUpdate) {
+        let mut body = update.body.to_string().into_bytes();
+        body.truncate(ASIDE_LEN_MAX);
+        let path = self.aside.join(format!("{}.json", update.update_id));
+        let kept =
+            durable::create_private_dir(&self.aside).and_then(|()| durable::write_atomic(&path, &body));
+        match kept {
+            Ok(()) => tracing::warn!(
+                code = "update_unreadable", platform = %self.platform,
+                "an update could not be read, and is kept in {}", path.display()
+            ),
+            Err(error) => tracing::warn!(
+                code = "update_unreadable", platform = %self.platform,
+                "an update could not be read, and could not be kept either ({error})"
+            ),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, &'static str> + Send + 'static,
+) -> Result<T, &'static str> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(NOT_STORED))
+}
+
+/// What a failure to receive means. `conflicts`: how many conflicts came in a row, with this one.
+pub(super) fn meaning(fault: Fault, conflicts: u32) -> AdapterError {
+    match fault {
+        Fault::Way(fault) => way(fault),
+        Fault::Refused(refusal) => super::failure::of_connection(&refusal, conflicts),
+        Fault::Garbled(what) => {
+            AdapterError::retryable("telegram_protocol", format!("Telegram's answer makes no sense: {what}"))
+        }
+    }
+}
+
+fn way(fault: net::Fault) -> AdapterError {
+    let message = format!("Telegram {}", fault.said);
+    match fault.retry {
+        Retry::Never => {
+            AdapterError::blocked(fault.code, message, "Correct the proxy in the environment of the gateway.")
+        }
+        retry @ (Retry::Backoff | Retry::Rest | Retry::After(_)) => {
+            AdapterError::retryable("telegram_network_error", message).retry(retry)
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Pure. Telegram's messages as everybody else sees them.
+
+use super::address::{Address, message_id};
+use crate::gateway::message::{Attachment, InboundMessage, Private, UserId};
+use crate::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
+
+/// Answers of a poll that are named; more are counted.
+const OPTIONS_NAMED_MAX: usize = 10;
+
+/// Something to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// By which it is fetched.
+    pub file_id: String,
+    /// In bytes, as the service says.
+    pub size: Option<u64>,
+}
+
+/// What a message became.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Translated {
+    /// The message; its attachments are not fetched yet.
+    pub message: InboundMessage,
+    /// For each attachment, what is to be fetched.
+    pub wanted: Vec<Wanted>,
+}
+
+/// Translates one message. `None`: nobody said anything (somebody joined, a title was changed), or a bot did.
+pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
+    if raw.from.as_ref().is_some_and(|from| from.is_bot) && raw.sender_chat.is_none() {
+        return None;
+    }
+    let (attachments, wanted) = attachment(raw).unzip();
+    let described = described(raw);
+    let written = written(raw, me);
+    if attachments.is_none() && described.is_none() && written.is_empty() {
+        return None;
+    }
+    let edited = kind.is_edit().then_some("[edited]");
+    let forwarded = raw.forward_origin.as_ref().map(forwarded);
+    let parts: Vec<&str> = [edited, forwarded.as_deref(), described.as_deref(), Some(&written)]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect();
+    let is_group = raw.chat.kind != "private";
+    let (sender, sender_name) = sender(raw)?;
+    Some(Translated {
+        message: InboundMessage {
+            id: message_id(raw, kind.is_edit()),
+            chat: Address::of(raw).chat_id(),
+            chat_alt: None,
+            sender,
+            sender_alt: None,
+            sender_name,
+            from_me: false,
+            self_chat: false,
+            is_group,
+            addressed: !is_group || is_addressed(raw, me),
+            reaction: false,
+            text: Private(parts.join("\n")),
+            attachments: attachments.into_iter().collect(),
+            quoted: quoted(raw),
+            sent_at_s: raw.edit_date.filter(|_| kind.is_edit()).unwrap_or(raw.date),
+        },
+        wanted: wanted.into_iter().collect(),
+    })
+}
+
+/// Who is answerable for it. Whoever writes in the name of a chat is that chat: the person behind it is not told.
+fn sender(raw: &Message) -> Option<(UserId, Option<Private>)> {
+    if let Some(chat) = &raw.sender_chat {
+        return Some((UserId(chat.id.to_string()), chat.title.clone()));
+    }
+    match &raw.from {
+        Some(from) => Some((UserId(from.id.to_string()), Some(name(from)))),
+        None if raw.chat.kind == "channel" => Some((UserId(raw.chat.id.to_string()), raw.chat.title.clone())),
+        None => None,
+    }
+}
+
+fn name(user: &User) -> Private {
+    full_name(&user.first_name, user.last_name.as_ref())
+}
+
+fn full_name(first: &Private, last: Option<&Private>) -> Private {
+    Private(last.map_or_else(|| first.0.clone(), |last| format!("{} {}", first.0, last.0)))
+}
+
+/// The text or the caption, with what it means.
+fn said(raw: &Message) -> Option<(&str, &[Entity])> {
+    match (&raw.text, &raw.caption) {
+        (Some(text), _) => Some((&text.0, &raw.entities)),
+        (None, Some(caption)) => Some((&caption.0, &raw.caption_entities)),
+        (None, None) => None,
+    }
+}
+
+/// What was written. In `/new@our_bot` the name is how a group speaks to us, and no part of the command.
+fn written(raw: &Message, me: &User) -> String {
+    let Some((text, entities)) = said(raw) else { return String::new() };
+    let ours = entities
+        .iter()
+        .filter(|entity| entity.kind == "bot_command" && entity.offset == 0)
+        .find_map(|entity| slice(text, entity)?.split_once('@').filter(|(_, name)| is_our_name(name, me)));
+    match ours {
+        Some((command, name)) => format!("{command}{}", &text[command.len() + 1 + name.len()..]),
+        None => text.to_owned(),
+    }
+}
+
+/// In a group hermes answers only who speaks to it: by a mention, by an answer to its message, or by a command that is not
+/// another bot's.
+fn is_addressed(raw: &Message, me: &User) -> bool {
+    let answers_us = raw
+        .reply_to_message
+        .as_ref()
+        // Everything in a topic seems to answer the message that opened it.
+        .filter(|answered| answered.forum_topic_created.is_none())
+        .and_then(|answered| answered.from.as_ref())
+        .is_some_and(|author| author.id == me.id);
+    let Some((text, entities)) = said(raw) else { return answers_us };
+    answers_us
+        || entities.iter().any(|entity| match entity.kind.as_str() {
+            "mention" => slice(text, entity)
+                .and_then(|mention| mention.strip_prefix('@'))
+                .is_some_and(|name| is_our_name(name, me)),
+            "text_mention" => entity.user.as_ref().is_some_and(|user| user.id == me.id),
+            "bot_command" if entity.offset == 0 => slice(text, entity)
+                .is_some_and(|command| command.split_once('@').is_none_or(|(_, name)| is_our_name(name, me))),
+            _ => false,
+        })
+}
+
+fn is_our_name(name: &str, me: &User) -> bool {
+    me.username.as_ref().is_some_and(|ours| ours.eq_ignore_ascii_case(name))
+}
+
+/// The part of a text that an entity is about: Telegram counts in UTF-16.
+fn slice<'a>(text: &'a str, entity: &Entity) -> Option<&'a str> {
+    let start = byte_at(text, entity.offset)?;
+    let end = byte_at(text, entity.offset.checked_add(entity.length)?)?;
+    text.get(start..end)
+}
+
+fn byte_at(text: &str, units: usize) -> Option<usize> {
+    let mut seen = 0;
+    for (at, sign) in text.char_indices() {
+        if seen >= units {
+            return (seen == units).then_some(at);
+        }
+        seen += sign.len_utf16();
+    }
+    (seen == units).then_some(text.len())
+}
+
+/// What is neither text nor a file, in brackets.
+fn described(raw: &Message) -> Option<String> {
+    if let Some(venue) = &raw.venue {
+        let place = raw.location.map(|place| format!("{},{}, ", place.latitude, place.longitude));
+        return Some(format!(
+            "[location {}{}, {}]",
+            place.unwrap_or_default(),
+            venue.title.0,
+            venue.address.0
+        ));
+    }
+    if let Some(place) = raw.location {
+        return Some(format!("[location {},{}]", place.latitude, place.longitude));
+    }
+    if let Some(Contact { phone_number, first_name, last_name }) = &raw.contact {
+        return Some(format!(
+            "[contact {}: {}]",
+            full_name(first_name, last_name.as_ref()).0,
+            phone_number.0
+        ));
+    }
+    if let Some(poll) = &raw.poll {
+        let mut text = format!("[poll {}", poll.question.0);
+        for option in poll.options.iter().take(OPTIONS_NAMED_MAX) {
+            text.push_str(" / ");
+            text.push_str(&option.text.0);
+        }
+        if poll.options.len() > OPTIONS_NAMED_MAX {
+            text.push_str(&format!(" / and {} more", poll.options.len() - OPTIONS_NAMED_MAX));
+        }
+        text.push(']');
+        return Some(text);
+    }
+    if let Some(dice) = &raw.dice {
+        return Some(format!("[{} shows {}]", dice.emoji, dice.value));
+    }
+    raw.sticker.as_ref().and_then(|sticker| sticker.emoji.as_ref()).map(|emoji| format!("[sticker {emoji}]"))
+}
+
+fn forwarded(origin: &Origin) -> String {
+    let from = origin
+        .sender_user
+        .as_ref()
+        .map(name)
+        .or_else(|| origin.sender_user_name.clone())
+        .or_else(|| origin.sender_chat.as_ref().or(origin.chat.as_ref())?.title.clone());
+    from.map_or_else(|| "[forwarded]".to_owned(), |from| format!("[forwarded from {}]", from.0))
+}
+
+fn quoted(raw: &Message) -> Option<Private> {
+    let answered = raw.reply_to_message.as_ref().filter(|answered| answered.forum_topic_created.is_none());
+    raw.quote
+        .as_ref()
+        .map(|quote| quote.text.clone())
+        .or_else(|| answered.and_then(|answered| said(answered)).map(|(text, _)| Private(text.to_owned())))
+        .filter(|text| !text.0.is_empty())
+}
+
+/// The file that came with it: a message has one at most.
+fn attachment(raw: &Message) -> Option<(Attachment, Wanted)> {
+    // The largest size comes last by custom, not by promise.
+    if let Some(photo) = raw.photo.iter().max_by_key(|size| u64::from(size.width) * u64::from(size.height)) {
+        return Some((
+            plain("image", Some("image/jpeg".to_owned()), None),
+            Wanted { file_id: photo.file_id.clone(), size: photo.file_size },
+        ));
+    }
+    if let Some(sticker) = &raw.sticker {
+        let mime = match (sticker.is_animated, sticker.is_video) {
+            (true, _) => "application/x-tgsticker",
+            (false, true) => "video/webm",
+            (false, false) => "image/webp",
+        };
+        return Some((
+            plain("sticker", Some(mime.to_owned()), None),
+            Wanted { file_id: sticker.file_id.clone(), size: sticker.file_size },
+        ));
+    }
+    let (kind, file) = [
+        ("voice", &raw.voice),
+        ("audio", &raw.audio),
+        ("video", &raw.video),
+        ("video", &raw.video_note),
+        // A document stands beside an animation for programs that do not know animations.
+        ("video", &raw.animation),
+        ("document", &raw.document),
+    ]
+    .into_iter()
+    .find_map(|(kind, file)| file.as_ref().map(|file| (kind, file)))?;
+    Some((
+        plain(kind, file.mime_type.clone(), file.file_name.clone()),
+        Wanted { file_id: file.file_id.clone(), size: file.file_size },
+    ))
+}
+
+fn plain(kind: &str, mime: Option<String>, file_name: Option<Private>) -> Attachment {
+    Attachment { kind: kind.to_owned(), path: None, mime, file_name, error: None }
+}
+
+#[cfg(test)]
+#[path = "translate_tests.rs"]
+mod tests;

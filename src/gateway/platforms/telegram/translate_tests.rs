@@ -1,0 +1,284 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gateway::message::{ChatId, MessageId};
+use crate::telegram::wire;
+
+fn me() -> User {
+    serde_json::from_value(
+        json!({ "id": 7, "is_bot": true, "first_name": "Hermes", "username": "Hermes_bot" }),
+    )
+    .unwrap()
+}
+
+/// An update with this in its message, over what every message has.
+fn update(kind: Kind, fields: Value) -> Value {
+    let mut message = json!({
+        "message_id": 17, "date": 1_700_000_000,
+        "from": { "id": 42, "is_bot": false, "first_name": "Ada", "last_name": "L" },
+        "chat": { "id": 42, "type": "private", "first_name": "Ada" },
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        message[name] = value.clone();
+    }
+    json!({ "update_id": 1, kind.name(): message })
+}
+
+fn translated(kind: Kind, fields: Value) -> Option<Translated> {
+    let (found, raw) = wire::message(&update(kind, fields)).unwrap().unwrap();
+    assert_eq!(found, kind);
+    message(&raw, kind, &me())
+}
+
+fn text_of(fields: Value) -> String {
+    translated(Kind::Message, fields).unwrap().message.text.0
+}
+
+fn group(fields: Value) -> InboundMessage {
+    let mut all = json!({ "chat": { "id": -100, "type": "supergroup", "title": "G" } });
+    for (name, value) in fields.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    translated(Kind::Message, all).unwrap().message
+}
+
+#[test]
+fn a_text_of_a_person_is_theirs() {
+    let Translated { message, wanted } = translated(Kind::Message, json!({ "text": "hi" })).unwrap();
+    assert_eq!(
+        message,
+        InboundMessage {
+            id: MessageId("17".into()),
+            chat: ChatId("42".into()),
+            chat_alt: None,
+            sender: UserId("42".into()),
+            sender_alt: None,
+            sender_name: Some(Private("Ada L".into())),
+            from_me: false,
+            self_chat: false,
+            is_group: false,
+            addressed: true,
+            reaction: false,
+            text: Private("hi".into()),
+            attachments: vec![],
+            quoted: None,
+            sent_at_s: 1_700_000_000,
+        }
+    );
+    assert_eq!(wanted, []);
+}
+
+#[test]
+fn what_is_no_text_is_described() {
+    for (fields, expected) in [
+        (json!({ "location": { "latitude": 52.1, "longitude": 4.3 } }), "[location 52.1,4.3]"),
+        (
+            json!({ "location": { "latitude": 1.0, "longitude": 2.5 },
+                    "venue": { "location": { "latitude": 1.0, "longitude": 2.5 }, "title": "Café", "address": "Way 1" } }),
+            "[location 1,2.5, Café, Way 1]",
+        ),
+        (
+            json!({ "contact": { "phone_number": "+15550001111", "first_name": "Bob", "last_name": "B" } }),
+            "[contact Bob B: +15550001111]",
+        ),
+        (
+            json!({ "poll": { "question": "Tea?", "options": [{ "text": "yes" }, { "text": "no" }] } }),
+            "[poll Tea? / yes / no]",
+        ),
+        (json!({ "dice": { "emoji": "🎲", "value": 4 } }), "[🎲 shows 4]"),
+        (json!({ "sticker": { "file_id": "s", "emoji": "👍" } }), "[sticker 👍]"),
+        (
+            json!({ "text": "news", "forward_origin": { "type": "channel", "chat": { "id": -1, "type": "channel", "title": "C" } } }),
+            "[forwarded from C]\nnews",
+        ),
+        (
+            json!({ "text": "x", "forward_origin": { "type": "hidden_user", "sender_user_name": "Eve" } }),
+            "[forwarded from Eve]\nx",
+        ),
+        (json!({ "text": "x", "forward_origin": { "type": "of_a_later_version" } }), "[forwarded]\nx"),
+    ] {
+        assert_eq!(text_of(fields.clone()), expected, "{fields}");
+    }
+}
+
+#[test]
+fn every_kind_of_file_is_one_attachment_with_its_caption() {
+    let file = json!({ "file_id": "f", "file_name": "a.bin", "mime_type": "x/y", "file_size": 9 });
+    for (field, value, kind, mime) in [
+        ("document", file.clone(), "document", Some("x/y")),
+        ("audio", file.clone(), "audio", Some("x/y")),
+        (
+            "voice",
+            json!({ "file_id": "f", "file_size": 9, "mime_type": "audio/ogg" }),
+            "voice",
+            Some("audio/ogg"),
+        ),
+        ("video", file.clone(), "video", Some("x/y")),
+        ("video_note", json!({ "file_id": "f", "file_size": 9 }), "video", None),
+        ("sticker", json!({ "file_id": "f", "file_size": 9 }), "sticker", Some("image/webp")),
+        (
+            "sticker",
+            json!({ "file_id": "f", "file_size": 9, "is_video": true }),
+            "sticker",
+            Some("video/webm"),
+        ),
+        (
+            "photo",
+            json!([{ "file_id": "f", "width": 90, "height": 90, "file_size": 9 }, { "file_id": "s", "width": 9, "height": 9 }]),
+            "image",
+            Some("image/jpeg"),
+        ),
+    ] {
+        let Translated { message, wanted } =
+            translated(Kind::Message, json!({ field: value, "caption": "see" })).unwrap();
+        assert_eq!(message.text.0, "see", "{field}");
+        let [attachment] = message.attachments.as_slice() else { panic!("{field}: {message:?}") };
+        assert_eq!((attachment.kind.as_str(), attachment.mime.as_deref()), (kind, mime), "{field}");
+        assert_eq!(wanted, [Wanted { file_id: "f".into(), size: Some(9) }], "{field}");
+    }
+    // An animation stands there twice.
+    let both = json!({ "animation": file, "document": file });
+    let Translated { message, wanted } = translated(Kind::Message, both).unwrap();
+    assert_eq!((message.attachments[0].kind.as_str(), wanted.len()), ("video", 1));
+}
+
+#[test]
+fn what_nobody_said_is_no_message() {
+    for fields in [
+        json!({ "new_chat_members": [{ "id": 1, "is_bot": false, "first_name": "X" }] }),
+        json!({ "pinned_message": { "message_id": 1, "date": 0, "chat": { "id": 42, "type": "private" } } }),
+        json!({ "text": "" }),
+        json!({ "from": { "id": 8, "is_bot": true, "first_name": "Other" }, "text": "I am a bot" }),
+    ] {
+        assert_eq!(translated(Kind::Message, fields.clone()), None, "{fields}");
+    }
+}
+
+#[test]
+fn in_a_group_it_must_speak_to_us() {
+    let entity = |kind: &str, offset: usize, length: usize| json!([{ "type": kind, "offset": offset, "length": length }]);
+    for (fields, addressed, text) in [
+        (json!({ "text": "hi all" }), false, "hi all"),
+        (json!({ "text": "hi @hermes_BOT", "entities": entity("mention", 3, 11) }), true, "hi @hermes_BOT"),
+        (
+            json!({ "text": "hi @hermes_bot2", "entities": entity("mention", 3, 12) }),
+            false,
+            "hi @hermes_bot2",
+        ),
+        // Counted in UTF-16: the face is two.
+        (json!({ "text": "😀 @hermes_bot", "entities": entity("mention", 3, 11) }), true, "😀 @hermes_bot"),
+        (
+            json!({ "text": "you", "entities": [{ "type": "text_mention", "offset": 0, "length": 3,
+            "user": { "id": 7, "is_bot": true, "first_name": "H" } }] }),
+            true,
+            "you",
+        ),
+        (
+            json!({ "text": "you", "entities": [{ "type": "text_mention", "offset": 0, "length": 3,
+            "user": { "id": 8, "is_bot": true, "first_name": "H" } }] }),
+            false,
+            "you",
+        ),
+        (json!({ "text": "/new", "entities": entity("bot_command", 0, 4) }), true, "/new"),
+        (
+            json!({ "text": "/new@Hermes_bot now", "entities": entity("bot_command", 0, 15) }),
+            true,
+            "/new now",
+        ),
+        (
+            json!({ "text": "/new@other_bot", "entities": entity("bot_command", 0, 14) }),
+            false,
+            "/new@other_bot",
+        ),
+        (json!({ "text": "see /new", "entities": entity("bot_command", 4, 4) }), false, "see /new"),
+        (
+            json!({ "photo": [{ "file_id": "f", "width": 1, "height": 1 }], "caption": "@hermes_bot look",
+            "caption_entities": entity("mention", 0, 11) }),
+            true,
+            "@hermes_bot look",
+        ),
+        // Garbled entities are nothing.
+        (json!({ "text": "ab", "entities": entity("mention", 1, 90) }), false, "ab"),
+        (json!({ "text": "ab", "entities": entity("mention", usize::MAX, 2) }), false, "ab"),
+        (json!({ "text": "😀", "entities": entity("bot_command", 0, 1) }), false, "😀"),
+    ] {
+        let message = group(fields.clone());
+        assert_eq!((message.addressed, message.text.0.as_str()), (addressed, text), "{fields}");
+        assert!(message.is_group);
+    }
+}
+
+#[test]
+fn an_answer_to_us_speaks_to_us_and_a_topic_s_first_message_is_no_answer() {
+    let of = |author: i64, more: Value| {
+        let mut answered = json!({ "message_id": 3, "date": 1, "chat": { "id": -100, "type": "supergroup" },
+            "from": { "id": author, "is_bot": true, "first_name": "B" }, "text": "before" });
+        for (name, value) in more.as_object().unwrap() {
+            answered[name] = value.clone();
+        }
+        group(
+            json!({ "text": "and?", "message_thread_id": 3, "is_topic_message": true, "reply_to_message": answered }),
+        )
+    };
+    let ours = of(7, json!({}));
+    assert!(ours.addressed);
+    assert_eq!(ours.quoted, Some(Private("before".into())));
+    assert_eq!(ours.chat, ChatId("-100:3".into()));
+    assert!(!of(8, json!({})).addressed);
+    let topic = of(7, json!({ "forum_topic_created": { "name": "T", "icon_color": 1 }, "text": null }));
+    assert_eq!((topic.addressed, topic.quoted), (false, None));
+    // The part that was quoted says more than the whole.
+    let quote = translated(
+        Kind::Message,
+        json!({ "text": "this?", "quote": { "text": "part", "position": 0 },
+        "reply_to_message": { "message_id": 3, "date": 1, "chat": { "id": 42, "type": "private" }, "text": "the part of it" } }),
+    );
+    assert_eq!(quote.unwrap().message.quoted, Some(Private("part".into())));
+}
+
+#[test]
+fn a_thread_of_answers_is_no_place_of_its_own() {
+    assert_eq!(group(json!({ "text": "x", "message_thread_id": 5 })).chat, ChatId("-100".into()));
+}
+
+#[test]
+fn a_changed_message_is_one_more_and_says_so() {
+    let edit = translated(Kind::EditedMessage, json!({ "text": "hello", "edit_date": 1_700_000_100 }))
+        .unwrap()
+        .message;
+    assert_eq!(edit.id, MessageId("17.e1700000100".into()));
+    assert_eq!((edit.text.0.as_str(), edit.sent_at_s), ("[edited]\nhello", 1_700_000_100));
+    assert_eq!(super::super::address::number(&edit.id), Some(17));
+}
+
+#[test]
+fn whoever_hides_behind_a_chat_is_that_chat() {
+    let anonymous = group(json!({
+        "from": { "id": 1_087_968_824, "is_bot": true, "first_name": "Group", "username": "GroupAnonymousBot" },
+        "sender_chat": { "id": -100, "type": "supergroup", "title": "G" }, "text": "x",
+    }));
+    assert_eq!((anonymous.sender, anonymous.sender_name), (UserId("-100".into()), Some(Private("G".into()))));
+    let post = json!({ "update_id": 1, "channel_post": {
+        "message_id": 5, "date": 1, "chat": { "id": -200, "type": "channel", "title": "News" }, "text": "new" } });
+    let (kind, raw) = wire::message(&post).unwrap().unwrap();
+    let post = message(&raw, kind, &me()).unwrap().message;
+    assert_eq!((post.sender.0.as_str(), post.is_group, post.addressed), ("-200", true, false));
+}
+
+#[test]
+fn what_cannot_be_read_is_said_to_be_so_and_what_is_unknown_is_nothing() {
+    assert_eq!(wire::message(&json!({ "update_id": 1, "callback_query": {} })), Ok(None));
+    assert_eq!(
+        wire::message(&json!({ "update_id": 1, "message": { "message_id": "x" } })),
+        Err(wire::Unreadable)
+    );
+    assert_eq!(wire::message(&json!({ "update_id": 1, "message": null })), Err(wire::Unreadable));
+    let (updates, unnumbered) =
+        wire::updates(json!([{ "update_id": 5 }, { "no": 1 }, 3, { "update_id": "x" }, { "update_id": 6 }]))
+            .unwrap();
+    assert_eq!(
+        (updates.iter().map(|update| update.update_id).collect::<Vec<_>>(), unnumbered),
+        (vec![5, 6], 3)
+    );
+    assert!(wire::updates(json!({ "ok": 1 })).is_none());
+}

@@ -1,0 +1,169 @@
+//! The Bot API's client: one request, one answer, each within its limit.
+//!
+//! The token is part of every address. No address leaves this file: errors are told by their kind, and the service's own
+//! words pass through the redactor.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::wire::{self, Envelope, Refusal};
+use crate::config::Secret;
+use crate::{net, redact, tls};
+
+/// The longest wait for the service to take the connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest answer, in bytes: a hundred of the longest messages with everything that can be in them.
+const ANSWER_LEN_MAX: usize = 16 << 20;
+
+/// The longest description that is kept, in characters.
+const DESCRIPTION_LEN_MAX: usize = 200;
+
+/// Why a request has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The way there or back failed.
+    Way(net::Fault),
+    /// The service says no.
+    Refused(Refusal),
+    /// What came back is no answer of the Bot API.
+    Garbled(&'static str),
+}
+
+/// A bot at its service.
+pub struct Bot {
+    client: Client,
+    methods: String,
+    files: String,
+}
+
+impl Bot {
+    /// Nothing is contacted yet. `api` and `files` are the addresses of the service, without `/bot…`.
+    ///
+    /// # Errors
+    /// When an address is unusable, or TLS cannot be set up; told without the token.
+    pub fn new(api: &str, files: &str, token: &Secret) -> Result<Self, String> {
+        let root = |name: &str, address: &str| {
+            let url = Url::parse(address)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            url.ok_or_else(|| format!("{name} is no http or https address"))
+        };
+        let (api, files) = (root("api_base", api)?, root("file_base", files)?);
+        let mut builder = tls::client_builder()
+            .connect_timeout(CONNECT_LIMIT)
+            // A redirect would take the token to an address that nobody has set.
+            .redirect(reqwest::redirect::Policy::none());
+        if net::is_loopback(&api) && net::is_loopback(&files) {
+            builder = builder.no_proxy();
+        }
+        let client =
+            builder.build().map_err(|error| format!("no client can be set up ({})", error.without_url()))?;
+        let below = |root: &Url| format!("{}/bot{}", root.as_str().trim_end_matches('/'), token.0);
+        Ok(Self { client, methods: below(&api), files: below(&files) })
+    }
+
+    /// A number, a colon, and a key. Anything else would be asked for under somebody's name, or end in a path.
+    pub fn is_token(text: &str) -> bool {
+        text.split_once(':').is_some_and(|(id, key)| {
+            !id.is_empty()
+                && id.bytes().all(|byte| byte.is_ascii_digit())
+                && key.len() >= 10
+                && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        })
+    }
+
+    /// Asks, and reads the answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        parameters: &impl Serialize,
+        limit: Duration,
+    ) -> Result<T, Fault> {
+        let result = self.result(method, parameters, limit).await?;
+        wire::read(&result).map_err(|_| Fault::Garbled("a result of another form"))
+    }
+
+    /// Asks, and returns the result as it is.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn result(
+        &self,
+        method: &str,
+        parameters: &impl Serialize,
+        limit: Duration,
+    ) -> Result<Value, Fault> {
+        let request = self.client.post(format!("{}/{method}", self.methods)).json(parameters).timeout(limit);
+        let response = request.send().await.map_err(|error| Fault::Way(net::classify(&error)))?;
+        let status = response.status();
+        if let Some(fault) = net::of_status(status) {
+            return Err(Fault::Way(fault));
+        }
+        let body = body(response).await?;
+        match serde_json::from_slice::<Envelope>(&body) {
+            Ok(Envelope { ok: true, result, .. }) => Ok(result),
+            Ok(Envelope { error_code, description, parameters, .. }) => Err(Fault::Refused(Refusal {
+                status: error_code.unwrap_or(status.as_u16()),
+                description: shown(&description.unwrap_or_default()),
+                parameters: parameters.unwrap_or_default(),
+            })),
+            // Whatever stands before the service answers in words of its own.
+            Err(_) if status != StatusCode::OK => Err(Fault::Refused(Refusal {
+                status: status.as_u16(),
+                description: status.canonical_reason().unwrap_or("no reason").to_owned(),
+                parameters: wire::Parameters::default(),
+            })),
+            Err(_) => Err(Fault::Garbled("no JSON of the Bot API")),
+        }
+    }
+
+    /// Begins to fetch a file. `path` is what `getFile` said; the limit is that of the whole.
+    ///
+    /// # Errors
+    /// Why it cannot be fetched.
+    pub async fn open(&self, path: &str, limit: Duration) -> Result<Response, Fault> {
+        // A path that climbs would ask for something else under our token.
+        if path.split('/').any(|part| part == "..") || path.contains(['?', '#', '\\']) {
+            return Err(Fault::Garbled("a file's path that is none"));
+        }
+        let request = self.client.get(format!("{}/{path}", self.files)).timeout(limit);
+        let response = request.send().await.map_err(|error| Fault::Way(net::classify(&error)))?;
+        if response.status() == StatusCode::OK {
+            return Ok(response);
+        }
+        Err(Fault::Refused(Refusal {
+            status: response.status().as_u16(),
+            description: response.status().canonical_reason().unwrap_or("no reason").to_owned(),
+            parameters: wire::Parameters::default(),
+        }))
+    }
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, Fault> {
+    let mut body = Vec::new();
+    while let Some(bytes) = response.chunk().await.map_err(|error| Fault::Way(net::classify(&error)))? {
+        if body.len() + bytes.len() > ANSWER_LEN_MAX {
+            return Err(Fault::Garbled("an answer without end"));
+        }
+        body.extend_from_slice(&bytes);
+    }
+    Ok(body)
+}
+
+/// The service's words, as they may be logged.
+fn shown(description: &str) -> String {
+    let words: String = description
+        .chars()
+        .map(|sign| if sign.is_control() { ' ' } else { sign })
+        .take(DESCRIPTION_LEN_MAX)
+        .collect();
+    redact::shapes(&words).into_owned()
+}

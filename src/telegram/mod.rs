@@ -1,0 +1,4 @@
+//! Telegram's Bot API, for the wizard and the gateway: what is said ([`wire`]), and how it is asked ([`bot`]).
+
+pub mod bot;
+pub mod wire;

@@ -1,0 +1,478 @@
+//! Pure. What the Bot API says and hears, as far as hermes needs it: <https://core.telegram.org/bots/api>.
+//!
+//! Fields that hermes does not know are ignored, and every field that the service may leave out is optional: a new version
+//! of the service must not make old messages unreadable.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::bridge::protocol::Private;
+
+/// What every answer is wrapped in.
+#[derive(Debug, Deserialize)]
+pub struct Envelope {
+    /// Whether there is a `result`.
+    pub ok: bool,
+    /// What was asked for.
+    #[serde(default)]
+    pub result: Value,
+    /// The number of the error; its own documentation calls it subject to change.
+    pub error_code: Option<u16>,
+    /// The error for people.
+    pub description: Option<String>,
+    /// What may help to go on.
+    pub parameters: Option<Parameters>,
+}
+
+/// What may help to go on after an error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Parameters {
+    /// Seconds until the request may be repeated.
+    pub retry_after: Option<u64>,
+    /// The group has become a supergroup with this id.
+    pub migrate_to_chat_id: Option<i64>,
+}
+
+/// A refusal: the service answered, and the answer is no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of the answer, or the number in it.
+    pub status: u16,
+    /// In the service's words; it never holds the token.
+    pub description: String,
+    /// What may help to go on.
+    pub parameters: Parameters,
+}
+
+/// One update, not yet looked into: one that cannot be read must not hide the others.
+#[derive(Debug)]
+pub struct RawUpdate {
+    /// Its number: asking for a higher one confirms it.
+    pub update_id: i64,
+    /// All of it.
+    pub body: Value,
+}
+
+/// The updates of an answer. What has no number cannot be confirmed, and is counted.
+pub fn updates(result: Value) -> Option<(Vec<RawUpdate>, usize)> {
+    let Value::Array(bodies) = result else { return None };
+    let all = bodies.len();
+    let updates: Vec<RawUpdate> = bodies
+        .into_iter()
+        .filter_map(|body| Some(RawUpdate { update_id: body.get("update_id")?.as_i64()?, body }))
+        .collect();
+    let unnumbered = all - updates.len();
+    Some((updates, unnumbered))
+}
+
+/// A kind of update that hermes asks for; in each there is a [`Message`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody wrote.
+    Message,
+    /// Somebody changed what they wrote.
+    EditedMessage,
+    /// Something appeared in a channel.
+    ChannelPost,
+    /// Something in a channel was changed.
+    EditedChannelPost,
+}
+
+impl Kind {
+    /// All that are asked for.
+    pub const ALL: [Self; 4] =
+        [Self::Message, Self::EditedMessage, Self::ChannelPost, Self::EditedChannelPost];
+
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::EditedMessage => "edited_message",
+            Self::ChannelPost => "channel_post",
+            Self::EditedChannelPost => "edited_channel_post",
+        }
+    }
+
+    /// The message was there before, with another text.
+    pub fn is_edit(self) -> bool {
+        match self {
+            Self::EditedMessage | Self::EditedChannelPost => true,
+            Self::Message | Self::ChannelPost => false,
+        }
+    }
+}
+
+/// The message in an update, where it has one of a [`Kind`]. `Err`: it has, and it cannot be read.
+pub fn message(body: &Value) -> Result<Option<(Kind, Message)>, Unreadable> {
+    for kind in Kind::ALL {
+        if let Some(inner) = body.get(kind.name()) {
+            return Ok(Some((kind, read(inner)?)));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a value. The reason is not kept: it could repeat what people wrote.
+pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Unreadable> {
+    T::deserialize(value).map_err(|_| Unreadable)
+}
+
+/// It has not the documented form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it has not the documented form")]
+pub struct Unreadable;
+
+/// A person or a bot.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct User {
+    /// Never changes.
+    pub id: i64,
+    /// Whether it is a bot.
+    #[serde(default)]
+    pub is_bot: bool,
+    /// Chosen by the user.
+    pub first_name: Private,
+    /// Chosen by the user.
+    pub last_name: Option<Private>,
+    /// Without the `@`.
+    pub username: Option<String>,
+    /// Only of ourselves: whether we are shown what is said in groups without being spoken to.
+    #[serde(default)]
+    pub can_read_all_group_messages: bool,
+}
+
+/// Where a message was written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Chat {
+    /// Negative for groups and channels.
+    pub id: i64,
+    /// `private`, `group`, `supergroup` or `channel`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Of groups and channels.
+    pub title: Option<Private>,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Message {
+    /// Unique within its chat.
+    pub message_id: i64,
+    /// The topic, or the thread of answers.
+    pub message_thread_id: Option<i64>,
+    /// The thread is a topic of a forum.
+    #[serde(default)]
+    pub is_topic_message: bool,
+    /// Nobody in channels.
+    pub from: Option<User>,
+    /// The chat in whose name it was written.
+    pub sender_chat: Option<Chat>,
+    /// Where.
+    pub chat: Chat,
+    /// Seconds since 1970.
+    pub date: i64,
+    /// Seconds since 1970.
+    pub edit_date: Option<i64>,
+    /// What was written.
+    pub text: Option<Private>,
+    /// What was written below something else.
+    pub caption: Option<Private>,
+    /// Parts of `text` with a meaning.
+    #[serde(default)]
+    pub entities: Vec<Entity>,
+    /// Parts of `caption` with a meaning.
+    #[serde(default)]
+    pub caption_entities: Vec<Entity>,
+    /// What it answers.
+    pub reply_to_message: Option<Box<Message>>,
+    /// The part of it that is answered.
+    pub quote: Option<Quote>,
+    /// Where it comes from, when it was not written here.
+    pub forward_origin: Option<Origin>,
+    /// The sizes of a picture.
+    #[serde(default)]
+    pub photo: Vec<PhotoSize>,
+    /// A file.
+    pub document: Option<File>,
+    /// A film without sound; the same is also in `document`.
+    pub animation: Option<File>,
+    /// Music.
+    pub audio: Option<File>,
+    /// Speech.
+    pub voice: Option<File>,
+    /// A film.
+    pub video: Option<File>,
+    /// A round film.
+    pub video_note: Option<File>,
+    /// A sticker.
+    pub sticker: Option<Sticker>,
+    /// A place.
+    pub location: Option<Location>,
+    /// A place with a name; the place is also in `location`.
+    pub venue: Option<Venue>,
+    /// Somebody's number.
+    pub contact: Option<Contact>,
+    /// A question to many.
+    pub poll: Option<Poll>,
+    /// A thrown die.
+    pub dice: Option<Dice>,
+    /// The message that opened a topic, which every message in it seems to answer.
+    pub forum_topic_created: Option<Value>,
+}
+
+/// A part of a text with a meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Entity {
+    /// `mention`, `text_mention`, `bot_command`, and many that do not matter here.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// In UTF-16 units.
+    pub offset: usize,
+    /// In UTF-16 units.
+    pub length: usize,
+    /// Who is meant, for `text_mention`.
+    pub user: Option<User>,
+}
+
+/// A part of another message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Quote {
+    /// What is quoted.
+    pub text: Private,
+}
+
+/// Where a forwarded message comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Origin {
+    /// Somebody who may be named.
+    pub sender_user: Option<User>,
+    /// Somebody who may not, by their name.
+    pub sender_user_name: Option<Private>,
+    /// A group.
+    pub sender_chat: Option<Chat>,
+    /// A channel.
+    pub chat: Option<Chat>,
+}
+
+/// One size of a picture.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PhotoSize {
+    /// By which it is fetched.
+    pub file_id: String,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// In bytes.
+    pub file_size: Option<u64>,
+}
+
+/// Whatever comes as a file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct File {
+    /// By which it is fetched.
+    pub file_id: String,
+    /// As its sender says.
+    pub file_name: Option<Private>,
+    /// As its sender says.
+    pub mime_type: Option<String>,
+    /// In bytes.
+    pub file_size: Option<u64>,
+}
+
+/// A sticker.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Sticker {
+    /// By which it is fetched.
+    pub file_id: String,
+    /// What it stands for.
+    pub emoji: Option<String>,
+    /// It moves.
+    #[serde(default)]
+    pub is_animated: bool,
+    /// It is a film.
+    #[serde(default)]
+    pub is_video: bool,
+    /// In bytes.
+    pub file_size: Option<u64>,
+}
+
+/// A place.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+pub struct Location {
+    /// In degrees.
+    pub latitude: f64,
+    /// In degrees.
+    pub longitude: f64,
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<private>")
+    }
+}
+
+/// A place with a name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Venue {
+    /// Its name.
+    pub title: Private,
+    /// Where it is.
+    pub address: Private,
+}
+
+/// Somebody's number.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Contact {
+    /// Their number.
+    pub phone_number: Private,
+    /// Their name.
+    pub first_name: Private,
+    /// Their name.
+    pub last_name: Option<Private>,
+}
+
+/// A question to many.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Poll {
+    /// The question.
+    pub question: Private,
+    /// What can be answered.
+    #[serde(default)]
+    pub options: Vec<PollOption>,
+}
+
+/// What can be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PollOption {
+    /// The answer.
+    pub text: Private,
+}
+
+/// A thrown die.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Dice {
+    /// Which die.
+    pub emoji: String,
+    /// What it shows.
+    pub value: u32,
+}
+
+/// What `getFile` says.
+#[derive(Debug, Deserialize)]
+pub struct FilePath {
+    /// Below the address for files; the service keeps it for an hour.
+    pub file_path: Option<String>,
+    /// In bytes.
+    pub file_size: Option<u64>,
+}
+
+/// What `getWebhookInfo` says.
+#[derive(Debug, Deserialize)]
+pub struct WebhookInfo {
+    /// Empty where none is set.
+    #[serde(default)]
+    pub url: String,
+    /// How many updates wait.
+    #[serde(default)]
+    pub pending_update_count: u64,
+}
+
+/// What was sent.
+#[derive(Debug, Deserialize)]
+pub struct Sent {
+    /// Its id.
+    pub message_id: i64,
+}
+
+/// `getUpdates`.
+#[derive(Debug, Serialize)]
+pub struct GetUpdates<'a> {
+    /// Confirms everything below. Without it: from the oldest that is not confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// How many at most, 1 to 100.
+    pub limit: u8,
+    /// How long the service waits for something to come, in seconds.
+    pub timeout: u64,
+    /// Of which kinds.
+    pub allowed_updates: &'a [&'a str],
+}
+
+/// `sendMessage`.
+#[derive(Debug, Serialize)]
+pub struct SendMessage<'a> {
+    /// Where to.
+    pub chat_id: i64,
+    /// In which topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_thread_id: Option<i64>,
+    /// What.
+    pub text: &'a str,
+    /// `HTML`, or nothing for plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parse_mode: Option<&'static str>,
+    /// What it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_parameters: Option<ReplyParameters>,
+}
+
+/// What a message answers.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ReplyParameters {
+    /// That message, in the same chat.
+    pub message_id: i64,
+    /// When that message is gone, it is sent all the same.
+    pub allow_sending_without_reply: bool,
+}
+
+/// `editMessageText`.
+#[derive(Debug, Serialize)]
+pub struct EditMessageText<'a> {
+    /// Where.
+    pub chat_id: i64,
+    /// Which.
+    pub message_id: i64,
+    /// The new text.
+    pub text: &'a str,
+    /// `HTML`, or nothing for plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parse_mode: Option<&'static str>,
+}
+
+/// `sendChatAction`.
+#[derive(Debug, Serialize)]
+pub struct SendChatAction {
+    /// Where.
+    pub chat_id: i64,
+    /// In which topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_thread_id: Option<i64>,
+    /// `typing`; shown for 5 s at most.
+    pub action: &'static str,
+}
+
+/// `deleteWebhook`.
+#[derive(Debug, Serialize)]
+pub struct DeleteWebhook {
+    /// Never: what waits there are people's messages.
+    pub drop_pending_updates: bool,
+}
+
+/// `setWebhook`.
+#[derive(Debug, Serialize)]
+pub struct SetWebhook<'a> {
+    /// Where the service delivers to.
+    pub url: &'a str,
+    /// What it shows with each delivery.
+    pub secret_token: &'a str,
+    /// Of which kinds.
+    pub allowed_updates: &'a [&'a str],
+    /// Deliveries at once.
+    pub max_connections: u8,
+    /// Never: what waits there are people's messages.
+    pub drop_pending_updates: bool,
+}

@@ -1,0 +1,264 @@
+//! What the service knows of its one bot.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::markup;
+
+/// The longest text, in UTF-16 units of what is shown.
+const LENGTH_MAX: usize = 4096;
+
+/// How a request fails.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// The service answers so; the body is complete.
+    Answer(u16, Value),
+    /// It takes the request and never answers.
+    Hang,
+    /// It carries the request out, and the connection breaks before the answer.
+    CutAfter,
+    /// The connection breaks before anything is done.
+    CutBefore,
+    /// It answers this instead of JSON.
+    Garbage(Vec<u8>),
+    /// It answers without end.
+    Endless,
+}
+
+impl Fault {
+    /// A refusal in the service's own form.
+    pub(crate) fn refuse(code: u16, description: &str) -> Self {
+        Self::Answer(code, json!({ "ok": false, "error_code": code, "description": description }))
+    }
+
+    /// A limit of so many seconds.
+    pub(crate) fn limit(seconds: u64) -> Self {
+        Self::Answer(
+            429,
+            json!({ "ok": false, "error_code": 429, "description": format!("Too Many Requests: retry after {seconds}"),
+                    "parameters": { "retry_after": seconds } }),
+        )
+    }
+}
+
+/// Something that the bot sent.
+#[derive(Debug, Clone)]
+pub(crate) struct SentMessage {
+    pub(crate) message_id: i64,
+    pub(crate) chat: i64,
+    pub(crate) topic: Option<i64>,
+    /// What people see.
+    pub(crate) text: String,
+    /// As it came, with its markup.
+    pub(crate) raw: String,
+    pub(crate) reply_to: Option<i64>,
+    pub(crate) at: Instant,
+}
+
+/// One request that came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) parameters: Value,
+    pub(crate) at: Instant,
+}
+
+/// What becomes of a request.
+pub(super) enum Verdict {
+    Answer(u16, Value),
+    /// The poll waits, under this number, until there is something, or so long.
+    Wait(u64, Duration),
+    Fault(Fault),
+}
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) token: String,
+    pub(super) waiting: VecDeque<(i64, Value)>,
+    pub(super) next_update: i64,
+    pub(super) next_message: i64,
+    /// The highest number that was confirmed.
+    pub(super) confirmed: i64,
+    pub(super) sent: Vec<SentMessage>,
+    pub(super) asked: Vec<Asked>,
+    pub(super) faults: HashMap<String, VecDeque<Fault>>,
+    /// Until they are lifted.
+    pub(super) standing: HashMap<String, Fault>,
+    pub(super) webhook: String,
+    pub(super) dropped: u64,
+    pub(super) files: BTreeMap<String, (String, Vec<u8>)>,
+    /// The poll that may answer: the newest one.
+    pub(super) poller: u64,
+    /// A ledger of requests costs memory; benchmarks do without.
+    pub(super) keeps_asked: bool,
+}
+
+impl State {
+    pub(super) fn me() -> Value {
+        json!({ "id": 7_000_001, "is_bot": true, "first_name": "Hermes", "username": "hermes_test_bot",
+                "can_join_groups": true, "can_read_all_group_messages": false })
+    }
+
+    /// Puts an update into the queue.
+    pub(super) fn push(&mut self, mut update: Value) -> i64 {
+        self.next_update += 1;
+        update["update_id"] = json!(self.next_update);
+        self.waiting.push_back((self.next_update, update));
+        self.next_update
+    }
+
+    pub(super) fn ask(&mut self, method: &str, parameters: Value) -> Verdict {
+        if self.keeps_asked {
+            self.asked.push(Asked {
+                method: method.to_owned(),
+                parameters: parameters.clone(),
+                at: Instant::now(),
+            });
+        }
+        if let Some(fault) = self.fault(method) {
+            if matches!(fault, Fault::CutAfter) {
+                drop(self.carry_out(method, &parameters));
+            }
+            return Verdict::Fault(fault);
+        }
+        self.carry_out(method, &parameters)
+    }
+
+    fn fault(&mut self, method: &str) -> Option<Fault> {
+        for name in [method, "*"] {
+            if let Some(fault) = self.faults.get_mut(name).and_then(VecDeque::pop_front) {
+                return Some(fault);
+            }
+            if let Some(fault) = self.standing.get(name) {
+                return Some(fault.clone());
+            }
+        }
+        None
+    }
+
+    fn carry_out(&mut self, method: &str, parameters: &Value) -> Verdict {
+        match method {
+            "getMe" => ok(Self::me()),
+            "getWebhookInfo" => {
+                ok(json!({ "url": self.webhook, "pending_update_count": self.waiting.len() }))
+            }
+            "setWebhook" => {
+                self.webhook = parameters["url"].as_str().unwrap_or_default().to_owned();
+                ok(json!(true))
+            }
+            "deleteWebhook" => {
+                self.webhook.clear();
+                if parameters["drop_pending_updates"] == true {
+                    self.dropped += self.waiting.len() as u64;
+                    self.waiting.clear();
+                }
+                ok(json!(true))
+            }
+            "getUpdates" => self.updates(parameters),
+            "sendMessage" => self.send(parameters),
+            "editMessageText" => self.edit(parameters),
+            "sendChatAction" => ok(json!(true)),
+            "getFile" => match self.files.get(parameters["file_id"].as_str().unwrap_or_default()) {
+                Some((path, bytes)) => ok(json!({ "file_id": parameters["file_id"], "file_unique_id": "u",
+                                                  "file_size": bytes.len(), "file_path": path })),
+                None => refuse(400, "Bad Request: invalid file_id"),
+            },
+            _ => refuse(404, "Not Found"),
+        }
+    }
+
+    fn updates(&mut self, parameters: &Value) -> Verdict {
+        if !self.webhook.is_empty() {
+            return refuse(409, "Conflict: can't use getUpdates method while webhook is active");
+        }
+        self.poller += 1;
+        if let Some(offset) = parameters["offset"].as_i64() {
+            self.waiting.retain(|(id, _)| *id >= offset);
+            self.confirmed = self.confirmed.max(offset - 1);
+        }
+        let limit = parameters["limit"].as_u64().unwrap_or(100).clamp(1, 100);
+        let seconds = parameters["timeout"].as_u64().unwrap_or(0);
+        if self.waiting.is_empty() && seconds > 0 {
+            return Verdict::Wait(self.poller, Duration::from_secs(seconds));
+        }
+        ok(self.batch(usize::try_from(limit).expect("at most 100")))
+    }
+
+    /// What waits, at most so many.
+    pub(super) fn batch(&self, limit: usize) -> Value {
+        self.waiting.iter().take(limit).map(|(_, update)| update.clone()).collect()
+    }
+
+    fn send(&mut self, parameters: &Value) -> Verdict {
+        let Some(chat) = parameters["chat_id"].as_i64() else {
+            return refuse(400, "Bad Request: chat_id is empty");
+        };
+        let raw = parameters["text"].as_str().unwrap_or_default().to_owned();
+        let text = match text(parameters) {
+            Ok(text) => text,
+            Err(description) => return refuse(400, &format!("Bad Request: {description}")),
+        };
+        self.next_message += 1;
+        let message_id = self.next_message;
+        self.sent.push(SentMessage {
+            message_id,
+            chat,
+            topic: parameters["message_thread_id"].as_i64(),
+            text: text.clone(),
+            raw,
+            reply_to: parameters["reply_parameters"]["message_id"].as_i64(),
+            at: Instant::now(),
+        });
+        ok(
+            json!({ "message_id": message_id, "date": 1_700_000_000, "chat": { "id": chat, "type": "private" },
+                   "from": Self::me(), "text": text }),
+        )
+    }
+
+    fn edit(&mut self, parameters: &Value) -> Verdict {
+        let text = match text(parameters) {
+            Ok(text) => text,
+            Err(description) => return refuse(400, &format!("Bad Request: {description}")),
+        };
+        let id = parameters["message_id"].as_i64();
+        match self.sent.iter_mut().find(|sent| Some(sent.message_id) == id) {
+            None => refuse(400, "Bad Request: message to edit not found"),
+            Some(sent) if sent.text == text => refuse(
+                400,
+                "Bad Request: message is not modified: specified new message content and reply markup are exactly the same",
+            ),
+            Some(sent) => {
+                sent.text = text;
+                ok(json!({ "message_id": id }))
+            }
+        }
+    }
+}
+
+/// What people see of a text, or why the service does not take it.
+fn text(parameters: &Value) -> Result<String, String> {
+    let raw = parameters["text"].as_str().unwrap_or_default();
+    let text = match parameters["parse_mode"].as_str() {
+        None => raw.to_owned(),
+        Some("HTML") => markup::parse(raw)?,
+        Some(mode) => return Err(format!("unsupported parse_mode {mode}")),
+    };
+    if text.trim().is_empty() {
+        return Err("message text is empty".to_owned());
+    }
+    if text.encode_utf16().count() > LENGTH_MAX {
+        return Err("message is too long".to_owned());
+    }
+    Ok(text)
+}
+
+pub(super) fn ok(result: Value) -> Verdict {
+    Verdict::Answer(200, json!({ "ok": true, "result": result }))
+}
+
+fn refuse(code: u16, description: &str) -> Verdict {
+    Verdict::Fault(Fault::refuse(code, description))
+}

@@ -1,0 +1,356 @@
+//! The HTTP side of the service.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::{Response, StatusCode};
+use futures_util::StreamExt as _;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, watch};
+
+use super::bot::{Asked, Fault, SentMessage, State, Verdict};
+use crate::support::wait;
+
+/// The token that the service knows. It belongs to nobody.
+pub(crate) const TOKEN: &str = "7000001:not-a-real-token-of-anybody";
+
+/// A Bot API on a port of this machine. Everything ends when it is dropped.
+pub(crate) struct TelegramService {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    /// False: the port refuses, and every connection is cut.
+    open: watch::Sender<bool>,
+    runtime: Option<Runtime>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something may be due to a waiting poll.
+    changed: Notify,
+    /// Told of everything that is sent.
+    sent: std::sync::Condvar,
+    open: watch::Receiver<bool>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TelegramService {
+    /// Listens.
+    pub(crate) fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (open, is_open) = watch::channel(true);
+        let state =
+            State { token: TOKEN.to_owned(), keeps_asked: true, next_message: 1000, ..State::default() };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            sent: std::sync::Condvar::new(),
+            open: is_open,
+        });
+        let listener = runtime.block_on(listen(SocketAddr::from(([127, 0, 0, 1], 0)))).expect("a port");
+        let address = listener.local_addr().expect("it has one");
+        runtime.spawn(serve(listener, address, Arc::clone(&shared)));
+        Self { address, shared, open, runtime: Some(runtime) }
+    }
+
+    /// The address for `api_base` and `file_base` (the latter with `/file`).
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What `gateway.toml` needs to find it.
+    pub(crate) fn table(&self) -> String {
+        format!("[platforms.telegram]\napi_base = \"{0}\"\nfile_base = \"{0}/file\"\n", self.base())
+    }
+
+    /// Somebody writes a text in a chat; in a direct chat the two have one number. Returns the number of the update.
+    pub(crate) fn write(&self, chat: i64, from: i64, text: &str) -> i64 {
+        let id = {
+            let mut state = self.shared.state();
+            state.next_message += 1;
+            state.next_message
+        };
+        let kind = if chat < 0 { "supergroup" } else { "private" };
+        self.push(json!({ "message": {
+            "message_id": id, "date": 1_700_000_000, "chat": { "id": chat, "type": kind },
+            "from": { "id": from, "is_bot": false, "first_name": "Test" }, "text": text } }))
+    }
+
+    /// Any update; its number is given by the service.
+    pub(crate) fn push(&self, update: Value) -> i64 {
+        let id = self.shared.state().push(update);
+        self.shared.changed.notify_waiters();
+        id
+    }
+
+    /// Many texts at once, as after an outage: `(chat, text)`.
+    pub(crate) fn write_all(&self, texts: impl IntoIterator<Item = (i64, String)>) {
+        let mut state = self.shared.state();
+        for (chat, text) in texts {
+            state.next_message += 1;
+            let id = state.next_message;
+            state.push(json!({ "message": {
+                "message_id": id, "date": 1_700_000_000, "chat": { "id": chat, "type": "private" },
+                "from": { "id": chat, "is_bot": false, "first_name": "Test" }, "text": text } }));
+        }
+        drop(state);
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Changes what the service knows.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.shared.state());
+        self.shared.changed.notify_waiters();
+        changed
+    }
+
+    /// A file that can be fetched.
+    pub(crate) fn file(&self, id: &str, path: &str, bytes: &[u8]) {
+        self.change(|state| state.files.insert(id.to_owned(), (path.to_owned(), bytes.to_vec())));
+    }
+
+    /// The next requests of this method (`*`: of any) fail so, one each.
+    pub(crate) fn fail(&self, method: &str, faults: impl IntoIterator<Item = Fault>) {
+        self.change(|state| state.faults.entry(method.to_owned()).or_default().extend(faults));
+    }
+
+    /// All requests of this method (`*`: of any) fail so, until it is lifted by `None`.
+    pub(crate) fn stand(&self, method: &str, fault: Option<Fault>) {
+        self.change(|state| match fault {
+            Some(fault) => drop(state.standing.insert(method.to_owned(), fault)),
+            None => drop(state.standing.remove(method)),
+        });
+    }
+
+    /// A webhook is set, as by another program.
+    pub(crate) fn set_webhook(&self, url: &str) {
+        self.change(|state| state.webhook = url.to_owned());
+    }
+
+    /// The address of the webhook that is set; empty where none is.
+    pub(crate) fn webhook(&self) -> String {
+        self.shared.state().webhook.clone()
+    }
+
+    /// From now on this token is the bot's.
+    pub(crate) fn set_token(&self, token: &str) {
+        self.change(|state| state.token = token.to_owned());
+    }
+
+    /// Another poller asks, as a second program with the same token would.
+    pub(crate) fn steal_poll(&self) {
+        self.change(|state| state.poller += 1);
+    }
+
+    /// The port refuses, and what was connected is cut.
+    pub(crate) fn close(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// The port is open again.
+    pub(crate) fn reopen(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// How many updates are not confirmed.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.state().waiting.len()
+    }
+
+    /// How many updates were thrown away on request.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.shared.state().dropped
+    }
+
+    /// Everything that was sent so far.
+    pub(crate) fn sent(&self) -> Vec<SentMessage> {
+        self.shared.state().sent.clone()
+    }
+
+    /// Requests of this method so far.
+    pub(crate) fn asked(&self, method: &str) -> Vec<Asked> {
+        self.shared.state().asked.iter().filter(|asked| asked.method == method).cloned().collect()
+    }
+
+    /// Keeps no ledger of requests: for benchmarks.
+    pub(crate) fn forget_requests(&self) {
+        self.change(|state| state.keeps_asked = false);
+    }
+
+    /// The first message that was sent to this chat and holds this text, once there is one.
+    pub(crate) fn wait_sent(&self, chat: i64, text: &str) -> SentMessage {
+        let found = |state: &State| {
+            state.sent.iter().find(|sent| sent.chat == chat && sent.text.contains(text)).cloned()
+        };
+        wait::until(wait::LIMIT, || found(&self.shared.state()))
+            .unwrap_or_else(|| panic!("nothing with {text:?} was sent to {chat}; sent: {:#?}", self.sent()))
+    }
+
+    /// Returns when so many messages were sent, without looking again and again. False: the limit has passed.
+    pub(crate) fn wait_count(&self, count: usize, limit: Duration) -> bool {
+        let state = self.shared.state();
+        let waited = self.shared.sent.wait_timeout_while(state, limit, |state| state.sent.len() < count);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Drop for TelegramService {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // After a while of refusing, it is the same port again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+async fn serve(first: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
+    let mut open = shared.open.clone();
+    let mut first = Some(first);
+    loop {
+        let listener = match first.take() {
+            Some(listener) => listener,
+            None => listen(address).await.expect("the port is ours"),
+        };
+        loop {
+            tokio::select! {
+                _ = open.wait_for(|open| !open) => break,
+                accepted = listener.accept() => {
+                    let Ok((stream, _)) = accepted else { continue };
+                    drop(stream.set_nodelay(true));
+                    tokio::spawn(connection(stream, Arc::clone(&shared)));
+                }
+            }
+        }
+        drop(listener);
+        if open.wait_for(|open| *open).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn connection(stream: tokio::net::TcpStream, shared: Arc<Shared>) {
+    let mut open = shared.open.clone();
+    let cut = Arc::new(Notify::new());
+    let routes = {
+        let (shared, cut) = (Arc::clone(&shared), Arc::clone(&cut));
+        Router::new().fallback(move |request: Request| {
+            let (shared, cut) = (Arc::clone(&shared), Arc::clone(&cut));
+            async move { answer(request, &shared, &cut).await }
+        })
+    };
+    let served = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    tokio::select! {
+        _ = served => {}
+        () = cut.notified() => {}
+        _ = open.wait_for(|open| !open) => {}
+    }
+}
+
+async fn answer(request: Request, shared: &Shared, cut: &Notify) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let token = shared.state().token.clone();
+    if let Some(file) = path.strip_prefix(&format!("/file/bot{token}/")) {
+        let found =
+            shared.state().files.values().find(|(path, _)| path == file).map(|(_, bytes)| bytes.clone());
+        return found.map_or_else(|| response(404, "Not Found".into()), |bytes| response(200, bytes.into()));
+    }
+    let body = to_bytes(request.into_body(), 1 << 20).await.unwrap_or_default();
+    let Some((given, method)) = path.strip_prefix("/bot").and_then(|rest| rest.split_once('/')) else {
+        return refusal(404, "Not Found");
+    };
+    if given != token {
+        return refusal(401, "Unauthorized");
+    }
+    let parameters = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut verdict = shared.state().ask(method, parameters);
+    if method == "getUpdates" {
+        // The older poll hears that it is the older one.
+        shared.changed.notify_waiters();
+    }
+    if let Verdict::Wait(poller, limit) = verdict {
+        verdict = poll(shared, poller, limit).await;
+    }
+    if method == "sendMessage" {
+        shared.sent.notify_all();
+    }
+    match verdict {
+        Verdict::Answer(status, body) => response(status, body.to_string().into()),
+        Verdict::Wait(..) => refusal(500, "a poll that waits twice"),
+        Verdict::Fault(Fault::Answer(status, body)) => response(status, body.to_string().into()),
+        Verdict::Fault(Fault::Hang) => std::future::pending().await,
+        Verdict::Fault(Fault::CutBefore | Fault::CutAfter) => {
+            cut.notify_one();
+            std::future::pending().await
+        }
+        Verdict::Fault(Fault::Garbage(bytes)) => response(200, bytes.into()),
+        Verdict::Fault(Fault::Endless) => {
+            let chunk = Bytes::from(vec![b' '; 1 << 20]);
+            let chunks = futures_util::stream::iter(std::iter::repeat(chunk)).map(Ok::<_, std::io::Error>);
+            response(200, Body::from_stream(chunks))
+        }
+    }
+}
+
+/// A long poll: until there is something, or another one asks.
+async fn poll(shared: &Shared, poller: u64, limit: Duration) -> Verdict {
+    let deadline = tokio::time::Instant::now() + limit;
+    loop {
+        let changed = shared.changed.notified();
+        tokio::pin!(changed);
+        // Heard of from here on, before anything is looked at.
+        changed.as_mut().enable();
+        {
+            let state = shared.state();
+            if state.poller != poller {
+                return Verdict::Fault(Fault::refuse(
+                    409,
+                    "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running",
+                ));
+            }
+            if let Some(fault) = state.standing.get("getUpdates").or_else(|| state.standing.get("*")) {
+                return Verdict::Fault(fault.clone());
+            }
+            if !state.waiting.is_empty() {
+                return super::bot::ok(state.batch(100));
+            }
+        }
+        if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            return super::bot::ok(json!([]));
+        }
+    }
+}
+
+fn response(status: u16, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response
+}
+
+fn refusal(status: u16, description: &str) -> Response<Body> {
+    let body = json!({ "ok": false, "error_code": status, "description": description });
+    response(status, body.to_string().into())
+}
