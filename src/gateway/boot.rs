@@ -167,7 +167,8 @@ async fn start(
     path.connect(control.clone());
     let _control = open_control(home, &control, desk);
     let (held, lockout) = (Arc::new(Semaphore::new(HELD_MAX)), Arc::default());
-    let serving = Http { control, pulse: pulse.clone(), settings: Arc::clone(&settings), lockout, held };
+    let (pulse_seen, tally) = (pulse.clone(), path.tally());
+    let serving = Http { control, pulse: pulse_seen, tally, settings: Arc::clone(&settings), lockout, held };
     let _http = HttpServer::start(serving, http_state);
     tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
     listen(gateway.events());

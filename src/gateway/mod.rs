@@ -32,7 +32,7 @@
 //!   [`inbound`], [`lanes`], [`sessions`], [`agent`], [`delivery`], [`store`]).
 //! - [`admission`]: how somebody who is on no list is let in.
 //! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
-//!   [`repeats`]: what would be said too often.
+//!   [`repeats`]: what would be said too often; [`tally`]: what is counted.
 
 pub mod admission;
 pub mod agent;
@@ -64,3 +64,4 @@ pub mod state;
 pub mod status;
 pub mod store;
 pub mod supervisor;
+pub mod tally;

@@ -129,7 +129,7 @@ fn row_28_without_node_nothing_is_started_and_it_connects_no_worse_when_node_is_
 }
 
 /// Limits a running gateway from now on, and returns what was its limit before.
-fn limit(gateway: &Gateway, resource: Resource, current: Option<u64>) -> Option<u64> {
+pub(crate) fn limit(gateway: &Gateway, resource: Resource, current: Option<u64>) -> Option<u64> {
     let pid = Pid::from_raw(gateway.pid().cast_signed());
     let maximum = rustix::process::getrlimit(resource).maximum;
     prlimit(pid, resource, Rlimit { current, maximum }).expect("it is ours").current

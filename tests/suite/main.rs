@@ -22,6 +22,7 @@ mod interrupts;
 mod launcher;
 mod life;
 mod linking;
+mod metrics;
 mod operator;
 mod reload;
 mod scripted;

@@ -16,6 +16,7 @@ use crate::gateway::message::{ChatKey, MessageId};
 use crate::gateway::platforms::api::Link;
 use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{OutboxRow, Store, StoreError};
+use crate::gateway::tally::{Stroke, Tally};
 use crate::platform::Platform;
 
 /// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
@@ -48,6 +49,7 @@ struct Post {
     store: Arc<dyn Store>,
     /// Told when something was sent or given up.
     changed: Arc<Notify>,
+    tally: Arc<Tally>,
     permits: Arc<Semaphore>,
     slot: Mutex<Slot>,
     repeats: Repeats,
@@ -82,11 +84,12 @@ impl Claim {
 
 impl Outbox {
     /// Starts with no connection: everything waits. `changed` is told of each message that is sent or given up.
-    pub fn start(platform: Platform, store: Arc<dyn Store>, changed: Arc<Notify>) -> Self {
+    pub fn start(platform: Platform, store: Arc<dyn Store>, changed: Arc<Notify>, tally: Arc<Tally>) -> Self {
         let post = Arc::new(Post {
             platform,
             store,
             changed,
+            tally,
             permits: Arc::new(Semaphore::new(SENDS_MAX)),
             slot: Mutex::default(),
             repeats: Repeats::default(),
@@ -195,6 +198,7 @@ impl Post {
     /// It is sent: that must be written down before anything else is sent to this chat, however long it takes.
     async fn mark_sent(&self, row: &OutboxRow, remote: MessageId) {
         self.slot(|slot| slot.last_sent = Some(Now::read().wall));
+        self.tally.count(self.platform, Stroke::Sent);
         while let Err(error) = self.store.sent(row.id, remote.clone()).await {
             if let Some(more) = self.repeats.say(Now::read().mono, "sent_unwritten") {
                 tracing::warn!(
@@ -213,6 +217,7 @@ impl Post {
             Retry::Never => {
                 tracing::warn!(platform = %self.platform, code = %error.code, "a message is given up: {}", error.message);
                 self.store.bury(row.id, why).await?;
+                self.tally.count(self.platform, Stroke::Dead);
                 return Ok(Outcome::Again);
             }
             Retry::After(wait) => wait,
@@ -226,6 +231,13 @@ impl Post {
                 "a message could not be sent yet: {}{more}", error.message
             );
         }
+        self.tally.count(
+            self.platform,
+            match error.certainty {
+                Certainty::MaybeSent => Stroke::Unknown,
+                Certainty::NotSent => Stroke::Failed,
+            },
+        );
         self.store.unsent(row.id, error.certainty == Certainty::MaybeSent, why).await?;
         Ok(Outcome::After(wait))
     }

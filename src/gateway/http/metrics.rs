@@ -1,13 +1,14 @@
-//! Pure. `/metrics`: the gateway's numbers as Prometheus reads them, made of the published state at each reading.
+//! Pure. `/metrics`: the gateway's numbers as Prometheus reads them, made at each reading of the state and of what was counted.
 
 use std::fmt::Write;
 
 use jiff::Timestamp;
 
 use crate::gateway::status::snapshot::{PlatformSnapshot, Snapshot, WireState};
+use crate::gateway::tally::{BOUNDS_S, Counts, Stroke};
 
 /// The page. `last_tick` is when the loop last turned.
-pub fn render(snapshot: &Snapshot, last_tick: Timestamp, now: Timestamp) -> String {
+pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: Timestamp) -> String {
     let mut page = Page::default();
     page.family(
         "hermes_platform_state",
@@ -53,6 +54,8 @@ pub fn render(snapshot: &Snapshot, last_tick: Timestamp, now: Timestamp) -> Stri
         "When a message last came in.",
         |platform| platform.last_inbound_at.map(seconds),
     );
+    page.messages(snapshot, counts);
+    page.turns(counts);
     let queues = snapshot.queues;
     for (name, help, value) in [
         ("hermes_inbox_depth", "Messages without an answer.", queues.inbox),
@@ -105,6 +108,36 @@ impl Page {
         }
     }
 
+    /// Of a platform that is disabled there is what it did before.
+    fn messages(&mut self, snapshot: &Snapshot, counts: &Counts) {
+        let name = "hermes_messages_total";
+        self.family(name, "counter", "Messages that came in and attempts to send, by what became of them.");
+        for (platform, counts) in &counts.messages {
+            let platform = platform.spec().name;
+            if !snapshot.platforms.contains_key(platform) && counts.iter().all(|count| *count == 0) {
+                continue;
+            }
+            for (stroke, count) in Stroke::ALL.into_iter().zip(counts) {
+                let (direction, outcome) = stroke.labels();
+                let labels = [("platform", platform), ("direction", direction), ("outcome", outcome)];
+                self.number(name, &labels, *count);
+            }
+        }
+    }
+
+    fn turns(&mut self, counts: &Counts) {
+        let name = "hermes_turn_duration_seconds";
+        self.family(name, "histogram", "How long turns took, also those that were cut short.");
+        let bounds = BOUNDS_S.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+        let mut total = 0;
+        for (bound, count) in bounds.zip(counts.turns) {
+            total += count;
+            self.number(&format!("{name}_bucket"), &[("le", &bound)], total);
+        }
+        self.number(&format!("{name}_sum"), &[], counts.turns_took.as_secs_f64());
+        self.number(&format!("{name}_count"), &[], total);
+    }
+
     fn number(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         let labels: Vec<String> =
             labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
@@ -130,6 +163,8 @@ mod tests {
 
     use super::*;
     use crate::gateway::status::snapshot::tests::example;
+    use crate::gateway::tally::Tally;
+    use crate::platform::Platform;
 
     #[test]
     fn the_page_is_what_prometheus_reads() {
@@ -143,14 +178,23 @@ mod tests {
         platform.last_inbound_at = Some(now);
         platform.reconnects.insert("whatsapp_bridge_exited".to_owned(), 7);
         platform.reconnects.insert("a \"quoted\"\\\n".to_owned(), 1);
-        let page = render(&snapshot, now, now);
+        let tally = Tally::default();
+        tally.count_many(Platform::Whatsapp, Stroke::Accepted, 12);
+        tally.count_many(Platform::Whatsapp, Stroke::Unknown, 3);
+        let disabled = Platform::every().last().unwrap();
+        tally.count(disabled, Stroke::Dead);
+        for millis in [200, 4_000, 4_000, 700_000] {
+            tally.turn(std::time::Duration::from_millis(millis));
+        }
+        let page = render(&snapshot, &tally.counts(), now, now);
         let mut typed = BTreeSet::new();
         for line in page.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
                 assert!(typed.insert(rest.split(' ').next().unwrap()), "twice: {line}");
             } else if !line.starts_with('#') {
                 let name = line.split(['{', ' ']).next().unwrap();
-                assert!(typed.contains(name), "no type before {line}");
+                let plain = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+                assert!(typed.contains(plain.unwrap_or(name)), "no type before {line}");
                 assert!(line.rsplit_once(' ').unwrap().1.parse::<f64>().is_ok(), "{line}");
             }
         }
@@ -164,7 +208,7 @@ mod tests {
         let platform = snapshot.platforms.get_mut("whatsapp").unwrap();
         platform.next_retry_at = Some(now - jiff::SignedDuration::from_secs(5));
         assert!(
-            render(&snapshot, now, now)
+            render(&snapshot, &Counts::default(), now, now)
                 .contains("hermes_platform_next_retry_seconds{platform=\"whatsapp\"} 0\n")
         );
     }

@@ -23,6 +23,7 @@ use crate::gateway::http::metrics;
 use crate::gateway::life::watchdog::Pulse;
 use crate::gateway::settings::Settings;
 use crate::gateway::status::snapshot::{GatewayState, WireState};
+use crate::gateway::tally::Tally;
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub struct Http {
     pub control: Control,
     /// The loop's sign of life.
     pub pulse: Pulse,
+    /// What is counted.
+    pub tally: Arc<Tally>,
     /// Where the key is.
     pub settings: Arc<Settings>,
     /// Who guessed.
@@ -218,7 +221,8 @@ async fn show_metrics(State(http): State<Http>) -> Response {
     let now = Now::read();
     let age = SignedDuration::try_from(http.pulse.age(now.mono).unwrap_or_default()).unwrap_or_default();
     let last_tick = now.wall.checked_sub(age).unwrap_or(now.wall);
-    ([(header::CONTENT_TYPE, KIND)], metrics::render(&snapshot, last_tick, now.wall)).into_response()
+    let page = metrics::render(&snapshot, &http.tally.counts(), last_tick, now.wall);
+    ([(header::CONTENT_TYPE, KIND)], page).into_response()
 }
 
 fn starting() -> Response {

@@ -33,6 +33,7 @@ use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::repeats::Repeats;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::store::api::{Accepted, Depths, InboxRow, Store, StoreError};
+use crate::gateway::tally::{Stroke, Tally, Timed};
 use crate::platform::Platform;
 
 /// Turns that an agent works on at once, over all chats.
@@ -60,6 +61,7 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 pub struct MessagePath {
     store: Arc<dyn Store>,
     changed: Arc<Notify>,
+    tally: Arc<Tally>,
     outboxes: Arc<BTreeMap<Platform, Outbox>>,
     rules: Arc<Rules>,
     strangers: Strangers,
@@ -86,7 +88,10 @@ impl MessagePath {
     /// platform. Needs a tokio runtime.
     pub fn start(store: Arc<dyn Store>, agent: Arc<dyn Agent>, gate: Gate) -> Arc<Self> {
         let changed = Arc::new(Notify::new());
-        let outbox = |platform| Outbox::start(platform, Arc::clone(&store), Arc::clone(&changed));
+        let tally = Arc::new(Tally::default());
+        let agent: Arc<dyn Agent> = Arc::new(Timed { agent, tally: Arc::clone(&tally) });
+        let outbox =
+            |platform| Outbox::start(platform, Arc::clone(&store), Arc::clone(&changed), Arc::clone(&tally));
         let outboxes: BTreeMap<_, _> =
             Platform::every().map(|platform| (platform, outbox(platform))).collect();
         let outboxes = Arc::new(outboxes);
@@ -142,6 +147,7 @@ impl MessagePath {
             strangers: Strangers::new(Arc::clone(&rules), Arc::clone(&outboxes)),
             store,
             changed,
+            tally,
             outboxes,
             rules,
             work,
@@ -153,6 +159,11 @@ impl MessagePath {
             counted,
             _stop: stop.drop_guard(),
         })
+    }
+
+    /// What was counted since the start.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 
     /// From now on commands that come in by chat reach the loop.
@@ -196,14 +207,20 @@ impl Inbox for MessagePath {
     }
 
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<(), InboxError> {
+        let count = |stroke| self.tally.count(platform, stroke);
         if self.seen(|seen| seen.draining) {
+            count(Stroke::Refused);
             return Err(InboxError("the gateway is stopping".to_owned()));
         }
         if let Decision::Ignore(reason) = self.rules.gate().decide(platform, &message) {
+            count(Stroke::Denied);
             self.strangers.turn_away(platform, &message, &reason);
             return Ok(());
         }
-        let failed = |error: StoreError| InboxError(error.to_string());
+        let failed = |error: StoreError| {
+            count(Stroke::Refused);
+            InboxError(error.to_string())
+        };
         // In the chat with oneself, what we say comes back as something that the owner said.
         if message.self_chat && self.store.is_ours(platform, &message.id).await.map_err(failed)? {
             tracing::debug!(%platform, "our own message came back");
@@ -213,6 +230,7 @@ impl Inbox for MessagePath {
         let order = slash::of(&message).map(|order| (order, message.clone()));
         match self.store.accept(platform, message).await.map_err(failed)? {
             Accepted::New(id) => {
+                count(Stroke::Accepted);
                 self.seen(|seen| seen.last_inbound.insert(platform, Now::read().wall));
                 match order {
                     Some((order, message)) => self.hurry(InboxRow { id, key, attempts: 0, message }, order),
@@ -221,6 +239,7 @@ impl Inbox for MessagePath {
                 self.changed.notify_one();
             }
             Accepted::Duplicate => {
+                count(Stroke::Duplicate);
                 tracing::debug!(%platform, "a message came again");
                 // Its first copy may have been stored without our knowing, by a disk that said that it failed.
                 self.turns.wake(key);
