@@ -32,9 +32,7 @@ fn line(name: &str, platform: &PlatformSnapshot, now: Timestamp) -> String {
             None => "connected".to_owned(),
         },
         WireState::Connecting => format!("connecting{why}"),
-        WireState::Retrying => {
-            format!("retrying, attempt {}{next}{why}", platform.attempts.saturating_add(1))
-        }
+        WireState::Retrying => format!("retrying{next}{why}"),
         WireState::RateLimited => format!("waiting because the platform asked for it{next}"),
         WireState::Paused => {
             let by = platform.paused_by.as_deref().unwrap_or("operator");

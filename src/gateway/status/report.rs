@@ -158,7 +158,9 @@ fn findings(
 }
 
 pub(super) fn look(world: &World) -> Look {
-    Look { colour: world.colour(world.stdout_tty), utf8: world.stdout_tty && world.is_utf8() }
+    let size = if world.stdout_tty { console::Term::stdout().size_checked() } else { None };
+    let width = size.map_or(0, |(_, columns)| usize::from(columns));
+    Look { colour: world.colour(world.stdout_tty), utf8: world.stdout_tty && world.is_utf8(), width }
 }
 
 pub(super) fn exit(view: &View) -> ExitCode {

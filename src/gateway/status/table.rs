@@ -4,7 +4,7 @@ use console::style;
 use jiff::Timestamp;
 
 use crate::gateway::status::snapshot::{
-    GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, WireState,
+    GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues, WireState,
 };
 use crate::gateway::status::view::{PlatformView, View};
 
@@ -15,13 +15,22 @@ pub struct Look {
     pub colour: bool,
     /// More than ASCII.
     pub utf8: bool,
+    /// So many columns; 0 where that is not known, and nothing is broken into lines.
+    pub width: usize,
 }
 
 const HEADS: [&str; 6] = ["Platform", "State", "Since", "Last in", "Last out", "Proof"];
 
+/// So many of them stay side by side on a narrow terminal.
+const NARROW: usize = 3;
+
+/// Notes are not broken into shorter lines.
+const NOTE_WIDTH_MIN: usize = 20;
+
 /// `platform status`.
 pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
-    let mut text = format!("{}\n{}", headline(view, now), notes_on_gateway(view, now));
+    let head = format!("{}\n{}", headline(view, now), notes_on_gateway(view, now));
+    let mut text = folded(&head, look.width);
     if view.platforms.is_empty() {
         text.push_str("\nNo platform is enabled. Run `hermes whatsapp`.\n");
         return text;
@@ -30,26 +39,65 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
         view.platforms.iter().map(|platform| row(platform, view.is_running, now, look)).collect();
     let widths = widths(&rows);
     text.push('\n');
-    text.push_str(&line(&HEADS.map(str::to_owned), widths, look, None));
+    // What does not fit beside the rest stands below it.
+    let is_narrow = look.width > 0 && widths.iter().map(|width| width + 2).sum::<usize>() > look.width;
+    let columns = if is_narrow { NARROW } else { HEADS.len() };
+    let indent = if is_narrow { 4 } else { widths[0] + 4 };
+    text.push_str(&line(&HEADS.map(str::to_owned)[..columns], widths, look, None));
     for (platform, row) in view.platforms.iter().zip(rows) {
-        text.push_str(&line(&row, widths, look, Some(shown_state(platform, view.is_running))));
-        for note in notes(platform, view.is_running) {
-            text.push_str(&format!("  {:width$}  {note}\n", "", width = widths[0]));
+        text.push_str(&line(&row[..columns], widths, look, Some(shown_state(platform, view.is_running))));
+        let rest = HEADS.iter().zip(&row).skip(columns).map(|(head, cell)| format!("{head} {cell}"));
+        let rest = is_narrow.then(|| rest.collect::<Vec<_>>().join(", "));
+        for note in rest.into_iter().chain(notes(platform, view.is_running)) {
+            text.push_str(&wrapped(&note, indent, look.width));
         }
     }
     if view.is_running {
-        let queues = view.queues;
-        if queues.inbox + queues.outbox + queues.dead > 0 {
-            text.push_str(&format!(
-                "\nWaiting: {} unanswered, {} unsent; {} given up.\n",
-                queues.inbox, queues.outbox, queues.dead
-            ));
-        }
-        text.push_str(&view.http.as_ref().map_or(String::new(), |http| http_note(http, now)));
+        text.push_str(&queues_note(view.queues));
+        let http = view.http.as_ref().map_or(String::new(), |http| http_note(http, now));
+        text.push_str(&folded(&http, look.width));
     } else {
         text.push_str("\nStart it with `hermes gateway run`.\n");
     }
     text
+}
+
+/// Of what waits, only what there is.
+fn queues_note(queues: Queues) -> String {
+    let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let waiting: Vec<_> =
+        [some(queues.inbox, "unanswered"), some(queues.outbox, "unsent")].into_iter().flatten().collect();
+    let waiting = (!waiting.is_empty()).then(|| format!("Waiting: {}.\n", waiting.join(", ")));
+    let dead = some(queues.dead, "given up: `hermes dead list` shows them.\n");
+    let text: String = waiting.into_iter().chain(dead).collect();
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
+/// Breaks it between words, so that it stays to the right of the indent.
+fn wrapped(note: &str, indent: usize, width: usize) -> String {
+    let room = if width == 0 { usize::MAX } else { width.saturating_sub(indent).max(NOTE_WIDTH_MIN) };
+    let mut lines = vec![String::new()];
+    for word in note.split(' ') {
+        let line = lines.last_mut().expect("there is one");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if console::measure_text_width(line) + 1 + console::measure_text_width(word) <= room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
+}
+
+/// Every line, broken where it does not fit, and indented as it was.
+fn folded(text: &str, width: usize) -> String {
+    let each = |line: &str| match line.trim_start() {
+        "" => "\n".to_owned(),
+        words => wrapped(words, line.len() - words.len(), width),
+    };
+    text.lines().map(each).collect()
 }
 
 /// The gateway itself is spoken of only while something is wrong with it or with its settings' files.
@@ -121,13 +169,12 @@ fn row(platform: &PlatformView, is_running: bool, now: Timestamp, look: Look) ->
     let symbol = match state {
         _ if !look.utf8 => "",
         WireState::Connected => "✓ ",
+        WireState::Connecting => "… ",
+        WireState::RateLimited => "~ ",
+        WireState::Retrying => "↻ ",
+        WireState::Paused => "‖ ",
         WireState::Fatal => "✗ ",
-        WireState::Connecting
-        | WireState::RateLimited
-        | WireState::Retrying
-        | WireState::Paused
-        | WireState::Disabled
-        | WireState::Disconnected => "  ",
+        WireState::Disabled | WireState::Disconnected => "○ ",
     };
     let Some(last) = &platform.last else {
         return [
@@ -140,8 +187,7 @@ fn row(platform: &PlatformView, is_running: bool, now: Timestamp, look: Look) ->
         ];
     };
     let state = match (is_running, state) {
-        (true, WireState::Retrying) => format!("{symbol}{state}{}", retry(last, now)),
-        (true, _) => format!("{symbol}{state}"),
+        (true, _) => format!("{symbol}{state}{}", by_and_when(last, now)),
         (false, _) if last.state == state => format!("{symbol}{state}"),
         (false, _) => format!("{symbol}{state} (was {})", last.state),
     };
@@ -157,12 +203,11 @@ fn row(platform: &PlatformView, is_running: bool, now: Timestamp, look: Look) ->
     ]
 }
 
-fn retry(last: &PlatformSnapshot, now: Timestamp) -> String {
-    let attempt = match last.attempts {
-        0 => String::new(),
-        attempts => format!("attempt {}, ", attempts.saturating_add(1)),
-    };
-    format!(" ({attempt}{})", until(last.next_retry_at.unwrap_or(now), now))
+/// Who paused it, and when the next attempt begins. Which attempt that is stands in the message.
+fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
+    let by = last.paused_by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
+    let when = last.next_retry_at.map_or(String::new(), |at| format!(", {}", until(at, now)));
+    format!("{by}{when}")
 }
 
 pub(super) fn until(at: Timestamp, now: Timestamp) -> String {
@@ -201,7 +246,7 @@ fn widths(rows: &[[String; 6]]) -> [usize; 6] {
 }
 
 /// Pads first and colours then: colours have no width.
-fn line(cells: &[String; 6], widths: [usize; 6], look: Look, state: Option<WireState>) -> String {
+fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<WireState>) -> String {
     let mut text = String::from("  ");
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let is_last = index + 1 == cells.len();
@@ -217,6 +262,7 @@ fn line(cells: &[String; 6], widths: [usize; 6], look: Look, state: Option<WireS
                     WireState::Connecting | WireState::RateLimited | WireState::Retrying | WireState::Paused,
                 ),
             ) => styled.yellow(),
+            (1, Some(WireState::Disabled | WireState::Disconnected)) => styled.dim(),
             (_, Some(_)) => styled,
         };
         text.push_str(&styled.to_string());
@@ -243,7 +289,6 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::status::snapshot::Queues;
     use crate::preflight::{Code, Finding, Severity};
 
     fn now() -> Timestamp {
@@ -300,13 +345,13 @@ mod tests {
 
     #[test]
     fn each_state_says_what_a_person_needs() {
-        let look = Look { colour: false, utf8: true };
+        let look = Look { colour: false, utf8: true, width: 0 };
         let mut pages = platform_status(&view(platform(WireState::Connected)), now(), look);
 
         let mut retrying = failing(
             WireState::Retrying,
             "whatsapp_bridge_exited",
-            "the connection to WhatsApp was lost (503)",
+            "the connection to WhatsApp was lost (503); attempt 3/10 after a wait of 60 s",
         );
         let last = retrying.last.as_mut().unwrap();
         last.attempts = 2;
@@ -324,6 +369,8 @@ mod tests {
         });
         degraded.config_stale = Some("gateway.toml: line 1, column 9: unclosed table".to_owned());
         pages += &platform_status(&degraded, now(), look);
+        degraded.queues = Queues { inbox: 0, outbox: 0, dead: 3 };
+        pages += &platform_status(&degraded, now(), Look { width: 60, ..look });
 
         let mut fatal = failing(WireState::Fatal, "whatsapp_not_paired", "no phone is paired with WhatsApp");
         fatal.last.as_mut().unwrap().user_action = Some("Run `hermes whatsapp`.".to_owned());
@@ -346,14 +393,39 @@ mod tests {
     }
 
     #[test]
-    fn colours_do_not_move_columns() {
-        let look = Look { colour: true, utf8: true };
-        let page = platform_status(&view(platform(WireState::Connected)), now(), look);
-        assert!(page.contains("\u{1b}[32m✓ connected"));
-        let plain = console::strip_ansi_codes(&page).into_owned();
-        assert_eq!(
-            plain,
-            platform_status(&view(platform(WireState::Connected)), now(), Look { colour: false, ..look })
-        );
+    fn each_state_has_a_symbol_and_a_colour_and_they_do_not_move_columns() {
+        let look = Look { colour: true, utf8: true, width: 0 };
+        let mut platforms = String::new();
+        for state in WireState::ALL {
+            let view = view(platform(state));
+            let page = platform_status(&view, now(), look);
+            let plain = console::strip_ansi_codes(&page).into_owned();
+            assert_eq!(plain, platform_status(&view, now(), Look { colour: false, ..look }));
+            assert!(!platform_status(&view, now(), Look::default()).contains('\u{1b}'));
+            let row = page.lines().find(|line| line.contains(&state.to_string())).unwrap();
+            platforms += &format!("{}\n", row.replace('\u{1b}', "^"));
+        }
+        insta::assert_snapshot!(platforms);
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_terminal() {
+        let why = "the connection to WhatsApp was lost (503); attempt 3/10 after a wait of 60 s";
+        let mut view = view(failing(WireState::Paused, "whatsapp_bridge_exited", why));
+        let last = view.platforms[0].last.as_mut().unwrap();
+        last.paused_by = Some("breaker".to_owned());
+        last.next_retry_at = Some("2026-01-01T12:15:00Z".parse().unwrap());
+        last.user_action = Some("Run `hermes platform resume whatsapp`.".to_owned());
+        let wide = platform_status(&view, now(), Look { colour: false, utf8: true, width: 0 });
+        for width in [60, 72, 80, 100] {
+            let page = platform_status(&view, now(), Look { colour: true, utf8: true, width });
+            for line in page.lines() {
+                assert!(console::measure_text_width(line) <= width, "{width}: {line}");
+            }
+            let plain = console::strip_ansi_codes(&page).into_owned();
+            for said in ["breaker", "in 15 min", "40 s ago", "(503)", "resume whatsapp"] {
+                assert!(wide.contains(said) && plain.contains(said), "{said}: {plain}");
+            }
+        }
     }
 }

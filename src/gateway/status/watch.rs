@@ -89,7 +89,12 @@ impl Page {
     }
 
     fn show(&mut self, view: &View) -> io::Result<()> {
-        let page = table::platform_status(view, Now::read().wall, self.look);
+        let look = match &self.screen {
+            // What is drawn over must not break by itself.
+            Some(screen) => table::Look { width: screen.size().1.saturating_sub(1).max(1), ..self.look },
+            None => self.look,
+        };
+        let page = table::platform_status(view, Now::read().wall, look);
         if let Some(screen) = &mut self.screen {
             return screen.draw(&page);
         }
@@ -155,10 +160,14 @@ impl Screen {
         Self { term, lines: 0, keys, found }
     }
 
+    /// Rows and columns at this moment.
+    fn size(&self) -> (usize, usize) {
+        self.term.size_checked().map_or((24, 80), |(rows, cols)| (usize::from(rows), usize::from(cols)))
+    }
+
     /// Draws over the page before. What does not fit is left out: a page that scrolls cannot be drawn over.
     fn draw(&mut self, page: &str) -> io::Result<()> {
-        let (rows, cols) =
-            self.term.size_checked().map_or((24, 80), |(rows, cols)| (usize::from(rows), usize::from(cols)));
+        let (rows, cols) = self.size();
         let hint = if self.found.is_some() { "\nq ends this.\n" } else { "" };
         let page = format!("{page}{hint}");
         let lines: Vec<_> = page
