@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and which part of the program does it.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,10 +9,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::WhatsAppMode;
 use crate::error::{CliError, ErrorKind, ExitCode};
 use crate::gateway::admission::{self, desk::Request};
-use crate::gateway::boot;
 use crate::gateway::control::client;
+use crate::gateway::dead::desk::Verb;
+use crate::gateway::dead::view::Asked;
+use crate::gateway::delivery::send::{self, Sending};
+use crate::gateway::delivery::target::Target;
 use crate::gateway::life::init;
 use crate::gateway::status::{report, watch};
+use crate::gateway::{boot, dead};
 use crate::home::HermesHome;
 use crate::wizard::{self, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
@@ -38,6 +43,11 @@ enum Command {
     /// Let people in who are on no list, by the code that they were given
     #[command(subcommand, arg_required_else_help = true)]
     Pairing(PairingCommand),
+    /// Look at messages that were given up, try them again, or drop them
+    #[command(subcommand, arg_required_else_help = true)]
+    Dead(DeadCommand),
+    /// Send a message by hand, through the running gateway
+    Send(SendArgs),
     /// Check everything hermes needs, and say how to mend what is missing
     Doctor {
         /// Print one JSON document
@@ -208,6 +218,59 @@ enum PairingCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum DeadCommand {
+    /// List dead letters; what they say stands in `show` only
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
+    /// Show dead letters whole, with their chat and text
+    Show(PickArgs),
+    /// Try dead letters again, as if they had never been tried
+    Retry(PickArgs),
+    /// Forget dead letters for good
+    Drop(PickArgs),
+}
+
+#[derive(Debug, Args)]
+struct PickArgs {
+    /// Their ids, such as out-7, or `all`
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
+#[derive(Debug, Args)]
+struct FilterArgs {
+    /// Only of this platform
+    #[arg(long, value_name = "NAME")]
+    platform: Option<String>,
+    /// Only those to the agent (in) or to people (out)
+    #[arg(long, value_name = "in|out")]
+    direction: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct SendArgs {
+    /// Where to: PLATFORM:CHAT, or PLATFORM for its home channel
+    #[arg(value_parser = Target::parse)]
+    target: Target,
+    /// What to say, in Markdown; `-` reads it from standard input
+    text: String,
+    /// Wait until the platform has it, at most this long (2m when no time is given)
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "2m",
+          value_parser = parse_duration)]
+    wait: Option<Duration>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the program and returns the number the shell sees.
 pub fn run(world: &World) -> u8 {
     // Not for people, and on the way to becoming another program: it is not parsed with the rest.
@@ -259,6 +322,11 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         }
         Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
         Command::Pairing(command) => pairing(&home, command),
+        Command::Dead(command) => dead(&home, command),
+        Command::Send(SendArgs { target, text, wait, json }) => {
+            let text = if text == "-" { read_stdin()? } else { text };
+            send::run(&home, &Sending { target, text, wait, json })
+        }
         Command::Doctor { json } => doctor::run(world, &home, json),
     }
 }
@@ -270,6 +338,8 @@ fn refuse_children(world: &World, command: &Command) -> Result<(), CliError> {
         Command::Gateway(GatewayCommand::Restart | GatewayCommand::Stop)
             | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
             | Command::Pairing(PairingCommand::Approve { .. } | PairingCommand::Revoke { .. })
+            | Command::Dead(_)
+            | Command::Send(_)
     );
     if steers && world.var(CHILD_MARK).is_some() {
         return Err(CliError::failed("a program that the gateway started may not steer it")
@@ -286,6 +356,29 @@ fn pairing(home: &HermesHome, command: PairingCommand) -> Result<ExitCode, CliEr
         PairingCommand::Revoke { platform, user, json } => (Request::Revoke { platform, user }, json),
     };
     runtime()?.block_on(admission::command::run(home, request, json))
+}
+
+fn dead(home: &HermesHome, command: DeadCommand) -> Result<ExitCode, CliError> {
+    let (verb, PickArgs { ids, filter }) = match command {
+        DeadCommand::List { filter } => (Verb::List, PickArgs { ids: Vec::new(), filter }),
+        DeadCommand::Show(pick) => (Verb::Show, pick),
+        DeadCommand::Retry(pick) => (Verb::Retry, pick),
+        DeadCommand::Drop(pick) => (Verb::Drop, pick),
+    };
+    let FilterArgs { platform, direction, json } = filter;
+    runtime()?.block_on(dead::command::run(home, verb, Asked { ids, platform, direction }, json))
+}
+
+/// The whole of standard input, as far as one message can be long.
+fn read_stdin() -> Result<String, CliError> {
+    const BYTES_MAX: u64 = 512 * 1024;
+    let mut text = String::new();
+    std::io::stdin()
+        .lock()
+        .take(BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::failed("standard input cannot be read").because(error))?;
+    Ok(text)
 }
 
 /// Shows the sentence that came back.

@@ -64,22 +64,25 @@ pub struct Config {
 /// Platforms that a test plays; see `gateway::platforms::played`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptedConfig {
-    /// How many, from the first.
-    pub count: u8,
+    /// The number of the first.
+    pub first: u8,
+    /// The number of the last.
+    pub last: u8,
     /// The Unix socket on which the test listens.
     pub socket: PathBuf,
 }
 
 impl ScriptedConfig {
-    /// `COUNT@SOCKET`; anything else is nothing.
+    /// `COUNT@SOCKET` or `FIRST-LAST@SOCKET`; anything else is nothing.
     fn parse(text: &str) -> Option<Self> {
-        let (count, socket) = text.split_once('@')?;
-        Some(Self { count: count.parse().ok()?, socket: socket.into() })
+        let (numbers, socket) = text.split_once('@')?;
+        let (first, last) = numbers.split_once('-').unwrap_or(("1", numbers));
+        Some(Self { first: first.parse().ok()?, last: last.parse().ok()?, socket: socket.into() })
     }
 
     /// Which platforms these are.
     pub fn platforms(&self) -> impl Iterator<Item = Platform> {
-        (1..=self.count).map_while(Platform::scripted)
+        (self.first..=self.last).map_while(Platform::scripted)
     }
 }
 
@@ -94,6 +97,8 @@ pub struct GatewayConfig {
     pub drain_timeout: Duration,
     /// Whether to end when every enabled platform is blocked.
     pub exit_when_all_blocked: ExitWhenAllBlocked,
+    /// The longest that a message waits to be sent; then it is a dead letter.
+    pub outbox_expiry: Duration,
     /// When the operator is told.
     pub notify: NotifyConfig,
     /// The HTTP API.
@@ -319,6 +324,7 @@ impl Default for GatewayConfig {
             reconnect: ReconnectConfig::default(),
             drain_timeout: Duration::from_secs(30),
             exit_when_all_blocked: ExitWhenAllBlocked::Auto,
+            outbox_expiry: Duration::from_hours(24),
             notify: NotifyConfig::default(),
             http: HttpConfig::default(),
         }

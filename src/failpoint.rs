@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// All of them. Each is at one place only.
-pub const NAMES: [&str; 43] = [
+pub const NAMES: [&str; 49] = [
     "accept.after",
     "accept.before",
     "ack.bridge.after",
@@ -22,6 +22,10 @@ pub const NAMES: [&str; 43] = [
     "bury.before",
     "commit.after",
     "commit.before",
+    "drop.after",
+    "drop.before",
+    "expire.after",
+    "expire.before",
     "finish.after",
     "finish.before",
     "forget.after",
@@ -44,6 +48,8 @@ pub const NAMES: [&str; 43] = [
     "replace.before",
     "retry.after",
     "retry.before",
+    "revive.after",
+    "revive.before",
     "send.after",
     "sending.after",
     "sending.before",

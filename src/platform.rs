@@ -30,8 +30,14 @@ pub struct PlatformSpec {
     pub setup: &'static str,
     /// How it names people.
     pub naming: Naming,
-    /// Longest text of one message, in characters; longer replies are split.
+    /// Longest text of one message, in [`Self::text_unit`]s; longer replies are split.
     pub text_len_max: usize,
+    /// What the platform counts a text in.
+    pub text_unit: TextUnit,
+    /// What sending a message again means, of which nobody knows whether it arrived.
+    pub repeat: Repeat,
+    /// How fast it may be spoken to.
+    pub rates: Rates,
     /// A link whose last proof of life is older than this is not connected, whatever it says.
     pub lease: Duration,
     /// The error code when the lease has run out.
@@ -69,11 +75,75 @@ impl Naming {
     }
 }
 
+/// What a platform counts the length of a text in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextUnit {
+    /// Unicode characters.
+    Chars,
+    /// Units of UTF-16: an emoji is two.
+    Utf16,
+    /// Bytes of UTF-8.
+    Bytes,
+}
+
+impl TextUnit {
+    /// The length of this text.
+    pub fn len(self, text: &str) -> usize {
+        match self {
+            Self::Chars => text.chars().count(),
+            Self::Utf16 => text.encode_utf16().count(),
+            Self::Bytes => text.len(),
+        }
+    }
+}
+
 /// A whole number in its one spelling. Digits of other scripts are no digits here.
 pub fn number(text: &str) -> Option<String> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse::<i64>().ok()).flatten().map(|number| number.to_string())
+}
+
+/// What sending a message again means, of which nobody knows whether it arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// The same handle is the same message to the platform: people see it once.
+    Same,
+    /// People may see it twice; so the repeat says what it is, and is tried only a few times.
+    Marked,
+}
+
+/// How fast a platform may be spoken to. Whatever it asks for while it runs comes on top.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// To all chats together.
+    pub all: Option<Rate>,
+    /// To one person.
+    pub chat: Option<Rate>,
+    /// To one group.
+    pub group: Option<Rate>,
+    /// Whether this chat is a group.
+    pub is_group: fn(&str) -> bool,
+}
+
+impl Rates {
+    const NONE: Self = Self { all: None, chat: None, group: None, is_group: |_| false };
+}
+
+/// So many at once, and in the long run so many in this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// At least one.
+    pub count: u32,
+    /// The time in which as many come again.
+    pub per: Duration,
+}
+
+impl Rate {
+    /// The time in which one comes again.
+    pub fn pause(self) -> Duration {
+        self.per / self.count
+    }
 }
 
 impl Platform {
@@ -106,6 +176,15 @@ static WHATSAPP: PlatformSpec = PlatformSpec {
     setup: "hermes whatsapp",
     naming: Naming::Phone,
     text_len_max: 4096,
+    text_unit: TextUnit::Chars,
+    repeat: Repeat::Same,
+    // WhatsApp names no limits, and bans numbers that write like a machine.
+    rates: Rates {
+        all: Some(Rate { count: 100, per: Duration::from_secs(20) }),
+        chat: Some(Rate { count: 20, per: Duration::from_secs(20) }),
+        group: Some(Rate { count: 20, per: Duration::from_secs(60) }),
+        is_group: |chat| chat.ends_with("@g.us"),
+    },
     lease: Duration::from_secs(90),
     lease_code: "whatsapp_bridge_hung",
 };
@@ -116,6 +195,15 @@ static TELEGRAM: PlatformSpec = PlatformSpec {
     setup: "hermes telegram",
     naming: Naming::Number,
     text_len_max: 4096,
+    text_unit: TextUnit::Utf16,
+    // It knows no handle of ours: whoever asks again is a new message.
+    repeat: Repeat::Marked,
+    rates: Rates {
+        all: Some(Rate { count: 30, per: Duration::from_secs(1) }),
+        chat: Some(Rate { count: 5, per: Duration::from_secs(5) }),
+        group: Some(Rate { count: 20, per: Duration::from_secs(60) }),
+        is_group: |chat| chat.starts_with('-'),
+    },
     // A poll of 30 s, and some.
     lease: Duration::from_secs(45),
     lease_code: "telegram_network_error",
@@ -128,9 +216,18 @@ static SCRIPTED: [PlatformSpec; 9] = [
     scripted("scripted4"),
     scripted("scripted5"),
     scripted("scripted6"),
-    scripted("scripted7"),
-    scripted("scripted8"),
-    scripted("scripted9"),
+    // Three that are as other platforms are: repeats are seen twice, little may be said at once, texts are short.
+    PlatformSpec { repeat: Repeat::Marked, ..scripted("scripted7") },
+    PlatformSpec {
+        rates: Rates { chat: Some(Rate { count: 2, per: Duration::from_millis(600) }), ..Rates::NONE },
+        ..scripted("scripted8")
+    },
+    PlatformSpec {
+        text_len_max: 64,
+        text_unit: TextUnit::Utf16,
+        repeat: Repeat::Marked,
+        ..scripted("scripted9")
+    },
 ];
 
 const fn scripted(name: &'static str) -> PlatformSpec {
@@ -140,6 +237,9 @@ const fn scripted(name: &'static str) -> PlatformSpec {
         setup: "HERMES_SCRIPTED=COUNT@SOCKET",
         naming: Naming::Verbatim,
         text_len_max: 4096,
+        text_unit: TextUnit::Chars,
+        repeat: Repeat::Same,
+        rates: Rates::NONE,
         lease: Duration::from_secs(3),
         lease_code: "net_timeout",
     }
@@ -152,7 +252,7 @@ impl fmt::Display for Platform {
 }
 
 /// No platform has this name.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("unknown platform `{name}` (known: {})", Platform::ALL.map(|platform| platform.spec().name).join(", "))]
 pub struct UnknownPlatform {
     name: String,

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+use axum::Router;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -14,11 +15,11 @@ use crate::config::Config;
 use crate::durable;
 use crate::error::{CliError, ExitCode};
 use crate::gateway::admission::book::Book;
-use crate::gateway::admission::desk::Desk;
 use crate::gateway::admission::records::Records;
 use crate::gateway::agent::api::Agent;
 use crate::gateway::agent::following::Following;
 use crate::gateway::control::api::{self, Control};
+use crate::gateway::control::messages::Messages;
 use crate::gateway::control::socket::ControlSocket;
 use crate::gateway::event::Event;
 use crate::gateway::flow::MessageFlow;
@@ -131,11 +132,12 @@ async fn start(
     let kept = records.load().await.map_err(|error| no_store(home, error))?;
     // Before the first turn: what waits from somebody who was let in is to be answered.
     let admitted = Book::of(kept.clone(), Now::read()).names();
-    let path = MessagePath::start(store, agent, Gate::new(&config).admitting(admitted));
-    let desk = path.admit_by(records, kept);
+    let path = MessagePath::start(Arc::clone(&store), agent, Gate::new(&config).admitting(admitted));
+    let admissions = path.admit_by(records, kept);
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     flow.configure(&config);
     settings.follow(&flow);
+    let message_flow = Arc::clone(&flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
     let notify = Notify::of(world);
@@ -165,7 +167,9 @@ async fn start(
     });
     let control = Control { snapshots, commands: gateway.commands() };
     path.connect(control.clone());
-    let _control = open_control(home, &control, desk);
+    let messages = Messages { store, flow: message_flow, settings: Arc::clone(&settings) };
+    let routes = api::owner(control.clone(), admissions, messages);
+    let _control = open_control(home, &control, routes);
     let (held, lockout) = (Arc::new(Semaphore::new(HELD_MAX)), Arc::default());
     let (pulse_seen, tally) = (pulse.clone(), path.tally());
     let serving = Http { control, pulse: pulse_seen, tally, settings: Arc::clone(&settings), lockout, held };
@@ -194,10 +198,9 @@ fn keep_listening(signals: Signals, events: mpsc::Sender<Event>) {
 }
 
 /// The gateway works without it; only the commands of this machine do not reach it.
-fn open_control(home: &HermesHome, control: &Control, desk: Arc<Desk>) -> Option<ControlSocket> {
+fn open_control(home: &HermesHome, control: &Control, routes: Router) -> Option<ControlSocket> {
     let path = home.control_socket();
-    let opened =
-        ControlSocket::open(path.clone(), api::owner(control.clone(), desk), api::child(control.clone()));
+    let opened = ControlSocket::open(path.clone(), routes, api::child(control.clone()));
     opened
         .inspect_err(|error| {
             tracing::warn!(

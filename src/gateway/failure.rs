@@ -35,6 +35,16 @@ impl AdapterError {
     }
 }
 
+/// What a refusal for good is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// This message.
+    #[default]
+    Message,
+    /// Every message to its chat: it is gone, or has thrown us out.
+    Chat,
+}
+
 /// Why a message was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -47,4 +57,6 @@ pub struct SendError {
     pub certainty: Certainty,
     /// When to try this message again.
     pub retry: Retry,
+    /// With [`Retry::Never`]: what it is about.
+    pub scope: Scope,
 }

@@ -4,7 +4,7 @@
 //! each platform) never call back into the loop: their results re-enter through the store.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -24,6 +24,12 @@ pub trait MessageFlow: Inbox {
 
     /// The platform's link is gone: its outbox waits.
     fn link_down(&self, platform: Platform);
+
+    /// The platform asks for nothing for so long.
+    fn limited(&self, platform: Platform, wait: Duration);
+
+    /// These chats have work that did not come by itself: it was put back into the store.
+    fn wake(&self, chats: &[ChatKey]);
 
     /// The settings were read again: from now on they decide who may speak.
     fn configure(&self, config: &Config);

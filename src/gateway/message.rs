@@ -98,6 +98,9 @@ pub struct OutboundMessage {
     pub text: Private,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
+    /// It only makes sense now, as a sign of progress does: it is never sent twice, and nobody is told of its loss.
+    #[serde(default)]
+    pub fleeting: bool,
 }
 
 /// Which chat on which platform.

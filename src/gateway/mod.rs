@@ -31,6 +31,7 @@
 //! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
 //!   [`inbound`], [`lanes`], [`sessions`], [`agent`], [`delivery`], [`store`]).
 //! - [`admission`]: how somebody who is on no list is let in.
+//! - [`dead`]: what was given up, and what people do about it.
 //! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
 //!   [`repeats`]: what would be said too often; [`tally`]: what is counted.
 
@@ -39,6 +40,7 @@ pub mod agent;
 pub mod boot;
 pub mod command;
 pub mod control;
+pub mod dead;
 pub mod delivery;
 pub mod drain;
 pub mod event;

@@ -315,7 +315,10 @@ impl Gateway {
                 }
                 Input::Down { generation, error }
             }
-            Report::Limited(wait) => Input::Limited { generation, wait },
+            Report::Limited(wait) => {
+                self.flow.limited(seat.adapter.platform(), wait);
+                Input::Limited { generation, wait }
+            }
             Report::Checked(result) => Input::Checked { generation, result },
         };
         self.give(now, id, input);

@@ -197,7 +197,7 @@ fn rows_11_13_and_15_a_message_that_is_refused_for_good_is_given_up_alone() {
         ("13 a chat that has thrown us out", "forbidden"),
         ("15 a chat that is gone", "not_found"),
     ]) {
-        player.write(&format!("bad {number}"), "gone", "to the one");
+        player.write(&format!("bad {number}"), &format!("gone {number}"), "to the one");
         let send = take(&player, &format!("bad {number}"), "to the one", number);
         player.cue(json!({ "do": "unsent", "handle": send["handle"], "code": code, "certainty": "not_sent", "retry": "never" }));
         player.write(&format!("good {number}"), "friend", &format!("to the other {number}"));

@@ -20,6 +20,10 @@ fn every_help_page() {
         &["platform", "pause"],
         &["platform", "resume"],
         &["platform", "status"],
+        &["dead"],
+        &["dead", "list"],
+        &["dead", "retry"],
+        &["send"],
         &["doctor"],
     ] {
         let args: Vec<&str> = page.iter().copied().chain(["--help"]).collect();
@@ -40,6 +44,10 @@ fn wrong_usage_is_told_with_exit_two_and_writes_nothing() {
         &["whatsapp", "--timeout", "soon"],
         &["gateway", "run", "-v", "-q"],
         &["platform"],
+        &["dead", "retry"],
+        &["dead", "show", "seven"],
+        &["dead", "list", "--direction", "up"],
+        &["send", "fax:1", "hello"],
     ] {
         let answer = home.run(args);
         assert_eq!(answer.code, Some(2), "{args:?}: {answer:?}");

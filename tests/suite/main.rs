@@ -10,6 +10,7 @@ mod agent;
 mod chat;
 mod control;
 mod conversation;
+mod delivery;
 mod disconnects;
 mod endurance;
 mod existing_session;

@@ -4,6 +4,7 @@
 //! [`Command`](crate::gateway::command::Command).
 //!
 //! - [`api`]: the routes. [`connection`]: one connection, with its limits.
+//! - [`messages`]: what only the socket offers: messages that were given up, and sending by hand.
 //! - [`socket`]: the Unix socket in the home folder, for this machine's commands; who is there is told by the kernel.
 //! - [`ancestry`]: programs that the gateway itself started may look, and not steer.
 //! - [`client`]: the other end of it.
@@ -14,4 +15,5 @@ pub mod ancestry;
 pub mod api;
 pub mod client;
 pub mod connection;
+pub mod messages;
 pub mod socket;

@@ -1,5 +1,6 @@
 //! Sends what waits: in order within a chat, chats side by side, only while the platform is connected.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,14 +11,15 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Now;
 use crate::failpoint;
-use crate::gateway::failure::{Certainty, Retry, SendError};
+use crate::gateway::delivery::rates::Pace;
+use crate::gateway::failure::{Certainty, Retry, Scope, SendError};
 use crate::gateway::lanes::{Lanes, Outcome, Reserved, Work};
-use crate::gateway::message::{ChatKey, MessageId};
+use crate::gateway::message::{ChatKey, MessageId, OutboundMessage, Private};
 use crate::gateway::platforms::api::Link;
 use crate::gateway::repeats::Repeats;
-use crate::gateway::store::api::{OutboxRow, Store, StoreError};
+use crate::gateway::store::api::{GivenUp, OutboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally};
-use crate::platform::Platform;
+use crate::platform::{Platform, Repeat};
 
 /// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
 /// that a slow one holds up only its chat.
@@ -25,6 +27,18 @@ const SENDS_MAX: usize = 16;
 
 /// Chats whose next message is being sent or written down at once.
 const CHATS_MAX: usize = 64;
+
+/// A message of which nobody knows whether it arrived is repeated so often where people may see each repeat.
+const MARKED_ATTEMPTS_MAX: u32 = 5;
+
+/// What such a repeat begins with. Parts leave room for it.
+pub const AGAIN: &str = "(maybe a repeat)\n";
+
+/// While only messages of unknown fate wait in a chat, how often it is looked for others.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The longest that a message waits to be sent, until the settings say something else.
+const EXPIRY: Duration = Duration::from_hours(24);
 
 /// A link answers within a limit of its own; this one holds when it does not.
 const SEND_LIMIT: Duration = Duration::from_secs(120);
@@ -55,10 +69,12 @@ struct Post {
     repeats: Repeats,
 }
 
-#[derive(Default)]
 struct Slot {
     link: Option<Arc<dyn Link>>,
     last_sent: Option<Timestamp>,
+    pace: Pace,
+    /// A message that waits for longer is given up.
+    expiry: Duration,
     /// Rows that entered the store as `sending`, for their lanes; each with its permit, so there are few.
     handed: BTreeMap<ChatKey, (OutboxRow, OwnedSemaphorePermit)>,
 }
@@ -75,9 +91,10 @@ impl Claim {
     /// Hands over the row that was committed as being sent: it is sent at once. `None`: the chat is looked at in its turn.
     pub fn send(self, row: Option<OutboxRow>) {
         let Self { post, permit, lane, key } = self;
-        if let Some(row) = row {
-            post.slot(|slot| slot.handed.insert(key, (row, permit)));
-        }
+        post.slot(|slot| match row {
+            Some(row) => drop(slot.handed.insert(key, (row, permit))),
+            None => slot.pace.give_back(&key.chat),
+        });
         drop(lane);
     }
 }
@@ -91,7 +108,13 @@ impl Outbox {
             changed,
             tally,
             permits: Arc::new(Semaphore::new(SENDS_MAX)),
-            slot: Mutex::default(),
+            slot: Mutex::new(Slot {
+                link: None,
+                last_sent: None,
+                pace: Pace::new(&platform.spec().rates),
+                expiry: EXPIRY,
+                handed: BTreeMap::new(),
+            }),
             repeats: Repeats::default(),
         });
         Self { lanes: Lanes::start(Arc::<Post>::clone(&post), CHATS_MAX), post }
@@ -114,12 +137,23 @@ impl Outbox {
         self.lanes.wake(key);
     }
 
+    /// The platform asks for nothing for so long.
+    pub fn limited(&self, wait: Duration) {
+        self.post.slot(|slot| slot.pace.hold_all(Now::read().mono, wait));
+    }
+
+    /// From now on a message that waits for longer is given up.
+    pub fn expire_after(&self, expiry: Duration) {
+        self.post.slot(|slot| slot.expiry = expiry);
+    }
+
     /// Claims a chat with nothing to send, for a message that is about to enter the store. `None`: it waits in line like any
     /// other, because something is before it, the platform is away or no place is free.
     pub fn claim(&self, key: &ChatKey) -> Option<Claim> {
         self.link()?;
         let permit = Arc::clone(&self.post.permits).try_acquire_owned().ok()?;
         let lane = self.lanes.reserve(key)?;
+        self.post.slot(|slot| slot.pace.take(Now::read().mono, &key.chat)).ok()?;
         Some(Claim { post: Arc::clone(&self.post), permit, lane, key: key.clone() })
     }
 
@@ -165,6 +199,18 @@ impl Post {
                     return Ok(Outcome::Idle);
                 };
                 let Some(row) = self.store.next_out(key).await? else { return Ok(Outcome::Idle) };
+                if !row.due_in.is_zero() {
+                    return Ok(Outcome::After(row.due_in.min(LOOK_EVERY)));
+                }
+                if let Some((reason, what)) = self.is_hopeless(&row) {
+                    self.store.bury(row.id, reason, what).await?;
+                    self.tally.count(self.platform, Stroke::Dead);
+                    self.changed.notify_one();
+                    return Ok(Outcome::Again);
+                }
+                if let Err(wait) = self.slot(|slot| slot.pace.take(Now::read().mono, &key.chat)) {
+                    return Ok(Outcome::After(wait));
+                }
                 self.store.sending(row.id).await?;
                 (row, permit)
             }
@@ -174,14 +220,16 @@ impl Post {
             self.store.unsent(row.id, false, "not connected".to_owned()).await?;
             return Ok(Outcome::After(STORE_WAIT));
         };
-        let sent = tokio::time::timeout(SEND_LIMIT, link.send(&row.message)).await.unwrap_or_else(|_| {
-            Err(SendError {
-                code: "send_hung".to_owned(),
-                message: format!("no answer within {} s", SEND_LIMIT.as_secs()),
-                certainty: Certainty::MaybeSent,
-                retry: Retry::Backoff,
-            })
-        });
+        let sent =
+            tokio::time::timeout(SEND_LIMIT, link.send(&self.as_sent(&row))).await.unwrap_or_else(|_| {
+                Err(SendError {
+                    code: "send_hung".to_owned(),
+                    message: format!("no answer within {} s", SEND_LIMIT.as_secs()),
+                    certainty: Certainty::MaybeSent,
+                    retry: Retry::Backoff,
+                    scope: Scope::Message,
+                })
+            });
         failpoint::hit("send.after");
         drop(permit);
         let outcome = match sent {
@@ -193,6 +241,34 @@ impl Post {
         };
         self.changed.notify_one();
         outcome
+    }
+
+    /// Why this message is not sent any more.
+    fn is_hopeless(&self, row: &OutboxRow) -> Option<(String, GivenUp)> {
+        let expiry = self.slot(|slot| slot.expiry);
+        let age_s = Now::read().wall.as_second().saturating_sub(row.queued_at_s);
+        if u64::try_from(age_s).is_ok_and(|age_s| age_s >= expiry.as_secs()) {
+            return Some(("it could not be sent in time".to_owned(), GivenUp::Message));
+        }
+        if row.maybe_sent && row.message.fleeting {
+            return Some(("it may have been sent, and is out of date".to_owned(), GivenUp::Quietly));
+        }
+        let is_marked = row.maybe_sent && self.platform.spec().repeat == Repeat::Marked;
+        (is_marked && row.attempts >= MARKED_ATTEMPTS_MAX).then(|| {
+            let reason = format!("nobody knows whether it arrived, after {} attempts", row.attempts);
+            (reason, GivenUp::Message)
+        })
+    }
+
+    /// The message as the platform gets it: what people may see twice says so.
+    fn as_sent<'a>(&self, row: &'a OutboxRow) -> Cow<'a, OutboundMessage> {
+        match self.platform.spec().repeat {
+            Repeat::Marked if row.maybe_sent => {
+                let text = Private(format!("{AGAIN}{}", row.message.text.0));
+                Cow::Owned(OutboundMessage { text, ..row.message.clone() })
+            }
+            Repeat::Marked | Repeat::Same => Cow::Borrowed(&row.message),
+        }
     }
 
     /// It is sent: that must be written down before anything else is sent to this chat, however long it takes.
@@ -216,11 +292,20 @@ impl Post {
         let wait = match error.retry {
             Retry::Never => {
                 tracing::warn!(platform = %self.platform, code = %error.code, "a message is given up: {}", error.message);
-                self.store.bury(row.id, why).await?;
+                let what = match error.scope {
+                    Scope::Message if row.message.fleeting => GivenUp::Quietly,
+                    Scope::Message => GivenUp::Message,
+                    Scope::Chat => GivenUp::Chat,
+                };
+                self.store.bury(row.id, why, what).await?;
                 self.tally.count(self.platform, Stroke::Dead);
                 return Ok(Outcome::Again);
             }
-            Retry::After(wait) => wait,
+            Retry::After(wait) => {
+                // Also over a new connection: it is the service that asks.
+                self.slot(|slot| slot.pace.hold_chat(Now::read().mono, &row.key.chat, wait));
+                wait
+            }
             Retry::Backoff | Retry::Rest => {
                 RETRY_FIRST.saturating_mul(1 << row.attempts.min(8)).min(RETRY_MAX)
             }

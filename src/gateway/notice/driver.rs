@@ -128,6 +128,7 @@ impl Teller {
             handle: handle(&key, &id, "operator", 0),
             text: Private(text(title, notice)),
             reply_to: None,
+            fleeting: false,
         };
         match tokio::time::timeout(SAY_LIMIT, self.flow.say(&key, message)).await {
             Ok(said) => said.map_err(|error| error.to_string()),

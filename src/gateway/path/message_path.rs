@@ -15,7 +15,7 @@ use super::strangers::Strangers;
 use super::turns::Turns;
 use super::waits::Waits;
 use crate::clock::Now;
-use crate::config::Config;
+use crate::config::{Config, GatewayConfig};
 use crate::gateway::admission::desk::Desk;
 use crate::gateway::admission::records::{Kept, Records};
 use crate::gateway::agent::api::Agent;
@@ -48,6 +48,9 @@ const CHATS_MAX: usize = 64;
 /// How often old rows are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
+/// How often messages that wait for too long are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
 /// Between two steps of pruning: messages go first.
 const PRUNE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -73,6 +76,8 @@ pub struct MessagePath {
     stop_turns: CancellationToken,
     seen: Arc<Mutex<Seen>>,
     counted: watch::Sender<()>,
+    /// How long a message may wait to be sent.
+    expiry: watch::Sender<Duration>,
     _stop: DropGuard,
 }
 
@@ -131,6 +136,12 @@ impl MessagePath {
         let stop = CancellationToken::new();
         let (stopping, old) = (stop.clone(), Arc::clone(&store));
         kept::keep("prune", move || until(stopping.clone(), prune(Arc::clone(&old))));
+        let expiry = watch::Sender::new(GatewayConfig::default().outbox_expiry);
+        let expiring = (stop.clone(), Arc::clone(&store), Arc::clone(&changed), expiry.subscribe());
+        kept::keep("expire", move || {
+            let (stop, store, changed, expiry) = expiring.clone();
+            until(stop, expire(store, changed, expiry))
+        });
         let counted = watch::Sender::new(());
         let told = counted.clone();
         let counting = (stop.clone(), Arc::clone(&store), Arc::clone(&changed), Arc::clone(&seen));
@@ -157,6 +168,7 @@ impl MessagePath {
             stop_turns,
             seen,
             counted,
+            expiry,
             _stop: stop.drop_guard(),
         })
     }
@@ -263,7 +275,26 @@ impl MessageFlow for MessagePath {
         }
     }
 
+    fn limited(&self, platform: Platform, wait: Duration) {
+        if let Some(outbox) = self.outboxes.get(&platform) {
+            outbox.limited(wait);
+        }
+    }
+
+    fn wake(&self, chats: &[ChatKey]) {
+        for key in chats {
+            self.turns.wake(key.clone());
+            if let Some(outbox) = self.outboxes.get(&key.platform) {
+                outbox.wake(key.clone());
+            }
+        }
+        self.changed.notify_one();
+    }
+
     fn configure(&self, config: &Config) {
+        let expiry = config.gateway.outbox_expiry;
+        self.outboxes.values().for_each(|outbox| outbox.expire_after(expiry));
+        self.expiry.send_replace(expiry);
         self.rules.configure(config);
         self.work.sessions.configure(&config.session);
     }
@@ -345,6 +376,32 @@ async fn prune(store: Arc<dyn Store>) {
             tokio::time::sleep(PRUNE_PAUSE).await;
         }
         tokio::time::sleep(PRUNE_EVERY).await;
+    }
+}
+
+/// Gives up what could not be sent in time, for ever.
+async fn expire(store: Arc<dyn Store>, changed: Arc<Notify>, mut expiry: watch::Receiver<Duration>) {
+    loop {
+        let longest = *expiry.borrow_and_update();
+        let before = Now::read().wall.checked_sub(longest).unwrap_or(Timestamp::MIN);
+        match store.expire(before).await {
+            Ok(0) => {
+                drop(tokio::time::timeout(EXPIRE_EVERY, expiry.changed()).await);
+            }
+            Ok(count) => {
+                tracing::warn!(
+                    code = "outbox_expired",
+                    count,
+                    "messages that could not be sent in time are given up"
+                );
+                changed.notify_one();
+                tokio::time::sleep(PRUNE_PAUSE).await;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "what waits for too long cannot be looked for");
+                tokio::time::sleep(EXPIRE_EVERY).await;
+            }
+        }
     }
 }
 

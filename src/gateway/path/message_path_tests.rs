@@ -9,7 +9,7 @@ use crate::config::{AccessConfig, AllowList, WhatsAppMode};
 use crate::gateway::agent::api::{About, Again, AgentError, Turn};
 use crate::gateway::command::{Command, Commands};
 use crate::gateway::event::Event;
-use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
+use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, ChatKey, MessageId, OutboundMessage};
 use crate::gateway::store::SqliteStore;
@@ -77,7 +77,7 @@ impl Link for ScriptedLink {
 }
 
 fn failure(certainty: Certainty, retry: Retry) -> SendError {
-    SendError { code: "scripted".into(), message: "as told".into(), certainty, retry }
+    SendError { code: "scripted".into(), message: "as told".into(), certainty, retry, scope: Scope::Message }
 }
 
 /// An agent that says "re: …", when it is let.
@@ -292,7 +292,7 @@ async fn while_the_platform_is_away_answers_wait_and_failures_are_tried_again_in
     path.link_down(W);
     path.accept(W, message("M3", &chat(1), "3")).await.unwrap();
     agent.wait(4).await;
-    let next = ScriptedLink::new(vec![failure(Certainty::NotSent, Retry::After(2 * LIMIT))]);
+    let next = ScriptedLink::new(vec![failure(Certainty::NotSent, Retry::Backoff)]);
     up(&path, &next);
     let emptied = async {
         while !next.script.lock().unwrap().is_empty() {
@@ -302,7 +302,7 @@ async fn while_the_platform_is_away_answers_wait_and_failures_are_tried_again_in
     tokio::time::timeout(LIMIT, emptied).await.unwrap();
     path.link_down(W);
     let last = ScriptedLink::new(Vec::new());
-    // The wait that the connection before asked for does not hold up the next.
+    // The failure of the connection before does not hold up the next.
     up(&path, &last);
     assert_eq!(last.wait(1).await[0].text, "re: 3");
 }
@@ -315,8 +315,16 @@ async fn what_cannot_be_sent_ever_is_buried_and_the_next_one_goes() {
     let link = ScriptedLink::new(vec![failure(Certainty::NotSent, Retry::Never)]);
     up(&path, &link);
     path.accept(W, message("A", &chat(1), "one")).await.unwrap();
+    let buried = async {
+        while path.store.depths().await.unwrap().dead == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, buried).await.unwrap();
     path.accept(W, message("B", &chat(1), "fail two")).await.unwrap();
-    assert_eq!(link.wait(1).await[0].text, "I cannot.", "a failed turn is told to the person");
+    let delivered = link.wait(2).await;
+    assert!(delivered[0].text.contains("could not be delivered"), "the loss is told: {delivered:?}");
+    assert_eq!(delivered[1].text, "I cannot.", "a failed turn is told to the person");
     path.drain(Now::read().mono + LIMIT).await;
     assert_eq!(path.store.depths().await.unwrap(), Depths { inbox: 0, outbox: 0, dead: 1 });
 }

@@ -7,7 +7,7 @@ use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage, Private}
 /// person that is plain.
 pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
     let text = markup::render(key.platform, markdown);
-    chunk::split(&text, key.platform.spec().text_len_max)
+    chunk::parts(key.platform, &text)
         .into_iter()
         .enumerate()
         .map(|(part, text)| OutboundMessage {
@@ -15,6 +15,7 @@ pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &
             handle: handle::handle(key, &message.id, purpose, part),
             text: Private(text),
             reply_to: (message.is_group && part == 0).then(|| message.id.clone()),
+            fleeting: false,
         })
         .collect()
 }

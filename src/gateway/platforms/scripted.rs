@@ -195,6 +195,10 @@ impl MessageFlow for CountingFlow {
         self.downs.fetch_add(1, Ordering::SeqCst);
     }
 
+    fn limited(&self, _platform: Platform, _wait: Duration) {}
+
+    fn wake(&self, _chats: &[ChatKey]) {}
+
     fn configure(&self, _config: &Config) {
         self.configured.fetch_add(1, Ordering::SeqCst);
     }

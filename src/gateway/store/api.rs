@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
 use crate::gateway::sessions::api::{Belongs, SessionStore};
 use crate::platform::Platform;
 
@@ -49,8 +49,83 @@ pub struct OutboxRow {
     pub attempts: u32,
     /// An earlier try has an unknown fate: it may have been delivered.
     pub maybe_sent: bool,
+    /// When it entered the store, or was taken up again, in seconds since 1970.
+    pub queued_at_s: i64,
+    /// Nothing but messages of unknown fate waits in this chat, and this is the first to be tried again, after this time.
+    pub due_in: Duration,
     /// The message.
     pub message: OutboundMessage,
+}
+
+/// Why a message is given up, as far as others are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// It cannot be sent: it becomes a dead letter, and its chat is told with the next answer.
+    Message,
+    /// Its chat takes nothing: whatever waits for it, or comes within [`TARGET_DEAD`], becomes a dead letter with it. Until
+    /// the chat speaks.
+    Chat,
+    /// It has lost its sense, and nobody misses it.
+    Quietly,
+}
+
+/// Which way a message was going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// To the agent.
+    In,
+    /// To people.
+    Out,
+}
+
+/// The name of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LetterId {
+    /// Which way it was going.
+    pub direction: Direction,
+    /// Its number there.
+    pub number: i64,
+}
+
+/// A message that was given up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    /// Its name.
+    pub id: LetterId,
+    /// Its chat.
+    pub key: ChatKey,
+    /// When it was given up.
+    pub since: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was given up.
+    pub reason: String,
+    /// It may have been delivered all the same.
+    pub maybe_sent: bool,
+    /// What it says, where that was asked for.
+    pub text: Option<Private>,
+}
+
+/// Some dead letters: those that fit all that is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pick {
+    /// These; empty: any.
+    pub ids: Vec<LetterId>,
+    /// Of this platform.
+    pub platform: Option<Platform>,
+    /// Going this way.
+    pub direction: Option<Direction>,
+}
+
+/// What became of a message on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is not yet known.
+    Waiting,
+    /// The platform has it.
+    Sent,
+    /// It was given up, for this reason.
+    Dead(String),
 }
 
 /// A message that entered the store, or was there before.
@@ -127,6 +202,12 @@ pub enum StoreError {
 /// How long the text of a message is kept once it is answered or sent. A dead letter keeps it for [`ID_KEPT`].
 pub const BODY_KEPT: Duration = Duration::from_hours(7 * 24);
 
+/// How long nothing is sent to a chat that takes nothing.
+pub const TARGET_DEAD: Duration = Duration::from_hours(30 * 24);
+
+/// A message of unknown fate holds up its chat for so long; then the next ones go, and it is tried beside them.
+pub const UNKNOWN_HOLDS: Duration = Duration::from_secs(60);
+
 /// How long the id of a message is kept once it is final: so long is a repeat recognised.
 pub const ID_KEPT: Duration = Duration::from_hours(30 * 24);
 
@@ -174,7 +255,23 @@ pub trait Store: SessionStore {
     async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError>;
 
     /// Gives the row up.
-    async fn bury(&self, id: OutboxId, reason: String) -> Result<(), StoreError>;
+    async fn bury(&self, id: OutboxId, reason: String, what: GivenUp) -> Result<(), StoreError>;
+
+    /// Gives up a little of what waits since before this moment and is not being sent. Returns how many; call again while
+    /// there are some.
+    async fn expire(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Dead letters, oldest first, at most a thousand for each direction. Texts are read only where they are asked for.
+    async fn letters(&self, pick: Pick, with_text: bool) -> Result<Vec<Letter>, StoreError>;
+
+    /// Puts dead letters back, as if they had never been tried. Returns the chats that have work now, one for each letter.
+    async fn retry_letters(&self, pick: Pick) -> Result<Vec<ChatKey>, StoreError>;
+
+    /// Forgets dead letters for good. Returns how many.
+    async fn drop_letters(&self, pick: Pick) -> Result<u64, StoreError>;
+
+    /// What became of the message with this handle; `None` when it is not known.
+    async fn fate(&self, platform: Platform, handle: &str) -> Result<Option<Fate>, StoreError>;
 
     /// Puts a message that answers nothing into the outbox: a notice. Nothing happens when its handle is known.
     async fn queue(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), StoreError>;

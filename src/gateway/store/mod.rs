@@ -11,6 +11,7 @@ mod admissions;
 pub mod api;
 mod care;
 mod health;
+mod letters;
 mod orders;
 pub mod pauses;
 mod queries;

@@ -1,5 +1,7 @@
 //! The statements. Each function is one operation, run inside a transaction of its thread.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -7,11 +9,14 @@ use serde::de::DeserializeOwned;
 
 use super::api::{
     Accepted, BODY_KEPT, Depths, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow,
+    UNKNOWN_HOLDS,
 };
-use super::{orders, sessions};
+use super::{letters, orders, sessions};
+use crate::gateway::delivery::handle::handle;
+use crate::gateway::delivery::lost;
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::slash::{self, Slash};
-use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
 use crate::platform::Platform;
 
 /// Rows that one step of pruning touches in a table: short enough to go between two messages.
@@ -28,11 +33,12 @@ pub(super) enum Next<T> {
 }
 
 /// What was interrupted by the last end of the program is pending again.
-pub(super) fn recover(db: &Connection) -> Result<()> {
+pub(super) fn recover(db: &Connection, now_s: i64) -> Result<()> {
     db.execute("UPDATE inbox SET state = 'pending' WHERE state = 'running' AND ended_at_s IS NULL", [])?;
     db.execute(
-        "UPDATE outbox SET state = 'pending', maybe_sent = 1 WHERE state = 'sending' AND ended_at_s IS NULL",
-        [],
+        "UPDATE outbox SET state = 'pending', maybe_sent = 1, unknown_since_s = COALESCE(unknown_since_s, ?1)
+         WHERE state = 'sending' AND ended_at_s IS NULL",
+        [now_s],
     )?;
     Ok(())
 }
@@ -78,6 +84,7 @@ pub(super) fn accept(
             sessions::end_said(db, &key, message, id, now_s)?;
         }
     }
+    letters::revive_target(db, &key)?;
     Ok(Accepted::New(id))
 }
 
@@ -140,6 +147,18 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
         sessions::extend(db, &key, belongs, answered, now_s)?;
     }
     let mut direct = None;
+    if let Some(answer) = finish.replies.first()
+        && let Some(untold) = letters::tell(db, &key)?
+    {
+        let notice = OutboundMessage {
+            chat: answer.chat.clone(),
+            handle: handle(&key, &untold.id, "lost", 0),
+            text: Private(lost::notice(untold.count, untold.oldest)),
+            reply_to: None,
+            fleeting: false,
+        };
+        put_out(db, None, &key, &notice, "pending", now_s)?;
+    }
     for (part, reply) in finish.replies.iter().enumerate() {
         let state = if part == 0 && finish.direct && !has_out(db, &key)? { "sending" } else { "pending" };
         let inserted = put_out(db, Some(id), &key, reply, state, now_s)?;
@@ -149,6 +168,8 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
                 key: key.clone(),
                 attempts: 0,
                 maybe_sent: false,
+                queued_at_s: now_s,
+                due_in: Duration::ZERO,
                 message: reply.clone(),
             });
         }
@@ -167,7 +188,7 @@ fn has_out(db: &Connection, key: &ChatKey) -> Result<bool> {
         .exists(params![key.platform.spec().name, key.chat.0])
 }
 
-/// Returns the new row, unless the handle is known.
+/// Returns the new row, unless the handle is known or the chat takes nothing.
 fn put_out(
     db: &Connection,
     answers: Option<InboxId>,
@@ -176,40 +197,62 @@ fn put_out(
     state: &str,
     now_s: i64,
 ) -> Result<Option<OutboxId>> {
-    db.prepare_cached(
-        "INSERT INTO outbox (inbox_id, platform, chat_key, handle, state, attempts, body, queued_at_s)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5 = 'sending', ?6, ?7)
-         ON CONFLICT (platform, handle) DO NOTHING RETURNING id",
-    )?
-    .query_row(
-        params![
-            answers.map(|id| id.0),
-            key.platform.spec().name,
-            key.chat.0,
-            message.handle,
-            state,
-            to_json(message)?,
-            now_s
-        ],
-        |row| row.get(0).map(OutboxId),
-    )
-    .optional()
+    let refused = letters::dead_target(db, key, now_s)?;
+    let id = db
+        .prepare_cached(
+            "INSERT INTO outbox (inbox_id, platform, chat_key, handle, state, attempts, body, queued_at_s,
+                 error, ended_at_s, untold)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5 = 'sending', ?6, ?7, ?8, ?9, ?9 IS NOT NULL AND ?1 IS NOT NULL)
+             ON CONFLICT (platform, handle) DO NOTHING RETURNING id",
+        )?
+        .query_row(
+            params![
+                answers.map(|id| id.0),
+                key.platform.spec().name,
+                key.chat.0,
+                message.handle,
+                if refused.is_some() { "dead" } else { state },
+                to_json(message)?,
+                now_s,
+                refused,
+                refused.is_some().then_some(now_s)
+            ],
+            |row| row.get(0).map(OutboxId),
+        )
+        .optional()?;
+    Ok(id.filter(|_| refused.is_none()))
 }
 
-pub(super) fn next_out(db: &Connection, key: &ChatKey) -> Result<Option<Next<OutboxRow>>> {
-    db.prepare_cached(
-        "SELECT id, attempts, maybe_sent, body FROM outbox
-         WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id LIMIT 1",
-    )?
-    .query_row(params![key.platform.spec().name, key.chat.0], |row| {
+pub(super) fn next_out(db: &Connection, key: &ChatKey, now_s: i64) -> Result<Option<Next<OutboxRow>>> {
+    let read = |row: &Row<'_>| {
         let id = OutboxId(row.get(0)?);
-        let attempts = row.get(1)?;
-        let maybe_sent = row.get(2)?;
-        Ok(match from_json(row, 3)? {
-            Some(message) => Next::Row(OutboxRow { id, key: key.clone(), attempts, maybe_sent, message }),
+        let (attempts, maybe_sent, queued_at_s) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let due_s = row.get::<_, Option<i64>>(4)?.map_or(0, |at_s| at_s.saturating_sub(now_s).max(0));
+        let due_in = Duration::from_secs(due_s.unsigned_abs());
+        Ok(match from_json(row, 5)? {
+            Some(message) => {
+                let key = key.clone();
+                Next::Row(OutboxRow { id, key, attempts, maybe_sent, queued_at_s, due_in, message })
+            }
             None => Next::Unreadable(id.0),
         })
-    })
+    };
+    let due = db
+        .prepare_cached(
+            "SELECT id, attempts, maybe_sent, queued_at_s, not_before_s, body FROM outbox
+             WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL
+                 AND (not_before_s IS NULL OR not_before_s <= ?3) ORDER BY id LIMIT 1",
+        )?
+        .query_row(params![key.platform.spec().name, key.chat.0, now_s], read)
+        .optional()?;
+    if due.is_some() {
+        return Ok(due);
+    }
+    db.prepare_cached(
+        "SELECT id, attempts, maybe_sent, queued_at_s, not_before_s, body FROM outbox
+         WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY not_before_s LIMIT 1",
+    )?
+    .query_row(params![key.platform.spec().name, key.chat.0], read)
     .optional()
 }
 
@@ -240,22 +283,16 @@ pub(super) fn sent(db: &Connection, id: OutboxId, remote: &MessageId, now_s: i64
     )
 }
 
-pub(super) fn unsent(db: &Connection, id: OutboxId, maybe_sent: bool, error: &str) -> Result<()> {
+pub(super) fn unsent(db: &Connection, id: OutboxId, maybe_sent: bool, error: &str, now_s: i64) -> Result<()> {
+    let holds_s = i64::try_from(UNKNOWN_HOLDS.as_secs()).expect("it is a minute");
     changed(
         db.prepare_cached(
-            "UPDATE outbox SET state = 'pending', maybe_sent = MAX(maybe_sent, ?2), error = ?3
+            "UPDATE outbox SET state = 'pending', maybe_sent = MAX(maybe_sent, ?2), error = ?3,
+                 unknown_since_s = CASE WHEN ?2 THEN COALESCE(unknown_since_s, ?4) ELSE unknown_since_s END,
+                 not_before_s = CASE WHEN unknown_since_s <= ?4 - ?5 THEN ?4 + ?5 END
              WHERE id = ?1 AND ended_at_s IS NULL",
         )?
-        .execute(params![id.0, maybe_sent, error])?,
-    )
-}
-
-pub(super) fn bury(db: &Connection, id: OutboxId, reason: &str, now_s: i64) -> Result<()> {
-    changed(
-        db.prepare_cached(
-            "UPDATE outbox SET state = 'dead', error = ?2, ended_at_s = ?3 WHERE id = ?1 AND ended_at_s IS NULL",
-        )?
-        .execute(params![id.0, reason, now_s])?,
+        .execute(params![id.0, maybe_sent, error, now_s, holds_s])?,
     )
 }
 
@@ -271,7 +308,8 @@ pub(super) fn depths(db: &Connection) -> Result<Depths> {
     db.prepare_cached(
         "SELECT (SELECT COUNT(*) FROM inbox WHERE ended_at_s IS NULL),
                 (SELECT COUNT(*) FROM outbox WHERE ended_at_s IS NULL),
-                (SELECT COUNT(*) FROM inbox WHERE state = 'dead') + (SELECT COUNT(*) FROM outbox WHERE state = 'dead')",
+                (SELECT COUNT(*) FROM inbox WHERE state = 'dead' AND dropped_at_s IS NULL)
+                    + (SELECT COUNT(*) FROM outbox WHERE state = 'dead' AND dropped_at_s IS NULL)",
     )?
     .query_row([], |row| {
         let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
@@ -301,7 +339,7 @@ pub(super) fn set_pause(db: &Connection, platform: &str, paused: bool, now_s: i6
 
 /// Returns whether there may be more.
 pub(super) fn prune(db: &Connection, now_s: i64) -> Result<bool> {
-    let ago = |kept: std::time::Duration| {
+    let ago = |kept: Duration| {
         now_s.saturating_sub(i64::try_from(kept.as_secs()).expect("retention is some weeks"))
     };
     let mut more = false;

@@ -9,7 +9,7 @@ use super::writer::store_error;
 use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -120,6 +120,25 @@ pub(super) const MIGRATIONS: [&str; 5] = [
         platform TEXT PRIMARY KEY,
         failures INTEGER NOT NULL,
         locked_at_s INTEGER
+    ) STRICT, WITHOUT ROWID;",
+    // What was given up: dropped for good or not, told to its chat or not; a message of unknown fate that no longer holds
+    // up its chat; and chats that take nothing.
+    "ALTER TABLE inbox ADD COLUMN dropped_at_s INTEGER;
+    ALTER TABLE outbox ADD COLUMN dropped_at_s INTEGER;
+    ALTER TABLE outbox ADD COLUMN unknown_since_s INTEGER;
+    ALTER TABLE outbox ADD COLUMN not_before_s INTEGER;
+    ALTER TABLE outbox ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX inbox_dead;
+    DROP INDEX outbox_dead;
+    CREATE INDEX inbox_dead ON inbox (id) WHERE state = 'dead' AND dropped_at_s IS NULL;
+    CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead' AND dropped_at_s IS NULL;
+    CREATE INDEX outbox_untold ON outbox (platform, chat_key, queued_at_s) WHERE untold = 1;
+    CREATE TABLE dead_target (
+        platform TEXT NOT NULL,
+        chat_key TEXT NOT NULL,
+        since_s INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (platform, chat_key)
     ) STRICT, WITHOUT ROWID;",
 ];
 

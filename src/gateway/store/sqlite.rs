@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::api::{
-    Accepted, Depths, Ended, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow, Store,
-    StoreError,
+    Accepted, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxId, InboxRow, Letter, OutboxId, OutboxRow,
+    PauseRow, Pick, Store, StoreError,
 };
 use super::care::{Care, DAMAGE, PASSING};
 use super::queries::Next;
 use super::room::Room;
 use super::writer::{Need, Worker, store_error};
-use super::{orders, queries, schema, sessions};
+use super::{letters, orders, queries, schema, sessions};
 use crate::clock::Now;
 use crate::config::Reset;
 use crate::failpoint;
@@ -76,7 +76,7 @@ impl SqliteStore {
         drop(file);
         let Pair { writing, reading } = connect(path, |db| {
             schema::migrate(db)?;
-            queries::recover(db)
+            queries::recover(db, now_s())
         })
         .map_err(|error| store_error(&error))?;
         failpoint::check("open.after").map_err(failed)?;
@@ -231,7 +231,7 @@ impl Store for SqliteStore {
     async fn next_out(&self, key: &ChatKey) -> Result<Option<OutboxRow>, StoreError> {
         loop {
             let key = key.clone();
-            match self.reader.call(move |db| queries::next_out(db, &key)).await? {
+            match self.reader.call(move |db| queries::next_out(db, &key, now_s())).await? {
                 Some(Next::Row(row)) => return Ok(Some(row)),
                 Some(Next::Unreadable(id)) => {
                     tracing::error!(
@@ -239,7 +239,7 @@ impl Store for SqliteStore {
                         id,
                         "a stored answer cannot be read and is given up"
                     );
-                    self.bury(OutboxId(id), UNREADABLE.to_owned()).await?;
+                    self.bury(OutboxId(id), UNREADABLE.to_owned(), GivenUp::Message).await?;
                 }
                 None => return Ok(None),
             }
@@ -259,12 +259,39 @@ impl Store for SqliteStore {
     }
 
     async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError> {
-        self.write(&["unsent.before", "unsent.after"], move |db| queries::unsent(db, id, maybe_sent, &error))
+        self.write(&["unsent.before", "unsent.after"], move |db| {
+            queries::unsent(db, id, maybe_sent, &error, now_s())
+        })
+        .await
+    }
+
+    async fn bury(&self, id: OutboxId, reason: String, what: GivenUp) -> Result<(), StoreError> {
+        self.write(&["bury.before", "bury.after"], move |db| letters::bury(db, id, &reason, what, now_s()))
             .await
     }
 
-    async fn bury(&self, id: OutboxId, reason: String) -> Result<(), StoreError> {
-        self.write(&["bury.before", "bury.after"], move |db| queries::bury(db, id, &reason, now_s())).await
+    async fn expire(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.write(&["expire.before", "expire.after"], move |db| {
+            letters::expire(db, before.as_second(), now_s())
+        })
+        .await
+    }
+
+    async fn letters(&self, pick: Pick, with_text: bool) -> Result<Vec<Letter>, StoreError> {
+        self.reader.call(move |db| letters::letters(db, &pick, with_text)).await
+    }
+
+    async fn retry_letters(&self, pick: Pick) -> Result<Vec<ChatKey>, StoreError> {
+        self.write(&["revive.before", "revive.after"], move |db| letters::retry(db, &pick, now_s())).await
+    }
+
+    async fn drop_letters(&self, pick: Pick) -> Result<u64, StoreError> {
+        self.write(&["drop.before", "drop.after"], move |db| letters::discard(db, &pick, now_s())).await
+    }
+
+    async fn fate(&self, platform: Platform, handle: &str) -> Result<Option<Fate>, StoreError> {
+        let handle = handle.to_owned();
+        self.reader.call(move |db| letters::fate(db, platform, &handle)).await
     }
 
     async fn queue(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), StoreError> {

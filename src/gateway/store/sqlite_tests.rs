@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::super::api::{Direction, LetterId};
 use super::*;
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, OutboundMessage, Private};
@@ -22,6 +23,7 @@ fn reply(handle: &str) -> OutboundMessage {
         handle: handle.into(),
         text: Private("answer".into()),
         reply_to: None,
+        fleeting: false,
     }
 }
 
@@ -98,7 +100,7 @@ async fn every_step_survives_a_crash_right_after_it() {
     store.sending(second.id).await.unwrap();
     store.unsent(second.id, false, "not connected".into()).await.unwrap();
     assert!(!crashing.open().next_out(&key()).await.unwrap().unwrap().maybe_sent);
-    crashing.open().bury(second.id, "refused".into()).await.unwrap();
+    crashing.open().bury(second.id, "refused".into(), GivenUp::Message).await.unwrap();
 
     let store = crashing.open();
     assert_eq!(store.next_out(&key()).await.unwrap(), None);
@@ -315,7 +317,12 @@ async fn the_first_databases_are_brought_to_this_version_with_all_they_hold() {
     let mut old = Connection::open(&path).unwrap();
     let step = old.transaction().unwrap();
     step.execute_batch(schema::MIGRATIONS[0]).unwrap();
-    queries::accept(&step, W, &message("A", CHAT, "hi"), 1).unwrap();
+    step.execute(
+        "INSERT INTO inbox (platform, chat_key, chat, message_id, state, body, accepted_at_s)
+         VALUES ('whatsapp', ?1, ?1, 'A', 'pending', '{}', 1)",
+        [CHAT],
+    )
+    .unwrap();
     step.pragma_update(None, "user_version", 1).unwrap();
     step.commit().unwrap();
     drop(old);
@@ -428,4 +435,101 @@ async fn what_was_said_before_there_were_conversations_is_one_in_each_chat() {
     );
     let answers: Vec<_> = history(&store).await.into_iter().map(|exchange| exchange.answered).collect();
     assert_eq!(answers, ["0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn a_chat_that_takes_nothing_gets_nothing_until_it_speaks_and_is_then_told() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let mut ids = Vec::new();
+    for id in ["A", "B", "C"] {
+        let Accepted::New(id) = store.accept(W, message(id, CHAT, "hi")).await.unwrap() else { panic!() };
+        ids.push(id);
+    }
+    store.finish(ids[0], answered(&["H1", "H2"])).await.unwrap();
+    let row = store.next_out(&key()).await.unwrap().unwrap();
+    store.bury(row.id, "forbidden".into(), GivenUp::Chat).await.unwrap();
+    assert_eq!(store.depths().await.unwrap().dead, 2, "what waits for it goes too");
+    let direct = Finish { direct: true, ..answered(&["H3"]) };
+    assert_eq!(crashing.open().finish(ids[1], direct).await.unwrap(), None);
+    let store = crashing.open();
+    assert_eq!(store.next_out(&key()).await.unwrap().map(|row| row.message.handle), None, "the notice too");
+
+    let Accepted::New(next) = store.accept(W, message("D", CHAT, "hi")).await.unwrap() else { panic!() };
+    store.finish(next, answered(&["H4"])).await.unwrap();
+    store.finish(ids[2], answered(&["H5"])).await.unwrap();
+    let mut said = Vec::new();
+    while let Some(row) = store.next_out(&key()).await.unwrap() {
+        said.push(row.message.text.0.clone());
+        store.sent(row.id, MessageId(row.message.handle)).await.unwrap();
+    }
+    assert!(said.len() == 3 && said[0].contains("could not be delivered"), "told once: {said:?}");
+    let keys =
+        store.retry_letters(Pick { direction: Some(Direction::Out), ..Pick::default() }).await.unwrap();
+    assert!(!keys.is_empty() && store.depths().await.unwrap().dead == 0);
+    assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message.handle, "H1", "in their old order");
+}
+
+#[tokio::test]
+async fn a_message_of_unknown_fate_holds_up_its_chat_for_a_minute_and_no_longer() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    for handle in ["H1", "H2"] {
+        store.queue(&key(), reply(handle)).await.unwrap();
+    }
+    let first = store.next_out(&key()).await.unwrap().unwrap();
+    let unsent =
+        |at_s: i64| store.writer.call(move |db| queries::unsent(db, first.id, true, "timeout", at_s));
+    let next = |at_s: i64| {
+        store.reader.call(move |db| {
+            Ok(match queries::next_out(db, &key(), at_s)? {
+                Some(Next::Row(row)) => (row.message.handle, row.due_in.as_secs()),
+                Some(Next::Unreadable(_)) | None => panic!("it is there"),
+            })
+        })
+    };
+    unsent(1000).await.unwrap();
+    assert_eq!(next(1000).await.unwrap(), ("H1".to_owned(), 0));
+    unsent(1059).await.unwrap();
+    assert_eq!(next(1059).await.unwrap(), ("H1".to_owned(), 0));
+    unsent(1060).await.unwrap();
+    assert_eq!(next(1060).await.unwrap(), ("H2".to_owned(), 0), "the next one goes");
+    assert_eq!(next(1120).await.unwrap(), ("H1".to_owned(), 0), "and it is tried again");
+    unsent(1120).await.unwrap();
+    store.sent(OutboxId(first.id.0 + 1), MessageId("H2".into())).await.unwrap();
+    assert_eq!(next(1130).await.unwrap(), ("H1".to_owned(), 50), "nothing else waits");
+}
+
+#[tokio::test]
+async fn dead_letters_are_retried_with_a_clean_slate_or_dropped_for_good() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let Accepted::New(id) = store.accept(W, message("A", CHAT, "a canary")).await.unwrap() else { panic!() };
+    store.begin(id).await.unwrap();
+    store.finish(id, Finish { dead: Some("it failed".into()), ..Finish::default() }).await.unwrap();
+    store.queue(&key(), reply("H1")).await.unwrap();
+    assert_eq!(
+        store.expire(Timestamp::from_second(now_s() - 60).unwrap()).await.unwrap(),
+        0,
+        "it is not that old"
+    );
+    assert_eq!(store.expire(Timestamp::from_second(now_s() + 60).unwrap()).await.unwrap(), 1);
+    assert_eq!(store.depths().await.unwrap(), Depths { inbox: 0, outbox: 0, dead: 2 });
+
+    let letters = store.letters(Pick::default(), false).await.unwrap();
+    assert!(letters.len() == 2 && letters.iter().all(|letter| letter.text.is_none()));
+    let one = Pick { ids: vec![LetterId { direction: Direction::In, number: id.0 }], ..Pick::default() };
+    let shown = store.letters(one.clone(), true).await.unwrap();
+    assert_eq!(shown[0].text.as_ref().unwrap().0, "a canary");
+    assert_eq!(store.retry_letters(one).await.unwrap(), [key()]);
+    assert_eq!(crashing.open().next_in(&key()).await.unwrap().unwrap().attempts, 0);
+
+    let store = crashing.open();
+    let nobody = Pick { platform: Platform::scripted(1), ..Pick::default() };
+    assert_eq!(store.drop_letters(nobody).await.unwrap(), 0);
+    assert_eq!(store.drop_letters(Pick::default()).await.unwrap(), 1);
+    assert_eq!(store.retry_letters(Pick::default()).await.unwrap(), []);
+    assert_eq!(store.depths().await.unwrap(), Depths { inbox: 1, outbox: 0, dead: 0 });
+    store.queue(&key(), reply("H1")).await.unwrap();
+    assert_eq!(store.depths().await.unwrap().outbox, 0, "its handle stays known");
 }

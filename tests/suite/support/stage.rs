@@ -1,6 +1,7 @@
 //! Plays the service of the scripted platforms (`src/gateway/platforms/played`) for a real gateway.
 
 use std::io::{BufRead, BufReader, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +14,7 @@ use super::wait;
 /// The socket on which attempts to connect arrive.
 pub(crate) struct Stage {
     dir: TempDir,
-    count: u8,
+    numbers: RangeInclusive<u8>,
     /// Attempts that nobody has taken yet, oldest first.
     waiting: Arc<Mutex<Vec<Player>>>,
 }
@@ -42,10 +43,15 @@ pub(crate) struct Player {
 impl Stage {
     /// For `scripted1` up to this number.
     pub(crate) fn new(count: u8) -> Self {
+        Self::of(1..=count)
+    }
+
+    /// For the scripted platforms of these numbers.
+    pub(crate) fn of(numbers: RangeInclusive<u8>) -> Self {
         let dir = tempfile::tempdir().expect("a temp folder");
         let socket = dir.path().join("stage");
         let listener = UnixListener::bind(&socket).expect("a socket");
-        let platforms = (1..=count).map(|number| format!("scripted{number}")).collect();
+        let platforms = numbers.clone().map(|number| format!("scripted{number}")).collect();
         let witness = Witness::new(socket.display().to_string(), platforms);
         let waiting = Arc::new(Mutex::new(Vec::new()));
         let arrived = Arc::clone(&waiting);
@@ -55,13 +61,16 @@ impl Stage {
                 std::thread::spawn(move || welcome(&stream, &arrived, witness, connection));
             }
         });
-        Self { dir, count, waiting }
+        Self { dir, numbers, waiting }
     }
 
     /// The variable that makes a gateway use it.
     pub(crate) fn variable(&self) -> (String, String) {
         let socket = self.dir.path().join("stage");
-        ("HERMES_SCRIPTED".to_owned(), format!("{}@{}", self.count, socket.display()))
+        (
+            "HERMES_SCRIPTED".to_owned(),
+            format!("{}-{}@{}", self.numbers.start(), self.numbers.end(), socket.display()),
+        )
     }
 
     /// The next attempt of this platform, once there is one.

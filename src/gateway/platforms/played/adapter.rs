@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::script::{Cause, Cue, Said, inbound};
 use crate::clock::Now;
 use crate::failpoint;
-use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
+use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::claim::Claim;
@@ -239,6 +239,7 @@ impl Link for PlayedLink {
             message: message.to_owned(),
             certainty: Certainty::MaybeSent,
             retry: Retry::Backoff,
+            scope: Scope::Message,
         };
         if self.shared.end.borrow().is_some() {
             return Err(SendError { certainty: Certainty::NotSent, ..unknown("the script has ended") });
@@ -354,6 +355,7 @@ mod tests {
             handle: "h1".to_owned(),
             text: Private("hello".to_owned()),
             reply_to: None,
+            fleeting: false,
         };
         let sending = {
             let link = Arc::clone(&link);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
+use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::gateway::message::{ChatId, InboundMessage, MessageId, Private, UserId};
 
 /// The error codes that a test can give; another one becomes the last of these.
@@ -127,6 +127,9 @@ pub struct Unsent {
     /// When to try this message again.
     #[serde(default)]
     pub retry: Again,
+    /// The chat takes nothing at all.
+    #[serde(default)]
+    pub chat_gone: bool,
 }
 
 /// Whether a message may have been delivered.
@@ -186,7 +189,8 @@ impl From<Unsent> for SendError {
             Fate::MaybeSent => Certainty::MaybeSent,
         };
         let message = "the script says so".to_owned();
-        Self { code: unsent.code, message, certainty, retry: unsent.retry.into() }
+        let scope = if unsent.chat_gone { Scope::Chat } else { Scope::Message };
+        Self { code: unsent.code, message, certainty, retry: unsent.retry.into(), scope }
     }
 }
 

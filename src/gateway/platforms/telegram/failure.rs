@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
+use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::telegram::wire::Refusal;
 
 /// What a person does about a token that is refused.
@@ -81,6 +81,7 @@ pub fn of_send(refusal: &Refusal) -> Way {
             message: format!("Telegram answered {}: {}", refusal.status, refusal.description),
             certainty,
             retry,
+            scope: scope(code),
         })
     };
     let not_sent = |code, retry| fail(code, Certainty::NotSent, retry);
@@ -119,6 +120,11 @@ pub const CHAT_FORBIDDEN: &str = "telegram_forbidden";
 
 /// There is no such chat any more.
 pub const CHAT_GONE: &str = "telegram_chat_gone";
+
+/// Whether it is this message that is refused, or any to its chat.
+pub fn scope(code: &str) -> Scope {
+    if [CHAT_FORBIDDEN, CHAT_GONE].contains(&code) { Scope::Chat } else { Scope::Message }
+}
 
 /// How many conflicts in a row are met with a quick try: the other poller may just be ending.
 const CONFLICTS_QUICK: u32 = 3;
@@ -257,6 +263,8 @@ mod tests {
             let (code, certainty, retry) = send(&refusal(400, description));
             assert_eq!((code.as_str(), retry), (expected.0, Some(expected.1)), "{description}");
             assert_eq!(certainty, Some(Certainty::NotSent));
+            let is_chat = matches!(expected.0, CHAT_GONE | CHAT_FORBIDDEN);
+            assert_eq!(scope(&code), if is_chat { Scope::Chat } else { Scope::Message }, "{code}");
         }
         for (description, way) in [
             ("Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0", Way::Plain),

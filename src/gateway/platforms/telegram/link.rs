@@ -89,6 +89,7 @@ impl TelegramLink {
             message: format!("Telegram answered {}: {}", refusal.status, refusal.description),
             certainty: Certainty::NotSent,
             retry,
+            scope: failure::scope(code),
         };
         match failure::of_send(refusal) {
             Way::Plain if !how.is_plain => Ok(Try { is_plain: true, ..how }),
@@ -124,6 +125,7 @@ impl Link for TelegramLink {
             message,
             certainty,
             retry,
+            scope: failure::scope(code),
         };
         let Some(address) = Address::parse(&message.chat) else {
             let message = "no chat of Telegram has this name".to_owned();

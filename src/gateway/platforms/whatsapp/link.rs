@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::bridge::protocol::{Command, Private, QuotedRef, Send, SendCertainty, SendFailed};
 use crate::clock::Now;
-use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
+use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, Link};
 use crate::gateway::platforms::whatsapp::pump::{self, Bridge, Judge, Pump};
@@ -34,6 +34,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 const QUOTABLE_MAX: usize = 256;
 /// See [`QUOTABLE_MAX`].
 const QUOTABLE_CHARS_MAX: usize = 200;
+
+/// What the bridge says of a recipient that does not exist.
+const NOBODY: [&str; 2] = ["not_on_whatsapp", "unknown_recipient"];
 
 /// Where a connection is.
 #[derive(Debug, Clone, PartialEq)]
@@ -212,13 +215,15 @@ impl Shared {
         match tokio::time::timeout(SEND_LIMIT, &mut asked.answer).await {
             Ok(Ok(Answer::Sent { message_id })) => Ok(MessageId(message_id)),
             Ok(Ok(Answer::SendFailed(failed))) => Err(SendError {
-                code: failed.code,
                 message: failed.message,
                 certainty: match failed.certainty {
                     SendCertainty::NotSent => Certainty::NotSent,
                     SendCertainty::MaybeSent => Certainty::MaybeSent,
                 },
                 retry: if failed.permanent { Retry::Never } else { Retry::Backoff },
+                // The bridge's own words for a recipient that is nobody.
+                scope: if NOBODY.contains(&failed.code.as_str()) { Scope::Chat } else { Scope::Message },
+                code: failed.code,
             }),
             Ok(Ok(Answer::Downloaded { .. } | Answer::DownloadFailed { .. }) | Err(_)) => Err(maybe_sent(
                 "connection_lost",
@@ -262,6 +267,7 @@ fn not_sent(code: &str, message: &str) -> SendError {
         message: message.to_owned(),
         certainty: Certainty::NotSent,
         retry: Retry::Backoff,
+        scope: Scope::Message,
     }
 }
 

@@ -143,6 +143,7 @@ impl Stage {
             handle: handle.to_owned(),
             text: Private("hello".into()),
             reply_to: None,
+            fleeting: false,
         };
         tokio::spawn(async move { link.send(&message).await })
     }
@@ -289,6 +290,7 @@ async fn an_answer_in_a_group_quotes_what_it_answers() {
         handle: "3EB0AA".to_owned(),
         text: Private("hello".into()),
         reply_to: Some(MessageId("M1".into())),
+        fleeting: false,
     };
     let link = Arc::clone(&stage.link);
     tokio::spawn(async move { link.send(&message).await });

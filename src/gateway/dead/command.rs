@@ -1,0 +1,107 @@
+//! `hermes dead`: by the running gateway, and by itself while none runs. There are never two writers.
+
+use serde_json::Value;
+
+use super::desk::{Verb, carry_out};
+use super::view::{Asked, page, table};
+use crate::clock::Now;
+use crate::durable::{Lock, LockError};
+use crate::error::{CliError, ExitCode};
+use crate::gateway::control::client;
+use crate::gateway::status::report::print;
+use crate::gateway::store::SqliteStore;
+use crate::gateway::store::api::{Pick, Store};
+use crate::home::HermesHome;
+
+/// Carries the command out and shows what came of it.
+///
+/// # Errors
+/// Wrong names (exit 2), a letter that is not there, or a store that cannot be used.
+pub async fn run(home: &HermesHome, verb: Verb, asked: Asked, json: bool) -> Result<ExitCode, CliError> {
+    let usage = |message: String| CliError::usage(message);
+    let asked = everything(verb, asked).map_err(usage)?;
+    let pick = asked.pick().map_err(|error| usage(error.to_string()))?;
+    let path = format!("/v1/dead/{}", verb.wire_name());
+    let body = serde_json::to_value(&asked).expect("plain data with string keys");
+    let answer = match client::request(home, "POST", &path, Some(&body))? {
+        Some(answer) => answer,
+        None => directly(home, verb, pick.clone()).await?,
+    };
+    let found = count(verb, &answer);
+    if json {
+        print(&format!("{answer}\n"))?;
+    } else {
+        print(&told(verb, &answer, found))?;
+    }
+    if found < pick.ids.len() {
+        return Err(CliError::failed(format!(
+            "{} of {} dead letters are not there",
+            pick.ids.len() - found,
+            pick.ids.len()
+        ))
+        .code("no_such_letter")
+        .hint("`hermes dead list` shows those that are."));
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// `all` is a word that must be said, unless a filter is.
+fn everything(verb: Verb, mut asked: Asked) -> Result<Asked, String> {
+    let has_filter = asked.platform.is_some() || asked.direction.is_some();
+    match asked.ids.as_slice() {
+        [all] if all == "all" => asked.ids.clear(),
+        [] if verb != Verb::List && !has_filter => {
+            return Err("say which: their ids, `all`, --platform or --direction".to_owned());
+        }
+        _ => {}
+    }
+    Ok(asked)
+}
+
+/// While no gateway runs its store is ours, as long as we hold its lock.
+async fn directly(home: &HermesHome, verb: Verb, pick: Pick) -> Result<Value, CliError> {
+    let path = home.database();
+    if !path.exists() {
+        return Ok(match verb {
+            Verb::List | Verb::Show => serde_json::json!({ "letters": [] }),
+            Verb::Retry => serde_json::json!({ "retried": 0 }),
+            Verb::Drop => serde_json::json!({ "dropped": 0 }),
+        });
+    }
+    let _lock = Lock::acquire(&home.lock_file()).map_err(|error| {
+        let failed = CliError::failed("the store is in use").code("store_busy");
+        match error {
+            LockError::Held { .. } => failed.hint("A gateway is just starting or stopping: try again."),
+            LockError::Io(_) => failed,
+        }
+        .because(error)
+    })?;
+    let unusable = |error| CliError::failed("the store cannot be used").code("store_unusable").because(error);
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path))
+        .await
+        .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
+        .map_err(unusable)?;
+    let store: &dyn Store = &store;
+    carry_out(store, verb, pick).await.map(|(answer, _)| answer).map_err(unusable)
+}
+
+fn count(verb: Verb, answer: &Value) -> usize {
+    let number = |name: &str| answer[name].as_u64().and_then(|count| usize::try_from(count).ok());
+    match verb {
+        Verb::List | Verb::Show => answer["letters"].as_array().map_or(0, Vec::len),
+        Verb::Retry => number("retried").unwrap_or(0),
+        Verb::Drop => number("dropped").unwrap_or(0),
+    }
+}
+
+fn told(verb: Verb, answer: &Value, found: usize) -> String {
+    let now = Now::read().wall;
+    let letters = answer["letters"].as_array().map_or(&[][..], Vec::as_slice);
+    let many = if found == 1 { "1 message".to_owned() } else { format!("{found} messages") };
+    match verb {
+        Verb::List => table(letters, now),
+        Verb::Show => letters.iter().map(|letter| page(letter, now)).collect::<Vec<_>>().join("\n"),
+        Verb::Retry => format!("{many} will be tried again.\n"),
+        Verb::Drop => format!("{many} dropped for good.\n"),
+    }
+}

@@ -1,0 +1,75 @@
+//! What is done with dead letters, in the gateway or beside it.
+
+use serde_json::{Value, json};
+
+use super::view;
+use crate::gateway::message::ChatKey;
+use crate::gateway::store::api::{Letter, Pick, Store, StoreError};
+
+/// What is done with dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Name them.
+    List,
+    /// Show them whole.
+    Show,
+    /// Try them again.
+    Retry,
+    /// Forget them for good.
+    Drop,
+}
+
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::List, Self::Show, Self::Retry, Self::Drop];
+
+    /// On the wire.
+    pub fn wire_name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Show => "show",
+            Self::Retry => "retry",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// Does it. Returns the answer for programs, and the chats that have work now.
+///
+/// # Errors
+/// When the store does not; some letters may have been retried or dropped by then.
+pub async fn carry_out(
+    store: &dyn Store,
+    verb: Verb,
+    pick: Pick,
+) -> Result<(Value, Vec<ChatKey>), StoreError> {
+    let shown = |letters: &[Letter], with_text| {
+        let letters: Vec<Value> = letters.iter().map(|letter| view::json(letter, with_text)).collect();
+        (json!({ "letters": letters }), Vec::new())
+    };
+    match verb {
+        Verb::List => Ok(shown(&store.letters(pick, false).await?, false)),
+        Verb::Show => Ok(shown(&store.letters(pick, true).await?, true)),
+        Verb::Retry => {
+            let mut keys = Vec::new();
+            // The store takes a bounded number at once.
+            loop {
+                let more = store.retry_letters(pick.clone()).await?;
+                if more.is_empty() {
+                    return Ok((json!({ "retried": keys.len() }), keys));
+                }
+                keys.extend(more);
+            }
+        }
+        Verb::Drop => {
+            let mut count = 0;
+            loop {
+                let more = store.drop_letters(pick.clone()).await?;
+                if more == 0 {
+                    return Ok((json!({ "dropped": count }), Vec::new()));
+                }
+                count += more;
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Pure. How dead letters are named and shown.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::gateway::store::api::{Direction, Letter, LetterId, Pick};
+
+impl Direction {
+    /// On the wire and on the command line.
+    pub fn wire_name(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}-{}", self.direction.wire_name(), self.number))
+    }
+}
+
+/// It is no name of a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadPick {
+    /// Not of the form `in-1` or `out-1`.
+    #[error("`{0}` is no dead letter; they are named like in-1 and out-1 (`hermes dead list` shows them)")]
+    Id(String),
+    /// Neither `in` nor `out`.
+    #[error("`{0}` is no direction; use in or out")]
+    Direction(String),
+    /// No platform.
+    #[error(transparent)]
+    Platform(#[from] crate::platform::UnknownPlatform),
+}
+
+fn direction(word: &str) -> Result<Direction, BadPick> {
+    match word {
+        "in" => Ok(Direction::In),
+        "out" => Ok(Direction::Out),
+        _ => Err(BadPick::Direction(word.to_owned())),
+    }
+}
+
+impl FromStr for LetterId {
+    type Err = BadPick;
+
+    fn from_str(text: &str) -> Result<Self, BadPick> {
+        let bad = || BadPick::Id(text.to_owned());
+        let (word, number) = text.split_once('-').ok_or_else(bad)?;
+        let direction = direction(word).map_err(|_| bad())?;
+        Ok(Self { direction, number: number.parse().map_err(|_| bad())? })
+    }
+}
+
+/// A choice of dead letters as it is typed and sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asked {
+    /// Their names; empty: any.
+    pub ids: Vec<String>,
+    /// Of this platform.
+    pub platform: Option<String>,
+    /// `in` or `out`.
+    pub direction: Option<String>,
+}
+
+impl Asked {
+    /// What is meant.
+    ///
+    /// # Errors
+    /// The word that has no meaning.
+    pub fn pick(&self) -> Result<Pick, BadPick> {
+        Ok(Pick {
+            ids: self.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?,
+            platform: self.platform.as_deref().map(str::parse).transpose()?,
+            direction: self.direction.as_deref().map(direction).transpose()?,
+        })
+    }
+}
+
+/// For programs. What was written, and in which chat, is in it only where that was asked for.
+pub fn json(letter: &Letter, with_text: bool) -> Value {
+    let mut value = json!({
+        "id": letter.id.to_string(),
+        "platform": letter.key.platform.spec().name,
+        "direction": letter.id.direction.wire_name(),
+        "since": letter.since.to_string(),
+        "attempts": letter.attempts,
+        "reason": letter.reason,
+        "maybe_sent": letter.maybe_sent,
+    });
+    if with_text && let Some(object) = value.as_object_mut() {
+        object.insert("chat".to_owned(), json!(letter.key.chat.0));
+        object.insert("text".to_owned(), json!(letter.text.as_ref().map(|text| &text.0)));
+    }
+    value
+}
+
+/// `dead list` for people, from what a gateway answered.
+pub fn table(letters: &[Value], now: Timestamp) -> String {
+    if letters.is_empty() {
+        return "There are no dead letters.\n".to_owned();
+    }
+    let mut text = format!("{:<10} {:<10} {:<4} {:>5}  {}\n", "Id", "Platform", "Way", "Age", "Reason");
+    for letter in letters {
+        let word = |name: &str| letter[name].as_str().unwrap_or("?");
+        text.push_str(&format!(
+            "{:<10} {:<10} {:<4} {:>5}  {}\n",
+            word("id"),
+            word("platform"),
+            word("direction"),
+            age(word("since"), now),
+            word("reason"),
+        ));
+    }
+    text.push_str("\n`hermes dead show ID` shows one, `retry ID` tries it again, `drop ID` forgets it.\n");
+    text
+}
+
+/// `dead show` for people.
+pub fn page(letter: &Value, now: Timestamp) -> String {
+    let word = |name: &str| letter[name].as_str().unwrap_or("?");
+    let way = if word("direction") == "in" { "from" } else { "to" };
+    let maybe = if letter["maybe_sent"] == true { " It may have arrived all the same." } else { "" };
+    format!(
+        "{}: {way} {} on {}\nGiven up {} ago, attempts: {}. Reason: {}.{maybe}\n\n{}\n",
+        word("id"),
+        word("chat"),
+        word("platform"),
+        age(word("since"), now),
+        letter["attempts"],
+        word("reason"),
+        letter["text"].as_str().unwrap_or("(its text cannot be read)"),
+    )
+}
+
+fn age(since: &str, now: Timestamp) -> String {
+    let Ok(since) = since.parse::<Timestamp>() else { return "?".to_owned() };
+    let seconds = now.duration_since(since).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::message::{ChatId, ChatKey, Private};
+    use crate::platform::Platform;
+
+    #[test]
+    fn a_letter_has_a_name_that_is_read_back() {
+        for name in ["in-1", "out-42"] {
+            assert_eq!(name.parse::<LetterId>().unwrap().to_string(), name);
+        }
+        for name in ["", "1", "in", "in-", "up-1", "in-x", "in--"] {
+            assert_eq!(name.parse::<LetterId>(), Err(BadPick::Id(name.to_owned())));
+        }
+        let asked = Asked { direction: Some("up".to_owned()), ..Asked::default() };
+        assert_eq!(asked.pick(), Err(BadPick::Direction("up".to_owned())));
+        let asked = Asked { platform: Some("fax".to_owned()), ..Asked::default() };
+        assert!(matches!(asked.pick(), Err(BadPick::Platform(_))));
+    }
+
+    #[test]
+    fn a_list_shows_no_chat_and_no_text_and_a_page_does() {
+        let now: Timestamp = "2026-02-03T04:05:06Z".parse().unwrap();
+        let letter = Letter {
+            id: LetterId { direction: Direction::Out, number: 7 },
+            key: ChatKey { platform: Platform::Whatsapp, chat: ChatId("900100@lid".to_owned()) },
+            since: "2026-02-03T01:05:06Z".parse().unwrap(),
+            attempts: 3,
+            reason: "refused".to_owned(),
+            maybe_sent: true,
+            text: Some(Private("a canary".to_owned())),
+        };
+        let list = table(&[json(&letter, false)], now);
+        assert!(list.contains("out-7") && list.contains("3h") && list.contains("refused"), "{list}");
+        assert!(!list.contains("900100") && !list.contains("canary"), "{list}");
+        let page = page(&json(&letter, true), now);
+        assert!(page.contains("to 900100@lid") && page.contains("a canary"), "{page}");
+        assert!(page.contains("may have arrived"), "{page}");
+        assert_eq!(table(&[], now), "There are no dead letters.\n");
+    }
+}

@@ -1,0 +1,219 @@
+//! Pure. How fast a platform may be spoken to: what we keep to by ourselves, and what it asks for.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::gateway::message::ChatId;
+use crate::platform::{Rate, Rates};
+
+/// Chats that are remembered; whoever is at rest is forgotten first.
+const CHATS_MAX: usize = 4096;
+
+/// So many at once, then one after the other.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket {
+    /// When it is full again; `None`: it is.
+    full_at: Option<Instant>,
+}
+
+impl Bucket {
+    /// How long until one may be taken.
+    fn wait(self, now: Instant, rate: Rate) -> Duration {
+        let debt = self.debt(now);
+        let room = rate.pause() * (rate.count - 1);
+        debt.saturating_sub(room)
+    }
+
+    fn take(&mut self, now: Instant, rate: Rate) {
+        self.full_at = Some(now + self.debt(now) + rate.pause());
+    }
+
+    fn give_back(&mut self, rate: Rate) {
+        self.full_at = self.full_at.and_then(|at| at.checked_sub(rate.pause()));
+    }
+
+    fn debt(self, now: Instant) -> Duration {
+        self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Chat {
+    bucket: Bucket,
+    not_before: Option<Instant>,
+}
+
+impl Chat {
+    fn is_at_rest(&self, now: Instant) -> bool {
+        self.bucket.debt(now).is_zero() && self.not_before.is_none_or(|at| at <= now)
+    }
+}
+
+/// What may be sent to one platform now.
+#[derive(Debug)]
+pub struct Pace {
+    rates: &'static Rates,
+    all: Bucket,
+    not_before: Option<Instant>,
+    chats: BTreeMap<ChatId, Chat>,
+}
+
+impl Pace {
+    /// With everything full.
+    pub fn new(rates: &'static Rates) -> Self {
+        Self { rates, all: Bucket::default(), not_before: None, chats: BTreeMap::new() }
+    }
+
+    /// Takes the right to send one message to this chat now, or says how long to wait before asking again.
+    ///
+    /// # Errors
+    /// The wait; nothing was taken.
+    pub fn take(&mut self, now: Instant, chat: &ChatId) -> Result<(), Duration> {
+        let of_chat = self.rate_of(chat);
+        let known = self.chats.get(chat);
+        let held = [self.not_before, known.and_then(|known| known.not_before)];
+        let held = held.into_iter().flatten().map(|at| at.saturating_duration_since(now)).max();
+        let chat_wait =
+            of_chat.zip(known).map_or(Duration::ZERO, |(rate, known)| known.bucket.wait(now, rate));
+        let all_wait = self.rates.all.map_or(Duration::ZERO, |rate| self.all.wait(now, rate));
+        let wait = held.unwrap_or_default().max(chat_wait).max(all_wait);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        if let Some(rate) = self.rates.all {
+            self.all.take(now, rate);
+        }
+        if let Some(rate) = of_chat {
+            self.chat(now, chat).bucket.take(now, rate);
+        }
+        Ok(())
+    }
+
+    /// Gives back what was taken and not used.
+    pub fn give_back(&mut self, chat: &ChatId) {
+        if let Some(rate) = self.rates.all {
+            self.all.give_back(rate);
+        }
+        if let (Some(rate), Some(known)) = (self.rate_of(chat), self.chats.get_mut(chat)) {
+            known.bucket.give_back(rate);
+        }
+    }
+
+    /// The platform asks for nothing to this chat for so long, whatever connection there is.
+    pub fn hold_chat(&mut self, now: Instant, chat: &ChatId, wait: Duration) {
+        let known = self.chat(now, chat);
+        known.not_before = known.not_before.max(Some(now + wait));
+    }
+
+    /// The platform asks for nothing at all for so long.
+    pub fn hold_all(&mut self, now: Instant, wait: Duration) {
+        self.not_before = self.not_before.max(Some(now + wait));
+    }
+
+    fn rate_of(&self, chat: &ChatId) -> Option<Rate> {
+        if (self.rates.is_group)(&chat.0) { self.rates.group } else { self.rates.chat }
+    }
+
+    fn chat(&mut self, now: Instant, chat: &ChatId) -> &mut Chat {
+        if self.chats.len() >= CHATS_MAX {
+            self.chats.retain(|_, known| !known.is_at_rest(now));
+        }
+        if self.chats.len() >= CHATS_MAX && !self.chats.contains_key(chat) {
+            // All are busy, so the platform's own limit is near: forgetting one costs it a little patience.
+            self.chats.pop_first();
+        }
+        self.chats.entry(chat.clone()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Now;
+
+    static RATES: Rates = Rates {
+        all: Some(Rate { count: 10, per: Duration::from_secs(1) }),
+        chat: Some(Rate { count: 2, per: Duration::from_secs(2) }),
+        group: Some(Rate { count: 1, per: Duration::from_secs(3) }),
+        is_group: |chat| chat.starts_with('-'),
+    };
+
+    fn chat(n: u32) -> ChatId {
+        ChatId(n.to_string())
+    }
+
+    #[test]
+    fn a_burst_goes_and_then_one_after_the_other() {
+        let now = Now::read().mono;
+        let mut pace = Pace::new(&RATES);
+        let (one, group) = (chat(1), ChatId("-1".to_owned()));
+        assert_eq!(pace.take(now, &one), Ok(()));
+        assert_eq!(pace.take(now, &one), Ok(()));
+        assert_eq!(pace.take(now, &one), Err(Duration::from_secs(1)));
+        assert_eq!(pace.take(now, &group), Ok(()), "another chat does not wait for it");
+        assert_eq!(pace.take(now, &group), Err(Duration::from_secs(3)));
+        assert_eq!(pace.take(now + Duration::from_secs(1), &one), Ok(()));
+        pace.give_back(&one);
+        assert_eq!(pace.take(now + Duration::from_secs(1), &one), Ok(()));
+    }
+
+    #[test]
+    fn the_whole_platform_has_a_limit_too() {
+        let now = Now::read().mono;
+        let mut pace = Pace::new(&RATES);
+        for n in 0..10 {
+            assert_eq!(pace.take(now, &chat(n)), Ok(()));
+        }
+        assert_eq!(pace.take(now, &chat(10)), Err(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn what_the_platform_asks_for_is_kept_exactly() {
+        let now = Now::read().mono;
+        let mut pace = Pace::new(&RATES);
+        let wait = Duration::from_millis(4321);
+        pace.hold_chat(now, &chat(1), wait);
+        pace.hold_chat(now, &chat(1), wait / 2);
+        assert_eq!((pace.take(now, &chat(1)), pace.take(now, &chat(2))), (Err(wait), Ok(())));
+        assert_eq!(pace.take(now + wait, &chat(1)), Ok(()));
+        pace.hold_all(now, 2 * wait);
+        assert_eq!(pace.take(now + wait, &chat(3)), Err(wait));
+        assert_eq!(pace.take(now + 2 * wait, &chat(3)), Ok(()));
+    }
+
+    proptest! {
+        /// Whoever waits as long as it is told sends, and no window holds more than its burst and its flow.
+        #[test]
+        fn no_window_holds_too_many(steps in proptest::collection::vec((0_u32..4, 0_u64..400), 1..200)) {
+            let begin = Now::read().mono;
+            let mut now = begin;
+            let mut pace = Pace::new(&RATES);
+            let mut sent: Vec<Instant> = Vec::new();
+            for (n, pause_ms) in steps {
+                now += Duration::from_millis(pause_ms);
+                if let Err(wait) = pace.take(now, &chat(n)) {
+                    now += wait;
+                    prop_assert_eq!(pace.take(now, &chat(n)), Ok(()));
+                }
+                sent.push(now);
+            }
+            let window = Duration::from_secs(1);
+            for from in &sent {
+                let within = sent.iter().filter(|at| *at >= from && at.duration_since(*from) < window).count();
+                prop_assert!(within <= 20, "{within} within a second");
+            }
+        }
+    }
+
+    #[test]
+    fn memory_has_a_bound() {
+        let now = Now::read().mono;
+        let mut pace = Pace::new(&RATES);
+        for n in 0..5000 {
+            pace.hold_chat(now, &chat(n), Duration::from_secs(60));
+        }
+        assert_eq!(pace.chats.len(), CHATS_MAX);
+    }
+}

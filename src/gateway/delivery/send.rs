@@ -1,0 +1,91 @@
+//! `hermes send`: hands a text to the running gateway, and may wait until it is sent.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::target::Target;
+use crate::clock::Now;
+use crate::error::{CliError, ExitCode};
+use crate::gateway::control::client;
+use crate::gateway::status::report::print;
+use crate::home::HermesHome;
+
+/// Between two looks whether it is sent.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A message, as it was typed.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// Where to.
+    pub target: Target,
+    /// What, in Markdown.
+    pub text: String,
+    /// How long to wait until it is sent; `None`: not at all.
+    pub wait: Option<Duration>,
+    /// For programs.
+    pub json: bool,
+}
+
+/// Sends it. Done means: it is on disk, and sent when that was waited for.
+///
+/// # Errors
+/// When no gateway runs (exit 3), it refuses, the message is given up, or is not sent within the wait.
+pub fn run(home: &HermesHome, sending: &Sending) -> Result<ExitCode, CliError> {
+    let Target { platform, chat } = &sending.target;
+    let now = Now::read();
+    let body = json!({
+        "platform": platform.spec().name,
+        "chat": chat,
+        "text": sending.text,
+        // The same message when it is asked for once more.
+        "id": format!("{} {}", std::process::id(), now.wall),
+    });
+    let mut answer =
+        client::request(home, "POST", "/v1/send", Some(&body))?.ok_or_else(CliError::not_running)?;
+    let outcome = match sending.wait {
+        Some(limit) => wait(home, &mut answer, now.mono + limit),
+        None => Ok(()),
+    };
+    let title = platform.spec().title;
+    if sending.json {
+        print(&format!("{answer}\n"))?;
+    } else if outcome.is_ok() {
+        let sentence = match sending.wait {
+            Some(_) => format!("{title} has the message."),
+            None => format!("The message is taken over and goes out as soon as {title} takes it."),
+        };
+        print(&format!("{sentence}\n"))?;
+    }
+    outcome.map(|()| ExitCode::Ok)
+}
+
+fn wait(home: &HermesHome, answer: &mut Value, deadline: Instant) -> Result<(), CliError> {
+    let asked = json!({ "platform": answer["platform"], "handles": answer["handles"] });
+    loop {
+        let fate = client::request(home, "POST", "/v1/send/fate", Some(&asked))?
+            .ok_or_else(CliError::not_running)?;
+        answer["state"] = fate["state"].clone();
+        answer["reason"] = fate["reason"].clone();
+        match fate["state"].as_str() {
+            Some("sent") => return Ok(()),
+            Some("dead") => {
+                let reason = fate["reason"].as_str().unwrap_or("the gateway does not say why");
+                return Err(CliError::failed(format!("the message was given up: {reason}"))
+                    .code("message_dead")
+                    .hint("`hermes dead list` shows it, `hermes dead retry` tries it again."));
+            }
+            _ if Now::read().mono >= deadline => {
+                return Err(CliError::failed("the message is taken over, and is not sent yet")
+                    .code("not_sent_yet")
+                    .hint("It goes out by itself. `hermes platform status` shows what it waits for."));
+            }
+            _ => pause(),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is nothing to wait on but another process's work")]
+fn pause() {
+    std::thread::sleep(LOOK_EVERY);
+}

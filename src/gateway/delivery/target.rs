@@ -1,0 +1,67 @@
+//! Pure. Where a message that somebody sends by hand goes.
+
+use crate::gateway::message::ChatId;
+use crate::gateway::platforms::telegram::address::Address;
+use crate::platform::Platform;
+
+/// A platform, and the chat there; without one, its home channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The platform.
+    pub platform: Platform,
+    /// The chat, as it was typed.
+    pub chat: Option<String>,
+}
+
+impl Target {
+    /// Reads `platform` or `platform:chat`. What follows the first colon is the chat as the platform names it: a topic of
+    /// Telegram is `telegram:-100123:42`.
+    ///
+    /// # Errors
+    /// Why it is no target; for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, chat) = match text.split_once(':') {
+            Some((name, chat)) => (name, Some(chat.trim())),
+            None => (text, None),
+        };
+        let platform = name.parse::<Platform>().map_err(|error| error.to_string())?;
+        let is_chat = |chat: &str| match platform {
+            Platform::Whatsapp => {
+                chat.contains('@')
+                    || (chat.chars().any(|c| c.is_ascii_digit())
+                        && chat.chars().all(|c| c.is_ascii_digit() || "+ -().".contains(c)))
+            }
+            Platform::Telegram => Address::parse(&ChatId(chat.to_owned())).is_some(),
+            Platform::Scripted(_) => !chat.is_empty(),
+        };
+        match chat {
+            Some(chat) if !is_chat(chat) => {
+                let title = platform.spec().title;
+                Err(format!("`{chat}` is no chat on {title}; a target is {platform} or {platform}:CHAT"))
+            }
+            Some(chat) => Ok(Self { platform, chat: Some(chat.to_owned()) }),
+            None => Ok(Self { platform, chat: None }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_platform_and_perhaps_a_chat() {
+        let chat = |text: &str| Target::parse(text).map(|target| target.chat);
+        assert_eq!(chat("WhatsApp"), Ok(None));
+        assert_eq!(chat("whatsapp:+1 555 0100"), Ok(Some("+1 555 0100".to_owned())));
+        assert_eq!(chat("whatsapp:900100:4@lid"), Ok(Some("900100:4@lid".to_owned())));
+        assert_eq!(chat("telegram:-100123:42"), Ok(Some("-100123:42".to_owned())));
+        assert_eq!(chat("telegram: 123"), Ok(Some("123".to_owned())));
+        for text in ["telegram:@name", "telegram:1:2:3"] {
+            assert!(chat(text).is_err(), "{text}");
+        }
+        for text in ["", "fax", "fax:1", "whatsapp:", "whatsapp:somebody", "whatsapp:15550100:7"] {
+            assert!(chat(text).is_err(), "{text}");
+        }
+    }
+}
