@@ -1,7 +1,7 @@
 //! Pure. Why an HTTP request failed: by the kind of the error and of its causes, never by their text.
 //!
 //! A certificate that is not trusted is worth another try: a captive portal, or a proxy that is being replaced, shows one
-//! for a while. Whoever connects again and again should take the third in a row for good.
+//! for a while. Whoever connects again and again has [`Distrust`] count them: the third in a row is for a person.
 
 use core::net::IpAddr;
 use std::error::Error;
@@ -69,6 +69,16 @@ const PROXY_AUTH: Fault = Fault {
         "proxy_auth",
         "cannot be reached: the proxy refuses our credentials (407); correct HTTPS_PROXY, or HTTP_PROXY for plain http",
     )
+};
+
+/// Not by anybody that this computer believes, or not for this name, or not at this time.
+const UNTRUSTED: Fault =
+    before("tls_untrusted", "shows a certificate that is not trusted; is this computer's clock right?");
+
+/// As [`UNTRUSTED`], and it has been so for a while.
+const STILL_UNTRUSTED: Fault = Fault {
+    retry: Retry::Never,
+    ..before("tls_untrusted", "shows, again and again, a certificate that is not trusted")
 };
 
 /// Why this request failed. The error of a status that was refused (`error_for_status`) is none of the network's, except for
@@ -150,10 +160,45 @@ fn of_proxy(cause: &(dyn Error + 'static)) -> Option<Fault> {
 fn of_tls(cause: &(dyn Error + 'static)) -> Option<Fault> {
     let error = cause.downcast_ref::<rustls::Error>()?;
     Some(if matches!(error, rustls::Error::InvalidCertificate(_)) {
-        before("tls_untrusted", "shows a certificate that is not trusted; is this computer's clock right?")
+        UNTRUSTED
     } else {
         before("net_tls", "does not agree with us on an encrypted connection (TLS)")
     })
+}
+
+/// So many untrusted certificates in a row are no longer put down to something that passes.
+const DISTRUST_MAX: u32 = 3;
+
+/// What is left to do when a certificate stays untrusted.
+pub const DISTRUST_ACTION: &str = "Check this computer's date (`date`), and whether a proxy or a login page of the network answers in the service's place.";
+
+/// Counts untrusted certificates of one service. One for each account; it outlives connections.
+#[derive(Debug, Default)]
+pub struct Distrust {
+    in_a_row: u32,
+}
+
+impl Distrust {
+    /// Takes a failed request, and returns what it is with those before it: from the third certificate on, nothing to try
+    /// again by oneself.
+    #[must_use]
+    pub fn judge(&mut self, fault: Fault) -> Fault {
+        if fault.code == UNTRUSTED.code {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+            if self.in_a_row >= DISTRUST_MAX {
+                return Fault { certainty: fault.certainty, ..STILL_UNTRUSTED };
+            }
+        } else if fault.certainty == Certainty::MaybeSent {
+            // What is sent is sent over a trusted connection. A failure before that says nothing about certificates.
+            self.in_a_row = 0;
+        }
+        fault
+    }
+
+    /// The service has answered.
+    pub fn answered(&mut self) {
+        self.in_a_row = 0;
+    }
 }
 
 /// Everything below an error, from the top down. What an I/O error wraps is not its `source`, which is the source of that.

@@ -246,3 +246,34 @@ async fn a_broken_way_by_ipv6_does_not_keep_us_from_ipv4() {
     let url = format!("http://both.test:{}", well.port());
     assert_eq!(ask(&client, &url).await.unwrap(), "ok");
 }
+
+#[test]
+fn the_third_untrusted_certificate_in_a_row_is_for_a_person_until_the_service_answers() {
+    let untrusted = before("tls_untrusted", "as told");
+    let (unreached, cut_off) = (before("net_dns", "as told"), after("net_lost", "as told"));
+    let mut distrust = Distrust::default();
+    for (round, (fault, retry)) in [
+        (untrusted, Backoff),
+        (untrusted, Backoff),
+        // No certificate was seen.
+        (unreached, Backoff),
+        (untrusted, Never),
+        (unreached, Backoff),
+        // Blocked it is tried again now and then, and that is not two more chances.
+        (untrusted, Never),
+        // The request had left, so the certificate was good.
+        (cut_off, Backoff),
+        (untrusted, Backoff),
+        (untrusted, Backoff),
+        (untrusted, Never),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let judged = distrust.judge(fault);
+        assert_eq!((judged.code, judged.certainty), (fault.code, fault.certainty), "round {round}");
+        assert_eq!(judged.retry, retry, "round {round}");
+    }
+    distrust.answered();
+    assert_eq!(distrust.judge(untrusted).retry, Backoff);
+}

@@ -1,8 +1,8 @@
 //! Virtual days of five platforms with everything going wrong, decided by one seed, in milliseconds.
 //!
 //! The machines, the host's decider and the jump watch are the real ones; what surrounds them is played: services that fail,
-//! hang, panic, deny, flap, fall silent and ask for less, outages, sleep, reports that come late or
-//! never, and an operator who pauses and resumes. After every step the invariants are checked: a platform disturbs no other
+//! hang, panic, deny, flap, fall silent and ask for less, outages, changes of the network, sleep, reports that come late or
+//! never, restarts, and an operator who pauses and resumes, now and then on a full disk. After every step the invariants are checked: a platform disturbs no other
 //! (I1), never two attempts at once and never a storm of them (I2), and `connected` only with a live link whose proof is
 //! younger than its lease (I3). Then everything is healed, and all must be connected within 75 minutes.
 //!
@@ -64,6 +64,8 @@ pub(crate) struct Seat {
     pub(crate) task: Option<Generation>,
     pub(crate) link: Option<Link>,
     pub(crate) paused_by_operator: bool,
+    /// What the next start finds.
+    pub(crate) paused_on_disk: bool,
     /// Attempts since the connection was last stable, without those that something but the ladder brought about.
     pub(crate) attempts: VecDeque<Instant>,
     pub(crate) excused: bool,
@@ -85,6 +87,7 @@ pub(crate) struct Simulation {
     pub(crate) reports: BTreeMap<(Instant, u64), (usize, Generation, Report)>,
     pub(crate) sent: u64,
     pub(crate) outage_until: Option<Instant>,
+    pub(crate) disk_full_until: Option<Instant>,
     pub(crate) next_fault: Option<Instant>,
     pub(crate) steps: u64,
     pub(crate) trace: DefaultHasher,
@@ -101,6 +104,7 @@ impl Simulation {
                 task: None,
                 link: None,
                 paused_by_operator: false,
+                paused_on_disk: false,
                 attempts: VecDeque::new(),
                 excused: false,
                 stable_since: None,
@@ -118,6 +122,7 @@ impl Simulation {
             reports: BTreeMap::new(),
             sent: 0,
             outage_until: None,
+            disk_full_until: None,
             next_fault: Some(begin.mono),
             steps: 0,
             trace: DefaultHasher::new(),
@@ -134,7 +139,7 @@ impl Simulation {
     }
 
     /// What the loop reads from both clocks.
-    fn clocks(&self) -> Now {
+    pub(crate) fn clocks(&self) -> Now {
         let passed = self.now.duration_since(self.begin.mono) + self.slept;
         Now { mono: self.now, wall: self.begin.wall.checked_add(passed).expect("a few days") }
     }
@@ -183,6 +188,7 @@ impl Simulation {
             .chain(self.reports.first_key_value().map(|((at, _), _)| *at))
             .chain(self.next_fault)
             .chain(self.outage_until)
+            .chain(self.disk_full_until)
             .min()
             .unwrap_or(self.now + LEASE)
             .min(self.now + LEASE);
@@ -192,6 +198,13 @@ impl Simulation {
         }
         if self.outage_until.is_some_and(|at| at <= self.now) {
             self.outage_until = None;
+            // The kernel says so, as a rule.
+            if self.draw(4) > 0 {
+                self.change_network();
+            }
+        }
+        if self.disk_full_until.is_some_and(|at| at <= self.now) {
+            self.disk_full_until = None;
         }
         self.expire();
         if let Some(_ahead) = self.jumps.look(self.clocks()) {

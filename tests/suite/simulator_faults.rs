@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use hermes::gateway::failure::AdapterError;
-use hermes::gateway::supervisor::machine::Input;
+use hermes::gateway::supervisor::host::{self, Host};
+use hermes::gateway::supervisor::jump::JumpWatch;
+use hermes::gateway::supervisor::machine::{Input, Machine, Policy, State};
 
 use crate::simulator::{HOUR, Report, SEATS, Simulation, unpaired};
 
@@ -31,6 +33,7 @@ impl Simulation {
     pub(crate) fn heal(&mut self) {
         self.next_fault = None;
         self.outage_until = None;
+        self.disk_full_until = None;
         for index in 0..SEATS {
             if std::mem::replace(&mut self.seats[index].mood, Mood::Well) == Mood::Flaps {
                 // What is connected is no longer lost.
@@ -48,6 +51,10 @@ impl Simulation {
 
     pub(crate) fn operate(&mut self, index: usize, input: Input) {
         self.seats[index].paused_by_operator = input == Input::Pause;
+        // As far as the disk takes it. That it did not is told, and changes nothing in this run.
+        if self.disk_full_until.is_none() {
+            self.seats[index].paused_on_disk = input == Input::Pause;
+        }
         if input == Input::Resume {
             self.seats[index].excused = true;
             self.seats[index].attempts.clear();
@@ -59,7 +66,7 @@ impl Simulation {
         let wait = Duration::from_secs_f64(1.0 + 2.0 * FAULT_EVERY * self.dice.roll());
         self.next_fault = Some(self.now + wait);
         let index = usize::try_from(self.draw(SEATS as u64)).expect("small");
-        match self.draw(20) {
+        match self.draw(26) {
             0 => self.seats[index].mood = Mood::Fails("net_refused"),
             1 => self.seats[index].mood = Mood::Fails("net_tls"),
             2 => self.seats[index].mood = Mood::Fails("whatsapp_bridge_exited"),
@@ -80,6 +87,10 @@ impl Simulation {
             15 => self.outage(),
             16 => self.sleep(),
             17 => self.nonsense(index),
+            18 => self.change_network(),
+            19 | 20 => self.fill_disk(),
+            21 | 22 => self.restart(),
+            23 => self.operate(index, Input::Pause),
             _ => self.seats[index].mood = Mood::Well,
         }
     }
@@ -104,6 +115,41 @@ impl Simulation {
         if let Some(generation) = self.seats[index].link.as_ref().map(|link| link.generation) {
             let wait = self.draw(600);
             self.send(Duration::ZERO, index, generation, Report::Limited(wait));
+        }
+    }
+
+    /// An address or a route has come or gone.
+    pub(crate) fn change_network(&mut self) {
+        for index in 0..SEATS {
+            let after = host::STAGGER.mul_f64(self.dice.roll());
+            // One more than the ladder has.
+            self.seats[index].excused |=
+                !matches!(self.seats[index].machine.state(), State::Connected { .. } | State::Blocked { .. });
+            self.give(index, Input::NetworkChanged { after });
+        }
+    }
+
+    fn fill_disk(&mut self) {
+        let length = 60 + self.draw(7200);
+        self.disk_full_until = Some(self.now + Duration::from_secs(length));
+    }
+
+    /// The process dies and begins anew: of what it knew, only what is on the disk is left.
+    fn restart(&mut self) {
+        self.reports.clear();
+        self.host = Host::new(SEATS, self.draw(1 << 30));
+        self.jumps = JumpWatch::new(self.clocks());
+        for index in 0..SEATS {
+            let seed = self.draw(1 << 30);
+            let seat = &mut self.seats[index];
+            (seat.task, seat.link, seat.stable_since) = (None, None, None);
+            seat.attempts.clear();
+            seat.machine = Machine::new(Policy::default(), seed);
+            seat.paused_by_operator = seat.paused_on_disk;
+            if seat.paused_on_disk {
+                self.give(index, Input::Pause);
+            }
+            self.give(index, Input::Start);
         }
     }
 

@@ -38,11 +38,26 @@ impl Stage {
         Self::start_by(ExitWhenAllBlocked::Auto, accounts, paused)
     }
 
+    fn start_with_http(
+        accounts: &[(&str, &Arc<Scripted>)],
+        http: watch::Receiver<Option<HttpSnapshot>>,
+    ) -> Self {
+        Self::start_over(accounts, |parts| parts.http = http)
+    }
+
     fn start_by(
         exit_when_all_blocked: ExitWhenAllBlocked,
         accounts: &[(&str, &Arc<Scripted>)],
         paused: &[&str],
     ) -> Self {
+        Self::start_over(accounts, |parts| {
+            parts.exit_when_all_blocked = exit_when_all_blocked;
+            parts.paused = paused.iter().map(|name| (*name).to_owned()).collect();
+        })
+    }
+
+    /// Starts with these accounts and with one more thing that is special.
+    fn start_over(accounts: &[(&str, &Arc<Scripted>)], change: impl FnOnce(&mut Parts)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway_state.json");
         let flow = Arc::new(CountingFlow::default());
@@ -51,7 +66,7 @@ impl Stage {
         let later = Scripted::new([]);
         let made = Arc::clone(&later);
         let problems = Problems::default();
-        let gateway = Gateway::new(Parts {
+        let mut parts = Parts {
             adapters: accounts
                 .iter()
                 .map(|(name, adapter)| ((*name).to_owned(), Arc::clone(adapter) as Arc<dyn Adapter>))
@@ -64,11 +79,11 @@ impl Stage {
                 ..Policy::default()
             },
             drain_timeout: Duration::from_secs(30),
-            paused: paused.iter().map(|name| (*name).to_owned()).collect(),
+            paused: BTreeSet::new(),
             pauses: Arc::new(Forgetful),
-            exit_when_all_blocked,
+            exit_when_all_blocked: ExitWhenAllBlocked::Auto,
             pulse: Pulse::default(),
-            http: tokio::sync::watch::channel(None).1,
+            http: watch::channel(None).1,
             problems: problems.subscribe(),
             reloading: Reloading {
                 reading: reading(!accounts.is_empty(), |_| {}),
@@ -78,7 +93,9 @@ impl Stage {
             status,
             identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
             seed: 7,
-        });
+        };
+        change(&mut parts);
+        let gateway = Gateway::new(parts);
         let events = gateway.events();
         let commands = gateway.commands();
         Self {
@@ -375,6 +392,7 @@ async fn commands_that_cannot_be_carried_out_say_why() {
     assert_eq!(exit, ExitCode::Restart);
 }
 
+mod hours;
 mod life;
 mod log;
 mod network;

@@ -7,7 +7,7 @@ use super::*;
 
 /// What was logged, as text.
 #[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Page {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -20,11 +20,27 @@ impl Write for Page {
 }
 
 impl Page {
+    /// What this thread logs from now on, until the guard is dropped.
+    pub(super) fn open() -> (Self, tracing::subscriber::DefaultGuard) {
+        let page = Self::default();
+        let out = page.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || out.clone())
+            .finish();
+        (page, tracing::subscriber::set_default(subscriber))
+    }
+
     /// Lines that speak of this platform.
-    fn of(&self, platform: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let field = format!("platform=\"{platform}\"");
-        text.lines().filter(|line| line.contains(&field)).map(str::to_owned).collect()
+    pub(super) fn of(&self, platform: &str) -> Vec<String> {
+        self.with(&format!("platform=\"{platform}\""))
+    }
+
+    /// Lines with this in them.
+    pub(super) fn with(&self, text: &str) -> Vec<String> {
+        let page = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        page.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
     }
 }
 
@@ -43,14 +59,7 @@ fn shake(account: &Arc<Scripted>, every: Duration, error: AdapterError) -> JoinH
 
 #[tokio::test(start_paused = true)]
 async fn an_hour_of_failures_is_a_few_lines_for_each_platform() {
-    let page = Page::default();
-    let out = page.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(move || out.clone())
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (page, _logging) = Page::open();
     let forever =
         |steps: &[Step]| Scripted::new(steps.iter().cycle().take(2000).cloned().collect::<Vec<_>>());
     // Codes of their own: failures of the network in several places at once are one fault of the machine, and told as one.
