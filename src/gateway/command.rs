@@ -175,7 +175,8 @@ pub(super) async fn keep(record: Arc<dyn PauseRecord>, changes: Arc<Mutex<mpsc::
         };
         if let Some(why) = why {
             tracing::warn!(code = "pause_not_kept", platform, "a change of a pause cannot be kept: {why}");
-            sentence.push_str(&format!(" This could not be written down ({why}), so a restart forgets it."));
+            sentence
+                .push_str(&format!(" This could not be written down ({why}), so a restart may forget it."));
         }
         // Whoever asked may have gone.
         drop(reply.send(Ok(sentence)));

@@ -65,34 +65,18 @@ impl Stage {
         let documents = status.subscribe();
         let later = Scripted::new([]);
         let made = Arc::clone(&later);
-        let problems = Problems::default();
         let mut parts = Parts {
             adapters: accounts
                 .iter()
                 .map(|(name, adapter)| ((*name).to_owned(), Arc::clone(adapter) as Arc<dyn Adapter>))
                 .collect(),
             flow: Arc::clone(&flow) as Arc<dyn MessageFlow>,
-            policy: Policy {
-                connect_timeout: Duration::from_secs(60),
-                ladder: Ladder { first: Duration::from_secs(30), cap: Duration::from_secs(300), jitter: 0.2 },
-                stable_after: Duration::from_secs(300),
-                ..Policy::default()
-            },
-            drain_timeout: Duration::from_secs(30),
-            paused: BTreeSet::new(),
-            pauses: Arc::new(Forgetful),
-            exit_when_all_blocked: ExitWhenAllBlocked::Auto,
-            pulse: Pulse::default(),
-            http: watch::channel(None).1,
-            problems: problems.subscribe(),
             reloading: Reloading {
                 reading: reading(!accounts.is_empty(), |_| {}),
                 asked: Arc::default(),
                 make: Box::new(move |_| Arc::clone(&made) as Arc<dyn Adapter>),
             },
-            status,
-            identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
-            seed: 7,
+            ..parts(status)
         };
         change(&mut parts);
         let gateway = Gateway::new(parts);
@@ -124,6 +108,35 @@ impl Stage {
         self.events.send(Event::StopAsked(signal)).await.unwrap();
         let exit = tokio::time::timeout(Duration::from_secs(60), self.running).await.unwrap().unwrap();
         (exit, Snapshot::read(&std::fs::read(&self.path).unwrap()).unwrap())
+    }
+}
+
+/// A gateway without accounts.
+fn parts(status: StatusFile) -> Parts {
+    Parts {
+        adapters: Vec::new(),
+        flow: Arc::new(CountingFlow::default()),
+        policy: Policy {
+            connect_timeout: Duration::from_secs(60),
+            ladder: Ladder { first: Duration::from_secs(30), cap: Duration::from_secs(300), jitter: 0.2 },
+            stable_after: Duration::from_secs(300),
+            ..Policy::default()
+        },
+        drain_timeout: Duration::from_secs(30),
+        paused: BTreeSet::new(),
+        pauses: Arc::new(Forgetful),
+        exit_when_all_blocked: ExitWhenAllBlocked::Auto,
+        pulse: Pulse::default(),
+        http: watch::channel(None).1,
+        problems: Problems::default().subscribe(),
+        reloading: Reloading {
+            reading: reading(false, |_| {}),
+            asked: Arc::default(),
+            make: Box::new(|_| Scripted::new([])),
+        },
+        status,
+        identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
+        seed: 7,
     }
 }
 
@@ -396,6 +409,7 @@ mod hours;
 mod life;
 mod log;
 mod network;
+mod storms;
 mod truth;
 
 #[tokio::test(start_paused = true)]

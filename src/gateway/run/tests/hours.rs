@@ -96,9 +96,14 @@ async fn an_hour_with_something_broken_ends_nothing_and_says_little_whoever_is_b
                 stage.until(1, is("well", WireState::Connected)).await;
             }
             let documents = hour(&mut stage, |document| {
-                // A refused token is tried again now and then.
+                // A refused token is tried again now and then; what fails too often is paused, and looked at.
                 let shown = platform(document, "broken");
-                assert!([state, WireState::Connecting].contains(&shown.state), "{name}: {shown:?}");
+                let is_expected = match shown.state {
+                    WireState::Paused => code == "net_dns" && shown.next_retry_at.is_some(),
+                    WireState::Connecting => true,
+                    shown => shown == state,
+                };
+                assert!(is_expected, "{name}: {shown:?}");
                 let is_well = |well: &PlatformSnapshot| well.state == WireState::Connected;
                 assert!(document.platforms.get("well").is_none_or(is_well), "{name}: {document:?}");
             })
@@ -117,7 +122,7 @@ async fn an_hour_with_something_broken_ends_nothing_and_says_little_whoever_is_b
             // Once it is mended, it is there by itself.
             broken.check_says(Ok(()));
             broken.script([]);
-            stage.until(400, is("broken", WireState::Connected)).await;
+            stage.until(75 * 60, is("broken", WireState::Connected)).await;
             assert_eq!(stage.stop(StopSignal::Terminate).await.0, ExitCode::Ok, "{name}");
         }
     }

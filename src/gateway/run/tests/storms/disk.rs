@@ -1,0 +1,119 @@
+//! A store on a disk that fails when a test says so. Virtual time stands still while the real one works.
+
+use std::sync::{Mutex, mpsc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::*;
+use crate::config::Reset;
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::sessions::api::{Retried, Session, SessionId, SessionKey, SessionStore};
+use crate::gateway::store::api::{
+    Accepted, Depths, Ended, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow, StoreError,
+};
+
+/// What is wrong with the disk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Trouble {
+    /// Nothing new is taken; what was begun can be ended.
+    Full,
+    /// Nothing can be written.
+    Fails,
+    /// The next write happens, and is said to have failed.
+    Late,
+}
+
+/// What an operation asks of the disk.
+#[derive(Clone, Copy, PartialEq)]
+enum Need {
+    Look,
+    Room,
+    Reserve,
+}
+
+pub(super) struct Disk {
+    store: SqliteStore,
+    pub(super) trouble: Mutex<Option<Trouble>>,
+}
+
+impl Disk {
+    pub(super) fn open(path: &std::path::Path) -> Arc<Self> {
+        Arc::new(Self { store: SqliteStore::open(path).unwrap(), trouble: Mutex::new(None) })
+    }
+
+    async fn work<T>(
+        &self,
+        need: Need,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let trouble = {
+            let mut trouble = self.trouble.lock().unwrap();
+            match *trouble {
+                Some(Trouble::Late) if need != Need::Look => trouble.take(),
+                standing => standing,
+            }
+        };
+        match (trouble, need) {
+            (Some(Trouble::Full), Need::Room) => return Err(StoreError::Full),
+            (Some(Trouble::Fails), Need::Room | Need::Reserve) => return Err(failed()),
+            (_, _) => {}
+        }
+        let _still = stand_still();
+        let done = operation.await;
+        if trouble == Some(Trouble::Late) && need != Need::Look { Err(failed()) } else { done }
+    }
+}
+
+fn failed() -> StoreError {
+    StoreError::Failed("as told".to_owned())
+}
+
+/// A paused clock does not go on while a task of this kind is there.
+fn stand_still() -> mpsc::Sender<()> {
+    let (done, waits) = mpsc::channel();
+    tokio::task::spawn_blocking(move || waits.recv());
+    done
+}
+
+macro_rules! on_disk {
+    ($store:ident: $($need:ident $name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)*) => {
+        #[async_trait]
+        impl $store for Disk {
+            $(async fn $name(&self, $($arg: $kind),*) -> Result<$out, StoreError> {
+                self.work(Need::$need, self.store.$name($($arg),*)).await
+            })*
+        }
+    };
+}
+
+on_disk! { Store:
+    Room accept(platform: Platform, message: InboundMessage) -> Accepted;
+    Look next_in(key: &ChatKey) -> Option<InboxRow>;
+    Look chats_in(count: u32) -> Vec<ChatKey>;
+    Room begin(id: InboxId) -> Option<u32>;
+    Look ended_by(id: InboxId) -> Ended;
+    Reserve release(id: InboxId) -> ();
+    Reserve finish(id: InboxId, finish: Finish) -> Option<OutboxRow>;
+    Look next_out(key: &ChatKey) -> Option<OutboxRow>;
+    Look chats_out(platform: Platform, count: u32) -> Vec<ChatKey>;
+    Reserve sending(id: OutboxId) -> ();
+    Reserve sent(id: OutboxId, remote: MessageId) -> ();
+    Reserve unsent(id: OutboxId, maybe_sent: bool, error: String) -> ();
+    Reserve bury(id: OutboxId, reason: String) -> ();
+    Room queue(key: &ChatKey, message: OutboundMessage) -> ();
+    Look is_ours(platform: Platform, id: &MessageId) -> bool;
+    Look depths() -> Depths;
+    Look pauses() -> Vec<PauseRow>;
+    Reserve set_pause(platform: &str, paused: bool) -> ();
+    Reserve prune() -> bool;
+}
+
+on_disk! { SessionStore:
+    Look session(key: &SessionKey) -> Option<Session>;
+    Look history(session: SessionId, count: u32) -> Vec<Exchange>;
+    Look idle_sessions(platform: Platform, bound: Timestamp, after: SessionId, count: u32) -> Vec<(SessionId, ChatKey)>;
+    Reserve end_session(id: SessionId, bound: Timestamp, rule: Reset) -> bool;
+    Reserve forget_sessions(before: Timestamp) -> bool;
+    Reserve retry(order: InboxId, key: &SessionKey) -> Retried;
+}
