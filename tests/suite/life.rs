@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -47,6 +48,34 @@ fn each_way_of_asking_has_its_exit_code_and_its_last_words() {
         assert!(!home.paths().pid_file().exists(), "the pid file is gone");
         assert_eq!(home.run(["gateway", "status"]).code, Some(3));
     }
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_what_it_ran() {
+    let home = blocked_home();
+    let terminal = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hermes"));
+    command.args(["gateway", "run"]);
+    command.env_clear();
+    for (key, value) in home.variables() {
+        command.env(key, value);
+    }
+    let mut gateway = terminal.slave.spawn_command(command).unwrap();
+    drop(terminal.slave);
+    let is_up = || {
+        let state = std::fs::read(home.paths().state_file()).unwrap_or_default();
+        let state: Value = serde_json::from_slice(&state).unwrap_or_default();
+        (state["platforms"]["whatsapp"]["state"] == "fatal").then_some(())
+    };
+    assert!(wait::until(wait::LIMIT, is_up).is_some());
+    drop(terminal.master);
+    let ended = wait::until(wait::LIMIT, || gateway.try_wait().unwrap());
+    assert_eq!(ended.map(|status| status.exit_code()), Some(0));
+    let last = last_words(&home);
+    assert_eq!(
+        (&last["gateway_state"], &last["exit_reason"]),
+        (&"stopped".into(), &"stopped on request".into())
+    );
 }
 
 #[test]

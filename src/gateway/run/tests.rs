@@ -406,6 +406,7 @@ async fn commands_that_cannot_be_carried_out_say_why() {
 }
 
 mod hours;
+mod jumps;
 mod life;
 mod log;
 mod network;
