@@ -9,6 +9,7 @@
 //! | 1, 2, 3, 4, 5, 8, 10 | `net::tests`, over real sockets: which failure of a request is which; here: what each then does |
 //! | 4 | also `net::tests::the_third_untrusted_certificate_in_a_row_is_for_a_person_until_the_service_answers` |
 //! | 9 | `net::tests::a_broken_way_by_ipv6_does_not_keep_us_from_ipv4` |
+//! | 16 | `telegram::another_poller_is_a_conflict_that_is_told_once_and_never_fatal`, `telegram::a_webhook_that_was_left_set_is_removed_and_said` |
 //! | 20 | `whatsapp::pump::tests::a_message_that_cannot_be_read_is_acknowledged_once_kept_and_stands_in_nobodys_way`, `garbage_ends_the_bridge_and_is_tried_again` there; in the bridge `spool.test.mjs` (a line that cannot be read), `messages.test.mjs` (a damaged message) |
 //! | 21 | `bridge::protocol::tests::events_are_read_and_unknown_ones_are_kept_apart`; in the bridge `translate.test.mjs` (what says nothing to a reader) |
 //! | 22 | in the bridge `translate.test.mjs` (a hostile message), `protocol.test.mjs` (a line's length); from the bridge: `host_faults`, row 38 |
@@ -34,7 +35,7 @@
 //! | 54, 78 | also `store_faults`: a disk that is really full, a flush that fails; `run::tests::storms`: the path through both |
 //! | 77 | also `store::sqlite::tests::a_newer_database_is_refused_and_left_alone` |
 //!
-//! Not here, because what they are about is not built yet: 16 and 26 (Telegram), 18 and 27
+//! Not here, because what they are about is not built yet: 26 (what Telegram has forgotten), 18 and 27
 //! (Discord, QQ) come with the platforms;
 //! 29 and 30 (npm inside the gateway) by design never: the wizard installs. 58 (memory pressure) cannot be made without
 //! privileges.

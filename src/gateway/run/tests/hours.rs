@@ -98,11 +98,9 @@ async fn an_hour_with_something_broken_ends_nothing_and_says_little_whoever_is_b
             let documents = hour(&mut stage, |document| {
                 // A refused token is tried again now and then; what fails too often is paused, and looked at.
                 let shown = platform(document, "broken");
-                let is_expected = match shown.state {
-                    WireState::Paused => code == "net_dns" && shown.next_retry_at.is_some(),
-                    WireState::Connecting => true,
-                    shown => shown == state,
-                };
+                let is_looked_at = shown.state == WireState::Paused && shown.next_retry_at.is_some();
+                let is_expected = [state, WireState::Connecting].contains(&shown.state)
+                    || (code == "net_dns" && is_looked_at);
                 assert!(is_expected, "{name}: {shown:?}");
                 let is_well = |well: &PlatformSnapshot| well.state == WireState::Connected;
                 assert!(document.platforms.get("well").is_none_or(is_well), "{name}: {document:?}");

@@ -210,7 +210,7 @@ impl Link for ServiceLink {
             }
             3 => {
                 self.service.deliver(message);
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             4 => {
                 self.service.deliver(message);
