@@ -142,6 +142,7 @@ async fn an_hour_with_a_taken_port_is_nothing_to_the_platforms_and_is_told_once(
         control: Control { snapshots: stage.documents.clone(), commands: stage.commands.clone() },
         pulse: Pulse::default(),
         settings,
+        tally: Arc::default(),
         lockout: Arc::new(Mutex::default()),
         held: Arc::new(Semaphore::new(HELD_MAX)),
     };
