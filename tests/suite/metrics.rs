@@ -1,5 +1,7 @@
 //! Each number of `/metrics`, brought about from outside.
 
+use std::path::Path;
+
 use rustix::process::Resource;
 use serde_json::json;
 
@@ -36,18 +38,16 @@ fn messages(direction: &str, outcome: &str) -> String {
     format!("hermes_messages_total{{platform=\"scripted2\",direction=\"{direction}\",outcome=\"{outcome}\"}}")
 }
 
-#[test]
-fn each_number_tells_what_happened() {
+/// Two platforms; the second knows one friend. Its agent thinks until this file is there.
+fn house(thought: &Path) -> House {
     let toml = QUICK
         .replace("[gateway]\n", "[gateway]\nhttp = { bind = \"127.0.0.1:0\" }\n")
         .replace("first = \"100ms\", cap = \"400ms\"", "first = \"20s\", cap = \"20s\"")
         .replace("stable_after = \"10ms\"", "stable_after = \"60s\"");
-    let dir = tempfile::tempdir().unwrap();
-    let thought = dir.path().join("thought of it");
     let agent = format!(
         "[agent]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \'\'\'{AGENT}\'\'\', {thought:?}]\n"
     );
-    let mut house = House::furnish(2, &(toml + &agent), |home: &mut TestHome| {
+    House::furnish(2, &(toml + &agent), |home: &mut TestHome| {
         for (name, value) in [
             ("API_SERVER_PORT", ""),
             ("SCRIPTED2_ALLOWED_USERS", "friend"),
@@ -56,7 +56,14 @@ fn each_number_tells_what_happened() {
             home.env.push((name.to_owned(), value.to_owned()));
         }
         home.write(".env", format!("API_SERVER_KEY={KEY}\n"));
-    });
+    })
+}
+
+#[test]
+fn each_number_tells_what_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    let thought = dir.path().join("thought of it");
+    let mut house = house(&thought);
     let of = |family: &str| format!("hermes_platform_{family}{{platform=\"scripted2\"}}");
     let begun = jiff::Timestamp::now().as_second() as f64;
 
