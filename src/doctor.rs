@@ -7,15 +7,17 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::bridge::{install, toolchain};
-use crate::config::Config;
+use crate::config::{AgentConfig, Config};
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::facts;
+use crate::gateway::platforms::build;
 use crate::gateway::status::report;
-use crate::gateway::status::snapshot::Problem;
+use crate::gateway::status::snapshot::{AgentSnapshot, AgentState, Problem};
 use crate::home::HermesHome;
 use crate::pairing::Pairing;
 use crate::phone;
+use crate::platform::Platform;
 use crate::preflight::{self, BridgeFact, Code, Facts, Finding, NodeFact, SessionFact, Severity};
 use crate::world::World;
 
@@ -124,6 +126,8 @@ impl Report {
             let fix = "Correct the line, or remove it.";
             checks.push(Check::warning("config_warning", warning.as_str(), fix));
         }
+        checks.extend(agent(world, home, &config));
+        checks.extend(access(&config));
         let facts = facts::gather(world, home, &config);
         checks.extend(good_facts(world, &facts));
         let is_running = matches!(Lock::holder(&home.lock_file()), Ok(Some(_)));
@@ -219,6 +223,46 @@ fn problems(home: &HermesHome) -> Vec<Check> {
     problems.into_iter().map(check).collect()
 }
 
+/// Who answers, what is missing for that, and what a running gateway knows of it.
+fn agent(world: &World, home: &HermesHome, config: &Config) -> Vec<Check> {
+    let findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
+    let mut checks: Vec<Check> = findings.into_iter().map(Check::from).collect();
+    let known = report::last_word(home).and_then(|snapshot| snapshot.agent);
+    if let Some(AgentSnapshot { state: AgentState::Unavailable, since, error_message, .. }) = known {
+        let since =
+            since.map_or_else(String::new, |at| format!(" since {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+        let why = error_message.map_or_else(String::new, |why| format!(": {why}"));
+        checks.push(Check::warning(
+            "agent_unavailable",
+            format!("the agent is not available{since}{why}"),
+            "Look at the program or service that is set under [agent] in gateway.toml.",
+        ));
+    }
+    if checks.is_empty() {
+        checks.push(Check::good(
+            "agent",
+            match &config.agent {
+                AgentConfig::Echo => "messages are answered by an echo; no agent is set".to_owned(),
+                AgentConfig::Openai(openai) => format!("messages are answered by the model {}", openai.model),
+                AgentConfig::Command(command) => {
+                    let program = command.command.first().map_or("", String::as_str);
+                    format!("messages are answered by the program {program}")
+                }
+            },
+        ));
+    }
+    checks
+}
+
+/// Whether anybody, or everybody, is answered; of WhatsApp its own findings tell.
+fn access(config: &Config) -> Vec<Check> {
+    build::enabled(config)
+        .filter(|platform| *platform != Platform::Whatsapp)
+        .flat_map(|platform| preflight::access::findings(platform, config.access(platform)))
+        .map(Check::from)
+        .collect()
+}
+
 /// Who else may read what is private here.
 fn modes(home: &HermesHome) -> Vec<Check> {
     const GROUP_AND_OTHERS: u32 = 0o077;
@@ -310,6 +354,7 @@ mod tests {
         assert!(!report.ok);
         let missing = [
             "gateway",
+            "agent",
             "whatsapp_node_missing",
             "whatsapp_bridge_not_installed",
             "whatsapp_not_paired",
@@ -337,6 +382,22 @@ mod tests {
         assert_eq!(broken.status, Status::Blocking);
         assert!(broken.message.contains("line 1, column"), "{broken:?}");
         assert!(codes(&report).contains(&"whatsapp_not_paired"));
+    }
+
+    #[test]
+    fn an_agent_that_cannot_answer_is_in_the_way_and_a_platform_without_people_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let toml = "[agent]\nkind = \"command\"\ncommand = [\"no-such-agent\"]\nenv = [\"UNSET_TOKEN\"]\n";
+        write_atomic(&home.config_file(), toml.as_bytes()).unwrap();
+        let report =
+            report(&home, &[("HERMES_SCRIPTED", "2@/nowhere"), ("SCRIPTED2_ALLOWED_USERS", "friend")]);
+        let check = |code: &str| report.checks.iter().filter(|check| check.code == code).collect::<Vec<_>>();
+        assert_eq!(check("agent_command_missing")[0].status, Status::Blocking);
+        assert_eq!(check("agent_variable_missing").len(), 1);
+        assert!(check("agent").is_empty());
+        let [nobody] = check("nobody_allowed")[..] else { panic!("{:?}", codes(&report)) };
+        assert!(nobody.message.contains("scripted1"), "{nobody:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::durable::Lock;
 use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{self, Pairing};
 use crate::platform::Platform;
+use crate::preflight::agent::ProgramFact;
 use crate::preflight::{Facts, LockFact, SessionFact};
 use crate::world::World;
 
@@ -27,6 +28,17 @@ pub fn gather(world: &World, home: &HermesHome, config: &Config) -> Facts {
         mode: config.whatsapp.mode,
         allowed: access.allowed.clone(),
         allowed_rejects: access.allowed_rejects.clone(),
+    }
+}
+
+/// Whether this program can be started: by its path, or by its name on the `PATH`.
+pub fn program(world: &World, name: &str) -> ProgramFact {
+    let mut found = which::which_in_global(name, world.var("PATH")).into_iter().flatten();
+    let path = Path::new(name);
+    match found.next() {
+        Some(_) => ProgramFact::Found,
+        None if path.is_absolute() && path.is_file() => ProgramFact::NotExecutable,
+        None => ProgramFact::Missing,
     }
 }
 

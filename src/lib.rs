@@ -18,7 +18,7 @@
 //! | question | room |
 //! | --- | --- |
 //! | What can be typed, and which exit code comes back? | [`cli`], [`error`] |
-//! | What is missing before WhatsApp works, and what does "paired" mean? | [`preflight`], [`pairing`] |
+//! | What is missing before it works, and what does "paired" mean? | [`preflight`], [`pairing`] |
 //! | Where does a setting come from? | [`config`], [`env_file`] |
 //! | Where is a file? | [`home`] |
 //! | How does the bridge get on the disk, start and end? | [`bridge::install`], [`bridge::process`], [`bridge::exec`] |

@@ -1,7 +1,11 @@
-//! Pure. What is missing before WhatsApp can work, as findings in the order in which they are to be mended.
+//! Pure. What is missing before WhatsApp can work, as findings in the order in which they are to be mended; before the
+//! agent can answer: [`agent`]; and before anybody is answered on any other platform: [`access`].
 //!
 //! One list for everybody: the wizard mends one finding after another until none is left, the gateway refuses to start
 //! the platform while a blocking one is there, `platform status` and `doctor` print them.
+
+pub mod access;
+pub mod agent;
 
 use std::path::PathBuf;
 
@@ -109,7 +113,7 @@ pub enum LockFact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// The platform is not started while this stands.
+    /// The platform is not started while this stands, or the agent does not answer.
     Blocking,
     /// It works, and a human should look.
     Warning,
@@ -158,6 +162,20 @@ pub enum Code {
     WhatsappOwnNumberAllowed,
     /// Paired and proven, but not enabled.
     WhatsappNotEnabled,
+    /// Nobody may speak, on another platform.
+    NobodyAllowed,
+    /// Everybody may speak, on another platform.
+    EverybodyAllowed,
+    /// The agent's program is not there.
+    AgentCommandMissing,
+    /// It is there and may not be executed.
+    AgentCommandNotExecutable,
+    /// Which model is asked was never said.
+    AgentModelNotSet,
+    /// The key for the agent's service is missing.
+    AgentKeyMissing,
+    /// A variable that the agent's program is to be given is not set.
+    AgentVariableMissing,
 }
 
 impl Code {
@@ -177,6 +195,13 @@ impl Code {
             Self::WhatsappAllowlistInvalid => "whatsapp_allowlist_invalid",
             Self::WhatsappOwnNumberAllowed => "whatsapp_own_number_allowed",
             Self::WhatsappNotEnabled => "whatsapp_not_enabled",
+            Self::NobodyAllowed => "nobody_allowed",
+            Self::EverybodyAllowed => "everybody_allowed",
+            Self::AgentCommandMissing => "agent_command_missing",
+            Self::AgentCommandNotExecutable => "agent_command_not_executable",
+            Self::AgentModelNotSet => "agent_model_not_set",
+            Self::AgentKeyMissing => "agent_key_missing",
+            Self::AgentVariableMissing => "agent_variable_missing",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -10,6 +11,7 @@ use super::file::{HOUR, Place, SECOND};
 use super::{Secret, Settings};
 use crate::error::CliError;
 use crate::home::HermesHome;
+use crate::net;
 
 /// The longest system prompt in a file, in bytes.
 const PROMPT_LEN_MAX: u64 = 64 << 10;
@@ -32,6 +34,8 @@ pub struct OpenaiConfig {
     pub base_url: String,
     /// The model's name.
     pub model: String,
+    /// Whether it was named in the settings, or the service is ours as well.
+    pub model_named: bool,
     /// The variable that holds the key.
     pub api_key_env: String,
     /// Whether that variable was named in the settings: then a missing key is worth a word.
@@ -62,6 +66,7 @@ impl Default for OpenaiConfig {
         Self {
             base_url: "http://127.0.0.1:11434/v1".to_owned(),
             model: "llama3.2".to_owned(),
+            model_named: true,
             api_key_env: "OPENAI_API_KEY".to_owned(),
             api_key_named: false,
             api_key: None,
@@ -69,6 +74,13 @@ impl Default for OpenaiConfig {
             system_prompt_file: None,
             idle_timeout: Duration::from_secs(120),
         }
+    }
+}
+
+impl OpenaiConfig {
+    /// Whether the service runs on this machine.
+    pub fn is_local(&self) -> bool {
+        Url::parse(&self.base_url).is_ok_and(|url| net::is_loopback(&url))
     }
 }
 
@@ -153,6 +165,7 @@ impl Place<'_> {
             }
             None => default.api_key_env,
         };
+        let model_named = raw.model.is_some() || base_url.is_none();
         let model = match raw.model {
             Some(model) if model.get_ref().trim().is_empty() => {
                 return Err(self.error(model.span(), "model is empty"));
@@ -183,6 +196,7 @@ impl Place<'_> {
             "openai" => Ok(AgentConfig::Openai(OpenaiConfig {
                 base_url: base_url.unwrap_or(default.base_url),
                 model,
+                model_named,
                 api_key_env,
                 api_key_named,
                 api_key: None,

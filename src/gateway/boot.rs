@@ -47,7 +47,9 @@ use crate::gateway::store::pauses::StoredPauses;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging::{self, Log};
+use crate::platform::Platform;
 use crate::world::World;
+use crate::{facts, preflight};
 
 /// How `hermes gateway run` was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +78,12 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let log = logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
     for warning in &config.warnings {
         tracing::warn!(code = "config_warning", "{warning}");
+    }
+    let findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
+    let others = build::enabled(&config).filter(|platform| *platform != Platform::Whatsapp);
+    let access = others.flat_map(|platform| preflight::access::findings(platform, config.access(platform)));
+    for finding in findings.into_iter().chain(access) {
+        tracing::warn!(code = finding.code.as_str(), "{}. {}", finding.message, finding.fix);
     }
     if build::enabled(&config).next().is_none() {
         return Err(CliError::config("nothing to do: no platform is enabled")

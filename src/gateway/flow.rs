@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::gateway::agent::api::About;
 use crate::gateway::message::{ChatKey, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::store::api::Depths;
@@ -41,6 +42,9 @@ pub trait MessageFlow: Inbox {
     /// Rows that are not in a final state, as last counted.
     fn depths(&self) -> Depths;
 
+    /// Who answers, and how it is, as last looked.
+    fn agent(&self) -> About;
+
     /// Turns that an agent works on at the moment.
     fn active_turns(&self) -> u64;
 
@@ -50,7 +54,7 @@ pub trait MessageFlow: Inbox {
     /// When a message to this platform was last acknowledged in this run.
     fn last_outbound(&self, platform: Platform) -> Option<Timestamp>;
 
-    /// Moves when what is told here (the depths, the times) has changed, a few times a second at most.
+    /// Moves when what is told here (the depths, the times, the agent) has changed, a few times a second at most.
     fn counted(&self) -> watch::Receiver<()>;
 
     /// Begins no new turn, and returns when what is under way is answered and sent, or at the deadline. What is left stays

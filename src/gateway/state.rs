@@ -8,12 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::AbortHandle;
 
 use crate::clock::Now;
+use crate::gateway::agent::api::{About, Trouble};
 use crate::gateway::drain::Phase;
 use crate::gateway::failure::AdapterError;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::platforms::api::{Adapter, Link};
 use crate::gateway::status::snapshot::{
-    GatewayState, KIND, PlatformSnapshot, Queues, Snapshot, TTL_S, WireState,
+    AgentSnapshot, AgentState, GatewayState, KIND, PlatformSnapshot, Queues, Snapshot, TTL_S, WireState,
 };
 use crate::gateway::supervisor::machine::{Generation, Machine, PausedBy, Policy, State};
 
@@ -326,6 +327,7 @@ fn blank(identity: &Identity, now: Now) -> Snapshot {
         platforms: BTreeMap::new(),
         queues: Queues::default(),
         problems: Vec::new(),
+        agent: None,
         http: None,
     }
 }
@@ -344,9 +346,19 @@ pub fn snapshot(
         gateway_state: gateway_state(enabled, phase),
         active_agents: flow.active_turns(),
         platforms: enabled().map(|seat| (seat.name.clone(), seat.snapshot(now, flow))).collect(),
+        agent: Some(agent(flow.agent())),
         queues: Queues { inbox: depths.inbox, outbox: depths.outbox, dead: depths.dead },
         ..blank(identity, now)
     }
+}
+
+fn agent(about: About) -> AgentSnapshot {
+    let About { kind, model, trouble } = about;
+    let (state, since, error_message) = match trouble {
+        None => (AgentState::Available, None, None),
+        Some(Trouble { since, why }) => (AgentState::Unavailable, Some(since), Some(why)),
+    };
+    AgentSnapshot { kind: kind.to_owned(), model, state, since, error_message }
 }
 
 /// Derived at each reading, so that it cannot contradict the platforms.

@@ -86,6 +86,15 @@ fn wait_for_answer(fake: &FakeWhatsApp, text: &str) -> String {
     seen.unwrap_or_else(|| panic!("no answer with `{text}` came: {:#?}", fake.received()))
 }
 
+/// The status says how the agent is, and since when it is not there.
+fn wait_for_agent(gateway: &Gateway, state: &str) {
+    let seen = wait::until(wait::LIMIT, || (gateway.state()["agent"]["state"] == state).then_some(()));
+    let agent = gateway.state()["agent"].clone();
+    assert!(seen.is_some(), "{agent}");
+    assert_eq!(agent["kind"], "openai");
+    assert_eq!(agent["since"].is_string(), state == "unavailable", "{agent}");
+}
+
 #[test]
 fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_is_told_once_and_waited_out() {
     let (home, mut fake) = paired();
@@ -112,11 +121,13 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "are you well" }));
     let told = wait_for_answer(&fake, "not available at the moment");
     assert!(told.len() < 200 && !told.contains("127.0.0.1"), "{told}");
+    wait_for_agent(&gateway, "unavailable");
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "/status" }));
-    wait_for_answer(&fake, "It is not available");
+    wait_for_answer(&fake, "It has not been available for");
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "and now" }));
     *service.failing.lock().unwrap() = false;
     wait_for_answer(&fake, "to: and now");
+    wait_for_agent(&gateway, "available");
     let answers: Vec<_> = fake.received().into_iter().skip(before).map(|(_, answer)| answer).collect();
     let told = answers.iter().filter(|answer| answer.contains("not available at the moment")).count();
     assert_eq!(told, 1, "{answers:#?}");

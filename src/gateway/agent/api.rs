@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::gateway::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::Exchange;
@@ -76,10 +77,19 @@ pub fn said(message: &InboundMessage) -> String {
 pub struct About {
     /// The word of the settings for it.
     pub kind: &'static str,
-    /// Which model, where that is known.
+    /// Which model or program, where there is one.
     pub model: Option<String>,
     /// Why nothing is asked of it at the moment.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
+}
+
+/// Why an agent is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when.
+    pub since: Timestamp,
+    /// What is wrong: no secrets, a few words.
+    pub why: String,
 }
 
 /// Whoever answers.

@@ -5,6 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use crate::clock::Now;
 use crate::gateway::supervisor::backoff::{Dice, Ladder};
 
 /// The waits between two looks.
@@ -37,6 +40,7 @@ pub struct Breaker {
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
+    since: Timestamp,
     next: Instant,
     looking: bool,
 }
@@ -66,7 +70,7 @@ impl Breaker {
     }
 
     /// An attempt has ended.
-    pub fn end(&mut self, now: Instant, ending: Ending) {
+    pub fn end(&mut self, now: Now, ending: Ending) {
         match ending {
             Ending::Heard => {
                 self.failures = 0;
@@ -83,22 +87,22 @@ impl Breaker {
                     self.failures = self.failures.saturating_add(1);
                     let ladder = LADDER.wait(self.failures, &mut self.dice);
                     let wait = after.map_or(ladder, |after| after.min(AFTER_MAX));
-                    self.open = Some(Open { next: now + wait, looking: false });
+                    let since = self.open.map_or(now.wall, |open| open.since);
+                    self.open = Some(Open { since, next: now.mono + wait, looking: false });
                 }
             }
         }
     }
 
-    /// Nothing is asked at the moment.
-    pub fn is_open(&self) -> bool {
-        self.open.is_some()
+    /// Since when it is not there.
+    pub fn open_since(&self) -> Option<Timestamp> {
+        self.open.map(|open| open.since)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Now;
 
     const FAIL: Ending = Ending::Unavailable(None);
 
@@ -106,53 +110,59 @@ mod tests {
         Duration::from_secs(count)
     }
 
+    fn after(now: Now, wait: Duration) -> Now {
+        Now { mono: now.mono + wait, wall: now.wall + wait }
+    }
+
     #[test]
     fn the_first_failure_opens_it_one_looks_and_an_answer_closes_it() {
-        let now = Now::read().mono;
+        let now = Now::read();
         let mut breaker = Breaker::new(7);
-        assert_eq!((breaker.begin(now), breaker.begin(now)), (None, None), "closed, all go");
+        assert_eq!((breaker.begin(now.mono), breaker.begin(now.mono)), (None, None), "closed, all go");
+        assert_eq!(breaker.open_since(), None);
         breaker.end(now, FAIL);
-        let first = breaker.begin(now).unwrap();
+        let first = breaker.begin(now.mono).unwrap();
         assert!(first >= seconds(1) && first <= seconds(3), "{first:?}");
         breaker.end(now, FAIL);
-        assert_eq!(breaker.wait(now), Some(first), "what was under way tells nothing new");
-        let later = now + first;
-        assert_eq!(breaker.begin(later), None, "one looks");
-        assert_eq!(breaker.begin(later), Some(LOOK_WAIT), "the others wait");
+        assert_eq!(breaker.wait(now.mono), Some(first), "what was under way tells nothing new");
+        let later = after(now, first);
+        assert_eq!(breaker.begin(later.mono), None, "one looks");
+        assert_eq!(breaker.begin(later.mono), Some(LOOK_WAIT), "the others wait");
         breaker.end(later, FAIL);
-        assert!(breaker.wait(later).unwrap() > first, "waits grow");
+        assert!(breaker.wait(later.mono).unwrap() > first, "waits grow");
+        assert_eq!(breaker.open_since(), Some(now.wall), "looks in vain are one story");
         breaker.end(later, Ending::Heard);
-        assert!(!breaker.is_open() && breaker.begin(later).is_none());
+        assert!(breaker.open_since().is_none() && breaker.begin(later.mono).is_none());
     }
 
     #[test]
     fn waits_are_bounded_and_the_services_own_word_wins() {
-        let mut now = Now::read().mono;
+        let mut now = Now::read();
         let mut breaker = Breaker::new(7);
         for _ in 0..20 {
             breaker.end(now, FAIL);
-            let wait = breaker.wait(now).unwrap();
+            let wait = breaker.wait(now.mono).unwrap();
             assert!(wait <= seconds(60));
-            now += wait;
-            assert_eq!(breaker.begin(now), None);
+            now = after(now, wait);
+            assert_eq!(breaker.begin(now.mono), None);
         }
-        for (after, expected) in [(seconds(17), seconds(17)), (seconds(86_400), AFTER_MAX)] {
-            breaker.end(now, Ending::Unavailable(Some(after)));
-            assert_eq!(breaker.wait(now), Some(expected));
-            now += expected;
-            assert_eq!(breaker.begin(now), None);
+        for (asked, expected) in [(seconds(17), seconds(17)), (seconds(86_400), AFTER_MAX)] {
+            breaker.end(now, Ending::Unavailable(Some(asked)));
+            assert_eq!(breaker.wait(now.mono), Some(expected));
+            now = after(now, expected);
+            assert_eq!(breaker.begin(now.mono), None);
         }
     }
 
     #[test]
     fn a_look_that_is_broken_off_is_made_by_the_next() {
-        let now = Now::read().mono;
+        let now = Now::read();
         let mut breaker = Breaker::new(7);
         breaker.end(now, FAIL);
-        let later = now + seconds(5);
-        assert_eq!(breaker.begin(later), None);
+        let later = after(now, seconds(5));
+        assert_eq!(breaker.begin(later.mono), None);
         breaker.end(later, Ending::Dropped);
-        assert!(breaker.is_open());
-        assert_eq!(breaker.begin(later), None);
+        assert!(breaker.open_since().is_some());
+        assert_eq!(breaker.begin(later.mono), None);
     }
 }

@@ -12,7 +12,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::answer::{ANSWER_LEN_MAX, Answer, Unusable, failure_code};
-use super::api::{About, Again, Agent, AgentError, Turn};
+use super::api::{About, Again, Agent, AgentError, Trouble, Turn};
 use super::breaker::{Breaker, Ending};
 use super::request::{self, Image};
 use super::sse::Parser;
@@ -225,9 +225,9 @@ struct Attempt<'a> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let mut breaker = self.agent.breaker();
-        let was_open = breaker.is_open();
-        breaker.end(Now::read().mono, self.ending);
-        if was_open != breaker.is_open() {
+        let was_open = breaker.open_since().is_some();
+        breaker.end(Now::read(), self.ending);
+        if was_open != breaker.open_since().is_some() {
             let host = self.agent.host();
             if was_open {
                 tracing::info!(code = "agent_available", "the agent's service at {host} is there again");
@@ -289,7 +289,8 @@ impl Agent for Openai {
     }
 
     fn about(&self) -> About {
-        let trouble = self.breaker().is_open().then(|| format!("{} does not answer", self.host()));
+        let since = self.breaker().open_since();
+        let trouble = since.map(|since| Trouble { since, why: format!("{} does not answer", self.host()) });
         About { kind: "openai", model: Some(self.model.clone()), trouble }
     }
 }

@@ -6,20 +6,25 @@
 //! the harmless ones and those that the settings list.
 
 use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::answer::{ANSWER_LEN_MAX, Answer};
-use super::api::{About, Again, Agent, AgentError, Turn};
+use super::api::{About, Again, Agent, AgentError, Trouble, Turn};
 use super::request;
 use crate::bridge::process::{spawner, stderr};
 use crate::bridge::{child_env, exec};
+use crate::clock::Now;
 use crate::config::CommandConfig;
+use crate::facts;
 use crate::gateway::life::group::Group;
+use crate::preflight::agent::ProgramFact;
 use crate::world::World;
 
 /// In the program's environment, and so in that of everything it starts: by this we know our own children.
@@ -35,12 +40,14 @@ const REST_LIMIT: Duration = Duration::from_secs(1);
 pub struct Program {
     config: CommandConfig,
     world: World,
+    /// Since when it cannot be started.
+    broken: Mutex<Option<Timestamp>>,
 }
 
 impl Program {
     /// Nothing is started yet.
     pub fn new(config: &CommandConfig, world: &World) -> Self {
-        Self { config: config.clone(), world: world.clone() }
+        Self { config: config.clone(), world: world.clone(), broken: Mutex::default() }
     }
 
     fn name(&self) -> &str {
@@ -65,15 +72,18 @@ impl Program {
 
     async fn ask(&self, turn: Turn) -> Result<String, AgentError> {
         let unstartable = |why: &str| {
+            self.broken().get_or_insert_with(|| Now::read().wall);
             let detail = format!("{} cannot be started: {why}", self.name());
             failed("agent_unstartable", "The agent cannot be started.", detail)
         };
-        which::which_in_global(self.name(), self.world.var("PATH"))
-            .ok()
-            .and_then(|mut found| found.next())
-            .ok_or_else(|| unstartable("there is no such program"))?;
+        match facts::program(&self.world, self.name()) {
+            ProgramFact::Found => {}
+            ProgramFact::NotExecutable => return Err(unstartable("it may not be executed")),
+            ProgramFact::Missing => return Err(unstartable("there is no such program")),
+        }
         let leader = spawner::spawn(self.command()).map_err(|error| unstartable(&error.to_string()))?;
         let mut group = Group::new(leader);
+        *self.broken() = None;
         let pipes = (group.leader.stdin.take(), group.leader.stdout.take(), group.leader.stderr.take());
         let (Some(mut input), Some(mut output), Some(errors)) = pipes else {
             return Err(unstartable("it has no pipes"));
@@ -140,6 +150,10 @@ impl Program {
         })
     }
 
+    fn broken(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn stalled(&self) -> AgentError {
         let detail = format!("{} was silent for {} s", self.name(), self.config.idle_timeout.as_secs());
         failed("agent_stalled", "The agent did not answer in time.", detail)
@@ -162,6 +176,7 @@ impl Agent for Program {
     }
 
     fn about(&self) -> About {
-        About { kind: "command", model: Some(self.name().to_owned()), ..About::default() }
+        let trouble = self.broken().map(|since| Trouble { since, why: "it cannot be started".to_owned() });
+        About { kind: "command", model: Some(self.name().to_owned()), trouble }
     }
 }

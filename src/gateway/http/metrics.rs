@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use crate::gateway::status::snapshot::{PlatformSnapshot, Snapshot, WireState};
+use crate::gateway::status::snapshot::{AgentState, PlatformSnapshot, Snapshot, WireState};
 use crate::gateway::tally::{BOUNDS_S, Counts, Stroke};
 
 /// The page. `last_tick` is when the loop last turned.
@@ -65,6 +65,11 @@ pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: T
     ] {
         page.family(name, "gauge", help);
         page.number(name, &[], value);
+    }
+    if let Some(agent) = &snapshot.agent {
+        page.family("hermes_agent_available", "gauge", "1 unless the agent was not there the last time.");
+        let value = u64::from(agent.state == AgentState::Available);
+        page.number("hermes_agent_available", &[("kind", &agent.kind)], value);
     }
     page.family("hermes_task_restarts_total", "counter", "Background tasks that died and were begun again.");
     page.number("hermes_task_restarts_total", &[], snapshot.task_restarts);
@@ -162,6 +167,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::gateway::status::snapshot::AgentSnapshot;
     use crate::gateway::status::snapshot::tests::example;
     use crate::gateway::tally::Tally;
     use crate::platform::Platform;
@@ -178,6 +184,13 @@ mod tests {
         platform.last_inbound_at = Some(now);
         platform.reconnects.insert("whatsapp_bridge_exited".to_owned(), 7);
         platform.reconnects.insert("a \"quoted\"\\\n".to_owned(), 1);
+        snapshot.agent = Some(AgentSnapshot {
+            kind: "openai".to_owned(),
+            model: None,
+            state: AgentState::Unavailable,
+            since: Some(now),
+            error_message: None,
+        });
         let tally = Tally::default();
         tally.count_many(Platform::Whatsapp, Stroke::Accepted, 12);
         tally.count_many(Platform::Whatsapp, Stroke::Unknown, 3);

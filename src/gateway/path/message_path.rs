@@ -18,7 +18,7 @@ use crate::clock::Now;
 use crate::config::{Config, GatewayConfig};
 use crate::gateway::admission::desk::Desk;
 use crate::gateway::admission::records::{Kept, Records};
-use crate::gateway::agent::api::Agent;
+use crate::gateway::agent::api::{About, Agent};
 use crate::gateway::control::api::Control;
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::flow::MessageFlow;
@@ -85,6 +85,7 @@ pub struct MessagePath {
 struct Seen {
     draining: bool,
     depths: Depths,
+    agent: About,
     last_inbound: BTreeMap<Platform, Timestamp>,
 }
 
@@ -116,7 +117,7 @@ impl MessagePath {
                 store: Arc::clone(&store),
                 sessions: Arc::clone(&sessions),
                 running: Arc::clone(&running),
-                agent,
+                agent: Arc::clone(&agent),
                 control: SetOnce::new(),
             },
             running: Arc::clone(&running),
@@ -131,6 +132,7 @@ impl MessagePath {
         let seen = Arc::new(Mutex::new(Seen {
             draining: false,
             depths: Depths::default(),
+            agent: agent.about(),
             last_inbound: BTreeMap::new(),
         }));
         let stop = CancellationToken::new();
@@ -144,15 +146,15 @@ impl MessagePath {
         });
         let counted = watch::Sender::new(());
         let told = counted.clone();
-        let counting = (stop.clone(), Arc::clone(&store), Arc::clone(&changed), Arc::clone(&seen));
+        let counting = (stop.clone(), Arc::clone(&store), agent, Arc::clone(&changed), Arc::clone(&seen));
         let ending = (stop.clone(), Arc::clone(&sessions), running);
         kept::keep("sessions", move || {
             let (stop, sessions, running) = ending.clone();
             until(stop, sessions.watch(move |chat| running.of(chat).is_some()))
         });
         kept::keep("count", move || {
-            let (stop, store, changed, seen) = counting.clone();
-            until(stop, count(store, changed, seen, told.clone()))
+            let (stop, store, agent, changed, seen) = counting.clone();
+            until(stop, count(store, agent, changed, seen, told.clone()))
         });
         Arc::new(Self {
             strangers: Strangers::new(Arc::clone(&rules), Arc::clone(&outboxes)),
@@ -297,6 +299,8 @@ impl MessageFlow for MessagePath {
         self.expiry.send_replace(expiry);
         self.rules.configure(config);
         self.work.sessions.configure(&config.session);
+        // Another agent may be named.
+        self.changed.notify_one();
     }
 
     async fn say(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError> {
@@ -310,6 +314,10 @@ impl MessageFlow for MessagePath {
 
     fn depths(&self) -> Depths {
         self.seen(|seen| seen.depths)
+    }
+
+    fn agent(&self) -> About {
+        self.seen(|seen| seen.agent.clone())
     }
 
     fn active_turns(&self) -> u64 {
@@ -405,9 +413,17 @@ async fn expire(store: Arc<dyn Store>, changed: Arc<Notify>, mut expiry: watch::
     }
 }
 
-/// Counts the rows whenever something has changed, for ever.
-async fn count(store: Arc<dyn Store>, changed: Arc<Notify>, seen: Arc<Mutex<Seen>>, told: watch::Sender<()>) {
+/// Counts the rows, and looks how the agent is, whenever something has changed, for ever.
+async fn count(
+    store: Arc<dyn Store>,
+    agent: Arc<dyn Agent>,
+    changed: Arc<Notify>,
+    seen: Arc<Mutex<Seen>>,
+    told: watch::Sender<()>,
+) {
     loop {
+        let about = agent.about();
+        lock(&seen).agent = about;
         match store.depths().await {
             Ok(depths) => lock(&seen).depths = depths,
             Err(error) => tracing::debug!(%error, "the queues cannot be counted"),

@@ -12,7 +12,7 @@ use crate::gateway::agent::api::Agent;
 use crate::gateway::command::{Answer, Command};
 use crate::gateway::control::api::Control;
 use crate::gateway::inbound::gate::Denied;
-use crate::gateway::inbound::identity::Identity;
+use crate::gateway::inbound::identity;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash, Verb};
 use crate::gateway::message::InboundMessage;
@@ -77,7 +77,7 @@ impl Orders {
             (Slash::New, _) => self.ended(row, slash::begun).await,
             (Slash::Retry, _) => self.retry(row).await,
             (Slash::Status, _) => self.status(row).await,
-            (Slash::Whoami, may) => Order::say(whoami(message, may.is_ok())),
+            (Slash::Whoami, may) => Order::say(whoami(platform, message, may.is_ok())),
             (Slash::Platform(_), Err(Denied::NotAdmin)) => {
                 Order::say("Only an admin may do that. Whoever runs this gateway can name you one.")
             }
@@ -162,10 +162,11 @@ fn say(answer: Answer) -> Order {
     Order::say(answer.unwrap_or_else(|error| error.to_string()))
 }
 
-fn whoami(message: &InboundMessage, may_steer: bool) -> String {
-    let mut text = format!("I know you as {}", Identity::parse(&message.sender.0).to_jid());
+fn whoami(platform: Platform, message: &InboundMessage, may_steer: bool) -> String {
+    let name = |id: &str| identity::person(platform, id).unwrap_or_else(|| id.to_owned());
+    let mut text = format!("I know you as {}", name(&message.sender.0));
     if let Some(other) = &message.sender_alt {
-        text.push_str(&format!(", also {}", Identity::parse(&other.0).to_jid()));
+        text.push_str(&format!(", also {}", name(&other.0)));
     }
     text.push_str(if may_steer {
         ". You may give commands to the gateway here."
@@ -173,4 +174,32 @@ fn whoami(message: &InboundMessage, may_steer: bool) -> String {
         ". You may not give commands to the gateway here."
     });
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::message::UserId;
+    use crate::gateway::message::testing::message;
+
+    #[test]
+    fn everybody_is_known_by_the_spelling_of_their_platform() {
+        let scripted = Platform::scripted(1).unwrap();
+        for (platform, id, alt, expected) in [
+            (Platform::Whatsapp, "15550100:3@s.whatsapp.net", None, "15550100@s.whatsapp.net."),
+            (
+                Platform::Whatsapp,
+                "900100:2@lid",
+                Some("15550100@s.whatsapp.net"),
+                "900100@lid, also 15550100@s.whatsapp.net.",
+            ),
+            (scripted, "12345", None, "12345."),
+            (scripted, "U02AB:x", None, "U02AB:x."),
+        ] {
+            let mut message = message("A", id, "/whoami");
+            message.sender_alt = alt.map(|alt| UserId(alt.to_owned()));
+            let text = whoami(platform, &message, true);
+            assert!(text.starts_with(&format!("I know you as {expected}")), "{text}");
+        }
+    }
 }

@@ -186,8 +186,8 @@ impl Turns {
             if let Some(outbox) = self.outboxes.get(&key.platform) {
                 outbox.wake(key.clone());
             }
-            self.changed.notify_one();
         }
+        self.changed.notify_one();
         Outcome::After(wait.clamp(AGENT_WAIT_MIN, AGENT_WAIT_MAX))
     }
 

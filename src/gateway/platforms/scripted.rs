@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::clock::Now;
 use crate::config::Config;
+use crate::gateway::agent::api::About;
 use crate::gateway::failure::{AdapterError, SendError};
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
@@ -210,6 +211,10 @@ impl MessageFlow for CountingFlow {
 
     fn depths(&self) -> Depths {
         *self.depths.lock().unwrap()
+    }
+
+    fn agent(&self) -> About {
+        About { kind: "echo", ..About::default() }
     }
 
     fn counted(&self) -> watch::Receiver<()> {

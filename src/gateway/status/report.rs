@@ -69,6 +69,7 @@ pub(super) fn view(world: &World, home: &HermesHome, now: Timestamp) -> Result<V
     } else {
         let config = Config::load(world, home)?;
         let mut platforms = snapshot.map(|snapshot| snapshot.platforms).unwrap_or_default();
+        view.findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
         view.platforms = enabled(&config)
             .map(|platform| PlatformView {
                 name: platform.spec().name.to_owned(),
@@ -153,7 +154,9 @@ fn findings(
 ) -> Vec<preflight::Finding> {
     match platform {
         Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
-        Platform::Telegram | Platform::Scripted(_) => Vec::new(),
+        Platform::Telegram | Platform::Scripted(_) => {
+            preflight::access::findings(platform, config.access(platform))
+        }
     }
 }
 

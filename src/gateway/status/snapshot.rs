@@ -64,6 +64,9 @@ pub struct Snapshot {
     /// What is wrong with the gateway itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
+    /// Who answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentSnapshot>,
     /// The HTTP API, unless it is switched off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSnapshot>,
@@ -84,6 +87,34 @@ pub struct Problem {
     /// The process ends by it. Not written.
     #[serde(skip)]
     pub ends: bool,
+}
+
+/// Who answers, as its last turns tell: it is not asked for the sake of asking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSnapshot {
+    /// The word of the settings for it.
+    pub kind: String,
+    /// Its model or program, where there is one.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Whether it is there.
+    pub state: AgentState,
+    /// Since when it is not.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// Why not.
+    #[serde(default)]
+    pub error_message: Option<String>,
+}
+
+/// The agent's state as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// Nothing is known against it.
+    Available,
+    /// It was not there the last time.
+    Unavailable,
 }
 
 /// The HTTP API. Whatever becomes of it, the gateway goes on.
@@ -324,6 +355,7 @@ pub(crate) mod tests {
             )]),
             queues: Queues::default(),
             problems: Vec::new(),
+            agent: None,
             http: None,
         }
     }

@@ -4,9 +4,11 @@ use console::style;
 use jiff::Timestamp;
 
 use crate::gateway::status::snapshot::{
-    GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues, WireState,
+    AgentSnapshot, AgentState, GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues,
+    WireState,
 };
 use crate::gateway::status::view::{PlatformView, View};
+use crate::preflight::Finding;
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,9 +56,14 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
     }
     if view.is_running {
         text.push_str(&queues_note(view.queues));
+        let agent = view.agent.as_ref().map_or(String::new(), |agent| agent_note(agent, now));
         let http = view.http.as_ref().map_or(String::new(), |http| http_note(http, now));
-        text.push_str(&folded(&http, look.width));
+        text.push_str(&folded(&(agent + &http), look.width));
     } else {
+        for Finding { code, message, fix, .. } in &view.findings {
+            let note = format!("\nAgent  {}: {message}.\n  {fix}\n", code.as_str());
+            text.push_str(&folded(&note, look.width));
+        }
         text.push_str("\nStart it with `hermes gateway run`.\n");
     }
     text
@@ -98,6 +105,20 @@ fn folded(text: &str, width: usize) -> String {
         words => wrapped(words, line.len() - words.len(), width),
     };
     text.lines().map(each).collect()
+}
+
+/// Who answers, and since when nobody does.
+fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
+    let model = agent.model.as_ref().map_or(String::new(), |model| format!(" ({model})"));
+    let state = match agent.state {
+        AgentState::Available => "available".to_owned(),
+        AgentState::Unavailable => {
+            let since = agent.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
+            let why = agent.error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
+            format!("unavailable{since}{why}")
+        }
+    };
+    format!("\nAgent  {}{model}, {state}.\n", agent.kind)
 }
 
 /// The gateway itself is spoken of only while something is wrong with it or with its settings' files.
@@ -289,7 +310,7 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::{Code, Finding, Severity};
+    use crate::preflight::{Code, Severity};
 
     fn now() -> Timestamp {
         "2026-01-01T12:00:00Z".parse().unwrap()
@@ -331,6 +352,14 @@ mod tests {
             http: None,
             config_stale: None,
             problems: Vec::new(),
+            agent: Some(AgentSnapshot {
+                kind: "openai".to_owned(),
+                model: Some("llama3.2".to_owned()),
+                state: AgentState::Available,
+                since: None,
+                error_message: None,
+            }),
+            findings: Vec::new(),
         }
     }
 
@@ -368,6 +397,12 @@ mod tests {
             user_action: Some("Set another address in gateway.http.bind.".to_owned()),
         });
         degraded.config_stale = Some("gateway.toml: line 1, column 9: unclosed table".to_owned());
+        degraded.agent = degraded.agent.map(|agent| AgentSnapshot {
+            state: AgentState::Unavailable,
+            since: Some("2026-01-01T11:57:00Z".parse().unwrap()),
+            error_message: Some("example.com:443 does not answer".to_owned()),
+            ..agent
+        });
         pages += &platform_status(&degraded, now(), look);
         degraded.queues = Queues { inbox: 0, outbox: 0, dead: 3 };
         pages += &platform_status(&degraded, now(), Look { width: 60, ..look });
@@ -386,6 +421,13 @@ mod tests {
         });
         let mut stopped = view(fatal);
         stopped.is_running = false;
+        stopped.agent = None;
+        stopped.findings.push(Finding {
+            code: Code::AgentCommandMissing,
+            severity: Severity::Blocking,
+            message: "the agent's program was not found".to_owned(),
+            fix: "Install it.".to_owned(),
+        });
         stopped.exit_reason = Some("stopped on request".to_owned());
         pages += &platform_status(&stopped, now(), look);
         pages += &gateway_status(&stopped, now());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::durable::Holder;
 use crate::gateway::status::snapshot::{
-    GatewayState, HttpSnapshot, PlatformSnapshot, Problem, Queues, Snapshot,
+    AgentSnapshot, GatewayState, HttpSnapshot, PlatformSnapshot, Problem, Queues, Snapshot,
 };
 use crate::preflight::Finding;
 
@@ -35,6 +35,10 @@ pub struct View {
     pub config_stale: Option<String>,
     /// What is wrong with a running gateway itself.
     pub problems: Vec<Problem>,
+    /// Who answers, by the word of a running gateway.
+    pub agent: Option<AgentSnapshot>,
+    /// What is missing before the agent can answer, found just now; gathered only while no gateway runs.
+    pub findings: Vec<Finding>,
 }
 
 /// One platform as a reader sees it.
@@ -68,6 +72,8 @@ impl View {
                 http: None,
                 config_stale: None,
                 problems: Vec::new(),
+                agent: None,
+                findings: Vec::new(),
             };
         };
         Self {
@@ -82,6 +88,8 @@ impl View {
             http: snapshot.http.filter(|_| is_running),
             config_stale: snapshot.config_stale.filter(|_| is_running),
             problems: if is_running { snapshot.problems } else { Vec::new() },
+            agent: snapshot.agent.filter(|_| is_running),
+            findings: Vec::new(),
         }
     }
 
@@ -105,6 +113,8 @@ impl View {
             "http": self.http,
             "config_stale": self.config_stale,
             "problems": self.problems,
+            "agent": self.agent,
+            "findings": self.findings,
         })
     }
 

@@ -1,0 +1,63 @@
+//! Pure. Whether anybody is answered on a platform, and whether everybody is.
+
+use super::{Code, Finding};
+use crate::config::{AccessConfig, AllowList, DirectPolicy};
+use crate::platform::Platform;
+
+/// What a person should look at. Of WhatsApp the findings of its own tell, with its mode.
+pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
+    let spec = platform.spec();
+    let (title, person) = (spec.title, spec.naming.person());
+    let prefix = spec.name.to_ascii_uppercase();
+    let is_closed = access.direct == DirectPolicy::Disabled && access.groups.is_empty();
+    let finding = match &access.allowed {
+        _ if is_closed => Finding::warning(
+            Code::NobodyAllowed,
+            format!("nobody is answered on {title}: direct chats are disabled, and no group is listed"),
+            format!("Set {prefix}_DM_POLICY to allowlist, or list groups in {prefix}_GROUP_ALLOWED_USERS."),
+        ),
+        // Strangers can ask to be let in.
+        AllowList::Nobody if access.direct == DirectPolicy::Pairing => return Vec::new(),
+        AllowList::Nobody => Finding::warning(
+            Code::NobodyAllowed,
+            format!("nobody is listed who may write to hermes on {title}"),
+            format!("Put the {person} of each of them in {prefix}_ALLOWED_USERS, with commas between."),
+        ),
+        AllowList::Everybody => Finding::warning(
+            Code::EverybodyAllowed,
+            format!("everybody who finds it may use hermes on {title}"),
+            format!("If that is not meant, list people in {prefix}_ALLOWED_USERS instead of `*`."),
+        ),
+        AllowList::Only(_) => return Vec::new(),
+    };
+    vec![finding]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_and_everybody_are_told_and_a_list_is_not() {
+        let platform = Platform::scripted(1).unwrap();
+        let groups = vec!["room".to_owned()];
+        let some = AllowList::Only(vec!["friend".to_owned()]);
+        let (listed, pairing, disabled) =
+            (DirectPolicy::Listed, DirectPolicy::Pairing, DirectPolicy::Disabled);
+        for (allowed, direct, groups, expected) in [
+            (AllowList::Nobody, listed, &[][..], Some("nobody_allowed")),
+            (AllowList::Nobody, pairing, &[], None),
+            (AllowList::Nobody, disabled, &groups, Some("nobody_allowed")),
+            (some.clone(), listed, &[], None),
+            (some.clone(), disabled, &[], Some("nobody_allowed")),
+            (some, disabled, &groups, None),
+            (AllowList::Everybody, pairing, &[], Some("everybody_allowed")),
+        ] {
+            let shown = format!("{allowed:?} {direct:?} {groups:?}");
+            let access = AccessConfig { allowed, direct, groups: groups.to_vec(), ..AccessConfig::default() };
+            let found = findings(platform, &access);
+            assert_eq!(found.first().map(|finding| finding.code.as_str()), expected, "{shown}");
+            assert!(found.iter().all(|finding| finding.fix.contains("SCRIPTED1_")), "{found:?}");
+        }
+    }
+}
