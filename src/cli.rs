@@ -275,7 +275,7 @@ struct SendArgs {
 pub fn run(world: &World) -> u8 {
     // Not for people, and on the way to becoming another program: it is not parsed with the rest.
     if world.args.get(1).is_some_and(|command| command == bridge::exec::NAME) {
-        return bridge::exec::run(&world.args[2..]);
+        return bridge::exec::run(&world.exe, &world.args[2..]);
     }
     let cli = match Cli::try_parse_from(&world.args) {
         Ok(cli) => cli,

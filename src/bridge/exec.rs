@@ -1,5 +1,5 @@
-//! The hidden command `hermes bridge-exec [--lock PATH] --parent PID -- PROGRAM ARGS…`: becomes the bridge, or, without a
-//! lock, the agent's program.
+//! The hidden command `hermes bridge-exec [--lock PATH | --guard] --parent PID -- PROGRAM ARGS…`: becomes the bridge, or,
+//! without a lock, the agent's program; or keeps that as its guard ([`guard`]).
 //!
 //! It runs between fork and Node because these must be done by the child itself and without `unsafe`: ask the kernel to end
 //! us when the parent dies, take the session lock so that it is held for exactly as long as Node lives, and make every file
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::io::FdFlags;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
-use crate::bridge::protocol;
+use crate::bridge::{guard, protocol};
 use crate::durable::{self, Lock, LockError};
 
 /// The command's name.
@@ -34,6 +34,7 @@ const NOT_FOUND: u8 = 127;
 #[derive(Debug, PartialEq, Eq)]
 struct Plan {
     lock: Option<PathBuf>,
+    guards: bool,
     parent: i32,
     program: OsString,
     args: Vec<OsString>,
@@ -47,26 +48,36 @@ pub(crate) fn args(lock: &Path, parent: u32, program: &Path, args: Vec<OsString>
     all
 }
 
+/// The same for a program that holds nothing and is kept by a guard. It must be started as a process group of its own.
+pub(crate) fn guarded_args<T: Into<OsString>>(
+    parent: u32,
+    argv: impl IntoIterator<Item = T>,
+) -> Vec<OsString> {
+    let mut all = plain_args(parent, argv);
+    all.insert(1, "--guard".into());
+    all
+}
+
 /// The same for a program that holds nothing.
-pub(crate) fn plain_args<'a>(parent: u32, argv: impl IntoIterator<Item = &'a String>) -> Vec<OsString> {
+pub(super) fn plain_args<T: Into<OsString>>(parent: u32, argv: impl IntoIterator<Item = T>) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec![NAME.into(), "--parent".into(), parent.to_string().into(), "--".into()];
     all.extend(argv.into_iter().map(Into::into));
     all
 }
 
-/// Becomes the program; `arguments` are those after the command's name. Returns only on failure: the exit code, after one
-/// line on stderr that says why.
-pub fn run(arguments: &[OsString]) -> u8 {
+/// Becomes the program; `arguments` are those after the command's name, `exe` is this program. Returns on failure, after
+/// one line on stderr that says why, and where it was the guard: the exit code.
+pub fn run(exe: &Path, arguments: &[OsString]) -> u8 {
     let Some(plan) = parse(arguments) else {
         return fail(INTERNAL, "bridge-exec is hermes's own; there is nothing in it for people");
     };
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    if let Err(error) = die_with_parent() {
-        return fail(INTERNAL, &format!("cannot ask to end with hermes: {error}"));
+    if plan.guards {
+        let argv = std::iter::once(plan.program).chain(plan.args);
+        return guard::run(exe, plan.parent, argv).unwrap_or_else(|why| fail(INTERNAL, &why));
     }
-    // The parent may have died before the kernel was asked; then nobody would ever end us.
-    if rustix::process::getppid().map(Pid::as_raw_pid) != Some(plan.parent) {
-        return fail(INTERNAL, "hermes has ended before its child began");
+    if let Err(why) = end_with_parent(plan.parent, Signal::KILL) {
+        return fail(INTERNAL, &why);
     }
     let _lock = match plan.lock.as_deref().map(hold).transpose() {
         Ok(lock) => lock,
@@ -80,25 +91,41 @@ pub fn run(arguments: &[OsString]) -> u8 {
 }
 
 fn parse(arguments: &[OsString]) -> Option<Plan> {
-    let (lock, arguments) = match arguments {
-        [flag, lock, rest @ ..] if flag == "--lock" => (Some(lock.into()), rest),
-        rest => (None, rest),
+    let (lock, guards, arguments) = match arguments {
+        [flag, lock, rest @ ..] if flag == "--lock" => (Some(lock.into()), false, rest),
+        [flag, rest @ ..] if flag == "--guard" => (None, true, rest),
+        rest => (None, false, rest),
     };
     let [parent_flag, parent, end, program, args @ ..] = arguments else { return None };
     if parent_flag != "--parent" || end != "--" {
         return None;
     }
-    Some(Plan { lock, parent: parent.to_str()?.parse().ok()?, program: program.clone(), args: args.to_vec() })
+    let parent = parent.to_str()?.parse().ok()?;
+    Some(Plan { lock, guards, parent, program: program.clone(), args: args.to_vec() })
+}
+
+/// From now on this process is sent `signal` when its parent ends.
+///
+/// # Errors
+/// When that cannot be had, or the parent has ended already.
+pub(super) fn end_with_parent(parent: i32, signal: Signal) -> Result<(), String> {
+    ask_for(signal).map_err(|error| format!("cannot ask to end with hermes: {error}"))?;
+    // It may have died before the kernel was asked; then nobody would ever end us.
+    if rustix::process::getppid().map(Pid::as_raw_pid) == Some(parent) {
+        Ok(())
+    } else {
+        Err("hermes has ended before its child began".to_owned())
+    }
 }
 
 /// Elsewhere the bridge notices the end of its stdin, which it does here, too.
 #[cfg(target_os = "linux")]
-fn die_with_parent() -> std::io::Result<()> {
-    Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
+fn ask_for(signal: Signal) -> std::io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(signal))?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent() -> std::io::Result<()> {
+fn ask_for(_signal: Signal) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -147,14 +174,17 @@ mod tests {
             parse(&all[1..]),
             Some(Plan {
                 lock: Some("/l".into()),
+                guards: false,
                 parent: 7,
                 program: "/node".into(),
                 args: vec!["--flag".into(), "--".into(), "run".into()]
             })
         );
         let plain = plain_args(7, &["agent".to_owned(), "$x".to_owned()]);
-        let plan = Plan { lock: None, parent: 7, program: "agent".into(), args: vec!["$x".into()] };
-        assert_eq!(parse(&plain[1..]), Some(plan));
+        let plan =
+            |guards| Plan { lock: None, guards, parent: 7, program: "agent".into(), args: vec!["$x".into()] };
+        assert_eq!(parse(&plain[1..]), Some(plan(false)));
+        assert_eq!(parse(&guarded_args(7, ["agent", "$x"])[1..]), Some(plan(true)));
         for wrong in [&all[..], &all[1..6], &all[4..], &[]] {
             assert_eq!(parse(wrong), None);
         }

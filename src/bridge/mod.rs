@@ -3,10 +3,12 @@
 //! - [`protocol`]: the lines exchanged with it (pure).
 //! - [`toolchain`]: finds Node and npm.
 //! - [`install`]: puts the bridge on disk.
-//! - [`process`]: owns one running bridge; [`exec`] is what its child does before it becomes Node.
+//! - [`process`]: owns one running bridge; [`exec`] is what its child does before it becomes Node, or the program of an
+//!   agent, which a [`guard`] keeps.
 
 pub(crate) mod child_env;
 pub mod exec;
+mod guard;
 pub mod install;
 pub mod process;
 pub mod protocol;

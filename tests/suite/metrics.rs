@@ -138,6 +138,8 @@ fn each_number_tells_what_happened() {
     wait_for(&house, &messages("in", "refused"), |count| count == 1.0);
     limit(&house.gateway, Resource::Fsize, None);
 
+    wait_for(&house, "hermes_agent_available{kind=\"command\"}", |is| is == 1.0);
+
     // The loop turns.
     let turned = number(&house, "hermes_loop_last_tick_timestamp_seconds").unwrap();
     assert!(turned >= begun, "{turned}");

@@ -2,8 +2,8 @@
 //! its standard output, and 0 at its end.
 //!
 //! It is started for each turn, without a shell, as a process group of its own; the group is killed when the turn is ended
-//! early, when the program is silent for too long or says too much, and when hermes ends. It sees none of our variables but
-//! the harmless ones and those that the settings list.
+//! early, when the program is silent for too long or says too much, and when hermes ends; on Linux also when hermes is
+//! killed. It sees none of our variables but the harmless ones and those that the settings list.
 
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -57,7 +57,7 @@ impl Program {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.world.exe);
         command
-            .args(exec::plain_args(std::process::id(), &self.config.command))
+            .args(exec::guarded_args(std::process::id(), &self.config.command))
             .env_clear()
             .envs(child_env::for_agent(&self.world))
             .envs(self.config.env.iter().filter_map(|(name, value)| Some((name, &value.as_ref()?.0))))
