@@ -10,7 +10,8 @@ use crate::config::Reset;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::sessions::api::{Retried, Session, SessionId, SessionKey, SessionStore};
 use crate::gateway::store::api::{
-    Accepted, Depths, Ended, Exchange, Finish, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow, StoreError,
+    Accepted, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxId, InboxRow, Letter, OutboxId, OutboxRow,
+    PauseRow, Pick, StoreError,
 };
 
 /// What is wrong with the disk.
@@ -100,7 +101,12 @@ on_disk! { Store:
     Reserve sending(id: OutboxId) -> ();
     Reserve sent(id: OutboxId, remote: MessageId) -> ();
     Reserve unsent(id: OutboxId, maybe_sent: bool, error: String) -> ();
-    Reserve bury(id: OutboxId, reason: String) -> ();
+    Reserve bury(id: OutboxId, reason: String, what: GivenUp) -> ();
+    Reserve expire(before: Timestamp) -> u64;
+    Look letters(pick: Pick, with_text: bool) -> Vec<Letter>;
+    Reserve retry_letters(pick: Pick) -> Vec<ChatKey>;
+    Reserve drop_letters(pick: Pick) -> u64;
+    Look fate(platform: Platform, handle: &str) -> Option<Fate>;
     Room queue(key: &ChatKey, message: OutboundMessage) -> ();
     Look is_ours(platform: Platform, id: &MessageId) -> bool;
     Look depths() -> Depths;

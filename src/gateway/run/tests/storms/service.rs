@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
-use crate::gateway::failure::{Certainty, SendError};
+use crate::gateway::failure::{Certainty, Scope, SendError};
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 
@@ -195,6 +195,7 @@ impl Link for ServiceLink {
                 message: "it did not work".into(),
                 certainty,
                 retry: Retry::Backoff,
+                scope: Scope::Message,
             })
         };
         if self.is_gone() {
