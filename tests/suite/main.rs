@@ -21,6 +21,7 @@ mod help;
 mod host_faults;
 mod interrupts;
 mod launcher;
+mod ledger;
 mod life;
 mod linking;
 mod metrics;

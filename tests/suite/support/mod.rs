@@ -5,6 +5,7 @@ pub(crate) mod fake;
 pub(crate) mod home;
 pub(crate) mod house;
 pub(crate) mod http;
+pub(crate) mod ledger;
 pub(crate) mod pairing;
 pub(crate) mod process;
 pub(crate) mod screen;

@@ -1,0 +1,332 @@
+//! The gateway dies at every boundary and at random moments, with messages in flight. Ledgers at both ends say what became of
+//! them: none lost, none out of order, and repeated only what nobody could know the outcome of.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use hermes::failpoint;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::home::TestHome;
+use crate::support::house::QUICK;
+use crate::support::ledger::{
+    AskedAgent, Dice, Entry, Excuses, FarEnd, ORDERS, ScriptedEnd, TelegramEnd, Trouble, judge, text,
+};
+use crate::support::wait;
+
+/// One message, one answer, as many as come.
+const PLAIN: &str = "join_window = \"0s\"\nchat_turns_per_minute = 0\n";
+
+/// Kills at random moments, over both services, unless `HERMES_KILLS` says otherwise.
+const KILLS: u32 = 200;
+
+/// Chats that write at once.
+const CHATS: u32 = 20;
+
+/// Places that no message of these services comes by.
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("ack.bridge.", "only WhatsApp's bridge is acknowledged there"),
+    ("rename.", "moves a session or the bridge's folder aside; a message moves nothing"),
+];
+
+/// One run of the gateway. No more than a process: thousands of them are started.
+struct Life {
+    child: Child,
+}
+
+impl Life {
+    fn start(home: &TestHome, log: &Path, failpoint: Option<&str>) -> Self {
+        let log = |options: &mut OpenOptions| -> File { options.create(true).write(true).open(log).unwrap() };
+        let stderr = log(OpenOptions::new().truncate(true));
+        let mut command = home.command(["gateway", "run", "-v"]);
+        command.envs(failpoint.map(|wanted| ("HERMES_FAILPOINT", wanted)));
+        // Three deaths within two minutes are a storm, of which another test tells; here each stands alone.
+        drop(std::fs::remove_file(home.root().join("gateway.boots")));
+        Self { child: command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap() }
+    }
+
+    fn kill(mut self) -> Instant {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        Instant::now()
+    }
+
+    /// It has ended.
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Asks it to stop, once it can hear that.
+    fn stop(mut self, home: &TestHome) -> Option<i32> {
+        let is_up = || {
+            let state = std::fs::read(home.paths().state_file()).ok()?;
+            let state: Value = serde_json::from_slice(&state).ok()?;
+            (state["pid"] == self.child.id()).then_some(())
+        };
+        wait::until(wait::LIMIT, is_up)?;
+        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        wait::until(wait::LIMIT, || self.child.try_wait().unwrap()).and_then(|status| status.code())
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A home between the two ends.
+struct Scene<F> {
+    far: F,
+    agent: AskedAgent,
+    home: TestHome,
+    log: PathBuf,
+    written: BTreeMap<u32, u32>,
+    excuses: Excuses,
+}
+
+/// What the two judges have counted.
+struct Figures {
+    messages: usize,
+    repeats: usize,
+    asked_again: usize,
+    told: usize,
+}
+
+impl<F: FarEnd> Scene<F> {
+    fn set() -> Self {
+        let (far, agent, mut home) = (F::start(), AskedAgent::start(), TestHome::empty());
+        let platform = far.furnish(&mut home);
+        let gateway = QUICK.replacen("[gateway]\n", &format!("[gateway]\n{PLAIN}"), 1);
+        home.write("gateway.toml", format!("{}{gateway}{platform}", agent.table()));
+        std::fs::set_permissions(home.root(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        let log = home.root().with_extension("log");
+        Self { far, agent, home, log, written: BTreeMap::new(), excuses: Excuses::default() }
+    }
+
+    fn start(&self, failpoint: Option<&str>) -> Life {
+        Life::start(&self.home, &self.log, failpoint)
+    }
+
+    /// The next message of each of these chats.
+    fn write(&mut self, chats: impl IntoIterator<Item = u32>) {
+        let next = |chat: u32| {
+            let count = self.written.entry(chat).or_default();
+            *count += 1;
+            (chat, text(chat, *count))
+        };
+        let messages: Vec<_> = chats.into_iter().map(next).collect();
+        self.far.write(&messages);
+    }
+
+    fn wait_until(&self, limit: Duration, fits: impl Fn(&[Entry]) -> bool) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            let delivered = self.far.delivered();
+            if fits(&delivered) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            self.far.wait(delivered.len() + 1, left.min(Duration::from_millis(50)));
+        }
+    }
+
+    /// Everything is acknowledged, and answered or told of.
+    fn is_settled(&self, delivered: &[Entry]) -> bool {
+        let verdict = judge(&self.written, delivered, &self.excuses);
+        verdict.missing <= verdict.told && self.far.offered() == 0
+    }
+
+    /// Lets a gateway work everything off, and judges both ends. The message says where it went wrong.
+    fn settle(mut self, life: Life, about: &str) -> Figures {
+        let settled = self.wait_until(wait::LIMIT, |delivered| self.is_settled(delivered));
+        let code = life.stop(&self.home);
+        self.excuses.is_marked = F::SHOWS_REPEATS && marks_repeats();
+        let out = judge(&self.written, &self.far.delivered(), &self.excuses);
+        let asked = judge(&self.written, &self.agent.asked(), &Excuses { is_marked: false, ..self.excuses });
+        // Where a sender was told something instead, the agent may not have been asked.
+        let missing = |wrong: &&String| !(wrong.starts_with("lost") && asked.missing <= out.told);
+        let wrongs: Vec<_> = out
+            .wrongs
+            .iter()
+            .map(|wrong| format!("out: {wrong}"))
+            .chain(asked.wrongs.iter().filter(missing).map(|wrong| format!("in: {wrong}")))
+            .collect();
+        assert!(
+            settled && wrongs.is_empty() && code == Some(0),
+            "{} {about}: {} wrongs, settled {settled}, exit {code:?}, {} not acknowledged:\n{}\n{}",
+            F::NAME,
+            wrongs.len(),
+            self.far.offered(),
+            wrongs.iter().take(40).cloned().collect::<Vec<_>>().join("\n"),
+            std::fs::read_to_string(&self.log).unwrap_or_default()
+        );
+        Figures { messages: out.seen, repeats: out.repeats, asked_again: asked.repeats, told: out.told }
+    }
+}
+
+/// Whether the platforms that show repeats say that they are repeats.
+fn marks_repeats() -> bool {
+    false
+}
+
+/// What else has to happen so that the gateway comes by a place.
+fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
+    match name.split('.').next().unwrap_or_default() {
+        // Most messages enter the store as being sent already; one that failed before does not.
+        "unsent" | "sending" => {
+            scene.far.trouble(&[Trouble::Unknown]);
+            scene.excuses.unknown += 1;
+        }
+        "bury" => scene.far.trouble(&[Trouble::Never]),
+        "release" | "queue" => {
+            scene.agent.refuse(1);
+            scene.excuses.unknown += 1;
+        }
+        "retry" => scene.far.write(&[(ORDERS, "hello".to_owned()), (ORDERS, "/retry".to_owned())]),
+        "session" => {
+            // A conversation that was left long ago.
+            let life = scene.start(None);
+            scene.write([CHATS]);
+            assert!(scene.wait_until(wait::LIMIT, |delivered| scene.is_settled(delivered)));
+            assert_eq!(life.stop(&scene.home), Some(0));
+            let db = rusqlite::Connection::open(scene.home.paths().database()).unwrap();
+            db.execute("UPDATE session SET last_at_s = 0", []).unwrap();
+            let path = scene.home.paths().config_file();
+            let toml = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, format!("{toml}[session]\nreset = \"daily\"\nnotify = false\n")).unwrap();
+        }
+        _ => {}
+    }
+}
+
+/// Dies at this place when it comes by for this time, with messages in flight. `false`: it never came by.
+fn dies_at<F: FarEnd>(name: &str, time: u32) -> bool {
+    let mut scene = Scene::<F>::set();
+    stir(&mut scene, name);
+    for _ in 0..4 {
+        scene.write(1..=3);
+    }
+    let mut life = scene.start(Some(&format!("{name}:{time}")));
+    if name.starts_with("pause") {
+        assert!(scene.wait_until(wait::LIMIT, |delivered| !delivered.is_empty()));
+        drop(scene.home.run(["platform", "pause", F::NAME]));
+    }
+    let died = wait::until(wait::LIMIT, || {
+        let died = life.has_ended();
+        (died || scene.is_settled(&scene.far.delivered())).then_some(died)
+    });
+    // The last boundaries are behind the last answer.
+    let died = died == Some(true)
+        || wait::until(Duration::from_secs(10), || life.has_ended().then_some(())).is_some();
+    scene.excuses.deaths.push(life.kill());
+    let life = scene.start(None);
+    if name.starts_with("pause") {
+        let resumed = wait::until(wait::LIMIT, || {
+            (scene.home.run(["platform", "resume", F::NAME]).code == Some(0)).then_some(())
+        });
+        assert!(resumed.is_some(), "it cannot be resumed");
+    }
+    // What was refused for good is not lost, and nobody can be told there.
+    if name == "bury.after" {
+        let missing = |delivered: &[Entry]| judge(&scene.written, delivered, &scene.excuses).missing;
+        assert!(scene.wait_until(wait::LIMIT, |delivered| missing(delivered) <= 1));
+        assert_eq!(life.stop(&scene.home), Some(0));
+        assert_eq!(judge(&scene.written, &scene.agent.asked(), &scene.excuses).missing, 0);
+        return died;
+    }
+    scene.settle(life, &format!("{name}:{time}"));
+    died
+}
+
+fn dies_everywhere<F: FarEnd>() {
+    let mut missed = Vec::new();
+    for name in failpoint::NAMES {
+        if ELSEWHERE.iter().any(|(place, _)| name.starts_with(place))
+            || (name.starts_with("ack.scripted") && F::NAME != "scripted1")
+        {
+            continue;
+        }
+        let is_each_time = ["accept", "ack", "begin", "commit", "finish", "send", "sent"]
+            .contains(&name.split('.').next().unwrap_or_default());
+        let times: &[u32] = if is_each_time { &[1, 5] } else { &[1] };
+        for &time in times {
+            if !dies_at::<F>(name, time) {
+                missed.push(format!("{name}:{time}"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}: it never came by {missed:?}", F::NAME);
+}
+
+#[test]
+fn a_death_at_any_boundary_loses_nothing_over_the_scripted_platform() {
+    dies_everywhere::<ScriptedEnd>();
+}
+
+#[test]
+fn a_death_at_any_boundary_loses_nothing_over_telegram() {
+    dies_everywhere::<TelegramEnd>();
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Dies so often at random moments, with 50 to 200 messages in flight.
+fn dies_at_random<F: FarEnd>(kills: u32) {
+    let seed = number("HERMES_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 8);
+    let mut dice = Dice::new(seed);
+    let mut scene = Scene::<F>::set();
+    let begun = Instant::now();
+    for _ in 0..kills {
+        let delivered = scene.far.delivered().len();
+        let written: u32 = scene.written.values().sum();
+        let open = written.saturating_sub(u32::try_from(delivered).unwrap());
+        let wanted = dice.range(50, 200);
+        let chats: Vec<_> = (open..wanted).map(|_| dice.range(1, CHATS)).collect();
+        scene.write(chats);
+        let life = scene.start(None);
+        // One in five dies while it starts; the others once they work.
+        if dice.range(1, 5) > 1 {
+            scene.far.wait(delivered + 1, wait::LIMIT);
+        }
+        let more = usize::try_from(dice.range(1, 60)).unwrap();
+        scene.far.wait(delivered + more, Duration::from_micros(dice.range(0, 150_000).into()));
+        scene.excuses.deaths.push(life.kill());
+    }
+    let life = scene.start(None);
+    let figures = scene.settle(life, &format!("killed {kills} times, HERMES_SEED={seed}"));
+    println!(
+        "{}: {kills} kills in {:.1} s, {} messages, {} repeated to people, {} asked again, {} told of; HERMES_SEED={seed}",
+        F::NAME,
+        begun.elapsed().as_secs_f64(),
+        figures.messages,
+        figures.repeats,
+        figures.asked_again,
+        figures.told
+    );
+}
+
+fn kills() -> u32 {
+    number("HERMES_KILLS").map_or(KILLS, |kills| kills.try_into().unwrap())
+}
+
+#[test]
+fn deaths_at_random_moments_lose_nothing_over_the_scripted_platform() {
+    dies_at_random::<ScriptedEnd>(kills().div_ceil(2));
+}
+
+#[test]
+fn deaths_at_random_moments_lose_nothing_over_telegram() {
+    dies_at_random::<TelegramEnd>(kills() / 2);
+}
