@@ -8,6 +8,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use hermes::failpoint;
+use hermes::platform::{Platform, Repeat};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -55,6 +56,13 @@ impl Life {
         Instant::now()
     }
 
+    /// The status file, once it is this run's own.
+    fn state(&self, home: &TestHome) -> Value {
+        let state = std::fs::read(home.paths().state_file()).unwrap_or_default();
+        let state: Value = serde_json::from_slice(&state).unwrap_or_default();
+        if state["pid"] == self.child.id() { state } else { Value::Null }
+    }
+
     /// It has ended.
     fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
@@ -62,11 +70,7 @@ impl Life {
 
     /// Asks it to stop, once it can hear that.
     fn stop(mut self, home: &TestHome) -> Option<i32> {
-        let is_up = || {
-            let state = std::fs::read(home.paths().state_file()).ok()?;
-            let state: Value = serde_json::from_slice(&state).ok()?;
-            (state["pid"] == self.child.id()).then_some(())
-        };
+        let is_up = || (!self.state(home).is_null()).then_some(());
         wait::until(wait::LIMIT, is_up)?;
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
         rustix::process::kill_process(pid, Signal::TERM).unwrap();
@@ -143,14 +147,21 @@ impl<F: FarEnd> Scene<F> {
     /// Everything is acknowledged, and answered or told of.
     fn is_settled(&self, delivered: &[Entry]) -> bool {
         let verdict = judge(&self.written, delivered, &self.excuses);
-        verdict.missing <= verdict.told && self.far.offered() == 0
+        self.far.offered() == 0 && !verdict.wrongs.iter().any(|wrong| wrong.starts_with("lost"))
+    }
+
+    /// The gateway has nothing more to do, by its own word.
+    fn is_idle(&self, life: &Life) -> bool {
+        let queues = &life.state(&self.home)["queues"];
+        queues["inbox"] == 0 && queues["outbox"] == 0
     }
 
     /// Lets a gateway work everything off, and judges both ends. The message says where it went wrong.
     fn settle(mut self, life: Life, about: &str) -> Figures {
-        let settled = self.wait_until(wait::LIMIT, |delivered| self.is_settled(delivered));
+        let settled =
+            self.wait_until(wait::LIMIT, |delivered| self.is_settled(delivered) && self.is_idle(&life));
         let code = life.stop(&self.home);
-        self.excuses.is_marked = F::SHOWS_REPEATS && marks_repeats();
+        self.excuses.is_marked = F::NAME.parse::<Platform>().unwrap().spec().repeat == Repeat::Marked;
         let out = judge(&self.written, &self.far.delivered(), &self.excuses);
         let asked = judge(&self.written, &self.agent.asked(), &Excuses { is_marked: false, ..self.excuses });
         // Where a sender was told something instead, the agent may not have been asked.
@@ -174,11 +185,6 @@ impl<F: FarEnd> Scene<F> {
     }
 }
 
-/// Whether the platforms that show repeats say that they are repeats.
-fn marks_repeats() -> bool {
-    false
-}
-
 /// What else has to happen so that the gateway comes by a place.
 fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
     match name.split('.').next().unwrap_or_default() {
@@ -189,8 +195,16 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
         }
         "bury" => scene.far.trouble(&[Trouble::Never]),
         "release" | "queue" => {
-            scene.agent.refuse(1);
+            scene.agent.trouble("503 Busy", "");
             scene.excuses.unknown += 1;
+        }
+        "revive" | "drop" => {
+            let life = scene.start(None);
+            scene.far.trouble(&[Trouble::Never]);
+            scene.far.write(&[(ORDERS, "hello".to_owned())]);
+            let is_dead = || (life.state(&scene.home)["queues"]["dead"] == 1).then_some(());
+            assert!(wait::until(wait::LIMIT, is_dead).is_some());
+            assert_eq!(life.stop(&scene.home), Some(0));
         }
         "retry" => scene.far.write(&[(ORDERS, "hello".to_owned()), (ORDERS, "/retry".to_owned())]),
         "session" => {
@@ -217,9 +231,16 @@ fn dies_at<F: FarEnd>(name: &str, time: u32) -> bool {
         scene.write(1..=3);
     }
     let mut life = scene.start(Some(&format!("{name}:{time}")));
-    if name.starts_with("pause") {
-        assert!(scene.wait_until(wait::LIMIT, |delivered| !delivered.is_empty()));
-        drop(scene.home.run(["platform", "pause", F::NAME]));
+    let asked: Option<&[&str]> = match name.split('.').next().unwrap_or_default() {
+        "pause" => Some(&["platform", "pause", F::NAME]),
+        "revive" => Some(&["dead", "retry", "all"]),
+        "drop" => Some(&["dead", "drop", "all"]),
+        _ => None,
+    };
+    if let Some(asked) = asked {
+        let is_up = wait::until(wait::LIMIT, || (!life.state(&scene.home).is_null()).then_some(()));
+        assert!(is_up.is_some(), "{name}");
+        drop(scene.home.run(asked));
     }
     let died = wait::until(wait::LIMIT, || {
         let died = life.has_ended();

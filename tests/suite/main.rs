@@ -16,6 +16,7 @@ mod endurance;
 mod existing_session;
 mod faults;
 mod first_run;
+mod flood;
 mod guard;
 mod help;
 mod host_faults;

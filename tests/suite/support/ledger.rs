@@ -60,8 +60,6 @@ pub(crate) enum Trouble {
 pub(crate) trait FarEnd {
     /// The platform's name.
     const NAME: &'static str;
-    /// People see repeats.
-    const SHOWS_REPEATS: bool;
     /// Starts it.
     fn start() -> Self;
     /// Makes a home know it. Returns its part of `gateway.toml`.
@@ -191,8 +189,8 @@ pub(crate) struct AskedAgent {
 #[derive(Default)]
 struct AgentShared {
     entries: Vec<Entry>,
-    /// So many questions are refused for a moment.
-    busy: usize,
+    /// What the next questions are answered instead, with their status line.
+    troubles: VecDeque<String>,
 }
 
 impl AskedAgent {
@@ -216,9 +214,11 @@ impl AskedAgent {
         format!("[agent]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"test\"\n", self.address)
     }
 
-    /// The next questions are refused: come again in a moment.
-    pub(crate) fn refuse(&self, count: usize) {
-        locked(&self.shared).busy = count;
+    /// The next question is answered so: the status line without its version, and the body. `{key}` in it becomes the key that
+    /// came with the question.
+    pub(crate) fn trouble(&self, status: &str, body: &str) {
+        let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n{body}");
+        locked(&self.shared).troubles.push_back(answer);
     }
 
     /// What it was asked.
@@ -235,10 +235,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn answer(mut stream: std::net::TcpStream, shared: &Mutex<AgentShared>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut length = 0;
-    let mut line = String::new();
+    let (mut line, mut key) = (String::new(), String::new());
     while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
+        }
+        if line.to_ascii_lowercase().starts_with("authorization: bearer ") {
+            key = line["authorization: bearer ".len()..].trim().to_owned();
         }
         line.clear();
     }
@@ -248,11 +251,9 @@ fn answer(mut stream: std::net::TcpStream, shared: &Mutex<AgentShared>) -> Optio
     let text = body["messages"].as_array()?.last()?["content"].as_str()?.to_owned();
     {
         let mut shared = locked(shared);
-        if shared.busy > 0 {
-            shared.busy -= 1;
+        if let Some(trouble) = shared.troubles.pop_front() {
             drop(shared);
-            let refusal = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            return stream.write_all(refusal.as_bytes()).ok();
+            return stream.write_all(trouble.replace("{key}", &key).as_bytes()).ok();
         }
         let chat = number(&text).map_or(ORDERS, |(chat, _)| chat);
         shared.entries.push(Entry { at: Instant::now(), chat, text: text.clone(), handle: None });
@@ -328,7 +329,6 @@ impl Played {
 
 impl FarEnd for ScriptedEnd {
     const NAME: &'static str = "scripted1";
-    const SHOWS_REPEATS: bool = false;
 
     fn start() -> Self {
         let dir = tempfile::tempdir().expect("a temp folder");
@@ -393,7 +393,6 @@ const PEOPLE: i64 = 4_000_000;
 
 impl FarEnd for TelegramEnd {
     const NAME: &'static str = "telegram";
-    const SHOWS_REPEATS: bool = true;
 
     fn start() -> Self {
         let service = TelegramService::start();
@@ -437,7 +436,7 @@ impl FarEnd for TelegramEnd {
     fn trouble(&self, troubles: &[Trouble]) {
         let faults = troubles.iter().map(|trouble| match trouble {
             Trouble::Unknown => Fault::CutAfter,
-            Trouble::Never => Fault::refuse(403, "Forbidden: bot was blocked by the user"),
+            Trouble::Never => Fault::refuse(400, "Bad Request: no"),
         });
         self.0.fail("sendMessage", faults);
     }
