@@ -135,6 +135,10 @@ impl Report {
         let is_expected = |finding: &Finding| is_running && finding.code == Code::WhatsappSessionLock;
         let findings = preflight::findings(&facts).into_iter().filter(|finding| !is_expected(finding));
         checks.extend(findings.map(Check::from));
+        // Who never set a bot up has nothing to mend.
+        if config.telegram.token.is_some() {
+            checks.extend(preflight::telegram::findings(&config.telegram).into_iter().map(Check::from));
+        }
         let paths = home.whatsapp();
         Self {
             ok: checks.iter().all(|check| check.status != Status::Blocking),

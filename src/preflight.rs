@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod telegram;
 
 use std::path::PathBuf;
 
@@ -176,6 +177,12 @@ pub enum Code {
     AgentKeyMissing,
     /// A variable that the agent's program is to be given is not set.
     AgentVariableMissing,
+    /// No bot token.
+    TelegramTokenMissing,
+    /// What is set is no bot token, or the service does not know it.
+    TelegramBadToken,
+    /// A token is set, and `gateway.toml` turns Telegram off.
+    TelegramNotEnabled,
 }
 
 impl Code {
@@ -202,6 +209,9 @@ impl Code {
             Self::AgentModelNotSet => "agent_model_not_set",
             Self::AgentKeyMissing => "agent_key_missing",
             Self::AgentVariableMissing => "agent_variable_missing",
+            Self::TelegramTokenMissing => "telegram_token_missing",
+            Self::TelegramBadToken => "telegram_bad_token",
+            Self::TelegramNotEnabled => "telegram_not_enabled",
         }
     }
 }

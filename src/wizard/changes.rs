@@ -1,10 +1,12 @@
 //! Pure. What one run of the wizard writes to `.env`, all at once at its end.
 
-use crate::config::{AllowList, WhatsAppMode};
+use std::fmt;
+
+use crate::config::{AllowList, Secret, WhatsAppMode};
 use crate::env_file::{EnvFile, SetError};
 
 /// Settings to write, in the order in which they are appended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct ChangeSet {
     settings: Vec<(&'static str, String)>,
 }
@@ -17,9 +19,29 @@ impl ChangeSet {
             changes.set(env, "WHATSAPP_MODE", mode_word(mode));
         }
         if let Some(allowed) = allowed {
-            changes.set_allowed(env, allowed);
+            changes.set_allowed(env, ["WHATSAPP_ALLOWED_USERS", "WHATSAPP_ALLOW_ALL_USERS"], allowed);
         }
         changes.set(env, "WHATSAPP_ENABLED", "true");
+        changes
+    }
+
+    /// What the answers change for Telegram, whose switch is its token.
+    pub fn of_telegram(
+        env: &EnvFile,
+        token: Option<&Secret>,
+        allowed: Option<&AllowList>,
+        home_channel: Option<&str>,
+    ) -> Self {
+        let mut changes = Self::default();
+        if let Some(token) = token {
+            changes.set(env, "TELEGRAM_BOT_TOKEN", &token.0);
+        }
+        if let Some(allowed) = allowed {
+            changes.set_allowed(env, ["TELEGRAM_ALLOWED_USERS", "TELEGRAM_ALLOW_ALL_USERS"], allowed);
+        }
+        if let Some(chat) = home_channel {
+            changes.set(env, "TELEGRAM_HOME_CHANNEL", chat);
+        }
         changes
     }
 
@@ -30,21 +52,21 @@ impl ChangeSet {
         changes
     }
 
-    fn set_allowed(&mut self, env: &EnvFile, allowed: &AllowList) {
-        const EVERYBODY: &str = "WHATSAPP_ALLOW_ALL_USERS";
+    /// By the names of the list and of the switch that says "everybody" again.
+    fn set_allowed(&mut self, env: &EnvFile, [people, everybody]: [&'static str; 2], allowed: &AllowList) {
         let list = match allowed {
             AllowList::Nobody => String::new(),
             AllowList::Only(numbers) => numbers.join(","),
             AllowList::Everybody => "*".to_owned(),
         };
-        if !list.is_empty() || env.value("WHATSAPP_ALLOWED_USERS").is_some() {
-            self.set(env, "WHATSAPP_ALLOWED_USERS", &list);
+        if !list.is_empty() || env.value(people).is_some() {
+            self.set(env, people, &list);
         }
         match allowed {
-            AllowList::Everybody => self.set(env, EVERYBODY, "true"),
+            AllowList::Everybody => self.set(env, everybody, "true"),
             // A switch that still says "everybody" would make the list worthless.
-            AllowList::Nobody | AllowList::Only(_) if env.value(EVERYBODY).is_some() => {
-                self.set(env, EVERYBODY, "false");
+            AllowList::Nobody | AllowList::Only(_) if env.value(everybody).is_some() => {
+                self.set(env, everybody, "false");
             }
             AllowList::Nobody | AllowList::Only(_) => {}
         }
@@ -72,6 +94,13 @@ impl ChangeSet {
     /// The settings by name.
     pub fn settings(&self) -> &[(&'static str, String)] {
         &self.settings
+    }
+}
+
+impl fmt::Debug for ChangeSet {
+    /// Only the names: a value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.settings.iter().map(|(key, _)| key)).finish()
     }
 }
 
@@ -129,6 +158,20 @@ mod tests {
         ChangeSet::of_whatsapp(&file, None, Some(&only("15550001111"))).apply(&mut file).unwrap();
         assert_eq!(file.value("WHATSAPP_ALLOW_ALL_USERS"), Some("false"));
         assert_eq!(file.value("WHATSAPP_ALLOWED_USERS"), Some("15550001111"));
+    }
+
+    #[test]
+    fn telegram_writes_what_was_answered_and_shows_no_token() {
+        let mut file = env(&[("TELEGRAM_ALLOW_ALL_USERS", "true"), ("OTHER", "1")]);
+        let token = Secret("1:a-canary-of-a-token".to_owned());
+        let changes = ChangeSet::of_telegram(&file, Some(&token), Some(&only("42")), Some("42"));
+        assert!(!format!("{changes:?}").contains("canary"));
+        changes.apply(&mut file).unwrap();
+        let expected = "TELEGRAM_ALLOW_ALL_USERS=false\nOTHER=1\nTELEGRAM_BOT_TOKEN=1:a-canary-of-a-token\n\
+                        TELEGRAM_ALLOWED_USERS=42\nTELEGRAM_HOME_CHANNEL=42\n";
+        assert_eq!(String::from_utf8_lossy(file.bytes()), expected);
+        assert!(ChangeSet::of_telegram(&file, Some(&token), Some(&only("42")), None).is_empty());
+        assert!(ChangeSet::of_telegram(&file, None, None, None).is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Pure. The lines of `hermes whatsapp --json`.
+//! Pure. The lines of `hermes whatsapp --json` and `hermes telegram --json`.
 
 use serde::Serialize;
 
@@ -45,7 +45,32 @@ pub enum WizardEvent {
         /// The account.
         me: Me,
     },
-    /// No code was scanned in time.
+    /// The service knows the token, and says whose it is.
+    Checked {
+        /// The bot's name, without the `@`.
+        username: String,
+    },
+    /// The owner is to write to the bot.
+    Waiting {
+        /// Opens the chat with it.
+        link: String,
+        /// How long is waited.
+        expires_in_s: u64,
+    },
+    /// Somebody wrote, and is the owner from now on.
+    Owner {
+        /// By which the service knows them.
+        id: i64,
+        /// As they call themselves.
+        name: String,
+    },
+    /// The bot is checked and written to `.env`.
+    #[serde(rename = "enabled")]
+    BotEnabled {
+        /// The bot's name, without the `@`.
+        username: String,
+    },
+    /// No code was scanned, or nobody wrote, in time.
     Expired,
     /// Interrupted.
     Cancelled,
@@ -71,13 +96,20 @@ impl WizardEvent {
     /// No line follows this one.
     pub fn is_last(&self) -> bool {
         match self {
-            Self::Enabled { .. } | Self::Expired | Self::Cancelled | Self::Error { .. } => true,
+            Self::Enabled { .. }
+            | Self::BotEnabled { .. }
+            | Self::Expired
+            | Self::Cancelled
+            | Self::Error { .. } => true,
             Self::Started
             | Self::Install { .. }
             | Self::Qr { .. }
             | Self::PairingCode { .. }
             | Self::PairSuccess
             | Self::Restart
+            | Self::Checked { .. }
+            | Self::Waiting { .. }
+            | Self::Owner { .. }
             | Self::Connected { .. } => false,
         }
     }
@@ -94,7 +126,10 @@ impl std::fmt::Debug for WizardEvent {
             Self::PairSuccess => "PairSuccess",
             Self::Restart => "Restart",
             Self::Connected { .. } => "Connected",
-            Self::Enabled { .. } => "Enabled",
+            Self::Checked { .. } => "Checked",
+            Self::Waiting { .. } => "Waiting",
+            Self::Owner { .. } => "Owner",
+            Self::Enabled { .. } | Self::BotEnabled { .. } => "Enabled",
             Self::Expired => "Expired",
             Self::Cancelled => "Cancelled",
             Self::Error { .. } => "Error",
@@ -125,6 +160,13 @@ mod tests {
         assert_eq!(
             error.line(),
             "{\"event\":\"error\",\"code\":\"usage\",\"message\":\"m\",\"fix\":\"f\"}\n"
+        );
+        let bot = WizardEvent::BotEnabled { username: "u".into() };
+        assert_eq!(bot.line(), "{\"event\":\"enabled\",\"username\":\"u\"}\n");
+        assert!(bot.is_last());
+        assert_eq!(
+            WizardEvent::Owner { id: 7, name: "n".into() }.line(),
+            "{\"event\":\"owner\",\"id\":7,\"name\":\"n\"}\n"
         );
         assert!(error.is_last() && !WizardEvent::PairSuccess.is_last());
     }

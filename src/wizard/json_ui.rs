@@ -5,10 +5,11 @@ use std::io::Write;
 use async_trait::async_trait;
 
 use crate::bridge::install::Progress;
+use crate::config::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
 use crate::wizard::qr::Size;
-use crate::wizard::ui::{Choice, Frame, Question, Stop, Ui};
+use crate::wizard::ui::{Check, Choice, Frame, Question, Stop, Ui};
 
 /// Writes events.
 pub struct JsonUi {
@@ -59,6 +60,14 @@ impl Ui for JsonUi {
         refuse()
     }
 
+    async fn secret(&mut self, _: &str, _: Check) -> Result<Secret, Stop> {
+        refuse()
+    }
+
+    async fn select_many(&mut self, _: &Choice) -> Result<Vec<usize>, Stop> {
+        refuse()
+    }
+
     async fn pause(&mut self, _: &str) -> Result<(), Stop> {
         refuse()
     }
@@ -68,6 +77,10 @@ impl Ui for JsonUi {
     fn progress(&mut self, _: Option<&Progress>) {}
 
     fn code(&mut self, _: Option<&Frame>) {}
+
+    fn enter_pressed(&mut self) -> bool {
+        false
+    }
 
     fn event(&mut self, event: &WizardEvent) {
         // A reader that went away is no reason to leave a pairing half done.

@@ -1,4 +1,4 @@
-//! The setup wizards: preflight with hands.
+//! The setup wizards: preflight with hands. This is WhatsApp's; [`telegram`] has the same form.
 //!
 //! A wizard looks at the same findings as the gateway and mends one after another until none is left, so a run that was
 //! interrupted goes on where it stopped. Answers stay in memory; the settings are written once, at the end, when the
@@ -33,6 +33,7 @@ pub mod session;
 mod setup;
 #[cfg(test)]
 mod stage;
+pub mod telegram;
 pub mod term_ui;
 mod texts;
 pub mod ui;
@@ -41,3 +42,4 @@ mod work;
 pub use manage::{disable, enable, status, unpair};
 pub use options::{Outcome, QrStyle, WhatsAppOptions};
 pub use run::whatsapp;
+pub use telegram::{TelegramOptions, telegram};

@@ -33,35 +33,23 @@ pub async fn whatsapp(
     ui.event(&WizardEvent::Started);
     let config = match Config::load(world, home) {
         Ok(config) => config,
-        Err(error) => return Ok(show_end(ui.as_mut(), &End::Failed(error), Remains::Nothing)),
+        Err(error) => return Ok(show_end(ui.as_mut(), &End::Failed(error), &Remains::Nothing.closing())),
     };
     let machine = Machine { world: world.clone(), home: home.clone(), config: config.clone() };
     let cancel = CancellationToken::new();
     let setup = Setup::new(home, &config, options, ui.as_mut(), &machine, &cancel);
-    let mut running = std::pin::pin!(setup.run());
-    loop {
-        tokio::select! {
-            biased;
-            outcome = &mut running => return Ok(outcome),
-            // The second time nothing is waited for; what is dropped ends its processes.
-            () = interrupts.next() => if cancel.is_cancelled() {
-                return Ok(Outcome { exit: ExitCode::Interrupted, start_gateway: false });
-            } else {
-                cancel.cancel();
-            },
-        }
-    }
+    Ok(interrupts.over(&cancel, setup.run()).await)
 }
 
 /// The signals that end a wizard. The terminal's own Ctrl-C arrives here too: while a key is awaited `console` raises it.
-struct Interrupts {
+pub(super) struct Interrupts {
     int: Signal,
     term: Signal,
     hup: Signal,
 }
 
 impl Interrupts {
-    fn listen() -> Result<Self, CliError> {
+    pub(super) fn listen() -> Result<Self, CliError> {
         let listen = || {
             Ok(Self {
                 int: signal(SignalKind::interrupt())?,
@@ -70,6 +58,27 @@ impl Interrupts {
             })
         };
         listen().map_err(|error: std::io::Error| CliError::failed("signals cannot be awaited").because(error))
+    }
+
+    /// Runs a wizard to its end; the first signal cancels it.
+    pub(super) async fn over(
+        &mut self,
+        cancel: &CancellationToken,
+        running: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        let mut running = std::pin::pin!(running);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut running => return outcome,
+                // The second time nothing is waited for; what is dropped ends its processes.
+                () = self.next() => if cancel.is_cancelled() {
+                    return Outcome { exit: ExitCode::Interrupted, start_gateway: false };
+                } else {
+                    cancel.cancel();
+                },
+            }
+        }
     }
 
     async fn next(&mut self) {
@@ -124,29 +133,52 @@ pub(super) enum Remains {
     Everything,
 }
 
-/// Shows how a run ended and says what it leaves.
-pub(super) fn show_end(ui: &mut dyn Ui, end: &End, remains: Remains) -> Outcome {
-    let words = match remains {
-        Remains::Nothing => "Nothing was changed.",
-        Remains::Pairing => {
-            "No setting was changed. The phone is linked already: run `hermes whatsapp` again to finish."
+impl Remains {
+    pub(super) fn closing(self) -> Closing {
+        Closing {
+            words: match self {
+                Self::Nothing => "Nothing was changed.",
+                Self::Pairing => {
+                    "No setting was changed. The phone is linked already: run `hermes whatsapp` again to finish."
+                }
+                Self::Everything => "WhatsApp is set up. Start the gateway with `hermes gateway run`.",
+            },
+            is_committed: self == Self::Everything,
+            expired: [
+                "No code was scanned in time.",
+                "Run `hermes whatsapp` again when the phone is at hand.",
+            ],
         }
-        Remains::Everything => "WhatsApp is set up. Start the gateway with `hermes gateway run`.",
-    };
+    }
+}
+
+/// What is said where a run ends that did not succeed.
+pub(super) struct Closing {
+    /// What it leaves behind.
+    pub(super) words: &'static str,
+    /// The settings are written.
+    pub(super) is_committed: bool,
+    /// What did not come in time, and what to do.
+    pub(super) expired: [&'static str; 2],
+}
+
+/// Shows how a run ended and says what it leaves.
+pub(super) fn show_end(ui: &mut dyn Ui, end: &End, closing: &Closing) -> Outcome {
+    let Closing { words, is_committed, expired: [expired, again] } = closing;
     let exit = match end {
         End::Cancelled => {
             ui.say(Line::Gap);
             ui.say(texts::text(&format!("Stopped. {words}")));
             // With the settings written the last event was `enabled`, and nothing follows that.
-            if remains != Remains::Everything {
+            if !is_committed {
                 ui.event(&WizardEvent::Cancelled);
             }
             ExitCode::Interrupted
         }
         End::Expired => {
             ui.say(Line::Gap);
-            ui.say(Line::Fail("No code was scanned in time.".to_owned()));
-            ui.say(texts::text(&format!("{words} Run `hermes whatsapp` again when the phone is at hand.")));
+            ui.say(Line::Fail((*expired).to_owned()));
+            ui.say(texts::text(&format!("{words} {again}")));
             ui.event(&WizardEvent::Expired);
             ExitCode::Failed
         }

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::install::Progress;
+use crate::config::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::{Layout, Line};
 use crate::wizard::qr::Size;
-use crate::wizard::ui::{Choice, Frame, Question, Stop, Ui};
+use crate::wizard::ui::{Check, Choice, Frame, Question, Stop, Ui};
 
 /// What the person does at a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(crate) struct ScriptUi {
     pub(crate) transcript: String,
     pub(crate) events: Vec<WizardEvent>,
     pub(crate) questions: usize,
+    /// Presses Enter while something is waited for.
+    pub(crate) presses_enter: bool,
     /// Presses Ctrl-C when this text is said or shown.
     pub(crate) ctrl_c_at: Option<(&'static str, CancellationToken)>,
     /// The window has this size once so many questions were answered.
@@ -57,6 +60,7 @@ impl ScriptUi {
             transcript: String::new(),
             events: Vec::new(),
             questions: 0,
+            presses_enter: false,
             ctrl_c_at: None,
             window_after: None,
             look_at: None,
@@ -77,11 +81,16 @@ impl ScriptUi {
     }
 
     fn act(&mut self, prompt: &str) -> Act {
+        let act = self.act_unseen(prompt);
+        self.record(&format!("  ? {prompt} > {act:?}\n"));
+        act
+    }
+
+    fn act_unseen(&mut self, prompt: &str) -> Act {
         self.questions += 1;
         let habit = || self.habits.iter().find(|(part, _)| prompt.contains(part)).map(|(_, act)| act.clone());
         let act = self.acts.pop_front().or_else(habit);
         let act = act.unwrap_or_else(|| panic!("no answer to `{prompt}` after:\n{}", self.transcript));
-        self.record(&format!("  ? {prompt} > {act:?}\n"));
         if let Some((questions, window)) = self.window_after
             && self.questions >= questions
         {
@@ -138,6 +147,31 @@ impl Ui for ScriptUi {
         }
     }
 
+    async fn secret(&mut self, prompt: &str, check: Check) -> Result<Secret, Stop> {
+        loop {
+            // What is typed here is in no record.
+            let text = match self.act_unseen(prompt) {
+                Act::Type(text) => text,
+                Act::Enter => "",
+                Act::CtrlC => return Err(Stop::Cancelled),
+                act @ (Act::Pick(_) | Act::Say(_)) => panic!("{act:?} at {prompt}"),
+            };
+            match check(text) {
+                Ok(()) => return Ok(Secret(text.to_owned())),
+                Err(why) => self.record(&format!("  ! {why}\n")),
+            }
+        }
+    }
+
+    async fn select_many(&mut self, choice: &Choice) -> Result<Vec<usize>, Stop> {
+        match self.act(&choice.prompt) {
+            Act::Pick(item) if item < choice.items.len() => Ok(vec![item]),
+            Act::Enter => Ok(Vec::new()),
+            Act::CtrlC => Err(Stop::Cancelled),
+            act @ (Act::Pick(_) | Act::Say(_) | Act::Type(_)) => panic!("{act:?} at {choice:?}"),
+        }
+    }
+
     async fn pause(&mut self, prompt: &str) -> Result<(), Stop> {
         match self.act(prompt) {
             Act::Enter => Ok(()),
@@ -173,6 +207,10 @@ impl Ui for ScriptUi {
             None => "[code gone]\n".to_owned(),
         };
         self.record(&text);
+    }
+
+    fn enter_pressed(&mut self) -> bool {
+        self.presses_enter
     }
 
     fn event(&mut self, event: &WizardEvent) {

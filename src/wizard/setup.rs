@@ -66,7 +66,7 @@ impl<'a> Setup<'a> {
             Ok(start_gateway) => Outcome { exit: ExitCode::Ok, start_gateway },
             Err(end) => {
                 let remains = self.clean_up();
-                show_end(self.ui, &end, remains)
+                show_end(self.ui, &end, &remains.closing())
             }
         }
     }
@@ -209,7 +209,7 @@ impl<'a> Setup<'a> {
     }
 }
 
-fn refuse_to_guess(missing: &[&str]) -> Result<(), CliError> {
+pub(super) fn refuse_to_guess(missing: &[&str]) -> Result<(), CliError> {
     if missing.is_empty() {
         return Ok(());
     }

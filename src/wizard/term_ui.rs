@@ -10,16 +10,17 @@ use std::io::{self, Write};
 use async_trait::async_trait;
 use console::Term;
 use dialoguer::theme::Theme;
-use dialoguer::{Confirm, Input, Select};
+use dialoguer::{Confirm, Input, MultiSelect, Select};
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
 use crate::bridge::install::{Phase, Progress};
+use crate::config::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::{Layout, Line, Tone};
 use crate::wizard::qr::Size;
-use crate::wizard::ui::{Choice, Frame, Question, Stop, Ui};
+use crate::wizard::ui::{Check, Choice, Frame, Question, Stop, Ui};
 use crate::world::World;
 
 /// Shows on standard error, asks there, and puts raw codes on standard output.
@@ -231,6 +232,35 @@ impl Ui for TermUi {
         .await
     }
 
+    /// Key by key, as every question: `dialoguer` throws away what was pasted before its own password prompt was ready, and
+    /// shows it.
+    async fn secret(&mut self, prompt: &str, check: Check) -> Result<Secret, Stop> {
+        loop {
+            self.quiet_keys(true);
+            self.put(&format!("  {} {prompt}: ", self.layout.paint(Tone::Careful, "?")));
+            let typed = self.ask(|term, _| Ok(read_unseen(term)?)).await;
+            drop(self.term.clear_line());
+            self.quiet_keys(false);
+            let secret = typed?;
+            match check(&secret.0) {
+                Ok(()) => {
+                    let hidden = self.layout.paint(Tone::Strong, "(not shown)");
+                    self.put(&format!("  {} {prompt}  {hidden}\n", self.layout.mark(Tone::Good)));
+                    return Ok(secret);
+                }
+                Err(why) => self.say(Line::Fail(why)),
+            }
+        }
+    }
+
+    async fn select_many(&mut self, choice: &Choice) -> Result<Vec<usize>, Stop> {
+        let choice = choice.clone();
+        self.ask(move |term, look| {
+            MultiSelect::with_theme(look).with_prompt(choice.prompt).items(choice.items).interact_on(term)
+        })
+        .await
+    }
+
     async fn pause(&mut self, prompt: &str) -> Result<(), Stop> {
         self.put(&format!("  {} {prompt} ", self.layout.paint(Tone::Careful, "?")));
         let pressed = self
@@ -287,7 +317,35 @@ impl Ui for TermUi {
         }
     }
 
+    /// The terminal takes keys line by line here, so that something can be read once Enter was pressed.
+    fn enter_pressed(&mut self) -> bool {
+        let pressed = self.asks && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|bytes| bytes > 0);
+        if pressed {
+            tcflush(io::stdin(), QueueSelector::IFlush).ok();
+        }
+        pressed
+    }
+
     fn event(&mut self, _: &WizardEvent) {}
+}
+
+/// Reads a line that nobody sees.
+fn read_unseen(term: &Term) -> io::Result<Secret> {
+    const LEN_MAX: usize = 1024;
+    let mut text = String::new();
+    loop {
+        let key = term.read_key()?;
+        if key == console::Key::Enter {
+            return Ok(Secret(text.trim().to_owned()));
+        } else if key == console::Key::Backspace {
+            text.pop();
+        } else if let console::Key::Char(sign) = key
+            && text.len() < LEN_MAX
+            && !sign.is_control()
+        {
+            text.push(sign);
+        }
+    }
 }
 
 /// What a phase of the installation is called.
@@ -370,6 +428,37 @@ impl Theme for Look {
         answer: &str,
     ) -> fmt::Result {
         self.answer(f, prompt, answer)
+    }
+
+    fn format_multi_select_prompt(&self, f: &mut dyn fmt::Write, prompt: &str) -> fmt::Result {
+        self.question(f, prompt)
+    }
+
+    fn format_multi_select_prompt_selection(
+        &self,
+        f: &mut dyn fmt::Write,
+        prompt: &str,
+        picked: &[&str],
+    ) -> fmt::Result {
+        // Each begins with its name.
+        let names: Vec<&str> = picked.iter().filter_map(|item| item.split_whitespace().next()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        self.answer(f, prompt, &names)
+    }
+
+    fn format_multi_select_prompt_item(
+        &self,
+        f: &mut dyn fmt::Write,
+        text: &str,
+        checked: bool,
+        active: bool,
+    ) -> fmt::Result {
+        let arrow = match (active, self.layout.marks) {
+            (true, true) => self.layout.paint(Tone::Good, "❯"),
+            (true, false) => ">".to_owned(),
+            (false, _) => " ".to_owned(),
+        };
+        write!(f, "    {arrow} [{}] {text}", if checked { 'x' } else { ' ' })
     }
 
     fn format_select_prompt_item(&self, f: &mut dyn fmt::Write, text: &str, active: bool) -> fmt::Result {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::bridge::install::Progress;
+use crate::config::Secret;
 use crate::error::CliError;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
@@ -16,6 +17,9 @@ pub enum Stop {
     /// The terminal does not work.
     Broken(std::io::Error),
 }
+
+/// Says what is wrong with an answer.
+pub type Check = fn(&str) -> Result<(), String>;
 
 /// A question with a few answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub struct Question {
     /// Already typed, to be changed.
     pub initial: String,
     /// Says what is wrong with an answer; it is then asked again.
-    pub check: fn(&str) -> Result<(), String>,
+    pub check: Check,
 }
 
 /// A code as it is shown at this moment.
@@ -73,6 +77,12 @@ pub trait Ui: Send {
     /// Asks for a line of text until it passes its check.
     async fn input(&mut self, question: &Question) -> Result<String, Stop>;
 
+    /// Asks for one line that is shown nowhere while it is typed, until it passes its check.
+    async fn secret(&mut self, prompt: &str, check: Check) -> Result<Secret, Stop>;
+
+    /// Asks which of several things are meant; may be none.
+    async fn select_many(&mut self, choice: &Choice) -> Result<Vec<usize>, Stop>;
+
     /// Waits for Enter.
     async fn pause(&mut self, prompt: &str) -> Result<(), Stop>;
 
@@ -84,6 +94,9 @@ pub trait Ui: Send {
 
     /// Shows a code, in place of the last one where that is possible; `None` takes it away.
     fn code(&mut self, frame: Option<&Frame>);
+
+    /// Enter was pressed since the last look, while a [`Frame`] is shown. Never waits.
+    fn enter_pressed(&mut self) -> bool;
 
     /// A line of `--json`.
     fn event(&mut self, event: &WizardEvent);

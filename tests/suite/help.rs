@@ -11,6 +11,8 @@ fn every_help_page() {
         &["whatsapp"],
         &["whatsapp", "status"],
         &["whatsapp", "unpair"],
+        &["telegram"],
+        &["telegram", "status"],
         &["gateway"],
         &["gateway", "run"],
         &["gateway", "restart"],

@@ -35,6 +35,7 @@ mod simulator_faults;
 mod store_faults;
 mod support;
 mod telegram;
+mod telegram_setup;
 mod tidy;
 mod truth;
 mod verdicts;

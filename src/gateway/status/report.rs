@@ -154,9 +154,12 @@ fn findings(
 ) -> Vec<preflight::Finding> {
     match platform {
         Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
-        Platform::Telegram | Platform::Scripted(_) => {
-            preflight::access::findings(platform, config.access(platform))
+        Platform::Telegram => {
+            let mut findings = preflight::telegram::findings(&config.telegram);
+            findings.extend(preflight::access::findings(platform, config.access(platform)));
+            findings
         }
+        Platform::Scripted(_) => preflight::access::findings(platform, config.access(platform)),
     }
 }
 

@@ -1,0 +1,82 @@
+//! Pure. What a failure at Telegram's service means to the person who sets it up, and what mends it.
+
+use std::path::Path;
+
+use crate::error::CliError;
+use crate::telegram::bot::Fault;
+use crate::token_lock::Holder;
+
+/// The failure that this fault is.
+pub(super) fn of_fault(fault: &Fault) -> CliError {
+    match fault {
+        Fault::Refused(refusal) => match refusal.status {
+            401 | 404 => CliError::failed("Telegram does not know this token")
+                .code("telegram_bad_token")
+                .hint("Copy all of it from @BotFather (/mybots, then the bot, then API Token), and run `hermes telegram` again."),
+            409 => conflict(),
+            _ => CliError::failed(format!("Telegram answered {}: {}", refusal.status, refusal.description))
+                .code("telegram_refused")
+                .hint("Wait a little, then run `hermes telegram` again."),
+        },
+        Fault::Way(fault) => CliError::failed(format!("Telegram {}", fault.said))
+            .code("telegram_network_error")
+            .hint("Check the network, and HTTPS_PROXY if you need a proxy. Then run `hermes telegram` again.")
+            .hint("Another address than Telegram's own is `api_base` below `[platforms.telegram]` in gateway.toml."),
+        Fault::Garbled(what) => CliError::failed(format!("Telegram's answer makes no sense: {what}"))
+            .code("telegram_protocol")
+            .hint("Look at `api_base` below `[platforms.telegram]` in gateway.toml, and at the proxy: something else answered."),
+    }
+}
+
+/// Whether the token itself was refused.
+pub(super) fn is_bad_token(fault: &Fault) -> bool {
+    matches!(fault, Fault::Refused(refusal) if matches!(refusal.status, 401 | 404))
+}
+
+/// Whether it may be otherwise in a moment.
+pub(super) fn is_passing(fault: &Fault) -> bool {
+    match fault {
+        Fault::Way(fault) => fault.retry != crate::net::Retry::Never,
+        Fault::Refused(refusal) => matches!(refusal.status, 420 | 429 | 500..),
+        Fault::Garbled(_) => false,
+    }
+}
+
+/// Whether another program receives the bot's messages.
+pub(super) fn is_conflict(fault: &Fault) -> bool {
+    matches!(fault, Fault::Refused(refusal) if refusal.status == 409)
+}
+
+pub(super) fn conflict() -> CliError {
+    CliError::failed("another program receives the messages of this bot")
+        .code("telegram_polling_conflict")
+        .hint("Stop that program, or make another bot with @BotFather.")
+        .hint("To go on without waiting for a message, give `--allow IDS` or `--no-wait`.")
+}
+
+/// The gateway of this home has the bot at work.
+pub(super) fn at_work() -> CliError {
+    CliError::failed("the gateway is running with this bot, so the wizard cannot wait for a message")
+        .code("telegram_in_use")
+        .hint("Give `--allow IDS` or `--no-wait`, or stop the gateway with `hermes gateway stop` first.")
+}
+
+/// So much waits at the service that nothing new is seen without confirming the old.
+pub(super) fn full() -> CliError {
+    CliError::failed("too many messages wait for this bot to see a new one")
+        .code("telegram_queue_full")
+        .hint("Give `--allow IDS` or `--no-wait`; the gateway answers what waits when it starts.")
+}
+
+/// A gateway with another home has the bot at work.
+pub(super) fn locked(holder: Option<&Holder>) -> CliError {
+    let who =
+        holder.map_or(String::new(), |holder| format!(" (pid {}, home {})", holder.pid, shown(&holder.home)));
+    CliError::failed(format!("another local gateway is already using this Telegram bot token{who}"))
+        .code("telegram_token_lock")
+        .hint("Stop that gateway, or make another bot with @BotFather.")
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

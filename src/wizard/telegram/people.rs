@@ -1,0 +1,125 @@
+//! Pure. Who may write to the bot: as people type it, as they read it, and as the service tells it.
+
+use crate::config::AllowList;
+use crate::platform::number;
+use crate::telegram::wire::{self, Kind, RawUpdate, User};
+
+/// Somebody who wrote to the bot.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Person {
+    /// By which the service knows them; also the number of their direct chat.
+    pub id: i64,
+    /// As they call themselves, fit to be shown.
+    pub name: String,
+    /// Without the `@`.
+    pub username: Option<String>,
+}
+
+impl Person {
+    fn of(user: &User) -> Self {
+        let last = user.last_name.as_ref().map_or(String::new(), |last| format!(" {}", last.0));
+        Self {
+            id: user.id,
+            name: shown(&format!("{}{last}", user.first_name.0)),
+            username: user.username.as_deref().map(shown).filter(|name| !name.is_empty()),
+        }
+    }
+}
+
+/// Anybody can give themselves any name: it must neither steer the terminal nor turn what stands beside it around.
+pub fn shown(name: &str) -> String {
+    const NAME_LEN_MAX: usize = 64;
+    let turns = |sign: char| matches!(sign, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let name: String =
+        name.chars().filter(|sign| !sign.is_control() && !turns(*sign)).take(NAME_LEN_MAX).collect();
+    name.trim().to_owned()
+}
+
+/// Whoever wrote to the bot itself, with the number of the update, in order. Groups and other bots do not count.
+pub fn writers(updates: &[RawUpdate]) -> Vec<(i64, Person)> {
+    let writer = |update: &RawUpdate| {
+        let (kind, message) = wire::message(&update.body).ok().flatten()?;
+        let from = message.from.filter(|from| !from.is_bot)?;
+        let is_direct = kind == Kind::Message && message.chat.kind == "private";
+        is_direct.then(|| (update.update_id, Person::of(&from)))
+    };
+    updates.iter().filter_map(writer).collect()
+}
+
+/// A list of ids, or `*` for everybody, or nothing for nobody.
+///
+/// # Errors
+/// One sentence for each entry that is no id.
+pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
+    let mut ids: Vec<String> = Vec::new();
+    let mut wrong = Vec::new();
+    let mut everybody = false;
+    for entry in text.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty()) {
+        match number(entry) {
+            _ if entry == "*" => everybody = true,
+            Some(id) if id.starts_with('-') || id == "0" => {
+                wrong.push(format!("`{entry}` is not a person's id: those are above 0."));
+            }
+            Some(id) if ids.contains(&id) => {}
+            Some(id) => ids.push(id),
+            None => wrong.push(format!(
+                "`{entry}` is no id: Telegram's ids are whole numbers, as in 123456789; names can change hands."
+            )),
+        }
+    }
+    match (wrong.is_empty(), everybody, ids.is_empty()) {
+        (false, ..) => Err(wrong),
+        (true, true, false) => Err(vec!["`*` means everybody. Give either `*` or ids, not both.".to_owned()]),
+        (true, true, true) => Ok(AllowList::Everybody),
+        (true, false, true) => Ok(AllowList::Nobody),
+        (true, false, false) => Ok(AllowList::Only(ids)),
+    }
+}
+
+/// The list for people to read.
+pub fn show_allow(allow: &AllowList) -> String {
+    match allow {
+        AllowList::Nobody => "nobody yet".to_owned(),
+        AllowList::Only(ids) => ids.join(", "),
+        AllowList::Everybody => "everybody".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_list_holds_ids_and_every_bad_entry_is_told() {
+        assert_eq!(parse_allow("42, 0043;42,"), Ok(AllowList::Only(vec!["42".into(), "43".into()])));
+        assert_eq!(parse_allow(" * "), Ok(AllowList::Everybody));
+        assert_eq!(parse_allow(" , "), Ok(AllowList::Nobody));
+        assert_eq!(parse_allow("@ada, -100, 0, 42").unwrap_err().len(), 3);
+        assert!(parse_allow("*, 42").unwrap_err()[0].contains("not both"));
+    }
+
+    fn update(update_id: i64, body: Value) -> RawUpdate {
+        RawUpdate { update_id, body }
+    }
+
+    #[test]
+    fn only_people_who_write_to_the_bot_itself_count() {
+        let message = |chat: &str, bot: bool, name: &str| {
+            json!({ "message_id": 1, "date": 1, "chat": { "id": 7, "type": chat },
+                    "from": { "id": 7, "is_bot": bot, "first_name": name, "last_name": "Test" } })
+        };
+        let updates = [
+            update(1, json!({ "message": message("supergroup", false, "Group") })),
+            update(2, json!({ "message": message("private", true, "Bot") })),
+            update(3, json!({ "edited_message": message("private", false, "Edit") })),
+            update(4, json!({ "message": { "oops": 1 } })),
+            update(5, json!({ "my_chat_member": {} })),
+            update(6, json!({ "message": message("private", false, "A\u{1b}[2Jda\u{202e}") })),
+        ];
+        let found = writers(&updates);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].0, found[0].1.id, found[0].1.name.as_str()), (6, 7, "A[2Jda Test"));
+    }
+}

@@ -1,0 +1,111 @@
+//! `hermes telegram`: starts the wizard, hears signals, and reads the token where it comes by standard input.
+
+use std::io::{BufRead, Read};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Secret};
+use crate::error::CliError;
+use crate::home::HermesHome;
+use crate::platform::Platform;
+use crate::token_lock::TokenLocks;
+use crate::wizard::event::WizardEvent;
+use crate::wizard::json_ui::JsonUi;
+use crate::wizard::options::Outcome;
+use crate::wizard::run::{End, Interrupts, show_end};
+use crate::wizard::telegram::options::TelegramOptions;
+use crate::wizard::telegram::service::BotApi;
+use crate::wizard::telegram::setup::{Found, TelegramSetup, closing};
+use crate::wizard::term_ui::TermUi;
+use crate::wizard::ui::Ui;
+use crate::world::World;
+
+/// The longest line of standard input that is read.
+const LINE_LEN_MAX: u64 = 4096;
+
+/// Runs the wizard: `hermes telegram`. What went wrong was shown when it returns.
+///
+/// # Errors
+/// Only when signals cannot be awaited.
+pub async fn telegram(
+    world: &World,
+    home: &HermesHome,
+    options: TelegramOptions,
+) -> Result<Outcome, CliError> {
+    let mut interrupts = Interrupts::listen()?;
+    let mut ui: Box<dyn Ui> =
+        if options.json { Box::new(JsonUi::new(std::io::stdout())) } else { Box::new(TermUi::new(world)) };
+    ui.event(&WizardEvent::Started);
+    let cancel = CancellationToken::new();
+    let running = async {
+        match begin(world, home, &options, &cancel).await {
+            Ok((found, services)) => {
+                TelegramSetup::new(home, found, options, ui.as_mut(), &services, &cancel).run().await
+            }
+            Err(end) => show_end(ui.as_mut(), &end, &closing(false)),
+        }
+    };
+    Ok(interrupts.over(&cancel, running).await)
+}
+
+/// Reads what is set, and what is given.
+async fn begin(
+    world: &World,
+    home: &HermesHome,
+    options: &TelegramOptions,
+    cancel: &CancellationToken,
+) -> Result<(Found, BotApi), End> {
+    if options.token_stdin && world.stdin_tty {
+        let error =
+            CliError::usage("`--token-stdin` reads from a file or a pipe, and standard input is a terminal");
+        return Err(error.hint("Leave it out: the token is asked for then, and not shown.").into());
+    }
+    let config = Config::load(world, home)?;
+    let given = if options.token_stdin {
+        let line = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(End::Cancelled),
+            line = first_line() => line?,
+        };
+        Some(line)
+    } else {
+        None
+    };
+    let access = config.access(Platform::Telegram);
+    let telegram = &config.telegram;
+    let found = Found {
+        token: telegram.token.clone(),
+        is_token_of_process: world.var("TELEGRAM_BOT_TOKEN").is_some(),
+        allowed: access.allowed.clone(),
+        home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
+        wants_groups: !access.groups.is_empty(),
+        is_turned_off: telegram.token.is_some() && !telegram.enabled,
+        locks: TokenLocks::of(world, home),
+        given,
+    };
+    let services = BotApi { api_base: telegram.api_base.clone(), file_base: telegram.file_base.clone() };
+    Ok((found, services))
+}
+
+/// The first line of standard input. Reading it blocks, on a thread that the end of the program does not wait for.
+async fn first_line() -> Result<Secret, CliError> {
+    let failed = || {
+        CliError::usage("standard input cannot be read")
+            .hint("Give the token so: hermes telegram --token-stdin < FILE")
+    };
+    let (line, read) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("token".to_owned())
+        .spawn(move || {
+            let mut text = String::new();
+            let result = std::io::stdin().lock().take(LINE_LEN_MAX).read_line(&mut text).map(|_| text);
+            drop(line.send(result));
+        })
+        .map_err(|error| failed().because(error))?;
+    match read.await {
+        Ok(Ok(text)) => Ok(Secret(text.trim().to_owned())),
+        Ok(Err(error)) => Err(failed().because(error)),
+        Err(_) => Err(failed()),
+    }
+}

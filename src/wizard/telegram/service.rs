@@ -1,0 +1,94 @@
+//! Telegram's service as the wizard needs it, behind a seam that tests fill with scripts.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::config::Secret;
+use crate::telegram::bot::{Bot, Fault};
+use crate::telegram::wire::{self, DeleteWebhook, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
+
+/// The longest that one question may take.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// Updates of one answer: the most that the service gives.
+pub(super) const BATCH_MAX: u8 = 100;
+
+/// The service, for one token.
+#[async_trait]
+pub trait Service: Send + Sync {
+    /// Whose token it is.
+    ///
+    /// # Errors
+    /// Why the service does not say.
+    async fn me(&self) -> Result<User, Fault>;
+
+    /// Where the bot's messages are delivered to; empty where they wait to be fetched.
+    ///
+    /// # Errors
+    /// Why the service does not say.
+    async fn webhook(&self) -> Result<String, Fault>;
+
+    /// Lets the bot's messages wait to be fetched. None is dropped.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    async fn remove_webhook(&self) -> Result<(), Fault>;
+
+    /// What waits, or what comes within `wait` (whole seconds). Nothing is confirmed: all of it comes again.
+    ///
+    /// # Errors
+    /// Why there is none.
+    async fn updates(&self, wait: Duration) -> Result<Vec<RawUpdate>, Fault>;
+}
+
+/// Where the service of a token is found.
+pub trait Services: Send + Sync {
+    /// Nothing is contacted yet.
+    ///
+    /// # Errors
+    /// When its address is unusable; a sentence without its period.
+    fn of(&self, token: &Secret) -> Result<Box<dyn Service>, String>;
+}
+
+/// The Bot API at these addresses.
+#[derive(Debug, Clone)]
+pub struct BotApi {
+    /// Of its methods.
+    pub api_base: String,
+    /// Of its files.
+    pub file_base: String,
+}
+
+impl Services for BotApi {
+    fn of(&self, token: &Secret) -> Result<Box<dyn Service>, String> {
+        Ok(Box::new(Bot::new(&self.api_base, &self.file_base, token)?))
+    }
+}
+
+#[async_trait]
+impl Service for Bot {
+    async fn me(&self) -> Result<User, Fault> {
+        self.ask("getMe", &(), LIMIT).await
+    }
+
+    async fn webhook(&self) -> Result<String, Fault> {
+        let info: WebhookInfo = self.ask("getWebhookInfo", &(), LIMIT).await?;
+        Ok(info.url)
+    }
+
+    async fn remove_webhook(&self) -> Result<(), Fault> {
+        let question = DeleteWebhook { drop_pending_updates: false };
+        self.result("deleteWebhook", &question, LIMIT).await.map(drop)
+    }
+
+    async fn updates(&self, wait: Duration) -> Result<Vec<RawUpdate>, Fault> {
+        // The kinds are kept by the service: these are the gateway's.
+        let kinds = Kind::ALL.map(Kind::name);
+        let question =
+            GetUpdates { offset: None, limit: BATCH_MAX, timeout: wait.as_secs(), allowed_updates: &kinds };
+        let result = self.result("getUpdates", &question, wait + LIMIT).await?;
+        let (updates, _) = wire::updates(result).ok_or(Fault::Garbled("updates of another form"))?;
+        Ok(updates)
+    }
+}

@@ -1,0 +1,462 @@
+//! One run of the Telegram wizard: takes the next step until none is left, then writes.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{AllowList, Secret};
+use crate::durable::{Lock, create_private_dir};
+use crate::env_file::EnvFile;
+use crate::error::{CliError, ExitCode};
+use crate::home::HermesHome;
+use crate::platform::{Platform, number};
+use crate::telegram::wire::User;
+use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
+use crate::wizard::changes::ChangeSet;
+use crate::wizard::event::WizardEvent;
+use crate::wizard::layout::Line;
+use crate::wizard::options::Outcome;
+use crate::wizard::run::{Closing, End, show_end};
+use crate::wizard::setup::refuse_to_guess;
+use crate::wizard::telegram::failures;
+use crate::wizard::telegram::flow::{Answers, Chapter, Facts, Step, missing_flags, next};
+use crate::wizard::telegram::options::TelegramOptions;
+use crate::wizard::telegram::people::{parse_allow, show_allow, shown};
+use crate::wizard::telegram::service::{Service, Services};
+use crate::wizard::telegram::texts;
+use crate::wizard::texts::{entry, text};
+use crate::wizard::ui::{Choice, Frame, Question, Ui};
+
+/// How often a token may be typed that the service does not know.
+const TOKEN_TRIES: u32 = 3;
+
+/// What was found before the wizard began.
+pub(crate) struct Found {
+    /// The token that is set.
+    pub(crate) token: Option<Secret>,
+    /// It is set in the environment, which goes before `.env`.
+    pub(crate) is_token_of_process: bool,
+    /// Who may write.
+    pub(crate) allowed: AllowList,
+    /// Where the operator is told things.
+    pub(crate) home_channel: Option<String>,
+    /// Groups are listed, so that hermes is wanted there.
+    pub(crate) wants_groups: bool,
+    /// `gateway.toml` turns Telegram off.
+    pub(crate) is_turned_off: bool,
+    /// The tokens that gateways of this machine use.
+    pub(crate) locks: Option<TokenLocks>,
+    /// The first line of standard input.
+    pub(crate) given: Option<Secret>,
+}
+
+/// One run.
+pub(crate) struct TelegramSetup<'a> {
+    pub(super) home: &'a HermesHome,
+    pub(super) found: Found,
+    pub(super) options: TelegramOptions,
+    pub(super) ui: &'a mut dyn Ui,
+    pub(super) services: &'a dyn Services,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) answers: Answers,
+    /// Of the token that was checked.
+    pub(super) service: Option<Box<dyn Service>>,
+    /// The gateway of this home receives the bot's messages.
+    pub(super) is_at_work: bool,
+    /// Held while the wizard receives, so that no gateway begins to.
+    pub(super) lock: Option<TokenLock>,
+    chapter: usize,
+    tries: u32,
+    committed: bool,
+}
+
+impl<'a> TelegramSetup<'a> {
+    pub(crate) fn new(
+        home: &'a HermesHome,
+        found: Found,
+        options: TelegramOptions,
+        ui: &'a mut dyn Ui,
+        services: &'a dyn Services,
+        cancel: &'a CancellationToken,
+    ) -> Self {
+        Self {
+            home,
+            found,
+            options,
+            ui,
+            services,
+            cancel,
+            answers: Answers::default(),
+            service: None,
+            is_at_work: false,
+            lock: None,
+            chapter: 0,
+            tries: 0,
+            committed: false,
+        }
+    }
+
+    /// Runs to the end and shows it.
+    pub(crate) async fn run(mut self) -> Outcome {
+        match self.steps().await {
+            Ok(start_gateway) => Outcome { exit: ExitCode::Ok, start_gateway },
+            Err(end) => show_end(self.ui, &end, &closing(self.committed)),
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            token: self.found.token.clone(),
+            allowed: self.found.allowed.clone(),
+            home_channel: self.found.home_channel.clone(),
+            can_ask: self.ui.can_ask(),
+            yes: self.options.yes,
+            no_wait: self.options.no_wait,
+        }
+    }
+
+    async fn steps(&mut self) -> Result<bool, End> {
+        self.take_flags()?;
+        let facts = self.facts();
+        if !facts.can_ask {
+            refuse_to_guess(&missing_flags(&facts, &self.answers))?;
+        }
+        texts::opening().into_iter().for_each(|line| self.ui.say(line));
+        if self.answers.allowed == Some(AllowList::Everybody) && !self.options.yes {
+            self.confirm_everybody().await?.then_some(()).ok_or(End::Cancelled)?;
+        }
+        loop {
+            let step = next(&facts, &self.answers);
+            if let Some(chapter) = step.chapter()
+                && self.chapter < chapter as usize
+            {
+                self.chapter = chapter as usize;
+                self.ui.say(texts::step(chapter));
+                match chapter {
+                    Chapter::Bot => {}
+                    Chapter::People => texts::about_people().into_iter().for_each(|line| self.ui.say(line)),
+                }
+            }
+            match step {
+                Step::AskToken => self.ask_token().await?,
+                Step::Check => self.check(&facts).await?,
+                Step::AskKeep => self.ask_keep().await?,
+                Step::Wait => self.wait().await?,
+                Step::AskPeople => self.ask_people().await?,
+                Step::AskHome => self.ask_home().await?,
+                Step::Finish => return self.finish(&facts).await,
+            }
+        }
+    }
+
+    /// Reads the flags; what is wrong with them is told before anything else happens.
+    fn take_flags(&mut self) -> Result<(), CliError> {
+        if let Some(token) = self.found.given.take() {
+            texts::check_token(&token.0).map_err(|why| {
+                CliError::usage("standard input holds no bot token").code("telegram_bad_token").hint(why)
+            })?;
+            // The one that is set already is kept, not given.
+            self.answers.token = Some(token).filter(|token| self.found.token.as_ref() != Some(token));
+            self.answers.stays = true;
+        }
+        if let Some(allow) = &self.options.allow {
+            let allowed = parse_allow(allow).map_err(|wrong| {
+                let error = CliError::usage("`--allow` holds something that is no id");
+                wrong.into_iter().fold(error, CliError::hint)
+            })?;
+            self.answers.allowed = Some(allowed);
+        }
+        if let Some(chat) = &self.options.home_channel {
+            let chat = number(chat.trim()).ok_or_else(|| {
+                CliError::usage("`--home-channel` needs a chat's id, a whole number")
+                    .hint("Of a direct chat it is the person's id; groups have numbers below 0.")
+            })?;
+            self.answers.home_channel = Some(chat);
+        }
+        Ok(())
+    }
+
+    async fn ask_token(&mut self) -> Result<(), End> {
+        if self.tries == 0 {
+            texts::about_tokens().into_iter().for_each(|line| self.ui.say(line));
+        }
+        let cancel = self.cancel;
+        let token = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(End::Cancelled),
+            token = self.ui.secret(texts::TOKEN_PROMPT, texts::check_token) => token?,
+        };
+        self.tries += 1;
+        self.answers.token = Some(token).filter(|token| self.found.token.as_ref() != Some(token));
+        if self.answers.token.is_none() {
+            // Typed anew, it is the one that is set.
+            self.answers.is_replaced = false;
+        }
+        self.answers.stays = true;
+        Ok(())
+    }
+
+    async fn check(&mut self, facts: &Facts) -> Result<(), End> {
+        let token = self.answers.token(facts).expect("it is asked for first").clone();
+        if let Err(why) = texts::check_token(&token.0) {
+            // Only the one that is set was not looked at before.
+            let error = CliError::failed("the token that is set is no bot token").code("telegram_bad_token");
+            return self.refuse_token(error.hint(why), facts);
+        }
+        let service = self.services.of(&token).map_err(|why| {
+            CliError::config(format!("Telegram cannot be asked: {why}"))
+                .hint("Correct `[platforms.telegram]` in gateway.toml.")
+        })?;
+        self.ui.code(Some(&asking()));
+        let cancel = self.cancel;
+        let said = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(End::Cancelled),
+            said = service.me() => Ok(said),
+        };
+        self.ui.code(None);
+        let me = match said? {
+            Ok(me) => me,
+            Err(fault) if failures::is_bad_token(&fault) => {
+                return self.refuse_token(failures::of_fault(&fault), facts);
+            }
+            Err(fault) => return Err(failures::of_fault(&fault).into()),
+        };
+        self.take_lock(&token)?;
+        self.ui.say(Line::Done(format!("This is {}.", bot_shown(&me))));
+        self.ui.event(&WizardEvent::Checked { username: username(&me) });
+        self.service = Some(service);
+        self.answers.bot = Some(me);
+        Ok(())
+    }
+
+    /// On a terminal it is asked for again, some times.
+    fn refuse_token(&mut self, error: CliError, facts: &Facts) -> Result<(), End> {
+        if !facts.can_ask || facts.yes || self.options.token_stdin || self.tries >= TOKEN_TRIES {
+            return Err(error.into());
+        }
+        self.ui.say(Line::Fail(format!("{}.", upper_first(&error.to_string()))));
+        self.answers.token = None;
+        self.answers.is_replaced = true;
+        Ok(())
+    }
+
+    /// Two that receive with one token would take each other's messages away.
+    fn take_lock(&mut self, token: &Secret) -> Result<(), CliError> {
+        self.lock = None;
+        self.is_at_work = false;
+        let Some(locks) = &self.found.locks else { return Ok(()) };
+        match locks.take(Platform::Telegram, &token.0) {
+            Ok(lock) => self.lock = Some(lock),
+            Err(TokenLockError::Held(Some(holder))) if holder.home == self.home.root() => {
+                self.is_at_work = true;
+            }
+            Err(TokenLockError::Held(holder)) => return Err(failures::locked(holder.as_ref())),
+            // The gateway will say it; nothing here depends on it.
+            Err(TokenLockError::Io(_)) => {}
+        }
+        Ok(())
+    }
+
+    async fn ask_keep(&mut self) -> Result<(), End> {
+        let choice = Choice {
+            prompt: "Keep this bot?".to_owned(),
+            items: vec![
+                "Yes, keep everything".to_owned(),
+                "Yes, but change who may write to it".to_owned(),
+                "No, use another bot".to_owned(),
+            ],
+        };
+        let cancel = self.cancel;
+        let picked = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(End::Cancelled),
+            picked = self.ui.select(&choice) => picked?,
+        };
+        match picked {
+            0 => self.answers.stays = true,
+            1 => (self.answers.stays, self.answers.asks_people) = (true, true),
+            _ => {
+                (self.answers.is_replaced, self.answers.bot) = (true, None);
+                (self.service, self.lock) = (None, None);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn ask_people(&mut self) -> Result<(), End> {
+        texts::about_ids().into_iter().for_each(|line| self.ui.say(line));
+        let initial = match &self.found.allowed {
+            AllowList::Only(ids) => ids.join(", "),
+            AllowList::Nobody | AllowList::Everybody => String::new(),
+        };
+        let check = |text: &str| parse_allow(text).map(drop).map_err(|wrong| wrong.join(" "));
+        let question = Question { prompt: "Ids that may write to it".to_owned(), initial, check };
+        let cancel = self.cancel;
+        loop {
+            let typed = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(End::Cancelled),
+                typed = self.ui.input(&question) => typed?,
+            };
+            let allowed = parse_allow(&typed).expect("the question checks it");
+            if allowed != AllowList::Everybody || self.confirm_everybody().await? {
+                self.answers.allowed = Some(allowed);
+                return Ok(());
+            }
+        }
+    }
+
+    /// The chat of whoever wrote first is where the operator is told that a platform does not work.
+    async fn ask_home(&mut self) -> Result<(), End> {
+        self.answers.is_home_asked = true;
+        let wants = if self.ui.can_ask() && !self.options.yes {
+            self.confirm("Tell you in this chat when a platform needs you?", true).await?
+        } else {
+            true
+        };
+        if wants {
+            self.answers.home_channel = self.answers.owner.map(|chat| chat.to_string());
+        }
+        Ok(())
+    }
+
+    pub(super) async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, End> {
+        let cancel = self.cancel;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(End::Cancelled),
+            answer = self.ui.confirm(prompt, default) => Ok(answer?),
+        }
+    }
+
+    async fn confirm_everybody(&mut self) -> Result<bool, End> {
+        self.ui.say(Line::Warn(texts::EVERYBODY_WARNING.to_owned()));
+        Ok(self.confirm("Let everybody in?", false).await?
+            && self.confirm("Really everybody, strangers too?", false).await?)
+    }
+
+    /// One write, and the way on. Returns whether the gateway is to be started.
+    async fn finish(&mut self, facts: &Facts) -> Result<bool, End> {
+        if self.cancel.is_cancelled() {
+            return Err(End::Cancelled);
+        }
+        // A running gateway takes the bot up as soon as it is written.
+        self.lock = None;
+        let is_changed = self.commit()?;
+        let me = self.answers.bot.clone().expect("it is checked before the end");
+        self.ui.event(&WizardEvent::BotEnabled { username: username(&me) });
+        self.summarise(&me, facts);
+        let runs = self.gateway_runs();
+        if !is_changed || !self.options.offers_start || !self.ui.can_ask() || self.options.yes || runs {
+            return Ok(false);
+        }
+        self.ui.say(Line::Gap);
+        self.confirm("Start the gateway now?", true).await
+    }
+
+    /// The only write to `.env`. Whether it changed anything.
+    fn commit(&mut self) -> Result<bool, CliError> {
+        let path = self.home.env_file();
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            CliError::failed(format!("the settings in {} cannot be written", path.display()))
+                .code("env_not_written")
+                .hint("Mend the file or its folder, then run `hermes telegram` again.")
+                .because(error)
+        };
+        create_private_dir(self.home.root()).map_err(|error| failed(error.into()))?;
+        let mut env = EnvFile::load(&path).map_err(|error| failed(error.into()))?;
+        let Answers { token, allowed, home_channel, .. } = &self.answers;
+        let changes = ChangeSet::of_telegram(&env, token.as_ref(), allowed.as_ref(), home_channel.as_deref());
+        changes.apply(&mut env).map_err(|error| failed(error.into()))?;
+        env.save(&path).map_err(|error| failed(error.into()))?;
+        self.committed = true;
+        Ok(!changes.is_empty())
+    }
+
+    fn gateway_runs(&self) -> bool {
+        matches!(Lock::holder(&self.home.lock_file()), Ok(Some(_)))
+    }
+
+    fn summarise(&mut self, me: &User, facts: &Facts) {
+        let allowed = self.answers.allowed(facts);
+        let mut lines = vec![
+            Line::Gap,
+            Line::Done("Telegram is ready.".to_owned()),
+            Line::Gap,
+            entry("Bot", &format!("{}, {}", bot_shown(me), link(me))),
+            entry("Answers", &show_allow(allowed)),
+        ];
+        let home_channel = self.answers.home_channel.as_ref().or(facts.home_channel.as_ref());
+        lines.extend(home_channel.map(|chat| entry("Tells you in", &format!("chat {chat}"))));
+        lines.extend([entry("Settings", &self.home.env_file().display().to_string()), Line::Gap]);
+        let mut notes = Vec::new();
+        if *allowed == AllowList::Nobody {
+            notes.push(texts::NOBODY_WARNING);
+        }
+        if self.found.wants_groups && !me.can_read_all_group_messages {
+            notes.push(texts::PRIVACY_NOTE);
+        }
+        if self.found.is_turned_off {
+            notes.push(
+                "gateway.toml says `enabled = false` below `[platforms.telegram]`: take that out to turn Telegram on.",
+            );
+        }
+        if self.found.is_token_of_process && self.answers.token.is_some() {
+            notes.push(
+                "TELEGRAM_BOT_TOKEN is set in the environment and goes before the one that was written now: unset it.",
+            );
+        }
+        if !notes.is_empty() {
+            lines.extend(notes.into_iter().map(|note| Line::Warn(note.to_owned())));
+            lines.push(Line::Gap);
+        }
+        if self.gateway_runs() {
+            lines.push(text("The gateway is running; it picks this up by itself."));
+        } else {
+            lines.push(entry("hermes gateway run", "start answering, also what was written so far"));
+        }
+        lines.push(entry("hermes platform status", "see how it is"));
+        lines.push(entry("hermes telegram", "change any of this"));
+        lines.into_iter().for_each(|line| self.ui.say(line));
+    }
+}
+
+/// What is said where a run ends that did not succeed.
+pub(super) fn closing(is_committed: bool) -> Closing {
+    Closing {
+        words: if is_committed {
+            "Telegram is set up. Start the gateway with `hermes gateway run`."
+        } else {
+            "Nothing was changed."
+        },
+        is_committed,
+        expired: [
+            "Nobody wrote to the bot in time.",
+            "Run `hermes telegram` again when you can write to it.",
+        ],
+    }
+}
+
+fn asking() -> Frame {
+    let limit = "    It has 15 s to answer.".to_owned();
+    let lines = vec!["    Asking Telegram whose token this is …".to_owned()];
+    Frame { seq: 0, lines, payload: None, live: limit.clone(), fixed: limit }
+}
+
+/// The bot's name without the `@`. Every bot has one; without, its number stands for it.
+pub(super) fn username(me: &User) -> String {
+    me.username.as_deref().map(shown).filter(|name| !name.is_empty()).unwrap_or_else(|| me.id.to_string())
+}
+
+/// Opens the chat with the bot.
+pub(super) fn link(me: &User) -> String {
+    format!("https://t.me/{}", username(me))
+}
+
+fn bot_shown(me: &User) -> String {
+    format!("@{} ({})", username(me), shown(&me.first_name.0))
+}
+
+fn upper_first(text: &str) -> String {
+    let mut signs = text.chars();
+    signs.next().map_or(String::new(), |first| first.to_uppercase().chain(signs).collect())
+}

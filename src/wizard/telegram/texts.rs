@@ -1,0 +1,78 @@
+//! Pure. The longer words of the Telegram wizard.
+
+use crate::telegram::bot::Bot;
+use crate::wizard::layout::Line;
+use crate::wizard::telegram::flow::Chapter;
+use crate::wizard::texts::{entry, text};
+
+pub(super) fn opening() -> Vec<Line> {
+    vec![
+        Line::Title("Connect Telegram".to_owned()),
+        Line::Gap,
+        text(
+            "Two short steps. Ctrl-C stops at any time, and no setting is saved before the last step is done.",
+        ),
+    ]
+}
+
+pub(super) fn step(chapter: Chapter) -> Line {
+    let title = match chapter {
+        Chapter::Bot => "The bot",
+        Chapter::People => "Who may write to it",
+    };
+    Line::Step { number: chapter as usize, of: 2, title: title.to_owned() }
+}
+
+pub(super) fn about_tokens() -> Vec<Line> {
+    vec![
+        text("The agent answers as a bot, and @BotFather makes bots. In Telegram:"),
+        Line::Gap,
+        entry("1. Open @BotFather", "https://t.me/BotFather"),
+        entry("2. Send /newbot", "give it a name, and a username that ends in `bot`"),
+        entry("3. Copy the token", "it looks like 123456789:AAE…; whoever has it is the bot"),
+        Line::Gap,
+    ]
+}
+
+pub(super) const TOKEN_PROMPT: &str = "Paste the token (it is not shown)";
+
+/// Says what is wrong with a token without repeating any of it.
+pub(super) fn check_token(token: &str) -> Result<(), String> {
+    if token.is_empty() {
+        return Err("Nothing was typed. Ctrl-C stops.".to_owned());
+    }
+    if Bot::is_token(token) {
+        return Ok(());
+    }
+    Err("This is no bot token: it is a number, a colon, and letters and digits. Copy all of it.".to_owned())
+}
+
+pub(super) fn about_people() -> Vec<Line> {
+    vec![
+        text(
+            "Only people listed by their id are answered. Everybody else gets silence: an agent can do things on your \
+             machine, so strangers must not be able to ask it.",
+        ),
+        Line::Gap,
+    ]
+}
+
+pub(super) fn about_ids() -> Vec<Line> {
+    vec![
+        text(
+            "An id is a whole number, as in 123456789. Write several with commas between them; `*` stands for everybody. \
+             Leave it empty to list nobody for now: `hermes telegram` can be run again at any time.",
+        ),
+        Line::Gap,
+    ]
+}
+
+pub(super) const EVERYBODY_WARNING: &str =
+    "With `*` everybody who finds the bot can use the agent, at your cost and on your machine.";
+
+pub(super) const NOBODY_WARNING: &str = "Nobody is listed, so nobody is answered yet. List somebody with `hermes telegram --allow IDS`, or run \
+     `hermes telegram` and write to the bot.";
+
+/// Groups are wanted, and the bot hears only part of them.
+pub(super) const PRIVACY_NOTE: &str = "In groups the bot sees only what speaks to it (privacy mode). That is enough for mentions and replies. To show it \
+     everything: @BotFather, /setprivacy, the bot, Disable; then take it out of the group and add it again.";

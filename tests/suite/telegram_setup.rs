@@ -1,0 +1,307 @@
+//! `hermes telegram` from outside: on a real terminal, and without one, over a Bot API of our own.
+
+use std::io::Write;
+use std::process::{Child, Stdio};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::home::{Answer, TestHome};
+use crate::support::house::QUICK;
+use crate::support::process::Gateway;
+use crate::support::screen::Terminal;
+use crate::support::telegram::service::TOKEN;
+use crate::support::telegram::{Fault, TelegramService};
+use crate::support::wait;
+
+const OWNER: i64 = 4_200_001;
+const BEFORE: &str = "# mine\r\nOTHER='kept'\r\n";
+
+const TOKEN_PROMPT: &str = "Paste the token";
+const WAITING: &str = "Waiting for your message";
+const IS_YOU: &str = "Is that you?";
+const TELL: &str = "Tell you in this chat";
+const START: &str = "Start the gateway now?";
+
+struct Scene {
+    service: TelegramService,
+    home: TestHome,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let service = TelegramService::start();
+        let mut home = TestHome::empty();
+        home.env
+            .push(("HERMES_GATEWAY_LOCK_DIR".to_owned(), home.root().join("locks").display().to_string()));
+        home.write("gateway.toml", format!("{QUICK}{}", service.table()));
+        home.write(".env", BEFORE);
+        std::fs::set_permissions(home.root(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .expect("it is ours");
+        Self { service, home }
+    }
+
+    fn env(&self) -> String {
+        String::from_utf8(self.home.dot_env().expect("it is there")).expect("text")
+    }
+
+    fn terminal(&self, args: &[&str]) -> Terminal {
+        let args: Vec<&str> = ["telegram"].iter().chain(args).copied().collect();
+        Terminal::start(&self.home, &args, 60, 100)
+    }
+
+    /// A terminal at this question, and nothing was answered to it.
+    fn terminal_at(&self, question: &str) -> Terminal {
+        let mut terminal = self.terminal(&[]);
+        terminal.wait_for(TOKEN_PROMPT);
+        if question == TOKEN_PROMPT {
+            return terminal;
+        }
+        terminal.send(&format!("{TOKEN}\r"));
+        terminal.wait_for(WAITING);
+        if question == WAITING {
+            return terminal;
+        }
+        self.service.write(OWNER, OWNER, "hello from the owner");
+        for at in [IS_YOU, TELL] {
+            terminal.wait_for(at);
+            if question == at {
+                return terminal;
+            }
+            terminal.send("y");
+        }
+        terminal.wait_for(START);
+        terminal
+    }
+
+    /// Without a terminal.
+    fn spawn(&self, args: &[&str], stdin: &str) -> Child {
+        let args: Vec<&str> = ["telegram"].iter().chain(args).copied().collect();
+        let mut command = self.home.command(args);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("hermes starts");
+        let mut input = child.stdin.take().expect("it is piped");
+        input.write_all(stdin.as_bytes()).expect("it reads");
+        child
+    }
+
+    fn run(&self, args: &[&str], stdin: &str) -> Answer {
+        let answer: Answer = self.spawn(args, stdin).wait_with_output().expect("it ends").into();
+        assert!(!format!("{answer:?}").contains("not-a-real-token"), "the token is told: {answer:?}");
+        answer
+    }
+}
+
+fn events(answer: &Answer) -> Vec<Value> {
+    answer.stdout.lines().map(|line| serde_json::from_str(line).expect("one event a line")).collect()
+}
+
+fn names(answer: &Answer) -> Vec<String> {
+    events(answer).iter().map(|event| event["event"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn from_a_token_to_the_first_answer() {
+    let scene = Scene::set();
+    let mut terminal = scene.terminal_at(START);
+    let env = scene.env();
+    assert_eq!(
+        env,
+        format!(
+            "{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS={OWNER}\r\n\
+             TELEGRAM_HOME_CHANNEL={OWNER}\r\n"
+        )
+    );
+    let seen = terminal.text();
+    assert!(
+        seen.contains("@hermes_test_bot (Hermes)") && seen.contains("https://t.me/hermes_test_bot"),
+        "{seen}"
+    );
+    assert!(!seen.contains("not-a-real-token"), "the token is on the screen:\n{seen}");
+    assert_eq!(scene.service.waiting(), 1, "the first message is not taken away");
+    terminal.send("y");
+    scene.service.wait_sent(OWNER, "hello from the owner");
+    let shown = terminal.text();
+    assert!(!shown.contains("not-a-real-token"), "{shown}");
+    terminal.send("\u{3}");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    assert_eq!(scene.service.dropped(), 0);
+}
+
+#[test]
+fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
+    for question in [TOKEN_PROMPT, WAITING, IS_YOU, TELL] {
+        for signal in [None, Some(Signal::TERM)] {
+            let scene = Scene::set();
+            let mut terminal = scene.terminal_at(question);
+            match signal {
+                None => terminal.send("\u{3}"),
+                Some(signal) => terminal.signal(signal),
+            }
+            assert_eq!(terminal.exit_code(), 130, "{question}:\n{}", terminal.text());
+            let seen = terminal.text();
+            assert!(seen.contains("Nothing was changed"), "{question}:\n{seen}");
+            assert!(!seen.contains("not-a-real-token"), "{question}:\n{seen}");
+            assert!(terminal.cursor_is_shown(), "{question}");
+            assert_eq!(scene.env(), BEFORE, "{question}");
+            assert_eq!(scene.service.waiting(), usize::from(question == IS_YOU || question == TELL));
+        }
+    }
+}
+
+#[test]
+fn a_wrong_token_is_asked_for_three_times_and_the_wait_can_be_skipped() {
+    let scene = Scene::set();
+    let mut terminal = scene.terminal(&[]);
+    terminal.wait_for(TOKEN_PROMPT);
+    terminal.send("nonsense\r");
+    terminal.wait_for("This is no bot token");
+    for tries in 1..=2 {
+        terminal.send("7000001:not-a-real-token-either\r");
+        let told = wait::until(wait::LIMIT, || {
+            (terminal.text().matches("Telegram does not know this token").count() == tries).then_some(())
+        });
+        assert!(told.is_some(), "{}", terminal.text());
+        let asked = wait::until(wait::LIMIT, || {
+            terminal.text().trim_end().ends_with("Paste the token (it is not shown):").then_some(())
+        });
+        assert!(asked.is_some(), "{}", terminal.text());
+    }
+    terminal.send(&format!("{TOKEN}\r"));
+    terminal.wait_for(WAITING);
+    terminal.send("\r");
+    terminal.wait_for("Ids that may write to it");
+    terminal.send("42, 43\r");
+    terminal.wait_for(START);
+    terminal.send("n");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    assert_eq!(
+        scene.env(),
+        format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42,43\r\n")
+    );
+    assert!(!terminal.text().contains("not-a-real-token"), "{}", terminal.text());
+}
+
+#[test]
+fn without_a_terminal_flags_say_everything() {
+    let scene = Scene::set();
+    let answer = scene.run(&["--token-stdin", "--allow", "42", "--json"], &format!("{TOKEN}\n"));
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert_eq!(names(&answer), ["started", "checked", "enabled"]);
+    assert_eq!(events(&answer)[2], json!({ "event": "enabled", "username": "hermes_test_bot" }));
+    let written = format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42\r\n");
+    assert_eq!(scene.env(), written);
+    assert!(scene.service.asked("getUpdates").is_empty(), "nobody was to be waited for");
+    // Once more, without anything: it stays as it is.
+    let answer = scene.run(&[], "");
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert_eq!(scene.env(), written);
+    let answer = scene.run(&["--home-channel", "-100", "--allow", "*", "--yes", "--json"], "");
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    let env = scene.env();
+    assert!(env.contains("ALLOWED_USERS=*\r\n") && env.contains("ALLOW_ALL_USERS=true"), "{env}");
+    assert!(env.contains("TELEGRAM_HOME_CHANNEL=-100\r\n"), "{env}");
+    let answer = scene.home.run(["telegram", "status", "--json"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(answer.stdout.contains(r#""token":"set""#) && !answer.stdout.contains("7000001"), "{answer:?}");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_remedy_and_nothing_is_written() {
+    let scene = Scene::set();
+    let token = format!("{TOKEN}\n");
+    let answer = scene.run(&[], "");
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    for flag in ["--token-stdin", "--allow", "--no-wait", "--yes"] {
+        assert!(answer.stderr.contains(flag), "{flag}: {answer:?}");
+    }
+    let answer = scene.run(&["--token-stdin", "--allow", "@ada"], &token);
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    let answer = scene.run(&["--token-stdin", "--no-wait", "--json"], "nonsense\n");
+    assert_eq!((answer.code, &events(&answer)[1]["code"]), (Some(2), &json!("telegram_bad_token")));
+    let wrong = "7000001:not-a-real-token-either\n";
+    let answer = scene.run(&["--token-stdin", "--no-wait", "--json"], wrong);
+    assert_eq!((answer.code, &events(&answer)[1]["code"]), (Some(1), &json!("telegram_bad_token")));
+    assert!(events(&answer)[1]["fix"].as_str().is_some_and(|fix| fix.contains("@BotFather")));
+    scene.service.stand("getMe", Some(Fault::refuse(500, "Internal Server Error")));
+    let answer = scene.run(&["--token-stdin", "--no-wait", "--json"], &token);
+    assert_eq!((answer.code, &events(&answer)[1]["code"]), (Some(1), &json!("telegram_refused")));
+    scene.service.close();
+    let answer = scene.run(&["--token-stdin", "--no-wait"], &token);
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    assert!(answer.stderr.contains("Check the network"), "{answer:?}");
+    let answer = scene.run(&["--token-stdin", "--no-wait", "--json"], &token);
+    assert_eq!(events(&answer)[1]["code"], "telegram_network_error", "{answer:?}");
+    assert_eq!(scene.env(), BEFORE);
+}
+
+#[test]
+fn unattended_the_first_who_writes_is_the_owner_and_a_webhook_goes_without_loss() {
+    let scene = Scene::set();
+    scene.service.set_webhook("https://elsewhere.example/secret-path");
+    scene.service.write(666, 666, "somebody was here long ago");
+    let child = scene.spawn(&["--token-stdin", "--yes", "--json"], &format!("{TOKEN}\n"));
+    // The second question is the one after what was there before has been seen.
+    let waits = wait::until(wait::LIMIT, || (scene.service.asked("getUpdates").len() >= 2).then_some(()));
+    assert!(waits.is_some(), "it does not wait");
+    assert_eq!(scene.env(), BEFORE);
+    scene.service.write(OWNER, OWNER, "it is me");
+    let answer: Answer = child.wait_with_output().expect("it ends").into();
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert_eq!(names(&answer), ["started", "checked", "waiting", "owner", "enabled"]);
+    assert_eq!(events(&answer)[3], json!({ "event": "owner", "id": OWNER, "name": "Test" }));
+    assert_eq!(scene.service.webhook(), "");
+    assert_eq!((scene.service.waiting(), scene.service.dropped()), (2, 0));
+    assert!(scene.service.asked("getUpdates").iter().all(|asked| asked.parameters["offset"].is_null()));
+    let env = scene.env();
+    assert!(
+        env.contains(&format!("TELEGRAM_ALLOWED_USERS={OWNER}\r\nTELEGRAM_HOME_CHANNEL={OWNER}\r\n")),
+        "{env}"
+    );
+}
+
+#[test]
+fn nobody_writes_in_time() {
+    let scene = Scene::set();
+    let answer = scene.run(&["--token-stdin", "--yes", "--json", "--timeout", "1s"], &format!("{TOKEN}\n"));
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    assert_eq!(names(&answer), ["started", "checked", "waiting", "expired"]);
+    assert_eq!(events(&answer)[2]["link"], "https://t.me/hermes_test_bot");
+    assert_eq!(scene.env(), BEFORE);
+}
+
+#[test]
+fn a_gateway_at_work_is_not_disturbed_and_takes_the_change_up() {
+    let scene = Scene::set();
+    let allowed = format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\n");
+    scene.home.write(".env", &allowed);
+    let mut gateway = Gateway::start(&scene.home);
+    let connected = || (gateway.state()["platforms"]["telegram"]["state"] == "connected").then_some(());
+    assert!(wait::until(wait::LIMIT, connected).is_some(), "{:#}", gateway.state());
+    let answer = scene.run(&["--yes", "--json"], "");
+    assert_eq!(events(&answer)[2]["code"], "telegram_in_use", "{answer:?}");
+    assert_eq!(scene.env(), allowed);
+    let answer = scene.run(&["--allow", &OWNER.to_string()], "");
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(answer.stderr.contains("picks this up by itself"), "{answer:?}");
+    let answered = wait::until(wait::LIMIT, || {
+        scene.service.write(OWNER, OWNER, "are you there?");
+        scene.service.sent().iter().any(|sent| sent.chat == OWNER).then_some(())
+    });
+    assert!(answered.is_some(), "{}", gateway.log().join("\n"));
+    assert!(!gateway.log().iter().any(|line| line.contains("telegram_polling_conflict")));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn what_is_set_up_stays_with_one_key() {
+    let scene = Scene::set();
+    let written = format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42\r\n");
+    scene.home.write(".env", &written);
+    let mut terminal = scene.terminal(&[]);
+    terminal.wait_for("Keep this bot?");
+    terminal.send("\r");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    assert!(terminal.text().contains("Telegram is ready"), "{}", terminal.text());
+    assert_eq!(scene.env(), written);
+}
