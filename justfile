@@ -26,4 +26,5 @@ deny:
 # The figures of the README, each beside its floor.
 bench:
     cargo bench --locked --bench figures
+    cargo bench --locked --bench flood
     cargo bench --locked --bench supervisor

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::support::home::TestHome;
 use crate::support::house::QUICK;
 use crate::support::ledger::{
-    AskedAgent, Dice, Entry, Excuses, FarEnd, ORDERS, ScriptedEnd, TelegramEnd, Trouble, judge, text,
+    AskedAgent, Dice, Entry, Excuses, FarEnd, MARK, ORDERS, ScriptedEnd, TelegramEnd, Trouble, judge, text,
 };
 use crate::support::wait;
 
@@ -350,4 +350,38 @@ fn deaths_at_random_moments_lose_nothing_over_the_scripted_platform() {
 #[test]
 fn deaths_at_random_moments_lose_nothing_over_telegram() {
     dies_at_random::<TelegramEnd>(kills() / 2);
+}
+
+#[test]
+fn the_judge_finds_each_kind_of_wrong_and_takes_an_excuse() {
+    let start = Instant::now();
+    let entry = |at_s: u64, text: &str| Entry {
+        at: start + Duration::from_secs(at_s),
+        chat: 1,
+        text: text.to_owned(),
+        handle: None,
+    };
+    let written = BTreeMap::from([(1, 3)]);
+    let kinds = |texts: &[&str], excuses: &Excuses| -> Vec<String> {
+        let entries: Vec<_> = (0..).zip(texts).map(|(at, text)| entry(at, text)).collect();
+        let wrongs = judge(&written, &entries, excuses).wrongs;
+        wrongs.iter().map(|wrong| wrong.split(':').next().unwrap_or_default().to_owned()).collect()
+    };
+    let (one, two, three) = (&*text(1, 1), &*text(1, 2), &*text(1, 3));
+    let none = Excuses::default();
+    assert_eq!(kinds(&[one, two, three], &none), [""; 0]);
+    assert_eq!(kinds(&[one, three], &none), ["lost"]);
+    assert_eq!(kinds(&[one, "I could not.", three], &none), [""; 0]);
+    assert_eq!(kinds(&[one, three, two], &none), ["reordered", "lost"]);
+    assert_eq!(kinds(&[one, two, one, three], &none), ["duplicated late"]);
+    assert_eq!(kinds(&[one, two, three, "c1 m4."], &none), ["unexpected"]);
+    assert_eq!(kinds(&[one, two, three, "c2 m1."], &none), ["unexpected"]);
+    assert_eq!(kinds(&[one, one, two, three], &none), ["duplicated"]);
+    let died =
+        |is_marked| Excuses { deaths: vec![start + Duration::from_millis(500)], is_marked, unknown: 0 };
+    assert_eq!(kinds(&[one, one, two, three], &died(false)), [""; 0]);
+    assert_eq!(kinds(&[one, one, two, three], &died(true)), ["duplicated without a mark"]);
+    assert_eq!(kinds(&[one, &format!("{MARK}\n{one}"), two, three], &died(true)), [""; 0]);
+    assert_eq!(kinds(&[one, two, three, three], &died(false)), ["duplicated"]);
+    assert_eq!(kinds(&[one, two, three, three], &Excuses { unknown: 1, ..Excuses::default() }), [""; 0]);
 }

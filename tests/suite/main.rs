@@ -29,6 +29,7 @@ mod metrics;
 mod operator;
 mod reload;
 mod scripted;
+mod secrets;
 mod settings;
 mod simulator;
 mod simulator_faults;

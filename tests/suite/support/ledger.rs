@@ -15,7 +15,7 @@ use super::telegram::service::TOKEN;
 use super::telegram::{Fault, TelegramService};
 
 /// What a repeat begins with where people see it.
-const MARK: &str = "(maybe a repeat)";
+pub(crate) const MARK: &str = "(maybe a repeat)";
 
 /// What a dead gateway has left in a socket is read a little later.
 const GRACE: Duration = Duration::from_millis(250);
@@ -439,44 +439,5 @@ impl FarEnd for TelegramEnd {
             Trouble::Never => Fault::refuse(400, "Bad Request: no"),
         });
         self.0.fail("sendMessage", faults);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_judge_finds_each_kind_of_wrong_and_takes_an_excuse() {
-        let start = Instant::now();
-        let entry = |at_s: u64, text: &str| Entry {
-            at: start + Duration::from_secs(at_s),
-            chat: 1,
-            text: text.to_owned(),
-            handle: None,
-        };
-        let written = BTreeMap::from([(1, 3)]);
-        let kinds = |texts: &[&str], excuses: &Excuses| -> Vec<String> {
-            let entries: Vec<_> = (0..).zip(texts).map(|(at, text)| entry(at, text)).collect();
-            let wrongs = judge(&written, &entries, excuses).wrongs;
-            wrongs.iter().map(|wrong| wrong.split(':').next().unwrap_or_default().to_owned()).collect()
-        };
-        let (one, two, three) = (&*text(1, 1), &*text(1, 2), &*text(1, 3));
-        let none = Excuses::default();
-        assert_eq!(kinds(&[one, two, three], &none), [""; 0]);
-        assert_eq!(kinds(&[one, three], &none), ["lost"]);
-        assert_eq!(kinds(&[one, "I could not.", three], &none), [""; 0]);
-        assert_eq!(kinds(&[one, three, two], &none), ["reordered", "lost"]);
-        assert_eq!(kinds(&[one, two, one, three], &none), ["duplicated late"]);
-        assert_eq!(kinds(&[one, two, three, "c1 m4."], &none), ["unexpected"]);
-        assert_eq!(kinds(&[one, two, three, "c2 m1."], &none), ["unexpected"]);
-        assert_eq!(kinds(&[one, one, two, three], &none), ["duplicated"]);
-        let died =
-            |is_marked| Excuses { deaths: vec![start + Duration::from_millis(500)], is_marked, unknown: 0 };
-        assert_eq!(kinds(&[one, one, two, three], &died(false)), [""; 0]);
-        assert_eq!(kinds(&[one, one, two, three], &died(true)), ["duplicated without a mark"]);
-        assert_eq!(kinds(&[one, &format!("{MARK}\n{one}"), two, three], &died(true)), [""; 0]);
-        assert_eq!(kinds(&[one, two, three, three], &died(false)), ["duplicated"]);
-        assert_eq!(kinds(&[one, two, three, three], &Excuses { unknown: 1, ..Excuses::default() }), [""; 0]);
     }
 }
