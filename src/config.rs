@@ -11,7 +11,7 @@ mod session;
 mod telegram;
 mod whatsapp;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub struct Config {
     pub telegram: TelegramConfig,
     /// `<PLATFORM>_HOME_CHANNEL`: the chat in which the operator is told things.
     pub home_channels: BTreeMap<Platform, String>,
+    /// Platforms that are written to as fast as they take it: their `rates` are off.
+    pub unpaced: BTreeSet<Platform>,
     /// Platforms that a test plays: `HERMES_SCRIPTED`, from the environment of the process only.
     pub scripted: Option<ScriptedConfig>,
     /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
@@ -197,6 +199,8 @@ pub struct TelegramConfig {
     pub api_base: String,
     /// Where its files are; below `api_base` unless it is said.
     pub file_base: String,
+    /// How long the service may keep a question for messages open, 1 to 30 s.
+    pub poll_timeout: Duration,
     /// The largest attachment that is fetched, in bytes. The service itself gives bots no more than 20 MB.
     pub media_file_bytes: u64,
     /// All attachments together, in bytes; beyond it the oldest go.
@@ -255,6 +259,7 @@ impl Config {
             gateway,
             whatsapp,
             telegram,
+            unpaced: file.unpaced,
             access,
             home_channels,
             scripted,
@@ -297,6 +302,7 @@ impl Default for Config {
             whatsapp: WhatsAppConfig::default(),
             access: Platform::every().map(|platform| (platform, AccessConfig::default())).collect(),
             telegram: TelegramConfig::default(),
+            unpaced: BTreeSet::new(),
             home_channels: BTreeMap::new(),
             scripted: None,
             warnings: Vec::new(),
@@ -311,6 +317,7 @@ impl Default for TelegramConfig {
             token: None,
             api_base: "https://api.telegram.org".to_owned(),
             file_base: "https://api.telegram.org/file".to_owned(),
+            poll_timeout: Duration::from_secs(30),
             media_file_bytes: 20 << 20,
             media_total_bytes: 1 << 30,
         }

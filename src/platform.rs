@@ -127,7 +127,8 @@ pub struct Rates {
 }
 
 impl Rates {
-    const NONE: Self = Self { all: None, chat: None, group: None, is_group: |_| false };
+    /// As fast as it takes it.
+    pub const NONE: Self = Self { all: None, chat: None, group: None, is_group: |_| false };
 }
 
 /// So many at once, and in the long run so many in this time.

@@ -1,6 +1,6 @@
 //! Pure. `gateway.toml`: its keys, their ranges, and where something stands that is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use super::agent::RawAgent;
 use super::session::{RawReset, RawSession};
 use super::{
     AgentConfig, Bind, ExitWhenAllBlocked, GatewayConfig, HttpConfig, NotifyConfig, ReconnectConfig,
-    SessionConfig,
+    SessionConfig, TelegramConfig,
 };
 use crate::error::CliError;
+use crate::platform::Platform;
 
 /// The file, validated.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct File {
     pub(super) gateway: GatewayConfig,
     pub(super) whatsapp: WhatsAppTable,
     pub(super) telegram: TelegramTable,
+    /// Platforms that are written to as fast as they take it.
+    pub(super) unpaced: BTreeSet<Platform>,
 }
 
 /// `[platforms.telegram]`, validated.
@@ -32,6 +35,7 @@ pub(super) struct TelegramTable {
     pub(super) enabled: Option<bool>,
     pub(super) api_base: Option<String>,
     pub(super) file_base: Option<String>,
+    pub(super) poll_timeout: Option<Duration>,
     pub(super) media_file_bytes: Option<u64>,
     pub(super) media_total_bytes: Option<u64>,
 }
@@ -124,14 +128,24 @@ struct RawReconnect {
 struct RawPlatforms {
     whatsapp: RawWhatsApp,
     telegram: RawTelegram,
+    /// All that tests play.
+    scripted: RawScripted,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawScripted {
+    rates: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct RawTelegram {
     enabled: Option<bool>,
+    rates: Option<Spanned<String>>,
     api_base: Option<Spanned<String>>,
     file_base: Option<Spanned<String>>,
+    poll_timeout: Option<Spanned<String>>,
     media_file_bytes: Option<Spanned<i64>>,
     media_total_bytes: Option<Spanned<i64>>,
 }
@@ -141,6 +155,7 @@ struct RawTelegram {
 struct RawWhatsApp {
     enabled: Option<bool>,
     session: Option<RawReset>,
+    rates: Option<Spanned<String>>,
     web_socket_url: Option<Spanned<String>>,
     bridge: BTreeMap<String, Spanned<i64>>,
 }
@@ -159,12 +174,14 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
         let what = if NOT_USED_YET.contains(&path.as_str()) { "is not used yet" } else { "is not known" };
         warnings.push(format!("gateway.toml:{line} `{path}` {what}, and is ignored"));
     }
+    let unpaced = place.unpaced(&raw.platforms)?;
     Ok(File {
         agent: place.agent(raw.agent)?,
         session: place.session(raw.session, raw.platforms.whatsapp.session.take())?,
         gateway: place.gateway(raw.gateway)?,
         whatsapp: place.whatsapp(raw.platforms.whatsapp, warnings)?,
         telegram: place.telegram(raw.platforms.telegram)?,
+        unpaced,
     })
 }
 
@@ -353,6 +370,23 @@ impl Place<'_> {
         })
     }
 
+    fn unpaced(&self, raw: &RawPlatforms) -> Result<BTreeSet<Platform>, CliError> {
+        let mut unpaced = BTreeSet::new();
+        for platform in Platform::every() {
+            let rates = match platform {
+                Platform::Whatsapp => &raw.whatsapp.rates,
+                Platform::Telegram => &raw.telegram.rates,
+                Platform::Scripted(_) => &raw.scripted.rates,
+            };
+            match rates.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
+                Some(("off", _)) => drop(unpaced.insert(platform)),
+                Some(("on", _)) | None => {}
+                Some((_, span)) => return Err(self.error(span, "rates must be on or off")),
+            }
+        }
+        Ok(unpaced)
+    }
+
     fn telegram(&self, raw: RawTelegram) -> Result<TelegramTable, CliError> {
         let bytes = |raw: Option<Spanned<i64>>, name: &str| {
             let Some(raw) = raw else { return Ok(None) };
@@ -361,10 +395,17 @@ impl Place<'_> {
                 .map(Some)
                 .ok_or_else(|| self.error(raw.span(), &format!("{name} must be from 1 to {BYTES_MAX}")))
         };
+        let poll_timeout = self.duration(
+            raw.poll_timeout,
+            TelegramConfig::default().poll_timeout,
+            &(SECOND..=Duration::from_secs(30)),
+            "poll_timeout",
+        )?;
         Ok(TelegramTable {
             enabled: raw.enabled,
             api_base: self.url(raw.api_base, "api_base", ["http://", "https://"])?,
             file_base: self.url(raw.file_base, "file_base", ["http://", "https://"])?,
+            poll_timeout: Some(poll_timeout),
             media_file_bytes: bytes(raw.media_file_bytes, "media_file_bytes")?,
             media_total_bytes: bytes(raw.media_total_bytes, "media_total_bytes")?,
         })
@@ -480,6 +521,16 @@ mod tests {
             assert!(error.contains(expected), "{text:?}: {error}");
             assert!(!error.contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn rates_are_kept_to_unless_they_are_off() {
+        let unpaced = |text: &str| read(text, &mut Vec::new()).map(|file| file.unpaced);
+        assert_eq!(unpaced("[platforms.whatsapp]\nrates = \"on\"\n").unwrap(), BTreeSet::new());
+        let off = unpaced("[platforms.telegram]\nrates = \"off\"\n").unwrap();
+        assert_eq!(off, BTreeSet::from([Platform::Telegram]));
+        assert_eq!(unpaced("[platforms.scripted]\nrates = \"off\"\n").unwrap().len(), 9);
+        assert!(unpaced("[platforms.telegram]\nrates = \"fast\"\n").is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(super) fn merge(table: TelegramTable, settings: &Settings<'_>) -> TelegramCo
         // Files stand below the same service, unless it is said where.
         file_base: table.file_base.unwrap_or_else(|| format!("{}/file", api_base.trim_end_matches('/'))),
         api_base,
+        poll_timeout: table.poll_timeout.unwrap_or(default.poll_timeout),
         media_file_bytes: table.media_file_bytes.unwrap_or(default.media_file_bytes),
         media_total_bytes: table.media_total_bytes.unwrap_or(default.media_total_bytes),
     }

@@ -64,10 +64,11 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
                     token,
                     api_base,
                     file_base,
+                    poll_timeout,
                     media_file_bytes,
                     media_total_bytes,
                 } = config.clone();
-                (token, api_base, file_base, media_file_bytes, media_total_bytes)
+                (token, api_base, file_base, poll_timeout, media_file_bytes, media_total_bytes)
             };
             parts(&old.telegram) == parts(&new.telegram)
         }

@@ -19,7 +19,7 @@ use crate::gateway::platforms::api::Link;
 use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{GivenUp, OutboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally};
-use crate::platform::{Platform, Repeat};
+use crate::platform::{Platform, Rates, Repeat};
 
 /// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
 /// that a slow one holds up only its chat.
@@ -140,6 +140,12 @@ impl Outbox {
     /// The platform asks for nothing for so long.
     pub fn limited(&self, wait: Duration) {
         self.post.slot(|slot| slot.pace.hold_all(Now::read().mono, wait));
+    }
+
+    /// From now on the platform's rates are kept to, or only what it asks for.
+    pub fn pace(&self, is_on: bool) {
+        let rates = if is_on { &self.post.platform.spec().rates } else { &Rates::NONE };
+        self.post.slot(|slot| slot.pace.follow(rates));
     }
 
     /// From now on a message that waits for longer is given up.

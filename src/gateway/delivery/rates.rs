@@ -64,6 +64,11 @@ impl Pace {
         Self { rates, all: Bucket::default(), not_before: None, chats: BTreeMap::new() }
     }
 
+    /// From now on these hold. What the platform has asked for stays.
+    pub fn follow(&mut self, rates: &'static Rates) {
+        self.rates = rates;
+    }
+
     /// Takes the right to send one message to this chat now, or says how long to wait before asking again.
     ///
     /// # Errors
@@ -157,6 +162,17 @@ mod tests {
         assert_eq!(pace.take(now + Duration::from_secs(1), &one), Ok(()));
         pace.give_back(&one);
         assert_eq!(pace.take(now + Duration::from_secs(1), &one), Ok(()));
+    }
+
+    #[test]
+    fn without_rates_only_what_the_platform_asks_for_holds() {
+        let now = Now::read().mono;
+        let mut pace = Pace::new(&RATES);
+        pace.hold_chat(now, &chat(2), Duration::from_secs(9));
+        while pace.take(now, &chat(1)).is_ok() {}
+        pace.follow(&Rates::NONE);
+        assert!((0..100).all(|_| pace.take(now, &chat(1)).is_ok()));
+        assert_eq!(pace.take(now, &chat(2)), Err(Duration::from_secs(9)));
     }
 
     #[test]

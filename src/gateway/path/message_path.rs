@@ -295,7 +295,10 @@ impl MessageFlow for MessagePath {
 
     fn configure(&self, config: &Config) {
         let expiry = config.gateway.outbox_expiry;
-        self.outboxes.values().for_each(|outbox| outbox.expire_after(expiry));
+        for (platform, outbox) in self.outboxes.iter() {
+            outbox.expire_after(expiry);
+            outbox.pace(!config.unpaced.contains(platform));
+        }
         self.expiry.send_replace(expiry);
         self.rules.configure(config);
         self.work.sessions.configure(&config.session);

@@ -2,6 +2,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod fake;
+pub(crate) mod far;
 pub(crate) mod home;
 pub(crate) mod house;
 pub(crate) mod http;

@@ -135,6 +135,14 @@ impl Gateway {
         self.exit_code()
     }
 
+    /// What it holds of the machine.
+    pub(crate) fn held(&self) -> Held {
+        let count = |what: &str| {
+            std::fs::read_dir(format!("/proc/{}/{what}", self.pid())).map_or(0, std::iter::Iterator::count)
+        };
+        Held { fds: count("fd"), threads: count("task"), children: self.children().len() }
+    }
+
     /// The pids of its children.
     pub(crate) fn children(&self) -> Vec<u32> {
         let path = format!("/proc/{0}/task/{0}/children", self.pid());
@@ -154,6 +162,14 @@ impl Gateway {
         }
         found
     }
+}
+
+/// What a gateway holds of the machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) fds: usize,
+    pub(crate) threads: usize,
+    pub(crate) children: usize,
 }
 
 impl Drop for Gateway {

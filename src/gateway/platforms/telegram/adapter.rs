@@ -25,9 +25,6 @@ use crate::token_lock::TokenLock;
 /// The longest that each question at the start may take.
 const START_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long the service may wait for something to come.
-const POLL: Duration = Duration::from_secs(30);
-
 /// Conflicts this far apart have nothing to do with each other.
 const CONFLICTS_WITHIN: Duration = Duration::from_secs(900);
 
@@ -178,7 +175,7 @@ impl Adapter for TelegramAdapter {
                 total_len_max: telegram.media_total_bytes,
             },
             aside: paths.unreadable_dir(),
-            poll: POLL,
+            poll: telegram.poll_timeout,
         };
         let receiving = receive(receiver, first, token, Arc::clone(&self.memory), lock);
         let probing = link::probe(Arc::clone(&bot), Arc::clone(&shared));

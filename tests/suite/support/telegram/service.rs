@@ -76,7 +76,10 @@ impl TelegramService {
 
     /// What `gateway.toml` needs to find it.
     pub(crate) fn table(&self) -> String {
-        format!("[platforms.telegram]\napi_base = \"{0}\"\nfile_base = \"{0}/file\"\n", self.base())
+        format!(
+            "[platforms.telegram]\napi_base = \"{0}\"\nfile_base = \"{0}/file\"\nrates = \"off\"\n",
+            self.base()
+        )
     }
 
     /// Somebody writes a text in a chat; in a direct chat the two have one number. Returns the number of the update.
@@ -186,6 +189,11 @@ impl TelegramService {
     /// Requests of this method so far.
     pub(crate) fn asked(&self, method: &str) -> Vec<Asked> {
         self.shared.state().asked.iter().filter(|asked| asked.method == method).cloned().collect()
+    }
+
+    /// How many requests fit.
+    pub(crate) fn count_asked(&self, fits: impl Fn(&Asked) -> bool) -> usize {
+        self.shared.state().asked.iter().filter(|asked| fits(asked)).count()
     }
 
     /// Keeps no ledger of requests: for benchmarks.

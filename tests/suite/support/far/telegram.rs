@@ -1,0 +1,101 @@
+//! The far end of Telegram: a Bot API of our own.
+
+use serde_json::json;
+
+use super::{Blow, Expected, FarEnd};
+use crate::support::home::TestHome;
+use crate::support::house::QUICK;
+use crate::support::telegram::service::TOKEN;
+use crate::support::telegram::{Fault, TelegramService};
+
+/// Whoever may speak.
+const FRIEND: i64 = 4_200_001;
+
+/// Another token of the same bot.
+const NEW_TOKEN: &str = "7000001:another-token-of-nobody";
+
+/// It.
+pub(crate) struct TelegramEnd {
+    service: TelegramService,
+    unwelcome: bool,
+}
+
+fn dot_env(token: &str) -> String {
+    format!("TELEGRAM_BOT_TOKEN={token}\nTELEGRAM_ALLOWED_USERS={FRIEND}\n")
+}
+
+impl FarEnd for TelegramEnd {
+    const PLATFORM: &'static str = "telegram";
+    const RECONNECTS: usize = 1000;
+
+    fn open() -> (Self, TestHome) {
+        let service = TelegramService::start();
+        let mut home = TestHome::empty();
+        home.env
+            .push(("HERMES_GATEWAY_LOCK_DIR".to_owned(), home.root().join("locks").display().to_string()));
+        home.write(".env", dot_env(TOKEN));
+        home.write("gateway.toml", format!("{QUICK}{}poll_timeout = \"1s\"\n", service.table()));
+        (Self { service, unwelcome: false }, home)
+    }
+
+    fn expected(&self, blow: Blow) -> Expected {
+        match blow {
+            Blow::Drop => Expected::Over,
+            Blow::Away => Expected::Retrying(&["telegram_network_error"]),
+            Blow::Silence => Expected::Retrying(&["telegram_network_error", "net_timeout"]),
+            Blow::Unwelcome => Expected::Fatal(&["telegram_bad_token"]),
+            Blow::Failing => Expected::Retrying(&["telegram_server_error"]),
+            Blow::Garbage | Blow::Endless => Expected::Retrying(&["telegram_protocol"]),
+        }
+    }
+
+    fn strike(&mut self, blow: Blow) {
+        match blow {
+            Blow::Drop => {
+                self.service.close();
+                self.service.reopen();
+            }
+            Blow::Away => self.service.close(),
+            Blow::Silence => self.service.stand("*", Some(Fault::Hang)),
+            Blow::Unwelcome => {
+                self.unwelcome = true;
+                self.service.set_token(NEW_TOKEN);
+            }
+            Blow::Failing => {
+                let fault = Fault::Answer(502, json!("Bad Gateway"));
+                self.service.stand("getUpdates", Some(fault));
+            }
+            Blow::Garbage => self.service.stand("getUpdates", Some(Fault::Garbage(b"<html>".to_vec()))),
+            Blow::Endless => self.service.stand("getUpdates", Some(Fault::Endless)),
+        }
+    }
+
+    fn heal(&mut self, home: &TestHome) {
+        self.service.stand("*", None);
+        self.service.stand("getUpdates", None);
+        self.service.reopen();
+        if std::mem::take(&mut self.unwelcome) {
+            home.write(".env", dot_env(NEW_TOKEN));
+        }
+    }
+
+    fn connections(&mut self) -> usize {
+        // The first question of a connection waits for nothing; the next one is asked by a link that is up.
+        self.service.count_asked(|asked| asked.method == "getUpdates" && asked.parameters["timeout"] == 0)
+    }
+
+    fn write(&mut self, number: u32, text: &str) {
+        // The service gives each delivery a number of its own; the message has the same.
+        self.service.push(json!({ "message": {
+            "message_id": number, "date": 1_700_000_000, "chat": { "id": FRIEND, "type": "private" },
+            "from": { "id": FRIEND, "is_bot": false, "first_name": "Test" }, "text": text } }));
+    }
+
+    fn arrived(&mut self, text: &str) -> usize {
+        self.service.sent().iter().filter(|sent| sent.text.contains(text)).count()
+    }
+
+    fn unacknowledged(&mut self) -> usize {
+        self.service.waiting()
+    }
+}
