@@ -1,6 +1,8 @@
 //! The command line: what can be typed, and which part of the program does it.
 
 use std::io::Read;
+mod setup;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::gateway::life::init;
 use crate::gateway::status::{report, watch};
 use crate::gateway::{boot, dead};
 use crate::home::HermesHome;
-use crate::wizard::{self, QrStyle, TelegramOptions, WhatsAppOptions};
+use crate::wizard::{self, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
 use crate::{bridge, doctor, failpoint};
 
@@ -34,8 +36,10 @@ struct Cli {
 enum Command {
     /// Set up WhatsApp: install the bridge, scan the code, done. Safe to run again at any time
     Whatsapp(WhatsAppArgs),
+    /// Set up several platforms one after another, and see how all of them are
+    Setup(setup::SetupArgs),
     /// Set up Telegram: give it a bot's token, write to the bot, done. Safe to run again at any time
-    Telegram(TelegramArgs),
+    Telegram(setup::TelegramArgs),
     /// Run the gateway, or see whether it runs
     #[command(subcommand, arg_required_else_help = true)]
     Gateway(GatewayCommand),
@@ -114,44 +118,6 @@ enum WhatsAppCommand {
         /// Do not ask
         #[arg(long)]
         yes: bool,
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-struct TelegramArgs {
-    #[command(subcommand)]
-    command: Option<TelegramCommand>,
-    /// Take the bot's token from the first line of standard input, instead of asking for it
-    #[arg(long)]
-    token_stdin: bool,
-    /// Ids of the people who are answered, separated by commas; `*` for everybody
-    #[arg(long, value_name = "IDS")]
-    allow: Option<String>,
-    /// The chat in which you are told that a platform needs you
-    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
-    home_channel: Option<String>,
-    /// Do not wait for a first message to learn your id
-    #[arg(long)]
-    no_wait: bool,
-    /// How long to wait for your message, for example 90s or 5m
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
-    timeout: Duration,
-    /// Take the default answer for every confirmation; who writes first while it waits is the owner
-    #[arg(long)]
-    yes: bool,
-    /// Print one JSON event a line and ask nothing
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum TelegramCommand {
-    /// Show how Telegram is set up and what is missing
-    Status {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
@@ -341,7 +307,8 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
     refuse_children(world, &command)?;
     match command {
         Command::Whatsapp(args) => whatsapp(world, &home, args),
-        Command::Telegram(args) => telegram(world, &home, args),
+        Command::Setup(args) => setup::setup(world, &home, &args),
+        Command::Telegram(args) => setup::telegram(world, &home, args),
         Command::Gateway(GatewayCommand::Run(args)) => {
             let verbosity = if args.quiet { -1 } else { i8::try_from(args.verbose).unwrap_or(i8::MAX) };
             run_gateway(world, &home, verbosity, args.log_format == LogFormat::Json)
@@ -450,26 +417,9 @@ fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<Exit
         qr: args.qr,
         timeout: args.timeout,
         json: args.json,
-    };
-    let outcome = runtime()?.block_on(wizard::whatsapp(world, home, options))?;
-    if outcome.start_gateway { run_gateway(world, home, 0, false) } else { Ok(outcome.exit) }
-}
-
-fn telegram(world: &World, home: &HermesHome, args: TelegramArgs) -> Result<ExitCode, CliError> {
-    if let Some(TelegramCommand::Status { json }) = args.command {
-        return wizard::telegram::status(world, home, json);
-    }
-    let options = TelegramOptions {
-        token_stdin: args.token_stdin,
-        allow: args.allow,
-        home_channel: args.home_channel,
-        no_wait: args.no_wait,
-        timeout: args.timeout,
-        yes: args.yes,
-        json: args.json,
         offers_start: true,
     };
-    let outcome = runtime()?.block_on(wizard::telegram(world, home, options))?;
+    let outcome = runtime()?.block_on(wizard::whatsapp(world, home, options))?;
     if outcome.start_gateway { run_gateway(world, home, 0, false) } else { Ok(outcome.exit) }
 }
 

@@ -23,7 +23,7 @@
 //! | Where is a file? | [`home`] |
 //! | How does the bridge get on the disk, start and end? | [`bridge::install`], [`bridge::process`], [`bridge::exec`] |
 //! | What is said between hermes and the bridge? | [`bridge::protocol`] |
-//! | What does the wizard ask next, and when does it write? | [`wizard::flow`], [`wizard::changes`] |
+//! | What does a wizard ask next, and when does it write? | [`wizard::flow`], [`wizard::telegram::flow`], [`wizard::changes`] |
 //! | When is a platform tried again? | [`gateway::supervisor`] |
 //! | How does the process end, and who notices when it hangs? | [`gateway::drain`], [`gateway::life`] |
 //! | What does a changed setting touch? | [`gateway::settings`], [`gateway::reload`] |

@@ -29,7 +29,12 @@ impl Setup<'_> {
         self.commit()?;
         self.ui.event(&WizardEvent::Enabled { me: me.clone() });
         self.summarise(&me, facts);
-        if !self.paired_now || !self.ui.can_ask() || self.options.yes || self.gateway_runs() {
+        if !self.paired_now
+            || !self.options.offers_start
+            || !self.ui.can_ask()
+            || self.options.yes
+            || self.gateway_runs()
+        {
             return Ok(false);
         }
         self.ui.say(Line::Gap);

@@ -23,6 +23,7 @@ pub mod manage;
 pub mod numbers;
 pub mod options;
 mod pair;
+pub mod platforms;
 pub mod qr;
 pub mod run;
 #[cfg(test)]

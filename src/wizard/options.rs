@@ -25,6 +25,8 @@ pub struct WhatsAppOptions {
     pub timeout: Duration,
     /// `--json`: one event a line on stdout, no questions.
     pub json: bool,
+    /// Whether the start of the gateway is offered at the end.
+    pub offers_start: bool,
 }
 
 impl Default for WhatsAppOptions {
@@ -38,6 +40,7 @@ impl Default for WhatsAppOptions {
             qr: QrStyle::Auto,
             timeout: Duration::from_mins(5),
             json: false,
+            offers_start: true,
         }
     }
 }

@@ -11,6 +11,7 @@ fn every_help_page() {
         &["whatsapp"],
         &["whatsapp", "status"],
         &["whatsapp", "unpair"],
+        &["setup"],
         &["telegram"],
         &["telegram", "status"],
         &["gateway"],

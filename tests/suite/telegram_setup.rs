@@ -307,3 +307,48 @@ fn what_is_set_up_stays_with_one_key() {
     terminal.wait_for("Telegram is ready");
     assert_eq!(scene.env(), written);
 }
+
+#[test]
+fn several_platforms_are_set_up_in_one_go_and_shown_at_the_end() {
+    let scene = Scene::set();
+    let mut terminal = Terminal::start(&scene.home, &["setup"], 60, 100);
+    terminal.wait_for("Which platforms?");
+    terminal.wait_for("Telegram  not set up");
+    assert!(terminal.text().contains("WhatsApp  not set up"), "{}", terminal.text());
+    // Down to the second, pick it, go on.
+    terminal.send("\u{1b}[B");
+    terminal.send(" ");
+    terminal.wait_for("[x] Telegram");
+    terminal.send("\r");
+    terminal.wait_for(TOKEN_PROMPT);
+    terminal.send(&format!("{TOKEN}\r"));
+    terminal.wait_for(WAITING);
+    scene.service.write(OWNER, OWNER, "hello from setup");
+    for question in [IS_YOU, TELL, START] {
+        terminal.wait_for(question);
+        terminal.send("y");
+    }
+    scene.service.wait_sent(OWNER, "hello from setup");
+    assert!(!terminal.text().contains("not-a-real-token"), "{}", terminal.text());
+    terminal.send("\u{3}");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+}
+
+#[test]
+fn setup_without_a_terminal_needs_names_and_keeps_to_each_wizards_rules() {
+    let scene = Scene::set();
+    let answer = scene.home.run(["setup"]);
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    assert!(answer.stderr.contains("--platform whatsapp|telegram"), "{answer:?}");
+    assert_eq!(scene.home.run(["setup", "--platform", "fax"]).code, Some(2));
+    let answer = scene.home.run(["setup", "--platform", "telegram"]);
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    assert!(answer.stderr.contains("--token-stdin"), "{answer:?}");
+    assert_eq!(scene.env(), BEFORE);
+    let written = format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42\r\n");
+    scene.home.write(".env", &written);
+    let answer = scene.home.run(["setup", "--platform", "telegram"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(answer.stdout.contains("Telegram"), "{answer:?}");
+    assert_eq!(scene.env(), written);
+}

@@ -146,6 +146,24 @@ fn read(home: &HermesHome, now: Timestamp) -> (View, Option<Snapshot>) {
     (view, snapshot)
 }
 
+/// Every platform that people can use, and how it stands, in a word or two.
+///
+/// # Errors
+/// When the settings are broken.
+pub fn setup_states(world: &World, home: &HermesHome) -> Result<Vec<(Platform, &'static str)>, CliError> {
+    let config = Config::load(world, home)?;
+    let state = |platform| {
+        if !is_enabled(platform, &config) {
+            "not set up"
+        } else if preflight::is_blocked(&findings(platform, world, home, &config)) {
+            "has a problem"
+        } else {
+            "set up"
+        }
+    };
+    Ok(Platform::ALL.into_iter().map(|platform| (platform, state(platform))).collect())
+}
+
 fn findings(
     platform: Platform,
     world: &World,

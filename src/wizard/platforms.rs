@@ -1,0 +1,65 @@
+//! `hermes setup`: which platforms are to be set up, and whether the gateway is to be started afterwards.
+
+use crate::error::CliError;
+use crate::platform::Platform;
+use crate::wizard::layout::Line;
+use crate::wizard::run::Interrupts;
+use crate::wizard::term_ui::TermUi;
+use crate::wizard::texts::text;
+use crate::wizard::ui::{Choice, Stop, Ui};
+use crate::world::World;
+
+/// Asks which platforms are meant. `states` holds all that there are, each with how it stands.
+///
+/// # Errors
+/// When nobody can be asked, or the question was interrupted.
+pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<Vec<Platform>, CliError> {
+    let mut ui = TermUi::new(world);
+    if !ui.can_ask() {
+        let names: Vec<&str> = states.iter().map(|(platform, _)| platform.spec().name).collect();
+        return Err(CliError::usage("an answer is missing, and there is no terminal to ask on")
+            .hint(format!("Give this flag, also several times: --platform {}.", names.join("|"))));
+    }
+    for line in [
+        Line::Title("Set up hermes".to_owned()),
+        Line::Gap,
+        text("Space picks a platform, Enter goes on. Each is set up by a wizard of its own."),
+        Line::Gap,
+    ] {
+        ui.say(line);
+    }
+    let items = states.iter().map(|(platform, state)| format!("{:<10}{state}", platform.spec().title));
+    let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect() };
+    let mut interrupts = Interrupts::listen()?;
+    let picked = tokio::select! {
+        biased;
+        () = interrupts.next() => return Err(CliError::interrupted()),
+        picked = ui.select_many(&choice) => picked.map_err(stopped)?,
+    };
+    Ok(picked.into_iter().filter_map(|item| states.get(item)).map(|(platform, _)| *platform).collect())
+}
+
+/// Asks whether the gateway is to be started.
+///
+/// # Errors
+/// When the question was interrupted.
+pub async fn offer_start(world: &World) -> Result<bool, CliError> {
+    let mut ui = TermUi::new(world);
+    if !ui.can_ask() {
+        return Ok(false);
+    }
+    ui.say(Line::Gap);
+    let mut interrupts = Interrupts::listen()?;
+    tokio::select! {
+        biased;
+        () = interrupts.next() => Err(CliError::interrupted()),
+        answer = ui.confirm("Start the gateway now?", true) => answer.map_err(stopped),
+    }
+}
+
+fn stopped(stop: Stop) -> CliError {
+    match stop {
+        Stop::Cancelled => CliError::interrupted(),
+        Stop::Broken(error) => CliError::failed("the terminal cannot be used for questions").because(error),
+    }
+}
