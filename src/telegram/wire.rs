@@ -187,7 +187,7 @@ pub struct Message {
     #[serde(default)]
     pub caption_entities: Vec<Entity>,
     /// What it answers.
-    pub reply_to_message: Option<Box<Message>>,
+    pub reply_to_message: Option<Box<Self>>,
     /// The part of it that is answered.
     pub quote: Option<Quote>,
     /// Where it comes from, when it was not written here.

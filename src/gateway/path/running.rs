@@ -25,10 +25,13 @@ pub(super) struct Run {
     pub(super) since: Instant,
 }
 
+/// By chat; and where somebody says that one is to end.
+type Turns = BTreeMap<ChatKey, (Run, Arc<SetOnce<Cut>>)>;
+
 /// The turns that run; one in a chat at most.
 #[derive(Debug, Default)]
 pub(super) struct Running {
-    turns: Mutex<BTreeMap<ChatKey, (Run, Arc<SetOnce<Cut>>)>>,
+    turns: Mutex<Turns>,
 }
 
 impl Running {
@@ -53,7 +56,7 @@ impl Running {
         Some(*run)
     }
 
-    fn turns(&self) -> MutexGuard<'_, BTreeMap<ChatKey, (Run, Arc<SetOnce<Cut>>)>> {
+    fn turns(&self) -> MutexGuard<'_, Turns> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

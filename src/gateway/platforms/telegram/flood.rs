@@ -31,10 +31,11 @@ impl Floods {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Now;
 
     #[test]
     fn one_chat_waits_alone_and_two_are_the_bot() {
-        let (mut floods, now) = (Floods::default(), Instant::now());
+        let (mut floods, now) = (Floods::default(), Now::read().mono);
         let seconds = Duration::from_secs;
         assert_eq!(floods.limited(now, 1, seconds(30)), None);
         assert_eq!(floods.limited(now + seconds(1), 1, seconds(40)), None, "the same chat again");

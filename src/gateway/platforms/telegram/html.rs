@@ -157,7 +157,7 @@ impl Writer {
     fn end(&mut self, tag: TagEnd) {
         match tag {
             TagEnd::Paragraph | TagEnd::HtmlBlock => {
-                self.break_lines(if self.lists.is_empty() { 2 } else { 1 })
+                self.break_lines(if self.lists.is_empty() { 2 } else { 1 });
             }
             TagEnd::Heading(_) => {
                 self.close("</b>");

@@ -63,7 +63,8 @@ impl TelegramService {
             sent: std::sync::Condvar::new(),
             open: is_open,
         });
-        let listener = runtime.block_on(listen(SocketAddr::from(([127, 0, 0, 1], 0)))).expect("a port");
+        let listener =
+            runtime.block_on(async { listen(SocketAddr::from(([127, 0, 0, 1], 0))) }).expect("a port");
         let address = listener.local_addr().expect("it has one");
         runtime.spawn(serve(listener, address, Arc::clone(&shared)));
         Self { address, shared, open, runtime: Some(runtime) }
@@ -226,7 +227,7 @@ impl Drop for TelegramService {
     }
 }
 
-async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     // After a while of refusing, it is the same port again.
     socket.set_reuseaddr(true)?;
@@ -240,7 +241,7 @@ async fn serve(first: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
     loop {
         let listener = match first.take() {
             Some(listener) => listener,
-            None => listen(address).await.expect("the port is ours"),
+            None => listen(address).expect("the port is ours"),
         };
         loop {
             tokio::select! {
