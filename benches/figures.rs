@@ -5,7 +5,6 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     dead_code,
-    unused_imports,
     reason = "a benchmark asks the time and prints, fails where something is missing, and uses a part of the tests' support"
 )]
 

@@ -115,6 +115,23 @@ fn whoever_is_not_listed_gets_silence() {
 }
 
 #[test]
+fn in_a_topic_of_a_listed_group_whoever_speaks_to_us_is_answered_there() {
+    let scene = Scene::set();
+    let more = "TELEGRAM_GROUP_POLICY=allowlist\nTELEGRAM_GROUP_ALLOWED_USERS=-100500\n";
+    scene.home.write(".env", format!("TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_ALLOWED_USERS={FRIEND}\n{more}"));
+    let mut gateway = scene.connected();
+    let text = "@hermes_test_bot hello topic";
+    scene.service.push(json!({ "message": {
+        "message_id": 77, "date": 1_700_000_000, "message_thread_id": 42, "is_topic_message": true,
+        "chat": { "id": -100_500, "type": "supergroup", "is_forum": true },
+        "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "text": text,
+        "entities": [{ "type": "mention", "offset": 0, "length": 16 }] } }));
+    let sent = scene.service.wait_sent(-100_500, "hello topic");
+    assert_eq!((sent.topic, sent.reply_to), (Some(42), Some(77)));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn a_refused_token_blocks_at_once_and_another_one_connects_by_itself() {
     let scene = Scene::set();
     scene.service.set_token("7000001:another-token-of-nobody");

@@ -91,12 +91,7 @@ impl Turns {
         // It was let in; the settings may have changed since.
         if let Decision::Ignore(reason) = self.rules.gate().decide(key.platform, &row.message) {
             drop(permit);
-            tracing::info!(
-                code = "no_longer_allowed", platform = %key.platform, reason = reason.as_str(),
-                "a waiting message is not answered: its sender may no longer speak there"
-            );
-            let dead = Some(format!("no longer allowed ({})", reason.as_str()));
-            return Ok(self.finish(key, &row, Finish { dead, ..Finish::default() }).await);
+            return Ok(self.turn_away(key, &row, reason.as_str()).await);
         }
         if let Some(order) = slash::of(&row.message) {
             drop(permit);
@@ -189,6 +184,16 @@ impl Turns {
         }
         self.changed.notify_one();
         Outcome::After(wait.clamp(AGENT_WAIT_MIN, AGENT_WAIT_MAX))
+    }
+
+    /// Gives a message up, without a word, whose sender may no longer speak there.
+    async fn turn_away(&self, key: &ChatKey, row: &InboxRow, reason: &str) -> Outcome {
+        tracing::info!(
+            code = "no_longer_allowed", platform = %key.platform, reason,
+            "a waiting message is not answered: its sender may no longer speak there"
+        );
+        let dead = Some(format!("no longer allowed ({reason})"));
+        self.finish(key, row, Finish { dead, ..Finish::default() }).await
     }
 
     /// Carries out a command to the gateway, and answers it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 
 use super::api::{Belongs, End, Session, SessionId, SessionKey, name};
 use super::policy;
@@ -30,6 +31,8 @@ const FORGET_PAUSE: Duration = Duration::from_millis(200);
 pub struct Keeper {
     store: Arc<dyn Store>,
     config: Mutex<Arc<SessionConfig>>,
+    /// Told when the rules are others.
+    changed: Notify,
 }
 
 /// What a turn is to know of its conversation.
@@ -48,12 +51,13 @@ pub struct Context {
 impl Keeper {
     /// With the defaults, until it is configured.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, config: Mutex::default() }
+        Self { store, config: Mutex::default(), changed: Notify::new() }
     }
 
     /// From now on this holds.
     pub fn configure(&self, config: &SessionConfig) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
+        self.changed.notify_one();
     }
 
     fn config(&self) -> Arc<SessionConfig> {
@@ -124,7 +128,8 @@ impl Keeper {
             if let Err(error) = self.look(&is_busy).await {
                 tracing::debug!(%error, "the conversations cannot be looked at");
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            // Another rule may end at once what the last one let go on.
+            drop(tokio::time::timeout(LOOK_EVERY, self.changed.notified()).await);
         }
     }
 

@@ -114,8 +114,8 @@ impl Care {
                 self.close();
                 self.problems.set(
                     DAMAGE,
-                    &format!("the database is damaged ({why}); the gateway ends, and saves at its next start what can be read"),
-                    "Start it again.",
+                    &format!("the database is damaged ({why}); the gateway ends"),
+                    "Restore gateway.db from a copy, or move it aside to begin with an empty one.",
                     true,
                 );
             }

@@ -137,9 +137,8 @@ impl Gateway {
 
     /// What it holds of the machine.
     pub(crate) fn held(&self) -> Held {
-        let count = |what: &str| {
-            std::fs::read_dir(format!("/proc/{}/{what}", self.pid())).map_or(0, std::iter::Iterator::count)
-        };
+        let count =
+            |what: &str| std::fs::read_dir(format!("/proc/{}/{what}", self.pid())).map_or(0, Iterator::count);
         Held { fds: count("fd"), threads: count("task"), children: self.children().len() }
     }
 

@@ -62,7 +62,6 @@ pub(crate) struct SentMessage {
 pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) parameters: Value,
-    pub(crate) at: Instant,
 }
 
 /// What becomes of a request.
@@ -112,11 +111,7 @@ impl State {
 
     pub(super) fn ask(&mut self, method: &str, parameters: Value) -> Verdict {
         if self.keeps_asked {
-            self.asked.push(Asked {
-                method: method.to_owned(),
-                parameters: parameters.clone(),
-                at: Instant::now(),
-            });
+            self.asked.push(Asked { method: method.to_owned(), parameters: parameters.clone() });
         }
         if let Some(fault) = self.fault(method) {
             if matches!(fault, Fault::CutAfter) {
