@@ -1,4 +1,4 @@
-//! The setup wizards: preflight with hands. This is WhatsApp's; [`telegram`] has the same form.
+//! The setup wizards: preflight with hands. This is WhatsApp's; [`mod@telegram`] has the same form.
 //!
 //! A wizard looks at the same findings as the gateway and mends one after another until none is left, so a run that was
 //! interrupted goes on where it stopped. Answers stay in memory; the settings are written once, at the end, when the
