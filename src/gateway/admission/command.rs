@@ -12,7 +12,7 @@ use crate::gateway::control::client;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::status::report::print;
-use crate::gateway::store::SqliteStore;
+use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
 
 /// Does what the operator asks, and prints the answer.
@@ -71,13 +71,9 @@ async fn ask_store(home: &HermesHome, request: &Request) -> Result<Value, CliErr
         }
         LockError::Io(error) => CliError::config("the gateway's lock cannot be used").because(error),
     })?;
-    let unusable = |error| CliError::failed("the store cannot be used").code("store_unusable").because(error);
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&database))
-        .await
-        .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
-        .map_err(unusable)?;
+    let store = by_hand::open(database).await?;
     let records: Arc<dyn Records> = Arc::new(store);
-    let kept: Kept = records.load().await.map_err(unusable)?;
+    let kept: Kept = records.load().await.map_err(by_hand::unusable)?;
     let desk = Desk::new(records, Rules::new(Gate::default()), kept);
     desk.answer(request.clone())
         .await

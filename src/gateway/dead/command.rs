@@ -9,8 +9,8 @@ use crate::durable::{Lock, LockError};
 use crate::error::{CliError, ExitCode};
 use crate::gateway::control::client;
 use crate::gateway::status::report::print;
-use crate::gateway::store::SqliteStore;
 use crate::gateway::store::api::{Pick, Store};
+use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
 
 /// Carries the command out and shows what came of it.
@@ -76,13 +76,9 @@ async fn directly(home: &HermesHome, verb: Verb, pick: Pick) -> Result<Value, Cl
         }
         .because(error)
     })?;
-    let unusable = |error| CliError::failed("the store cannot be used").code("store_unusable").because(error);
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path))
-        .await
-        .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
-        .map_err(unusable)?;
+    let store = by_hand::open(path).await?;
     let store: &dyn Store = &store;
-    carry_out(store, verb, pick).await.map(|(answer, _)| answer).map_err(unusable)
+    carry_out(store, verb, pick).await.map(|(answer, _)| answer).map_err(by_hand::unusable)
 }
 
 fn count(verb: Verb, answer: &Value) -> usize {

@@ -5,10 +5,12 @@
 //!   threads that run them; [`orders`]: those of commands in a chat, [`sessions`]: of conversations.
 //! - [`care`]: what the writer does about faults of the disk and of the file; [`health`] decides it; [`room`] is the disk's
 //!   room.
+//! - [`by_hand`]: for commands while no gateway runs.
 //! - [`admissions`]: who was let in by a code. [`pauses`]: what an operator has paused, as the loop keeps it.
 
 mod admissions;
 pub mod api;
+pub mod by_hand;
 mod care;
 mod health;
 mod letters;
