@@ -27,6 +27,15 @@ impl AdapterError {
         Self { code, message: message.into(), user_action: Some(user_action.into()), retry: Retry::Never }
     }
 
+    /// The platform's own code failed. What a panic said is on standard error; it is not repeated, since it may quote
+    /// anything.
+    pub fn panicked() -> Self {
+        Self::retryable(
+            "adapter_panicked",
+            "its code failed in an unforeseen way, which is a defect of hermes",
+        )
+    }
+
     /// With this moment to try again.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {

@@ -429,20 +429,6 @@ pub struct ReplyParameters {
     pub allow_sending_without_reply: bool,
 }
 
-/// `editMessageText`.
-#[derive(Debug, Serialize)]
-pub struct EditMessageText<'a> {
-    /// Where.
-    pub chat_id: i64,
-    /// Which.
-    pub message_id: i64,
-    /// The new text.
-    pub text: &'a str,
-    /// `HTML`, or nothing for plain text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parse_mode: Option<&'static str>,
-}
-
 /// `sendChatAction`.
 #[derive(Debug, Serialize)]
 pub struct SendChatAction {
@@ -458,21 +444,6 @@ pub struct SendChatAction {
 /// `deleteWebhook`.
 #[derive(Debug, Serialize)]
 pub struct DeleteWebhook {
-    /// Never: what waits there are people's messages.
-    pub drop_pending_updates: bool,
-}
-
-/// `setWebhook`.
-#[derive(Debug, Serialize)]
-pub struct SetWebhook<'a> {
-    /// Where the service delivers to.
-    pub url: &'a str,
-    /// What it shows with each delivery.
-    pub secret_token: &'a str,
-    /// Of which kinds.
-    pub allowed_updates: &'a [&'a str],
-    /// Deliveries at once.
-    pub max_connections: u8,
     /// Never: what waits there are people's messages.
     pub drop_pending_updates: bool,
 }

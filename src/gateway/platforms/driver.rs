@@ -40,7 +40,10 @@ impl Reporter {
 pub fn attempt(reporter: Reporter, adapter: Arc<dyn Adapter>, inbox: Arc<dyn Inbox>) -> AbortHandle {
     tokio::spawn(async move {
         let life = live(&reporter, adapter, inbox);
-        let report = AssertUnwindSafe(life).catch_unwind().await.unwrap_or_else(|_| Report::Down(panicked()));
+        let report = AssertUnwindSafe(life)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Report::Down(AdapterError::panicked()));
         reporter.tell(report).await;
     })
     .abort_handle()
@@ -67,7 +70,9 @@ async fn live(reporter: &Reporter, adapter: Arc<dyn Adapter>, inbox: Arc<dyn Inb
 
 /// The check reads files; a slow disk must not hold up the others.
 async fn check(adapter: Arc<dyn Adapter>) -> Result<(), AdapterError> {
-    tokio::task::spawn_blocking(move || adapter.check()).await.unwrap_or_else(|_| Err(panicked()))
+    tokio::task::spawn_blocking(move || adapter.check())
+        .await
+        .unwrap_or_else(|_| Err(AdapterError::panicked()))
 }
 
 /// Returns when the link has ended or its lease has run out.
@@ -90,12 +95,4 @@ async fn watch(reporter: &Reporter, link: &dyn Link, platform: Platform) -> Adap
             () = tokio::time::sleep_until(expiry.into()) => {}
         }
     }
-}
-
-/// What the panic said is on standard error; it is not repeated, since it may quote anything.
-fn panicked() -> AdapterError {
-    AdapterError::retryable(
-        "adapter_panicked",
-        "its code failed in an unforeseen way, which is a defect of hermes",
-    )
 }

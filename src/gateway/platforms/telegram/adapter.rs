@@ -12,7 +12,7 @@ use super::receiver::{Receiver, meaning};
 use super::shared::Shared;
 use crate::clock::Now;
 use crate::config::{Config, Secret};
-use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::platforms::media::Media;
@@ -213,12 +213,6 @@ struct Guard(Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.end(
-            AdapterError::retryable(
-                "adapter_panicked",
-                "its code failed in an unforeseen way, which is a defect of hermes",
-            )
-            .retry(Retry::Backoff),
-        );
+        self.0.end(AdapterError::panicked());
     }
 }

@@ -242,9 +242,9 @@ pub async fn run(mut pump: Pump, stop: CancellationToken) {
     };
     let Pump { bridge, judge, shared, .. } = pump;
     let error = match last {
-        Turn::Exited(end) => {
-            tokio::task::spawn_blocking(move || judge.judge(end)).await.unwrap_or_else(|_| defect())
-        }
+        Turn::Exited(end) => tokio::task::spawn_blocking(move || judge.judge(end))
+            .await
+            .unwrap_or_else(|_| AdapterError::panicked()),
         Turn::Stop(error) => {
             // The reason is known before the process has ended, and a new attempt need not wait for it. Who closes does.
             if !stop.is_cancelled() {
@@ -253,20 +253,13 @@ pub async fn run(mut pump: Pump, stop: CancellationToken) {
             bridge.stop(STOP_GRACE).await;
             error
         }
-        Turn::Next => defect(),
+        Turn::Next => AdapterError::panicked(),
     };
     shared.end(error);
 }
 
-fn defect() -> AdapterError {
-    AdapterError::retryable(
-        "adapter_panicked",
-        "its code failed in an unforeseen way, which is a defect of hermes",
-    )
-}
-
 fn handed_over(backlog: &mut Backlog<Parcel>, handed: Result<String, tokio::task::JoinError>) -> Turn {
-    let Ok(chat) = handed else { return Turn::Stop(defect()) };
+    let Ok(chat) = handed else { return Turn::Stop(AdapterError::panicked()) };
     backlog.done(&chat);
     if backlog.needs_replay() {
         let error = AdapterError::retryable(
