@@ -52,6 +52,17 @@ pub struct Fault {
     pub said: &'static str,
 }
 
+impl Fault {
+    /// What a person does about one that is not worth another try.
+    pub fn action(&self) -> &'static str {
+        match self.code {
+            code if code == UNTRUSTED.code => DISTRUST_ACTION,
+            code if code == PROXY_AUTH.code => PROXY_ACTION,
+            _ => "Please report it.",
+        }
+    }
+}
+
 /// Nothing was sent; worth another try.
 const fn before(code: &'static str, said: &'static str) -> Fault {
     Fault { code, certainty: Certainty::NotSent, retry: Retry::Backoff, said }
@@ -70,6 +81,9 @@ const PROXY_AUTH: Fault = Fault {
         "cannot be reached: the proxy refuses our credentials (407); correct HTTPS_PROXY, or HTTP_PROXY for plain http",
     )
 };
+
+/// What is left to do when a proxy refuses us.
+const PROXY_ACTION: &str = "Correct the user and the password in HTTPS_PROXY (HTTP_PROXY for plain http) in the environment of the gateway, and start it again.";
 
 /// Not by anybody that this computer believes, or not for this name, or not at this time.
 const UNTRUSTED: Fault =
@@ -170,7 +184,7 @@ fn of_tls(cause: &(dyn Error + 'static)) -> Option<Fault> {
 const DISTRUST_MAX: u32 = 3;
 
 /// What is left to do when a certificate stays untrusted.
-pub const DISTRUST_ACTION: &str = "Check this computer's date (`date`), and whether a proxy or a login page of the network answers in the service's place.";
+const DISTRUST_ACTION: &str = "Check this computer's date (`date`), and whether a proxy or a login page of the network answers in the service's place.";
 
 /// Counts untrusted certificates of one service. One for each account; it outlives connections.
 #[derive(Debug, Default)]

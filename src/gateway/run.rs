@@ -272,6 +272,7 @@ impl Gateway {
                 self.reloading.asked.notify_one();
                 // Whoever asks has mended something, perhaps something that no setting shows.
                 for index in 0..self.seats.len() {
+                    self.seats[index].adapter.insist();
                     self.give(now, SeatId(index), Input::Changed);
                 }
             }

@@ -157,6 +157,46 @@ fn a_refused_token_blocks_at_once_and_another_one_connects_by_itself() {
 }
 
 #[test]
+fn a_refused_token_is_asked_again_when_somebody_wants_it_so() {
+    let scene = Scene::set();
+    scene.service.set_token("7000001:another-token-of-nobody");
+    let mut gateway = scene.gateway();
+    wait_until(&gateway, "fatal", |entry| entry["state"] == "fatal");
+    // As the loop itself says it; the file may be a moment behind.
+    let is_fatal = || {
+        let answer = scene.home.run(["platform", "status", "--json"]).stdout;
+        let document: Value = serde_json::from_str(&answer).unwrap_or_default();
+        (document["platforms"]["telegram"]["state"] == "fatal").then_some(())
+    };
+    let ways: [(&str, &dyn Fn()); 3] = [
+        // The service is called by another name, where the token may be known.
+        ("another address", &|| {
+            let table = scene.service.table().replace("127.0.0.1", "localhost");
+            scene.home.write("gateway.toml", format!("{QUICK}{table}"));
+        }),
+        ("resume", &|| {
+            let answer = scene.home.run(["platform", "resume", "telegram"]);
+            assert!(answer.stdout.contains("looked at again"), "{answer:?}");
+        }),
+        ("reload", &|| gateway.signal(rustix::process::Signal::HUP)),
+    ];
+    for (way, ask) in ways {
+        assert!(wait::until(wait::LIMIT, is_fatal).is_some(), "before {way}");
+        // An attempt is two questions.
+        let refused = scene.service.refused();
+        ask();
+        let asked = wait::until(wait::LIMIT, || (scene.service.refused() >= refused + 2).then_some(()));
+        assert!(asked.is_some(), "{way} does not try again:\n{}", gateway.log().join("\n"));
+    }
+    assert!(wait::until(wait::LIMIT, is_fatal).is_some());
+    scene.service.set_token(TOKEN);
+    let answer = scene.home.run(["platform", "resume", "telegram"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    wait_until(&gateway, "connected", |entry| entry["state"] == "connected");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn a_token_that_is_taken_back_while_connected_blocks_too() {
     let scene = Scene::set();
     let mut gateway = scene.connected();

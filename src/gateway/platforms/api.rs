@@ -37,6 +37,10 @@ pub trait Adapter: Send + Sync {
     /// Nobody wants this account for now: it was paused or disabled, or the gateway ends. What only one process of this
     /// machine may hold is let go; the next [`Adapter::connect`] takes it again. Called again and again; takes no time.
     fn rest(&self) {}
+
+    /// Somebody wants it tried now, or has changed its settings: what was held against it until now (a refused token, a
+    /// pairing that was taken away) is asked of the platform once more. Takes no time.
+    fn insist(&self) {}
 }
 
 /// One live connection.

@@ -94,6 +94,7 @@ impl Gateway {
         let seed = self.next_seed;
         self.next_seed = self.next_seed.wrapping_add(1);
         let seat = &mut self.seats[id.0];
+        seat.adapter.insist();
         seat.begin_anew(Policy::from(&config.gateway), seed, now);
         if !is_wanted {
             return;

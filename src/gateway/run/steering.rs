@@ -75,6 +75,7 @@ impl Gateway {
     fn resume(&mut self, now: Now, id: SeatId, reply: Reply) {
         let seat = &self.seats[id.0];
         let sentence = resuming(seat.title(), seat.machine.state(), now.mono);
+        seat.adapter.insist();
         self.give(now, id, Input::Resume);
         // Also when it is not paused here: the record must not pause it at the next start.
         self.keep(id, false, sentence, reply);

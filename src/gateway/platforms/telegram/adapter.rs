@@ -17,6 +17,7 @@ use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::platforms::media::Media;
 use crate::gateway::settings::Settings;
+use crate::net::Distrust;
 use crate::platform::Platform;
 use crate::telegram::bot::{Bot, Fault};
 use crate::telegram::wire::{DeleteWebhook, RawUpdate, User, WebhookInfo};
@@ -40,7 +41,7 @@ pub struct TelegramAdapter {
 
 /// What outlives a connection.
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     inner: Mutex<Inner>,
 }
 
@@ -48,6 +49,8 @@ struct Memory {
 struct Inner {
     /// Conflicts in a row, and when the last was.
     conflicts: Option<(u32, Instant)>,
+    /// Untrusted certificates in a row.
+    distrust: Distrust,
     refused: Option<RefusedToken>,
 }
 
@@ -64,9 +67,16 @@ impl Memory {
     }
 
     /// What a failure means, by what came before it.
-    fn judge(&self, token: &Secret, fault: Fault) -> AdapterError {
+    pub(super) fn judge(&self, token: &Secret, fault: Fault) -> AdapterError {
         let now = Now::read().mono;
         let mut inner = self.inner();
+        let fault = match fault {
+            Fault::Way(fault) => Fault::Way(inner.distrust.judge(fault)),
+            Fault::Refused(_) | Fault::Garbled(_) => {
+                inner.distrust.answered();
+                fault
+            }
+        };
         if matches!(&fault, Fault::Refused(refusal) if refusal.status == 409) {
             let before = inner.conflicts.filter(|(_, last)| now.duration_since(*last) < CONFLICTS_WITHIN);
             inner.conflicts = Some((before.map_or(0, |(count, _)| count) + 1, now));
@@ -82,7 +92,7 @@ impl Memory {
         }
     }
 
-    /// What the service said of a token stands until there is another one.
+    /// What the service said of a token stands until there is another one, or somebody asks for another try.
     fn bar(&self, token: &Secret) -> Result<(), AdapterError> {
         let mut inner = self.inner();
         let Some(refused) = &inner.refused else { return Ok(()) };
@@ -130,6 +140,10 @@ impl Adapter for TelegramAdapter {
         self.claim.let_go();
     }
 
+    fn insist(&self) {
+        self.memory.inner().refused = None;
+    }
+
     async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError> {
         let config = self.settings.current();
         let token = token(&config)?;
@@ -149,6 +163,7 @@ impl Adapter for TelegramAdapter {
             bot.ask::<WebhookInfo>("getWebhookInfo", &(), START_LIMIT),
         );
         let (me, webhook) = (me.map_err(judge)?, webhook.map_err(judge)?);
+        self.memory.inner().distrust.answered();
         if !webhook.url.is_empty() {
             // What waits there stays: it comes by polling then.
             bot.ask::<bool>("deleteWebhook", &DeleteWebhook { drop_pending_updates: false }, START_LIMIT)
@@ -177,8 +192,9 @@ impl Adapter for TelegramAdapter {
             aside: paths.unreadable_dir(),
             poll: telegram.poll_timeout,
         };
+        let probing =
+            link::probe(Arc::clone(&bot), Arc::clone(&shared), Arc::clone(&self.memory), token.clone());
         let receiving = receive(receiver, first, token, Arc::clone(&self.memory), lock);
-        let probing = link::probe(Arc::clone(&bot), Arc::clone(&shared));
         let tasks = vec![
             AbortOnDropHandle::new(tokio::spawn(receiving)),
             AbortOnDropHandle::new(tokio::spawn(probing)),
@@ -214,5 +230,30 @@ struct Guard(Arc<Shared>);
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.end(AdapterError::panicked());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{self, Certainty, Retry};
+    use crate::telegram::wire::{Parameters, Refusal};
+
+    #[test]
+    fn the_third_untrusted_certificate_is_for_a_person_until_the_service_answers() {
+        let (memory, token) = (Memory::default(), Secret("7000001:nobody".to_owned()));
+        let untrusted = || {
+            let (code, certainty, retry) = ("tls_untrusted", Certainty::NotSent, Retry::Backoff);
+            let error =
+                memory.judge(&token, Fault::Way(net::Fault { code, certainty, retry, said: "is played" }));
+            (error.code, error.retry, error.user_action.is_some_and(|action| action.contains("`date`")))
+        };
+        let passing = ("telegram_network_error", Retry::Backoff, false);
+        assert_eq!([untrusted(), untrusted()], [passing, passing]);
+        let for_a_person = ("tls_untrusted", Retry::Never, true);
+        assert_eq!([untrusted(), untrusted()], [for_a_person, for_a_person]);
+        let (description, parameters) = ("Bad Gateway".to_owned(), Parameters::default());
+        memory.judge(&token, Fault::Refused(Refusal { status: 502, description, parameters }));
+        assert_eq!(untrusted(), passing, "whoever answers is trusted");
     }
 }

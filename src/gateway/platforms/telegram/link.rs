@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::adapter::Memory;
 use super::address::{Address, number};
 use super::failure::{self, CHAT_GONE, Way};
 use super::flood::Floods;
 use super::html;
-use super::receiver::meaning;
 use super::shared::Shared;
 use crate::clock::Now;
+use crate::config::Secret;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::Link;
@@ -181,7 +182,7 @@ impl Link for TelegramLink {
 }
 
 /// Asks the service who we are, again and again; ends the connection when it does not answer.
-pub(super) async fn probe(bot: Arc<Bot>, shared: Arc<Shared>) {
+pub(super) async fn probe(bot: Arc<Bot>, shared: Arc<Shared>, memory: Arc<Memory>, token: Secret) {
     let mut failed = 0;
     loop {
         tokio::time::sleep(PROBE_EVERY).await;
@@ -194,13 +195,13 @@ pub(super) async fn probe(bot: Arc<Bot>, shared: Arc<Shared>) {
             }
             // It answers: that it wants less of us is no fault of the connection.
             Err(Fault::Refused(refusal)) if matches!(refusal.status, 420 | 429) => failed = 0,
-            Err(Fault::Refused(refusal)) if matches!(refusal.status, 401 | 404) => {
-                return shared.end(failure::of_connection(&refusal, 0));
+            Err(fault @ Fault::Refused(Refusal { status: 401 | 404, .. })) => {
+                return shared.end(memory.judge(&token, fault));
             }
             Err(fault) => {
                 failed += 1;
                 if failed >= PROBES_FAILED_MAX {
-                    return shared.end(meaning(fault, 0));
+                    return shared.end(memory.judge(&token, fault));
                 }
             }
         }

@@ -207,9 +207,7 @@ pub(super) fn meaning(fault: Fault, conflicts: u32) -> AdapterError {
 fn way(fault: net::Fault) -> AdapterError {
     let message = format!("Telegram {}", fault.said);
     match fault.retry {
-        Retry::Never => {
-            AdapterError::blocked(fault.code, message, "Correct the proxy in the environment of the gateway.")
-        }
+        Retry::Never => AdapterError::blocked(fault.code, message, fault.action()),
         retry @ (Retry::Backoff | Retry::Rest | Retry::After(_)) => {
             AdapterError::retryable("telegram_network_error", message).retry(retry)
         }

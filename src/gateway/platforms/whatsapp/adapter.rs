@@ -56,7 +56,7 @@ struct Inner {
 /// WhatsApp said no, for a reason that no check of ours can see.
 struct Barred {
     error: AdapterError,
-    /// Who was paired then. Only another pairing is worth another try.
+    /// Who was paired then: only another pairing is worth another try. `None` once somebody asks for one with the same.
     pairing: Option<Print>,
 }
 
@@ -100,6 +100,13 @@ impl Memory {
         }
         inner.barred = None;
         Ok(())
+    }
+
+    /// The same pairing is worth one more try.
+    fn insist(&self) {
+        if let Some(barred) = &mut self.inner().barred {
+            barred.pairing = None;
+        }
     }
 }
 
@@ -243,6 +250,10 @@ impl Adapter for WhatsAppAdapter {
         Self::prepare(&self.settings, &self.memory).map(drop)
     }
 
+    fn insist(&self) {
+        self.memory.insist();
+    }
+
     async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError> {
         let (settings, memory) = (Arc::clone(&self.settings), Arc::clone(&self.memory));
         let prepared =
@@ -326,6 +337,12 @@ mod tests {
         assert!(names.iter().any(|name| name.starts_with("session.logged-out-")), "{names:?}");
         assert!(!names.contains(&"session".to_owned()), "{names:?}");
         assert_eq!(home.memory.bar(false).unwrap_err().code, "whatsapp_logged_out");
+        home.memory.insist();
+        assert_eq!(
+            home.memory.bar(false).unwrap_err().code,
+            "whatsapp_logged_out",
+            "there is nothing to try"
+        );
         home.pair("half of two");
         assert_eq!(home.memory.bar(false).unwrap_err().code, "whatsapp_logged_out", "a pairing under way");
         home.pair("two");
@@ -341,6 +358,10 @@ mod tests {
             assert_eq!(home.memory.bar(true).unwrap_err(), error);
             home.pair("two");
             home.memory.bar(true).unwrap();
+            home.ends(exit);
+            home.memory.bar(true).unwrap_err();
+            home.memory.insist();
+            home.memory.bar(true).expect("somebody wants it tried");
         }
     }
 

@@ -88,6 +88,8 @@ pub(super) struct State {
     pub(super) standing: HashMap<String, Fault>,
     pub(super) webhook: String,
     pub(super) dropped: u64,
+    /// Requests with a token that is not the bot's.
+    pub(super) refused: usize,
     pub(super) files: BTreeMap<String, (String, Vec<u8>)>,
     /// The poll that may answer: the newest one.
     pub(super) poller: u64,

@@ -182,6 +182,11 @@ impl TelegramService {
         self.shared.state().dropped
     }
 
+    /// How many requests came with a token that is not the bot's.
+    pub(crate) fn refused(&self) -> usize {
+        self.shared.state().refused
+    }
+
     /// Everything that was sent so far.
     pub(crate) fn sent(&self) -> Vec<SentMessage> {
         self.shared.state().sent.clone()
@@ -292,6 +297,7 @@ async fn answer(request: Request, shared: &Shared, cut: &Notify) -> Response<Bod
         return refusal(404, "Not Found");
     };
     if given != token {
+        shared.state().refused += 1;
         return refusal(401, "Unauthorized");
     }
     let parameters = serde_json::from_slice(&body).unwrap_or(Value::Null);
