@@ -30,6 +30,8 @@ pub enum Event {
         /// What.
         report: Report,
     },
+    /// The service of this platform could not be reached, and takes connections again.
+    Returned(SeatId),
     /// Somebody asked the process to end.
     StopAsked(StopSignal),
     /// Somebody asked something of us, and waits for the answer.

@@ -217,6 +217,7 @@ impl Gateway {
             self.self_check(now);
         }
         let exit = self.perform(now);
+        self.watch_for_returns();
         changed |= self.refresh(now) || self.drain.phase() != phase;
         if changed || exit.is_some() || self.heartbeat_at <= now.mono {
             self.published_at = now.mono;
@@ -266,6 +267,7 @@ impl Gateway {
     fn decide(&mut self, now: Now, event: Event) {
         match event {
             Event::Seat { seat, generation, report } => self.hear(now, seat, generation, report),
+            Event::Returned(seat) => self.give(now, seat, Input::Returned),
             Event::Command(request) => self.obey(now, request),
             Event::StopAsked(signal) => self.drain.handle(now.mono, drain::Input::Asked(signal)),
             Event::ReloadAsked => {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Now;
 use crate::gateway::agent::api::{About, Trouble};
@@ -45,6 +46,8 @@ pub struct Seat {
     pub links: BTreeMap<Generation, Arc<dyn Link>>,
     /// The last look of the self-check found something wrong with it.
     pub is_suspect: bool,
+    /// Watches for the return of a service that is near and cannot be reached.
+    pub watch: Option<AbortOnDropHandle<()>>,
     shown: Shown,
     /// What ended the last attempt or link: the reason of the next attempt.
     ended_by: Option<&'static str>,
@@ -111,6 +114,7 @@ impl Seat {
             attempt: None,
             links: BTreeMap::new(),
             is_suspect: false,
+            watch: None,
             shown: Shown::first(now),
             ended_by: None,
             reconnects: BTreeMap::new(),

@@ -27,6 +27,7 @@ mod ledger;
 mod life;
 mod linking;
 mod metrics;
+mod mixed;
 mod operator;
 mod reload;
 mod scripted;

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 
 use crate::gateway::failure::{AdapterError, SendError};
 use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::platforms::near::Near;
 use crate::platform::Platform;
 
 /// One configured account of a platform.
@@ -33,6 +34,12 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     /// Why not, and when to try again.
     async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError>;
+
+    /// Where its service takes connections, when that is so near that looking again and again harms nobody: its return is
+    /// then noticed at once. Called while it cannot be reached; takes no time.
+    fn near(&self) -> Option<Near> {
+        None
+    }
 
     /// Nobody wants this account for now: it was paused or disabled, or the gateway ends. What only one process of this
     /// machine may hold is let go; the next [`Adapter::connect`] takes it again. Called again and again; takes no time.

@@ -1,11 +1,12 @@
 //! The platforms: the contract ([`api`]), how an attempt runs ([`driver`]), the list of accounts ([`build`]), and a folder
-//! for each platform. [`played`] are platforms that tests of the real program play.
+//! for each platform. [`near`]: services that are watched for their return. [`played`] are platforms that tests of the real program play.
 
 pub mod api;
 pub mod build;
 pub mod claim;
 pub mod driver;
 pub mod media;
+pub mod near;
 pub mod played;
 #[cfg(test)]
 pub mod scripted;

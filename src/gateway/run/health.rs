@@ -1,8 +1,10 @@
 //! What the loop watches besides the platforms themselves: the host's network, the clock, and its own bookkeeping.
 
+use tokio_util::task::AbortOnDropHandle;
+
 use crate::clock::Now;
 use crate::gateway::drain::Phase;
-use crate::gateway::event::SeatId;
+use crate::gateway::event::{Event, SeatId};
 use crate::gateway::route;
 use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::host;
@@ -60,6 +62,25 @@ impl Gateway {
         for index in 0..self.seats.len() {
             let after = host::STAGGER.mul_f64(self.dice.roll());
             self.give(now, SeatId(index), Input::NetworkChanged { after });
+        }
+    }
+
+    /// Has services watched that are near and cannot be reached, so that nobody waits for the ladder's next rung after they
+    /// have returned.
+    pub(super) fn watch_for_returns(&mut self) {
+        for (index, seat) in self.seats.iter_mut().enumerate() {
+            if !seat.machine.is_cut_off() {
+                seat.watch = None;
+            } else if seat.watch.is_none()
+                && let Some(near) = seat.adapter.near()
+            {
+                let events = self.events.clone();
+                seat.watch = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+                    near.returned().await;
+                    // A loop that is gone waits for nobody.
+                    drop(events.send(Event::Returned(SeatId(index))).await);
+                })));
+            }
         }
     }
 

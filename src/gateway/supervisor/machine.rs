@@ -168,6 +168,7 @@ impl Machine {
                 self.wake(now, after, STUCK_AFTER);
             }
             Input::NetworkChanged { after } => self.look_for_network(now, after),
+            Input::Returned => self.look_for_network(now, Duration::ZERO),
             Input::Jumped { after } => self.jumped(now, after),
             Input::Pause => self.pause(),
             Input::Resume => self.resume(now),

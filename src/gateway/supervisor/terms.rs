@@ -169,6 +169,8 @@ pub enum Input {
         /// The wait.
         after: Duration,
     },
+    /// Its own service, which could not be reached, takes connections again.
+    Returned,
     /// The machine slept or its clock jumped: no connection is worth believing. Try after this wait.
     Jumped {
         /// The wait.

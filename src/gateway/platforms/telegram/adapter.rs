@@ -16,6 +16,7 @@ use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::platforms::media::Media;
+use crate::gateway::platforms::near::Near;
 use crate::gateway::settings::Settings;
 use crate::net::Distrust;
 use crate::platform::Platform;
@@ -134,6 +135,10 @@ impl Adapter for TelegramAdapter {
         let token = token(&self.settings.reload())?;
         self.memory.bar(&token)?;
         self.claim.hold(&token.0).map(drop)
+    }
+
+    fn near(&self) -> Option<Near> {
+        Near::of(&self.settings.current().telegram.api_base)
     }
 
     fn rest(&self) {

@@ -66,7 +66,7 @@ async fn an_hour_of_failures_is_a_few_lines_for_each_platform() {
     let error = |code| AdapterError::retryable(code, "it failed");
     let blocked = Scripted::new([]);
     blocked.check_says(Err(unpaired()));
-    let refusing = forever(&[Step::Fail(error("telegram_network_error"))]);
+    let refusing = forever(&[Step::Fail(error("telegram_server_error"))]);
     let alternating = forever(&[
         Step::Fail(error("discord_gateway_task_exited")),
         Step::Fail(error("qq_reconnect_exhausted")),

@@ -207,7 +207,7 @@ const STATES: [(&str, Make); 12] = [
 
 type Give = fn(&mut Bench);
 
-const INPUTS: [(&str, Give); 25] = [
+const INPUTS: [(&str, Give); 26] = [
     ("start", |b| b.machine.handle(b.now, Input::Start)),
     ("up", |b| b.machine.handle(b.now, Input::Up { generation: b.machine.generation })),
     ("up, stale", |b| b.machine.handle(b.now, Input::Up { generation: 0 })),
@@ -255,6 +255,7 @@ const INPUTS: [(&str, Give); 25] = [
         b.now += seconds(6);
         b.machine.handle(b.now, Input::NetworkChanged { after: seconds(2) });
     }),
+    ("returned", |b| b.machine.handle(b.now, Input::Returned)),
     ("jumped", |b| b.machine.handle(b.now, Input::Jumped { after: seconds(2) })),
     ("pause", |b| b.machine.handle(b.now, Input::Pause)),
     ("resume", |b| b.machine.handle(b.now, Input::Resume)),

@@ -52,23 +52,28 @@ impl Machine {
     /// What could not be reached is tried over the changed network; what waits for another reason goes on waiting. Such an
     /// attempt is one more than the ladder has, so it costs no rung.
     pub(super) fn look_for_network(&mut self, now: Instant, after: Duration) {
-        let is_cut_off = match &self.state {
+        let is_stuck = matches!(self.state, State::Connecting { since, .. } if since + STUCK_AFTER <= now);
+        if is_stuck || self.is_cut_off() {
+            self.is_extra = true;
+            self.wake(now, after, STUCK_AFTER);
+        }
+    }
+
+    /// It waits because its service could not be reached, and would be tried sooner if that were known to have changed.
+    pub fn is_cut_off(&self) -> bool {
+        match &self.state {
             State::Retrying { error, .. } => {
                 error.retry == Retry::Backoff && host::is_of_the_network(error.code)
             }
-            State::Paused { by: PausedBy::Breaker, error, .. } => {
-                error.as_ref().is_some_and(|error| host::is_of_the_network(error.code))
+            State::Paused { error: Some(error), probe_at: Some(_), .. } => {
+                host::is_of_the_network(error.code)
             }
-            State::Connecting { since, .. } => *since + STUCK_AFTER <= now,
             State::Disabled
+            | State::Connecting { .. }
             | State::Connected { .. }
             | State::Blocked { .. }
-            | State::Paused { by: PausedBy::Operator, .. }
+            | State::Paused { .. }
             | State::Stopping => false,
-        };
-        if is_cut_off {
-            self.is_extra = true;
-            self.wake(now, after, STUCK_AFTER);
         }
     }
 }

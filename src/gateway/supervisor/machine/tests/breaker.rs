@@ -362,6 +362,40 @@ fn another_network_is_tried_by_what_the_breaker_has_paused_for_the_network_alone
 }
 
 #[test]
+fn a_service_that_has_returned_is_tried_at_once_and_only_where_it_could_not_be_reached() {
+    for code in ["net_refused", "telegram_network_error"] {
+        let mut bench = Bench::started();
+        for _ in 0..3 {
+            bench.down(AdapterError::retryable(code, "refused"));
+            bench.wait();
+        }
+        bench.down(AdapterError::retryable(code, "refused"));
+        assert!(bench.machine.is_cut_off());
+        bench.give(Input::Returned);
+        assert_eq!(bench.wait(), Duration::ZERO);
+        assert!(matches!(bench.machine.state, State::Connecting { .. }));
+        bench.down(AdapterError::retryable(code, "refused"));
+        assert_eq!(bench.machine.failures(), 4, "it costs no rung");
+    }
+    let mut bench = Bench::open();
+    assert!(bench.machine.is_cut_off());
+    bench.give(Input::Returned);
+    assert_eq!(bench.wait(), Duration::ZERO);
+    for error in
+        [AdapterError::retryable("telegram_server_error", "502"), flaky().retry(Retry::After(seconds(100)))]
+    {
+        let mut bench = Bench::started();
+        bench.down(error);
+        assert!(!bench.machine.is_cut_off());
+        bench.give(Input::Returned);
+        assert!(bench.wait() >= seconds(24));
+    }
+    for bench in [Bench::new(), Bench::connected(), Bench::blocked()] {
+        assert!(!bench.machine.is_cut_off(), "{}", bench.name());
+    }
+}
+
+#[test]
 fn another_network_does_not_shorten_a_wait_that_was_asked_for() {
     let mut bench = Bench::started();
     bench.down(flaky().retry(Retry::After(seconds(100))));
