@@ -24,6 +24,8 @@ pub struct SessionConfig {
     pub keep: Duration,
     /// Whether each person in a group has a conversation of their own.
     pub per_user_in_groups: bool,
+    /// The agent is told how old a message is that was sent longer ago than this. `None`: never.
+    pub late_after: Option<Duration>,
 }
 
 /// When a conversation ends by itself.
@@ -64,6 +66,7 @@ impl Default for SessionConfig {
             notify: true,
             keep: Duration::from_hours(90 * 24),
             per_user_in_groups: false,
+            late_after: Some(HOUR),
         }
     }
 }
@@ -87,6 +90,7 @@ pub(super) struct RawSession {
     notify: Option<bool>,
     keep: Option<Spanned<String>>,
     per_user_in_groups: Option<bool>,
+    late_after: Option<Spanned<String>>,
 }
 
 /// The same rule for one platform; what it leaves out is as everywhere.
@@ -117,6 +121,10 @@ impl Place<'_> {
             notify: raw.notify.unwrap_or(default.notify),
             keep: self.duration(raw.keep, default.keep, &(HOUR..=3650 * 24 * HOUR), "keep")?,
             per_user_in_groups: raw.per_user_in_groups.unwrap_or(default.per_user_in_groups),
+            late_after: match raw.late_after {
+                Some(text) if text.get_ref().trim() == "off" => None,
+                after => Some(self.duration(after, HOUR, &(SECOND..=3650 * 24 * HOUR), "late_after")?),
+            },
         })
     }
 
@@ -153,6 +161,9 @@ mod tests {
                     [platforms.whatsapp.session]\nreset = 'idle'\nidle_after = '2h'\n";
         let session = read(text, &mut Vec::new()).unwrap().session;
         assert!(!session.notify && session.keep == 7 * 24 * HOUR);
+        let late = |text| read(text, &mut Vec::new()).unwrap().session.late_after;
+        assert_eq!(late("[session]\nlate_after = '26h'"), Some(26 * HOUR));
+        assert_eq!(late("[session]\nlate_after = 'off'"), None);
         let at = Time::constant(23, 30, 0, 0);
         let everywhere = ResetConfig { reset: Reset::Daily, daily_at: at, ..ResetConfig::default() };
         assert_eq!(session.of(Platform::scripted(1).unwrap()), everywhere);

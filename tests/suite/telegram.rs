@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::home::TestHome;
 use crate::support::house::QUICK;
 use crate::support::process::Gateway;
-use crate::support::telegram::service::TOKEN;
+use crate::support::telegram::service::{TOKEN, now};
 use crate::support::telegram::{Fault, TelegramService};
 use crate::support::wait;
 
@@ -99,6 +99,22 @@ fn a_message_is_answered_and_confirmed_only_once_it_is_on_disk() {
 }
 
 #[test]
+fn what_was_written_long_ago_is_answered_and_says_so() {
+    let scene = Scene::set();
+    let write = |message: i64, date: i64, text: &str| {
+        scene.service.push(json!({ "message": {
+            "message_id": message, "date": date, "chat": { "id": FRIEND, "type": "private" },
+            "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "text": text } }));
+    };
+    write(1, now() - 26 * 3600 - 60, "see you tomorrow");
+    write(2, now(), "hello");
+    let mut gateway = scene.connected();
+    scene.answered("[sent 26 h ago]\nsee you tomorrow");
+    scene.answered("Echo: hello");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn whoever_is_not_listed_gets_silence() {
     let scene = Scene::set();
     let mut gateway = scene.connected();
@@ -122,7 +138,7 @@ fn in_a_topic_of_a_listed_group_whoever_speaks_to_us_is_answered_there() {
     let mut gateway = scene.connected();
     let text = "@hermes_test_bot hello topic";
     scene.service.push(json!({ "message": {
-        "message_id": 77, "date": 1_700_000_000, "message_thread_id": 42, "is_topic_message": true,
+        "message_id": 77, "date": now(), "message_thread_id": 42, "is_topic_message": true,
         "chat": { "id": -100_500, "type": "supergroup", "is_forum": true },
         "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "text": text,
         "entities": [{ "type": "mention", "offset": 0, "length": 16 }] } }));
@@ -299,7 +315,7 @@ fn an_attachment_is_on_disk_under_a_name_of_ours_and_one_that_is_too_large_is_no
     scene.service.file("large", "documents/file_2.pdf", &[0; 2000]);
     let document = |id: &str, size: Option<u64>| {
         json!({ "message": {
-            "message_id": 1, "date": 1_700_000_000, "chat": { "id": FRIEND, "type": "private" },
+            "message_id": 1, "date": now(), "chat": { "id": FRIEND, "type": "private" },
             "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "caption": format!("see {id}"),
             "document": { "file_id": id, "file_name": "../../etc/passwd", "mime_type": "application/pdf", "file_size": size } } })
     };

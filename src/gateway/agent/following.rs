@@ -7,6 +7,8 @@ use async_trait::async_trait;
 
 use super::api::{About, Agent, AgentError, Turn};
 use super::build::build;
+use super::lateness;
+use crate::clock::Now;
 use crate::config::AgentConfig;
 use crate::error::CliError;
 use crate::gateway::settings::Settings;
@@ -61,7 +63,10 @@ impl Following {
 
 #[async_trait]
 impl Agent for Following {
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, mut turn: Turn) -> Result<String, AgentError> {
+        if let Some(after) = self.settings.current().session.late_after {
+            lateness::mark(&mut turn.message, Now::read().wall, after);
+        }
         self.newest().answer(turn).await
     }
 

@@ -1,10 +1,9 @@
 //! Pure. A notice in words, and for programs.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::decider::{Notice, Trouble};
+use crate::gateway::inbound::slash::brief;
 use crate::gateway::status::snapshot::WireState;
 use crate::redact;
 
@@ -16,7 +15,7 @@ pub fn text(title: &str, notice: &Notice) -> String {
     match notice {
         Notice::Trouble { lasted, trouble } => {
             let Trouble { state, message, user_action, .. } = trouble;
-            let mut text = format!("{title} has not worked for {}", span(*lasted));
+            let mut text = format!("{title} has not worked for {}", brief(*lasted));
             if let Some(message) = message {
                 text.push_str(": ");
                 text.push_str(&detail(message));
@@ -32,7 +31,7 @@ pub fn text(title: &str, notice: &Notice) -> String {
             }
             text
         }
-        Notice::Recovered { lasted } => format!("{title} works again. It did not for {}.", span(*lasted)),
+        Notice::Recovered { lasted } => format!("{title} works again. It did not for {}.", brief(*lasted)),
     }
 }
 
@@ -69,18 +68,10 @@ fn detail(text: &str) -> String {
     text.chars().take(DETAIL_LEN_MAX).collect()
 }
 
-fn span(lasted: Duration) -> String {
-    let seconds = lasted.as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn trouble(state: WireState, message: &str, action: Option<&str>) -> Notice {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Blow, Expected, FarEnd};
 use crate::support::home::TestHome;
 use crate::support::house::QUICK;
-use crate::support::telegram::service::TOKEN;
+use crate::support::telegram::service::{TOKEN, now};
 use crate::support::telegram::{Fault, TelegramService};
 
 /// Whoever may speak.
@@ -87,7 +87,7 @@ impl FarEnd for TelegramEnd {
     fn write(&mut self, number: u32, text: &str) {
         // The service gives each delivery a number of its own; the message has the same.
         self.service.push(json!({ "message": {
-            "message_id": number, "date": 1_700_000_000, "chat": { "id": FRIEND, "type": "private" },
+            "message_id": number, "date": now(), "chat": { "id": FRIEND, "type": "private" },
             "from": { "id": FRIEND, "is_bot": false, "first_name": "Test" }, "text": text } }));
     }
 

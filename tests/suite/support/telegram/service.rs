@@ -92,7 +92,7 @@ impl TelegramService {
         };
         let kind = if chat < 0 { "supergroup" } else { "private" };
         self.push(json!({ "message": {
-            "message_id": id, "date": 1_700_000_000, "chat": { "id": chat, "type": kind },
+            "message_id": id, "date": now(), "chat": { "id": chat, "type": kind },
             "from": { "id": from, "is_bot": false, "first_name": "Test" }, "text": text } }))
     }
 
@@ -110,7 +110,7 @@ impl TelegramService {
             state.next_message += 1;
             let id = state.next_message;
             state.push(json!({ "message": {
-                "message_id": id, "date": 1_700_000_000, "chat": { "id": chat, "type": "private" },
+                "message_id": id, "date": now(), "chat": { "id": chat, "type": "private" },
                 "from": { "id": chat, "is_bot": false, "first_name": "Test" }, "text": text } }));
         }
         drop(state);
@@ -230,6 +230,11 @@ impl Drop for TelegramService {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    hermes::clock::Now::read().wall.as_second()
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
