@@ -157,6 +157,9 @@ struct RunArgs {
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// Go on with what can be read of a damaged store, although messages that wait are lost
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -311,7 +314,9 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         Command::Telegram(args) => setup::telegram(world, &home, args),
         Command::Gateway(GatewayCommand::Run(args)) => {
             let verbosity = if args.quiet { -1 } else { i8::try_from(args.verbose).unwrap_or(i8::MAX) };
-            run_gateway(world, &home, verbosity, args.log_format == LogFormat::Json)
+            let json_log = args.log_format == LogFormat::Json;
+            let options = boot::RunOptions { verbosity, json_log, accept_loss: args.accept_loss };
+            run_gateway(world, &home, options)
         }
         Command::Gateway(GatewayCommand::Status { json }) => report::gateway_status(world, &home, json),
         Command::Gateway(GatewayCommand::Restart) => say(client::restart(&home)?),
@@ -420,24 +425,25 @@ fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<Exit
         offers_start: true,
     };
     let outcome = runtime()?.block_on(wizard::whatsapp(world, home, options))?;
-    if outcome.start_gateway { run_gateway(world, home, 0, false) } else { Ok(outcome.exit) }
+    if outcome.start_gateway {
+        run_gateway(world, home, boot::RunOptions::default())
+    } else {
+        Ok(outcome.exit)
+    }
 }
 
-fn run_gateway(
-    world: &World,
-    home: &HermesHome,
-    verbosity: i8,
-    json_log: bool,
-) -> Result<ExitCode, CliError> {
+fn run_gateway(world: &World, home: &HermesHome, options: boot::RunOptions) -> Result<ExitCode, CliError> {
+    let boot::RunOptions { verbosity, json_log, accept_loss } = options;
     if init::is_needed() {
         let mut args: Vec<std::ffi::OsString> = vec!["gateway".into(), "run".into()];
         args.extend(std::iter::repeat_n("-v".into(), usize::try_from(verbosity).unwrap_or(0)));
         args.extend((verbosity < 0).then(|| "-q".into()));
         args.extend(json_log.then(|| "--log-format=json".into()));
+        args.extend(accept_loss.then(|| "--accept-loss".into()));
         return init::run(world, &args);
     }
     let runtime = runtime()?;
-    let exit = runtime.block_on(boot::run(world, home, boot::RunOptions { verbosity, json_log }));
+    let exit = runtime.block_on(boot::run(world, home, options));
     // A thread that hangs in a foreign call must not keep a stopped gateway alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     exit

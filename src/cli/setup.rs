@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{parse_duration, run_gateway, runtime};
 use crate::error::{CliError, ExitCode};
+use crate::gateway::boot;
 use crate::gateway::status::report;
 use crate::home::HermesHome;
 use crate::platform::Platform;
@@ -104,7 +105,7 @@ pub(super) fn setup(world: &World, home: &HermesHome, args: &SetupArgs) -> Resul
     }
     if runtime.block_on(wizard::platforms::offer_start(world))? {
         drop(runtime);
-        return run_gateway(world, home, 0, false);
+        return run_gateway(world, home, boot::RunOptions::default());
     }
     Ok(exit)
 }
@@ -124,5 +125,5 @@ pub(super) fn telegram(world: &World, home: &HermesHome, args: TelegramArgs) -> 
         offers_start: true,
     };
     let outcome = runtime()?.block_on(wizard::telegram(world, home, options))?;
-    if outcome.start_gateway { run_gateway(world, home, 0, false) } else { Ok(outcome.exit) }
+    if outcome.start_gateway { run_gateway(world, home, boot::RunOptions::default()) } else { Ok(outcome.exit) }
 }

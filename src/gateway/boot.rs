@@ -58,6 +58,8 @@ pub struct RunOptions {
     pub verbosity: i8,
     /// The log as JSON.
     pub json_log: bool,
+    /// Go on where a damaged store has lost messages that wait.
+    pub accept_loss: bool,
 }
 
 /// Runs the gateway until it is asked to stop.
@@ -74,7 +76,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
     home_is_safe.and_then(|()| check_home(home))?;
     let config = Config::load(world, home)?;
-    let RunOptions { verbosity, json_log } = options;
+    let RunOptions { verbosity, json_log, accept_loss } = options;
     let log = logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
     for warning in &config.warnings {
         tracing::warn!(code = "config_warning", "{warning}");
@@ -97,7 +99,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let identity = identity();
     life::privacy::tighten(home);
     let listening = |events| keep_listening(signals, events);
-    let outcome = start(world, home, config, Some(log), identity.clone(), listening).await;
+    let outcome = start(world, home, config, accept_loss, Some(log), identity.clone(), listening).await;
     if let Err(error) = &outcome {
         // Whoever looks later learns why. The failure itself is told by the caller.
         let document = failed_start(&identity, error.to_string(), Now::read());
@@ -113,6 +115,7 @@ async fn start(
     world: &World,
     home: &HermesHome,
     config: Config,
+    accept_loss: bool,
     log: Option<Log>,
     identity: Identity,
     listen: impl FnOnce(mpsc::Sender<Event>),
@@ -121,7 +124,7 @@ async fn start(
     let database = home.database();
     let problems = Problems::default();
     let told = problems.clone();
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open_watched(&database, told))
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open_watched(&database, told, accept_loss))
         .await
         .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
         .map_err(|error| no_store(home, error))?;
@@ -262,8 +265,7 @@ fn no_store(home: &HermesHome, error: StoreError) -> CliError {
         StoreError::Damaged(_) => CliError::config("the store is damaged")
             .code("store_damaged")
             .hint(format!(
-                "Move {} aside to begin anew, with the files of that name that end in -wal and -shm; `sqlite3 FILE .recover` \
-                 shows what can be saved.",
+                "`hermes gateway run --accept-loss` goes on with what can be read, and keeps {} aside.",
                 path.display()
             ))
             .because(error),
@@ -356,7 +358,8 @@ mod tests {
         let run = {
             let home = home.clone();
             let start = async move {
-                start(&world, &home, config, None, identity(), |events| given.send(events).unwrap()).await
+                start(&world, &home, config, false, None, identity(), |events| given.send(events).unwrap())
+                    .await
             };
             tokio::spawn(start)
         };
@@ -388,7 +391,8 @@ mod tests {
             let (world, home) = (world.clone(), home.clone());
             let config = Config::load(&world, &home).unwrap();
             let running = tokio::spawn(async move {
-                start(&world, &home, config, None, identity(), |events| given.send(events).unwrap()).await
+                start(&world, &home, config, false, None, identity(), |events| given.send(events).unwrap())
+                    .await
             });
             (running, Commands::new(events.await.unwrap()))
         };
@@ -425,7 +429,8 @@ mod tests {
         std::fs::create_dir(home.database()).unwrap();
         let world = World::of_env([("WHATSAPP_ENABLED", "true")]);
         let config = Config::load(&world, &home).unwrap();
-        let error = start(&world, &home, config, None, identity(), |_| panic!("it runs")).await.unwrap_err();
+        let error =
+            start(&world, &home, config, false, None, identity(), |_| panic!("it runs")).await.unwrap_err();
         assert_eq!((error.exit(), error.code), (ExitCode::Failed, "store_unusable"));
         assert!(!error.hints.is_empty());
     }

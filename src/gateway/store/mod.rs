@@ -6,6 +6,7 @@
 //! - [`care`]: what the writer does about faults of the disk and of the file; [`health`] decides it; [`room`] is the disk's
 //!   room.
 //! - [`by_hand`]: for commands while no gateway runs.
+//! - [`salvage`]: what is saved of a damaged file.
 //! - [`admissions`]: who was let in by a code. [`pauses`]: what an operator has paused, as the loop keeps it.
 
 mod admissions;
@@ -18,6 +19,7 @@ mod orders;
 pub mod pauses;
 mod queries;
 mod room;
+mod salvage;
 mod schema;
 mod sessions;
 pub mod sqlite;

@@ -147,7 +147,7 @@ pub(super) fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).expect("the list of migrations is short")
 }
 
-/// Refuses a database of a newer program before anything is opened for writing.
+/// Refuses a database of a newer program, and one that is damaged, before anything is opened for writing.
 pub(super) fn refuse_newer(path: &Path) -> Result<(), StoreError> {
     // SQLite creates the file with the first write: an empty one is a new database.
     if std::fs::metadata(path).map_or(0, |meta| meta.len()) == 0 {
@@ -159,7 +159,7 @@ pub(super) fn refuse_newer(path: &Path) -> Result<(), StoreError> {
     if found > newest() {
         return Err(StoreError::TooNew { found, known: newest() });
     }
-    Ok(())
+    check(&db)
 }
 
 /// What every connection is set to.

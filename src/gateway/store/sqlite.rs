@@ -18,7 +18,7 @@ use super::care::{Care, DAMAGE, PASSING};
 use super::queries::Next;
 use super::room::Room;
 use super::writer::{Need, Worker, store_error};
-use super::{letters, orders, queries, schema, sessions};
+use super::{letters, orders, queries, salvage, schema, sessions};
 use crate::clock::Now;
 use crate::config::Reset;
 use crate::failpoint;
@@ -49,15 +49,28 @@ impl SqliteStore {
     /// # Errors
     /// As there.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_watched(path, Problems::default())
+        Self::open_watched(path, Problems::default(), false)
     }
 
     /// Opens or creates the database, with mode 0600, and brings it to this program's version. What the last run left
     /// half-way is pending again. Blocks for some milliseconds. The caller sees to it that no other process has it open.
+    /// A damaged database is replaced by what can be read of it; where that would lose what waits, only with
+    /// `accept_loss`.
     ///
     /// # Errors
-    /// [`StoreError::TooNew`] (nothing is changed), or what is wrong with the file.
-    pub fn open_watched(path: &Path, problems: Problems) -> Result<Self, StoreError> {
+    /// [`StoreError::TooNew`] and [`StoreError::Damaged`] (nothing is changed), or what is wrong with the file.
+    pub fn open_watched(path: &Path, problems: Problems, accept_loss: bool) -> Result<Self, StoreError> {
+        salvage::finish(path)?;
+        match Self::open_whole(path, problems.clone()) {
+            Err(StoreError::Damaged(why)) => {
+                salvage::mend(path, &why, accept_loss)?;
+                Self::open_whole(path, problems)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_whole(path: &Path, problems: Problems) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", path.display()));
         failpoint::check("open.before").map_err(failed)?;
         schema::refuse_newer(path)?;

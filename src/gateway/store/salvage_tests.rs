@@ -1,0 +1,130 @@
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+
+use super::*;
+use crate::gateway::problems::Problems;
+use crate::gateway::store::SqliteStore;
+
+const PAGE: u64 = 4096;
+
+/// A database with finished messages and some that wait; returns its path.
+fn full(dir: &Path) -> PathBuf {
+    let path = dir.join("gateway.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let db = Connection::open(&path).unwrap();
+    for number in 1..=400 {
+        let (state, ended) = if number > 380 { ("pending", None) } else { ("done", Some(1)) };
+        db.execute(
+            "INSERT INTO inbox (platform, chat_key, chat, message_id, state, body, accepted_at_s, ended_at_s)
+             VALUES ('whatsapp', 'c', 'c', ?1, ?2, ?3, 1, ?4)",
+            params![format!("m{number}"), state, "x".repeat(300), ended],
+        )
+        .unwrap();
+    }
+    db.execute("INSERT INTO pause VALUES ('whatsapp', 1)", []).unwrap();
+    drop(db);
+    path
+}
+
+/// Overwrites the page that holds the row of this number.
+fn damage_row(path: &Path, number: i64) {
+    let bytes = std::fs::read(path).unwrap();
+    let word = format!("cm{number}pending");
+    let word = if number > 380 { word } else { format!("cm{number}done") };
+    let at = bytes.windows(word.len()).position(|found| found == word.as_bytes()).expect("the row is there")
+        as u64;
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[0xff; PAGE as usize], at / PAGE * PAGE).unwrap();
+}
+
+fn open(path: &Path, accept_loss: bool) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open_watched(path, Problems::default(), accept_loss)
+}
+
+fn count(path: &Path, which: &str) -> i64 {
+    let db = Connection::open(path).unwrap();
+    db.query_row(&format!("SELECT COUNT(*) FROM {which}"), [], |row| row.get(0)).unwrap()
+}
+
+fn kept(dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut kept: Vec<_> = files.filter(|path| path.to_string_lossy().contains("damaged-")).collect();
+    // The database before its log.
+    kept.sort();
+    kept
+}
+
+#[test]
+fn rows_that_are_final_may_be_lost_and_all_that_wait_are_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = full(dir.path());
+    damage_row(&path, 100);
+    let before = std::fs::read(&path).unwrap();
+    drop(open(&path, false).unwrap());
+    assert_eq!(count(&path, "inbox WHERE state = 'pending'"), 20);
+    let saved = count(&path, "inbox");
+    assert!((380..400).contains(&saved), "one page is lost: {saved}");
+    assert_eq!(count(&path, "pause"), 1);
+    let kept = kept(dir.path());
+    assert_eq!(std::fs::read(&kept[0]).unwrap(), before);
+    assert_eq!(kept[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_waits_is_lost_only_when_somebody_accepts_it_and_the_counts_are_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = full(dir.path());
+    damage_row(&path, 390);
+    let before = std::fs::read(&path).unwrap();
+    let error = open(&path, false).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before, "it is left alone");
+    assert!(kept(dir.path()).is_empty());
+    let Report(tables) = mend(&path, "a test", true).unwrap();
+    let inbox = tables.iter().find(|saved| saved.table == "inbox").unwrap();
+    assert!(!inbox.is_safe);
+    assert_eq!(inbox.saved + inbox.lost.unwrap(), 400);
+    assert!(error.to_string().contains(&format!(
+        "inbox: {} can be read and {} cannot",
+        inbox.saved,
+        400 - inbox.saved
+    )));
+    assert_eq!(count(&path, "inbox"), i64::try_from(inbox.saved).unwrap());
+    drop(open(&path, false).unwrap());
+}
+
+#[test]
+fn without_a_readable_beginning_it_begins_anew_only_when_somebody_accepts_it() {
+    let damages: [fn(&Path); 3] = [
+        |path| {
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.write_all_at(&[0; 100], 0).unwrap();
+        },
+        |path| durable::write_atomic(path, "no database, but a long text ".repeat(400).as_bytes()).unwrap(),
+        |path| std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(PAGE).unwrap(),
+    ];
+    for damage in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let path = full(dir.path());
+        damage(&path);
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(open(&path, false), Err(StoreError::Damaged(_))));
+        assert_eq!(std::fs::read(&path).unwrap(), before, "it is left alone");
+        drop(open(&path, true).unwrap());
+        assert_eq!(count(&path, "inbox"), 0);
+        assert_eq!(std::fs::read(&kept(dir.path())[0]).unwrap(), before, "the copy is kept");
+    }
+}
+
+#[test]
+fn an_exchange_that_was_cut_off_is_finished_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = full(dir.path());
+    let salvaged = home::beside_database(&path, "salvaged");
+    std::fs::copy(&path, &salvaged).unwrap();
+    durable::write_atomic(&home::beside_database(&path, "wal"), b"of the old one").unwrap();
+    std::fs::remove_file(&path).unwrap();
+    drop(open(&path, false).unwrap());
+    assert_eq!(count(&path, "inbox"), 400);
+    assert!(!salvaged.exists());
+    assert_eq!(kept(dir.path()).len(), 1, "the old log");
+}
