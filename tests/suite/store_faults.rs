@@ -164,3 +164,80 @@ fn row_78_after_a_fault_of_the_disk_nothing_is_acknowledged_falsely_and_the_seco
     player.take_message("third");
     assert_eq!(house.gateway.stop(), Some(0));
 }
+
+/// A gateway that died with a message that waits, in a home whose database has long finished rows in front of it.
+fn died_with_a_message() -> House {
+    let prepare = |home: &mut TestHome| {
+        home.env.push(("HERMES_FAILPOINT".to_owned(), "begin.before".to_owned()));
+    };
+    let mut house = House::furnish(1, QUICK, prepare);
+    house.well.write("waits", "friend", "are you there");
+    assert_eq!(house.gateway.exit_code(), None, "a signal ended it");
+    let db = rusqlite::Connection::open(house.home.paths().database()).unwrap();
+    let old =
+        "INSERT INTO inbox (platform, chat_key, chat, message_id, state, body, accepted_at_s, ended_at_s)
+               VALUES ('scripted1', 'other', 'other', 'old ' || ?1, 'done', ?2, ?3, ?3)";
+    let now: i64 = db.query_row("SELECT accepted_at_s FROM inbox", [], |row| row.get(0)).unwrap();
+    for number in 1..=100 {
+        db.execute(old, rusqlite::params![number, "x".repeat(300), now]).unwrap();
+    }
+    house
+}
+
+/// Overwrites the page of the database that holds this text, and returns what the file then is.
+fn damage(home: &TestHome, text: &str) -> Vec<u8> {
+    const PAGE: usize = 4096;
+    let path = home.paths().database();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The last one: a page that was split keeps old bytes.
+    let at = bytes.windows(text.len()).rposition(|found| found == text.as_bytes()).expect("it is there");
+    bytes[at / PAGE * PAGE..][..PAGE].fill(0xff);
+    std::fs::write(path, &bytes).unwrap();
+    bytes
+}
+
+/// The copy of a damaged database that was kept.
+fn kept(home: &TestHome) -> Vec<Vec<u8>> {
+    let files = std::fs::read_dir(home.root()).unwrap().map(|entry| entry.unwrap().path());
+    let is_kept = |path: &std::path::PathBuf| {
+        let name = path.to_string_lossy();
+        name.contains("gateway.db.damaged-") && !name.ends_with("-wal")
+    };
+    files.filter(is_kept).map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn row_76_what_waits_in_a_damaged_database_is_answered_after_the_start() {
+    let mut house = died_with_a_message();
+    let before = damage(&house.home, "old 60done");
+    house.gateway = again(&mut house.home, None);
+    house.stage.connect("scripted1").take_message("are you there");
+    let told = house.gateway.wait_for_log("store_salvaged");
+    assert!(told.contains("inbox: ") && told.contains("outbox: 0 can be read and 0 cannot"), "{told}");
+    assert!(told.contains("gateway.db.damaged-"), "{told}");
+    assert_eq!(kept(&house.home), [before]);
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_76_what_waits_is_given_up_only_by_a_word_of_the_operator() {
+    let mut house = died_with_a_message();
+    let before = damage(&house.home, "are you there");
+    house.gateway = again(&mut house.home, None);
+    assert_eq!(house.gateway.exit_code(), Some(78), "{}", house.gateway.log().join("\n"));
+    let told = house.gateway.log().join("\n");
+    for word in ["the store is damaged", "--accept-loss", "inbox: ", " can be read and "] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert_eq!(std::fs::read(house.home.paths().database()).unwrap(), before, "it is left alone");
+    assert!(kept(&house.home).is_empty());
+
+    let command = house.home.command(["gateway", "run", "-v", "--accept-loss"]);
+    house.gateway = Gateway::of(&house.home, command);
+    let player = house.stage.connect("scripted1");
+    player.write("next", "friend", "and now");
+    player.take_message("and now");
+    house.gateway.wait_for_log("store_salvaged");
+    assert_eq!(kept(&house.home), [before]);
+    assert_eq!(house.gateway.stop(), Some(0));
+}

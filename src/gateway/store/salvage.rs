@@ -6,17 +6,27 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Statement, params};
 
 use super::api::StoreError;
+use super::health::Mishap;
 use super::schema;
+use super::writer::store_error;
 use crate::{durable, home};
 
 /// The longest run of unreadable rows that is stepped over.
 const SKIP_MAX: i64 = 1 << 32;
+
+/// A higher number is damage: so many rows are never made, and the next one would have none left.
+const NUMBER_MAX: i64 = 1 << 53;
+
+/// The page sizes that SQLite chooses by itself, the usual one first.
+const PAGE_LENS: [u16; 2] = [4096, 8192];
 
 /// What became of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,23 +66,30 @@ impl fmt::Display for Report {
 /// Puts a new database in the place of a damaged one.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when that would lose what waits and nobody has accepted that; the file is left alone then.
+/// [`StoreError::Damaged`] when that would lose what waits and nobody has accepted that, and what the disk says while the
+/// new one is written; the file is left alone then.
 pub(super) fn mend(path: &Path, why: &str, accept_loss: bool) -> Result<Report, StoreError> {
     let making = home::beside_database(path, "salvaging");
-    let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", making.display()));
-    remove(&making).map_err(failed)?;
+    remove(&making)?;
     // An empty file of private mode, before anything is in it.
-    durable::write_atomic(&making, b"").map_err(failed)?;
-    let report = save(path, &making).unwrap_or_default();
-    if !report.is_safe() && !accept_loss {
-        remove(&making).map_err(failed)?;
-        return Err(StoreError::Damaged(format!("{why}; {report}")));
+    durable::write_atomic(&making, b"").map_err(|error| disk_error(&making, &error))?;
+    let mut saved = save(path, &making);
+    if saved.as_ref().is_ok_and(|report| report.0.is_empty()) {
+        saved = save_headless(path, &making);
     }
-    if report.0.is_empty() {
-        remove(&making).map_err(failed)?;
-        durable::write_atomic(&making, b"").map_err(failed)?;
-    }
-    durable::rename(&making, &home::beside_database(path, "salvaged")).map_err(failed)?;
+    let report = match saved {
+        Ok(report) if report.is_safe() || accept_loss => report,
+        Ok(report) => {
+            remove(&making)?;
+            return Err(StoreError::Damaged(format!("{why}; {report}")));
+        }
+        Err(error) => {
+            remove(&making)?;
+            return Err(error);
+        }
+    };
+    durable::rename(&making, &home::beside_database(path, "salvaged"))
+        .map_err(|error| disk_error(&making, &error))?;
     let kept = finish(path)?;
     tracing::error!(
         code = "store_salvaged",
@@ -86,7 +103,7 @@ pub(super) fn mend(path: &Path, why: &str, accept_loss: bool) -> Result<Report, 
 pub(super) fn finish(path: &Path) -> Result<Option<PathBuf>, StoreError> {
     let salvaged = home::beside_database(path, "salvaged");
     let Ok(meta) = salvaged.metadata() else { return Ok(None) };
-    let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", path.display()));
+    let failed = |error: io::Error| disk_error(path, &error);
     // The same name again when it was cut off half-way.
     let made = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     let kept = home::beside_database(path, &format!("damaged-{}", made.unwrap_or_default().as_secs()));
@@ -103,39 +120,99 @@ pub(super) fn finish(path: &Path) -> Result<Option<PathBuf>, StoreError> {
     Ok(Some(kept))
 }
 
-fn remove(path: &Path) -> std::io::Result<()> {
+fn remove(path: &Path) -> Result<(), StoreError> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk_error(path, &error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn save(from: &Path, to: &Path) -> rusqlite::Result<Report> {
+fn disk_error(path: &Path, error: &io::Error) -> StoreError {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return StoreError::Full;
+    }
+    StoreError::Failed(format!("{}: {error}", path.display()))
+}
+
+/// Saves from a file whose first bytes are lost, or that was cut off: by a copy with first bytes as ours are.
+fn save_headless(from: &Path, to: &Path) -> Result<Report, StoreError> {
+    let copy = home::beside_database(from, "reading");
+    let [log, from_log] = [&copy, from].map(|path| home::beside_database(path, "wal"));
+    let clear =
+        || [&copy, &log, &home::beside_database(&copy, "shm")].into_iter().try_for_each(|path| remove(path));
+    let attempt = |page_len: u16| {
+        let failed = |error: io::Error| disk_error(&copy, &error);
+        clear()?;
+        std::fs::copy(from, &copy).map_err(failed)?;
+        if from_log.exists() {
+            std::fs::copy(&from_log, &log).map_err(failed)?;
+        }
+        let file = std::fs::OpenOptions::new().write(true).open(&copy).map_err(failed)?;
+        let pages = file.metadata().map_err(failed)?.len() / u64::from(page_len);
+        file.write_all_at(&head(page_len, u32::try_from(pages).unwrap_or(u32::MAX)), 0).map_err(failed)?;
+        save(&copy, to)
+    };
+    let is_of_use =
+        |saved: &Result<Report, StoreError>| saved.as_ref().map_or(true, |report| !report.0.is_empty());
+    let saved = PAGE_LENS.into_iter().map(attempt).find(is_of_use);
+    clear()?;
+    saved.unwrap_or_else(|| Ok(Report::default()))
+}
+
+/// The first bytes of a database of ours: <https://www.sqlite.org/fileformat2.html#the_database_header>. It has no free
+/// pages then, which is nothing to whoever only reads.
+fn head(page_len: u16, pages: u32) -> [u8; 100] {
+    let mut head = [0; 100];
+    let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"SQLite format 3\0");
+    put(16, &page_len.to_be_bytes());
+    // A log beside it, nothing reserved, and the three fixed fractions.
+    put(18, &[2, 2, 0, 64, 32, 32]);
+    put(28, &pages.to_be_bytes());
+    // Beginning, kind and language of the tables; the counters at 24 and 92 agree.
+    for (at, number) in [(24, 1_u32), (40, 1), (44, 4), (56, 1), (92, 1)] {
+        put(at, &number.to_be_bytes());
+    }
+    head
+}
+
+/// An empty report: nothing can be read.
+fn save(from: &Path, to: &Path) -> Result<Report, StoreError> {
     // Reading only: the damaged file and its log stay as they are.
-    let old = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    old.pragma_update(None, "trusted_schema", false)?;
-    old.pragma_update(None, "cell_size_check", true)?;
+    let old = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|old| {
+        old.pragma_update(None, "trusted_schema", false)?;
+        old.pragma_update(None, "cell_size_check", true)?;
+        let tables = texts(&old, "SELECT name FROM sqlite_schema WHERE type = 'table'", "")?;
+        Ok((!tables.is_empty()).then_some(old))
+    });
+    let Ok(Some(old)) = old else { return Ok(Report::default()) };
+    save_tables(&old, to).map_err(|error| store_error(&error))
+}
+
+/// Fails only where the new file cannot be written.
+fn save_tables(old: &Connection, to: &Path) -> rusqlite::Result<Report> {
     let mut new = Connection::open(to)?;
+    // Cut off, it is made anew.
+    new.pragma_update(None, "journal_mode", "MEMORY")?;
     schema::migrate(&mut new)?;
     let tables = texts(
         &new,
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
         "",
     )?;
-    // Fails where not even the list of tables can be read.
-    texts(&old, "SELECT name FROM sqlite_schema WHERE type = 'table'", "")?;
     let step = new.transaction()?;
-    let report =
-        tables.iter().map(|table| save_table(&old, &step, table)).collect::<rusqlite::Result<_>>()?;
+    let report = tables.iter().map(|table| save_table(old, &step, table)).collect::<rusqlite::Result<_>>()?;
     // Numbers are not given a second time.
     for table in &tables {
         let last =
             old.query_row("SELECT seq FROM sqlite_sequence WHERE name = ?1", [table], |row| row.get(0));
-        if let Ok::<i64, _>(last) = last {
-            step.execute(
+        if let Ok(last @ 1..=NUMBER_MAX) = last
+            && step.execute(
                 "UPDATE sqlite_sequence SET seq = MAX(seq, ?2) WHERE name = ?1",
                 params![table, last],
-            )?;
+            )? == 0
+        {
+            step.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)", params![table, last])?;
         }
     }
     step.commit()?;
@@ -147,85 +224,109 @@ fn save_table(old: &Connection, new: &Connection, table: &str) -> rusqlite::Resu
     let known = texts(old, COLUMNS, table).unwrap_or_default();
     let columns: Vec<String> =
         texts(new, COLUMNS, table)?.into_iter().filter(|name| known.contains(name)).collect();
-    let is_empty = Saved { table: table.to_owned(), saved: 0, lost: Some(0), is_safe: true };
+    let none = Saved { table: table.to_owned(), saved: 0, lost: None, is_safe: false };
     if columns.is_empty() {
         // An older program did not have it, or the list of tables has lost it.
         let had = texts(old, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ?1", table);
         let is_new = had.is_ok_and(|had| had.is_empty());
-        return Ok(Saved { is_safe: is_new, lost: is_new.then_some(0), ..is_empty });
+        return Ok(Saved { is_safe: is_new, lost: is_new.then_some(0), ..none });
     }
     let list = columns.join(", ");
     let marks = vec!["?"; columns.len()].join(", ");
-    let mut put = new.prepare(&format!("INSERT OR IGNORE INTO {table} ({list}) VALUES ({marks})"))?;
-    let has_number: bool = columns.iter().any(|name| name == "id");
-    if !has_number {
-        let mut rows = old.prepare(&format!("SELECT 0, {list} FROM {table}"))?;
-        let mut saved = BTreeSet::new();
-        let is_whole = copy(&mut rows, [i64::MIN, i64::MAX], &mut put, &mut saved, columns.len()).1;
-        let count: i64 = new.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))?;
-        return Ok(Saved {
-            saved: usize::try_from(count).unwrap_or(0),
-            lost: is_whole.then_some(0),
-            ..is_empty
-        });
+    let put = new.prepare(&format!("INSERT OR IGNORE INTO {table} ({list}) VALUES ({marks})"))?;
+    let mut copy = Copy { put, width: columns.len(), saved: BTreeSet::new(), is_whole: true };
+    if !columns.iter().any(|name| name == "id") {
+        // What people have decided: all of it, or a person decides again.
+        let select = format!("SELECT row_number() OVER (), {list} FROM {table}");
+        let Ok(mut rows) = old.prepare(&select) else { return Ok(none) };
+        copy.is_whole = copy.take(&mut rows, None)?.1 && copy.is_whole;
+        let (saved, is_safe) = (copy.saved.len(), copy.is_whole);
+        return Ok(Saved { saved, lost: is_safe.then_some(0), is_safe, ..none });
     }
     let select = |order: &str| {
         format!("SELECT id, {list} FROM {table} NOT INDEXED WHERE id > ?1 AND id < ?2 ORDER BY id {order}")
     };
-    let (mut up, mut down) = (old.prepare(&select("ASC"))?, old.prepare(&select("DESC"))?);
-    let mut saved = BTreeSet::new();
-    let mut is_whole = true;
+    let (Ok(mut up), Ok(mut down)) = (old.prepare(&select("ASC")), old.prepare(&select("DESC"))) else {
+        return Ok(none);
+    };
     let mut floor = 0;
     loop {
-        let (last, is_end) = copy(&mut up, [floor, i64::MAX], &mut put, &mut saved, columns.len());
-        floor = last.unwrap_or(floor);
+        let (last, is_end) = copy.take(&mut up, Some([floor, i64::MAX]))?;
+        floor = last.map_or(floor, |last| floor.max(last));
         if is_end {
             break;
         }
-        is_whole = false;
+        copy.is_whole = false;
         let next = beyond(&mut up, floor);
-        copy(&mut down, [floor, next.unwrap_or(i64::MAX)], &mut put, &mut saved, columns.len());
+        copy.take(&mut down, Some([floor, next.unwrap_or(i64::MAX)]))?;
         match next {
-            // One below, so that it is read itself; and on, whatever becomes of it.
+            // One below, so that it is read itself.
             Some(next) if next - 1 > floor => floor = next - 1,
-            Some(next) => floor = next,
-            None => break,
+            Some(_) | None => break,
         }
     }
     let all = numbers(old, table, "sql IS NULL OR sql NOT LIKE '% WHERE %'", "");
     let open = numbers(old, table, "sql LIKE '%ended_at_s IS NULL%'", "WHERE ended_at_s IS NULL");
-    let gone = |ids: &BTreeSet<i64>| ids.difference(&saved).count();
+    // Between two places that cannot be read there may be rows that only an index finds.
+    let named: BTreeSet<i64> = all.iter().chain(&open).flatten().copied().collect();
+    for id in named {
+        if !copy.saved.contains(&id) {
+            copy.take(&mut up, Some([id - 1, id + 1]))?;
+        }
+    }
+    let gone = |ids: &BTreeSet<i64>| ids.difference(&copy.saved).count();
     let has_open = known.iter().any(|name| name == "ended_at_s");
-    let is_safe = !has_open || open.as_ref().map_or(is_whole, |open| gone(open) == 0);
-    let lost = all.as_ref().map(gone).or_else(|| is_whole.then_some(0));
-    Ok(Saved { saved: saved.len(), lost, is_safe, ..is_empty })
+    let is_safe = !has_open || open.as_ref().map_or(copy.is_whole, |open| gone(open) == 0);
+    let lost = all.as_ref().map(gone).or_else(|| copy.is_whole.then_some(0));
+    Ok(Saved { saved: copy.saved.len(), lost, is_safe, ..none })
 }
 
-/// Copies rows of these numbers until the end or the first that cannot be read. Returns the last number, and whether it was
-/// the end.
-fn copy(
-    rows: &mut Statement<'_>,
-    between: [i64; 2],
-    put: &mut Statement<'_>,
-    saved: &mut BTreeSet<i64>,
+/// Rows on their way into one table.
+struct Copy<'a> {
+    put: Statement<'a>,
     width: usize,
-) -> (Option<i64>, bool) {
-    let mut last = None;
-    let all = if rows.parameter_count() == 0 { rows.query([]) } else { rows.query(between) };
-    let Ok(mut rows) = all else { return (None, false) };
-    loop {
-        let row = match rows.next() {
-            Ok(Some(row)) => row,
-            Ok(None) => return (last, true),
-            Err(_) => return (last, false),
+    /// Their numbers.
+    saved: BTreeSet<i64>,
+    /// None was left behind.
+    is_whole: bool,
+}
+
+impl Copy<'_> {
+    /// Copies rows of these numbers until the end or the first that cannot be read. Returns the last number, and whether
+    /// it was the end. Fails only where the new file cannot be written.
+    fn take(
+        &mut self,
+        rows: &mut Statement<'_>,
+        between: Option<[i64; 2]>,
+    ) -> rusqlite::Result<(Option<i64>, bool)> {
+        let mut last = None;
+        let Ok(mut rows) = rows.query(rusqlite::params_from_iter(between.iter().flatten())) else {
+            return Ok((None, false));
         };
-        let values: rusqlite::Result<Vec<Value>> = (1..=width).map(|column| row.get(column)).collect();
-        let (Ok(id), Ok(values)) = (row.get(0), values) else { return (last, false) };
-        // What does not fit into the table makes no sense; it counts as lost.
-        if put.execute(rusqlite::params_from_iter(values)).is_ok_and(|count| count == 1) {
-            saved.insert(id);
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => return Ok((last, true)),
+                Err(_) => return Ok((last, false)),
+            };
+            let values: rusqlite::Result<Vec<Value>> =
+                (1..=self.width).map(|column| row.get(column)).collect();
+            let (Ok(id @ 1..=NUMBER_MAX), Ok(values)) = (row.get(0), values) else {
+                return Ok((last, false));
+            };
+            let is_put = match self.put.execute(rusqlite::params_from_iter(values)) {
+                Ok(count) => count == 1,
+                Err(error) if Mishap::of(&error).is_some() => return Err(error),
+                Err(_) => false,
+            };
+            if is_put {
+                self.saved.insert(id);
+            } else if !self.saved.contains(&id) {
+                // What does not fit into the table makes no sense; it counts as lost.
+                self.is_whole = false;
+            }
+            last = Some(id);
         }
-        last = Some(id);
     }
 }
 

@@ -93,26 +93,78 @@ fn what_waits_is_lost_only_when_somebody_accepts_it_and_the_counts_are_exact() {
 }
 
 #[test]
-fn without_a_readable_beginning_it_begins_anew_only_when_somebody_accepts_it() {
-    let damages: [fn(&Path); 3] = [
-        |path| {
-            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-            file.write_all_at(&[0; 100], 0).unwrap();
-        },
-        |path| durable::write_atomic(path, "no database, but a long text ".repeat(400).as_bytes()).unwrap(),
-        |path| std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(PAGE).unwrap(),
+fn with_lost_first_bytes_all_that_follows_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = full(dir.path());
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0; 100], 0).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    drop(open(&path, false).unwrap());
+    assert_eq!(count(&path, "inbox"), 400);
+    assert_eq!(count(&path, "inbox WHERE state = 'pending'"), 20);
+    assert_eq!(std::fs::read(&kept(dir.path())[0]).unwrap(), before);
+    let others = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(
+        !others.into_iter().any(|name| name.to_string_lossy().contains("reading")),
+        "nothing is left over"
+    );
+}
+
+#[test]
+fn what_is_cut_off_or_no_database_is_begun_anew_only_when_somebody_accepts_it() {
+    let cut = |path: &Path, len| {
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+    };
+    let damages: [(&dyn Fn(&Path), bool); 3] = [
+        (
+            &|path| {
+                durable::write_atomic(path, "no database, but a long text ".repeat(400).as_bytes()).unwrap();
+            },
+            false,
+        ),
+        (&|path| cut(path, PAGE), false),
+        (&|path| cut(path, path.metadata().unwrap().len() / 2 / PAGE * PAGE), true),
     ];
-    for damage in damages {
+    for (damage, is_of_use) in damages {
         let dir = tempfile::tempdir().unwrap();
         let path = full(dir.path());
         damage(&path);
         let before = std::fs::read(&path).unwrap();
         assert!(matches!(open(&path, false), Err(StoreError::Damaged(_))));
         assert_eq!(std::fs::read(&path).unwrap(), before, "it is left alone");
+        assert!(kept(dir.path()).is_empty());
         drop(open(&path, true).unwrap());
-        assert_eq!(count(&path, "inbox"), 0);
+        assert_eq!(count(&path, "inbox") > 0, is_of_use);
         assert_eq!(std::fs::read(&kept(dir.path())[0]).unwrap(), before, "the copy is kept");
     }
+}
+
+#[test]
+fn what_an_operator_decided_is_not_lost_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = full(dir.path());
+    let db = Connection::open(&path).unwrap();
+    let root: u32 = db
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'pause'", [], |row| row.get(0))
+        .unwrap();
+    drop(db);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0xff; PAGE as usize], u64::from(root - 1) * PAGE).unwrap();
+    assert!(matches!(open(&path, false), Err(StoreError::Damaged(_))));
+    drop(open(&path, true).unwrap());
+    assert_eq!((count(&path, "pause"), count(&path, "inbox")), (0, 400));
+}
+
+#[test]
+fn numbers_are_not_given_a_second_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = full(dir.path());
+    let db = Connection::open(&path).unwrap();
+    db.execute("DELETE FROM inbox WHERE ended_at_s IS NULL", []).unwrap();
+    drop(db);
+    damage_row(&path, 100);
+    drop(open(&path, false).unwrap());
+    assert_eq!(count(&path, "sqlite_sequence WHERE name = 'inbox' AND seq = 400"), 1);
 }
 
 #[test]

@@ -229,7 +229,7 @@ pub(super) fn rewrite_log(db: &Connection) -> rusqlite::Result<()> {
 pub(super) fn check(db: &Connection) -> Result<(), StoreError> {
     let found: String =
         db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| store_error(&error))?;
-    if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found)) }
+    if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found.replace('\n', " "))) }
 }
 
 fn version(db: &Connection) -> rusqlite::Result<i64> {
