@@ -75,6 +75,11 @@ impl HermesHome {
         self.root.join("gateway.db")
     }
 
+    /// When the gateway was started of late without coming to an orderly end.
+    pub fn boots_file(&self) -> PathBuf {
+        self.root.join("gateway.boots")
+    }
+
     /// Log files.
     pub fn logs_dir(&self) -> PathBuf {
         self.root.join("logs")

@@ -125,5 +125,9 @@ pub(super) fn telegram(world: &World, home: &HermesHome, args: TelegramArgs) -> 
         offers_start: true,
     };
     let outcome = runtime()?.block_on(wizard::telegram(world, home, options))?;
-    if outcome.start_gateway { run_gateway(world, home, boot::RunOptions::default()) } else { Ok(outcome.exit) }
+    if outcome.start_gateway {
+        run_gateway(world, home, boot::RunOptions::default())
+    } else {
+        Ok(outcome.exit)
+    }
 }

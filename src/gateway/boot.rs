@@ -26,6 +26,7 @@ use crate::gateway::flow::MessageFlow;
 use crate::gateway::http::routes::{HELD_MAX, Http};
 use crate::gateway::http::server::HttpServer;
 use crate::gateway::inbound::gate::Gate;
+use crate::gateway::life::boots::{self, Boots};
 use crate::gateway::life::notify::{self, Notify};
 use crate::gateway::life::signals::Signals;
 use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
@@ -44,6 +45,7 @@ use crate::gateway::status::snapshot::KIND;
 use crate::gateway::store::SqliteStore;
 use crate::gateway::store::api::{Store, StoreError};
 use crate::gateway::store::pauses::StoredPauses;
+use crate::gateway::store::sqlite::Opening;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging::{self, Log};
@@ -99,7 +101,10 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let identity = identity();
     life::privacy::tighten(home);
     let listening = |events| keep_listening(signals, events);
-    let outcome = start(world, home, config, accept_loss, Some(log), identity.clone(), listening).await;
+    let boots = Boots::begin(home.boots_file(), Now::read().wall);
+    let opening = Opening { accept_loss, is_safe_mode: boots.is_storm() };
+    let outcome = start(world, home, config, opening, Some(log), identity.clone(), listening).await;
+    boots.end(outcome.is_ok());
     if let Err(error) = &outcome {
         // Whoever looks later learns why. The failure itself is told by the caller.
         let document = failed_start(&identity, error.to_string(), Now::read());
@@ -115,7 +120,7 @@ async fn start(
     world: &World,
     home: &HermesHome,
     config: Config,
-    accept_loss: bool,
+    opening: Opening,
     log: Option<Log>,
     identity: Identity,
     listen: impl FnOnce(mpsc::Sender<Event>),
@@ -123,8 +128,11 @@ async fn start(
     write_pid(home, &identity);
     let database = home.database();
     let problems = Problems::default();
+    if opening.is_safe_mode {
+        boots::tell(problems.clone());
+    }
     let told = problems.clone();
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open_watched(&database, told, accept_loss))
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open_watched(&database, told, opening))
         .await
         .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
         .map_err(|error| no_store(home, error))?;
@@ -155,8 +163,7 @@ async fn start(
     let (telling, documents) = (notify.clone(), status.subscribe());
     kept::keep("notify", move || telling.clone().follow(documents.clone()));
     let pulse = Pulse::new(notify::watchdog_interval(world).unwrap_or(STALL_LIMIT));
-    let snapshots = status.subscribe();
-    let (http_state, http) = watch::channel(None);
+    let (snapshots, (http_state, http)) = (status.subscribe(), watch::channel(None));
     let asked = Arc::new(tokio::sync::Notify::new());
     let making = Arc::clone(&settings);
     let make = Box::new(move |platform| build::adapter(platform, &making.current(), &making));
@@ -358,8 +365,10 @@ mod tests {
         let run = {
             let home = home.clone();
             let start = async move {
-                start(&world, &home, config, false, None, identity(), |events| given.send(events).unwrap())
-                    .await
+                start(&world, &home, config, Opening::default(), None, identity(), |events| {
+                    given.send(events).unwrap();
+                })
+                .await
             };
             tokio::spawn(start)
         };
@@ -391,8 +400,10 @@ mod tests {
             let (world, home) = (world.clone(), home.clone());
             let config = Config::load(&world, &home).unwrap();
             let running = tokio::spawn(async move {
-                start(&world, &home, config, false, None, identity(), |events| given.send(events).unwrap())
-                    .await
+                start(&world, &home, config, Opening::default(), None, identity(), |events| {
+                    given.send(events).unwrap();
+                })
+                .await
             });
             (running, Commands::new(events.await.unwrap()))
         };
@@ -429,8 +440,9 @@ mod tests {
         std::fs::create_dir(home.database()).unwrap();
         let world = World::of_env([("WHATSAPP_ENABLED", "true")]);
         let config = Config::load(&world, &home).unwrap();
-        let error =
-            start(&world, &home, config, false, None, identity(), |_| panic!("it runs")).await.unwrap_err();
+        let error = start(&world, &home, config, Opening::default(), None, identity(), |_| panic!("it runs"))
+            .await
+            .unwrap_err();
         assert_eq!((error.exit(), error.code), (ExitCode::Failed, "store_unusable"));
         assert!(!error.hints.is_empty());
     }

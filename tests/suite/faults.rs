@@ -30,7 +30,7 @@
 //! | 66 | `reload::sighup_has_the_settings_read_where_no_watch_sees_them_change`; a terminal that hangs up: `life::a_terminal_that_is_gone_ends_what_it_ran` |
 //! | 69, 71, 73 | `life` |
 //! | 68 | `life::process_1_of_a_container_reaps_orphans_and_passes_signals_and_exit_codes_on` |
-//! | 70 | `path::message_path::tests::a_message_that_breaks_its_turn_is_given_up_with_a_notice_and_the_chat_goes_on` |
+//! | 70, 76 | `store_faults`, after real deaths and on damaged files; 70 also `path::message_path::tests::a_message_that_breaks_its_turn_is_given_up_with_a_notice_and_the_chat_goes_on` |
 //! | 74 | `control::a_taken_port_is_waited_for_and_nothing_else_waits` |
 //! | 54, 78 | also `store_faults`: a disk that is really full, a flush that fails; `run::tests::storms`: the path through both |
 //! | 77 | also `store::sqlite::tests::a_newer_database_is_refused_and_left_alone` |

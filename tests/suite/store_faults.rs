@@ -241,3 +241,65 @@ fn row_76_what_waits_is_given_up_only_by_a_word_of_the_operator() {
     assert_eq!(kept(&house.home), [before]);
     assert_eq!(house.gateway.stop(), Some(0));
 }
+
+#[test]
+fn row_70_a_message_that_kills_the_gateway_again_and_again_is_quarantined_and_all_else_goes_on() {
+    let fatal = Some("finish.before");
+    let prepare = |home: &mut TestHome| {
+        home.env.push(("HERMES_FAILPOINT".to_owned(), "finish.before".to_owned()));
+    };
+    // One attempt to connect lasts until the test looks.
+    let mut house = House::furnish(1, &QUICK.replace("300ms", "60s"), prepare);
+    house.well.write("fatal", "friend", "fatal words");
+    assert_eq!(house.gateway.exit_code(), None, "a signal ended it");
+    for _ in 0..2 {
+        house.gateway = again(&mut house.home, fatal);
+        assert_eq!(house.gateway.exit_code(), None, "{}", house.gateway.log().join("\n"));
+    }
+    // One that waits behind it, and one elsewhere that was begun for the first time in the last death.
+    let db = rusqlite::Connection::open(house.home.paths().database()).unwrap();
+    for (chat, words, state, attempts) in
+        [("friend", "patient", "pending", 0), ("other", "innocent", "running", 1)]
+    {
+        let copied = db.execute(
+            "INSERT INTO inbox (platform, chat_key, chat, message_id, state, attempts, body, accepted_at_s)
+             SELECT platform, ?1, ?1, ?2, ?3, ?4, replace(replace(body, 'fatal', ?2), 'friend', ?1), accepted_at_s
+             FROM inbox WHERE message_id = 'fatal'",
+            rusqlite::params![chat, words, state, attempts],
+        );
+        assert_eq!(copied.unwrap(), 1);
+    }
+    drop(db);
+    // Those that died may have begun to connect.
+    while house.stage.take("scripted1").is_some() {}
+    house.gateway = again(&mut house.home, None);
+    let player = house.heal("scripted1");
+    player.take_message("I stopped retrying a task that kept crashing me");
+    player.take_message("innocent words");
+    player.take_message("patient words");
+    player.write("new", "friend", "new words");
+    player.take_message("new words");
+    assert!(
+        !player.said().iter().any(|said| said["text"].as_str().is_some_and(|text| text.contains("fatal")))
+    );
+    assert_eq!(problems(&house.home), ["safe_mode"]);
+    let doctor = house.home.run(["doctor", "--json"]);
+    assert!(doctor.stdout.contains("message_quarantined"), "{doctor:?}");
+    assert_eq!(
+        house.lines(0, r#"code="message_quarantined""#).len(),
+        1,
+        "{}",
+        house.gateway.log().join("\n")
+    );
+    assert_eq!(house.gateway.stop(), Some(0));
+    let db = rusqlite::Connection::open(house.home.paths().database()).unwrap();
+    let dead = "SELECT COUNT(*) FROM inbox WHERE state = 'dead' AND body IS NOT NULL";
+    assert_eq!(db.query_row(dead, [], |row| row.get::<_, i64>(0)).unwrap(), 1, "it is kept to be looked at");
+
+    house.gateway = again(&mut house.home, None);
+    let player = house.stage.connect("scripted1");
+    player.write("after", "friend", "after words");
+    player.take_message("after words");
+    assert_eq!(problems(&house.home), [""; 0], "an orderly end is none of the deaths");
+    assert_eq!(house.gateway.stop(), Some(0));
+}

@@ -5,11 +5,13 @@
 //! - [`signals`]: what other processes ask of us.
 //! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
 //! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
+//! - [`boots`]: whether it dies again and again.
 //! - [`program`]: whether it was replaced on disk; [`privacy`]: secrets that others could read.
 //! - [`group`]: a child with everything that it started.
 //! - [`kept`]: background tasks that are begun again when they die.
 //! - [`init`]: process 1 of a container.
 
+pub mod boots;
 pub mod group;
 pub mod handover;
 pub mod init;

@@ -247,7 +247,10 @@ impl Inbox for MessagePath {
                 count(Stroke::Accepted);
                 self.seen(|seen| seen.last_inbound.insert(platform, Now::read().wall));
                 match order {
-                    Some((order, message)) => self.hurry(InboxRow { id, key, attempts: 0, message }, order),
+                    Some((order, message)) => {
+                        let row = InboxRow { id, key, attempts: 0, is_suspect: false, message };
+                        self.hurry(row, order);
+                    }
                     None => self.turns.wake(key),
                 }
                 self.changed.notify_one();

@@ -13,6 +13,7 @@ use super::reply;
 use super::running::{Cut, Run, Running};
 use super::waits::Waits;
 use crate::clock::Now;
+use crate::config::Reset;
 use crate::gateway::agent::api::{Again, Agent, AgentError, HISTORY_BYTES_MAX, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::Decision;
@@ -22,10 +23,12 @@ use crate::gateway::lanes::{Outcome, Work};
 use crate::gateway::message::ChatKey;
 use crate::gateway::repeats::Repeats;
 use crate::gateway::sessions::Keeper;
+use crate::gateway::sessions::api::Belongs;
 use crate::gateway::store::api::{Exchange, Finish, InboxRow, Store, StoreError};
 use crate::platform::Platform;
 
-/// A message whose turn was begun this often without an end is given up: it may be what ends us.
+/// A message whose turn was begun this often without an end is given up: it may be what ends us. Where the ends follow
+/// closely, safe mode is quicker ([`crate::gateway::life::boots`]).
 const ATTEMPTS_MAX: u32 = 3;
 
 /// An agent ends within a limit of its own; this one holds when it does not.
@@ -57,6 +60,10 @@ const AGENT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) const GIVEN_UP: &str =
     "I could not work on your last message: it failed three times. Please say it in another way.";
+
+/// Said of a message that was worked on each time when the gateway died.
+const QUARANTINED: &str =
+    "I stopped retrying a task that kept crashing me: your last message. Please say it in another way.";
 
 /// The work of the inbox.
 pub(super) struct Turns {
@@ -97,6 +104,15 @@ impl Turns {
             drop(permit);
             return Ok(self.obey(key, &row, order).await);
         }
+        if row.is_suspect {
+            drop(permit);
+            tracing::error!(
+                code = "message_quarantined", platform = %key.platform, message = %row.message.id,
+                "a message is not tried again: the gateway died {} times while it worked on it", row.attempts
+            );
+            let why = format!("the gateway died in its turn {} times", row.attempts);
+            return Ok(self.give_up(key, &row, QUARANTINED, why).await);
+        }
         if let Some(wait) = self.agent.wait() {
             drop(permit);
             return Ok(self.put_off(key, &row, wait).await);
@@ -109,12 +125,8 @@ impl Turns {
                 code = "message_given_up", platform = %key.platform, message = %row.message.id,
                 "a message is given up after {ATTEMPTS_MAX} attempts"
             );
-            let finish = Finish {
-                replies: reply::parts(key, &row.message, "notice", GIVEN_UP),
-                dead: Some(format!("begun {ATTEMPTS_MAX} times, never ended")),
-                ..Finish::default()
-            };
-            return Ok(self.finish(key, &row, finish).await);
+            let why = format!("begun {ATTEMPTS_MAX} times, never ended");
+            return Ok(self.give_up(key, &row, GIVEN_UP, why).await);
         }
         let context = self.sessions.context(self.sessions.key(key, &row.message), row.id).await?;
         let turn = Turn {
@@ -146,11 +158,23 @@ impl Turns {
             return Ok(self.put_off(key, &row, *wait).await);
         }
         self.waits.end(key);
+        Ok(self.end(key, &row, context.belongs, context.told, answer).await)
+    }
+
+    /// Ends the turn with what the agent said, and what a rule did to the conversation before.
+    async fn end(
+        &self,
+        key: &ChatKey,
+        row: &InboxRow,
+        belongs: Belongs,
+        told: Option<Reset>,
+        answer: Result<String, AgentError>,
+    ) -> Outcome {
         let mut replies = Vec::new();
-        if let Some(rule) = context.told {
+        if let Some(rule) = told {
             replies = reply::parts(key, &row.message, "session", slash::begun_anew(rule));
         }
-        let belongs = Some(context.belongs);
+        let belongs = Some(belongs);
         let finish = match answer {
             Ok(answer) => {
                 replies.extend(reply::parts(key, &row.message, "answer", &answer));
@@ -168,7 +192,7 @@ impl Turns {
                 Finish { belongs, replies, ..Finish::default() }
             }
         };
-        Ok(self.finish(key, &row, finish).await)
+        self.finish(key, row, finish).await
     }
 
     /// The agent is not there: the message waits, and its chat is told once, and once more when that takes long.
@@ -194,6 +218,12 @@ impl Turns {
         );
         let dead = Some(format!("no longer allowed ({reason})"));
         self.finish(key, row, Finish { dead, ..Finish::default() }).await
+    }
+
+    /// Keeps the message as a dead letter, and tells its sender.
+    async fn give_up(&self, key: &ChatKey, row: &InboxRow, told: &str, why: String) -> Outcome {
+        let replies = reply::parts(key, &row.message, "notice", told);
+        self.finish(key, row, Finish { replies, dead: Some(why), ..Finish::default() }).await
     }
 
     /// Carries out a command to the gateway, and answers it.

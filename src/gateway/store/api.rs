@@ -34,6 +34,8 @@ pub struct InboxRow {
     pub key: ChatKey,
     /// How many turns were begun for it.
     pub attempts: u32,
+    /// We died more than once while we worked on it: its turn is not begun again.
+    pub is_suspect: bool,
     /// The message.
     pub message: InboundMessage,
 }

@@ -32,8 +32,21 @@ pub(super) enum Next<T> {
     Unreadable(i64),
 }
 
-/// What was interrupted by the last end of the program is pending again.
-pub(super) fn recover(db: &Connection, now_s: i64) -> Result<()> {
+/// What an open row of the inbox has as its error when its turn is not begun again.
+const SUSPECT: &str = "suspect";
+
+/// A message that we work on for the first time when we die was no part of the deaths before.
+const SUSPECT_ATTEMPTS: u32 = 2;
+
+/// What was interrupted by the last end of the program is pending again; in safe mode what was interrupted more than once is
+/// suspect, until it is ended.
+pub(super) fn recover(db: &Connection, is_safe_mode: bool, now_s: i64) -> Result<()> {
+    if is_safe_mode {
+        db.execute(
+            "UPDATE inbox SET error = ?1 WHERE state = 'running' AND ended_at_s IS NULL AND attempts >= ?2",
+            params![SUSPECT, SUSPECT_ATTEMPTS],
+        )?;
+    }
     db.execute("UPDATE inbox SET state = 'pending' WHERE state = 'running' AND ended_at_s IS NULL", [])?;
     db.execute(
         "UPDATE outbox SET state = 'pending', maybe_sent = 1, unknown_since_s = COALESCE(unknown_since_s, ?1)
@@ -90,14 +103,16 @@ pub(super) fn accept(
 
 pub(super) fn next_in(db: &Connection, key: &ChatKey) -> Result<Option<Next<InboxRow>>> {
     db.prepare_cached(
-        "SELECT id, attempts, body FROM inbox
+        "SELECT id, attempts, body, error IS ?3 FROM inbox
          WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id LIMIT 1",
     )?
-    .query_row(params![key.platform.spec().name, key.chat.0], |row| {
+    .query_row(params![key.platform.spec().name, key.chat.0, SUSPECT], |row| {
         let id = InboxId(row.get(0)?);
         let attempts = row.get(1)?;
         Ok(match from_json(row, 2)? {
-            Some(message) => Next::Row(InboxRow { id, key: key.clone(), attempts, message }),
+            Some(message) => {
+                Next::Row(InboxRow { id, key: key.clone(), attempts, is_suspect: row.get(3)?, message })
+            }
             None => Next::Unreadable(id.0),
         })
     })

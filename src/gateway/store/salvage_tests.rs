@@ -3,8 +3,15 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use super::*;
 use crate::gateway::problems::Problems;
 use crate::gateway::store::SqliteStore;
+use crate::gateway::store::sqlite::Opening;
 
 const PAGE: u64 = 4096;
+
+/// What is written over a page.
+const DAMAGE: [u8; 4096] = [0xff; 4096];
+
+/// Something that is done to a file.
+type Harm<'a> = &'a dyn Fn(&Path);
 
 /// A database with finished messages and some that wait; returns its path.
 fn full(dir: &Path) -> PathBuf {
@@ -33,11 +40,12 @@ fn damage_row(path: &Path, number: i64) {
     let at = bytes.windows(word.len()).position(|found| found == word.as_bytes()).expect("the row is there")
         as u64;
     let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.write_all_at(&[0xff; PAGE as usize], at / PAGE * PAGE).unwrap();
+    file.write_all_at(&DAMAGE, at / PAGE * PAGE).unwrap();
 }
 
 fn open(path: &Path, accept_loss: bool) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open_watched(path, Problems::default(), accept_loss)
+    let opening = Opening { accept_loss, is_safe_mode: false };
+    SqliteStore::open_watched(path, Problems::default(), opening)
 }
 
 fn count(path: &Path, which: &str) -> i64 {
@@ -115,7 +123,7 @@ fn what_is_cut_off_or_no_database_is_begun_anew_only_when_somebody_accepts_it() 
     let cut = |path: &Path, len| {
         std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
     };
-    let damages: [(&dyn Fn(&Path), bool); 3] = [
+    let damages: [(Harm<'_>, bool); 3] = [
         (
             &|path| {
                 durable::write_atomic(path, "no database, but a long text ".repeat(400).as_bytes()).unwrap();
@@ -149,7 +157,7 @@ fn what_an_operator_decided_is_not_lost_unasked() {
         .unwrap();
     drop(db);
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    file.write_all_at(&[0xff; PAGE as usize], u64::from(root - 1) * PAGE).unwrap();
+    file.write_all_at(&DAMAGE, u64::from(root - 1) * PAGE).unwrap();
     assert!(matches!(open(&path, false), Err(StoreError::Damaged(_))));
     drop(open(&path, true).unwrap());
     assert_eq!((count(&path, "pause"), count(&path, "inbox")), (0, 400));

@@ -148,7 +148,7 @@ pub(super) fn newest() -> i64 {
 }
 
 /// Refuses a database of a newer program, and one that is damaged, before anything is opened for writing.
-pub(super) fn refuse_newer(path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_newer(path: &Path, look: Look) -> Result<(), StoreError> {
     // SQLite creates the file with the first write: an empty one is a new database.
     if std::fs::metadata(path).map_or(0, |meta| meta.len()) == 0 {
         return Ok(());
@@ -159,7 +159,7 @@ pub(super) fn refuse_newer(path: &Path) -> Result<(), StoreError> {
     if found > newest() {
         return Err(StoreError::TooNew { found, known: newest() });
     }
-    check(&db)
+    check(&db, look)
 }
 
 /// What every connection is set to.
@@ -222,13 +222,25 @@ pub(super) fn rewrite_log(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// How a database is looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Each page.
+    Quick,
+    /// Also whether the indexes agree with their tables: that may be what we die of.
+    Thorough,
+}
+
 /// Looks whether the database is whole.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] with the first thing that is wrong.
-pub(super) fn check(db: &Connection) -> Result<(), StoreError> {
-    let found: String =
-        db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| store_error(&error))?;
+pub(super) fn check(db: &Connection, look: Look) -> Result<(), StoreError> {
+    let look = match look {
+        Look::Quick => "PRAGMA quick_check(1)",
+        Look::Thorough => "PRAGMA integrity_check(1)",
+    };
+    let found: String = db.query_row(look, [], |row| row.get(0)).map_err(|error| store_error(&error))?;
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found.replace('\n', " "))) }
 }
 

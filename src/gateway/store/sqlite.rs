@@ -17,6 +17,7 @@ use super::api::{
 use super::care::{Care, DAMAGE, PASSING};
 use super::queries::Next;
 use super::room::Room;
+use super::schema::Look;
 use super::writer::{Need, Worker, store_error};
 use super::{letters, orders, queries, salvage, schema, sessions};
 use crate::clock::Now;
@@ -37,6 +38,15 @@ pub struct SqliteStore {
     pub(super) writer: Worker,
 }
 
+/// How a database is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Opening {
+    /// Where it is damaged, go on without what cannot be read, although it waits.
+    pub accept_loss: bool,
+    /// The gateway dies again and again: what it was working on each time is suspect.
+    pub is_safe_mode: bool,
+}
+
 /// The connections to one file.
 pub(super) struct Pair {
     pub(super) writing: Connection,
@@ -49,31 +59,33 @@ impl SqliteStore {
     /// # Errors
     /// As there.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_watched(path, Problems::default(), false)
+        Self::open_watched(path, Problems::default(), Opening::default())
     }
 
     /// Opens or creates the database, with mode 0600, and brings it to this program's version. What the last run left
-    /// half-way is pending again. Blocks for some milliseconds. The caller sees to it that no other process has it open.
+    /// half-way is pending again. Blocks for some milliseconds, and longer with a large file: it is looked through. The
+    /// caller sees to it that no other process has it open.
+    ///
     /// A damaged database is replaced by what can be read of it; where that would lose what waits, only with
-    /// `accept_loss`.
+    /// [`Opening::accept_loss`].
     ///
     /// # Errors
     /// [`StoreError::TooNew`] and [`StoreError::Damaged`] (nothing is changed), or what is wrong with the file.
-    pub fn open_watched(path: &Path, problems: Problems, accept_loss: bool) -> Result<Self, StoreError> {
+    pub fn open_watched(path: &Path, problems: Problems, opening: Opening) -> Result<Self, StoreError> {
         salvage::finish(path)?;
-        match Self::open_whole(path, problems.clone()) {
+        match Self::open_whole(path, problems.clone(), opening) {
             Err(StoreError::Damaged(why)) => {
-                salvage::mend(path, &why, accept_loss)?;
-                Self::open_whole(path, problems)
+                salvage::mend(path, &why, opening.accept_loss)?;
+                Self::open_whole(path, problems, opening)
             }
             opened => opened,
         }
     }
 
-    fn open_whole(path: &Path, problems: Problems) -> Result<Self, StoreError> {
+    fn open_whole(path: &Path, problems: Problems, opening: Opening) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", path.display()));
         failpoint::check("open.before").map_err(failed)?;
-        schema::refuse_newer(path)?;
+        schema::refuse_newer(path, if opening.is_safe_mode { Look::Thorough } else { Look::Quick })?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -89,7 +101,7 @@ impl SqliteStore {
         drop(file);
         let Pair { writing, reading } = connect(path, |db| {
             schema::migrate(db)?;
-            queries::recover(db, now_s())
+            queries::recover(db, opening.is_safe_mode, now_s())
         })
         .map_err(|error| store_error(&error))?;
         failpoint::check("open.after").map_err(failed)?;
@@ -146,7 +158,7 @@ fn connect(
 /// written once more, into the file itself, and only then believed.
 pub(super) fn reopen(path: &Path) -> Result<Pair, StoreError> {
     let pair = connect(path, |db| schema::rewrite_log(db)).map_err(|error| store_error(&error))?;
-    schema::check(&pair.writing)?;
+    schema::check(&pair.writing, Look::Quick)?;
     Ok(pair)
 }
 
