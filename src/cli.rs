@@ -12,13 +12,14 @@ use crate::config::WhatsAppMode;
 use crate::error::{CliError, ErrorKind, ExitCode};
 use crate::gateway::admission::{self, desk::Request};
 use crate::gateway::control::client;
-use crate::gateway::dead::desk::Verb;
+use crate::gateway::dead::desk;
 use crate::gateway::dead::view::Asked;
 use crate::gateway::delivery::send::{self, Sending};
 use crate::gateway::delivery::target::Target;
 use crate::gateway::life::init;
 use crate::gateway::status::{report, watch};
-use crate::gateway::{boot, dead};
+use crate::gateway::succession::command::{Asked as Succession, Verb};
+use crate::gateway::{boot, dead, succession};
 use crate::home::HermesHome;
 use crate::wizard::{self, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
@@ -134,16 +135,28 @@ enum ModeArg {
 enum GatewayCommand {
     /// Run the gateway in the foreground
     Run(RunArgs),
-    /// Let the running gateway finish what is under way and start anew, where something starts it again
-    Restart,
-    /// Let the running gateway finish what is under way and end
-    Stop,
+    /// Have the service manager start the gateway, and wait until it is ready
+    Start(SuccessionArgs),
+    /// Let the running gateway finish what is under way and end, and wait until it has
+    Stop(SuccessionArgs),
+    /// Let the running gateway finish what is under way and end, and wait until it has been started again and is ready
+    Restart(SuccessionArgs),
     /// Say whether a gateway is running (exit 3 when not)
     Status {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+struct SuccessionArgs {
+    /// Wait at most this long, for example 90s or 5m (else a minute more than `gateway.drain_timeout`)
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -319,8 +332,9 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
             run_gateway(world, &home, options)
         }
         Command::Gateway(GatewayCommand::Status { json }) => report::gateway_status(world, &home, json),
-        Command::Gateway(GatewayCommand::Restart) => say(client::restart(&home)?),
-        Command::Gateway(GatewayCommand::Stop) => say(client::stop(&home)?),
+        Command::Gateway(GatewayCommand::Start(args)) => succession(world, &home, Verb::Start, &args),
+        Command::Gateway(GatewayCommand::Stop(args)) => succession(world, &home, Verb::Stop, &args),
+        Command::Gateway(GatewayCommand::Restart(args)) => succession(world, &home, Verb::Restart, &args),
         Command::Platform(PlatformCommand::Status { json, watch: false }) => {
             report::platform_status(world, &home, json)
         }
@@ -348,7 +362,7 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
 fn refuse_children(world: &World, command: &Command) -> Result<(), CliError> {
     let steers = matches!(
         command,
-        Command::Gateway(GatewayCommand::Restart | GatewayCommand::Stop)
+        Command::Gateway(GatewayCommand::Start(_) | GatewayCommand::Stop(_) | GatewayCommand::Restart(_))
             | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
             | Command::Pairing(PairingCommand::Approve { .. } | PairingCommand::Revoke { .. })
             | Command::Dead(_)
@@ -373,10 +387,10 @@ fn pairing(home: &HermesHome, command: PairingCommand) -> Result<ExitCode, CliEr
 
 fn dead(home: &HermesHome, command: DeadCommand) -> Result<ExitCode, CliError> {
     let (verb, PickArgs { ids, filter }) = match command {
-        DeadCommand::List { filter } => (Verb::List, PickArgs { ids: Vec::new(), filter }),
-        DeadCommand::Show(pick) => (Verb::Show, pick),
-        DeadCommand::Retry(pick) => (Verb::Retry, pick),
-        DeadCommand::Drop(pick) => (Verb::Drop, pick),
+        DeadCommand::List { filter } => (desk::Verb::List, PickArgs { ids: Vec::new(), filter }),
+        DeadCommand::Show(pick) => (desk::Verb::Show, pick),
+        DeadCommand::Retry(pick) => (desk::Verb::Retry, pick),
+        DeadCommand::Drop(pick) => (desk::Verb::Drop, pick),
     };
     let FilterArgs { platform, direction, json } = filter;
     runtime()?.block_on(dead::command::run(home, verb, Asked { ids, platform, direction }, json))
@@ -392,6 +406,16 @@ fn read_stdin() -> Result<String, CliError> {
         .read_to_string(&mut text)
         .map_err(|error| CliError::failed("standard input cannot be read").because(error))?;
     Ok(text)
+}
+
+fn succession(
+    world: &World,
+    home: &HermesHome,
+    verb: Verb,
+    args: &SuccessionArgs,
+) -> Result<ExitCode, CliError> {
+    let asked = Succession { verb, timeout: args.timeout, json: args.json };
+    runtime()?.block_on(succession::command::run(world, home, asked))
 }
 
 /// Shows the sentence that came back.

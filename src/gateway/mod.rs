@@ -24,6 +24,7 @@
 //! - [`boot`]: the order of starting and everything that can refuse it; [`run`] the loop; [`state`] what it knows;
 //!   [`event`] what it hears; [`drain`] how it ends.
 //! - [`command`]: what people and programs ask of it while it runs; [`control`], [`http`]: by which ways they ask.
+//! - [`succession`]: how it is started, stopped and restarted from outside.
 //! - [`life`]: the process around it; [`purpose`]: whether it has anything left to do; [`reload`]: what changed settings
 //!   mean.
 //! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
@@ -65,5 +66,6 @@ pub mod settings;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod succession;
 pub mod supervisor;
 pub mod tally;

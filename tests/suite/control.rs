@@ -312,9 +312,6 @@ fn the_command_line_tells_usage_and_a_missing_gateway_apart() {
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     assert_eq!(second.exit_code(), Some(0));
     assert!(!home.paths().control_socket().exists(), "a clean stop leaves no socket");
-    let (mut third, _) = settled(&home);
-    assert_eq!(home.run(["gateway", "restart"]).code, Some(0));
-    assert_eq!(third.exit_code(), Some(75));
 }
 
 #[test]

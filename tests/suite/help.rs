@@ -17,6 +17,7 @@ fn every_help_page() {
         &["gateway"],
         &["gateway", "run"],
         &["gateway", "restart"],
+        &["gateway", "start"],
         &["gateway", "status"],
         &["gateway", "stop"],
         &["platform"],

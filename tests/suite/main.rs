@@ -36,6 +36,7 @@ mod settings;
 mod simulator;
 mod simulator_faults;
 mod store_faults;
+mod succession;
 mod support;
 mod telegram;
 mod telegram_setup;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::clock::Now;
 use crate::durable::Lock;
 use crate::error::CliError;
 use crate::gateway::control::socket::Place;
@@ -19,12 +18,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// A longer answer is none of ours.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
-/// How long a stop may take until we no longer wait for it: the longest drain, and the closing.
-const STOP_LIMIT: Duration = Duration::from_secs(11 * 60);
-
-/// Between two looks whether it has stopped.
-const STOP_EVERY: Duration = Duration::from_millis(50);
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,38 +53,7 @@ pub fn steer(home: &HermesHome, verb: Verb, name: &str) -> Result<String, CliErr
         Verb::Pause => "pause",
         Verb::Resume => "resume",
     };
-    command(home, &format!("/v1/platforms/{platform}/{verb}"))
-}
-
-/// `gateway restart`. Returns the sentence to show.
-///
-/// # Errors
-/// When no gateway runs (exit 3), or it refuses.
-pub fn restart(home: &HermesHome) -> Result<String, CliError> {
-    command(home, "/v1/restart")
-}
-
-/// `gateway stop`: returns when the gateway has ended.
-///
-/// # Errors
-/// When no gateway runs (exit 3), it refuses, or it does not end.
-pub fn stop(home: &HermesHome) -> Result<String, CliError> {
-    command(home, "/v1/stop")?;
-    let deadline = Now::read().mono + STOP_LIMIT;
-    while Lock::holder(&home.lock_file()).ok().flatten().is_some() {
-        if Now::read().mono >= deadline {
-            return Err(CliError::failed("the gateway does not end")
-                .code("gateway_stop")
-                .hint("See what it waits for: `hermes gateway status`."));
-        }
-        pause();
-    }
-    Ok("The gateway has stopped.".to_owned())
-}
-
-#[expect(clippy::disallowed_methods, reason = "there is nothing to wait on but another process's end")]
-fn pause() {
-    std::thread::sleep(STOP_EVERY);
+    post(home, &format!("/v1/platforms/{platform}/{verb}"))
 }
 
 /// Codes of refusals that are told apart.
@@ -131,7 +93,11 @@ fn mute(error: io::Error) -> CliError {
         .because(error)
 }
 
-fn command(home: &HermesHome, path: &str) -> Result<String, CliError> {
+/// Gives a command. Returns the sentence to show.
+///
+/// # Errors
+/// When no gateway runs (exit 3), it does not answer, or it refuses.
+pub fn post(home: &HermesHome, path: &str) -> Result<String, CliError> {
     let answer = request(home, "POST", path, None)?.ok_or_else(CliError::not_running)?;
     Ok(answer["message"].as_str().unwrap_or("the answer was not understood").to_owned())
 }

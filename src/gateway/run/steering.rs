@@ -27,19 +27,20 @@ impl Gateway {
                 self.decide(now, Event::ReloadAsked);
                 Ok("The gateway reads its settings again.".to_owned())
             }
-            Command::Restart => self.end(now, StopSignal::Restart, "restarts"),
-            Command::Stop => self.end(now, StopSignal::Terminate, "stops"),
+            // Asked twice, it is under way already.
+            Command::Restart if self.drain.phase() != Phase::Running && !self.drain.restarts() => {
+                Err(CommandError::Stopping)
+            }
+            Command::Restart => Ok(self.end(now, StopSignal::Restart, "restarts")),
+            Command::Stop => Ok(self.end(now, StopSignal::Terminate, "stops")),
         };
         // Whoever asked may have gone.
         drop(reply.send(answer));
     }
 
-    fn end(&mut self, now: Now, signal: StopSignal, verb: &str) -> Answer {
-        if self.drain.phase() != Phase::Running {
-            return Err(CommandError::Stopping);
-        }
+    fn end(&mut self, now: Now, signal: StopSignal, verb: &str) -> String {
         self.drain.handle(now.mono, drain::Input::Asked(signal));
-        Ok(format!("The gateway finishes what is under way and {verb}."))
+        format!("The gateway finishes what is under way and {verb}.")
     }
 
     fn seat_of(&self, name: &str) -> Result<SeatId, CommandError> {

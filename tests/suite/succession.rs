@@ -1,0 +1,279 @@
+//! `gateway start`, `stop` and `restart`: they return when it is so, and say honestly when it will not be.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::home::{Answer, TestHome};
+use crate::support::house::House;
+use crate::support::process::Gateway;
+use crate::support::screen::Terminal;
+use crate::support::wait;
+
+/// A home in which WhatsApp is enabled and no phone is paired: enough for a gateway to run.
+fn home() -> TestHome {
+    let home = TestHome::empty();
+    home.write(".env", "WHATSAPP_ENABLED=true\n");
+    home
+}
+
+fn running(home: &TestHome) -> Gateway {
+    let gateway = Gateway::start(home);
+    gateway.wait_for_state("fatal");
+    gateway
+}
+
+fn document(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.stdout).unwrap_or_else(|_| panic!("no document: {answer:?}"))
+}
+
+/// Waits until this is so.
+fn until(is_so: impl Fn() -> bool) {
+    assert!(wait::until(wait::LIMIT, || is_so().then_some(())).is_some(), "it never was so");
+}
+
+#[test]
+fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended() {
+    let home = home();
+    let first = running(&home);
+    let first_pid = first.pid();
+    std::thread::scope(|scope| {
+        // What a service manager does: start again what ended with 75, a moment later.
+        let keeper = scope.spawn(|| {
+            let (mut gateway, mut exits) = (first, Vec::new());
+            loop {
+                exits.push(gateway.exit_code());
+                if exits.last() != Some(&Some(75)) {
+                    return exits;
+                }
+                gateway = Gateway::start(&home);
+            }
+        });
+        let answer = home.run(["gateway", "restart", "--json"]);
+        assert_eq!(answer.code, Some(0), "{answer:?}");
+        let restarted = document(&answer);
+        assert_eq!(restarted["state"], "running");
+        assert_eq!(restarted["previous_pid"], first_pid);
+        let pid = restarted["pid"].clone();
+        assert_ne!(pid, first_pid);
+        // It is ready at this very moment: asked at once, it answers.
+        let status = home.run(["gateway", "status", "--json"]);
+        assert_eq!((status.code, &document(&status)["pid"]), (Some(0), &pid), "{status:?}");
+
+        let again = home.run(["gateway", "restart"]);
+        assert_eq!(again.code, Some(0), "{again:?}");
+        assert!(again.stdout.starts_with("The gateway has restarted (pid "), "{again:?}");
+        let started = home.run(["gateway", "start"]);
+        assert_eq!(started.code, Some(0), "{started:?}");
+        assert!(started.stdout.contains("was running already"), "{started:?}");
+
+        let stopped = home.run(["gateway", "stop"]);
+        assert_eq!((stopped.code, stopped.stdout.as_str()), (Some(0), "The gateway has stopped.\n"));
+        assert_eq!(home.run(["gateway", "status"]).code, Some(3), "it is so when it is said");
+        assert_eq!(keeper.join().unwrap(), [Some(75), Some(75), Some(0)]);
+    });
+}
+
+#[test]
+fn a_restart_after_which_nobody_comes_is_told_with_the_command_that_mends_it() {
+    let home = home();
+    let mut gateway = running(&home);
+    let mut terminal = Terminal::start(&home, &["gateway", "restart", "--timeout", "6s"], 24, 100);
+    terminal.wait_for("It has ended, and waits to be started again … ");
+    terminal.wait_for("error: ");
+    assert_eq!(terminal.exit_code(), 1);
+    let said = terminal.text();
+    assert!(
+        said.starts_with("error: the gateway has ended with 75, and nobody has started it again"),
+        "{said}"
+    );
+    assert!(said.contains("Start it with `hermes gateway run`."), "{said}");
+    assert_eq!(gateway.exit_code(), Some(75));
+    assert_eq!(home.run(["gateway", "restart"]).code, Some(3), "there is none to restart");
+}
+
+#[test]
+fn settings_that_would_not_start_again_end_no_gateway() {
+    let home = home();
+    let mut gateway = running(&home);
+    home.write("gateway.toml", "[gateway\n");
+    let answer = home.run(["gateway", "restart"]);
+    assert_eq!(answer.code, Some(78), "{answer:?}");
+    assert!(answer.stderr.contains("goes on with the settings from before"), "{answer:?}");
+    assert!(gateway.is_running());
+    assert_eq!(home.run(["gateway", "stop"]).code, Some(0), "it can be stopped all the same");
+    assert_eq!(gateway.exit_code(), Some(0));
+}
+
+#[test]
+fn who_does_not_wait_for_the_end_is_told_and_who_stops_what_restarts_is_heard() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let agent = silent.local_addr().unwrap();
+    let toml = format!(
+        "[agent]\nkind = \"openai\"\nmodel = \"m\"\nbase_url = \"http://{agent}/v1\"\n\
+         [gateway]\ndrain_timeout = \"3m\"\n"
+    );
+    let mut house = House::furnish(1, &toml, |_| {});
+    house.well.write("1", "friend", "a question that is never answered");
+    until(|| house.gateway.state()["active_agents"] == 1);
+    let restart = house.home.run(["gateway", "restart", "--timeout", "1s"]);
+    assert_eq!(restart.code, Some(1), "{restart:?}");
+    assert!(restart.stderr.contains("still finishes what is under way"), "{restart:?}");
+    // It restarts already, so another one may wait for the same.
+    let restart = house.home.run(["gateway", "restart", "--timeout", "1s"]);
+    assert!(restart.stderr.contains("still finishes what is under way"), "{restart:?}");
+    until(|| house.gateway.state()["restart_requested"] == true);
+    let stop = house.home.run(["gateway", "stop", "--timeout", "1s"]);
+    assert!(stop.stderr.contains("still finishes what is under way"), "{stop:?}");
+    until(|| house.gateway.state()["restart_requested"] == false);
+    let restart = house.home.run(["gateway", "restart"]);
+    assert_eq!(restart.code, Some(1), "{restart:?}");
+    assert!(restart.stderr.contains("is stopping"), "{restart:?}");
+    house.gateway.signal(Signal::INT);
+    assert_eq!(house.gateway.exit_code(), Some(130));
+}
+
+#[test]
+fn a_stop_ends_with_that_gateway_whoever_takes_its_place() {
+    let home = home();
+    let mut first = running(&home);
+    let mut second = Gateway::start(&home);
+    second.wait_for_log("gateway_lock");
+    let stopped = home.run(["gateway", "stop"]);
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    assert!(stopped.stdout.starts_with("The gateway has stopped"), "{stopped:?}");
+    assert_eq!(first.exit_code(), Some(0));
+    second.wait_for_state("fatal");
+    assert_eq!(second.stop(), Some(0));
+}
+
+/// A `systemctl` and a `launchctl` that say what the test wants, and what they were asked.
+struct Systemctl {
+    home: TestHome,
+}
+
+impl Systemctl {
+    fn new() -> Self {
+        let mut home = home();
+        let systemd = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho \"$*\" >> asked\ncase \"$*\" in\n\
+                      '--user --no-ask-password show hermes.service '*) cat user;;\n\
+                      '--no-ask-password show hermes.service '*) cat machine;;\n\
+                      *' start hermes.service') [ ! -e refusal ] || { cat refusal >&2; exit 1; }; exec sleep 1000;;\n\
+                      *) exit 1;;\nesac\n";
+        let launchd = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\n[ -e mac ] || exit 113\necho \"$*\" >> asked\n\
+                       case $1 in kickstart) exec sleep 1000;; esac\n";
+        for (name, script) in [("systemctl", systemd), ("launchctl", launchd)] {
+            let program = home.write(&format!("manager/{name}"), script);
+            std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let rest = std::env::var("PATH").unwrap();
+        home.env.push(("PATH".to_owned(), format!("{}:{rest}", home.root().join("manager").display())));
+        let systemctl = Self { home };
+        systemctl.says("user", "LoadState=not-found\nActiveState=inactive\n");
+        systemctl.says("machine", "LoadState=not-found\nActiveState=inactive\n");
+        systemctl
+    }
+
+    /// Renamed into place: nobody must read half of it.
+    fn says(&self, name: &str, text: &str) {
+        let half = self.home.write("manager/half", text);
+        std::fs::rename(half, self.path(name)).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.root().join("manager").join(name)
+    }
+
+    fn was_asked(&self, what: &str) -> bool {
+        std::fs::read_to_string(self.path("asked")).is_ok_and(|asked| asked.lines().any(|line| line == what))
+    }
+
+    /// A unit that it knows.
+    fn unit(&self, state: &str, pid: u32, home: &str) -> String {
+        format!(
+            "LoadState=loaded\nActiveState={state}\nResult=exit-code\nExecMainStatus=78\nMainPID={pid}\n\
+             Environment=RUST_BACKTRACE=1 HERMES_HOME={home}\n"
+        )
+    }
+}
+
+#[test]
+fn a_start_asks_the_manager_that_has_a_service_and_returns_when_the_gateway_is_ready() {
+    let systemctl = Systemctl::new();
+    let home = &systemctl.home;
+    let answer = home.run(["gateway", "start"]);
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    assert!(answer.stderr.contains("no service manager of this machine knows hermes"), "{answer:?}");
+    assert!(answer.stderr.contains("hermes gateway run"), "{answer:?}");
+
+    let root = home.root().display().to_string();
+    let label = format!("kickstart gui/{}/hermes", rustix::process::geteuid().as_raw());
+    for (name, arguments) in [
+        ("mac", label.as_str()),
+        ("machine", "--no-ask-password start hermes.service"),
+        ("user", "--user --no-ask-password start hermes.service"),
+    ] {
+        systemctl.says(name, &systemctl.unit("inactive", 0, &root));
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| home.run(["gateway", "start", "--json"]));
+            until(|| systemctl.was_asked(arguments));
+            assert!(!asking.is_finished(), "nobody is ready yet");
+            let mut gateway = Gateway::start(home);
+            let answer = asking.join().unwrap();
+            assert_eq!(answer.code, Some(0), "{answer:?}");
+            let started = document(&answer);
+            assert_eq!((&started["state"], &started["pid"]), (&json!("running"), &json!(gateway.pid())));
+            gateway.wait_for_state("fatal");
+            assert_eq!(gateway.stop(), Some(0));
+        });
+    }
+}
+
+#[test]
+fn a_start_that_fails_or_would_start_something_else_says_why() {
+    let systemctl = Systemctl::new();
+    let home = &systemctl.home;
+    systemctl.says("refusal", "Job for hermes.service failed.\nSee \"journalctl -xe\".\n");
+    systemctl.says("user", &systemctl.unit("inactive", 0, &home.root().display().to_string()));
+    let refused = home.run(["gateway", "start"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("Job for hermes.service failed. See"), "{refused:?}");
+    assert!(refused.stderr.contains("systemctl --user start hermes"), "{refused:?}");
+    assert!(refused.stderr.contains("journalctl --user -u hermes"), "{refused:?}");
+
+    std::fs::remove_file(systemctl.path("refusal")).unwrap();
+    let late = home.run(["gateway", "start", "--timeout", "1s"]);
+    assert_eq!(late.code, Some(1), "{late:?}");
+    assert!(late.stderr.contains("is not ready"), "{late:?}");
+
+    std::fs::remove_file(systemctl.path("asked")).unwrap();
+    systemctl.says("user", &systemctl.unit("inactive", 0, "/elsewhere"));
+    let other = home.run(["gateway", "start"]);
+    assert_eq!(other.code, Some(1), "{other:?}");
+    assert!(other.stderr.contains("/elsewhere"), "{other:?}");
+    assert!(
+        !systemctl.was_asked("--user --no-ask-password start hermes.service"),
+        "another one is left alone"
+    );
+}
+
+#[test]
+fn a_manager_that_gives_the_gateway_up_is_believed_at_once() {
+    let systemctl = Systemctl::new();
+    let home = &systemctl.home;
+    let root = home.root().display().to_string();
+    let mut gateway = running(home);
+    systemctl.says("user", &systemctl.unit("active", gateway.pid(), &root));
+    let answer = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| home.run(["gateway", "restart"]));
+        assert_eq!(gateway.exit_code(), Some(75));
+        systemctl.says("user", &systemctl.unit("failed", 0, &root));
+        asking.join().unwrap()
+    });
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    let why = "ended with 75, and the service manager leaves it at that (result exit-code, exit status 78)";
+    assert!(answer.stderr.contains(why), "{answer:?}");
+    assert!(answer.stderr.contains("systemctl --user start hermes"), "{answer:?}");
+}
