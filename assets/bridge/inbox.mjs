@@ -8,14 +8,13 @@
  */
 import { log } from './console.mjs';
 import { digestOf } from './spool.mjs';
-import { cleanAlt, mediaPart, number, plainJid, translate, unwrap } from './translate.mjs';
+import { cleanAlt, mediaPart, plainJid, translate, unwrap } from './translate.mjs';
 
 export class Inbox {
   #stanzas = new WeakMap();
   #session;
-  #stale = 0;
 
-  /** `session` gives `baileys`, `auth`, `spool`, `sent`, `limits` and `fatal`. */
+  /** `session` gives `baileys`, `auth`, `spool`, `sent` and `fatal`. */
   constructor(session) {
     this.#session = session;
   }
@@ -66,7 +65,7 @@ export class Inbox {
   }
 
   async #take(info, offline) {
-    const { auth: { creds: { me } }, limits, sent, spool } = this.#session;
+    const { auth: { creds: { me } }, sent, spool } = this.#session;
     const { key } = info;
     if (key.fromMe && sent.has(key.id)) return;
     const [remoteJidAlt, participantAlt] = await Promise.all([
@@ -85,11 +84,6 @@ export class Inbox {
     const chat = lidOf(event.chat, event.chat_alt);
     const participant = event.is_group ? lidOf(event.sender, event.sender_alt) : null;
     const digest = digestOf(chat, participant, event.id);
-    if (offline && Date.now() / 1000 - (number(info.messageTimestamp) ?? 0) > limits.offline_age_s) {
-      spool.skip(digest);
-      log('info', 'messages older than the limit were left out so far:', (this.#stale += 1));
-      return;
-    }
     spool.add(digest, event, this.#mediaBytes(info.message));
   }
 

@@ -111,7 +111,6 @@ const LIMITS = Object.freeze({
   probe_every_ms: 30_000,
   probe_ms: 10_000,
   drain_ms: 20_000,
-  offline_age_s: 86_400,
   media_file_bytes: 20 * 1024 * 1024,
   media_total_bytes: 1024 * 1024 * 1024,
   version_fetch_ms: 10_000,

@@ -2,8 +2,8 @@
  * Inbound events on disk until the gateway has acknowledged them.
  *
  * `events.log` is append-only, one JSON object a line: `h` (header: next number, remembered ids and chats), `e` (event), `a`
- * (acknowledged numbers), `s` (an id that is not told). A torn last line, left by a crash, is cut off at the next start: its message was not
- * acknowledged to the server and comes again. Numbers never repeat, not even over restarts.
+ * (acknowledged numbers). A torn last line, left by a crash, is cut off at the next start: its message was not acknowledged
+ * to the server and comes again. Numbers never repeat, not even over restarts.
  *
  * Ids of the last events are remembered past their acknowledgement, so that a message the server delivers again after a
  * crash is not told twice. Memory holds positions, not events; at `limit` waiting events the spool refuses new ones.
@@ -63,7 +63,6 @@ export class Spool {
   #heard = new Newest(HEARD);
   #lines = [];
   #acks = [];
-  #skipped = [];
   #durableListener = () => {};
   #roomListeners = [];
 
@@ -132,8 +131,6 @@ export class Spool {
       this.#hear(record.e);
     } else if (record.t === 'a') {
       for (const seq of record.s) this.#forget(seq);
-    } else if (record.t === 's') {
-      this.#remembered.add(record.k);
     }
   }
 
@@ -183,17 +180,6 @@ export class Spool {
     return true;
   }
 
-  /**
-   * Remembers a message that is left out. Should its receipt be lost, the sender encrypts it anew, and then it no longer
-   * looks like one that waited at the server.
-   */
-  skip(key) {
-    if (this.#remembered.has(key)) return;
-    this.#remembered.add(key);
-    this.#skipped.push(key);
-    this.#committer.touch();
-  }
-
   ack(seq) {
     if (!this.#forget(seq)) return;
     this.#acks.push(seq);
@@ -217,21 +203,19 @@ export class Spool {
   }
 
   take() {
-    if (!this.#lines.length && !this.#acks.length && !this.#skipped.length) return null;
+    if (!this.#lines.length && !this.#acks.length) return null;
     const events = this.#lines.splice(0).map(seq => [seq, this.#places.get(seq)]).filter(([, place]) => place);
-    const notes = this.#skipped.splice(0).map(k => ({ t: 's', k }));
     const acks = this.#acks.splice(0);
-    if (acks.length) notes.push({ t: 'a', s: acks });
     return async () => {
-      await this.#append(events, notes);
+      await this.#append(events, acks);
       if (this.#size > COMPACT_AT && this.#size > 2 * (this.#live + this.#header)) await this.#compact();
       if (events.length) this.#durableListener();
     };
   }
 
-  async #append(events, notes) {
+  async #append(events, acks) {
     const parts = events.map(([, place]) => place.line);
-    for (const note of notes) parts.push(Buffer.from(`${JSON.stringify(note)}\n`));
+    if (acks.length) parts.push(Buffer.from(`${JSON.stringify({ t: 'a', s: acks })}\n`));
     const block = Buffer.concat(parts);
     for (let done = 0; done < block.length;) {
       const { bytesWritten } = await this.#handle.write(block, done, block.length - done, this.#size + done);

@@ -49,12 +49,11 @@ pub(super) struct WhatsAppTable {
 }
 
 /// The bridge's limits that can be set, with the largest value of each. `assets/bridge/README.md` explains them.
-pub(super) const BRIDGE_LIMITS: [(&str, u64); 11] = [
+pub(super) const BRIDGE_LIMITS: [(&str, u64); 10] = [
     ("connect_ms", MILLISECONDS_MAX),
     ("drain_ms", MILLISECONDS_MAX),
     ("media_file_bytes", BYTES_MAX),
     ("media_total_bytes", BYTES_MAX),
-    ("offline_age_s", 365 * 24 * 3600),
     ("probe_every_ms", MILLISECONDS_MAX),
     ("probe_ms", MILLISECONDS_MAX),
     ("qr_first_ms", MILLISECONDS_MAX),

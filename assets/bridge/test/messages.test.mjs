@@ -187,15 +187,18 @@ describe('messages', () => {
     await service.event('presence', { type: 'paused' });
   });
 
-  test('queued messages come after a pause, stale ones do not', async t => {
+  test('queued messages come after a pause, however long it was, in their order and with their time', async t => {
     assert.equal(await steady.stop(), 0);
     const now = Math.floor(Date.now() / 1000);
-    await service.command('message', { from: CONTACT, text: 'ancient', timestamp_s: now - 90_000 });
-    await service.command('message', { from: CONTACT, text: 'queued', timestamp_s: now - 60 });
+    const sent = { ancient: now - 10 * 86_400, queued: now - 60 };
+    for (const [text, timestamp_s] of Object.entries(sent)) await service.command('message', { from: CONTACT, text, timestamp_s });
     const bridge = await runFolder(t, service, folder);
-    const queued = await take(bridge, { text: 'queued' });
-    assert.equal(queued.offline, true);
-    assert.equal(bridge.seen('message', { text: 'ancient' }).length, 0);
+    for (const [text, timestamp_s] of Object.entries(sent)) {
+      const queued = await take(bridge, { text });
+      assert.deepEqual([queued.offline, queued.timestamp_s], [true, timestamp_s], text);
+    }
+    const told = bridge.seen('message').map(({ text }) => text);
+    assert.ok(told.indexOf('ancient') < told.indexOf('queued'), told.join());
     assert.equal(await bridge.stop(), 0);
   });
 

@@ -118,18 +118,6 @@ test('at the limit it refuses and never drops', async t => {
   await committer.flush();
 });
 
-test('what is left out stays left out', async t => {
-  const folder = scratch(t);
-  const { spool, committer, add } = await open(folder);
-  add('a');
-  spool.skip(digestOf('c', null, 'old'));
-  spool.skip(digestOf('c', null, 'a'));
-  await committer.flush();
-  const again = await open(folder);
-  assert.equal(again.add('old'), false);
-  assert.deepEqual(again.spool.pendingAfter(0), [1]);
-});
-
 test('a burst shares its flushes', async t => {
   const { spool, committer, add } = await open(scratch(t));
   let flushes = 0;
