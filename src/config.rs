@@ -6,9 +6,11 @@
 mod access;
 mod agent;
 mod file;
+mod gateway;
 mod http;
 mod session;
 mod telegram;
+mod turn;
 mod whatsapp;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +23,7 @@ pub use agent::{AgentConfig, CommandConfig, OpenaiConfig};
 pub(crate) use file::duration;
 pub use http::{Bind, HttpConfig, is_loopback};
 pub use session::{Reset, ResetConfig, SessionConfig};
+pub use turn::{AT_ONCE_MAX, Busy, TurnConfig};
 
 use crate::env_file::EnvFile;
 use crate::error::CliError;
@@ -101,6 +104,8 @@ pub struct GatewayConfig {
     pub exit_when_all_blocked: ExitWhenAllBlocked,
     /// The longest that a message waits to be sent; then it is a dead letter.
     pub outbox_expiry: Duration,
+    /// How messages become turns of the agent.
+    pub turn: TurnConfig,
     /// When the operator is told.
     pub notify: NotifyConfig,
     /// The HTTP API.
@@ -332,6 +337,7 @@ impl Default for GatewayConfig {
             drain_timeout: Duration::from_secs(30),
             exit_when_all_blocked: ExitWhenAllBlocked::Auto,
             outbox_expiry: Duration::from_hours(24),
+            turn: TurnConfig::default(),
             notify: NotifyConfig::default(),
             http: HttpConfig::default(),
         }

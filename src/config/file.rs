@@ -9,11 +9,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::agent::RawAgent;
+use super::gateway::RawGateway;
 use super::session::{RawReset, RawSession};
-use super::{
-    AgentConfig, Bind, ExitWhenAllBlocked, GatewayConfig, HttpConfig, NotifyConfig, ReconnectConfig,
-    SessionConfig, TelegramConfig,
-};
+use super::{AgentConfig, GatewayConfig, SessionConfig, TelegramConfig};
 use crate::error::CliError;
 use crate::platform::Platform;
 
@@ -62,9 +60,6 @@ pub(super) const BRIDGE_LIMITS: [(&str, u64); 10] = [
     ("version_fetch_ms", MILLISECONDS_MAX),
 ];
 
-/// A breaker that waits for more never opens in practice; 0 says so.
-const BREAKER_AFTER_MAX: u32 = 1000;
-
 /// A JavaScript timer beyond this fires at once; a day is plenty.
 const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
 
@@ -81,45 +76,6 @@ struct RawFile {
     session: RawSession,
     gateway: RawGateway,
     platforms: RawPlatforms,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawGateway {
-    connect_timeout: Option<Spanned<String>>,
-    drain_timeout: Option<Spanned<String>>,
-    exit_when_all_blocked: Option<Spanned<String>>,
-    outbox_expiry: Option<Spanned<String>>,
-    notify_command: Option<Spanned<Vec<String>>>,
-    notify: RawNotify,
-    reconnect: RawReconnect,
-    http: RawHttp,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawHttp {
-    bind: Option<Spanned<String>>,
-    hosts: Vec<Spanned<String>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawNotify {
-    after: Option<Spanned<String>>,
-    retrying_after: Option<Spanned<String>>,
-    every: Option<Spanned<String>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawReconnect {
-    first: Option<Spanned<String>>,
-    cap: Option<Spanned<String>>,
-    jitter: Option<Spanned<f64>>,
-    breaker_after: Option<Spanned<i64>>,
-    probe_every: Option<Spanned<String>>,
-    stable_after: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -216,133 +172,22 @@ impl Place<'_> {
         }
     }
 
-    fn gateway(&self, raw: RawGateway) -> Result<GatewayConfig, CliError> {
-        let default = GatewayConfig::default();
-        let connect = default.connect_timeout;
-        let drain = default.drain_timeout;
-        Ok(GatewayConfig {
-            connect_timeout: self.duration(
-                raw.connect_timeout,
-                connect,
-                &(MOMENT..=10 * MINUTE),
-                "connect_timeout",
-            )?,
-            drain_timeout: self.duration(
-                raw.drain_timeout,
-                drain,
-                &(Duration::ZERO..=10 * MINUTE),
-                "drain_timeout",
-            )?,
-            exit_when_all_blocked: self.exit_when_all_blocked(raw.exit_when_all_blocked)?,
-            outbox_expiry: self.duration(
-                raw.outbox_expiry,
-                default.outbox_expiry,
-                &(SECOND..=30 * 24 * HOUR),
-                "outbox_expiry",
-            )?,
-            notify: self.notify(raw.notify_command, raw.notify)?,
-            reconnect: self.reconnect(raw.reconnect)?,
-            http: self.http(raw.http)?,
-        })
-    }
-
-    fn exit_when_all_blocked(&self, raw: Option<Spanned<String>>) -> Result<ExitWhenAllBlocked, CliError> {
-        let Some(word) = raw else { return Ok(ExitWhenAllBlocked::default()) };
-        match word.get_ref().as_str() {
-            "auto" => Ok(ExitWhenAllBlocked::Auto),
-            "never" => Ok(ExitWhenAllBlocked::Never),
-            "always" => Ok(ExitWhenAllBlocked::Always),
-            _ => Err(self.error(word.span(), "exit_when_all_blocked must be auto, never or always")),
-        }
-    }
-
-    fn notify(
+    /// A whole number.
+    pub(super) fn count(
         &self,
-        command: Option<Spanned<Vec<String>>>,
-        raw: RawNotify,
-    ) -> Result<NotifyConfig, CliError> {
-        let default = NotifyConfig::default();
-        let command = match command {
-            Some(command) if command.get_ref().first().is_some_and(|program| program.trim().is_empty()) => {
-                return Err(self.error(command.span(), "notify_command begins with the name of a program"));
+        raw: Option<Spanned<i64>>,
+        default: u32,
+        range: &RangeInclusive<u32>,
+        name: &str,
+    ) -> Result<u32, CliError> {
+        let Some(raw) = raw else { return Ok(default) };
+        match u32::try_from(*raw.get_ref()) {
+            Ok(value) if range.contains(&value) => Ok(value),
+            Ok(_) | Err(_) => {
+                let (min, max) = (range.start(), range.end());
+                Err(self.error(raw.span(), &format!("{name} must be from {min} to {max}")))
             }
-            Some(command) => Some(command.into_inner()).filter(|parts| !parts.is_empty()),
-            None => None,
-        };
-        let range = MOMENT..=24 * HOUR;
-        Ok(NotifyConfig {
-            command,
-            after: self.duration(raw.after, default.after, &range, "after")?,
-            retrying_after: self.duration(
-                raw.retrying_after,
-                default.retrying_after,
-                &range,
-                "retrying_after",
-            )?,
-            every: self.duration(raw.every, default.every, &range, "every")?,
-        })
-    }
-
-    fn http(&self, raw: RawHttp) -> Result<HttpConfig, CliError> {
-        let default = HttpConfig::default();
-        let bind = match raw.bind {
-            Some(text) => Bind::parse(text.get_ref()).ok_or_else(|| {
-                self.error(
-                    text.span(),
-                    "bind must be an address and a port, such as \"127.0.0.1:8642\", or \"off\"",
-                )
-            })?,
-            None => default.bind,
-        };
-        let mut hosts = Vec::new();
-        for host in raw.hosts {
-            let name = host.get_ref().trim().to_ascii_lowercase();
-            let is_host = !name.is_empty()
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
-            if !is_host {
-                return Err(self.error(
-                    host.span(),
-                    "hosts are names as they stand in a browser's address, such as \"hermes.lan:8642\"",
-                ));
-            }
-            hosts.push(name);
         }
-        Ok(HttpConfig { bind, hosts, key: None })
-    }
-
-    fn reconnect(&self, raw: RawReconnect) -> Result<ReconnectConfig, CliError> {
-        let default = ReconnectConfig::default();
-        let cap_span = raw.cap.as_ref().or(raw.first.as_ref()).map(Spanned::span);
-        let first = self.duration(raw.first, default.first, &(MOMENT..=HOUR), "first")?;
-        let cap = self.duration(raw.cap, default.cap, &(MOMENT..=24 * HOUR), "cap")?;
-        let stable_after =
-            self.duration(raw.stable_after, default.stable_after, &(MOMENT..=24 * HOUR), "stable_after")?;
-        if let Some(span) = cap_span.filter(|_| cap < first) {
-            return Err(self.error(span, "cap is the longest wait, so it cannot be shorter than first"));
-        }
-        let jitter = match raw.jitter {
-            Some(jitter) if (0.0..=0.5).contains(jitter.get_ref()) => jitter.into_inner(),
-            Some(jitter) => return Err(self.error(jitter.span(), "jitter must be from 0.0 to 0.5")),
-            None => default.jitter,
-        };
-        let breaker_after = match raw.breaker_after {
-            Some(after) => match u32::try_from(*after.get_ref()) {
-                Ok(count) if count <= BREAKER_AFTER_MAX => count,
-                Ok(_) | Err(_) => {
-                    let message = format!("breaker_after must be from 0 (never) to {BREAKER_AFTER_MAX}");
-                    return Err(self.error(after.span(), &message));
-                }
-            },
-            None => default.breaker_after,
-        };
-        let probe_every = match raw.probe_every {
-            Some(text) if text.get_ref().trim() == "off" => None,
-            every => {
-                let default = default.probe_every.unwrap_or(HOUR);
-                Some(self.duration(every, default, &(MOMENT..=24 * HOUR), "probe_every")?)
-            }
-        };
-        Ok(ReconnectConfig { first, cap, jitter, breaker_after, probe_every, stable_after })
     }
 
     fn whatsapp(&self, raw: RawWhatsApp, warnings: &mut Vec<String>) -> Result<WhatsAppTable, CliError> {
@@ -447,7 +292,7 @@ impl Place<'_> {
     }
 }
 
-const MOMENT: Duration = Duration::from_millis(10);
+pub(super) const MOMENT: Duration = Duration::from_millis(10);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -511,6 +356,9 @@ mod tests {
                 "[gateway]\nexit_when_all_blocked = 'no'",
                 "line 2, column 25: exit_when_all_blocked must be auto, never or always",
             ),
+            ("[gateway]\nturns_max = 0", "line 2, column 13: turns_max must be from 1 to 256"),
+            ("[gateway]\nbusy = 'wait'", "line 2, column 8: busy must be queue, interrupt or steer"),
+            ("[gateway]\njoin_window = '1m'", "join_window must be from 0ns to 30s"),
             ("# ü\nagent.kind = 'ü'", "line 2, column 14"),
             ("gateway.http.bind = '8642'", "line 1, column 21: bind must be an address and a port"),
             ("gateway.http.bind = 'localhost:8642'", "bind must be an address and a port"),
@@ -547,20 +395,6 @@ mod tests {
                 "gateway.toml: line 8: `platforms.whatsapp.bridge.probes_ms` is not known, and is ignored",
                 "gateway.toml: line 9: `platforms.discord` is not used yet, and is ignored",
             ]
-        );
-    }
-
-    #[test]
-    fn the_breaker_and_its_probes_can_be_switched_off() {
-        let reconnect = |text: &str| {
-            read(&format!("[gateway.reconnect]\n{text}"), &mut Vec::new()).unwrap().gateway.reconnect
-        };
-        assert_eq!(reconnect("breaker_after = 0").breaker_after, 0);
-        assert_eq!(reconnect("probe_every = 'off'").probe_every, None);
-        assert_eq!(reconnect("probe_every = '5m'").probe_every, Some(5 * MINUTE));
-        assert!(error("[gateway.reconnect]\nbreaker_after = -1").contains("from 0 (never) to 1000"));
-        assert!(
-            error("[gateway.reconnect]\nprobe_every = 'never'").contains("probe_every must be a duration")
         );
     }
 

@@ -150,8 +150,8 @@ async fn start(
     let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
     let kept = records.load().await.map_err(|error| no_store(home, error))?;
     // Before the first turn: what waits from somebody who was let in is to be answered.
-    let admitted = Book::of(kept.clone(), Now::read()).names();
-    let path = MessagePath::start(Arc::clone(&store), agent, Gate::new(&config).admitting(admitted));
+    let gate = Gate::new(&config).admitting(Book::of(kept.clone(), Now::read()).names());
+    let path = MessagePath::start(Arc::clone(&store), agent, gate, config.gateway.turn);
     let admissions = path.admit_by(records, kept);
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     flow.configure(&config);

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::clock::Now;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
+use crate::gateway::message::{ChatKey, InboundMessage};
 use crate::platform::Platform;
 
 /// The bounds of the histogram of turns, in seconds; above the last there is one more bucket.
@@ -146,8 +147,16 @@ impl Agent for Timed {
         self.agent.answer(turn).await
     }
 
+    fn wait(&self) -> Option<Duration> {
+        self.agent.wait()
+    }
+
     fn about(&self) -> About {
         self.agent.about()
+    }
+
+    fn steer(&self, key: &ChatKey, message: &InboundMessage) -> bool {
+        self.agent.steer(key, message)
     }
 }
 

@@ -71,7 +71,7 @@ impl Service {
         home.write(
             "gateway.toml",
             format!(
-                "[agent]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"test\"\nsystem_prompt = \"Be brief.\"\n\
+                "gateway = {{ join_window = \"0s\" }}\n[agent]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"test\"\nsystem_prompt = \"Be brief.\"\n\
                  [platforms.whatsapp]\nweb_socket_url = \"{}\"\n",
                 self.address, fake.url
             ),

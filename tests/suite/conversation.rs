@@ -115,6 +115,13 @@ fn a_hundred_messages_in_flight_survive_twenty_kills() {
     );
     let env = String::from_utf8(home.dot_env().expect("it is set up")).expect("text");
     home.write(".env", env.replace(FRIEND, &friends.join(",")));
+    // Each by itself, so that the answers can be counted.
+    let terms = "gateway = { join_window = \"0s\", chat_turns_per_minute = 0 }\n";
+    let url = &fake.url;
+    home.write(
+        "gateway.toml",
+        format!("{terms}[platforms.whatsapp]\nweb_socket_url = \"{url}\"\nrates = \"off\"\n"),
+    );
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("connected");
     for round in 0..KILLS {

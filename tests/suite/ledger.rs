@@ -19,9 +19,6 @@ use crate::support::ledger::{
 };
 use crate::support::wait;
 
-/// One message, one answer, as many as come.
-const PLAIN: &str = "join_window = \"0s\"\nchat_turns_per_minute = 0\n";
-
 /// Kills at random moments, over both services, unless `HERMES_KILLS` says otherwise.
 const KILLS: u32 = 200;
 
@@ -107,8 +104,7 @@ impl<F: FarEnd> Scene<F> {
     fn set() -> Self {
         let (far, agent, mut home) = (F::start(), AskedAgent::start(), TestHome::empty());
         let platform = far.furnish(&mut home);
-        let gateway = QUICK.replacen("[gateway]\n", &format!("[gateway]\n{PLAIN}"), 1);
-        home.write("gateway.toml", format!("{}{gateway}{platform}", agent.table()));
+        home.write("gateway.toml", format!("{}{QUICK}{platform}", agent.table()));
         std::fs::set_permissions(home.root(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         let log = home.root().with_extension("log");
         Self { far, agent, home, log, written: BTreeMap::new(), excuses: Excuses::default() }
@@ -194,7 +190,8 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
             scene.excuses.unknown += 1;
         }
         "bury" => scene.far.trouble(&[Trouble::Never]),
-        "release" | "queue" => {
+        // A message to an idle chat is begun with its acceptance; one that waited for the agent is not.
+        "begin" | "release" | "queue" => {
             scene.agent.trouble("503 Busy", "");
             scene.excuses.unknown += 1;
         }

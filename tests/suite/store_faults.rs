@@ -168,7 +168,7 @@ fn row_78_after_a_fault_of_the_disk_nothing_is_acknowledged_falsely_and_the_seco
 /// A gateway that died with a message that waits, in a home whose database has long finished rows in front of it.
 fn died_with_a_message() -> House {
     let prepare = |home: &mut TestHome| {
-        home.env.push(("HERMES_FAILPOINT".to_owned(), "begin.before".to_owned()));
+        home.env.push(("HERMES_FAILPOINT".to_owned(), "accept.after".to_owned()));
     };
     let mut house = House::furnish(1, QUICK, prepare);
     house.well.write("waits", "friend", "are you there");

@@ -108,4 +108,10 @@ pub trait Agent: Send + Sync {
 
     /// Who it is, and how it is. Does not block.
     fn about(&self) -> About;
+
+    /// Hands over what was written while the turn of this chat is being answered. Returns whether that answer takes it into
+    /// account; where it does not, the message gets a turn of its own. Does not block.
+    fn steer(&self, _key: &ChatKey, _message: &InboundMessage) -> bool {
+        false
+    }
 }

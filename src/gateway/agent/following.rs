@@ -11,6 +11,7 @@ use super::lateness;
 use crate::clock::Now;
 use crate::config::AgentConfig;
 use crate::error::CliError;
+use crate::gateway::message::{ChatKey, InboundMessage};
 use crate::gateway::settings::Settings;
 
 /// Follows the settings.
@@ -76,6 +77,10 @@ impl Agent for Following {
 
     fn about(&self) -> About {
         self.newest().about()
+    }
+
+    fn steer(&self, key: &ChatKey, message: &InboundMessage) -> bool {
+        self.newest().steer(key, message)
     }
 }
 

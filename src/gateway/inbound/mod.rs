@@ -2,9 +2,10 @@
 //!
 //! - [`identity`]: one name for a chat or a person, whatever the spelling.
 //! - [`gate`]: who may speak, and who may give commands; [`rules`]: which of them are in force. [`slash`]: which commands
-//!   there are.
+//!   there are. [`join`]: which messages are answered together.
 
 pub mod gate;
 pub mod identity;
+pub mod join;
 pub mod rules;
 pub mod slash;

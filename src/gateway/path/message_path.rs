@@ -10,12 +10,15 @@ use tokio::sync::{Notify, Semaphore, SetOnce, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::orders::Orders;
+use super::reply;
 use super::running::{Cut, Running};
+use super::slots::Slots;
 use super::strangers::Strangers;
 use super::turns::Turns;
+use super::upkeep::{Counted, Upkeep};
 use super::waits::Waits;
 use crate::clock::Now;
-use crate::config::{Config, GatewayConfig};
+use crate::config::{AT_ONCE_MAX, Config, GatewayConfig, TurnConfig};
 use crate::gateway::admission::desk::Desk;
 use crate::gateway::admission::records::{Kept, Records};
 use crate::gateway::agent::api::{About, Agent};
@@ -24,10 +27,10 @@ use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::{Decision, Gate};
 use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::inbound::join::WAITING_MAX;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::Lanes;
-use crate::gateway::life::kept;
 use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError, Link};
 use crate::gateway::repeats::Repeats;
@@ -36,26 +39,21 @@ use crate::gateway::store::api::{Accepted, Depths, InboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally, Timed};
 use crate::platform::Platform;
 
-/// Turns that an agent works on at once, over all chats.
-const TURNS_MAX: usize = 8;
-
 /// Commands that are carried out at once.
 const ORDERS_MAX: usize = 8;
 
-/// Chats whose next message is being prepared, answered or written down at once.
-const CHATS_MAX: usize = 64;
+/// Chats whose next message is being prepared, answered or written down at once: more than there can be turns, so that
+/// those who only wait for the disk hold up no turn.
+const CHATS_MAX: usize = AT_ONCE_MAX as usize + 64;
 
-/// How often old rows are looked for.
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// Somebody who writes faster than is answered is told so this often at most.
+const TOLD_EVERY: Duration = Duration::from_secs(600);
 
-/// How often messages that wait for too long are looked for.
-const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+/// Chats that were told within [`TOLD_EVERY`], at most; more are not told.
+const TOLD_MAX: usize = 1024;
 
-/// Between two steps of pruning: messages go first.
-const PRUNE_PAUSE: Duration = Duration::from_millis(200);
-
-/// Between two counts of what waits.
-const COUNT_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const MANY_WAIT: &str =
+    "You write faster than I can answer. Nothing is lost: your messages wait, and I answer them together.";
 
 /// How long turns may take to put their messages back once they are told to stop.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
@@ -72,10 +70,11 @@ pub struct MessagePath {
     turns: Arc<Lanes>,
     /// Commands that are carried out at once, beside the turns of their chats.
     orders: Arc<Semaphore>,
-    permits: Arc<Semaphore>,
     stop_turns: CancellationToken,
     seen: Arc<Mutex<Seen>>,
-    counted: watch::Sender<()>,
+    counted: Arc<Mutex<Counted>>,
+    /// Moves with each count.
+    told: watch::Sender<()>,
     /// How long a message may wait to be sent.
     expiry: watch::Sender<Duration>,
     _stop: DropGuard,
@@ -84,15 +83,15 @@ pub struct MessagePath {
 /// What changes; each look is short.
 struct Seen {
     draining: bool,
-    depths: Depths,
-    agent: About,
     last_inbound: BTreeMap<Platform, Timestamp>,
+    /// When chats were told that many of their messages wait.
+    told: BTreeMap<ChatKey, Instant>,
 }
 
 impl MessagePath {
     /// Starts, with what the last run left: unanswered messages are answered now, and unsent ones wait for their
     /// platform. Needs a tokio runtime.
-    pub fn start(store: Arc<dyn Store>, agent: Arc<dyn Agent>, gate: Gate) -> Arc<Self> {
+    pub fn start(store: Arc<dyn Store>, agent: Arc<dyn Agent>, gate: Gate, terms: TurnConfig) -> Arc<Self> {
         let changed = Arc::new(Notify::new());
         let tally = Arc::new(Tally::default());
         let agent: Arc<dyn Agent> = Arc::new(Timed { agent, tally: Arc::clone(&tally) });
@@ -102,7 +101,6 @@ impl MessagePath {
             Platform::every().map(|platform| (platform, outbox(platform))).collect();
         let outboxes = Arc::new(outboxes);
         let stop_turns = CancellationToken::new();
-        let permits = Arc::new(Semaphore::new(TURNS_MAX));
         let rules = Rules::new(gate);
         let sessions = Arc::new(Keeper::new(Arc::clone(&store)));
         let running = Arc::new(Running::default());
@@ -110,7 +108,10 @@ impl MessagePath {
             store: Arc::clone(&store),
             agent: Arc::clone(&agent),
             outboxes: Arc::clone(&outboxes),
-            permits: Arc::clone(&permits),
+            terms: Mutex::new(terms),
+            slots: Slots::new(terms.at_once_max),
+            pace: Mutex::default(),
+            handed: Mutex::default(),
             changed: Arc::clone(&changed),
             orders: Orders {
                 rules: Arc::clone(&rules),
@@ -131,31 +132,24 @@ impl MessagePath {
         turns.open();
         let seen = Arc::new(Mutex::new(Seen {
             draining: false,
-            depths: Depths::default(),
-            agent: agent.about(),
             last_inbound: BTreeMap::new(),
+            told: BTreeMap::new(),
         }));
         let stop = CancellationToken::new();
-        let (stopping, old) = (stop.clone(), Arc::clone(&store));
-        kept::keep("prune", move || until(stopping.clone(), prune(Arc::clone(&old))));
         let expiry = watch::Sender::new(GatewayConfig::default().outbox_expiry);
-        let expiring = (stop.clone(), Arc::clone(&store), Arc::clone(&changed), expiry.subscribe());
-        kept::keep("expire", move || {
-            let (stop, store, changed, expiry) = expiring.clone();
-            until(stop, expire(store, changed, expiry))
-        });
-        let counted = watch::Sender::new(());
-        let told = counted.clone();
-        let counting = (stop.clone(), Arc::clone(&store), agent, Arc::clone(&changed), Arc::clone(&seen));
-        let ending = (stop.clone(), Arc::clone(&sessions), running);
-        kept::keep("sessions", move || {
-            let (stop, sessions, running) = ending.clone();
-            until(stop, sessions.watch(move |chat| running.of(chat).is_some()))
-        });
-        kept::keep("count", move || {
-            let (stop, store, agent, changed, seen) = counting.clone();
-            until(stop, count(store, agent, changed, seen, told.clone()))
-        });
+        let counted = Arc::new(Mutex::new(Counted { agent: agent.about(), ..Counted::default() }));
+        let told = watch::Sender::new(());
+        let upkeep = Upkeep {
+            store: Arc::clone(&store),
+            agent,
+            sessions,
+            running,
+            changed: Arc::clone(&changed),
+            expiry: expiry.subscribe(),
+            counted: Arc::clone(&counted),
+            told: told.clone(),
+        };
+        upkeep.start(&stop);
         Arc::new(Self {
             strangers: Strangers::new(Arc::clone(&rules), Arc::clone(&outboxes)),
             store,
@@ -166,10 +160,10 @@ impl MessagePath {
             work,
             turns,
             orders: Arc::new(Semaphore::new(ORDERS_MAX)),
-            permits,
             stop_turns,
             seen,
             counted,
+            told,
             expiry,
             _stop: stop.drop_guard(),
         })
@@ -209,6 +203,27 @@ impl MessagePath {
         });
     }
 
+    fn arrived(&self, platform: Platform) {
+        self.tally.count(platform, Stroke::Accepted);
+        self.seen(|seen| seen.last_inbound.insert(platform, Now::read().wall));
+        self.changed.notify_one();
+    }
+
+    /// Tells somebody once who writes faster than is answered. A notice that cannot be stored is not worth a failure.
+    async fn tell_many(&self, key: &ChatKey, message: &InboundMessage) {
+        let waiting = self.store.waiting(key, WAITING_MAX + 1).await.unwrap_or(0);
+        let now = Now::read().mono;
+        let is_new = |seen: &mut Seen| {
+            seen.told.retain(|_, told| now.duration_since(*told) < TOLD_EVERY);
+            seen.told.len() < TOLD_MAX && seen.told.insert(key.clone(), now).is_none()
+        };
+        if waiting > WAITING_MAX && self.seen(is_new) {
+            for notice in reply::parts(key, message, "waiting", MANY_WAIT) {
+                drop(self.say(key, notice).await);
+            }
+        }
+    }
+
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
         look(&mut lock(&self.seen))
     }
@@ -242,26 +257,49 @@ impl Inbox for MessagePath {
         }
         let key = chat_key(platform, &message);
         let order = slash::of(&message).map(|order| (order, message.clone()));
-        match self.store.accept(platform, message).await.map_err(failed)? {
-            Accepted::New(id) => {
-                count(Stroke::Accepted);
-                self.seen(|seen| seen.last_inbound.insert(platform, Now::read().wall));
-                match order {
-                    Some((order, message)) => {
-                        let row = InboxRow { id, key, attempts: 0, is_suspect: false, message };
-                        self.hurry(row, order);
-                    }
-                    None => self.turns.wake(key),
+        if order.is_none()
+            && let Some(permit) = self.work.permit(&key)
+            && let Some(_lane) = self.turns.reserve(&key)
+        {
+            let place = self.work.place(&key, permit);
+            // Whatever comes of it, the lane runs next: it answers what is handed over, or looks for what was before.
+            match self.store.begin_new(platform, message).await.map_err(failed)? {
+                Accepted::Begun(row) => {
+                    self.arrived(platform);
+                    self.work.hand(*row, place);
                 }
-                self.changed.notify_one();
+                Accepted::New(_) => self.arrived(platform),
+                Accepted::Duplicate => count(Stroke::Duplicate),
             }
+            return Ok(());
+        }
+        let met = self.work.running.is_busy(&key).then(|| message.clone());
+        let id = match self.store.accept(platform, message).await.map_err(failed)? {
+            Accepted::New(id) => id,
+            Accepted::Begun(row) => row.id,
             Accepted::Duplicate => {
                 count(Stroke::Duplicate);
                 tracing::debug!(%platform, "a message came again");
-                // Its first copy may have been stored without our knowing, by a disk that said that it failed.
+                // Whoever accepted it the first time may not have lived to wake its lane.
+                self.turns.wake(key);
+                return Ok(());
+            }
+        };
+        let at_ms = Now::read().wall.as_millisecond();
+        let row = |message| InboxRow { id, key: key.clone(), attempts: 0, at_ms, is_suspect: false, message };
+        match (order, met) {
+            (Some((order, message)), _) => self.hurry(row(message), order),
+            (None, Some(message)) => {
+                self.turns.wake(key.clone());
+                self.work.running.meet(&self.work.terms(), row(message.clone()));
+                self.tell_many(&key, &message).await;
+            }
+            (None, None) => {
+                self.work.running.waits(&key);
                 self.turns.wake(key);
             }
         }
+        self.arrived(platform);
         Ok(())
     }
 }
@@ -305,6 +343,7 @@ impl MessageFlow for MessagePath {
         self.expiry.send_replace(expiry);
         self.rules.configure(config);
         self.work.sessions.configure(&config.session);
+        self.work.follow(config.gateway.turn);
         // Another agent may be named.
         self.changed.notify_one();
     }
@@ -319,15 +358,15 @@ impl MessageFlow for MessagePath {
     }
 
     fn depths(&self) -> Depths {
-        self.seen(|seen| seen.depths)
+        lock(&self.counted).depths
     }
 
     fn agent(&self) -> About {
-        self.seen(|seen| seen.agent.clone())
+        lock(&self.counted).agent.clone()
     }
 
     fn active_turns(&self) -> u64 {
-        u64::try_from(TURNS_MAX - self.permits.available_permits()).expect("a few turns fit")
+        u64::try_from(self.work.running.count()).expect("a few turns fit")
     }
 
     fn last_inbound(&self, platform: Platform) -> Option<Timestamp> {
@@ -339,19 +378,20 @@ impl MessageFlow for MessagePath {
     }
 
     fn counted(&self) -> watch::Receiver<()> {
-        self.counted.subscribe()
+        self.told.subscribe()
     }
 
     /// A turn that is cut off at the deadline does not count as an attempt. Works best while the links are still up.
     async fn drain(&self, deadline: Instant) {
         self.seen(|seen| seen.draining = true);
         self.turns.close();
-        self.permits.close();
+        self.work.slots.close();
         let deadline = deadline.into();
         if tokio::time::timeout_at(deadline, self.turns.quiet()).await.is_err() {
             self.stop_turns.cancel();
             drop(tokio::time::timeout(RELEASE_LIMIT, self.turns.quiet()).await);
         }
+        drop(tokio::time::timeout(RELEASE_LIMIT, self.work.release_handed()).await);
         for outbox in self.outboxes.values() {
             drop(tokio::time::timeout_at(deadline, outbox.done()).await);
             drop(tokio::time::timeout_at(deadline, outbox.stop()).await);
@@ -371,73 +411,8 @@ impl Drop for Wake {
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Does this until it is told to stop.
-async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
-    stop.run_until_cancelled_owned(work).await;
-}
-
-/// Forgets what is old, for ever.
-async fn prune(store: Arc<dyn Store>) {
-    loop {
-        while store.prune().await.unwrap_or_else(|error| {
-            tracing::warn!(code = "prune_failed", %error, "old messages cannot be forgotten");
-            false
-        }) {
-            tokio::time::sleep(PRUNE_PAUSE).await;
-        }
-        tokio::time::sleep(PRUNE_EVERY).await;
-    }
-}
-
-/// Gives up what could not be sent in time, for ever.
-async fn expire(store: Arc<dyn Store>, changed: Arc<Notify>, mut expiry: watch::Receiver<Duration>) {
-    loop {
-        let longest = *expiry.borrow_and_update();
-        let before = Now::read().wall.checked_sub(longest).unwrap_or(Timestamp::MIN);
-        match store.expire(before).await {
-            Ok(0) => {
-                drop(tokio::time::timeout(EXPIRE_EVERY, expiry.changed()).await);
-            }
-            Ok(count) => {
-                tracing::warn!(
-                    code = "outbox_expired",
-                    count,
-                    "messages that could not be sent in time are given up"
-                );
-                changed.notify_one();
-                tokio::time::sleep(PRUNE_PAUSE).await;
-            }
-            Err(error) => {
-                tracing::debug!(%error, "what waits for too long cannot be looked for");
-                tokio::time::sleep(EXPIRE_EVERY).await;
-            }
-        }
-    }
-}
-
-/// Counts the rows, and looks how the agent is, whenever something has changed, for ever.
-async fn count(
-    store: Arc<dyn Store>,
-    agent: Arc<dyn Agent>,
-    changed: Arc<Notify>,
-    seen: Arc<Mutex<Seen>>,
-    told: watch::Sender<()>,
-) {
-    loop {
-        let about = agent.about();
-        lock(&seen).agent = about;
-        match store.depths().await {
-            Ok(depths) => lock(&seen).depths = depths,
-            Err(error) => tracing::debug!(%error, "the queues cannot be counted"),
-        }
-        told.send_replace(());
-        changed.notified().await;
-        tokio::time::sleep(COUNT_PAUSE).await;
-    }
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

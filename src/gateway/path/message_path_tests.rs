@@ -10,6 +10,7 @@ use crate::gateway::agent::api::{About, Again, AgentError, Turn};
 use crate::gateway::command::{Command, Commands};
 use crate::gateway::event::Event;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
+use crate::gateway::inbound::join::Join;
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, ChatKey, MessageId, OutboundMessage};
 use crate::gateway::store::SqliteStore;
@@ -86,6 +87,8 @@ struct ScriptedAgent {
     begun: watch::Sender<Vec<String>>,
     /// Panics at texts that begin with "boom".
     panics: bool,
+    /// What chats have added to the turns that run; where it takes that.
+    added: Option<Mutex<BTreeMap<ChatKey, Vec<String>>>>,
 }
 
 impl ScriptedAgent {
@@ -94,7 +97,17 @@ impl ScriptedAgent {
             permits: Semaphore::new(permits),
             begun: watch::Sender::new(Vec::new()),
             panics: true,
+            added: None,
         })
+    }
+
+    fn steerable(permits: usize) -> Arc<Self> {
+        let agent = Arc::into_inner(Self::new(permits)).expect("nobody has it yet");
+        Arc::new(Self { added: Some(Mutex::default()), ..agent })
+    }
+
+    fn adding<T>(&self, look: impl FnOnce(&mut BTreeMap<ChatKey, Vec<String>>) -> T) -> Option<T> {
+        self.added.as_ref().map(|added| look(&mut added.lock().unwrap()))
     }
 
     async fn wait(&self, count: usize) -> Vec<String> {
@@ -110,7 +123,8 @@ impl ScriptedAgent {
 #[async_trait]
 impl Agent for ScriptedAgent {
     async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
-        let text = turn.message.text.0;
+        let mut text = turn.message.text.0;
+        self.adding(|added| added.insert(turn.key.clone(), Vec::new()));
         self.begun.send_modify(|begun| begun.push(text.clone()));
         assert!(!(self.panics && text.starts_with("boom")), "as told");
         self.permits.acquire().await.unwrap().forget();
@@ -122,11 +136,21 @@ impl Agent for ScriptedAgent {
                 again: Again::Never,
             });
         }
+        for more in self.adding(|added| added.remove(&turn.key)).flatten().unwrap_or_default() {
+            text = format!("{text}\n{more}");
+        }
         Ok(format!("re: {text}"))
     }
 
     fn about(&self) -> About {
         About { kind: "scripted", ..About::default() }
+    }
+
+    fn steer(&self, key: &ChatKey, message: &InboundMessage) -> bool {
+        let add = |added: &mut BTreeMap<ChatKey, Vec<String>>| {
+            added.get_mut(key).map(|added| added.push(message.text.0.clone()))
+        };
+        self.adding(add).flatten().is_some()
     }
 }
 
@@ -139,11 +163,17 @@ fn settings(allowed: AllowList) -> Config {
 
 struct House {
     dir: tempfile::TempDir,
+    terms: TurnConfig,
 }
 
 impl House {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        // Each message by itself, so that what is answered can be counted.
+        Self::with(TurnConfig { join_window: Duration::ZERO, at_once_max: 8, ..TurnConfig::default() })
+    }
+
+    fn with(terms: TurnConfig) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), terms }
     }
 
     fn store(&self) -> Arc<SqliteStore> {
@@ -152,7 +182,7 @@ impl House {
 
     fn start(&self, agent: &Arc<ScriptedAgent>) -> Arc<MessagePath> {
         let agent: Arc<dyn Agent> = Arc::<ScriptedAgent>::clone(agent);
-        MessagePath::start(self.store(), agent, Gate::new(&settings(AllowList::Everybody)))
+        MessagePath::start(self.store(), agent, Gate::new(&settings(AllowList::Everybody)), self.terms)
     }
 }
 
@@ -163,6 +193,17 @@ fn up(path: &MessagePath, link: &Arc<ScriptedLink>) {
 
 fn chat(n: usize) -> String {
     format!("1555{n:04}@s.whatsapp.net")
+}
+
+fn key_of(n: usize) -> ChatKey {
+    ChatKey { platform: W, chat: ChatId(chat(n)) }
+}
+
+/// How many attempts of the chat's next message are counted.
+async fn put_back(store: &SqliteStore, key: &ChatKey) -> u32 {
+    let row = store.claim(key, Join::default()).await.unwrap().rows.remove(0);
+    store.release(vec![row.id]).await.unwrap();
+    row.attempts - 1
 }
 
 fn soon() -> Instant {
@@ -203,8 +244,8 @@ async fn a_slow_chat_holds_up_no_other_and_turns_have_a_bound() {
         path.accept(W, message("A", &chat(n), "one")).await.unwrap();
         path.accept(W, message("B", &chat(n), "two")).await.unwrap();
     }
-    let begun = agent.wait(TURNS_MAX).await;
-    assert_eq!(begun, vec!["one"; TURNS_MAX], "one turn in a chat");
+    let begun = agent.wait(8).await;
+    assert_eq!(begun, vec!["one"; 8], "one turn in a chat");
     assert_eq!(path.active_turns(), 8);
     agent.permits.add_permits(1000);
     assert_eq!(link.wait(40).await.len(), 40);
@@ -364,7 +405,7 @@ async fn a_stop_waits_for_turns_and_puts_back_what_does_not_end_without_counting
         assert_eq!(path.active_turns(), 0);
     }
     let key = ChatKey { platform: W, chat: ChatId(chat(1)) };
-    assert_eq!(house.store().next_in(&key).await.unwrap().unwrap().attempts, 0);
+    assert_eq!(put_back(&house.store(), &key).await, 0);
     agent.permits.add_permits(1);
     let path = house.start(&agent);
     let link = ScriptedLink::new(Vec::new());
@@ -381,6 +422,7 @@ async fn strangers_leave_no_trace_and_new_settings_hold_at_once() {
         Arc::<SqliteStore>::clone(&store),
         Arc::<ScriptedAgent>::clone(&agent),
         Gate::new(&settings(AllowList::Only(vec!["15550001".into()]))),
+        house.terms,
     );
     let link = ScriptedLink::new(Vec::new());
     up(&path, &link);
@@ -404,6 +446,7 @@ async fn what_somebody_wrote_who_may_no_longer_speak_is_not_answered() {
         Arc::<SqliteStore>::clone(&store),
         Arc::<ScriptedAgent>::clone(&agent),
         Gate::new(&settings(both)),
+        house.terms,
     );
     let link = ScriptedLink::new(Vec::new());
     up(&path, &link);
@@ -440,12 +483,13 @@ async fn in_the_chat_with_oneself_our_own_words_are_not_answered() {
         note.from_me = true;
         note
     };
-    let path = MessagePath::start(house.store(), Arc::<ScriptedAgent>::clone(&agent), gate.clone());
+    let path =
+        MessagePath::start(house.store(), Arc::<ScriptedAgent>::clone(&agent), gate.clone(), house.terms);
     up(&path, &link);
     path.accept(W, note("A", "hello")).await.unwrap();
     let sent = link.wait(1).await.remove(0);
     drop(path);
-    let path = MessagePath::start(house.store(), Arc::<ScriptedAgent>::clone(&agent), gate);
+    let path = MessagePath::start(house.store(), Arc::<ScriptedAgent>::clone(&agent), gate, house.terms);
     up(&path, &link);
     path.accept(W, note(&sent.handle, &sent.text)).await.unwrap();
     path.accept(W, note("B", "again")).await.unwrap();
@@ -469,115 +513,8 @@ async fn a_long_answer_goes_out_in_parts_in_order_each_with_its_own_handle() {
     assert_eq!(delivered.iter().map(|sent| &sent.handle).collect::<BTreeSet<_>>().len(), 5);
 }
 
-#[tokio::test]
-async fn a_command_does_not_wait_for_the_agent_and_its_own_pause_waits_for_the_answer() {
-    let house = House::new();
-    let agent = ScriptedAgent::new(0);
-    let path = house.start(&agent);
-    let link = ScriptedLink::new(Vec::new());
-    up(&path, &link);
-    let (events, mut inputs) = tokio::sync::mpsc::channel(8);
-    let snapshots = watch::channel(Some(crate::gateway::status::snapshot::tests::example())).1;
-    path.connect(Control { snapshots, commands: Commands::new(events) });
-    path.accept(W, message("A", &chat(1), "work")).await.unwrap();
-    agent.wait(1).await;
+#[path = "joining_tests.rs"]
+mod joining;
 
-    path.accept(W, message("B", &chat(1), "/platform list")).await.unwrap();
-    assert!(link.wait(1).await[0].text.contains("WhatsApp: needs somebody"));
-    path.accept(W, message("B", &chat(1), "/platform list")).await.unwrap();
-    path.accept(W, message("C", &chat(1), "/platform pause WhatsApp")).await.unwrap();
-    let event = tokio::time::timeout(LIMIT, inputs.recv()).await.unwrap().unwrap();
-    let Event::Command(request) = event else { panic!("{event:?}") };
-    assert_eq!(request.command, Command::Pause { platform: "WhatsApp".into() });
-    let delivered = link.delivered.borrow().clone();
-    assert!(delivered[1].text.contains("paused as soon as this message is sent"), "{delivered:?}");
-    request.reply.send(Ok("It is paused.".into())).unwrap();
-
-    assert_eq!(agent.wait(1).await, ["work"], "no command is the agent's, and none came twice");
-    agent.permits.add_permits(1);
-    let delivered = link.wait(3).await;
-    assert_eq!(delivered[2].text, "re: work");
-}
-
-#[tokio::test]
-async fn a_command_that_was_interrupted_is_answered_by_the_next_run_and_not_by_the_agent() {
-    let house = House::new();
-    house.store().accept(W, message("A", &chat(1), "/help")).await.unwrap();
-    let agent = ScriptedAgent::new(1000);
-    let path = house.start(&agent);
-    let link = ScriptedLink::new(Vec::new());
-    up(&path, &link);
-    path.accept(W, message("B", &chat(1), "/unknown to us")).await.unwrap();
-    let delivered = link.wait(2).await;
-    assert!(delivered[0].text.contains("/platform list"), "{delivered:?}");
-    assert_eq!(delivered[1].text, "re: /unknown to us");
-    assert_eq!(agent.wait(1).await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_stop_ends_the_turn_and_its_message_for_good_and_the_next_one_is_answered() {
-    let house = House::new();
-    let agent = ScriptedAgent::new(0);
-    let path = house.start(&agent);
-    let link = ScriptedLink::new(Vec::new());
-    up(&path, &link);
-    path.accept(W, message("A", &chat(1), "one")).await.unwrap();
-    path.accept(W, message("B", &chat(1), "two")).await.unwrap();
-    path.accept(W, message("C", &chat(2), "beside")).await.unwrap();
-    agent.wait(2).await;
-    path.accept(W, message("S", &chat(1), "/stop")).await.unwrap();
-    let told = link.wait(1).await;
-    assert!(told[0].text.starts_with("Stopped. Your message of "), "{told:?}");
-    assert!(told[0].text.contains("One more message waits"), "{told:?}");
-    assert_eq!(agent.wait(3).await.iter().filter(|text| *text == "two").count(), 1);
-    agent.permits.add_permits(2);
-    let texts: BTreeSet<_> = link.wait(3).await.into_iter().skip(1).map(|sent| sent.text).collect();
-    assert_eq!(texts, BTreeSet::from(["re: two".into(), "re: beside".into()]));
-    path.accept(W, message("T", &chat(1), "/stop")).await.unwrap();
-    assert_eq!(link.wait(4).await[3].text, "There is nothing to stop.");
-}
-
-#[tokio::test]
-async fn a_stop_that_was_accepted_holds_though_everything_dies_before_it_is_carried_out() {
-    let house = House::new();
-    let store = house.store();
-    let Accepted::New(id) = store.accept(W, message("A", &chat(1), "one")).await.unwrap() else { panic!() };
-    store.begin(id).await.unwrap();
-    store.accept(W, message("S", &chat(1), "/stop")).await.unwrap();
-    drop(store);
-    let agent = ScriptedAgent::new(1000);
-    let path = house.start(&agent);
-    let link = ScriptedLink::new(Vec::new());
-    up(&path, &link);
-    assert!(link.wait(1).await[0].text.starts_with("Stopped."));
-    path.accept(W, message("B", &chat(1), "two")).await.unwrap();
-    link.wait(2).await;
-    assert_eq!(*agent.begun.borrow(), ["two"]);
-}
-
-#[tokio::test]
-async fn conversations_are_begun_shown_and_repeated_by_words_in_the_chat() {
-    let house = House::new();
-    let agent = ScriptedAgent::new(1000);
-    let path = house.start(&agent);
-    let link = ScriptedLink::new(Vec::new());
-    up(&path, &link);
-    let mut count = 0;
-    let mut say = async |text: &str| {
-        count += 1;
-        path.accept(W, message(&format!("M{count}"), &chat(1), text)).await.unwrap();
-        link.wait(count).await[count - 1].text.clone()
-    };
-    assert!(say("/status").await.starts_with("No conversation is open"));
-    assert_eq!(say("/retry").await, "There is no message that I could work on again.");
-    assert_eq!(say("fail one").await, "I cannot.");
-    assert_eq!(say("/retry").await, "I cannot.", "also after a failure");
-    assert_eq!(say("two").await, "re: two");
-    assert_eq!(say("/retry").await, "re: two");
-    let status = say("/status").await;
-    assert!(status.contains("1 of your messages are answered"), "{status}");
-    assert!(status.contains("Agent: scripted.") && status.contains("not working on"), "{status}");
-    assert_eq!(say("/new").await, "This is a new conversation; I have forgotten the last one.");
-    assert_eq!(say("/reset").await, "This is a new conversation.");
-    assert_eq!(*agent.begun.borrow(), ["fail one", "fail one", "two", "two"]);
-}
+#[path = "orders_tests.rs"]
+mod orders;

@@ -1,19 +1,27 @@
 //! The message path: what a platform hands over is accepted, answered once, in order, and sent.
 //!
-//! accept: gate → inbox commit → the platform is told · turn: attempt counted → agent → one commit of transcript, answer
-//! and end → outbox → link.
+//! accept: gate → one commit: in the inbox, and its first attempt counted where the chat is idle → the platform is told ·
+//! turn: agent → one commit of transcript, answer and end → outbox → link. Where the chat is busy, the attempt is counted
+//! by a claim of its own, which takes in what was written in one go.
 //!
 //! - [`message_path`]: the whole, as the gateway's core sees it.
-//! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: one message, answered. [`running`]: the turns
-//!   that run, and how one is ended early. [`reply`]: what the answer becomes. [`strangers`]: what is not let in.
-//! - [`waits`]: the messages that wait because the agent is not there.
+//! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: whose turn it is; [`asking`]: what is asked
+//!   together, answered. [`upkeep`]: what is done beside the turns.
+//! - [`running`]: the turns that run, and what is done to them from outside; [`busy`]: what a message does to the turn of its
+//!   chat. [`slots`]: how many turns run at once; [`pace`]: how fast those of one chat follow each other.
+//! - [`reply`]: what the answer becomes. [`strangers`]: what is not let in. [`waits`]: the messages that wait because the agent is not there.
 
+mod asking;
+mod busy;
 pub mod message_path;
 pub mod orders;
+mod pace;
 pub mod reply;
 pub mod running;
+mod slots;
 mod strangers;
 pub mod turns;
+mod upkeep;
 pub mod waits;
 
 pub use message_path::MessagePath;

@@ -1,63 +1,143 @@
-//! Which chats have a turn that runs, and the way to end one early.
+//! Which chats have a turn that runs, and what can be done to it from outside: end it early, or hand it more.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::SetOnce;
+use tokio::sync::{SetOnce, mpsc};
 
-use crate::gateway::message::ChatKey;
-use crate::gateway::store::api::InboxId;
+use super::busy::{self, Reaction};
+use crate::clock::Now;
+use crate::config::TurnConfig;
+use crate::gateway::inbound::join::{Candidate, Gathering};
+use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::store::api::InboxRow;
+
+/// Messages that wait to be handed to a turn; more wait for one of their own.
+const MAIL_MAX: usize = 16;
 
 /// Why a turn is ended before it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
     /// Somebody in the chat said so: its message is done.
     Stopped,
+    /// More was written that belongs to it: its messages wait again, and are answered together with what came.
+    Back,
 }
 
 /// A turn that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
-    /// Its message.
-    pub(super) id: InboxId,
     /// When it began.
     pub(super) since: Instant,
 }
 
-/// By chat; and where somebody says that one is to end.
-type Turns = BTreeMap<ChatKey, (Run, Arc<SetOnce<Cut>>)>;
+type Turns = BTreeMap<ChatKey, Entry>;
 
 /// The turns that run; one in a chat at most.
 #[derive(Debug, Default)]
 pub(super) struct Running {
     turns: Mutex<Turns>,
+    numbers: AtomicU64,
+    /// How often in a row the turns of a chat were taken back; chats where that is not 0.
+    backs: Mutex<BTreeMap<ChatKey, u32>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    since: Instant,
+    cut: Arc<SetOnce<Cut>>,
+    /// Something waits for the next turn: what comes after it must not overtake it.
+    is_behind: bool,
+    /// What is asked, once that is known.
+    asked: Option<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    message: InboundMessage,
+    gathering: Gathering,
+    mail: mpsc::Sender<InboxRow>,
 }
 
 impl Running {
-    /// Writes a turn down until the guard is dropped.
-    pub(super) fn begin(self: &Arc<Self>, key: &ChatKey, run: Run) -> RunGuard {
+    /// Writes a turn down until the guard is dropped; before its message is looked for, so that no word is missed.
+    pub(super) fn begin(self: &Arc<Self>, key: &ChatKey) -> RunGuard {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let cut = Arc::new(SetOnce::new());
-        self.turns().insert(key.clone(), (run, Arc::clone(&cut)));
-        RunGuard { running: Arc::clone(self), key: key.clone(), run, cut }
+        let entry =
+            Entry { number, since: Now::read().mono, cut: Arc::clone(&cut), is_behind: false, asked: None };
+        self.turns().insert(key.clone(), entry);
+        RunGuard { running: Arc::clone(self), key: key.clone(), number, cut, mail: None }
+    }
+
+    /// Turns that an agent works on.
+    pub(super) fn count(&self) -> usize {
+        self.turns().values().filter(|entry| entry.asked.is_some()).count()
     }
 
     /// The turn that runs in this chat.
     pub(super) fn of(&self, key: &ChatKey) -> Option<Run> {
-        self.turns().get(key).map(|(run, _)| *run)
+        self.turns().get(key).map(|entry| Run { since: entry.since })
     }
 
-    /// Ends the turn that runs in this chat. The first word counts. `None`: none runs.
-    pub(super) fn cut(&self, key: &ChatKey, cut: Cut) -> Option<Run> {
-        let turns = self.turns();
-        let (run, asked) = turns.get(key)?;
-        // One that was cut already stays cut for its first reason.
-        drop(asked.set(cut));
-        Some(*run)
+    /// Whether a turn runs in this chat.
+    pub(super) fn is_busy(&self, key: &ChatKey) -> bool {
+        self.turns().contains_key(key)
+    }
+
+    /// Ends the turn that runs in this chat, if one does. The first word counts.
+    pub(super) fn cut(&self, key: &ChatKey, cut: Cut) {
+        if let Some(entry) = self.turns().get(key) {
+            // One that was cut already stays cut for its first reason.
+            drop(entry.cut.set(cut));
+        }
+    }
+
+    /// A message was accepted while a turn ran in its chat: it takes the turn back, is handed to it, or waits.
+    pub(super) fn meet(&self, terms: &TurnConfig, row: InboxRow) {
+        let backs = self.backs().get(&row.key).copied().unwrap_or(0);
+        let mut turns = self.turns();
+        let Some(entry) = turns.get_mut(&row.key) else { return };
+        let candidate = Candidate { message: &row.message, at_ms: row.at_ms, attempts: row.attempts };
+        let reaction = match &mut entry.asked {
+            Some(asked) if !entry.is_behind => {
+                busy::react(terms, backs, &asked.message, &mut asked.gathering, candidate)
+            }
+            Some(_) | None => Reaction::Waits,
+        };
+        match (reaction, &entry.asked) {
+            (Reaction::TakesBack, _) => drop(entry.cut.set(Cut::Back)),
+            (Reaction::Steers, Some(asked)) => entry.is_behind = asked.mail.try_send(row).is_err(),
+            (Reaction::Waits | Reaction::Steers, _) => entry.is_behind = true,
+        }
+    }
+
+    /// A message waits for the chat's next turn.
+    pub(super) fn waits(&self, key: &ChatKey) {
+        if let Some(entry) = self.turns().get_mut(key) {
+            entry.is_behind = true;
+        }
+    }
+
+    /// A turn of this chat was taken back.
+    pub(super) fn taken_back(&self, key: &ChatKey) {
+        *self.backs().entry(key.clone()).or_default() += 1;
+    }
+
+    /// The chat has been answered, or has nothing left to answer.
+    pub(super) fn settled(&self, key: &ChatKey) {
+        self.backs().remove(key);
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn backs(&self) -> MutexGuard<'_, BTreeMap<ChatKey, u32>> {
+        self.backs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,14 +146,49 @@ impl Running {
 pub(super) struct RunGuard {
     running: Arc<Running>,
     key: ChatKey,
-    run: Run,
+    number: u64,
     cut: Arc<SetOnce<Cut>>,
+    mail: Option<mpsc::Receiver<InboxRow>>,
+}
+
+/// What happens to a turn from outside.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It is to end early.
+    Cut(Cut),
+    /// This was written, and may be handed to the agent at work.
+    More(Box<InboxRow>),
 }
 
 impl RunGuard {
-    /// Returns when the turn is to end early, and why.
-    pub(super) async fn cut(&self) -> Cut {
-        *self.cut.wait().await
+    /// This is asked, gathered so. From now on more may come, unless something waits behind it.
+    pub(super) fn asks(&mut self, message: InboundMessage, gathering: Gathering, is_behind: bool) {
+        let (mail, received) = mpsc::channel(MAIL_MAX);
+        if let Some(entry) = self.running.turns().get_mut(&self.key) {
+            entry.asked = Some(Asked { message, gathering, mail });
+            entry.is_behind |= is_behind;
+        }
+        self.mail = Some(received);
+    }
+
+    /// The agent did not take what came: that waits, and so does all that comes after it.
+    pub(super) fn takes_no_more(&mut self) {
+        self.mail = None;
+    }
+
+    /// Returns when something happens.
+    pub(super) async fn news(&mut self) -> News {
+        let more = async {
+            match &mut self.mail {
+                Some(mail) => mail.recv().await,
+                None => None,
+            }
+        };
+        tokio::select! {
+            biased;
+            cut = self.cut.wait() => News::Cut(*cut),
+            Some(row) = more => News::More(Box::new(row)),
+        }
     }
 }
 
@@ -81,7 +196,7 @@ impl Drop for RunGuard {
     fn drop(&mut self) {
         let mut turns = self.running.turns();
         // The chat's next turn may have begun already.
-        if turns.get(&self.key).is_some_and(|(run, _)| *run == self.run) {
+        if turns.get(&self.key).is_some_and(|entry| entry.number == self.number) {
             turns.remove(&self.key);
         }
     }
@@ -89,30 +204,81 @@ impl Drop for RunGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::clock::Now;
+    use crate::config::Busy;
     use crate::gateway::message::ChatId;
+    use crate::gateway::message::testing::message;
+    use crate::gateway::store::api::InboxId;
     use crate::platform::Platform;
+
+    fn key(chat: &str) -> ChatKey {
+        ChatKey { platform: Platform::Whatsapp, chat: ChatId(chat.into()) }
+    }
+
+    fn begin(running: &Arc<Running>, chat: &str) -> RunGuard {
+        let message = message("A", chat, "one");
+        let gathering = Gathering::of(Candidate { message: &message, at_ms: 0, attempts: 0 });
+        let mut guard = running.begin(&key(chat));
+        guard.asks(message, gathering, false);
+        guard
+    }
+
+    fn row(chat: &str, text: &str) -> InboxRow {
+        InboxRow {
+            id: InboxId(9),
+            key: key(chat),
+            attempts: 0,
+            at_ms: 0,
+            is_suspect: false,
+            message: message("B", chat, text),
+        }
+    }
+
+    async fn hears_nothing(guard: &mut RunGuard) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), guard.news()).await.is_err()
+    }
 
     #[tokio::test]
     async fn a_turn_is_known_while_it_runs_and_ends_by_the_first_word() {
-        let key = |chat: &str| ChatKey { platform: Platform::Whatsapp, chat: ChatId(chat.into()) };
         let running = Arc::new(Running::default());
-        let run = |id| Run { id: InboxId(id), since: Now::read().mono };
-        let (first, other) = (run(1), run(2));
-        assert_eq!(running.cut(&key("a"), Cut::Stopped), None);
-        let guard = running.begin(&key("a"), first);
-        let beside = running.begin(&key("b"), other);
-        assert_eq!(running.of(&key("a")), Some(first));
-        assert_eq!(running.cut(&key("a"), Cut::Stopped), Some(first));
-        assert_eq!(running.cut(&key("a"), Cut::Stopped), Some(first), "twice is once");
-        assert_eq!(guard.cut().await, Cut::Stopped);
-        let uncut = tokio::time::timeout(std::time::Duration::from_millis(1), beside.cut()).await;
-        assert!(uncut.is_err(), "the others go on");
-        let next = running.begin(&key("a"), run(3));
+        running.cut(&key("a"), Cut::Stopped);
+        let mut early = running.begin(&key("c"));
+        running.cut(&key("c"), Cut::Stopped);
+        let (mut guard, mut beside) = (begin(&running, "a"), begin(&running, "b"));
+        assert!(hears_nothing(&mut guard).await, "what was said before it began is not about it");
+        assert_eq!(running.count(), 2, "the third does not know yet what it asks");
+        assert!(matches!(early.news().await, News::Cut(Cut::Stopped)));
+        running.cut(&key("a"), Cut::Stopped);
+        running.cut(&key("a"), Cut::Back);
+        assert!(matches!(guard.news().await, News::Cut(Cut::Stopped)), "the first word counts");
+        assert!(hears_nothing(&mut beside).await, "the others go on");
+        let next = begin(&running, "a");
         drop(guard);
-        assert_eq!(running.of(&key("a")).map(|run| run.id), Some(InboxId(3)), "it is the next one's");
+        assert!(running.is_busy(&key("a")), "it is the next one's");
         drop(next);
-        assert_eq!(running.of(&key("a")), None);
+        assert!(!running.is_busy(&key("a")));
+    }
+
+    #[tokio::test]
+    async fn what_is_written_meanwhile_reaches_the_turn_of_its_chat_alone() {
+        let running = Arc::new(Running::default());
+        let (mut guard, mut beside) = (begin(&running, "a"), begin(&running, "b"));
+        let steer = TurnConfig { busy: Busy::Steer, join_window: Duration::ZERO, ..TurnConfig::default() };
+        for _ in 0..MAIL_MAX + 5 {
+            running.meet(&steer, row("a", "more"));
+        }
+        for _ in 0..MAIL_MAX {
+            assert!(matches!(guard.news().await, News::More(_)));
+        }
+        let interrupt = TurnConfig { busy: Busy::Interrupt, ..steer };
+        running.meet(&interrupt, row("a", "even more"));
+        assert!(hears_nothing(&mut guard).await, "what waits is not overtaken");
+        let mut other = begin(&running, "d");
+        running.meet(&interrupt, row("d", "more"));
+        assert!(matches!(other.news().await, News::Cut(Cut::Back)));
+        running.meet(&steer, row("c", "nobody at work"));
+        assert!(hears_nothing(&mut beside).await);
     }
 }

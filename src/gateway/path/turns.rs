@@ -1,47 +1,38 @@
-//! One message, answered.
+//! The inbox, worked off: whose turn it is, and what is written down of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use super::asking::{Asked, Early, Ended, within_bytes};
 use super::orders::{Order, Orders};
-use super::reply;
-use super::running::{Cut, Run, Running};
+use super::pace::Pace;
+use super::running::{Cut, RunGuard, Running};
+use super::slots::Slots;
 use super::waits::Waits;
+use super::{busy, reply};
 use crate::clock::Now;
-use crate::config::Reset;
-use crate::gateway::agent::api::{Again, Agent, AgentError, HISTORY_BYTES_MAX, Turn, said};
+use crate::config::TurnConfig;
+use crate::gateway::agent::api::{Again, Agent, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::Decision;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::{Outcome, Work};
-use crate::gateway::message::ChatKey;
+use crate::gateway::message::{ChatKey, InboundMessage};
 use crate::gateway::repeats::Repeats;
 use crate::gateway::sessions::Keeper;
-use crate::gateway::sessions::api::Belongs;
-use crate::gateway::store::api::{Exchange, Finish, InboxRow, Store, StoreError};
+use crate::gateway::sessions::keeper::Context;
+use crate::gateway::store::api::{Claimed, Exchange, Finish, InboxId, InboxRow, Store, StoreError};
 use crate::platform::Platform;
 
 /// A message whose turn was begun this often without an end is given up: it may be what ends us. Where the ends follow
 /// closely, safe mode is quicker ([`crate::gateway::life::boots`]).
 const ATTEMPTS_MAX: u32 = 3;
-
-/// An agent ends within a limit of its own; this one holds when it does not.
-const TURN_LIMIT: Duration = Duration::from_secs(11 * 60);
-
-/// Quick answers show no "typing…".
-const TYPING_AFTER: Duration = Duration::from_millis(300);
-
-/// WhatsApp forgets "typing…" after some 25 s.
-const TYPING_EVERY: Duration = Duration::from_secs(10);
-
-/// "typing…" is best effort: it holds up nothing for longer.
-const TYPING_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a command may be put off until its answer is sent.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -70,8 +61,15 @@ pub(super) struct Turns {
     pub(super) store: Arc<dyn Store>,
     pub(super) agent: Arc<dyn Agent>,
     pub(super) outboxes: Arc<BTreeMap<Platform, Outbox>>,
+    /// How messages become turns.
+    pub(super) terms: Mutex<TurnConfig>,
     /// Turns that may run at once.
-    pub(super) permits: Arc<Semaphore>,
+    pub(super) slots: Slots,
+    /// How fast those of one chat may follow each other.
+    pub(super) pace: Mutex<Pace>,
+    /// Messages whose first attempt was counted when they were accepted, for their lanes; each with its place, so there are
+    /// few.
+    pub(super) handed: Mutex<BTreeMap<ChatKey, Handed>>,
     /// Told when a turn has ended.
     pub(super) changed: Arc<Notify>,
     /// Who may speak.
@@ -91,95 +89,191 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    async fn answer_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
-        // The semaphore is closed when we stop: then no turn is begun any more.
-        let Ok(permit) = self.permits.acquire().await else { return Ok(Outcome::Idle) };
-        let Some(row) = self.store.next_in(key).await? else { return Ok(Outcome::Idle) };
-        // It was let in; the settings may have changed since.
-        if let Decision::Ignore(reason) = self.rules.gate().decide(key.platform, &row.message) {
-            drop(permit);
-            return Ok(self.turn_away(key, &row, reason.as_str()).await);
-        }
-        if let Some(order) = slash::of(&row.message) {
-            drop(permit);
-            return Ok(self.obey(key, &row, order).await);
-        }
-        if row.is_suspect {
-            drop(permit);
-            tracing::error!(
-                code = "message_quarantined", platform = %key.platform, message = %row.message.id,
-                "a message is not tried again: the gateway died {} times while it worked on it", row.attempts
-            );
-            let why = format!("the gateway died in its turn {} times", row.attempts);
-            return Ok(self.give_up(key, &row, QUARANTINED, why).await);
-        }
-        if let Some(wait) = self.agent.wait() {
-            drop(permit);
-            return Ok(self.put_off(key, &row, wait).await);
-        }
-        let run = self.running.begin(key, Run { id: row.id, since: Now::read().mono });
-        // A word in the chat may have ended it since we looked.
-        let Some(attempt) = self.store.begin(row.id).await? else { return Ok(Outcome::Again) };
-        if attempt > ATTEMPTS_MAX {
-            tracing::error!(
-                code = "message_given_up", platform = %key.platform, message = %row.message.id,
-                "a message is given up after {ATTEMPTS_MAX} attempts"
-            );
-            let why = format!("begun {ATTEMPTS_MAX} times, never ended");
-            return Ok(self.give_up(key, &row, GIVEN_UP, why).await);
-        }
-        let context = self.sessions.context(self.sessions.key(key, &row.message), row.id).await?;
-        let turn = Turn {
-            key: key.clone(),
-            session: context.name,
-            message: row.message.clone(),
-            history: within_bytes(context.history),
-        };
-        let answer = tokio::select! {
-            biased;
-            answer = self.ask(turn) => answer,
-            cut = run.cut() => match cut {
-                // With the word that ended it, the message was done.
-                Cut::Stopped => return Ok(Outcome::Again),
-            },
-            () = self.stop.cancelled() => {
-                self.store.release(row.id).await?;
-                return Ok(Outcome::Idle);
-            }
-        };
-        // What follows waits for the disk alone, and shares its flushes with the ends of other turns.
-        drop(permit);
-        drop(run);
-        if let Err(AgentError { again: again @ (Again::After(wait) | Again::Briefly(wait)), .. }) = &answer
-            && !(matches!(again, Again::Briefly(_)) && self.waits.is_overdue(key, row.id, Now::read().mono))
-        {
-            // What its acceptance ended meanwhile is not put back.
-            self.store.release(row.id).await?;
-            return Ok(self.put_off(key, &row, *wait).await);
-        }
-        self.waits.end(key);
-        Ok(self.end(key, &row, context.belongs, context.told, answer).await)
+    /// The settings in force.
+    pub(super) fn terms(&self) -> TurnConfig {
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the turn with what the agent said, and what a rule did to the conversation before.
-    async fn end(
-        &self,
-        key: &ChatKey,
-        row: &InboxRow,
-        belongs: Belongs,
-        told: Option<Reset>,
-        answer: Result<String, AgentError>,
-    ) -> Outcome {
-        let mut replies = Vec::new();
-        if let Some(rule) = told {
-            replies = reply::parts(key, &row.message, "session", slash::begun_anew(rule));
+    /// From now on these settings hold; for turns that run, the number of places.
+    pub(super) fn follow(&self, terms: TurnConfig) {
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = terms;
+        self.slots.resize(terms.at_once_max);
+    }
+
+    /// How long this chat must wait for its next turn; zero: not at all.
+    fn pause(&self, key: &ChatKey) -> Duration {
+        self.pace(|pace, now, most| pace.wait(now, key, most))
+    }
+
+    fn pace<T>(&self, look: impl FnOnce(&mut Pace, Instant, u32) -> T) -> T {
+        let most = self.terms().per_minute_max;
+        look(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Now::read().mono, most)
+    }
+
+    /// A permit for the turn of a message that is about to be accepted. `None`: it waits in line.
+    pub(super) fn permit(&self, key: &ChatKey) -> Option<OwnedSemaphorePermit> {
+        if self.pause(key) > Duration::ZERO || self.agent.wait().is_some() {
+            return None;
         }
-        let belongs = Some(belongs);
-        let finish = match answer {
+        self.slots.try_take()
+    }
+
+    /// The place for it. Only the holder of the chat's lane may ask.
+    pub(super) fn place(&self, key: &ChatKey, permit: OwnedSemaphorePermit) -> Place {
+        Place { permit, run: self.running.begin(key) }
+    }
+
+    /// Leaves a message whose first attempt is counted to the lane of its chat.
+    pub(super) fn hand(&self, row: InboxRow, place: Place) {
+        self.handed().insert(row.key.clone(), Handed { row, place });
+    }
+
+    fn handed(&self) -> MutexGuard<'_, BTreeMap<ChatKey, Handed>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts back what was handed over and not begun.
+    pub(super) async fn release_handed(&self) {
+        let ids: Vec<_> =
+            std::mem::take(&mut *self.handed()).into_values().map(|handed| handed.row.id).collect();
+        if !ids.is_empty()
+            && let Err(error) = self.store.release(ids).await
+        {
+            tracing::debug!(%error, "messages that were not begun count as begun");
+        }
+    }
+
+    async fn answer_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
+        let (place, claimed) = match self.next(key).await? {
+            Next::Begun(place, claimed) => (place, claimed),
+            Next::Not(outcome) => return Ok(outcome),
+        };
+        // What is accepted from now on wakes the lane.
+        let then = if claimed.more { Outcome::Again } else { Outcome::Idle };
+        let Some(first) = claimed.rows.first() else {
+            self.running.settled(key);
+            return Ok(Outcome::Idle);
+        };
+        // It was let in; the settings may have changed since.
+        if let Decision::Ignore(reason) = self.rules.gate().decide(key.platform, &first.message) {
+            drop(place);
+            return self.turn_away(key, &claimed.rows, reason.as_str()).await;
+        }
+        if first.is_suspect {
+            drop(place);
+            tracing::error!(
+                code = "message_quarantined", platform = %key.platform, message = %first.message.id,
+                "a message is not tried again: the gateway died {} times while it worked on it", first.attempts
+            );
+            let why = format!("the gateway died in its turn {} times", first.attempts);
+            let ended = self.give_up(key, first, QUARANTINED, why).await;
+            return Ok(if ended { then } else { Outcome::Idle });
+        }
+        if let Some(order) = slash::of(&first.message) {
+            drop(place);
+            // It may have become a turn.
+            return Ok(if self.obey(key, first, order).await { Outcome::Again } else { Outcome::Idle });
+        }
+        let ended = if first.attempts > ATTEMPTS_MAX {
+            tracing::error!(
+                code = "message_given_up", platform = %key.platform, message = %first.message.id,
+                "a message is given up after {ATTEMPTS_MAX} attempts"
+            );
+            self.give_up(key, first, GIVEN_UP, format!("begun {ATTEMPTS_MAX} times, never ended")).await
+        } else {
+            match self.turn(key, place, claimed).await? {
+                Turned::Ended(ended) => ended,
+                Turned::Back(outcome) => return Ok(outcome),
+            }
+        };
+        Ok(if ended { then } else { Outcome::Idle })
+    }
+
+    /// A place for the next turn of this chat, and what it is about.
+    async fn next(&self, key: &ChatKey) -> Result<Next, StoreError> {
+        if let Some(Handed { row, place }) = self.handed().remove(key) {
+            return Ok(Next::Begun(place, Claimed { rows: vec![row], more: false }));
+        }
+        // Nothing is claimed while nobody is there to be asked; commands are carried out all the same.
+        if let Some(wait) = self.agent.wait()
+            && let Some(next) = self.store.next_in(key).await?
+            && !next.is_suspect
+            && slash::of(&next.message).is_none()
+            && self.rules.gate().decide(key.platform, &next.message) == Decision::Admit
+        {
+            return Ok(Next::Not(self.put_off(key, &next, wait).await));
+        }
+        let pause = self.pause(key);
+        if pause > Duration::ZERO {
+            return Ok(Next::Not(Outcome::After(pause)));
+        }
+        // Closed when we stop: then no turn is begun any more.
+        let Some(permit) = self.slots.take().await else { return Ok(Next::Not(Outcome::Idle)) };
+        let place = self.place(key, permit);
+        Ok(Next::Begun(place, self.store.claim(key, busy::join(&self.terms())).await?))
+    }
+
+    /// Asks the agent, and writes down how that ended.
+    async fn turn(&self, key: &ChatKey, place: Place, claimed: Claimed) -> Result<Turned, StoreError> {
+        let Place { permit, mut run } = place;
+        self.pace(|pace, now, most| pace.take(now, key, most));
+        let asked = Asked::of(claimed.rows);
+        run.asks(asked.message.clone(), asked.gathering, claimed.more);
+        let Asked { ids, message, .. } = asked;
+        let mut context = match self.sessions.context(self.sessions.key(key, &message), ids[0]).await {
+            Ok(context) => context,
+            Err(error) => return self.put_back(key, ids, Early::Failed(error)).await,
+        };
+        let turn = Turn {
+            key: key.clone(),
+            session: context.name.clone(),
+            message: message.clone(),
+            history: within_bytes(std::mem::take(&mut context.history)),
+        };
+        let end = self.ask(turn, &mut run).await;
+        // What follows waits for the disk alone, and shares its flushes with the ends of other turns.
+        drop((run, permit));
+        let ended = match end {
+            Ok(ended) => ended,
+            Err(early) => return self.put_back(key, ids, early).await,
+        };
+        if let Some(wait) = self.later(key, ids[0], &ended) {
+            // What its acceptance ended meanwhile is not put back.
+            self.store.release(ids).await?;
+            return Ok(Turned::Back(match self.store.next_in(key).await? {
+                Some(next) => self.put_off(key, &next, wait).await,
+                None => Outcome::Again,
+            }));
+        }
+        self.waits.end(key);
+        self.running.settled(key);
+        let mut finish = self.end_of(key, &message, context, &ended);
+        let steered = ended.steered.iter().map(|row| row.id);
+        finish.with = ids[1..].iter().copied().chain(steered).collect();
+        Ok(Turned::Ended(self.finish(key, ids[0], finish).await))
+    }
+
+    /// How long the agent is not there, where the message is to wait for it.
+    fn later(&self, key: &ChatKey, id: InboxId, ended: &Ended) -> Option<Duration> {
+        match ended.answer.as_ref().err()?.again {
+            Again::After(wait) => Some(wait),
+            Again::Briefly(wait) if !self.waits.is_overdue(key, id, Now::read().mono) => Some(wait),
+            Again::Briefly(_) | Again::Never => None,
+        }
+    }
+
+    /// What is written down of a turn that ended, but for its messages.
+    fn end_of(&self, key: &ChatKey, message: &InboundMessage, context: Context, ended: &Ended) -> Finish {
+        let mut replies = Vec::new();
+        if let Some(rule) = context.told {
+            replies = reply::parts(key, message, "session", slash::begun_anew(rule));
+        }
+        let exchange = match &ended.answer {
             Ok(answer) => {
-                replies.extend(reply::parts(key, &row.message, "answer", &answer));
-                let exchange = Some(Exchange { said: said(&row.message), answered: answer });
-                Finish { belongs, exchange, replies, ..Finish::default() }
+                replies.extend(reply::parts(key, message, "answer", answer));
+                let steered = ended.steered.iter().map(|row| &row.message);
+                let said: Vec<_> = std::iter::once(message).chain(steered).map(said).collect();
+                Some(Exchange { said: said.join("\n"), answered: answer.clone() })
             }
             Err(error) => {
                 if let Some(more) = self.repeats.say(Now::read().mono, error.code) {
@@ -188,11 +282,11 @@ impl Turns {
                         "the agent gave no answer: {}{more}", error.detail
                     );
                 }
-                replies.extend(reply::parts(key, &row.message, "answer", &error.told));
-                Finish { belongs, replies, ..Finish::default() }
+                replies.extend(reply::parts(key, message, "answer", &error.told));
+                None
             }
         };
-        self.finish(key, row, finish).await
+        Finish { belongs: Some(context.belongs), exchange, replies, ..Finish::default() }
     }
 
     /// The agent is not there: the message waits, and its chat is told once, and once more when that takes long.
@@ -210,83 +304,75 @@ impl Turns {
         Outcome::After(wait.clamp(AGENT_WAIT_MIN, AGENT_WAIT_MAX))
     }
 
-    /// Gives a message up, without a word, whose sender may no longer speak there.
-    async fn turn_away(&self, key: &ChatKey, row: &InboxRow, reason: &str) -> Outcome {
+    /// Gives the first of these messages up, without a word: its sender may no longer speak there. Each of those behind it is
+    /// judged by itself.
+    async fn turn_away(&self, key: &ChatKey, rows: &[InboxRow], reason: &str) -> Result<Outcome, StoreError> {
         tracing::info!(
             code = "no_longer_allowed", platform = %key.platform, reason,
             "a waiting message is not answered: its sender may no longer speak there"
         );
+        self.store.release(rows[1..].iter().map(|row| row.id).collect()).await?;
         let dead = Some(format!("no longer allowed ({reason})"));
-        self.finish(key, row, Finish { dead, ..Finish::default() }).await
+        let done = self.finish(key, rows[0].id, Finish { dead, ..Finish::default() }).await;
+        Ok(if done { Outcome::Again } else { Outcome::Idle })
     }
 
-    /// Keeps the message as a dead letter, and tells its sender.
-    async fn give_up(&self, key: &ChatKey, row: &InboxRow, told: &str, why: String) -> Outcome {
+    /// Keeps the message as a dead letter, and tells its sender. Returns whether that was written down.
+    async fn give_up(&self, key: &ChatKey, row: &InboxRow, told: &str, why: String) -> bool {
         let replies = reply::parts(key, &row.message, "notice", told);
-        self.finish(key, row, Finish { replies, dead: Some(why), ..Finish::default() }).await
+        self.finish(key, row.id, Finish { replies, dead: Some(why), ..Finish::default() }).await
     }
 
-    /// Carries out a command to the gateway, and answers it.
-    pub(super) async fn obey(&self, key: &ChatKey, row: &InboxRow, order: Slash) -> Outcome {
+    /// The turn ended early: its messages wait again, and the attempt does not count.
+    async fn put_back(&self, key: &ChatKey, ids: Vec<InboxId>, early: Early) -> Result<Turned, StoreError> {
+        self.store.release(ids).await?;
+        Ok(Turned::Back(match early {
+            // What was stopped was done with the word that stopped it; nothing is left to release.
+            Early::Cut(Cut::Stopped) => {
+                self.running.settled(key);
+                Outcome::Again
+            }
+            // More may follow as quickly as this did.
+            Early::Cut(Cut::Back) => {
+                self.running.taken_back(key);
+                match self.terms().join_window {
+                    Duration::ZERO => Outcome::Again,
+                    window => Outcome::After(window),
+                }
+            }
+            Early::Leaving => Outcome::Idle,
+            Early::Failed(error) => return Err(error),
+        }))
+    }
+
+    /// Carries out a command to the gateway, and answers it. Returns whether that was written down.
+    pub(super) async fn obey(&self, key: &ChatKey, row: &InboxRow, order: Slash) -> bool {
         let Order { answer, then, is_turn } = self.orders.carry_out(key.platform, row, order).await;
         if is_turn {
-            return Outcome::Again;
+            return true;
         }
         let replies =
             answer.map_or_else(Vec::new, |answer| reply::parts(key, &row.message, "answer", &answer));
-        let outcome = self.finish(key, row, Finish { replies, ..Finish::default() }).await;
-        if let (Some(command), Outcome::Again) = (then, outcome) {
+        let done = self.finish(key, row.id, Finish { replies, ..Finish::default() }).await;
+        if let (Some(command), true) = (then, done) {
             // A pause of this very platform waits for its answer to leave. Whatever else is sent to it may take long.
             if let Some(outbox) = self.outboxes.get(&key.platform) {
                 drop(tokio::time::timeout(ANSWER_LIMIT, outbox.done()).await);
             }
             self.orders.finish(command).await;
         }
-        outcome
-    }
-
-    /// Asks the agent, and shows "typing…" meanwhile.
-    async fn ask(&self, turn: Turn) -> Result<String, AgentError> {
-        let key = turn.key.clone();
-        let chat = turn.message.chat.clone();
-        let mut shown = None;
-        let answer = {
-            let typing = async {
-                tokio::time::sleep(TYPING_AFTER).await;
-                loop {
-                    if let Some(link) = self.outboxes.get(&key.platform).and_then(Outbox::link) {
-                        shown = Some(Arc::clone(&link));
-                        drop(tokio::time::timeout(TYPING_LIMIT, link.typing(&chat, true)).await);
-                    }
-                    tokio::time::sleep(TYPING_EVERY).await;
-                }
-            };
-            tokio::select! {
-                answer = self.agent.answer(turn) => answer,
-                () = tokio::time::sleep(TURN_LIMIT) => Err(AgentError {
-                    code: "agent_hung",
-                    told: "The agent did not answer in time.".to_owned(),
-                    detail: format!("no answer within {} s", TURN_LIMIT.as_secs()),
-                    again: Again::Never,
-                }),
-                () = typing => unreachable!("it shows typing until it is dropped"),
-            }
-        };
-        if let Some(link) = shown {
-            drop(tokio::time::timeout(TYPING_LIMIT, link.typing(&chat, false)).await);
-        }
-        answer
+        done
     }
 
     /// Writes the end of a turn down. While the store cannot, the answer is kept and tried again: asking the agent a
-    /// second time may cost money, and give another answer.
-    async fn finish(&self, key: &ChatKey, row: &InboxRow, mut finish: Finish) -> Outcome {
+    /// second time may cost money, and give another answer. Returns false when we stopped before it could be.
+    pub(super) async fn finish(&self, key: &ChatKey, id: InboxId, mut finish: Finish) -> bool {
         let outbox = self.outboxes.get(&key.platform);
         let mut claim = outbox.filter(|_| !finish.replies.is_empty()).and_then(|outbox| outbox.claim(key));
         finish.direct = claim.is_some();
         let mut wait = STORE_WAIT;
         let first = loop {
-            match self.store.finish(row.id, finish.clone()).await {
+            match self.store.finish(id, finish.clone()).await {
                 Ok(first) => break first,
                 Err(error) => {
                     tracing::debug!(platform = %key.platform, %error, "an answer cannot be stored yet");
@@ -297,7 +383,7 @@ impl Turns {
             finish.direct = false;
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(STORE_WAIT_MAX),
-                () = self.stop.cancelled() => return Outcome::Idle,
+                () = self.stop.cancelled() => return false,
             }
         };
         match (claim, outbox) {
@@ -306,8 +392,36 @@ impl Turns {
             (None, None) => {}
         }
         self.changed.notify_one();
-        Outcome::Again
+        true
     }
+}
+
+/// The right to a turn: a place among those that run at once, and the chat is known to be at it.
+pub(super) struct Place {
+    permit: OwnedSemaphorePermit,
+    run: RunGuard,
+}
+
+/// A message whose first attempt was counted when it was accepted.
+pub(super) struct Handed {
+    row: InboxRow,
+    place: Place,
+}
+
+/// What a chat's lane does next.
+enum Next {
+    /// A turn, of the messages that were claimed for it; none: nothing waits.
+    Begun(Place, Claimed),
+    /// Nothing now.
+    Not(Outcome),
+}
+
+/// What became of a turn.
+enum Turned {
+    /// It ended, and this is whether that was written down.
+    Ended(bool),
+    /// Its messages wait again.
+    Back(Outcome),
 }
 
 #[async_trait]
@@ -330,18 +444,4 @@ impl Work for Turns {
     async fn chats(&self, count: u32) -> Result<Vec<ChatKey>, StoreError> {
         self.store.chats_in(count).await
     }
-}
-
-/// The newest exchanges that fit.
-fn within_bytes(mut history: Vec<Exchange>) -> Vec<Exchange> {
-    let mut bytes = 0;
-    let kept = history
-        .iter()
-        .rev()
-        .take_while(|exchange| {
-            bytes += exchange.said.len() + exchange.answered.len();
-            bytes <= HISTORY_BYTES_MAX
-        })
-        .count();
-    history.split_off(history.len() - kept)
 }

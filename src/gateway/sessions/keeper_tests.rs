@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::ResetConfig;
 use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::inbound::join::Join;
 use crate::gateway::message::UserId;
 use crate::gateway::message::testing::message;
 use crate::gateway::sessions::api::{Retried, SessionStore};
@@ -146,7 +147,7 @@ async fn a_retry_becomes_the_last_message_and_its_exchange_is_taken_out() {
     house.turn("B", "two").await;
     let (order, queued) = retry("R1").await;
     assert_eq!(queued, Retried::Queued);
-    let row = house.store.next_in(&key.chat).await.unwrap().unwrap();
+    let row = house.store.claim(&key.chat, Join::default()).await.unwrap().rows.remove(0);
     assert_eq!((row.id, row.message.id.0.as_str(), row.message.text.0.as_str()), (order, "R1", "two"));
     let context = house.keeper.context(key.clone(), row.id).await.unwrap();
     assert_eq!(context.history.len(), 1);
@@ -155,7 +156,7 @@ async fn a_retry_becomes_the_last_message_and_its_exchange_is_taken_out() {
 
     // One that was given up is no dead letter any more.
     house.store.finish(row.id, Finish { dead: Some("x".into()), ..Finish::default() }).await.unwrap();
-    let open = house.store.next_in(&key.chat).await.unwrap().unwrap();
+    let open = house.store.claim(&key.chat, Join::default()).await.unwrap().rows.remove(0);
     assert_eq!(house.store.retry(open.id, &key).await.unwrap(), Retried::Queued);
     assert_eq!(house.store.depths().await.unwrap().dead, 0);
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::gateway::inbound::join::Join;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
 use crate::gateway::sessions::api::{Belongs, SessionStore};
 use crate::platform::Platform;
@@ -32,8 +33,10 @@ pub struct InboxRow {
     pub id: InboxId,
     /// Where it came from.
     pub key: ChatKey,
-    /// How many turns were begun for it.
+    /// How many turns were begun for it, with the one for which it was handed out.
     pub attempts: u32,
+    /// When it was accepted, milliseconds since 1970.
+    pub at_ms: i64,
     /// We died more than once while we worked on it: its turn is not begun again.
     pub is_suspect: bool,
     /// The message.
@@ -135,8 +138,19 @@ pub enum Fate {
 pub enum Accepted {
     /// New.
     New(InboxId),
+    /// New, and the first attempt is counted: its turn can begin.
+    Begun(Box<InboxRow>),
     /// This very message was accepted before.
     Duplicate,
+}
+
+/// What is answered next in a chat.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Claimed {
+    /// The messages of one turn, oldest first.
+    pub rows: Vec<InboxRow>,
+    /// Others wait behind them.
+    pub more: bool,
 }
 
 /// One exchange of a conversation, for the agent's context.
@@ -221,20 +235,29 @@ pub trait Store: SessionStore {
     /// the one that is next.
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError>;
 
-    /// The oldest message of this chat that is not in a final state.
+    /// As [`Self::accept`], by whoever alone begins turns in this chat: where nothing waits before the message, its first
+    /// attempt is counted in the same commit.
+    async fn begin_new(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError>;
+
+    /// Counts one more attempt, before the turn runs, of the oldest message of this chat and of those that are answered
+    /// together with it, oldest first. A command comes alone and is not counted. Only whoever alone begins turns in this
+    /// chat may ask. Empty: nothing waits.
+    async fn claim(&self, key: &ChatKey, join: Join) -> Result<Claimed, StoreError>;
+
+    /// The oldest message of this chat that is not in a final state; nothing is counted. `None` also where it cannot be read.
     async fn next_in(&self, key: &ChatKey) -> Result<Option<InboxRow>, StoreError>;
+
+    /// How many messages of this chat are not in a final state, counted up to `count_max`.
+    async fn waiting(&self, key: &ChatKey, count_max: u32) -> Result<u32, StoreError>;
 
     /// Chats with messages that are not in a final state, the one that waits longest first, at most `count`.
     async fn chats_in(&self, count: u32) -> Result<Vec<ChatKey>, StoreError>;
 
-    /// Counts one more attempt, before the turn runs. Returns the new count; `None`: it has ended meanwhile.
-    async fn begin(&self, id: InboxId) -> Result<Option<u32>, StoreError>;
-
     /// What the acceptance of this command has ended, and what still waits in its chat.
     async fn ended_by(&self, id: InboxId) -> Result<Ended, StoreError>;
 
-    /// Takes the attempt back: it was our own stop that ended the turn.
-    async fn release(&self, id: InboxId) -> Result<(), StoreError>;
+    /// Takes the attempt back: it was we who ended the turn.
+    async fn release(&self, ids: Vec<InboxId>) -> Result<(), StoreError>;
 
     /// In one transaction: the exchange enters its conversation, which begins with it where it is new; the parts of the
     /// answer enter the outbox; the inbox row is done (`dead`: given up, with the reason). Nothing happens to a row that is final already, and a part whose handle is
@@ -309,4 +332,6 @@ pub struct Finish {
     /// Whoever finishes sends the first part at once, unless something waits in its chat: it enters the outbox as `sending`,
     /// which saves a commit. Only the holder of the chat's place in the outbox may say so.
     pub direct: bool,
+    /// Messages that were answered together with it.
+    pub with: Vec<InboxId>,
 }

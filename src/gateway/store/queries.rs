@@ -8,13 +8,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    Accepted, BODY_KEPT, Depths, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow,
+    Accepted, BODY_KEPT, Claimed, Depths, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow,
     UNKNOWN_HOLDS,
 };
 use super::{letters, orders, sessions};
 use crate::gateway::delivery::handle::handle;
 use crate::gateway::delivery::lost;
 use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict, WAITING_MAX};
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
 use crate::platform::Platform;
@@ -59,12 +60,13 @@ pub(super) fn recover(db: &Connection, is_safe_mode: bool, now_s: i64) -> Result
 pub(super) fn accept(
     db: &Connection,
     platform: Platform,
-    message: &InboundMessage,
-    now_s: i64,
+    message: InboundMessage,
+    begin: bool,
+    now_ms: i64,
 ) -> Result<Accepted> {
     let chat = &message.chat.0;
     let alt = message.chat_alt.as_ref().map(|chat| &chat.0);
-    let key = chat_key(platform, message);
+    let key = chat_key(platform, &message);
     // A message's first copy may have come under one identity of its chat and the second under the other.
     let known = db
         .prepare_cached(
@@ -75,9 +77,11 @@ pub(super) fn accept(
     if known {
         return Ok(Accepted::Duplicate);
     }
+    let begun = begin && waiting(db, &key, 1)? == 0;
     db.prepare_cached(
-        "INSERT INTO inbox (platform, chat_key, chat, chat_alt, message_id, state, body, accepted_at_s)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?7)",
+        "INSERT INTO inbox (platform, chat_key, chat, chat_alt, message_id, state, attempts, body, accepted_at_s,
+                            accepted_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         platform.spec().name,
@@ -85,38 +89,103 @@ pub(super) fn accept(
         chat,
         alt,
         message.id.0,
-        to_json(message)?,
-        now_s
+        if begun { "running" } else { "pending" },
+        begun,
+        to_json(&message)?,
+        now_ms.div_euclid(1000),
+        now_ms
     ])?;
     let id = InboxId(db.last_insert_rowid());
-    if let Some(order) = slash::of(message) {
+    let now_s = now_ms.div_euclid(1000);
+    if let Some(order) = slash::of(&message) {
         if order.ends_turn() {
             orders::end_turn(db, &key, id, now_s)?;
         }
         if order == Slash::New {
-            sessions::end_said(db, &key, message, id, now_s)?;
+            sessions::end_said(db, &key, &message, id, now_s)?;
         }
     }
     letters::revive_target(db, &key)?;
-    Ok(Accepted::New(id))
+    Ok(if begun {
+        Accepted::Begun(Box::new(InboxRow {
+            id,
+            key,
+            attempts: 1,
+            at_ms: now_ms,
+            is_suspect: false,
+            message,
+        }))
+    } else {
+        Accepted::New(id)
+    })
 }
 
-pub(super) fn next_in(db: &Connection, key: &ChatKey) -> Result<Option<Next<InboxRow>>> {
+pub(super) fn waiting(db: &Connection, key: &ChatKey, count_max: u32) -> Result<u32> {
     db.prepare_cached(
-        "SELECT id, attempts, body, error IS ?3 FROM inbox
-         WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id LIMIT 1",
+        "SELECT COUNT(*) FROM (SELECT 1 FROM inbox
+         WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL LIMIT ?3)",
     )?
-    .query_row(params![key.platform.spec().name, key.chat.0, SUSPECT], |row| {
+    .query_row(params![key.platform.spec().name, key.chat.0, count_max], |row| row.get(0))
+}
+
+/// What a turn of this chat would take.
+pub(super) fn gather(db: &Connection, key: &ChatKey, mut join: Join) -> Result<Next<Claimed>> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, attempts, body, COALESCE(accepted_at_ms, accepted_at_s * 1000), error IS ?3 FROM inbox
+         WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id",
+    )?;
+    let mut found = statement.query(params![key.platform.spec().name, key.chat.0, SUSPECT])?;
+    let mut rows: Vec<InboxRow> = Vec::new();
+    let mut more = false;
+    let mut gathering = None;
+    while let Some(row) = found.next()? {
         let id = InboxId(row.get(0)?);
-        let attempts = row.get(1)?;
-        Ok(match from_json(row, 2)? {
-            Some(message) => {
-                Next::Row(InboxRow { id, key: key.clone(), attempts, is_suspect: row.get(3)?, message })
+        let Some(message) = from_json::<InboundMessage>(row, 2)? else {
+            more = true;
+            if rows.is_empty() {
+                return Ok(Next::Unreadable(id.0));
             }
-            None => Next::Unreadable(id.0),
-        })
-    })
-    .optional()
+            break;
+        };
+        let (attempts, at_ms, is_suspect) = (row.get(1)?, row.get(3)?, row.get(4)?);
+        let candidate = Candidate { message: &message, at_ms, attempts };
+        let verdict = match (&mut gathering, rows.first()) {
+            (Some(gathering), Some(first)) => {
+                let verdict = Gathering::take(gathering, &first.message, candidate, join);
+                if verdict == Verdict::TooLate && waiting(db, key, WAITING_MAX + 1)? > WAITING_MAX {
+                    join.all = true;
+                    gathering.take(&first.message, candidate, join)
+                } else {
+                    verdict
+                }
+            }
+            (None, _) | (_, None) => {
+                gathering = Some(Gathering::of(candidate));
+                Verdict::Joined
+            }
+        };
+        if verdict != Verdict::Joined {
+            more = true;
+            break;
+        }
+        rows.push(InboxRow { id, key: key.clone(), attempts, at_ms, is_suspect, message });
+    }
+    Ok(Next::Row(Claimed { rows, more }))
+}
+
+pub(super) fn claim(db: &Connection, key: &ChatKey, join: Join) -> Result<Next<Claimed>> {
+    let mut claimed = match gather(db, key, join)? {
+        Next::Row(claimed) => claimed,
+        unreadable @ Next::Unreadable(_) => return Ok(unreadable),
+    };
+    // A command is no turn: it is carried out beside them. What is suspect gets none.
+    let turns = claimed.rows.iter_mut().filter(|row| !row.is_suspect && slash::of(&row.message).is_none());
+    for row in turns {
+        row.attempts += 1;
+        db.prepare_cached("UPDATE inbox SET state = 'running', attempts = attempts + 1 WHERE id = ?1")?
+            .execute([row.id.0])?;
+    }
+    Ok(Next::Row(claimed))
 }
 
 pub(super) fn chats_in(db: &Connection, count: u32) -> Result<Vec<ChatKey>> {
@@ -128,20 +197,13 @@ pub(super) fn chats_in(db: &Connection, count: u32) -> Result<Vec<ChatKey>> {
     .collect()
 }
 
-pub(super) fn begin(db: &Connection, id: InboxId) -> Result<Option<u32>> {
-    db.prepare_cached(
-        "UPDATE inbox SET state = 'running', attempts = attempts + 1
-         WHERE id = ?1 AND ended_at_s IS NULL RETURNING attempts",
-    )?
-    .query_row([id.0], |row| row.get(0))
-    .optional()
-}
-
-pub(super) fn release(db: &Connection, id: InboxId) -> Result<()> {
-    db.prepare_cached(
-        "UPDATE inbox SET state = 'pending', attempts = attempts - 1 WHERE id = ?1 AND state = 'running'",
-    )?
-    .execute([id.0])?;
+pub(super) fn release(db: &Connection, ids: &[InboxId]) -> Result<()> {
+    for id in ids {
+        db.prepare_cached(
+            "UPDATE inbox SET state = 'pending', attempts = attempts - 1 WHERE id = ?1 AND state = 'running'",
+        )?
+        .execute([id.0])?;
+    }
     Ok(())
 }
 
@@ -157,6 +219,12 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
         )
         .optional()?;
     let Some(key) = key else { return Ok(None) };
+    for id in &finish.with {
+        db.prepare_cached(
+            "UPDATE inbox SET state = 'done', ended_at_s = ?2 WHERE id = ?1 AND ended_at_s IS NULL",
+        )?
+        .execute(params![id.0, now_s])?;
+    }
     if let Some(belongs) = &finish.belongs {
         let answered = finish.exchange.as_ref().map(|exchange| (id, exchange));
         sessions::extend(db, &key, belongs, answered, now_s)?;

@@ -9,7 +9,7 @@ use super::writer::store_error;
 use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -140,6 +140,8 @@ pub(super) const MIGRATIONS: [&str; 6] = [
         reason TEXT NOT NULL,
         PRIMARY KEY (platform, chat_key)
     ) STRICT, WITHOUT ROWID;",
+    // What is written in one go is told by the pauses, and those are shorter than a second.
+    "ALTER TABLE inbox ADD COLUMN accepted_at_ms INTEGER;",
 ];
 
 /// The newest version this program knows.

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::api::{
-    Accepted, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxId, InboxRow, Letter, OutboxId, OutboxRow,
-    PauseRow, Pick, Store, StoreError,
+    Accepted, Claimed, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxId, InboxRow, Letter, OutboxId,
+    OutboxRow, PauseRow, Pick, Store, StoreError,
 };
 use super::care::{Care, DAMAGE, PASSING};
 use super::queries::Next;
@@ -23,6 +23,7 @@ use super::{letters, orders, queries, salvage, schema, sessions};
 use crate::clock::Now;
 use crate::config::Reset;
 use crate::failpoint;
+use crate::gateway::inbound::join::Join;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::problems::Problems;
 use crate::gateway::sessions::api::{Retried, Session, SessionId, SessionKey, SessionStore};
@@ -198,27 +199,43 @@ impl SqliteStore {
         }
         outcome
     }
+
+    async fn take(
+        &self,
+        platform: Platform,
+        message: InboundMessage,
+        begin: bool,
+    ) -> Result<Accepted, StoreError> {
+        let take = move |db: &Connection| queries::accept(db, platform, message, begin, now_ms());
+        self.write_new(&["accept.before", "accept.after"], take).await
+    }
 }
 
 fn now_s() -> i64 {
     Now::read().wall.as_second()
 }
 
+fn now_ms() -> i64 {
+    Now::read().wall.as_millisecond()
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError> {
-        self.write_new(&["accept.before", "accept.after"], move |db| {
-            queries::accept(db, platform, &message, now_s())
-        })
-        .await
+        self.take(platform, message, false).await
     }
 
-    async fn next_in(&self, key: &ChatKey) -> Result<Option<InboxRow>, StoreError> {
+    async fn begin_new(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError> {
+        self.take(platform, message, true).await
+    }
+
+    async fn claim(&self, key: &ChatKey, join: Join) -> Result<Claimed, StoreError> {
         loop {
             let key = key.clone();
-            match self.reader.call(move |db| queries::next_in(db, &key)).await? {
-                Some(Next::Row(row)) => return Ok(Some(row)),
-                Some(Next::Unreadable(id)) => {
+            let claim = move |db: &Connection| queries::claim(db, &key, join);
+            match self.write_new(&["begin.before", "begin.after"], claim).await? {
+                Next::Row(claimed) => return Ok(claimed),
+                Next::Unreadable(id) => {
                     tracing::error!(
                         code = "row_unreadable",
                         id,
@@ -227,25 +244,35 @@ impl Store for SqliteStore {
                     let dead = Finish { dead: Some(UNREADABLE.to_owned()), ..Finish::default() };
                     self.finish(InboxId(id), dead).await?;
                 }
-                None => return Ok(None),
             }
         }
+    }
+
+    async fn next_in(&self, key: &ChatKey) -> Result<Option<InboxRow>, StoreError> {
+        let key = key.clone();
+        let gathered = self.reader.call(move |db| queries::gather(db, &key, Join::default())).await?;
+        Ok(match gathered {
+            Next::Row(gathered) => gathered.rows.into_iter().next(),
+            // The claim gives it up.
+            Next::Unreadable(_) => None,
+        })
+    }
+
+    async fn waiting(&self, key: &ChatKey, count_max: u32) -> Result<u32, StoreError> {
+        let key = key.clone();
+        self.reader.call(move |db| queries::waiting(db, &key, count_max)).await
     }
 
     async fn chats_in(&self, count: u32) -> Result<Vec<ChatKey>, StoreError> {
         self.reader.call(move |db| queries::chats_in(db, count)).await
     }
 
-    async fn begin(&self, id: InboxId) -> Result<Option<u32>, StoreError> {
-        self.write_new(&["begin.before", "begin.after"], move |db| queries::begin(db, id)).await
-    }
-
     async fn ended_by(&self, id: InboxId) -> Result<Ended, StoreError> {
         self.reader.call(move |db| orders::ended_by(db, id)).await
     }
 
-    async fn release(&self, id: InboxId) -> Result<(), StoreError> {
-        self.write(&["release.before", "release.after"], move |db| queries::release(db, id)).await
+    async fn release(&self, ids: Vec<InboxId>) -> Result<(), StoreError> {
+        self.write(&["release.before", "release.after"], move |db| queries::release(db, &ids)).await
     }
 
     async fn finish(&self, id: InboxId, finish: Finish) -> Result<Option<OutboxRow>, StoreError> {

@@ -1,11 +1,13 @@
 //! What the store promises, over reopening at every step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::super::api::{Direction, LetterId};
 use super::*;
+use crate::gateway::inbound::join::WAITING_MAX;
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, OutboundMessage, Private};
 use crate::gateway::sessions::api::Belongs;
@@ -48,6 +50,10 @@ fn answered(handles: &[&str]) -> Finish {
     }
 }
 
+async fn claim(store: &SqliteStore) -> Vec<InboxRow> {
+    store.claim(&key(), Join::default()).await.unwrap().rows
+}
+
 /// A database that is opened again at each step, as after a kill: the store before is still open and closes nothing.
 struct Crashing {
     dir: tempfile::TempDir,
@@ -72,18 +78,17 @@ async fn every_step_survives_a_crash_right_after_it() {
         panic!()
     };
     assert_eq!(crashing.open().accept(W, message("A", CHAT, "hi")).await.unwrap(), Accepted::Duplicate);
-    assert_eq!(crashing.open().begin(id).await.unwrap(), Some(1));
+    let row = claim(crashing.open()).await.remove(0);
+    assert_eq!((row.id, row.attempts, row.message.text.0.as_str()), (id, 1, "hi"));
 
     let store = crashing.open();
-    let row = store.next_in(&key()).await.unwrap().unwrap();
-    assert_eq!((row.id, row.attempts, row.message.text.0.as_str()), (id, 1, "hi"));
-    assert_eq!(store.begin(id).await.unwrap(), Some(2), "the crash of the first turn counts");
-    store.release(id).await.unwrap();
-    assert_eq!(crashing.open().begin(id).await.unwrap(), Some(2), "our own stop does not");
+    assert_eq!(claim(store).await[0].attempts, 2, "the crash of the first turn counts");
+    store.release(vec![id]).await.unwrap();
+    assert_eq!(claim(crashing.open()).await[0].attempts, 2, "our own stop does not");
     crashing.open().finish(id, answered(&["H1", "H2"])).await.unwrap();
 
     let store = crashing.open();
-    assert_eq!(store.next_in(&key()).await.unwrap(), None);
+    assert_eq!(claim(store).await, []);
     assert_eq!(history(store).await.len(), 1);
     let first = store.next_out(&key()).await.unwrap().unwrap();
     assert_eq!((first.message.handle.as_str(), first.attempts, first.maybe_sent), ("H1", 0, false));
@@ -149,6 +154,65 @@ async fn the_first_part_is_handed_over_as_being_sent_when_nothing_is_before_it()
 }
 
 #[tokio::test]
+async fn a_first_message_is_begun_with_its_acceptance_unless_something_waits_before_it() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let Accepted::Begun(first) = store.begin_new(W, message("A", CHAT, "hi")).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((first.attempts, first.message.id.0.as_str()), (1, "A"));
+    assert!(matches!(store.begin_new(W, message("B", CHAT, "hi")).await.unwrap(), Accepted::New(_)));
+    assert_eq!(store.begin_new(W, message("A", CHAT, "hi")).await.unwrap(), Accepted::Duplicate);
+
+    let store = crashing.open();
+    let Claimed { rows, more } = store.claim(&key(), Join::default()).await.unwrap();
+    assert_eq!((rows.len(), rows[0].id, rows[0].attempts, more), (1, first.id, 2, true));
+    store.finish(first.id, answered(&["H1"])).await.unwrap();
+    let Claimed { rows, more } = store.claim(&key(), Join::default()).await.unwrap();
+    assert_eq!((rows.len(), rows[0].attempts, more), (1, 1, false));
+}
+
+#[tokio::test]
+async fn what_was_written_in_one_go_is_claimed_and_done_together_and_after_a_crash_apart() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    for id in ["A", "B", "C"] {
+        store.accept(W, message(id, CHAT, id)).await.unwrap();
+    }
+    store.accept(W, message("D", CHAT, "/help")).await.unwrap();
+    store.accept(W, message("E", CHAT, "E")).await.unwrap();
+    let window = Join { window: Duration::from_secs(60), all: false };
+    let ids = |claimed: &Claimed| claimed.rows.iter().map(|row| row.message.id.0.clone()).collect::<Vec<_>>();
+    let claimed = store.claim(&key(), window).await.unwrap();
+    assert_eq!((ids(&claimed), claimed.more), (vec!["A".to_owned(), "B".into(), "C".into()], true));
+    store.release(claimed.rows.iter().map(|row| row.id).collect()).await.unwrap();
+    assert_eq!(ids(&store.claim(&key(), window).await.unwrap()).len(), 3, "put back, they stay together");
+
+    let store = crashing.open();
+    assert_eq!(ids(&store.claim(&key(), window).await.unwrap()), ["A"], "one of them may have ended us");
+    let rows = claimed.rows;
+    let with = vec![rows[1].id, rows[2].id];
+    store.finish(rows[0].id, Finish { with, ..answered(&["H1"]) }).await.unwrap();
+    let command = store.claim(&key(), window).await.unwrap();
+    assert_eq!((ids(&command), command.rows[0].attempts), (vec!["D".to_owned()], 0), "no turn of the agent");
+    assert_eq!(crashing.open().depths().await.unwrap(), Depths { inbox: 2, outbox: 1, dead: 0 });
+}
+
+#[tokio::test]
+async fn more_than_can_be_answered_one_by_one_is_answered_together() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    for n in 0..=WAITING_MAX {
+        let claimed = store.claim(&key(), Join::default()).await.unwrap();
+        assert_eq!(claimed.rows.len(), usize::from(n > 0));
+        store.release(claimed.rows.iter().map(|row| row.id).collect()).await.unwrap();
+        store.accept(W, message(&n.to_string(), CHAT, "hi")).await.unwrap();
+    }
+    assert_eq!(store.waiting(&key(), 3).await.unwrap(), 3);
+    assert_eq!(claim(store).await.len(), WAITING_MAX as usize + 1);
+}
+
+#[tokio::test]
 async fn the_two_identities_of_a_chat_are_one() {
     let mut crashing = Crashing::new();
     let store = crashing.open();
@@ -189,7 +253,7 @@ async fn a_thousand_at_once_are_all_taken_and_all_kept() {
         .into_iter()
         .map(|accepted| match accepted {
             Accepted::New(id) => id,
-            Accepted::Duplicate => panic!("all are different"),
+            Accepted::Begun(_) | Accepted::Duplicate => panic!("all are different, and none is begun"),
         })
         .collect();
     ids.sort();
@@ -405,7 +469,7 @@ async fn a_row_that_makes_no_sense_holds_up_no_other() {
     };
     spoil("inbox").await.unwrap();
     spoil("outbox").await.unwrap();
-    assert_eq!(store.next_in(&key()).await.unwrap().unwrap().message.id.0, "next to B");
+    assert_eq!(claim(store).await[0].message.id.0, "next to B");
     assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message.handle, "H2");
     assert_eq!(store.depths().await.unwrap(), Depths { inbox: 1, outbox: 1, dead: 2 });
 }
@@ -505,7 +569,7 @@ async fn dead_letters_are_retried_with_a_clean_slate_or_dropped_for_good() {
     let mut crashing = Crashing::new();
     let store = crashing.open();
     let Accepted::New(id) = store.accept(W, message("A", CHAT, "a canary")).await.unwrap() else { panic!() };
-    store.begin(id).await.unwrap();
+    claim(store).await;
     store.finish(id, Finish { dead: Some("it failed".into()), ..Finish::default() }).await.unwrap();
     store.queue(&key(), reply("H1")).await.unwrap();
     assert_eq!(

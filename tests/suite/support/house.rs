@@ -9,8 +9,9 @@ use super::process::Gateway;
 use super::stage::{Player, Stage};
 use super::wait;
 
-/// Quick times, so that a ladder is climbed in a second.
+/// Quick times, so that a ladder is climbed in a second; and each message is answered by itself, so that answers can be counted.
 pub(crate) const QUICK: &str = "[gateway]\nconnect_timeout = \"300ms\"\ndrain_timeout = \"5s\"\n\
+                                join_window = \"0s\"\nchat_turns_per_minute = 0\n\
                                 reconnect = { first = \"100ms\", cap = \"400ms\", stable_after = \"10ms\" }\n";
 
 /// The gateway and the services that it talks to.

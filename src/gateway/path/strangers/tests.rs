@@ -95,6 +95,7 @@ impl House {
             Arc::<SqliteStore>::clone(&store),
             Arc::<CountingAgent>::clone(&agent),
             Gate::new(&config),
+            config.gateway.turn,
         );
         let desk = path.admit_by(store, Kept::default());
         let link = Arc::new(CountingLink::default());

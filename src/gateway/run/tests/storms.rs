@@ -57,7 +57,11 @@ impl Storm {
         let access = AccessConfig { allowed: AllowList::Everybody, ..AccessConfig::default() };
         config.access.insert(Platform::Whatsapp, access);
         let agent = Arc::clone(&self.service) as Arc<dyn crate::gateway::agent::api::Agent>;
-        let flow: Arc<dyn MessageFlow> = MessagePath::start(store, agent, Gate::new(&config));
+        // Each message by itself, so that the answers can be counted.
+        let turn = &mut config.gateway.turn;
+        (turn.join_window, turn.per_minute_max) = (Duration::ZERO, 0);
+        let flow: Arc<dyn MessageFlow> =
+            MessagePath::start(store, agent, Gate::new(&config), config.gateway.turn);
         let account: Arc<dyn Adapter> = Arc::new(Account(Arc::clone(&self.service)));
         let status = StatusFile::start(self.dir.path().join("gateway_state.json"));
         let documents = status.subscribe();

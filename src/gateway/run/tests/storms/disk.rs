@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::config::Reset;
+use crate::gateway::inbound::join::Join;
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::sessions::api::{Retried, Session, SessionId, SessionKey, SessionStore};
 use crate::gateway::store::api::{
-    Accepted, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxId, InboxRow, Letter, OutboxId, OutboxRow,
-    PauseRow, Pick, StoreError,
+    Accepted, Claimed, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxId, InboxRow, Letter, OutboxId,
+    OutboxRow, PauseRow, Pick, StoreError,
 };
 
 /// What is wrong with the disk.
@@ -92,9 +93,11 @@ on_disk! { Store:
     Room accept(platform: Platform, message: InboundMessage) -> Accepted;
     Look next_in(key: &ChatKey) -> Option<InboxRow>;
     Look chats_in(count: u32) -> Vec<ChatKey>;
-    Room begin(id: InboxId) -> Option<u32>;
+    Room begin_new(platform: Platform, message: InboundMessage) -> Accepted;
+    Room claim(key: &ChatKey, join: Join) -> Claimed;
+    Look waiting(key: &ChatKey, count_max: u32) -> u32;
     Look ended_by(id: InboxId) -> Ended;
-    Reserve release(id: InboxId) -> ();
+    Reserve release(ids: Vec<InboxId>) -> ();
     Reserve finish(id: InboxId, finish: Finish) -> Option<OutboxRow>;
     Look next_out(key: &ChatKey) -> Option<OutboxRow>;
     Look chats_out(platform: Platform, count: u32) -> Vec<ChatKey>;

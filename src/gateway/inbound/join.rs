@@ -1,0 +1,232 @@
+//! Pure. Which messages of a chat are answered together: what one person wrote in one go.
+//!
+//! A command is never joined, and neither is a message whose turn was once cut off by a crash: if one of them is what ends
+//! us, it must not take its neighbours with it.
+
+use std::time::Duration;
+
+use super::identity::same;
+use crate::gateway::message::{InboundMessage, Private};
+
+/// More messages than this waiting in a chat are answered together, however far apart they came.
+pub const WAITING_MAX: u32 = 64;
+
+/// Messages in one turn.
+const MESSAGES_MAX: usize = 256;
+
+/// Text in one turn, in bytes. A longer message is a turn by itself.
+const TEXT_LEN_MAX: usize = 32 << 10;
+
+/// Attachments in one turn.
+const ATTACHMENTS_MAX: usize = 16;
+
+/// How far joining goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Join {
+    /// The longest pause between two messages that belong together; zero: none do.
+    pub window: Duration,
+    /// However long the pause was.
+    pub all: bool,
+}
+
+/// Whether the next message goes with those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Joined,
+    /// It does only where all that waits is answered together.
+    TooLate,
+    /// It does not.
+    Apart,
+}
+
+/// What was written, and how its turns went before.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The message.
+    pub message: &'a InboundMessage,
+    /// When it was accepted, milliseconds since 1970.
+    pub at_ms: i64,
+    /// How many turns were begun for it.
+    pub attempts: u32,
+}
+
+/// The messages of one turn, while they are gathered.
+#[derive(Debug, Default)]
+pub struct Gathering {
+    messages: usize,
+    text_len: usize,
+    attachments: usize,
+    newest_at_ms: i64,
+    closed: bool,
+}
+
+impl Gathering {
+    /// The first message is in it whatever it is; one that is not to be joined stays alone.
+    pub fn of(first: Candidate<'_>) -> Self {
+        let mut gathering = Self::default();
+        gathering.add(first);
+        gathering
+    }
+
+    /// Decides about the next message of the chat, and counts it if it belongs to `first` and what followed.
+    pub fn take(&mut self, first: &InboundMessage, next: Candidate<'_>, join: Join) -> Verdict {
+        let message = next.message;
+        let fits = self.messages < MESSAGES_MAX
+            && self.text_len + message.text.0.len() <= TEXT_LEN_MAX
+            && self.attachments + message.attachments.len() <= ATTACHMENTS_MAX;
+        if self.closed || !fits || !is_joinable(next) || message.quoted.is_some() || !is_same(first, message)
+        {
+            return Verdict::Apart;
+        }
+        // A clock that was set in between says nothing.
+        let pause = Duration::from_millis(next.at_ms.abs_diff(self.newest_at_ms));
+        if !join.all && (join.window.is_zero() || pause > join.window) {
+            return Verdict::TooLate;
+        }
+        self.add(next);
+        Verdict::Joined
+    }
+
+    /// Counts one that belongs to it.
+    pub fn add(&mut self, next: Candidate<'_>) {
+        self.closed |= !is_joinable(next);
+        self.messages += 1;
+        self.text_len += next.message.text.0.len();
+        self.attachments += next.message.attachments.len();
+        self.newest_at_ms = next.at_ms;
+    }
+}
+
+fn is_joinable(candidate: Candidate<'_>) -> bool {
+    candidate.attempts == 0 && !candidate.message.text.0.trim_start().starts_with('/')
+}
+
+fn is_same(first: &InboundMessage, next: &InboundMessage) -> bool {
+    let ids = |message: &InboundMessage| [Some(message.sender.clone()), message.sender_alt.clone()];
+    let mut pairs = ids(first)
+        .into_iter()
+        .flatten()
+        .flat_map(|one| ids(next).into_iter().flatten().map(move |other| (one.clone(), other)));
+    first.from_me == next.from_me && pairs.any(|(one, other)| same(&one.0, &other.0))
+}
+
+/// The messages as one: it is the newest, with all that was said and sent. `None` of none.
+pub fn merged(messages: Vec<InboundMessage>) -> Option<InboundMessage> {
+    let mut messages = messages.into_iter();
+    let first = messages.next()?;
+    Some(messages.fold(first, |before, next| {
+        let mut text = before.text.0;
+        if !text.trim().is_empty() && !next.text.0.trim().is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&next.text.0);
+        let mut attachments = before.attachments;
+        attachments.extend(next.attachments);
+        InboundMessage {
+            text: Private(text),
+            attachments,
+            quoted: before.quoted.or(next.quoted),
+            addressed: before.addressed || next.addressed,
+            ..next
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::gateway::message::testing::message;
+    use crate::gateway::message::{Attachment, UserId};
+
+    const CHAT: &str = "15550101@s.whatsapp.net";
+    const WINDOW: Join = Join { window: Duration::from_millis(600), all: false };
+    const ALL: Join = Join { window: Duration::ZERO, all: true };
+
+    fn text(text: &str) -> InboundMessage {
+        message("A", CHAT, text)
+    }
+
+    fn at(message: &InboundMessage, at_ms: i64) -> Candidate<'_> {
+        Candidate { message, at_ms, attempts: 0 }
+    }
+
+    fn verdict(first: &InboundMessage, next: &InboundMessage, pause_ms: i64, join: Join) -> Verdict {
+        Gathering::of(at(first, 0)).take(first, at(next, pause_ms), join)
+    }
+
+    #[test]
+    fn what_one_person_writes_in_one_go_is_joined() {
+        let (first, next) = (text("one"), text("two"));
+        assert_eq!(verdict(&first, &next, 600, WINDOW), Verdict::Joined);
+        assert_eq!(verdict(&first, &next, 601, WINDOW), Verdict::TooLate);
+        assert_eq!(verdict(&first, &next, 60_000, ALL), Verdict::Joined);
+        assert_eq!(verdict(&first, &next, 0, Join::default()), Verdict::TooLate, "off is off");
+        let mut other = text("two");
+        other.sender = UserId("15550102@s.whatsapp.net".into());
+        assert_eq!(verdict(&first, &other, 0, ALL), Verdict::Apart);
+        other.sender_alt = Some(first.sender.clone());
+        assert_eq!(verdict(&first, &other, 0, WINDOW), Verdict::Joined, "the same person by the other name");
+    }
+
+    #[test]
+    fn commands_answers_to_others_and_what_crashed_stay_alone() {
+        let plain = text("one");
+        for command in ["/help", " /new ", "/anything of the agent's"] {
+            assert_eq!(verdict(&plain, &text(command), 0, ALL), Verdict::Apart);
+            assert_eq!(verdict(&text(command), &plain, 0, ALL), Verdict::Apart);
+        }
+        let mut quoting = text("two");
+        quoting.quoted = Some(Private("what you said".into()));
+        assert_eq!(verdict(&plain, &quoting, 0, ALL), Verdict::Apart);
+        assert_eq!(verdict(&quoting, &plain, 0, WINDOW), Verdict::Joined);
+        let crashed = Candidate { attempts: 1, ..at(&plain, 0) };
+        assert_eq!(Gathering::of(crashed).take(&plain, at(&plain, 0), ALL), Verdict::Apart);
+        assert_eq!(Gathering::of(at(&plain, 0)).take(&plain, crashed, ALL), Verdict::Apart);
+    }
+
+    #[test]
+    fn the_pause_counts_from_the_newest() {
+        let (a, b, c) = (text("a"), text("b"), text("c"));
+        let mut gathering = Gathering::of(at(&a, 0));
+        assert_eq!(gathering.take(&a, at(&b, 500), WINDOW), Verdict::Joined);
+        assert_eq!(gathering.take(&a, at(&c, 1000), WINDOW), Verdict::Joined);
+        assert_eq!(gathering.take(&a, at(&c, 1700), WINDOW), Verdict::TooLate);
+    }
+
+    #[test]
+    fn joined_they_are_the_newest_with_everything() {
+        let mut photo = message("B", CHAT, "");
+        photo.attachments.push(Attachment {
+            kind: "image".into(),
+            path: None,
+            mime: None,
+            file_name: None,
+            error: None,
+        });
+        let mut first = text("look");
+        first.quoted = Some(Private("which?".into()));
+        let joined = merged(vec![first, photo, message("C", CHAT, "nice?")]).unwrap();
+        assert_eq!((joined.id.0.as_str(), joined.text.0.as_str()), ("C", "look\nnice?"));
+        assert_eq!((joined.attachments.len(), joined.quoted.is_some()), (1, true));
+        assert_eq!(merged(Vec::new()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_turn_has_a_bound_and_loses_nothing(lens in proptest::collection::vec(0_usize..4000, 1..400)) {
+            let messages: Vec<_> = lens.iter().map(|len| text(&"x".repeat(*len))).collect();
+            let mut gathering = Gathering::of(at(&messages[0], 0));
+            let rest = messages[1..].iter();
+            let taken =
+                1 + rest.take_while(|next| gathering.take(&messages[0], at(next, 0), ALL) == Verdict::Joined).count();
+            prop_assert!(taken <= MESSAGES_MAX);
+            let joined = merged(messages[..taken].to_vec()).unwrap();
+            let said: usize = lens[..taken].iter().sum();
+            prop_assert_eq!(joined.text.0.matches('x').count(), said);
+            prop_assert!(said <= TEXT_LEN_MAX);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The agent, asked: what goes into one turn, and what happens while the answer is awaited.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::running::{Cut, News, RunGuard};
+use super::turns::Turns;
+use crate::gateway::agent::api::{Again, AgentError, HISTORY_BYTES_MAX, Turn};
+use crate::gateway::delivery::outbox::Outbox;
+use crate::gateway::inbound::join::{Candidate, Gathering, merged};
+use crate::gateway::message::InboundMessage;
+use crate::gateway::store::api::{Exchange, Finish, InboxId, InboxRow, StoreError};
+
+/// Quick answers show no "typing…".
+const TYPING_AFTER: Duration = Duration::from_millis(300);
+
+/// WhatsApp forgets "typing…" after some 25 s.
+const TYPING_EVERY: Duration = Duration::from_secs(10);
+
+/// "typing…" is best effort: it holds up nothing for longer.
+const TYPING_LIMIT: Duration = Duration::from_secs(5);
+
+pub(super) const TOOK_TOO_LONG: &str = "The agent took too long, so I stopped it. Send /retry to ask again.";
+
+/// What one turn asks.
+pub(super) struct Asked {
+    /// Its messages, oldest first; at least one.
+    pub(super) ids: Vec<InboxId>,
+    pub(super) message: InboundMessage,
+    pub(super) gathering: Gathering,
+}
+
+impl Asked {
+    /// Of at least one row.
+    pub(super) fn of(rows: Vec<InboxRow>) -> Self {
+        let mut gathering = Gathering::default();
+        for row in &rows {
+            // Whether they belong together was decided by the claim.
+            gathering.add(Candidate { message: &row.message, at_ms: row.at_ms, attempts: row.attempts - 1 });
+        }
+        let ids = rows.iter().map(|row| row.id).collect();
+        let message = merged(rows.into_iter().map(|row| row.message).collect());
+        Self { ids, message: message.expect("a turn has a message"), gathering }
+    }
+}
+
+/// Why a turn ended early.
+pub(super) enum Early {
+    /// Something in its chat ended it.
+    Cut(Cut),
+    /// The gateway stops.
+    Leaving,
+    /// What it is to know cannot be read.
+    Failed(StoreError),
+}
+
+/// How a turn ended that was not ended early.
+pub(super) struct Ended {
+    pub(super) answer: Result<String, AgentError>,
+    /// What was handed to the agent while it worked.
+    pub(super) steered: Vec<InboxRow>,
+}
+
+impl Turns {
+    /// Asks the agent, and does what happens to the turn meanwhile.
+    pub(super) async fn ask(&self, turn: Turn, run: &mut RunGuard) -> Result<Ended, Early> {
+        let key = turn.key.clone();
+        let mut steered = Vec::new();
+        let mut answering = pin!(self.answer(turn));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answering => return Ok(Ended { answer, steered }),
+                news = run.news() => match news {
+                    News::Cut(cut) => {
+                        // What ended the turn on disk knew only of its own messages.
+                        if let (Cut::Stopped, [first, with @ ..]) = (cut, &steered[..]) {
+                            let with = with.iter().map(|row: &InboxRow| row.id).collect();
+                            self.finish(&key, first.id, Finish { with, ..Finish::default() }).await;
+                        }
+                        return Err(Early::Cut(cut));
+                    }
+                    // What the agent does not take waits for its own turn.
+                    News::More(row) => {
+                        if self.agent.steer(&key, &row.message) {
+                            steered.push(*row);
+                        } else {
+                            run.takes_no_more();
+                        }
+                    }
+                },
+                () = self.stop.cancelled() => return Err(Early::Leaving),
+            }
+        }
+    }
+
+    /// Asks the agent, and shows "typing…" meanwhile.
+    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+        let key = turn.key.clone();
+        let chat = turn.message.chat.clone();
+        let mut shown = None;
+        // An agent ends within a limit of its own; this one holds when it does not.
+        let limit = self.terms().timeout;
+        let answer = {
+            let typing = async {
+                tokio::time::sleep(TYPING_AFTER).await;
+                loop {
+                    if let Some(link) = self.outboxes.get(&key.platform).and_then(Outbox::link) {
+                        shown = Some(Arc::clone(&link));
+                        drop(tokio::time::timeout(TYPING_LIMIT, link.typing(&chat, true)).await);
+                    }
+                    tokio::time::sleep(TYPING_EVERY).await;
+                }
+            };
+            tokio::select! {
+                answer = self.agent.answer(turn) => answer,
+                () = tokio::time::sleep(limit) => Err(AgentError {
+                    code: "agent_hung",
+                    told: TOOK_TOO_LONG.to_owned(),
+                    detail: format!("no answer within {} s", limit.as_secs()),
+                    again: Again::Never,
+                }),
+                () = typing => unreachable!("it shows typing until it is dropped"),
+            }
+        };
+        if let Some(link) = shown {
+            drop(tokio::time::timeout(TYPING_LIMIT, link.typing(&chat, false)).await);
+        }
+        answer
+    }
+}
+
+/// The newest exchanges that fit.
+pub(super) fn within_bytes(mut history: Vec<Exchange>) -> Vec<Exchange> {
+    let mut bytes = 0;
+    let kept = history
+        .iter()
+        .rev()
+        .take_while(|exchange| {
+            bytes += exchange.said.len() + exchange.answered.len();
+            bytes <= HISTORY_BYTES_MAX
+        })
+        .count();
+    history.split_off(history.len() - kept)
+}

@@ -1,0 +1,82 @@
+//! Pure. What a message does to the turn that its chat is in.
+
+use crate::config::{Busy, TurnConfig};
+use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict};
+use crate::gateway::message::InboundMessage;
+
+/// Turns of a chat that are taken back in a row; the next one runs to its end, so that whoever writes without a pause is
+/// answered too.
+pub(super) const BACKS_MAX: u32 = 5;
+
+/// What becomes of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// It waits for its turn.
+    Waits,
+    /// The turn ends, and what it was asked is asked again with this.
+    TakesBack,
+    /// The agent at work may have it.
+    Steers,
+}
+
+/// How far a turn joins what waits, by these settings.
+pub(super) fn join(terms: &TurnConfig) -> Join {
+    Join { window: terms.join_window, all: terms.busy == Busy::Interrupt }
+}
+
+/// Decides. A turn is taken back only for what its next attempt will take in; so this asks what the claim will ask.
+pub(super) fn react(
+    terms: &TurnConfig,
+    backs: u32,
+    asked: &InboundMessage,
+    gathering: &mut Gathering,
+    next: Candidate<'_>,
+) -> Reaction {
+    match gathering.take(asked, next, join(terms)) {
+        Verdict::Joined if backs < BACKS_MAX => Reaction::TakesBack,
+        Verdict::Joined | Verdict::TooLate if terms.busy == Busy::Steer => Reaction::Steers,
+        Verdict::Joined | Verdict::TooLate | Verdict::Apart => Reaction::Waits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::gateway::message::UserId;
+    use crate::gateway::message::testing::message;
+
+    fn reaction(busy: Busy, pause_ms: i64, backs: u32, change: impl Fn(&mut InboundMessage)) -> Reaction {
+        let terms = TurnConfig { busy, join_window: Duration::from_millis(600), ..TurnConfig::default() };
+        let first = message("A", "15550101@s.whatsapp.net", "one");
+        let mut next = message("B", "15550101@s.whatsapp.net", "two");
+        change(&mut next);
+        let candidate = |message, at_ms| Candidate { message, at_ms, attempts: 0 };
+        let mut gathering = Gathering::of(candidate(&first, 0));
+        react(&terms, backs, &first, &mut gathering, candidate(&next, pause_ms))
+    }
+
+    #[test]
+    fn what_belongs_together_takes_a_young_turn_back_and_the_rest_goes_by_the_setting() {
+        let plain = |_: &mut InboundMessage| {};
+        for (busy, late) in [
+            (Busy::Queue, Reaction::Waits),
+            (Busy::Interrupt, Reaction::TakesBack),
+            (Busy::Steer, Reaction::Steers),
+        ] {
+            assert_eq!(reaction(busy, 300, 0, plain), Reaction::TakesBack, "{busy:?}");
+            assert_eq!(reaction(busy, 5000, 0, plain), late, "{busy:?}");
+            assert_eq!(reaction(busy, 0, 0, |next| next.text.0 = "/help".into()), Reaction::Waits);
+            let other = |next: &mut InboundMessage| next.sender = UserId("15550102@s.whatsapp.net".into());
+            assert_eq!(reaction(busy, 0, 0, other), Reaction::Waits, "somebody else disturbs nobody");
+        }
+    }
+
+    #[test]
+    fn whoever_writes_without_a_pause_is_answered_too() {
+        assert_eq!(reaction(Busy::Interrupt, 0, BACKS_MAX - 1, |_| {}), Reaction::TakesBack);
+        assert_eq!(reaction(Busy::Interrupt, 0, BACKS_MAX, |_| {}), Reaction::Waits);
+        assert_eq!(reaction(Busy::Steer, 0, BACKS_MAX, |_| {}), Reaction::Steers);
+    }
+}

@@ -1,0 +1,82 @@
+//! Pure. How fast the turns of one chat may follow each other: a bucket for each, and whoever empties it waits.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::gateway::message::ChatKey;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The buckets that are not full.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// When each is full again.
+    full_at: BTreeMap<ChatKey, Instant>,
+    /// Full ones are looked for when there are so many.
+    look_at: usize,
+}
+
+impl Pace {
+    /// How long the chat's bucket, which holds a minute's worth, is still empty; zero: it is not.
+    pub(super) fn wait(&self, now: Instant, key: &ChatKey, per_minute_max: u32) -> Duration {
+        if per_minute_max == 0 {
+            return Duration::ZERO;
+        }
+        let full_at = self.full_at.get(key).copied().unwrap_or(now).max(now) + MINUTE / per_minute_max;
+        full_at.saturating_duration_since(now + MINUTE)
+    }
+
+    /// Takes one turn out of the chat's bucket.
+    pub(super) fn take(&mut self, now: Instant, key: &ChatKey, per_minute_max: u32) {
+        if per_minute_max == 0 {
+            return;
+        }
+        if self.full_at.len() > self.look_at {
+            self.full_at.retain(|_, full_at| *full_at > now);
+            self.look_at = 2 * self.full_at.len() + 64;
+        }
+        let full_at = self.full_at.entry(key.clone()).or_insert(now);
+        *full_at = (*full_at).max(now) + MINUTE / per_minute_max;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Now;
+    use crate::gateway::message::ChatId;
+    use crate::platform::Platform;
+
+    fn key(n: usize) -> ChatKey {
+        ChatKey { platform: Platform::Whatsapp, chat: ChatId(n.to_string()) }
+    }
+
+    #[test]
+    fn a_minutes_worth_goes_at_once_and_then_one_at_a_time_and_nobody_else_waits() {
+        let begin = Now::read().mono;
+        let mut pace = Pace::default();
+        for _ in 0..60 {
+            assert_eq!(pace.wait(begin, &key(1), 60), Duration::ZERO);
+            pace.take(begin, &key(1), 60);
+        }
+        let wait = pace.wait(begin, &key(1), 60);
+        assert_eq!(wait, Duration::from_secs(1));
+        assert_eq!(pace.wait(begin + wait, &key(1), 60), Duration::ZERO);
+        pace.take(begin + wait, &key(1), 60);
+        assert_eq!(pace.wait(begin + wait, &key(1), 60), wait);
+        assert_eq!(pace.wait(begin, &key(2), 60), Duration::ZERO);
+        assert_eq!(pace.wait(begin, &key(1), 0), Duration::ZERO, "no limit");
+        assert_eq!(pace.wait(begin + 3 * MINUTE, &key(1), 60), Duration::ZERO);
+    }
+
+    #[test]
+    fn chats_that_are_quiet_take_no_memory() {
+        let mut now = Now::read().mono;
+        let mut pace = Pace::default();
+        for n in 0..100_000 {
+            pace.take(now, &key(n), 120);
+            now += Duration::from_millis(5);
+        }
+        assert!(pace.full_at.len() < 1000, "{}", pace.full_at.len());
+    }
+}

@@ -1,0 +1,78 @@
+//! Places for turns: so many at once, and the number can be changed while they are taken.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The places.
+#[derive(Debug)]
+pub(super) struct Slots {
+    permits: Arc<Semaphore>,
+    count: Mutex<usize>,
+}
+
+impl Slots {
+    pub(super) fn new(count: u32) -> Self {
+        let count = count as usize;
+        Self { permits: Arc::new(Semaphore::new(count)), count: Mutex::new(count) }
+    }
+
+    /// From now on there are so many. Places that are taken and too many are given up when they are free again. Needs a
+    /// tokio runtime.
+    pub(super) fn resize(&self, to: u32) {
+        let to = to as usize;
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if to > *count {
+            self.permits.add_permits(to - *count);
+        }
+        for _ in to..*count {
+            let permits = Arc::clone(&self.permits);
+            tokio::spawn(async move {
+                // Closed when we stop.
+                if let Ok(permit) = permits.acquire_owned().await {
+                    permit.forget();
+                }
+            });
+        }
+        *count = to;
+    }
+
+    /// A place, if one is free and nobody waits.
+    pub(super) fn try_take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
+    /// A place; whoever asked first gets the next. `None`: there are none any more.
+    pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    /// No place is given out any more.
+    pub(super) fn close(&self) {
+        self.permits.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_number_of_places_follows_the_settings_also_while_they_are_taken() {
+        let slots = Slots::new(2);
+        let taken = (slots.try_take().unwrap(), slots.try_take().unwrap());
+        assert!(slots.try_take().is_none());
+        slots.resize(3);
+        let third = slots.try_take().unwrap();
+        slots.resize(1);
+        tokio::task::yield_now().await;
+        drop(taken);
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        assert!(slots.try_take().is_none(), "the one that is left is the third");
+        drop(third);
+        drop(slots.take().await.unwrap());
+        slots.close();
+        assert!(slots.take().await.is_none());
+    }
+}
