@@ -1,8 +1,14 @@
 //! The one place that asks the time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+
+/// The kernel's monotonic clock, since a moment of its own: what service managers compare with theirs.
+pub fn kernel() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
+}
 
 /// One reading of both clocks. Deciders take it as a parameter and never ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use jiff::Timestamp;
@@ -53,6 +54,9 @@ use crate::platform::Platform;
 use crate::world::World;
 use crate::{facts, preflight};
 
+/// How long the store may take to open: a damaged one is saved on the way, as far as it can be read.
+const STORE_LIMIT: Duration = Duration::from_secs(600);
+
 /// How `hermes gateway run` was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunOptions {
@@ -94,8 +98,11 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
             .code("nothing_enabled")
             .hint("Run `hermes whatsapp`."));
     }
+    let notify = Notify::of(world);
+    let drain_timeout = config.gateway.drain_timeout;
+    let (patience, taking) = (handover::limit(drain_timeout), handover::take(home, drain_timeout));
     let lock = tokio::select! {
-        lock = handover::take(home, config.gateway.drain_timeout) => lock?,
+        lock = notify.while_starting("waiting for the end of another gateway", patience, taking) => lock?,
         exit = signals.stop() => return Ok(exit),
     };
     let identity = identity();
@@ -103,7 +110,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let listening = |events| keep_listening(signals, events);
     let boots = Boots::begin(home.boots_file(), Now::read().wall);
     let opening = Opening { accept_loss, is_safe_mode: boots.is_storm() };
-    let outcome = start(world, home, config, opening, Some(log), identity.clone(), listening).await;
+    let process = Process { identity: identity.clone(), log: Some(log), notify };
+    let outcome = start(world, home, config, opening, process, listening).await;
     boots.end(outcome.is_ok());
     if let Err(error) = &outcome {
         // Whoever looks later learns why. The failure itself is told by the caller.
@@ -116,32 +124,33 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     outcome
 }
 
+/// What there is of the process before the gateway in it starts.
+struct Process {
+    identity: Identity,
+    log: Option<Log>,
+    notify: Notify,
+}
+
 async fn start(
     world: &World,
     home: &HermesHome,
     config: Config,
     opening: Opening,
-    log: Option<Log>,
-    identity: Identity,
+    process: Process,
     listen: impl FnOnce(mpsc::Sender<Event>),
 ) -> Result<ExitCode, CliError> {
+    let Process { identity, log, notify } = process;
     write_pid(home, &identity);
-    let database = home.database();
     let problems = Problems::default();
     if opening.is_safe_mode {
         boots::tell(problems.clone());
     }
-    let told = problems.clone();
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open_watched(&database, told, opening))
-        .await
-        .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
-        .map_err(|error| no_store(home, error))?;
+    let store = Arc::new(open_store(home, &problems, opening, &notify).await?);
     let settings = Settings::new(world.clone(), home.clone(), config.clone());
     if let Some(log) = log {
         settings.hide_in(log);
     }
     let agent: Arc<dyn Agent> = Arc::new(Following::new(Arc::clone(&settings))?);
-    let store = Arc::new(store);
     let (tended, told) = (Arc::downgrade(&store), problems.clone());
     kept::keep("store", move || SqliteStore::tend(tended.clone(), told.clone()));
     let records: Arc<dyn Records> = Arc::<SqliteStore>::clone(&store);
@@ -159,7 +168,6 @@ async fn start(
     let message_flow = Arc::clone(&flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
-    let notify = Notify::of(world);
     let (telling, documents) = (notify.clone(), status.subscribe());
     kept::keep("notify", move || telling.clone().follow(documents.clone()));
     let pulse = Pulse::new(notify::watchdog_interval(world).unwrap_or(STALL_LIMIT));
@@ -179,6 +187,7 @@ async fn start(
         problems: problems.subscribe(),
         status,
         pulse: pulse.clone(),
+        notify: notify.clone(),
         reloading: Reloading { reading: settings.reading(), asked: Arc::clone(&asked), make },
         seed: chance(),
         identity,
@@ -199,11 +208,26 @@ async fn start(
     life::program::start(world.exe.clone(), problems.clone());
     let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort)
         .map_err(|error| CliError::failed("the loop cannot be watched").because(error))?;
-    notify.tell("READY=1");
+    notify.ready();
     let exit = gateway.serve().await;
     drop(watchdog);
     tracing::info!(code = "stopped", exit = exit as u8, "the gateway has ended");
     Ok(exit)
+}
+
+async fn open_store(
+    home: &HermesHome,
+    problems: &Problems,
+    opening: Opening,
+    notify: &Notify,
+) -> Result<SqliteStore, CliError> {
+    let (database, told) = (home.database(), problems.clone());
+    let open = tokio::task::spawn_blocking(move || SqliteStore::open_watched(&database, told, opening));
+    notify
+        .while_starting("opening the store", STORE_LIMIT, open)
+        .await
+        .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
+        .map_err(|error| no_store(home, error))
 }
 
 /// Hears signals as long as the loop lives, also when the task that does so dies.
@@ -334,6 +358,10 @@ mod tests {
     use crate::gateway::drain::StopSignal;
     use crate::gateway::status::snapshot::{GatewayState, Snapshot, WireState};
 
+    fn process() -> Process {
+        Process { identity: identity(), log: None, notify: Notify::default() }
+    }
+
     #[test]
     fn the_start_time_is_found_behind_any_program_name() {
         let fields: Vec<String> = (3..=30).map(|field| field.to_string()).collect();
@@ -365,7 +393,7 @@ mod tests {
         let run = {
             let home = home.clone();
             let start = async move {
-                start(&world, &home, config, Opening::default(), None, identity(), |events| {
+                start(&world, &home, config, Opening::default(), process(), |events| {
                     given.send(events).unwrap();
                 })
                 .await
@@ -400,7 +428,7 @@ mod tests {
             let (world, home) = (world.clone(), home.clone());
             let config = Config::load(&world, &home).unwrap();
             let running = tokio::spawn(async move {
-                start(&world, &home, config, Opening::default(), None, identity(), |events| {
+                start(&world, &home, config, Opening::default(), process(), |events| {
                     given.send(events).unwrap();
                 })
                 .await
@@ -440,7 +468,7 @@ mod tests {
         std::fs::create_dir(home.database()).unwrap();
         let world = World::of_env([("WHATSAPP_ENABLED", "true")]);
         let config = Config::load(&world, &home).unwrap();
-        let error = start(&world, &home, config, Opening::default(), None, identity(), |_| panic!("it runs"))
+        let error = start(&world, &home, config, Opening::default(), process(), |_| panic!("it runs"))
             .await
             .unwrap_err();
         assert_eq!((error.exit(), error.code), (ExitCode::Failed, "store_unusable"));

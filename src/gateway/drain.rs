@@ -8,6 +8,9 @@ use crate::error::ExitCode;
 /// How long links may take to close. A link has 5 s of its own; the rest is for the bookkeeping.
 const CLOSE_LIMIT: Duration = Duration::from_secs(6);
 
+/// What the end takes beside the drain: the closing, and that of the store.
+pub const BESIDE: Duration = Duration::from_secs(CLOSE_LIMIT.as_secs() + 10);
+
 /// The same when the drain has already used up all patience.
 const CLOSE_LIMIT_LATE: Duration = Duration::from_secs(2);
 

@@ -46,6 +46,8 @@ pub enum Event {
     ProblemsChanged,
     /// The settings were read, and something has changed.
     SettingsRead(Reading),
+    /// The settings were read because somebody asked.
+    Reloaded(Reading),
     /// The message path has finished what was under way, or its limit ran out.
     Drained,
     /// Every link is closed, or its limit ran out.

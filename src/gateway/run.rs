@@ -19,6 +19,7 @@ use crate::gateway::event::{Event, Report, SeatId};
 use crate::gateway::failure::Retry;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::life::kept;
+use crate::gateway::life::notify::Notify;
 use crate::gateway::life::watchdog::Pulse;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::driver::{self, Reporter};
@@ -63,6 +64,8 @@ pub struct Parts {
     pub exit_when_all_blocked: ExitWhenAllBlocked,
     /// Shows from outside that the loop turns.
     pub pulse: Pulse,
+    /// Who started us hears what they must allow for.
+    pub notify: Notify,
     /// The state of the HTTP API, to be published with ours.
     pub http: watch::Receiver<Option<HttpSnapshot>>,
     /// What is wrong with the gateway itself.
@@ -88,6 +91,7 @@ pub struct Gateway {
     http: watch::Receiver<Option<HttpSnapshot>>,
     problems: watch::Receiver<Vec<Problem>>,
     pulse: Pulse,
+    notify: Notify,
     reloading: Reloading,
     /// The names of platforms that an operator has paused.
     paused: BTreeSet<String>,
@@ -144,6 +148,7 @@ impl Gateway {
             exit_when_all_blocked: parts.exit_when_all_blocked,
             why: None,
             pulse: parts.pulse,
+            notify: parts.notify,
             http: parts.http,
             problems: parts.problems,
             reloading: parts.reloading,
@@ -271,6 +276,9 @@ impl Gateway {
             Event::Command(request) => self.obey(now, request),
             Event::StopAsked(signal) => self.drain.handle(now.mono, drain::Input::Asked(signal)),
             Event::ReloadAsked => {
+                if self.drain.phase() == Phase::Running {
+                    self.notify.reloading();
+                }
                 self.reloading.asked.notify_one();
                 // Whoever asks has mended something, perhaps something that no setting shows.
                 for index in 0..self.seats.len() {
@@ -280,6 +288,12 @@ impl Gateway {
             }
             Event::NetworkChanged => self.look_for_network(now),
             Event::SettingsRead(reading) => self.adopt(now, reading),
+            Event::Reloaded(reading) => {
+                self.adopt(now, reading);
+                if self.drain.phase() == Phase::Running {
+                    self.notify.ready();
+                }
+            }
             Event::Drained => self.drain.handle(now.mono, drain::Input::Drained),
             Event::Closed => self.drain.handle(now.mono, drain::Input::Closed),
             Event::ProblemsChanged => self.end_of_problems(now),
@@ -393,6 +407,7 @@ impl Gateway {
             "stopping: finishing what is under way, at most {} s",
             limit.as_secs()
         );
+        self.notify.stopping(limit + drain::BESIDE);
         let flow = Arc::clone(&self.flow);
         let events = self.events.clone();
         tokio::spawn(async move {

@@ -199,34 +199,67 @@ fn a_pid_that_was_left_behind_means_nothing_to_the_next_gateway() {
     stranger.wait().unwrap();
 }
 
-/// What the service manager of a test was told.
-fn told(manager: &UnixDatagram, line: &str) {
+/// Waits until the service manager of a test is told a line that begins so, and returns the whole message.
+fn told(manager: &UnixDatagram, line: &str) -> String {
     let mut bytes = [0; 4096];
     loop {
         let length = manager.recv(&mut bytes).unwrap_or_else(|_| panic!("`{line}` was never told"));
-        if String::from_utf8_lossy(&bytes[..length]).lines().any(|told| told.starts_with(line)) {
-            return;
+        let message = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        if message.lines().any(|told| told.starts_with(line)) {
+            return message;
         }
     }
 }
 
-#[test]
-fn the_service_manager_hears_of_the_start_the_turning_loop_and_the_end() {
+/// A service manager that listens, and a home whose gateways tell it.
+fn manager() -> (TestHome, UnixDatagram) {
     let mut home = blocked_home();
     let path = home.write("notify", "");
     std::fs::remove_file(&path).unwrap();
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(wait::LIMIT)).unwrap();
     home.env.push(("NOTIFY_SOCKET".to_owned(), path.to_string_lossy().into_owned()));
+    (home, manager)
+}
+
+#[test]
+fn the_service_manager_hears_of_the_start_the_turning_loop_a_reload_and_the_end() {
+    let (mut home, manager) = manager();
     home.env.push(("WATCHDOG_USEC".to_owned(), "4000000".to_owned()));
+    home.write("gateway.toml", "[gateway]\ndrain_timeout = \"100s\"\n");
     let mut gateway = Gateway::start(&home);
+    assert!(told(&manager, "STATUS=opening the store").contains("\nEXTEND_TIMEOUT_USEC="));
     told(&manager, "READY=1");
-    told(&manager, "STATUS=degraded: whatsapp fatal");
+    told(&manager, "STATUS=degraded: whatsapp fatal (whatsapp_not_paired)");
     told(&manager, "WATCHDOG=1");
     told(&manager, "WATCHDOG=1");
+    // Nothing has changed, and who asked hears of the end all the same.
+    gateway.signal(Signal::HUP);
+    assert!(told(&manager, "RELOADING=1").contains("\nMONOTONIC_USEC="));
+    told(&manager, "READY=1");
+    home.write("gateway.toml", "[gateway\n");
+    told(&manager, "STATUS=degraded: whatsapp fatal (whatsapp_not_paired); changed settings cannot be read");
+    gateway.signal(Signal::HUP);
+    told(&manager, "RELOADING=1");
+    told(&manager, "READY=1");
     gateway.signal(Signal::TERM);
-    told(&manager, "STOPPING=1");
+    assert_eq!(told(&manager, "STOPPING=1"), "STOPPING=1\nEXTEND_TIMEOUT_USEC=116000000");
     assert_eq!(gateway.exit_code(), Some(0));
+}
+
+#[test]
+fn the_service_manager_hears_what_a_long_start_waits_for() {
+    let (home, manager) = manager();
+    let mut first = Gateway::start(&home);
+    first.wait_for_state("fatal");
+    told(&manager, "READY=1");
+    let mut second = Gateway::start(&home);
+    let waiting = told(&manager, "STATUS=waiting for the end of another gateway");
+    assert!(waiting.ends_with("\nEXTEND_TIMEOUT_USEC=30000000"), "{waiting}");
+    assert_eq!(first.stop(), Some(0));
+    told(&manager, "READY=1");
+    second.wait_for_state("fatal");
+    assert_eq!(second.stop(), Some(0));
 }
 
 /// Fills a pipe, so that the next line waits for a reader.

@@ -17,13 +17,18 @@ const BESIDE_DRAIN: Duration = Duration::from_secs(10);
 /// How often the lock is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Takes the home's lock. `drain_timeout` is what the owner of this home is allowed for its end.
+/// The longest wait, where the owner of this home is allowed `drain_timeout` for its end.
+pub fn limit(drain_timeout: Duration) -> Duration {
+    drain_timeout + BESIDE_DRAIN
+}
+
+/// Takes the home's lock, within [`limit`].
 ///
 /// # Errors
 /// Exit 78 when another gateway still holds it at the limit, or when the file cannot be used.
 pub async fn take(home: &HermesHome, drain_timeout: Duration) -> Result<Lock, CliError> {
     let path = home.lock_file();
-    let limit = drain_timeout + BESIDE_DRAIN;
+    let limit = limit(drain_timeout);
     let deadline = Now::read().mono + limit;
     let mut is_told = false;
     loop {

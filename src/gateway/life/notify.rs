@@ -7,8 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::gateway::status::snapshot::{GatewayState, Snapshot};
+use crate::clock;
+use crate::gateway::status::snapshot::{PlatformSnapshot, Snapshot};
 use crate::world::World;
+
+/// How much more time is asked for at once.
+const EXTENDED_BY: Duration = Duration::from_secs(30);
+
+/// How often.
+const EXTENDED_EVERY: Duration = Duration::from_secs(10);
 
 /// The service manager; without one every message goes nowhere.
 #[derive(Debug, Clone, Default)]
@@ -37,26 +44,57 @@ impl Notify {
         }
     }
 
+    /// It is ready, or has taken up what it was to reload.
+    pub fn ready(&self) {
+        self.tell("READY=1");
+    }
+
+    /// It takes up changed settings, and says so when that is done.
+    pub fn reloading(&self) {
+        // Since systemd 253 only a time after its own request counts as an answer to that.
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::kernel().as_micros()));
+    }
+
+    /// It ends, which may take this long.
+    pub fn stopping(&self, limit: Duration) {
+        self.tell(&format!("STOPPING=1\n{}", extension(limit)));
+    }
+
+    /// Does a work of the start of which nobody knows how long it takes, and asks for more time meanwhile: as long as it goes
+    /// on, and at most for `limit`.
+    pub async fn while_starting<T>(&self, what: &str, limit: Duration, work: impl Future<Output = T>) -> T {
+        let asking = async {
+            let mut waited = Duration::ZERO;
+            while waited < limit {
+                self.tell(&format!("STATUS={what}\n{}", extension(EXTENDED_BY)));
+                tokio::time::sleep(EXTENDED_EVERY).await;
+                waited += EXTENDED_EVERY;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = asking => never,
+        }
+    }
+
     /// Tells of every turn of the gateway, until it has ended.
     pub async fn follow(self, mut documents: watch::Receiver<Option<Snapshot>>) {
         if self.socket.is_none() {
             return;
         }
         let mut told = None;
-        let mut is_stopping = false;
         while documents.changed().await.is_ok() {
             let status = {
                 let document = documents.borrow_and_update();
                 let Some(document) = document.as_ref() else { continue };
-                is_stopping |=
-                    matches!(document.gateway_state, GatewayState::Draining | GatewayState::Stopped);
                 summary(document)
             };
             if told.as_ref() == Some(&status) {
                 continue;
             }
-            let stopping = if is_stopping { "STOPPING=1\n" } else { "" };
-            self.tell(&format!("{stopping}STATUS={status}"));
+            self.tell(&format!("STATUS={status}"));
             told = Some(status);
         }
     }
@@ -84,11 +122,20 @@ fn connect_abstract(_socket: &UnixDatagram, _name: &str) -> std::io::Result<()> 
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
+/// Asks not to be given up for this long, whatever its unit says.
+fn extension(by: Duration) -> String {
+    format!("EXTEND_TIMEOUT_USEC={}", by.as_micros())
+}
+
 /// One line for `systemctl status`.
 fn summary(document: &Snapshot) -> String {
-    let platforms: Vec<String> =
-        document.platforms.iter().map(|(name, platform)| format!("{name} {}", platform.state)).collect();
-    format!("{}: {}", document.gateway_state, platforms.join(", "))
+    let platform = |(name, platform): (&String, &PlatformSnapshot)| {
+        let code = platform.error_code.as_ref().map_or(String::new(), |code| format!(" ({code})"));
+        format!("{name} {}{code}", platform.state)
+    };
+    let platforms: Vec<String> = document.platforms.iter().map(platform).collect();
+    let stale = if document.config_stale.is_some() { "; changed settings cannot be read" } else { "" };
+    format!("{}: {}{stale}", document.gateway_state, platforms.join(", "))
 }
 
 /// How often the service manager wants a sign of life from this process, if it does.
@@ -101,6 +148,7 @@ pub fn watchdog_interval(world: &World) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::status::snapshot::GatewayState;
     use crate::gateway::status::snapshot::tests::example;
 
     fn received(socket: &UnixDatagram) -> String {
@@ -141,26 +189,68 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_turn_of_the_gateway_is_told_once_and_its_end_is_announced() {
+    /// A manager, and what tells it.
+    fn manager() -> (tempfile::TempDir, UnixDatagram, Notify) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         let notify = Notify::of(&World::of_env([("NOTIFY_SOCKET", path.as_os_str())]));
+        (dir, socket, notify)
+    }
+
+    #[tokio::test]
+    async fn a_turn_of_the_gateway_is_told_once_in_one_line() {
+        let (_dir, socket, notify) = manager();
         let (documents, seen) = watch::channel(None);
         let following = tokio::spawn(notify.follow(seen));
         let hear = |socket: &UnixDatagram| {
             let socket = socket.try_clone().unwrap();
             tokio::task::spawn_blocking(move || received(&socket))
         };
+        let blocked = "whatsapp fatal (whatsapp_not_paired)";
         documents.send_replace(Some(example()));
-        assert_eq!(hear(&socket).await.unwrap(), "STATUS=degraded: whatsapp fatal");
+        assert_eq!(hear(&socket).await.unwrap(), format!("STATUS=degraded: {blocked}"));
         // The same again, later: nothing to tell.
         documents.send_replace(Some(example()));
-        documents.send_replace(Some(Snapshot { gateway_state: GatewayState::Draining, ..example() }));
-        assert_eq!(hear(&socket).await.unwrap(), "STOPPING=1\nSTATUS=draining: whatsapp fatal");
+        let stale = Some("line 1".to_owned());
+        let draining = Snapshot { gateway_state: GatewayState::Draining, config_stale: stale, ..example() };
+        documents.send_replace(Some(draining));
+        let told = format!("STATUS=draining: {blocked}; changed settings cannot be read");
+        assert_eq!(hear(&socket).await.unwrap(), told);
         drop(documents);
         following.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_time_is_asked_for_while_the_start_goes_on_and_not_for_ever() {
+        let (_dir, socket, notify) = manager();
+        socket.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 4096];
+        let at_once = notify.while_starting("waiting", Duration::from_secs(60), async { 7 }).await;
+        assert_eq!(at_once, 7);
+        assert!(socket.recv(&mut bytes).is_err(), "what takes no time is not spoken of");
+        for (takes, limit, messages) in [(25, 60, 3), (3600, 60, 6)] {
+            let work = tokio::time::sleep(Duration::from_secs(takes));
+            notify.while_starting("waiting", Duration::from_secs(limit), work).await;
+            for _ in 0..messages {
+                assert_eq!(received(&socket), "STATUS=waiting\nEXTEND_TIMEOUT_USEC=30000000");
+            }
+            assert!(socket.recv(&mut bytes).is_err(), "{takes} s of at most {limit} s");
+        }
+    }
+
+    #[test]
+    fn what_is_reloaded_and_how_long_the_end_may_take_is_told_in_the_managers_terms() {
+        let (_dir, socket, notify) = manager();
+        let before = clock::kernel();
+        notify.reloading();
+        let told = received(&socket);
+        let at = told.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().parse().unwrap();
+        assert!((before.as_micros()..=clock::kernel().as_micros()).contains(&at), "{told}");
+        notify.ready();
+        assert_eq!(received(&socket), "READY=1");
+        notify.stopping(Duration::from_secs(90));
+        assert_eq!(received(&socket), "STOPPING=1\nEXTEND_TIMEOUT_USEC=90000000");
     }
 
     #[test]

@@ -27,8 +27,8 @@ const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// Reads the settings again whenever there is a reason, and hands every change to the loop. `asked` is a reason, too.
 pub fn start(settings: &Arc<Settings>, asked: &Arc<Notify>, events: mpsc::Sender<Event>) {
-    let (reading, reasons) = (Arc::clone(settings), Arc::clone(asked));
-    kept::keep("settings", move || read(Arc::clone(&reading), Arc::clone(&reasons)));
+    let (reading, reasons, answers) = (Arc::clone(settings), Arc::clone(asked), events.clone());
+    kept::keep("settings", move || read(Arc::clone(&reading), Arc::clone(&reasons), answers.clone()));
     // From this moment on: a platform's own check may read them before the task below has begun.
     let readings = settings.subscribe();
     kept::keep("settings-changes", move || forward(readings.clone(), events.clone()));
@@ -48,13 +48,14 @@ async fn forward(mut readings: watch::Receiver<Reading>, events: mpsc::Sender<Ev
     }
 }
 
-async fn read(settings: Arc<Settings>, asked: Arc<Notify>) {
+async fn read(settings: Arc<Settings>, asked: Arc<Notify>, events: mpsc::Sender<Event>) {
     let files = [settings.home.env_file(), settings.home.config_file()];
     let mut watch = Watch::new(&files);
+    let mut is_asked = false;
     loop {
         // First of all, for what has changed between the start of the process and that of the watch.
-        let settings = Arc::clone(&settings);
-        let reading = tokio::task::spawn_blocking(move || drop(settings.reload()));
+        let read = Arc::clone(&settings);
+        let reading = tokio::task::spawn_blocking(move || drop(read.reload()));
         if tokio::time::timeout(READ_LIMIT, reading).await.is_err() {
             tracing::warn!(
                 code = "settings_slow",
@@ -62,8 +63,12 @@ async fn read(settings: Arc<Settings>, asked: Arc<Notify>) {
                 READ_LIMIT.as_secs()
             );
         }
+        // Whoever asked hears of it, changed or not.
+        if std::mem::take(&mut is_asked) && events.send(Event::Reloaded(settings.reading())).await.is_err() {
+            return;
+        }
         tokio::select! {
-            () = asked.notified() => {}
+            () = asked.notified() => is_asked = true,
             () = watch.changed() => settle(&mut watch).await,
             // The folder may be another one by now.
             () = tokio::time::sleep(POLL_EVERY) => watch = Watch::new(&files),

@@ -127,6 +127,7 @@ fn parts(status: StatusFile) -> Parts {
         pauses: Arc::new(Forgetful),
         exit_when_all_blocked: ExitWhenAllBlocked::Auto,
         pulse: Pulse::default(),
+        notify: Notify::default(),
         http: watch::channel(None).1,
         problems: Problems::default().subscribe(),
         reloading: Reloading {
