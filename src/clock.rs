@@ -26,3 +26,22 @@ impl Now {
         Self { mono: tokio::time::Instant::now().into_std(), wall: Timestamp::now() }
     }
 }
+
+/// The time since the machine was started, with that in which it slept: no setting of the clock touches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uptime {
+    /// Which start of the machine that was.
+    pub boot_id: String,
+    /// In whole seconds.
+    pub seconds: u32,
+}
+
+impl Uptime {
+    /// `None` where the system does not say.
+    pub fn read() -> Option<Self> {
+        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+        let seconds = uptime.split(['.', ' ']).next()?.parse().ok()?;
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(Self { boot_id: boot_id.trim().to_owned(), seconds })
+    }
+}

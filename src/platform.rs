@@ -42,6 +42,8 @@ pub struct PlatformSpec {
     pub lease: Duration,
     /// The error code when the lease has run out.
     pub lease_code: &'static str,
+    /// How long the service keeps messages for us while we are away. `None`: nothing is known to be thrown away.
+    pub keeps: Option<Duration>,
 }
 
 /// How a platform names people: so are the entries of lists read, and compared with whoever writes.
@@ -188,6 +190,7 @@ static WHATSAPP: PlatformSpec = PlatformSpec {
     },
     lease: Duration::from_secs(90),
     lease_code: "whatsapp_bridge_hung",
+    keeps: None,
 };
 
 static TELEGRAM: PlatformSpec = PlatformSpec {
@@ -208,6 +211,7 @@ static TELEGRAM: PlatformSpec = PlatformSpec {
     // A poll of 30 s, and some.
     lease: Duration::from_secs(45),
     lease_code: "telegram_network_error",
+    keeps: Some(Duration::from_hours(24)),
 };
 
 static SCRIPTED: [PlatformSpec; 9] = [
@@ -243,6 +247,7 @@ const fn scripted(name: &'static str) -> PlatformSpec {
         rates: Rates::NONE,
         lease: Duration::from_secs(3),
         lease_code: "net_timeout",
+        keeps: None,
     }
 }
 

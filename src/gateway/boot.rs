@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::clock::Now;
+use crate::clock::{Now, Uptime};
 use crate::config::Config;
 use crate::durable;
 use crate::error::{CliError, ExitCode};
@@ -32,7 +32,7 @@ use crate::gateway::life::notify::{self, Notify};
 use crate::gateway::life::signals::Signals;
 use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
 use crate::gateway::life::{self, handover, kept};
-use crate::gateway::notice;
+use crate::gateway::notice::{self, absence::Contacts};
 use crate::gateway::path::MessagePath;
 use crate::gateway::platforms::build;
 use crate::gateway::problems::Problems;
@@ -154,6 +154,7 @@ async fn start(
     let (tended, told) = (Arc::downgrade(&store), problems.clone());
     kept::keep("store", move || SqliteStore::tend(tended.clone(), told.clone()));
     let records: Arc<dyn Records> = Arc::<SqliteStore>::clone(&store);
+    let contacts: Arc<dyn Contacts> = Arc::<SqliteStore>::clone(&store);
     let store: Arc<dyn Store> = store;
     let pauses = StoredPauses::new(Arc::clone(&store));
     let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
@@ -168,6 +169,7 @@ async fn start(
     let message_flow = Arc::clone(&flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
+    notice::absences::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow), contacts);
     let (telling, documents) = (notify.clone(), status.subscribe());
     kept::keep("notify", move || telling.clone().follow(documents.clone()));
     let pulse = Pulse::new(notify::watchdog_interval(world).unwrap_or(STALL_LIMIT));
@@ -328,12 +330,11 @@ fn write_pid(home: &HermesHome, identity: &Identity) {
 }
 
 fn identity() -> Identity {
-    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     Identity {
         pid: std::process::id(),
         start_time: start_time(&stat).unwrap_or(0),
-        boot_id: boot_id.map(|id| id.trim().to_owned()),
+        boot_id: Uptime::read().map(|uptime| uptime.boot_id),
         instance_id: format!("{:016x}{:016x}", chance(), chance()),
     }
 }

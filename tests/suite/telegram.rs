@@ -115,6 +115,50 @@ fn what_was_written_long_ago_is_answered_and_says_so() {
 }
 
 #[test]
+fn whoever_was_away_for_longer_than_telegram_keeps_messages_is_told_once() {
+    let scene = Scene::set();
+    let env = format!(
+        "TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_ALLOWED_USERS={FRIEND}\nTELEGRAM_HOME_CHANNEL={FRIEND}\n"
+    );
+    scene.home.write(".env", env);
+    let seen_by = |gateway: &mut Gateway| {
+        scene.write("there?");
+        scene.confirmed();
+        let db = rusqlite::Connection::open(scene.home.paths().database()).expect("it is there");
+        let at =
+            || db.query_row("SELECT at_s FROM contact WHERE platform = 'telegram'", [], |row| row.get(0));
+        // It is kept that we were connected after the last absence.
+        let fresh = wait::until(wait::LIMIT, || at().ok().filter(|at: &i64| now() - at < 600));
+        assert!(fresh.is_some(), "{:?}\n{}", at(), gateway.log().join("\n"));
+        assert_eq!(gateway.stop(), Some(0));
+        db
+    };
+    let mut gateway = scene.connected();
+    let db = seen_by(&mut gateway);
+    let set = |hours: i64, boot: &str| {
+        let sql = "UPDATE contact SET at_s = at_s - ?1, boot_id = coalesce(nullif(?2, ''), boot_id)";
+        assert_eq!(db.execute(sql, (hours * 3600, boot)).expect("it is ours"), 1);
+    };
+    let missed =
+        || scene.service.sent().into_iter().filter(|sent| sent.text.contains("may be missing")).count();
+    // The clock was set while the machine ran, or nobody was away for long.
+    for (hours, boot) in [(900, ""), (23, "another start of the machine")] {
+        set(hours, boot);
+        let mut gateway = scene.connected();
+        drop(seen_by(&mut gateway));
+        assert!(lines(&gateway, "messages_missed").is_empty(), "{}", gateway.log().join("\n"));
+    }
+    set(30, "another start of the machine");
+    let mut gateway = scene.connected();
+    scene.answered("may be missing on Telegram");
+    drop(seen_by(&mut gateway));
+    assert_eq!(lines(&gateway, "messages_missed").len(), 1);
+    let mut gateway = scene.connected();
+    drop(seen_by(&mut gateway));
+    assert_eq!((missed(), lines(&gateway, "messages_missed").len()), (1, 0));
+}
+
+#[test]
 fn whoever_is_not_listed_gets_silence() {
     let scene = Scene::set();
     let mut gateway = scene.connected();

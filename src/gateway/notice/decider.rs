@@ -10,6 +10,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use jiff::Zoned;
+
 use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
 
 /// A connection counts as a recovery when it has lasted this share of the short limit.
@@ -84,6 +86,15 @@ pub enum Notice {
     Recovered {
         /// It did not for so long.
         lasted: Duration,
+    },
+    /// It was away for longer than its service keeps messages; see [`super::absence`].
+    Missed {
+        /// Of this span messages may be lost.
+        from: Zoned,
+        /// Of this span messages may be lost.
+        until: Zoned,
+        /// So long they are kept.
+        keeps: Duration,
     },
 }
 
@@ -365,6 +376,7 @@ mod tests {
                     let what = match notice {
                         Notice::Trouble { .. } => "trouble",
                         Notice::Recovered { .. } => "recovered",
+                        Notice::Missed { .. } => unreachable!("that is not decided here"),
                     };
                     told.push((now.duration_since(self.begin).as_secs() / 60, platform, what, route));
                 }

@@ -38,7 +38,9 @@ async fn follow(mut documents: watch::Receiver<Option<Snapshot>>, teller: Teller
     let mut notices = Notices::new(limits(&teller.settings.current().gateway.notify));
     loop {
         while let Some(Action::Tell { platform, notice, route }) = notices.poll_action() {
-            teller.tell(&platform, &notice, route).await;
+            // Each notice is a message of its own, so that a repeat after a restart is told as well.
+            let id = Now::read().wall.to_string();
+            teller.tell(&platform, &notice, route, &id).await;
         }
         let due = async {
             match notices.poll_timeout() {
@@ -76,23 +78,25 @@ fn channel<'a>(name: &str, config: &'a Config) -> Option<(Platform, &'a str)> {
     Some((platform, config.home_channels.get(&platform)?))
 }
 
-struct Teller {
-    settings: Arc<Settings>,
-    flow: Arc<dyn MessageFlow>,
+/// Tells what is to be told.
+pub(super) struct Teller {
+    pub(super) settings: Arc<Settings>,
+    pub(super) flow: Arc<dyn MessageFlow>,
 }
 
 impl Teller {
-    async fn tell(&self, name: &str, notice: &Notice, route: Route) {
+    /// Returns whether it was told. What has the same `id` is told once in a chat.
+    pub(super) async fn tell(&self, name: &str, notice: &Notice, route: Route, id: &str) -> bool {
         let title = name.parse().map_or(name, |platform: Platform| platform.spec().title);
         let told = match &route {
             Route::Command => self.run(name, title, notice).await,
-            Route::Channel(by) => self.say(name, title, notice, by).await,
+            Route::Channel(by) => self.say(name, title, notice, by, id).await,
         };
         let way = match &route {
             Route::Command => "notify_command",
             Route::Channel(by) => by,
         };
-        match told {
+        match &told {
             Ok(()) => {
                 tracing::info!(code = "operator_told", platform = name, "the operator was told by {way}");
             }
@@ -104,6 +108,7 @@ impl Teller {
                 );
             }
         }
+        told.is_ok()
     }
 
     async fn run(&self, name: &str, title: &str, notice: &Notice) -> Result<(), String> {
@@ -115,14 +120,13 @@ impl Teller {
             .map_err(|error| error.to_string())
     }
 
-    async fn say(&self, name: &str, title: &str, notice: &Notice, by: &str) -> Result<(), String> {
+    async fn say(&self, name: &str, title: &str, notice: &Notice, by: &str, id: &str) -> Result<(), String> {
         let config = self.settings.current();
         let Some((platform, to)) = channel(by, &config) else {
             return Err("its home channel is gone".to_owned());
         };
         let key = channel_key(platform, to);
-        // Each notice is a message of its own, so that a repeat after a restart is told as well.
-        let id = MessageId(format!("{name} {}", Now::read().wall));
+        let id = MessageId(format!("{name} {id}"));
         let message = OutboundMessage {
             chat: key.chat.clone(),
             handle: handle(&key, &id, "operator", 0),

@@ -1,5 +1,6 @@
 //! Pure. A notice in words, and for programs.
 
+use jiff::Zoned;
 use serde_json::{Value, json};
 
 use super::decider::{Notice, Trouble};
@@ -32,6 +33,14 @@ pub fn text(title: &str, notice: &Notice) -> String {
             text
         }
         Notice::Recovered { lasted } => format!("{title} works again. It did not for {}.", brief(*lasted)),
+        Notice::Missed { from, until, keeps } => {
+            let at = |time: &Zoned| time.strftime("%Y-%m-%d %H:%M %Z").to_string();
+            let (from, until, keeps) = (at(from), at(until), brief(*keeps));
+            format!(
+                "Messages between {from} and {until} may be missing on {title}: it keeps them for {keeps}, and hermes was away \
+                 for longer."
+            )
+        }
     }
 }
 
@@ -58,6 +67,16 @@ pub fn json(platform: &str, title: &str, notice: &Notice) -> Value {
             "lasted_s": lasted.as_secs(),
             "text": text,
         }),
+        Notice::Missed { from, until, keeps } => json!({
+            "event": "messages_missed",
+            "platform": platform,
+            "title": title,
+            "state": WireState::Connected,
+            "from": from.timestamp(),
+            "until": until.timestamp(),
+            "keeps_s": keeps.as_secs(),
+            "text": text,
+        }),
     }
 }
 
@@ -71,6 +90,10 @@ fn detail(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+    use serde_json::json;
 
     use super::*;
 
@@ -98,6 +121,19 @@ mod tests {
         );
         let back = Notice::Recovered { lasted: Duration::from_secs(3 * 3600) };
         assert_eq!(text("WhatsApp", &back), "WhatsApp works again. It did not for 3 h.");
+        let at = |second| Timestamp::from_second(second).unwrap().to_zoned(TimeZone::UTC);
+        let (from, until) = (at(1_800_000_000), at(1_800_021_600));
+        let missed = Notice::Missed { from, until, keeps: Duration::from_hours(24) };
+        assert_eq!(
+            text("Telegram", &missed),
+            "Messages between 2027-01-15 08:00 UTC and 2027-01-15 14:00 UTC may be missing on Telegram: it keeps them for 24 h, \
+             and hermes was away for longer."
+        );
+        let value = json("telegram", "Telegram", &missed);
+        assert_eq!(
+            (&value["event"], &value["from"]),
+            (&json!("messages_missed"), &json!("2027-01-15T08:00:00Z"))
+        );
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //!   room.
 //! - [`by_hand`]: for commands while no gateway runs.
 //! - [`salvage`]: what is saved of a damaged file.
-//! - [`admissions`]: who was let in by a code. [`pauses`]: what an operator has paused, as the loop keeps it.
+//! - [`admissions`]: who was let in by a code. [`pauses`]: what an operator has paused, as the loop keeps it. [`contacts`]:
+//!   when platforms were last connected.
 
 mod admissions;
 pub mod api;
 pub mod by_hand;
 mod care;
+mod contacts;
 mod health;
 mod letters;
 mod orders;

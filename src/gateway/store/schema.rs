@@ -9,7 +9,7 @@ use super::writer::store_error;
 use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-pub(super) const MIGRATIONS: [&str; 7] = [
+pub(super) const MIGRATIONS: [&str; 8] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -142,6 +142,13 @@ pub(super) const MIGRATIONS: [&str; 7] = [
     ) STRICT, WITHOUT ROWID;",
     // What is written in one go is told by the pauses, and those are shorter than a second.
     "ALTER TABLE inbox ADD COLUMN accepted_at_ms INTEGER;",
+    // When a platform was last connected; by the clock on the wall, and by the machine's own since its start.
+    "CREATE TABLE contact (
+        platform TEXT PRIMARY KEY,
+        at_s INTEGER NOT NULL,
+        boot_id TEXT,
+        uptime_s INTEGER
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The newest version this program knows.

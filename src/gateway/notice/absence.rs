@@ -1,0 +1,106 @@
+//! Pure. Whether a platform was out of reach for longer than its service keeps messages.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::clock::Uptime;
+use crate::gateway::store::api::StoreError;
+use crate::platform::Platform;
+
+/// A moment at which a platform was connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// By the clock on the wall.
+    pub at: Timestamp,
+    /// By the machine's own, where it has one.
+    pub uptime: Option<Uptime>,
+}
+
+/// A span of which messages may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// From then on nothing was received.
+    pub from: Timestamp,
+    /// What was written later is still kept by the service.
+    pub until: Timestamp,
+}
+
+impl Contact {
+    /// The time since an earlier contact. The clock on the wall is believed only across a start of the machine: while that
+    /// runs, somebody may have set it.
+    pub fn since(&self, earlier: &Self) -> Duration {
+        match (&self.uptime, &earlier.uptime) {
+            (Some(now), Some(then)) if now.boot_id == then.boot_id => {
+                Duration::from_secs(now.seconds.saturating_sub(then.seconds).into())
+            }
+            _ => Duration::try_from(self.at.duration_since(earlier.at)).unwrap_or_default(),
+        }
+    }
+
+    /// By both clocks it is later by less than this.
+    pub fn is_within(&self, time: Duration, earlier: &Self) -> bool {
+        self.since(earlier) < time && self.at.duration_since(earlier.at).unsigned_abs() < time
+    }
+
+    /// What a service has thrown away meanwhile that keeps messages for so long.
+    pub fn gap(&self, earlier: &Self, keeps: Duration) -> Option<Gap> {
+        let away = self.since(earlier);
+        let before = |time: Duration| self.at.checked_sub(time).unwrap_or(Timestamp::MIN);
+        (away > keeps).then(|| Gap { from: before(away), until: before(keeps) })
+    }
+}
+
+/// Where the last contacts are kept.
+#[async_trait]
+pub trait Contacts: Send + Sync {
+    /// The last one with this platform; `None`: there never was one.
+    async fn last(&self, platform: Platform) -> Result<Option<Contact>, StoreError>;
+
+    /// Takes the place of the last one. Returns when it is on disk.
+    async fn record(&self, platform: Platform, contact: Contact) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3600;
+    const KEEPS: Duration = Duration::from_hours(24);
+
+    fn contact(at_s: i64, uptime: Option<(&str, i64)>) -> Contact {
+        let uptime = uptime.map(|(boot_id, seconds)| Uptime {
+            boot_id: boot_id.to_owned(),
+            seconds: u32::try_from(seconds).unwrap(),
+        });
+        Contact { at: Timestamp::from_second(at_s).unwrap(), uptime }
+    }
+
+    #[test]
+    fn what_was_away_for_longer_than_messages_are_kept_has_a_gap_and_a_clock_that_is_set_has_none() {
+        let begin = 1_800_000_000;
+        // Hours by the wall, and by the machine: the same start, another one, or none that is known.
+        for (wall, machine, gap) in [
+            (1, Some(("a", 1)), None),
+            (24, Some(("a", 24)), None),
+            (30, Some(("a", 30)), Some((0, 6))),
+            // The clock was set forward, and back.
+            (900, Some(("a", 1)), None),
+            (-900, Some(("a", 30)), Some((-930, -924))),
+            // Started anew: only the wall knows.
+            (30, Some(("b", 1)), Some((0, 6))),
+            (30, None, Some((0, 6))),
+            (23, Some(("b", 1)), None),
+            (-900, Some(("b", 1)), None),
+            (-900, None, None),
+        ] {
+            let first = contact(begin, Some(("a", 5 * HOUR)));
+            let (boot, hours) = machine.map_or((None, 0), |(boot, hours)| (Some(boot), hours));
+            let second = contact(begin + wall * HOUR, boot.map(|boot| (boot, (5 + hours) * HOUR)));
+            let at = |hours: i64| Timestamp::from_second(begin + hours * HOUR).unwrap();
+            let expected = gap.map(|(from, until)| Gap { from: at(from), until: at(until) });
+            assert_eq!(second.gap(&first, KEEPS), expected, "{wall} h by the wall, {machine:?}");
+        }
+    }
+}

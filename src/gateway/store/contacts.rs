@@ -1,0 +1,43 @@
+//! When platforms were last connected.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::SqliteStore;
+use super::api::StoreError;
+use super::writer::Need;
+use crate::clock::Uptime;
+use crate::gateway::notice::absence::{Contact, Contacts};
+use crate::platform::Platform;
+
+#[async_trait]
+impl Contacts for SqliteStore {
+    async fn last(&self, platform: Platform) -> Result<Option<Contact>, StoreError> {
+        let sql = "SELECT at_s, boot_id, uptime_s FROM contact WHERE platform = ?1";
+        let read = move |row: &rusqlite::Row<'_>| {
+            let (at_s, boot_id, seconds): (i64, Option<String>, Option<u32>) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let uptime = boot_id.zip(seconds).map(|(boot_id, seconds)| Uptime { boot_id, seconds });
+            // What makes no sense is as good as nothing.
+            Ok(Timestamp::from_second(at_s).ok().map(|at| Contact { at, uptime }))
+        };
+        let name = platform.spec().name;
+        self.reader
+            .call(move |db| Ok(db.prepare_cached(sql)?.query_row([name], read).optional()?.flatten()))
+            .await
+    }
+
+    async fn record(&self, platform: Platform, contact: Contact) -> Result<(), StoreError> {
+        let sql =
+            "INSERT OR REPLACE INTO contact (platform, at_s, boot_id, uptime_s) VALUES (?1, ?2, ?3, ?4)";
+        let name = platform.spec().name;
+        let work = move |db: &rusqlite::Connection| {
+            let (boot_id, seconds) =
+                contact.uptime.map(|Uptime { boot_id, seconds }| (boot_id, seconds)).unzip();
+            db.prepare_cached(sql)?.execute(params![name, contact.at.as_second(), boot_id, seconds])?;
+            Ok(())
+        };
+        self.writer.call_for(Need::Room, work).await
+    }
+}
