@@ -1,12 +1,13 @@
 //! A platform that does what the test on the other side of a Unix socket says. See [`super`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::script::{Cause, Cue, Said, inbound};
+use super::script::{Cause, Cue, Said, Written, inbound};
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
@@ -30,6 +31,9 @@ const LINE_LEN_MAX: usize = 1 << 20;
 
 /// Lines that may wait to be written.
 const LINES_MAX: usize = 64;
+
+/// Messages that are being accepted at once.
+const ACCEPTS_MAX: usize = 256;
 
 /// The longest wait for the socket, and for a line to be taken.
 const SOCKET_LIMIT: Duration = Duration::from_secs(5);
@@ -147,8 +151,10 @@ impl Cues {
 }
 
 async fn write(mut writes: OwnedWriteHalf, mut lines: mpsc::Receiver<String>) {
-    while let Some(line) = lines.recv().await {
-        let writing = tokio::time::timeout(SOCKET_LIMIT, writes.write_all(line.as_bytes()));
+    let mut waiting = Vec::with_capacity(LINES_MAX);
+    while lines.recv_many(&mut waiting, LINES_MAX).await > 0 {
+        let text: String = waiting.drain(..).collect();
+        let writing = tokio::time::timeout(SOCKET_LIMIT, writes.write_all(text.as_bytes()));
         if !matches!(writing.await, Ok(Ok(()))) {
             return;
         }
@@ -193,19 +199,37 @@ impl Shared {
 
 /// Does what the test says until the link ends.
 async fn play(platform: Platform, mut cues: Cues, shared: Arc<Shared>, inbox: Arc<dyn Inbox>) {
+    let accept = async |written: Written| {
+        let (id, chat) = (written.id.clone(), written.chat.clone());
+        let message = inbound(written, Now::read().wall.as_second());
+        let said = match inbox.accept(platform, message).await {
+            Ok(()) => Said::Accepted { id },
+            Err(_) => Said::Refused { id },
+        };
+        (chat, said)
+    };
+    // Chats side by side, so that they share a flush; within a chat one after the other, which keeps their order.
+    let mut accepting = FuturesUnordered::new();
+    let mut chats = BTreeSet::new();
+    let mut held: Option<Written> = None;
     let end = loop {
-        match cues.next().await {
-            Some(Cue::Message(written)) => {
-                let id = written.id.clone();
-                let message = inbound(written, Now::read().wall.as_second());
-                let said = match inbox.accept(platform, message).await {
-                    Ok(()) => Said::Accepted { id },
-                    Err(_) => Said::Refused { id },
-                };
+        if let Some(written) = held.take_if(|written| !chats.contains(&written.chat)) {
+            chats.insert(written.chat.clone());
+            accepting.push(accept(written));
+        }
+        let cue = tokio::select! {
+            biased;
+            Some((chat, said)) = accepting.next(), if !accepting.is_empty() => {
+                chats.remove(&chat);
                 failpoint::hit("ack.scripted.before");
                 shared.say(said).await;
                 failpoint::hit("ack.scripted.after");
+                continue;
             }
+            cue = cues.next(), if held.is_none() && accepting.len() < ACCEPTS_MAX => cue,
+        };
+        match cue {
+            Some(Cue::Message(written)) => held = Some(written),
             Some(Cue::Sent { handle }) => shared.answer(&handle, Ok(())),
             Some(Cue::Unsent(unsent)) => shared.answer(&unsent.handle.clone(), Err(unsent.into())),
             Some(Cue::Silence) => *locked(&shared.frozen) = Some(Now::read().mono),
@@ -289,10 +313,12 @@ impl Link for PlayedLink {
 mod tests {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     use tokio::net::UnixListener;
+    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::config::Config;
-    use crate::gateway::message::Private;
+    use crate::gateway::message::{InboundMessage, Private};
+    use crate::gateway::platforms::api::InboxError;
     use crate::gateway::platforms::scripted::CountingFlow;
     use crate::home::HermesHome;
     use crate::world::World;
@@ -366,6 +392,53 @@ mod tests {
         assert_eq!(sending.await.unwrap().unwrap(), MessageId("h1".to_owned()));
         service.cue(r#"{"do":"drop","code":"net_timeout"}"#).await;
         assert_eq!(link.closed().await.code, "net_timeout");
+    }
+
+    /// Lets one message in for each permit, and says who came.
+    struct Doorway {
+        entered: mpsc::UnboundedSender<String>,
+        permits: Semaphore,
+    }
+
+    #[async_trait]
+    impl Inbox for Doorway {
+        fn admits(&self, _: Platform, _: &InboundMessage) -> bool {
+            true
+        }
+
+        async fn accept(&self, _: Platform, message: InboundMessage) -> Result<(), InboxError> {
+            self.entered.send(message.id.0).unwrap();
+            self.permits.acquire().await.unwrap().forget();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn chats_are_accepted_side_by_side_and_each_in_its_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("stage");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let adapter = PlayedAdapter::new(Platform::scripted(1).unwrap(), socket, &settings());
+        let (entered, mut comers) = mpsc::unbounded_channel();
+        let doorway = Arc::new(Doorway { entered, permits: Semaphore::new(0) });
+        let inbox = Arc::clone(&doorway) as Arc<dyn Inbox>;
+        let connecting = tokio::spawn(async move { adapter.connect(inbox).await });
+        let mut service = Service::accept(&listener).await;
+        service.hear().await;
+        service.cue(r#"{"do":"ready"}"#).await;
+        let _link = connecting.await.unwrap().unwrap();
+        for (id, chat) in [("m1", "a"), ("m2", "b"), ("m3", "a"), ("m4", "c")] {
+            let cue = serde_json::json!({"do": "message", "id": id, "chat": chat, "from": "u", "text": "hi"});
+            service.cue(&cue.to_string()).await;
+        }
+        assert_eq!((comers.recv().await.unwrap(), comers.recv().await.unwrap()), ("m1".into(), "m2".into()));
+        doorway.permits.add_permits(1);
+        assert_eq!(service.hear().await, serde_json::json!({"say": "accepted", "id": "m1"}));
+        assert_eq!((comers.recv().await.unwrap(), comers.recv().await.unwrap()), ("m3".into(), "m4".into()));
+        doorway.permits.add_permits(3);
+        for id in ["m2", "m3", "m4"] {
+            assert_eq!(service.hear().await, serde_json::json!({"say": "accepted", "id": id}));
+        }
     }
 
     #[test]

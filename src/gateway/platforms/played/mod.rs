@@ -13,7 +13,8 @@
 //! {"say":"close"}
 //! ```
 //!
-//! The test answers ([`script::Cue`]). Until `ready` the attempt hangs; saying nothing is thus a connect that never returns.
+//! Messages of different chats are accepted side by side, those of one chat one after the other. The test answers
+//! ([`script::Cue`]). Until `ready` the attempt hangs; saying nothing is thus a connect that never returns.
 //!
 //! ```json
 //! {"do":"ready"}
