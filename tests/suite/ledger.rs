@@ -354,6 +354,17 @@ fn deaths_at_random_moments_lose_nothing_over_telegram() {
 }
 
 #[test]
+fn five_hundred_messages_at_once_over_fifty_chats_are_answered_once_and_in_order() {
+    let mut scene = Scene::<ScriptedEnd>::set();
+    for _ in 0..10 {
+        scene.write(1..=50);
+    }
+    let life = scene.start(None);
+    let Figures { messages, repeats, asked_again, told } = scene.settle(life, "in one burst");
+    assert_eq!((messages, repeats, asked_again, told), (500, 0, 0, 0));
+}
+
+#[test]
 fn the_judge_finds_each_kind_of_wrong_and_takes_an_excuse() {
     let start = Instant::now();
     let entry = |at_s: u64, text: &str| Entry {
