@@ -27,4 +27,5 @@ deny:
 bench:
     cargo bench --locked --bench figures
     cargo bench --locked --bench flood
+    cargo bench --locked --bench path -- --all
     cargo bench --locked --bench supervisor
