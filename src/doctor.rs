@@ -21,7 +21,8 @@ use crate::platform::Platform;
 use crate::preflight::{self, BridgeFact, Code, Facts, Finding, NodeFact, SessionFact, Severity};
 use crate::world::World;
 
-/// Prints the report. Exit 0 when nothing is in the way of WhatsApp, else 1; warnings are not in the way.
+/// Prints the report. Exit 0 when nothing is in the way of the gateway and of what is enabled, else 1; warnings are not in the
+/// way.
 ///
 /// # Errors
 /// When the output cannot be written.
@@ -51,6 +52,8 @@ pub fn run(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, Cli
 #[serde(rename_all = "snake_case")]
 enum Status {
     Good,
+    /// Neither good nor bad: a choice.
+    Info,
     Warning,
     Blocking,
 }
@@ -110,34 +113,15 @@ impl Report {
         let mut checks = vec![gateway(home)];
         checks.extend(problems(home));
         checks.extend(modes(home));
-        let config = match Config::load(world, home) {
-            Ok(config) => config,
-            Err(error) => {
-                checks.push(Check {
-                    status: Status::Blocking,
-                    code: error.code.to_owned(),
-                    message: error.to_string(),
-                    fix: Some(error.hints.join(" ")).filter(|fix| !fix.is_empty()),
-                });
-                Config::default()
-            }
-        };
-        for warning in &config.warnings {
-            let fix = "Correct the line, or remove it.";
-            checks.push(Check::warning("config_warning", warning.as_str(), fix));
-        }
-        checks.extend(agent(world, home, &config));
-        checks.extend(access(&config));
-        let facts = facts::gather(world, home, &config);
-        checks.extend(good_facts(world, &facts));
-        let is_running = matches!(Lock::holder(&home.lock_file()), Ok(Some(_)));
-        // A running gateway has its bridge; that is what the session is for.
-        let is_expected = |finding: &Finding| is_running && finding.code == Code::WhatsappSessionLock;
-        let findings = preflight::findings(&facts).into_iter().filter(|finding| !is_expected(finding));
-        checks.extend(findings.map(Check::from));
-        // Who never set a bot up has nothing to mend.
-        if config.telegram.token.is_some() {
-            checks.extend(preflight::telegram::findings(&config.telegram).into_iter().map(Check::from));
+        match Config::load(world, home) {
+            Ok(config) => checks.extend(settings(world, home, &config)),
+            // What is enabled, and who answers, nobody knows until they can be read.
+            Err(error) => checks.push(Check {
+                status: Status::Blocking,
+                code: error.code.to_owned(),
+                message: error.to_string(),
+                fix: Some(error.hints.join(" ")).filter(|fix| !fix.is_empty()),
+            }),
         }
         let paths = home.whatsapp();
         Self {
@@ -176,19 +160,20 @@ impl Report {
 /// What the report may be drawn with.
 #[derive(Debug, Clone, Copy)]
 struct Look {
-    /// Good, warning, blocking.
-    signs: [&'static str; 3],
+    /// Good, information, warning, blocking.
+    signs: [&'static str; 4],
     colour: bool,
 }
 
-const SIGNS: [&str; 3] = ["✓", "!", "✗"];
-const PLAIN_SIGNS: [&str; 3] = ["ok  ", "look", "mend"];
+const SIGNS: [&str; 4] = ["✓", "○", "!", "✗"];
+const PLAIN_SIGNS: [&str; 4] = ["ok  ", "info", "look", "mend"];
 
 impl Look {
     fn sign(self, status: Status) -> String {
-        let [good, warning, blocking] = self.signs.map(console::style);
+        let [good, info, warning, blocking] = self.signs.map(console::style);
         let sign = match status {
             Status::Good => good.green(),
+            Status::Info => info.dim(),
             Status::Warning => warning.yellow(),
             Status::Blocking => blocking.red(),
         };
@@ -258,13 +243,49 @@ fn agent(world: &World, home: &HermesHome, config: &Config) -> Vec<Check> {
     checks
 }
 
-/// Whether anybody, or everybody, is answered; of WhatsApp its own findings tell.
-fn access(config: &Config) -> Vec<Check> {
-    build::enabled(config)
-        .filter(|platform| *platform != Platform::Whatsapp)
-        .flat_map(|platform| preflight::access::findings(platform, config.access(platform)))
-        .map(Check::from)
-        .collect()
+/// All that the settings ask for.
+fn settings(world: &World, home: &HermesHome, config: &Config) -> Vec<Check> {
+    let fix = "Correct the line, or remove it.";
+    let warnings = config.warnings.iter();
+    let mut checks: Vec<Check> =
+        warnings.map(|warning| Check::warning("config_warning", warning.as_str(), fix)).collect();
+    checks.extend(agent(world, home, config));
+    checks.extend(Platform::every().flat_map(|platform| self::platform(platform, world, home, config)));
+    if build::enabled(config).next().is_none() {
+        let message = "no platform is enabled, so the gateway does not start";
+        let check = Check::warning("nothing_enabled", message, "Run `hermes setup`.");
+        checks.push(Check { status: Status::Blocking, ..check });
+    }
+    checks
+}
+
+/// How a platform is. One that nobody wants is no fault, whatever it lacks.
+fn platform(platform: Platform, world: &World, home: &HermesHome, config: &Config) -> Vec<Check> {
+    let spec = platform.spec();
+    let findings = report::findings(platform, world, home, config);
+    if !build::is_enabled(platform, config) {
+        if !Platform::ALL.contains(&platform) {
+            return Vec::new();
+        }
+        let off = findings
+            .into_iter()
+            .find(|finding| matches!(finding.code, Code::WhatsappNotEnabled | Code::TelegramNotEnabled));
+        let (message, fix) = match off.filter(|_| report::is_set_up(platform, home, config)) {
+            Some(off) => (format!("{} is set up, and turned off", spec.title), off.fix),
+            None => (format!("{} is not set up", spec.title), format!("Run `{}`.", spec.setup)),
+        };
+        let code = format!("{}_not_enabled", spec.name);
+        return vec![Check { status: Status::Info, code, message, fix: Some(fix) }];
+    }
+    let is_running = matches!(Lock::holder(&home.lock_file()), Ok(Some(_)));
+    // A running gateway has its bridge; that is what the session is for.
+    let is_expected = |finding: &Finding| is_running && finding.code == Code::WhatsappSessionLock;
+    let good = match platform {
+        Platform::Whatsapp => good_facts(world, &facts::gather(world, home, config)),
+        Platform::Telegram | Platform::Scripted(_) => Vec::new(),
+    };
+    let findings = findings.into_iter().filter(|finding| !is_expected(finding));
+    good.into_iter().chain(findings.map(Check::from)).collect()
 }
 
 /// Who else may read what is private here.
@@ -351,10 +372,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_set_up_is_no_fault_unless_nothing_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path().join("none"));
+        let node = ("HERMES_NODE", "/nowhere/node");
+        let nothing = report(&home, &[node]);
+        assert!(!nothing.ok);
+        let off = ["whatsapp_not_enabled", "telegram_not_enabled"];
+        assert_eq!(codes(&nothing), ["gateway", "agent", off[0], off[1], "nothing_enabled"]);
+        let fixes: Vec<_> = nothing.checks.iter().filter_map(|check| check.fix.as_deref()).collect();
+        assert_eq!(fixes, ["Run `hermes whatsapp`.", "Run `hermes telegram`.", "Run `hermes setup`."]);
+
+        let token = ("TELEGRAM_BOT_TOKEN", "1:a-token-of-nobody-at-all");
+        let telegram = report(&home, &[node, token, ("TELEGRAM_ALLOWED_USERS", "1")]);
+        assert!(telegram.ok, "{telegram:?}");
+        let whatsapp = telegram.checks.iter().find(|check| check.code == off[0]).unwrap();
+        assert_eq!((whatsapp.status, whatsapp.message.as_str()), (Status::Info, "WhatsApp is not set up"));
+        assert!(!codes(&telegram).contains(&off[1]));
+
+        let toml = "[platforms.telegram]\nenabled = false\n";
+        create_private_dir(home.root()).unwrap();
+        write_atomic(&home.config_file(), toml.as_bytes()).unwrap();
+        let turned_off = report(&home, &[node, token]);
+        let telegram = turned_off.checks.iter().find(|check| check.code == off[1]).unwrap();
+        assert_eq!(telegram.message, "Telegram is set up, and turned off");
+        assert!(telegram.fix.as_ref().unwrap().contains("enabled = false"));
+    }
+
+    #[test]
     fn an_empty_machine_is_told_all_that_is_missing_and_nothing_is_made() {
         let dir = tempfile::tempdir().unwrap();
         let home = HermesHome::at(dir.path().join("none"));
-        let report = report(&home, &[("HERMES_NODE", "/nowhere/node")]);
+        let report = report(&home, &[("HERMES_NODE", "/nowhere/node"), ("WHATSAPP_ENABLED", "true")]);
         assert!(!report.ok);
         let missing = [
             "gateway",
@@ -363,7 +412,7 @@ mod tests {
             "whatsapp_bridge_not_installed",
             "whatsapp_not_paired",
             "whatsapp_mode_not_set",
-            "whatsapp_not_enabled",
+            "telegram_not_enabled",
         ];
         assert_eq!(codes(&report), missing);
         assert!(!home.root().exists());
@@ -385,7 +434,7 @@ mod tests {
         let broken = report.checks.iter().find(|check| check.code == "config").unwrap();
         assert_eq!(broken.status, Status::Blocking);
         assert!(broken.message.contains("line 1, column"), "{broken:?}");
-        assert!(codes(&report).contains(&"whatsapp_not_paired"));
+        assert_eq!(codes(&report).last(), Some(&"config"), "nothing is said of what they ask for");
     }
 
     #[test]
@@ -420,7 +469,8 @@ mod tests {
         let home = HermesHome::at(dir.path());
         create_private_dir(&dir.path().join("whatsapp")).unwrap();
         let _bridge = Lock::acquire(&home.whatsapp().session_lock()).unwrap();
-        let is_told = || codes(&report(&home, &[])).contains(&"whatsapp_session_lock");
+        let is_told =
+            || codes(&report(&home, &[("WHATSAPP_ENABLED", "true")])).contains(&"whatsapp_session_lock");
         assert!(is_told());
         let _gateway = Lock::acquire(&home.lock_file()).unwrap();
         assert!(!is_told());
@@ -437,12 +487,13 @@ mod tests {
             checks: vec![
                 Check::good("a", "all is well"),
                 Check::warning("b", "something is odd", "Look at it."),
+                Check { status: Status::Info, ..Check::warning("i", "something is off", "Run `on`.") },
                 Check { status: Status::Blocking, ..Check::warning("c", "something is missing", "Run `x`.") },
             ],
         };
         let text = report.to_text(Look { signs: SIGNS, colour: false });
         let expected = "hermes 1.0.0\n  home     /h\n  session  /s\n  bridge   /b\n\n✓ all is well\n! something is odd\n  Look at it.\n\
-                        ✗ something is missing\n  Run `x`.\n\n1 thing to mend.\n";
+                        ○ something is off\n  Run `on`.\n✗ something is missing\n  Run `x`.\n\n1 thing to mend.\n";
         assert_eq!(text, expected);
         let plain = report.to_text(Look { signs: PLAIN_SIGNS, colour: false });
         assert!(plain.is_ascii() && plain.contains("mend something is missing\n     Run `x`.\n"), "{plain}");

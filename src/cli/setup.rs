@@ -5,8 +5,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{parse_duration, run_gateway, runtime};
+use crate::config::Config;
 use crate::error::{CliError, ExitCode};
 use crate::gateway::boot;
+use crate::gateway::platforms::build;
 use crate::gateway::status::report;
 use crate::home::HermesHome;
 use crate::platform::Platform;
@@ -100,7 +102,9 @@ pub(super) fn setup(world: &World, home: &HermesHome, args: &SetupArgs) -> Resul
     }
     report::print("\n")?;
     let is_running = report::platform_status(world, home, false)? == ExitCode::Ok;
-    if exit != ExitCode::Ok || is_running || args.yes {
+    // A gateway without a platform would end at once.
+    let has_purpose = build::enabled(&Config::load(world, home)?).next().is_some();
+    if exit != ExitCode::Ok || is_running || args.yes || !has_purpose {
         return Ok(exit);
     }
     if runtime.block_on(wizard::platforms::offer_start(world))? {

@@ -96,7 +96,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     if build::enabled(&config).next().is_none() {
         return Err(CliError::config("nothing to do: no platform is enabled")
             .code("nothing_enabled")
-            .hint("Run `hermes whatsapp`."));
+            .hint("Run `hermes setup`."));
     }
     let notify = Notify::of(world);
     let drain_timeout = config.gateway.drain_timeout;

@@ -335,6 +335,17 @@ fn several_platforms_are_set_up_in_one_go_and_shown_at_the_end() {
 }
 
 #[test]
+fn setup_of_nothing_says_where_it_leads_and_starts_nothing() {
+    let home = TestHome::empty();
+    let mut terminal = Terminal::start(&home, &["setup"], 60, 100);
+    terminal.wait_for("Which platforms?");
+    terminal.send("\r");
+    terminal.wait_for("No platform is enabled. Run `hermes setup`.");
+    assert_eq!(terminal.exit_code(), 0);
+    assert!(!terminal.text().contains(START), "{}", terminal.text());
+}
+
+#[test]
 fn setup_without_a_terminal_needs_names_and_keeps_to_each_wizards_rules() {
     let scene = Scene::set();
     let answer = scene.home.run(["setup"]);

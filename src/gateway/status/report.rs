@@ -17,8 +17,9 @@ use crate::gateway::status::snapshot::Snapshot;
 use crate::gateway::status::table::{self, Look};
 use crate::gateway::status::view::{PlatformView, View};
 use crate::home::HermesHome;
+use crate::pairing::Pairing;
 use crate::platform::Platform;
-use crate::preflight;
+use crate::preflight::{self, SessionFact};
 use crate::world::World;
 
 /// The file `gateway.pid`: for people and for older tools. The lock is the truth.
@@ -154,7 +155,7 @@ pub fn setup_states(world: &World, home: &HermesHome) -> Result<Vec<(Platform, &
     let config = Config::load(world, home)?;
     let state = |platform| {
         if !is_enabled(platform, &config) {
-            "not set up"
+            if is_set_up(platform, home, &config) { "turned off" } else { "not set up" }
         } else if preflight::is_blocked(&findings(platform, world, home, &config)) {
             "has a problem"
         } else {
@@ -164,7 +165,21 @@ pub fn setup_states(world: &World, home: &HermesHome) -> Result<Vec<(Platform, &
     Ok(Platform::ALL.into_iter().map(|platform| (platform, state(platform))).collect())
 }
 
-fn findings(
+/// Whether somebody has set it up, wanted or not.
+pub fn is_set_up(platform: Platform, home: &HermesHome, config: &Config) -> bool {
+    match platform {
+        Platform::Whatsapp => match facts::session(&home.whatsapp()) {
+            SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } => true,
+            SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
+            | SessionFact::Unreadable { .. } => false,
+        },
+        Platform::Telegram => config.telegram.token.is_some(),
+        Platform::Scripted(_) => true,
+    }
+}
+
+/// What is missing before it can work, found just now.
+pub fn findings(
     platform: Platform,
     world: &World,
     home: &HermesHome,

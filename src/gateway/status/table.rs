@@ -34,7 +34,7 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
     let head = format!("{}\n{}", headline(view, now), notes_on_gateway(view, now));
     let mut text = folded(&head, look.width);
     if view.platforms.is_empty() {
-        text.push_str("\nNo platform is enabled. Run `hermes whatsapp`.\n");
+        text.push_str("\nNo platform is enabled. Run `hermes setup`.\n");
         return text;
     }
     let rows: Vec<[String; 6]> =
