@@ -12,6 +12,7 @@ use hyper::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use reqwest::{StatusCode, Url};
+use rustls::CertificateError;
 use tower_service::Service;
 
 /// When to try again.
@@ -57,6 +58,7 @@ impl Fault {
     pub fn action(&self) -> &'static str {
         match self.code {
             code if code == UNTRUSTED.code => DISTRUST_ACTION,
+            code if code == CLOCK.code => CLOCK_ACTION,
             code if code == PROXY_AUTH.code => PROXY_ACTION,
             _ => "Please report it.",
         }
@@ -94,6 +96,19 @@ const STILL_UNTRUSTED: Fault = Fault {
     retry: Retry::Never,
     ..before("tls_untrusted", "shows, again and again, a certificate that is not trusted")
 };
+
+/// A certificate that will be good on a later day: no service shows one on purpose. One that has expired says nothing of the
+/// kind, since services do forget theirs.
+const CLOCK: Fault = before(
+    "clock_skew",
+    "shows a certificate that is not valid yet: this computer's clock is more than a day behind",
+);
+
+/// What a person does about [`CLOCK`].
+const CLOCK_ACTION: &str = "Set this computer's clock (`date` shows it, `timedatectl set-ntp true` keeps it right); it connects by itself then.";
+
+/// A certificate that begins to be good sooner than this may be one of a service whose own clock is ahead.
+const SKEW_MIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Why this request failed. The error of a status that was refused (`error_for_status`) is none of the network's, except for
 /// the one that a proxy gives; whoever knows the service reads the status first.
@@ -172,12 +187,12 @@ fn of_proxy(cause: &(dyn Error + 'static)) -> Option<Fault> {
 }
 
 fn of_tls(cause: &(dyn Error + 'static)) -> Option<Fault> {
-    let error = cause.downcast_ref::<rustls::Error>()?;
-    Some(if matches!(error, rustls::Error::InvalidCertificate(_)) {
-        UNTRUSTED
-    } else {
-        before("net_tls", "does not agree with us on an encrypted connection (TLS)")
-    })
+    let rustls::Error::InvalidCertificate(distrust) = cause.downcast_ref::<rustls::Error>()? else {
+        return Some(before("net_tls", "does not agree with us on an encrypted connection (TLS)"));
+    };
+    let is_early = matches!(distrust, CertificateError::NotValidYetContext { time, not_before }
+        if not_before.as_secs() > time.as_secs() + SKEW_MIN.as_secs());
+    Some(if is_early { CLOCK } else { UNTRUSTED })
 }
 
 /// So many untrusted certificates in a row are no longer put down to something that passes.
@@ -197,10 +212,11 @@ impl Distrust {
     /// again by oneself.
     #[must_use]
     pub fn judge(&mut self, fault: Fault) -> Fault {
-        if fault.code == UNTRUSTED.code {
+        if [UNTRUSTED.code, CLOCK.code].contains(&fault.code) {
             self.in_a_row = self.in_a_row.saturating_add(1);
             if self.in_a_row >= DISTRUST_MAX {
-                return Fault { certainty: fault.certainty, ..STILL_UNTRUSTED };
+                let still = if fault.code == CLOCK.code { CLOCK } else { STILL_UNTRUSTED };
+                return Fault { certainty: fault.certainty, retry: Retry::Never, ..still };
             }
         } else if fault.certainty == Certainty::MaybeSent {
             // What is sent is sent over a trusted connection. A failure before that says nothing about certificates.

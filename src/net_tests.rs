@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Proxy};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -17,6 +17,9 @@ use crate::tls;
 const ROOT: &[u8] = include_bytes!("../tests/fakes/tls/ca.pem");
 const VALID: &[u8] = include_bytes!("../tests/fakes/tls/valid.pem");
 const EXPIRED: &[u8] = include_bytes!("../tests/fakes/tls/expired.pem");
+/// Both certificates begin with the year 2000.
+const VALID_FROM_S: u64 = 946_684_800;
+const DAY_S: u64 = 24 * 3600;
 const KEY: &[u8] = include_bytes!("../tests/fakes/tls/leaf.key");
 
 /// Stands for a bot's token, which is part of the address.
@@ -218,6 +221,48 @@ async fn a_certificate_is_trusted_by_its_root_its_time_and_its_name() {
     }
 }
 
+/// A computer whose clock stands still at this second since 1970.
+#[derive(Debug)]
+struct Stopped(u64);
+
+impl rustls::time_provider::TimeProvider for Stopped {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0)))
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_is_told_from_a_certificate_that_nobody_should_trust() {
+    let valid = serve(with_certificate(VALID)).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ROOT).unwrap()).unwrap();
+    let provider = Arc::clone(rustls::crypto::CryptoProvider::get_default().unwrap());
+    let at = |second: u64| {
+        let config =
+            rustls::ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Stopped(second)))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots.clone())
+                .with_no_client_auth();
+        client(|builder| builder.tls_backend_preconfigured(config).resolve("localhost", valid))
+    };
+    let url = format!("https://localhost:{}", valid.port());
+    assert_eq!(ask(&at(VALID_FROM_S), &url).await.unwrap(), "ok");
+    let of_the_service = (UNTRUSTED.code, UNTRUSTED.action());
+    for (second, told) in [
+        (VALID_FROM_S - DAY_S - 1, ("clock_skew", CLOCK_ACTION)),
+        // 1970, as a computer without a battery has it.
+        (0, ("clock_skew", CLOCK_ACTION)),
+        (VALID_FROM_S - DAY_S + 1, of_the_service),
+        // Ahead, or expired: nobody can tell.
+        (VALID_FROM_S + 101 * 365 * DAY_S + 30 * DAY_S, of_the_service),
+    ] {
+        let fault = fault_of(&at(second), &url).await;
+        assert_is(fault, told.0, NotSent, Backoff);
+        assert_eq!(fault.action(), told.1, "{second}");
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_that_asks_who_we_are_is_for_a_person_to_mend_and_any_other_is_not() {
     for (says, code, retry) in [
@@ -276,4 +321,7 @@ fn the_third_untrusted_certificate_in_a_row_is_for_a_person_until_the_service_an
     }
     distrust.answered();
     assert_eq!(distrust.judge(untrusted).retry, Backoff);
+    distrust.answered();
+    let clock = [CLOCK; 3].map(|fault| distrust.judge(fault));
+    assert_eq!(clock, [CLOCK, CLOCK, Fault { retry: Never, ..CLOCK }], "a clock is set by a person, too");
 }

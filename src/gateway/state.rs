@@ -236,11 +236,8 @@ impl Seat {
         let next_retry_at = match self.machine.state() {
             State::Retrying { at, .. } => Some(wall_of(*at, now)),
             State::Paused { probe_at, .. } => probe_at.map(|at| wall_of(at, now)),
-            State::Disabled
-            | State::Connecting { .. }
-            | State::Connected { .. }
-            | State::Blocked { .. }
-            | State::Stopping => None,
+            State::Connected { limited_until, .. } => limited_until.map(|until| wall_of(until, now)),
+            State::Disabled | State::Connecting { .. } | State::Blocked { .. } | State::Stopping => None,
         };
         let paused_by = match self.machine.state() {
             State::Paused { by, .. } => Some(by.wire_name().to_owned()),

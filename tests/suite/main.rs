@@ -39,6 +39,7 @@ mod store_faults;
 mod succession;
 mod support;
 mod telegram;
+mod telegram_faults;
 mod telegram_setup;
 mod tidy;
 mod truth;

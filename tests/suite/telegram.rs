@@ -12,21 +12,21 @@ use crate::support::telegram::{Fault, TelegramService};
 use crate::support::wait;
 
 /// Whoever may speak.
-const FRIEND: i64 = 4_200_001;
+pub(crate) const FRIEND: i64 = 4_200_001;
 
 /// A home with a bot.
-struct Scene {
-    service: TelegramService,
-    home: TestHome,
+pub(crate) struct Scene {
+    pub(crate) service: TelegramService,
+    pub(crate) home: TestHome,
 }
 
 impl Scene {
-    fn set() -> Self {
+    pub(crate) fn set() -> Self {
         Self::set_with("")
     }
 
     /// With more in `gateway.toml`.
-    fn set_with(toml: &str) -> Self {
+    pub(crate) fn set_with(toml: &str) -> Self {
         let service = TelegramService::start();
         let mut home = TestHome::empty();
         home.env
@@ -38,27 +38,27 @@ impl Scene {
         Self { service, home }
     }
 
-    fn gateway(&self) -> Gateway {
+    pub(crate) fn gateway(&self) -> Gateway {
         Gateway::start(&self.home)
     }
 
     /// A gateway that is connected.
-    fn connected(&self) -> Gateway {
+    pub(crate) fn connected(&self) -> Gateway {
         let gateway = self.gateway();
         wait_until(&gateway, "connected", |entry| entry["state"] == "connected");
         gateway
     }
 
-    fn write(&self, text: &str) -> i64 {
+    pub(crate) fn write(&self, text: &str) -> i64 {
         self.service.write(FRIEND, FRIEND, text)
     }
 
-    fn answered(&self, text: &str) {
+    pub(crate) fn answered(&self, text: &str) {
         self.service.wait_sent(FRIEND, text);
     }
 
     /// Everything that was received is confirmed at the service.
-    fn confirmed(&self) {
+    pub(crate) fn confirmed(&self) {
         let done = wait::until(wait::LIMIT, || (self.service.waiting() == 0).then_some(()));
         assert!(done.is_some(), "{} updates are not confirmed", self.service.waiting());
     }
@@ -68,7 +68,7 @@ fn entry(gateway: &Gateway) -> Value {
     gateway.state()["platforms"]["telegram"].clone()
 }
 
-fn wait_until(gateway: &Gateway, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait_until(gateway: &Gateway, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let seen =
         wait::until(wait::LIMIT, || Some(entry(gateway)).filter(|entry| !entry.is_null()).filter(&fits));
     seen.unwrap_or_else(|| {
@@ -76,7 +76,7 @@ fn wait_until(gateway: &Gateway, what: &str, fits: impl Fn(&Value) -> bool) -> V
     })
 }
 
-fn lines(gateway: &Gateway, word: &str) -> Vec<String> {
+pub(crate) fn lines(gateway: &Gateway, word: &str) -> Vec<String> {
     let is_shown = |line: &String| !line.contains("DEBUG") && !line.contains("TRACE") && line.contains(word);
     gateway.log().into_iter().filter(is_shown).collect()
 }

@@ -1,12 +1,15 @@
 //! The platforms: the contract ([`api`]), how an attempt runs ([`driver`]), the list of accounts ([`build`]), and a folder
-//! for each platform. [`near`]: services that are watched for their return. [`played`] are platforms that tests of the real program play.
+//! for each platform. [`near`]: services that are watched for their return; [`media`]: what comes with messages; [`aside`] and
+//! [`nonsense`]: what cannot be read. [`played`] are platforms that tests of the real program play.
 
 pub mod api;
+pub mod aside;
 pub mod build;
 pub mod claim;
 pub mod driver;
 pub mod media;
 pub mod near;
+pub mod nonsense;
 pub mod played;
 #[cfg(test)]
 pub mod scripted;

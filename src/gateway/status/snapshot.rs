@@ -201,7 +201,7 @@ pub struct PlatformSnapshot {
     /// Counted failures in a row.
     #[serde(default)]
     pub attempts: u32,
-    /// When the next attempt begins.
+    /// When the next attempt begins, or a limit of the platform's ends.
     #[serde(default)]
     pub next_retry_at: Option<Timestamp>,
     /// Who paused it: `breaker` or `operator`.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::failure::TOKEN_ACTION;
+use super::failure::{self, TOKEN_ACTION};
 use super::link::{self, TelegramLink};
 use super::receiver::{Receiver, meaning};
 use super::shared::Shared;
@@ -14,9 +14,11 @@ use crate::clock::Now;
 use crate::config::{Config, Secret};
 use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::platforms::aside::Aside;
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::platforms::media::Media;
 use crate::gateway::platforms::near::Near;
+use crate::gateway::repeats::Repeats;
 use crate::gateway::settings::Settings;
 use crate::net::Distrust;
 use crate::platform::Platform;
@@ -29,6 +31,9 @@ const START_LIMIT: Duration = Duration::from_secs(15);
 
 /// Conflicts this far apart have nothing to do with each other.
 const CONFLICTS_WITHIN: Duration = Duration::from_secs(900);
+
+/// Nor have limits without a time, each of which may last a quarter of an hour.
+const LIMITS_WITHIN: Duration = Duration::from_secs(3600);
 
 /// A token that was refused is tried again after this time, in case it was the service that erred.
 const REFUSED_FOR: Duration = Duration::from_secs(6 * 3600);
@@ -48,11 +53,26 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct Inner {
-    /// Conflicts in a row, and when the last was.
-    conflicts: Option<(u32, Instant)>,
+    conflicts: InARow,
+    /// Limits that did not say how long they last.
+    limits: InARow,
     /// Untrusted certificates in a row.
     distrust: Distrust,
     refused: Option<RefusedToken>,
+}
+
+/// How often something happened in a row, and when the last time was.
+#[derive(Default)]
+struct InARow(Option<(u32, Instant)>);
+
+impl InARow {
+    /// Once more. Returns how often with this one; times further apart than `within` do not count.
+    fn count(&mut self, now: Instant, within: Duration) -> u32 {
+        let before = self.0.filter(|(_, last)| now.duration_since(*last) < within);
+        let count = before.map_or(0, |(count, _)| count) + 1;
+        self.0 = Some((count, now));
+        count
+    }
 }
 
 /// The service does not know this token.
@@ -71,18 +91,23 @@ impl Memory {
     pub(super) fn judge(&self, token: &Secret, fault: Fault) -> AdapterError {
         let now = Now::read().mono;
         let mut inner = self.inner();
+        let mut conflicts = 0;
         let fault = match fault {
             Fault::Way(fault) => Fault::Way(inner.distrust.judge(fault)),
-            Fault::Refused(_) | Fault::Garbled(_) => {
+            Fault::Refused(mut refusal) => {
+                inner.distrust.answered();
+                failure::give_time(&mut refusal, || inner.limits.count(now, LIMITS_WITHIN) - 1);
+                if refusal.status == 409 {
+                    conflicts = inner.conflicts.count(now, CONFLICTS_WITHIN);
+                }
+                Fault::Refused(refusal)
+            }
+            Fault::Garbled(_) => {
                 inner.distrust.answered();
                 fault
             }
         };
-        if matches!(&fault, Fault::Refused(refusal) if refusal.status == 409) {
-            let before = inner.conflicts.filter(|(_, last)| now.duration_since(*last) < CONFLICTS_WITHIN);
-            inner.conflicts = Some((before.map_or(0, |(count, _)| count) + 1, now));
-        }
-        let error = meaning(fault, inner.conflicts.map_or(0, |(count, _)| count));
+        let error = meaning(fault, conflicts);
         Self::remember(&mut inner, token, &error, now);
         error
     }
@@ -194,7 +219,8 @@ impl Adapter for TelegramAdapter {
                 file_len_max: telegram.media_file_bytes,
                 total_len_max: telegram.media_total_bytes,
             },
-            aside: paths.unreadable_dir(),
+            aside: Aside { dir: paths.unreadable_dir() },
+            repeats: Repeats::default(),
             poll: telegram.poll_timeout,
         };
         let probing =
@@ -260,5 +286,18 @@ mod tests {
         let (description, parameters) = ("Bad Gateway".to_owned(), Parameters::default());
         memory.judge(&token, Fault::Refused(Refusal { status: 502, description, parameters }));
         assert_eq!(untrusted(), passing, "whoever answers is trusted");
+    }
+
+    #[test]
+    fn limits_without_a_time_in_a_row_are_waited_out_ever_longer() {
+        let (memory, token) = (Memory::default(), Secret("7000001:nobody".to_owned()));
+        let wait = |parameters| {
+            let description = "Too Many Requests".to_owned();
+            memory.judge(&token, Fault::Refused(Refusal { status: 429, description, parameters })).retry
+        };
+        let after = |seconds| Retry::After(Duration::from_secs(seconds));
+        let open = Parameters::default();
+        assert_eq!([wait(open), wait(open), wait(open)], [after(30), after(60), after(120)]);
+        assert_eq!(wait(Parameters { retry_after: Some(7), ..open }), after(7));
     }
 }

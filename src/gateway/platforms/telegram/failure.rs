@@ -73,6 +73,21 @@ fn wait(refusal: &Refusal) -> Option<Duration> {
     refusal.parameters.retry_after.map(Duration::from_secs)
 }
 
+/// The first wait for a limit that does not say how long it lasts; it doubles with each in a row.
+const LIMIT_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest such wait.
+const LIMIT_WAIT_MAX: Duration = Duration::from_secs(900);
+
+/// Gives a limit that does not say how long it lasts a time. `count`: counts the limits of this kind in a row, and returns
+/// how many there were before this one; it is asked for them alone.
+pub fn give_time(refusal: &mut Refusal, count: impl FnOnce() -> u32) {
+    if matches!(refusal.status, 420 | 429) && refusal.parameters.retry_after.is_none() {
+        let wait = LIMIT_WAIT.saturating_mul(1 << count().min(8)).min(LIMIT_WAIT_MAX);
+        refusal.parameters.retry_after = Some(wait.as_secs());
+    }
+}
+
 /// What a refusal of a message means.
 pub fn of_send(refusal: &Refusal) -> Way {
     let fail = |code: &str, certainty, retry| {
@@ -228,6 +243,20 @@ mod tests {
                 assert_eq!(of_connection(&after(status, seconds), 0).retry, wait);
             }
         }
+    }
+
+    #[test]
+    fn a_limit_without_a_time_is_given_one_that_doubles_up_to_a_quarter_of_an_hour() {
+        let given = |mut refusal: Refusal, before| {
+            give_time(&mut refusal, || before);
+            refusal.parameters.retry_after
+        };
+        for status in [420, 429] {
+            let waits = [0, 1, 2, 3, 4, 5, 6, u32::MAX].map(|before| given(refusal(status, ""), before));
+            assert_eq!(waits, [30, 60, 120, 240, 480, 900, 900, 900].map(Some), "{status}");
+            assert_eq!(given(after(status, 7), 3), Some(7), "what the service says counts");
+        }
+        assert_eq!(given(refusal(500, ""), 0), None);
     }
 
     #[test]

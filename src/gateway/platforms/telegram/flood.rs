@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub struct Floods {
     until: BTreeMap<i64, Instant>,
+    /// Limits in a row that did not say how long they last.
+    open: u32,
 }
 
 impl Floods {
@@ -21,6 +23,18 @@ impl Floods {
         self.until.values().max().map(|until| until.duration_since(now))
     }
 
+    /// One more limit that does not say how long it lasts. Returns how many came in a row before it.
+    pub fn count_open(&mut self) -> u32 {
+        let before = self.open;
+        self.open = before.saturating_add(1);
+        before
+    }
+
+    /// Something was sent.
+    pub fn sent(&mut self) {
+        self.open = 0;
+    }
+
     /// The bot or this chat is under a limit: only what matters is sent.
     pub fn is_limited(&self, now: Instant, chat: i64) -> bool {
         let under = self.until.values().filter(|until| **until > now).count();
@@ -32,6 +46,14 @@ impl Floods {
 mod tests {
     use super::*;
     use crate::clock::Now;
+
+    #[test]
+    fn limits_in_a_row_are_counted_until_something_is_sent() {
+        let mut floods = Floods::default();
+        assert_eq!([floods.count_open(), floods.count_open()], [0, 1]);
+        floods.sent();
+        assert_eq!(floods.count_open(), 0);
+    }
 
     #[test]
     fn one_chat_waits_alone_and_two_are_the_bot() {

@@ -135,8 +135,14 @@ impl Link for TelegramLink {
         let mut how = Try { address, is_plain: false };
         for _ in 0..=WAYS_MAX {
             match self.send_once(message, how).await {
-                Ok(sent) => return Ok(MessageId(sent.message_id.to_string())),
-                Err(Fault::Refused(refusal)) => how = self.otherwise(&refusal, how)?,
+                Ok(sent) => {
+                    self.floods(Floods::sent);
+                    return Ok(MessageId(sent.message_id.to_string()));
+                }
+                Err(Fault::Refused(mut refusal)) => {
+                    failure::give_time(&mut refusal, || self.floods(Floods::count_open));
+                    how = self.otherwise(&refusal, how)?;
+                }
                 Err(Fault::Way(fault)) => {
                     let told = format!("Telegram {}", fault.said);
                     // The connection finds out by itself what is the matter; the message waits for it.

@@ -4,8 +4,13 @@
 //! the service is ever dropped: the first question names no number, so that it brings whatever was not confirmed before.
 //! Once a confirmation is answered it is not repeated, since the service may begin to count anew after a quiet week, and
 //! numbers below a confirmed one would be confirmed unseen.
+//!
+//! What cannot be read is set aside before it is confirmed. Where that is most of what comes, the connection is given up, and
+//! tried again ever more slowly: a batch for each attempt.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +20,13 @@ use futures_util::future::join_all;
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
 use crate::clock::Now;
-use crate::durable;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::message::{Attachment, InboundMessage};
 use crate::gateway::platforms::api::Inbox;
+use crate::gateway::platforms::aside::Aside;
 use crate::gateway::platforms::media::{Media, NOT_STORED};
+use crate::gateway::platforms::nonsense::Nonsense;
+use crate::gateway::repeats::Repeats;
 use crate::net;
 use crate::platform::Platform;
 use crate::telegram::bot::{Bot, Fault};
@@ -40,9 +47,6 @@ const STORE_WAIT: Duration = Duration::from_millis(250);
 /// The longest such wait.
 const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// The largest update that is set aside when it cannot be read.
-const ASIDE_LEN_MAX: usize = 64 << 10;
-
 /// Everything that receiving needs.
 pub(super) struct Receiver {
     pub(super) bot: Arc<Bot>,
@@ -52,7 +56,9 @@ pub(super) struct Receiver {
     pub(super) shared: Arc<Shared>,
     pub(super) media: Media,
     /// Where updates go that cannot be read.
-    pub(super) aside: PathBuf,
+    pub(super) aside: Aside,
+    /// What was said of them.
+    pub(super) repeats: Repeats,
     /// How long the service waits for something to come.
     pub(super) poll: Duration,
 }
@@ -82,10 +88,14 @@ impl Receiver {
 
     /// Receives until the connection fails; begins with what the first question brought.
     pub(super) async fn run(&self, mut batch: Vec<RawUpdate>) -> Fault {
+        let mut nonsense = Nonsense::default();
         loop {
             let confirm = batch.iter().map(|update| update.update_id).max();
-            self.take(batch).await;
-            batch = match Self::ask(&self.bot, confirm, self.poll).await {
+            self.take(batch, &mut nonsense).await;
+            let poll = if nonsense.prevails() { Duration::ZERO } else { self.poll };
+            batch = match Self::ask(&self.bot, confirm, poll).await {
+                // What was taken is confirmed with that; the answer comes again over the next connection.
+                Ok(_) if nonsense.prevails() => return Fault::Garbled("most updates cannot be read"),
                 Ok(batch) => batch,
                 Err(fault) => return fault,
             };
@@ -94,10 +104,12 @@ impl Receiver {
     }
 
     /// Returns when all of it is on disk. In order within a chat, the chats side by side.
-    async fn take(&self, batch: Vec<RawUpdate>) {
+    async fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
         let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
         for update in batch {
-            match wire::message(&update.body) {
+            let message = wire::message(&update.body);
+            nonsense.count(Now::read().mono, message.is_ok());
+            match message {
                 Ok(Some((kind, raw))) => {
                     if let Some(translated) = translate::message(&raw, kind, &self.me) {
                         chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
@@ -105,7 +117,7 @@ impl Receiver {
                 }
                 // A kind that was asked for by an earlier program.
                 Ok(None) => {}
-                Err(wire::Unreadable) => self.set_aside(&update),
+                Err(wire::Unreadable) => self.set_aside(update).await,
             }
         }
         join_all(chats.into_values().map(|messages| async {
@@ -121,14 +133,18 @@ impl Receiver {
             self.fetch(&mut message, wanted).await;
         }
         let mut wait = STORE_WAIT;
-        // Until it is on disk nothing more is asked for: the service keeps the rest.
         while let Err(error) = self.inbox.accept(self.platform, message.clone()).await {
-            tracing::debug!(platform = %self.platform, %error, "a message waits at the service");
-            self.shared.hold(true);
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(STORE_WAIT_MAX);
+            wait = self.not_stored(wait, &error).await;
         }
         self.shared.hold(false);
+    }
+
+    /// Waits for the disk, and returns the next wait. Until then nothing more is asked for: the service keeps the rest.
+    async fn not_stored(&self, wait: Duration, error: &(dyn Error + Sync)) -> Duration {
+        tracing::debug!(platform = %self.platform, %error, "a message waits at the service");
+        self.shared.hold(true);
+        tokio::time::sleep(wait).await;
+        (wait * 2).min(STORE_WAIT_MAX)
     }
 
     async fn fetch(&self, message: &mut InboundMessage, wanted: Vec<Wanted>) {
@@ -168,21 +184,23 @@ impl Receiver {
     }
 
     /// One that cannot be read is kept for people to look at, and does not hide the others.
-    fn set_aside(&self, update: &RawUpdate) {
-        let mut body = update.body.to_string().into_bytes();
-        body.truncate(ASIDE_LEN_MAX);
-        let path = self.aside.join(format!("{}.json", update.update_id));
-        let kept =
-            durable::create_private_dir(&self.aside).and_then(|()| durable::write_atomic(&path, &body));
-        match kept {
-            Ok(()) => tracing::warn!(
+    async fn set_aside(&self, RawUpdate { update_id, body }: RawUpdate) {
+        let body: Arc<[u8]> = body.to_string().into_bytes().into();
+        let mut wait = STORE_WAIT;
+        let path = loop {
+            let (aside, body) = (self.aside.clone(), Arc::clone(&body));
+            let kept = tokio::task::spawn_blocking(move || aside.keep(&update_id.to_string(), &body));
+            match kept.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                Ok(path) => break path,
+                Err(error) => wait = self.not_stored(wait, &error).await,
+            }
+        };
+        self.shared.hold(false);
+        if let Some(more) = self.repeats.say(Now::read().mono, "update_unreadable") {
+            tracing::warn!(
                 code = "update_unreadable", platform = %self.platform,
-                "an update could not be read, and is kept in {}", path.display()
-            ),
-            Err(error) => tracing::warn!(
-                code = "update_unreadable", platform = %self.platform,
-                "an update could not be read, and could not be kept either ({error})"
-            ),
+                "an update could not be read, and is kept in {}{more}", path.display()
+            );
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::durable::{self, Lock, LockError};
 use crate::facts;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::platforms::aside::Aside;
 use crate::gateway::platforms::whatsapp::exits::{self, End, History};
 use crate::gateway::platforms::whatsapp::link::WhatsAppLink;
 use crate::gateway::platforms::whatsapp::memory;
@@ -130,10 +131,8 @@ impl Judge for Memory {
     }
 
     fn keep(&self, seq: u64, line: &str) -> bool {
-        let dir = self.home.whatsapp().unreadable_dir();
-        let kept = durable::create_private_dir(&dir)
-            .and_then(|()| durable::write_atomic(&dir.join(format!("{seq}.json")), line.as_bytes()));
-        kept.is_ok()
+        let aside = Aside { dir: self.home.whatsapp().unreadable_dir() };
+        aside.keep(&seq.to_string(), line.as_bytes()).is_ok()
     }
 }
 

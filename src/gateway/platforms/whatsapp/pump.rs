@@ -13,15 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::process::{BridgeProcess, Output};
 use crate::bridge::protocol::{Command, Event, Exit, Message};
+use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::message::InboundMessage;
 use crate::gateway::platforms::api::Inbox;
+use crate::gateway::platforms::nonsense::Nonsense;
 use crate::gateway::platforms::whatsapp::backlog::{Backlog, Limits};
 use crate::gateway::platforms::whatsapp::exits::{Cause, End};
 use crate::gateway::platforms::whatsapp::link::{Answer, Shared};
 use crate::gateway::platforms::whatsapp::translate;
+use crate::gateway::repeats::Repeats;
 use crate::pairing::Me;
 use crate::platform::Platform;
 
@@ -88,6 +91,8 @@ pub struct Pump {
     judge: Arc<dyn Judge>,
     shared: Arc<Shared>,
     backlog: Backlog<Parcel>,
+    nonsense: Nonsense,
+    repeats: Repeats,
     closed: Option<u16>,
     cause: Option<Cause>,
     unstartable: Option<String>,
@@ -112,7 +117,19 @@ impl Pump {
         shared: Arc<Shared>,
     ) -> Self {
         let backlog = Backlog::new(LIMITS);
-        Self { bridge, me, inbox, judge, shared, backlog, closed: None, cause: None, unstartable: None }
+        Self {
+            bridge,
+            me,
+            inbox,
+            judge,
+            shared,
+            backlog,
+            nonsense: Nonsense::default(),
+            repeats: Repeats::default(),
+            closed: None,
+            cause: None,
+            unstartable: None,
+        }
     }
 
     /// With what was said about it before.
@@ -150,7 +167,7 @@ impl Pump {
                 self.shared.prove();
             }
             Event::Message(raw) => self.queue(&raw),
-            Event::Unreadable { seq, line } => self.set_aside(seq, &line.0),
+            Event::Unreadable { seq, line } => return self.set_aside(seq, &line.0),
             Event::Sent { id, message_id } => self.shared.answer(&id, Answer::Sent { message_id }),
             Event::SendFailed(failed) => {
                 let id = failed.id.clone();
@@ -192,22 +209,35 @@ impl Pump {
         Turn::Next
     }
 
-    /// Only a defect brings us here; one message must not stand in the way of all that follow it.
-    fn set_aside(&self, seq: u64, line: &str) {
+    /// Only a defect brings us here; one message must not stand in the way of all that follow it, and a defect that meets
+    /// most of them is worse with each one that is taken.
+    fn set_aside(&mut self, seq: u64, line: &str) -> Turn {
         let kept = self.judge.keep(seq, line);
-        tracing::error!(
-            code = "message_unreadable",
-            seq,
-            kept,
-            "a message could not be read and was set aside"
-        );
+        let now = Now::read().mono;
+        if let Some(more) = self.repeats.say(now, "message_unreadable") {
+            tracing::error!(
+                code = "message_unreadable",
+                seq,
+                kept,
+                "a message could not be read and was set aside{more}"
+            );
+        }
         if kept {
             // With no room for it now, it comes again at the next start.
             drop(self.bridge.commands().try_send(Command::Ack { seq }));
         }
+        self.nonsense.count(now, false);
+        if self.nonsense.prevails() {
+            return Turn::Stop(AdapterError::retryable(
+                "whatsapp_protocol",
+                "most of what the bridge hands over cannot be read",
+            ));
+        }
+        Turn::Next
     }
 
     fn queue(&mut self, raw: &Message) {
+        self.nonsense.count(Now::read().mono, true);
         let message = translate::message(raw, &self.me);
         let key = chat_key(Platform::Whatsapp, &message);
         let bytes = 512 + message.text.0.len() + message.quoted.as_ref().map_or(0, |quoted| quoted.0.len());

@@ -1,0 +1,82 @@
+//! What a platform said and nobody can read: kept for people to look at, so much of each and so many of them.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::durable;
+
+/// The most that is kept of one, in bytes.
+const LEN_MAX: usize = 64 << 10;
+
+/// So many are kept; for a further one the oldest goes.
+const COUNT_MAX: usize = 1000;
+
+/// A folder of what could not be read.
+#[derive(Debug, Clone)]
+pub struct Aside {
+    /// Where it is.
+    pub dir: PathBuf,
+}
+
+impl Aside {
+    /// Keeps these bytes, as far as they fit, under this name and with mode 0600. Twice under one name is once. Blocks until
+    /// they are on the disk.
+    ///
+    /// # Errors
+    /// When the disk does not take them: then they must not be acknowledged.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        durable::create_private_dir(&self.dir)?;
+        self.make_room()?;
+        let path = self.dir.join(format!("{name}.json"));
+        durable::write_atomic(&path, &bytes[..bytes.len().min(LEN_MAX)])?;
+        Ok(path)
+    }
+
+    fn make_room(&self) -> io::Result<()> {
+        let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            files.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        files.sort();
+        for (_, path) in files.iter().take((files.len() + 1).saturating_sub(COUNT_MAX)) {
+            std::fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_private_cut_at_its_limit_and_bounded_in_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let aside = Aside { dir: dir.path().join("unreadable") };
+        let path = aside.keep("long", &vec![b'x'; LEN_MAX + 1]).unwrap();
+        let meta = path.metadata().unwrap();
+        assert_eq!((meta.len(), meta.permissions().mode() & 0o777), (LEN_MAX as u64, 0o600));
+        assert_eq!(aside.dir.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        for number in 2..=COUNT_MAX {
+            File::create(aside.dir.join(format!("{number}.json"))).unwrap();
+        }
+        File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+        aside.keep("last", b"{}").unwrap();
+        assert_eq!(std::fs::read_dir(&aside.dir).unwrap().count(), COUNT_MAX);
+        assert!(!path.exists(), "the oldest goes");
+        assert!(aside.dir.join("last.json").exists() && aside.dir.join("2.json").exists());
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        File::create(dir.path().join("unreadable")).unwrap();
+        assert!(Aside { dir: dir.path().join("unreadable") }.keep("1", b"{}").is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! The fault table, faults that only a service like Telegram's has; `faults` says what is shown where.
+
+use std::os::unix::fs::PermissionsExt;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::support::telegram::Fault;
+use crate::support::wait;
+use crate::telegram::{FRIEND, Scene, lines, wait_until};
+
+/// How long from now until it is tried again, in seconds.
+fn due_in(entry: &Value) -> i64 {
+    let at: Timestamp = entry["next_retry_at"].as_str().expect("it is said when").parse().expect("a time");
+    at.as_second() - hermes::clock::Now::read().wall.as_second()
+}
+
+fn open_limit() -> Fault {
+    Fault::refuse(429, "Too Many Requests")
+}
+
+#[test]
+fn row_18_a_limit_on_receiving_without_a_time_is_waited_out_and_is_no_failure() {
+    let scene = Scene::set();
+    let mut gateway = scene.connected();
+    scene.service.fail("getUpdates", [open_limit()]);
+    // It is asked again once there is something to confirm.
+    scene.write("before the limit");
+    let entry = wait_until(&gateway, "limited", |entry| entry["error_code"] == "telegram_rate_limited");
+    assert_eq!((&entry["state"], &entry["attempts"]), (&json!("retrying"), &json!(0)), "{entry:#}");
+    assert!((10..=31).contains(&due_in(&entry)), "{entry:#}");
+    assert_eq!(lines(&gateway, "code=\"telegram_rate_limited\"").len(), 1, "{}", gateway.log().join("\n"));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_18_a_limit_on_sending_without_a_time_holds_the_bot_when_it_meets_two_chats() {
+    const OTHER: i64 = FRIEND + 1;
+    let scene = Scene::set();
+    scene.home.write(
+        ".env",
+        format!(
+            "TELEGRAM_BOT_TOKEN={}\nTELEGRAM_ALLOWED_USERS={FRIEND},{OTHER}\n",
+            crate::support::telegram::service::TOKEN
+        ),
+    );
+    let mut gateway = scene.connected();
+    scene.service.fail("sendMessage", [open_limit(), open_limit()]);
+    scene.service.write(FRIEND, FRIEND, "one");
+    scene.service.write(OTHER, OTHER, "two");
+    let entry = wait_until(&gateway, "limited", |entry| entry["state"] == "rate_limited");
+    assert!((40..=60).contains(&due_in(&entry)), "{entry:#}");
+    // They are counted a moment later.
+    let both = wait::until(wait::LIMIT, || (gateway.state()["queues"]["outbox"] == 2).then_some(()));
+    assert!(both.is_some(), "both wait: {:#}", gateway.state());
+    assert_eq!(scene.service.asked("sendMessage").len(), 2, "nothing more is asked of it");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+/// An update that is no message of any kind known.
+fn malformed(number: usize) -> Value {
+    json!({ "message": { "message_id": format!("no number {number}") } })
+}
+
+#[test]
+fn row_20_where_most_updates_cannot_be_read_they_are_kept_and_confirmed_and_the_connection_is_given_up() {
+    let scene = Scene::set();
+    let mut gateway = scene.connected();
+    let ids: Vec<i64> = (0..10).map(|number| scene.service.push(malformed(number))).collect();
+    gateway.wait_for_log("code=\"telegram_protocol\"");
+    scene.confirmed();
+    let aside = scene.home.paths().telegram().unreadable_dir();
+    for id in ids {
+        let path = aside.join(format!("{id}.json"));
+        assert_eq!(path.metadata().expect("it is kept").permissions().mode() & 0o777, 0o600);
+        assert!(std::fs::read_to_string(path).unwrap().contains("no number"));
+    }
+    scene.write("sense again");
+    scene.answered("sense again");
+    for word in ["update_unreadable", "code=\"telegram_protocol\""] {
+        assert_eq!(lines(&gateway, word).len(), 1, "{word}: {}", gateway.log().join("\n"));
+    }
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_20_what_cannot_be_read_is_confirmed_only_once_it_is_kept() {
+    let scene = Scene::set();
+    let paths = scene.home.paths().telegram();
+    let aside = paths.unreadable_dir();
+    let name = aside.strip_prefix(scene.home.root()).unwrap().to_owned();
+    // A file where the folder should be: nothing can be kept.
+    scene.home.write(name.to_str().unwrap(), "in the way");
+    let mut gateway = scene.connected();
+    let id = scene.service.push(malformed(0));
+    scene.write("behind it");
+    gateway.wait_for_log("a message waits at the service");
+    assert_eq!(scene.service.waiting(), 2, "nothing is confirmed that is kept nowhere");
+    std::fs::remove_file(&aside).unwrap();
+    scene.answered("behind it");
+    scene.confirmed();
+    let kept = wait::until(wait::LIMIT, || aside.join(format!("{id}.json")).exists().then_some(()));
+    assert!(kept.is_some());
+    assert_eq!(gateway.stop(), Some(0));
+}
