@@ -28,4 +28,5 @@ bench:
     cargo bench --locked --bench figures
     cargo bench --locked --bench flood
     cargo bench --locked --bench path -- --all
+    cargo bench --locked --bench telegram
     cargo bench --locked --bench supervisor

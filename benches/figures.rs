@@ -8,14 +8,15 @@
     reason = "a benchmark asks the time and prints, fails where something is missing, and uses a part of the tests' support"
 )]
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+mod measure;
 #[path = "../tests/suite/support/mod.rs"]
 mod support;
 
+use measure::{float, fsyncs, memory_mb, ms};
 use support::fake::FakeWhatsApp;
 use support::home::TestHome;
 use support::pairing::{FRIEND, Wizard, paired};
@@ -29,10 +30,10 @@ fn main() {
     println!("{:<46} {:>9} {:>9} {:>9}", "", "median", "worst", "floor");
     let floor = spawns(|| std::process::Command::new("true"));
     started(&floor);
-    let fsync = fsync();
+    let fsync = Times(fsyncs());
     conversation(&floor, &fsync);
     let program = std::fs::metadata(env!("CARGO_BIN_EXE_hermes")).unwrap().len();
-    println!("{:<46} {:>6.1} MB", "program", megabytes(program));
+    println!("{:<46} {:>6.1} MB", "program", float(program) / (1024.0 * 1024.0));
 }
 
 /// What needs no phone.
@@ -84,8 +85,8 @@ fn conversation(floor: &Times, fsync: &Times) {
     }
     row("message written until the answer is read", &answers, fsync);
     let bridge = gateway.children().into_iter().max().unwrap();
-    println!("{:<46} {:>6.1} MB", "gateway, resident", resident(gateway.pid()));
-    println!("{:<46} {:>6.1} MB", "bridge, resident", resident(bridge));
+    println!("{:<46} {:>6.1} MB", "gateway, resident", memory_mb(gateway.pid(), "VmRSS:"));
+    println!("{:<46} {:>6.1} MB", "bridge, resident", memory_mb(bridge, "VmRSS:"));
 }
 
 #[derive(Default)]
@@ -95,7 +96,6 @@ impl Times {
     fn median_and_worst(&self) -> (f64, f64) {
         let mut times = self.0.clone();
         times.sort();
-        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
         (ms(times[times.len() / 2]), ms(*times.last().unwrap()))
     }
 }
@@ -116,18 +116,6 @@ fn spawns(command: impl Fn() -> std::process::Command) -> Times {
     Times((0..ROUNDS).map(|_| run()).collect())
 }
 
-/// One small durable write on the disk of the temp folder.
-fn fsync() -> Times {
-    let mut file = tempfile::tempfile().unwrap();
-    let mut write = || {
-        let begun = Instant::now();
-        file.write_all(&[0; 512]).unwrap();
-        file.sync_data().unwrap();
-        begun.elapsed()
-    };
-    Times((0..ROUNDS).map(|_| write()).collect())
-}
-
 /// Asks every millisecond: finer than the tests need.
 fn spin(mut seen: impl FnMut() -> bool) {
     let deadline = Instant::now() + wait::LIMIT;
@@ -135,16 +123,4 @@ fn spin(mut seen: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it never came");
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn resident(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    megabytes(kilobytes * 1024)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "megabytes to one decimal")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / (1024.0 * 1024.0)
 }

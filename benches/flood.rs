@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod measure;
 #[path = "../tests/suite/support/mod.rs"]
 mod support;
 
+use measure::{float, memory_mb, quantiles};
 use support::home::TestHome;
 use support::process::Gateway;
 use support::wait;
@@ -174,35 +176,22 @@ fn main() {
             }
         }
     });
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
+    let peak = memory_mb(gateway.pid(), "VmHWM:");
     assert_eq!(gateway.stop(), Some(0));
     let away = service.turned_away.load(Ordering::Relaxed);
-    let (offered, rate) = (flood.written.load(Ordering::Relaxed), per_second(away, flooded));
+    let (offered, rate) = (flood.written.load(Ordering::Relaxed), float(away) / flooded.as_secs_f64());
     println!(
-        "strangers: {offered} written, {away} turned away, {rate:.0} a second while they write; peak {peak}"
+        "strangers: {offered} written, {away} turned away, {rate:.0} a second while they write; peak {peak:.1} MB"
     );
     println!("{:<32} {:>8} {:>8}", "question until its answer", "p50", "p99");
-    let [quiet, loud] = times.map(|mut times| {
-        times.sort();
-        (ms(times[times.len() / 2]), ms(times[times.len() * 99 / 100]))
-    });
-    for (name, (p50, p99)) in [("without strangers", quiet), ("during their flood", loud)] {
+    let [quiet, loud] = times.map(quantiles);
+    for (name, [p50, p99]) in [("without strangers", quiet), ("during their flood", loud)] {
         println!("{name:<32} {p50:>5.2} ms {p99:>5.2} ms");
     }
-    println!("{:<32} {:>7.0}% {:>7.0}%", "worse by", worse(quiet.0, loud.0), worse(quiet.1, loud.1));
+    println!("{:<32} {:>7.0}% {:>7.0}%", "worse by", worse(quiet[0], loud[0]), worse(quiet[1], loud[1]));
     println!("{:<32} {:>8} {:>7.0}%", "target", "", WORSE_MAX);
 }
 
 fn worse(before: f64, after: f64) -> f64 {
     (after / before - 1.0) * 100.0
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate in whole messages")]
-fn per_second(count: u64, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64()
 }

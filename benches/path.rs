@@ -11,19 +11,20 @@
 )]
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, BufWriter};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
+mod measure;
 #[path = "../tests/suite/support/mod.rs"]
 mod support;
 
+use measure::{Running, cpu_s, float, fsyncs, memory_mb, quantiles, read_body, target};
 use support::home::TestHome;
 
 /// Turns at once, in the gateway and in the floor.
@@ -81,7 +82,7 @@ fn main() {
         return runtime.block_on(floor(&arguments[at + 1], &arguments[at + 2]));
     }
     let all = arguments.iter().any(|argument| argument == "--all");
-    let flushes = fsync();
+    let flushes = quantiles(fsyncs());
     println!("fsync of this disk: {:.2} ms (p50), {:.2} ms (p99)", flushes[0], flushes[1]);
     print(["", "ack p50/p99 ms", "answer p50/p99", "per s", "CPU s/1k", "peak MB"].map(str::to_owned));
     let mut costs = BTreeMap::new();
@@ -155,10 +156,6 @@ fn judged(scene: &Scene, ours: &Figures, floor: &Figures, flush_ms: f64) -> [Str
     ]
 }
 
-fn target(is_kept: bool, target: String) -> String {
-    if is_kept { target } else { format!("{target} MISSED") }
-}
-
 /// Of the run that is in the middle by its pace.
 fn median(runs: impl Iterator<Item = Figures>) -> Figures {
     let mut runs: Vec<_> = runs.collect();
@@ -201,15 +198,6 @@ async fn bare(scene: &Scene, agent: &str) -> Figures {
     drive(scene, &listener, &mut command).await.0
 }
 
-/// Ends with the run.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop((self.0.kill(), self.0.wait()));
-    }
-}
-
 /// Plays the service: writes the messages of the scene, and takes what is answered. Returns also the numbers of the messages
 /// in the order of their answers.
 async fn drive(scene: &Scene, listener: &UnixListener, command: &mut Command) -> (Figures, Vec<usize>) {
@@ -250,13 +238,13 @@ async fn drive(scene: &Scene, listener: &UnixListener, command: &mut Command) ->
         }
     }
     let took = begun.elapsed().as_secs_f64();
-    let messages = count(scene.messages);
+    let messages = float(scene.messages.try_into().unwrap());
     let figures = Figures {
         ack_ms: quantiles(acks),
         answer_ms: quantiles(answers),
         per_second: messages / took,
         cpu_s: (cpu_s(child.0.id()) - cpu) / messages * 1000.0,
-        peak_mb: peak_mb(child.0.id()),
+        peak_mb: memory_mb(child.0.id(), "VmHWM:"),
     };
     (figures, answered)
 }
@@ -301,26 +289,6 @@ async fn serve(stream: TcpStream) {
             return;
         }
     }
-}
-
-/// The body of the next request or answer.
-async fn read_body(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
-    let (mut length, mut line) = (0, String::new());
-    loop {
-        line.clear();
-        if stream.read_line(&mut line).await.ok()? == 0 {
-            return None;
-        }
-        if line == "\r\n" {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(body)
 }
 
 /// The same calls, with nothing on disk and nothing decided; also what it asks is as long.
@@ -386,43 +354,4 @@ impl Bare {
         let old = history.len().saturating_sub(HISTORY);
         history.drain(..old);
     }
-}
-
-/// One small durable write on the disk of the temp folder.
-fn fsync() -> [f64; 2] {
-    let mut file = tempfile::tempfile().unwrap();
-    let mut write = || {
-        let begun = Instant::now();
-        file.write_all(&[0; 4096]).unwrap();
-        file.sync_data().unwrap();
-        begun.elapsed()
-    };
-    quantiles((0..200).map(|_| write()).collect())
-}
-
-/// The median and the 99th percentile, in milliseconds.
-fn quantiles(mut times: Vec<Duration>) -> [f64; 2] {
-    times.sort();
-    [50, 99].map(|percent| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1000.0)
-}
-
-/// Processor time that a process has used, to the nanosecond: what the threads have that live.
-fn cpu_s(pid: u32) -> f64 {
-    let spent = |task: std::io::Result<std::fs::DirEntry>| {
-        let line = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-        line.split(' ').next().unwrap().parse::<usize>().unwrap()
-    };
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    count(tasks.map(spent).sum()) / 1e9
-}
-
-fn peak_mb(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    count(line.split_whitespace().nth(1).unwrap().parse().unwrap()) / 1024.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures to a few digits")]
-fn count(number: usize) -> f64 {
-    number as f64
 }
