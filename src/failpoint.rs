@@ -9,13 +9,15 @@ use std::io;
 use std::path::Path;
 
 /// All of them. Each is at one place only.
-pub const NAMES: [&str; 49] = [
+pub const NAMES: [&str; 51] = [
     "accept.after",
     "accept.before",
     "ack.bridge.after",
     "ack.bridge.before",
     "ack.scripted.after",
     "ack.scripted.before",
+    "ack.telegram.after",
+    "ack.telegram.before",
     "begin.after",
     "begin.before",
     "bury.after",

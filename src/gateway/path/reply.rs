@@ -3,10 +3,14 @@
 use crate::gateway::delivery::{chunk, handle, markup};
 use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage, Private};
 
+/// The purpose of a notice that a message was given up.
+pub const NOTICE: &str = "notice";
+
 /// The parts of what is said about `message`, in order. In a group the first part says what it answers; with one
-/// person that is plain.
+/// person that is plain, unless the message was given up: others may have been answered since.
 pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
     let text = markup::render(key.platform, markdown);
+    let is_reply = message.is_group || purpose == NOTICE;
     chunk::parts(key.platform, &text)
         .into_iter()
         .enumerate()
@@ -14,8 +18,34 @@ pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &
             chat: message.chat.clone(),
             handle: handle::handle(key, &message.id, purpose, part),
             text: Private(text),
-            reply_to: (message.is_group && part == 0).then(|| message.id.clone()),
+            reply_to: (is_reply && part == 0).then(|| message.id.clone()),
             fleeting: false,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::message::{ChatId, MessageId};
+    use crate::gateway::platforms::played::script::{Written, inbound};
+    use crate::platform::Platform;
+
+    #[test]
+    fn only_what_could_stand_beside_something_else_says_what_it_replies_to() {
+        let (id, chat) = ("m1".to_owned(), "c".to_owned());
+        let written =
+            Written { id, chat: chat.clone(), from: "ann".to_owned(), text: Private("hi".to_owned()) };
+        let direct = inbound(written, 0);
+        let group = InboundMessage { is_group: true, ..direct.clone() };
+        let key = ChatKey { platform: Platform::scripted(9).unwrap(), chat: ChatId(chat) };
+        let replies = |message: &InboundMessage, purpose: &str| -> Vec<bool> {
+            let parts = parts(&key, message, purpose, &"a word ".repeat(12));
+            let m1 = Some(MessageId("m1".to_owned()));
+            parts.iter().map(|part| part.reply_to == m1).collect()
+        };
+        assert_eq!(replies(&direct, "answer"), [false, false]);
+        assert_eq!(replies(&group, "answer"), [true, false]);
+        assert_eq!(replies(&direct, NOTICE), [true, false]);
+    }
 }

@@ -50,11 +50,11 @@ const AGENT_WAIT_MIN: Duration = Duration::from_millis(100);
 const AGENT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) const GIVEN_UP: &str =
-    "I could not work on your last message: it failed three times. Please say it in another way.";
+    "I could not work on this message: it failed three times. Please say it in another way.";
 
 /// Said of a message that was worked on each time when the gateway died.
 const QUARANTINED: &str =
-    "I stopped retrying a task that kept crashing me: your last message. Please say it in another way.";
+    "I stopped retrying a task that kept crashing me: this message. Please say it in another way.";
 
 /// The work of the inbox.
 pub(super) struct Turns {
@@ -319,7 +319,7 @@ impl Turns {
 
     /// Keeps the message as a dead letter, and tells its sender. Returns whether that was written down.
     async fn give_up(&self, key: &ChatKey, row: &InboxRow, told: &str, why: String) -> bool {
-        let replies = reply::parts(key, &row.message, "notice", told);
+        let replies = reply::parts(key, &row.message, reply::NOTICE, told);
         self.finish(key, row.id, Finish { replies, dead: Some(why), ..Finish::default() }).await
     }
 

@@ -61,6 +61,8 @@ pub(super) fn revive_target(db: &Connection, key: &ChatKey) -> Result<()> {
 /// What this chat never got and was not told of.
 pub(super) struct Untold {
     pub(super) count: u64,
+    /// So many of them may have arrived all the same.
+    pub(super) unsure: u64,
     pub(super) oldest: Timestamp,
     /// Differs with each set of them.
     pub(super) id: MessageId,
@@ -69,19 +71,21 @@ pub(super) struct Untold {
 /// Takes note of it as told.
 pub(super) fn tell(db: &Connection, key: &ChatKey) -> Result<Option<Untold>> {
     let chat = params![key.platform.spec().name, key.chat.0];
-    let (count, oldest_s, newest) = db
+    let (count, unsure, oldest_s, newest) = db
         .prepare_cached(
-            "SELECT COUNT(*), MIN(queued_at_s), MAX(id) FROM outbox
+            "SELECT COUNT(*), COUNT(NULLIF(maybe_sent, 0)), MIN(queued_at_s), MAX(id) FROM outbox
              WHERE platform = ?1 AND chat_key = ?2 AND untold = 1",
         )?
         .query_row(chat, |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, Option<i64>>(2)?))
+            let (oldest_s, newest) = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, oldest_s, newest))
         })?;
     let (Some(oldest_s), Some(newest)) = (oldest_s, newest) else { return Ok(None) };
     db.prepare_cached("UPDATE outbox SET untold = 0 WHERE platform = ?1 AND chat_key = ?2 AND untold = 1")?
         .execute(chat)?;
     let oldest = Timestamp::from_second(oldest_s).unwrap_or(Timestamp::UNIX_EPOCH);
-    Ok(Some(Untold { count: count.unsigned_abs(), oldest, id: MessageId(newest.to_string()) }))
+    let (count, unsure) = (count.unsigned_abs(), unsure.unsigned_abs());
+    Ok(Some(Untold { count, unsure, oldest, id: MessageId(newest.to_string()) }))
 }
 
 /// Returns how many were given up.

@@ -231,12 +231,14 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
     }
     let mut direct = None;
     if let Some(answer) = finish.replies.first()
+        // A chat that takes nothing takes no notice either; it is told when it speaks again.
+        && letters::dead_target(db, &key, now_s)?.is_none()
         && let Some(untold) = letters::tell(db, &key)?
     {
         let notice = OutboundMessage {
             chat: answer.chat.clone(),
             handle: handle(&key, &untold.id, "lost", 0),
-            text: Private(lost::notice(untold.count, untold.oldest)),
+            text: Private(lost::notice(untold.count, untold.unsure, untold.oldest)),
             reply_to: None,
             fleeting: false,
         };

@@ -1,5 +1,6 @@
 //! Waiting for a condition with a deadline; the only place that pauses.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes on a slow machine; a test that gets here has failed.
@@ -17,4 +18,11 @@ pub(crate) fn until<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> O
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Returns when a service has heard everything that came before this connection, of which our half is closed, and when by its
+/// own word none of the others is left.
+pub(crate) fn hush(mut last: impl Read, is_alone: impl Fn() -> bool) {
+    drop(last.read_to_end(&mut Vec::new()));
+    until(LIMIT, || is_alone().then_some(())).expect("the service still hears somebody who is gone");
 }

@@ -271,7 +271,9 @@ impl Link for PlayedLink {
         let (asker, answer) = oneshot::channel();
         locked(&self.shared.waiting).insert(message.handle.clone(), asker);
         let (handle, chat) = (message.handle.clone(), message.chat.0.clone());
-        self.shared.say(Said::Send { handle, chat, text: message.text.clone() }).await;
+        self.shared
+            .say(Said::Send { handle, chat, text: message.text.clone(), reply_to: message.reply_to.clone() })
+            .await;
         let outcome = match tokio::time::timeout(SEND_LIMIT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(unknown("the script did not say whether it arrived")),

@@ -9,7 +9,7 @@
 //! ```json
 //! {"say":"connect","platform":"scripted1"}
 //! {"say":"accepted","id":"m1"}                      {"say":"refused","id":"m1"}
-//! {"say":"send","handle":"3EB0…","chat":"c","text":"…"}
+//! {"say":"send","handle":"3EB0…","chat":"c","text":"…","reply_to":"m1"}          (`reply_to` only where it replies)
 //! {"say":"close"}
 //! ```
 //!

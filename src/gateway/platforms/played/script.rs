@@ -169,6 +169,9 @@ pub enum Said {
         chat: String,
         /// What it says.
         text: Private,
+        /// The message that it replies to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reply_to: Option<MessageId>,
     },
     /// The link is closed in order.
     Close,

@@ -20,6 +20,7 @@ use futures_util::future::join_all;
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
 use crate::clock::Now;
+use crate::failpoint;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::message::{Attachment, InboundMessage};
 use crate::gateway::platforms::api::Inbox;
@@ -92,6 +93,9 @@ impl Receiver {
         loop {
             let confirm = batch.iter().map(|update| update.update_id).max();
             self.take(batch, &mut nonsense).await;
+            if confirm.is_some() {
+                failpoint::hit("ack.telegram.before");
+            }
             let poll = if nonsense.prevails() { Duration::ZERO } else { self.poll };
             batch = match Self::ask(&self.bot, confirm, poll).await {
                 // What was taken is confirmed with that; the answer comes again over the next connection.
@@ -99,6 +103,9 @@ impl Receiver {
                 Ok(batch) => batch,
                 Err(fault) => return fault,
             };
+            if confirm.is_some() {
+                failpoint::hit("ack.telegram.after");
+            }
             self.shared.prove();
         }
     }

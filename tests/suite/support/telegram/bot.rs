@@ -82,6 +82,8 @@ pub(super) struct State {
     /// The highest number that was confirmed.
     pub(super) confirmed: i64,
     pub(super) sent: Vec<SentMessage>,
+    /// Texts that a fault has refused for good, with their chats.
+    pub(super) untaken: Vec<(i64, String)>,
     pub(super) asked: Vec<Asked>,
     pub(super) faults: HashMap<String, VecDeque<Fault>>,
     /// Until they are lifted.
@@ -93,6 +95,8 @@ pub(super) struct State {
     pub(super) files: BTreeMap<String, (String, Vec<u8>)>,
     /// The poll that may answer: the newest one.
     pub(super) poller: u64,
+    /// The most updates that an answer brings.
+    pub(super) batch_max: usize,
     /// A ledger of requests costs memory; benchmarks do without.
     pub(super) keeps_asked: bool,
 }
@@ -118,6 +122,10 @@ impl State {
         if let Some(fault) = self.fault(method) {
             if matches!(fault, Fault::CutAfter) {
                 drop(self.carry_out(method, &parameters));
+            }
+            if matches!(fault, Fault::Answer(400, _)) && method == "sendMessage" {
+                let text = parameters["text"].as_str().unwrap_or_default().to_owned();
+                self.untaken.push((parameters["chat_id"].as_i64().unwrap_or_default(), text));
             }
             return Verdict::Fault(fault);
         }
@@ -186,7 +194,7 @@ impl State {
 
     /// What waits, at most so many.
     pub(super) fn batch(&self, limit: usize) -> Value {
-        self.waiting.iter().take(limit).map(|(_, update)| update.clone()).collect()
+        self.waiting.iter().take(limit.min(self.batch_max)).map(|(_, update)| update.clone()).collect()
     }
 
     fn send(&mut self, parameters: &Value) -> Verdict {

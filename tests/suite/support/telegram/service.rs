@@ -1,6 +1,7 @@
 //! The HTTP side of the service.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
 use super::bot::{Asked, Fault, SentMessage, State, Verdict};
-use crate::support::wait;
+use crate::support::wait::{self, hush};
 
 /// The token that the service knows. It belongs to nobody.
 pub(crate) const TOKEN: &str = "7000001:not-a-real-token-of-anybody";
@@ -38,6 +39,8 @@ struct Shared {
     /// Told of everything that is sent.
     sent: std::sync::Condvar,
     open: watch::Receiver<bool>,
+    /// Connections that have not ended.
+    connections: AtomicUsize,
 }
 
 impl Shared {
@@ -55,13 +58,19 @@ impl TelegramService {
             .build()
             .expect("a runtime");
         let (open, is_open) = watch::channel(true);
-        let state =
-            State { token: TOKEN.to_owned(), keeps_asked: true, next_message: 1000, ..State::default() };
+        let state = State {
+            token: TOKEN.to_owned(),
+            keeps_asked: true,
+            next_message: 1000,
+            batch_max: 100,
+            ..State::default()
+        };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Notify::new(),
             sent: std::sync::Condvar::new(),
             open: is_open,
+            connections: AtomicUsize::new(0),
         });
         let listener =
             runtime.block_on(async { listen(SocketAddr::from(([127, 0, 0, 1], 0))) }).expect("a port");
@@ -103,18 +112,34 @@ impl TelegramService {
         id
     }
 
-    /// Many texts at once, as after an outage: `(chat, text)`.
-    pub(crate) fn write_all(&self, texts: impl IntoIterator<Item = (i64, String)>) {
+    /// Many texts at once, as after an outage: `(chat, text)`. Returns the numbers of the messages.
+    pub(crate) fn write_all(&self, texts: impl IntoIterator<Item = (i64, String)>) -> Vec<i64> {
         let mut state = self.shared.state();
-        for (chat, text) in texts {
+        let mut push = |(chat, text)| {
             state.next_message += 1;
             let id = state.next_message;
             state.push(json!({ "message": {
                 "message_id": id, "date": now(), "chat": { "id": chat, "type": "private" },
                 "from": { "id": chat, "is_bot": false, "first_name": "Test" }, "text": text } }));
-        }
+            id
+        };
+        let ids = texts.into_iter().map(&mut push).collect();
         drop(state);
         self.shared.changed.notify_waiters();
+        ids
+    }
+
+    /// From now on an answer brings so many updates at most.
+    pub(crate) fn portion(&self, count: usize) {
+        self.change(|state| state.batch_max = count);
+    }
+
+    /// Returns when every connection that was begun before has ended, and all that came by it was heard: for a gateway that
+    /// is dead.
+    pub(crate) fn hush(&self) {
+        let last = std::net::TcpStream::connect(self.address).expect("it listens");
+        last.shutdown(std::net::Shutdown::Write).expect("it is open");
+        hush(last, || self.shared.connections.load(Ordering::SeqCst) == 0);
     }
 
     /// Changes what the service knows.
@@ -192,6 +217,11 @@ impl TelegramService {
         self.shared.state().sent.clone()
     }
 
+    /// Texts that a fault has refused for good, with their chats.
+    pub(crate) fn untaken(&self) -> Vec<(i64, String)> {
+        self.shared.state().untaken.clone()
+    }
+
     /// Requests of this method so far.
     pub(crate) fn asked(&self, method: &str) -> Vec<Asked> {
         self.shared.state().asked.iter().filter(|asked| asked.method == method).cloned().collect()
@@ -259,7 +289,12 @@ async fn serve(first: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
                 accepted = listener.accept() => {
                     let Ok((stream, _)) = accepted else { continue };
                     drop(stream.set_nodelay(true));
-                    tokio::spawn(connection(stream, Arc::clone(&shared)));
+                    shared.connections.fetch_add(1, Ordering::SeqCst);
+                    let shared = Arc::clone(&shared);
+                    tokio::spawn(async move {
+                        connection(stream, Arc::clone(&shared)).await;
+                        shared.connections.fetch_sub(1, Ordering::SeqCst);
+                    });
                 }
             }
         }
