@@ -23,6 +23,7 @@ pub use agent::{AgentConfig, CommandConfig, OpenaiConfig};
 pub(crate) use file::duration;
 pub use http::{Bind, HttpConfig, is_loopback};
 pub use session::{Reset, ResetConfig, SessionConfig};
+pub use telegram::WebhookConfig;
 pub use turn::{AT_ONCE_MAX, Busy, TurnConfig};
 
 use crate::env_file::EnvFile;
@@ -210,6 +211,8 @@ pub struct TelegramConfig {
     pub media_file_bytes: u64,
     /// All attachments together, in bytes; beyond it the oldest go.
     pub media_total_bytes: u64,
+    /// Messages are brought to us; `None`: we fetch them.
+    pub webhook: Option<WebhookConfig>,
 }
 
 impl Config {
@@ -240,7 +243,7 @@ impl Config {
         let mut warnings = settings.env.warnings();
         let file = file::read(text, &mut warnings)?;
         let whatsapp = whatsapp::merge(file.whatsapp, settings, &mut warnings);
-        let telegram = telegram::merge(file.telegram, settings);
+        let telegram = telegram::merge(file.telegram, settings, &mut warnings);
         let mut gateway = file.gateway;
         gateway.http.bind = http::bind(gateway.http.bind, settings, &mut warnings);
         gateway.http.key = http::key(settings, &mut warnings);
@@ -279,7 +282,8 @@ impl Config {
 
     /// The secrets among the settings, for the log to leave out.
     pub fn secrets(&self) -> Vec<Secret> {
-        let others = [self.gateway.http.key.clone(), self.telegram.token.clone()];
+        let webhook = self.telegram.webhook.as_ref().and_then(|webhook| webhook.secret.clone());
+        let others = [self.gateway.http.key.clone(), self.telegram.token.clone(), webhook];
         self.agent.secrets().into_iter().chain(others.into_iter().flatten()).collect()
     }
 }
@@ -325,6 +329,7 @@ impl Default for TelegramConfig {
             poll_timeout: Duration::from_secs(30),
             media_file_bytes: 20 << 20,
             media_total_bytes: 1 << 30,
+            webhook: None,
         }
     }
 }

@@ -181,6 +181,8 @@ pub enum Code {
     TelegramTokenMissing,
     /// What is set is no bot token, or the service does not know it.
     TelegramBadToken,
+    /// Telegram's webhook has no secret, or one that cannot be used.
+    TelegramWebhookSecret,
     /// A token is set, and `gateway.toml` turns Telegram off.
     TelegramNotEnabled,
 }
@@ -211,6 +213,7 @@ impl Code {
             Self::AgentVariableMissing => "agent_variable_missing",
             Self::TelegramTokenMissing => "telegram_token_missing",
             Self::TelegramBadToken => "telegram_bad_token",
+            Self::TelegramWebhookSecret => "telegram_webhook_secret",
             Self::TelegramNotEnabled => "telegram_not_enabled",
         }
     }

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::agent::RawAgent;
 use super::gateway::RawGateway;
 use super::session::{RawReset, RawSession};
+use super::telegram::{RawWebhook, WebhookTable};
 use super::{AgentConfig, GatewayConfig, SessionConfig, TelegramConfig};
 use crate::error::CliError;
 use crate::platform::Platform;
@@ -36,6 +37,7 @@ pub(super) struct TelegramTable {
     pub(super) poll_timeout: Option<Duration>,
     pub(super) media_file_bytes: Option<u64>,
     pub(super) media_total_bytes: Option<u64>,
+    pub(super) webhook: WebhookTable,
 }
 
 /// `[platforms.whatsapp]`, validated.
@@ -103,6 +105,7 @@ struct RawTelegram {
     poll_timeout: Option<Spanned<String>>,
     media_file_bytes: Option<Spanned<i64>>,
     media_total_bytes: Option<Spanned<i64>>,
+    webhook: RawWebhook,
 }
 
 #[derive(Deserialize, Default)]
@@ -252,6 +255,7 @@ impl Place<'_> {
             poll_timeout: Some(poll_timeout),
             media_file_bytes: bytes(raw.media_file_bytes, "media_file_bytes")?,
             media_total_bytes: bytes(raw.media_total_bytes, "media_total_bytes")?,
+            webhook: self.webhook(raw.webhook)?,
         })
     }
 

@@ -67,8 +67,9 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
                     poll_timeout,
                     media_file_bytes,
                     media_total_bytes,
+                    webhook,
                 } = config.clone();
-                (token, api_base, file_base, poll_timeout, media_file_bytes, media_total_bytes)
+                (token, api_base, file_base, poll_timeout, media_file_bytes, media_total_bytes, webhook)
             };
             parts(&old.telegram) == parts(&new.telegram)
         }

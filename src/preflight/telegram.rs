@@ -1,5 +1,7 @@
 //! Pure. What is missing before Telegram can work, as far as it is about its token.
 
+use std::ops::RangeInclusive;
+
 use super::{Code, Finding};
 use crate::config::TelegramConfig;
 use crate::telegram::bot::Bot;
@@ -41,14 +43,54 @@ pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
             "Telegram is set up, and gateway.toml turns it off",
             "Take `enabled = false` out of `[platforms.telegram]`.",
         )],
-        TokenFact::Set => Vec::new(),
+        TokenFact::Set => webhook_finding(telegram).into_iter().collect(),
     }
+}
+
+/// A shorter secret could be guessed; a longer one is not taken by Telegram.
+const SECRET_LEN: RangeInclusive<usize> = 16..=256;
+
+/// What is wrong with the webhook's secret: without one anybody could bring messages in anybody's name.
+pub fn webhook_finding(telegram: &TelegramConfig) -> Option<Finding> {
+    let message = match &telegram.webhook.as_ref()?.secret {
+        None => "Telegram's webhook has no secret",
+        Some(secret) if is_secret(&secret.0) => return None,
+        Some(_) => {
+            "TELEGRAM_WEBHOOK_SECRET is not 16 to 256 letters, digits, `_` and `-`, which is what Telegram takes"
+        }
+    };
+    let fix = "Set TELEGRAM_WEBHOOK_SECRET in .env (`openssl rand -hex 32` makes one), or take the webhook's address out of \
+               the settings.";
+    Some(Finding::blocking(Code::TelegramWebhookSecret, message, fix))
+}
+
+fn is_secret(text: &str) -> bool {
+    let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    SECRET_LEN.contains(&text.len()) && text.bytes().all(is_sign)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{Secret, WebhookConfig};
+
+    #[test]
+    fn a_webhook_without_a_good_secret_is_not_opened() {
+        let found = |secret: Option<&str>| {
+            let webhook = WebhookConfig {
+                url: "https://a.test".to_owned(),
+                bind: "127.0.0.1:8443".parse().unwrap(),
+                secret: secret.map(|secret| Secret(secret.to_owned())),
+            };
+            webhook_finding(&TelegramConfig { webhook: Some(webhook), ..TelegramConfig::default() })
+        };
+        for secret in [None, Some("a-canary"), Some("a canary of more than 16"), Some(&*"x".repeat(257))] {
+            let finding = found(secret).unwrap();
+            assert!(!format!("{finding:?}").contains("canary") && finding.fix.contains("openssl"));
+        }
+        assert_eq!(found(Some("0123456789_abc-DEF")), None);
+        assert_eq!(webhook_finding(&TelegramConfig::default()), None);
+    }
 
     #[test]
     fn the_token_is_judged_by_its_form_and_never_told() {

@@ -159,7 +159,7 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Fault> {
 }
 
 /// The service's words, as they may be logged.
-fn shown(description: &str) -> String {
+pub fn shown(description: &str) -> String {
     let words: String = description
         .chars()
         .map(|sign| if sign.is_control() { ' ' } else { sign })

@@ -56,14 +56,18 @@ pub struct RawUpdate {
     pub body: Value,
 }
 
+impl RawUpdate {
+    /// `None`: it has no number.
+    pub fn of(body: Value) -> Option<Self> {
+        Some(Self { update_id: body.get("update_id")?.as_i64()?, body })
+    }
+}
+
 /// The updates of an answer. What has no number cannot be confirmed, and is counted.
 pub fn updates(result: Value) -> Option<(Vec<RawUpdate>, usize)> {
     let Value::Array(bodies) = result else { return None };
     let all = bodies.len();
-    let updates: Vec<RawUpdate> = bodies
-        .into_iter()
-        .filter_map(|body| Some(RawUpdate { update_id: body.get("update_id")?.as_i64()?, body }))
-        .collect();
+    let updates: Vec<RawUpdate> = bodies.into_iter().filter_map(RawUpdate::of).collect();
     let unnumbered = all - updates.len();
     Some((updates, unnumbered))
 }
@@ -371,7 +375,7 @@ pub struct FilePath {
 }
 
 /// What `getWebhookInfo` says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct WebhookInfo {
     /// Empty where none is set.
     #[serde(default)]
@@ -379,6 +383,10 @@ pub struct WebhookInfo {
     /// How many updates wait.
     #[serde(default)]
     pub pending_update_count: u64,
+    /// When an update could last not be delivered, in seconds since 1970.
+    pub last_error_date: Option<i64>,
+    /// Why.
+    pub last_error_message: Option<String>,
 }
 
 /// What was sent.
@@ -439,6 +447,19 @@ pub struct SendChatAction {
     pub message_thread_id: Option<i64>,
     /// `typing`; shown for 5 s at most.
     pub action: &'static str,
+}
+
+/// `setWebhook`.
+#[derive(Serialize)]
+pub struct SetWebhook<'a> {
+    /// Where updates are to be brought.
+    pub url: &'a str,
+    /// What is to be said with each.
+    pub secret_token: &'a str,
+    /// Of which kinds.
+    pub allowed_updates: &'a [&'a str],
+    /// Never: what waits there are people's messages.
+    pub drop_pending_updates: bool,
 }
 
 /// `deleteWebhook`.

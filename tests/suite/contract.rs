@@ -8,7 +8,7 @@ use serde_json::Value;
 use hermes::gateway::control::client::{self, Verb};
 
 use crate::support::far::scripted::ScriptedEnd;
-use crate::support::far::telegram::TelegramEnd;
+use crate::support::far::telegram::{TelegramEnd, WebhookEnd};
 use crate::support::far::whatsapp::WhatsAppEnd;
 use crate::support::far::{Blow, Expected, FarEnd};
 use crate::support::home::TestHome;
@@ -286,4 +286,4 @@ macro_rules! contract {
     )+};
 }
 
-contract!(scripted: ScriptedEnd, telegram: TelegramEnd, whatsapp: WhatsAppEnd);
+contract!(scripted: ScriptedEnd, telegram: TelegramEnd, telegram_by_webhook: WebhookEnd, whatsapp: WhatsAppEnd);

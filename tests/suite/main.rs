@@ -44,3 +44,4 @@ mod telegram_setup;
 mod tidy;
 mod truth;
 mod verdicts;
+mod webhook;

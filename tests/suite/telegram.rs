@@ -7,12 +7,10 @@ use serde_json::{Value, json};
 use crate::support::home::TestHome;
 use crate::support::house::QUICK;
 use crate::support::process::Gateway;
+use crate::support::telegram::scene::{FRIEND, entry, home, wait_until};
 use crate::support::telegram::service::{TOKEN, now};
 use crate::support::telegram::{Fault, TelegramService};
 use crate::support::wait;
-
-/// Whoever may speak.
-pub(crate) const FRIEND: i64 = 4_200_001;
 
 /// A home with a bot.
 pub(crate) struct Scene {
@@ -28,9 +26,7 @@ impl Scene {
     /// With more in `gateway.toml`.
     pub(crate) fn set_with(toml: &str) -> Self {
         let service = TelegramService::start();
-        let mut home = TestHome::empty();
-        home.env
-            .push(("HERMES_GATEWAY_LOCK_DIR".to_owned(), home.root().join("locks").display().to_string()));
+        let home = home();
         home.write(".env", format!("TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_ALLOWED_USERS={FRIEND}\n"));
         home.write("gateway.toml", format!("{QUICK}{toml}{}", service.table()));
         std::fs::set_permissions(home.root(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
@@ -62,18 +58,6 @@ impl Scene {
         let done = wait::until(wait::LIMIT, || (self.service.waiting() == 0).then_some(()));
         assert!(done.is_some(), "{} updates are not confirmed", self.service.waiting());
     }
-}
-
-fn entry(gateway: &Gateway) -> Value {
-    gateway.state()["platforms"]["telegram"].clone()
-}
-
-pub(crate) fn wait_until(gateway: &Gateway, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-    let seen =
-        wait::until(wait::LIMIT, || Some(entry(gateway)).filter(|entry| !entry.is_null()).filter(&fits));
-    seen.unwrap_or_else(|| {
-        panic!("telegram never was {what}:\n{:#}\n{}", gateway.state(), gateway.log().join("\n"))
-    })
 }
 
 pub(crate) fn lines(gateway: &Gateway, word: &str) -> Vec<String> {

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::telegram::Fault;
+use crate::support::telegram::scene::{FRIEND, wait_until};
 use crate::support::wait;
-use crate::telegram::{FRIEND, Scene, lines, wait_until};
+use crate::telegram::{Scene, lines};
 
 /// How long from now until it is tried again, in seconds.
 fn due_in(entry: &Value) -> i64 {

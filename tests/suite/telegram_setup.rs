@@ -10,6 +10,7 @@ use crate::support::home::{Answer, TestHome};
 use crate::support::house::QUICK;
 use crate::support::process::Gateway;
 use crate::support::screen::Terminal;
+use crate::support::telegram::scene::home;
 use crate::support::telegram::service::TOKEN;
 use crate::support::telegram::{Fault, TelegramService};
 use crate::support::wait;
@@ -31,9 +32,7 @@ struct Scene {
 impl Scene {
     fn set() -> Self {
         let service = TelegramService::start();
-        let mut home = TestHome::empty();
-        home.env
-            .push(("HERMES_GATEWAY_LOCK_DIR".to_owned(), home.root().join("locks").display().to_string()));
+        let home = home();
         home.write("gateway.toml", format!("{QUICK}{}", service.table()));
         home.write(".env", BEFORE);
         std::fs::set_permissions(home.root(), std::os::unix::fs::PermissionsExt::from_mode(0o700))

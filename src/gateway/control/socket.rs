@@ -110,7 +110,7 @@ async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Route
                 let is_child = peer.is_some_and(ancestry::is_child_of_ours);
                 let routes = if is_child { for_children.clone() } else { routes.clone() };
                 tokio::spawn(async move {
-                    connection::serve(stream, routes).await;
+                    connection::serve(stream, routes, connection::CONNECTION_LIMIT).await;
                     drop(place);
                 });
             }

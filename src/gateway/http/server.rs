@@ -119,7 +119,8 @@ impl Server<'_> {
         let address = listener.local_addr().unwrap_or(self.address);
         tracing::info!(code = "http_listening", "the HTTP API listens on {address}");
         self.tell(HttpState::Listening, address, None, None);
-        accept(listener, routes(self.http, Hosts::new(address, self.names))).await;
+        let routes = routes(self.http, Hosts::new(address, self.names));
+        accept(listener, routes, connection::CONNECTION_LIMIT).await;
     }
 
     /// Where other machines could reach us, nobody listens without a key.
@@ -187,7 +188,8 @@ fn trouble(error: &io::Error, address: SocketAddr) -> Trouble {
     }
 }
 
-async fn accept(listener: TcpListener, routes: Router) {
+/// Serves whoever connects, for ever; so many at once, and each for so long at most.
+pub async fn accept(listener: TcpListener, routes: Router, limit: Duration) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
@@ -195,7 +197,7 @@ async fn accept(listener: TcpListener, routes: Router) {
             Ok((stream, peer)) => {
                 let routes = routes.clone().layer(Extension(peer.ip()));
                 tokio::spawn(async move {
-                    connection::serve(stream, routes).await;
+                    connection::serve(stream, routes, limit).await;
                     drop(place);
                 });
             }

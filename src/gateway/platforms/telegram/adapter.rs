@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{self, TOKEN_ACTION};
-use super::link::{self, TelegramLink};
+use super::link::{self, Look, TelegramLink};
 use super::receiver::{Receiver, meaning};
 use super::shared::Shared;
+use super::webhook::{Door, Refused};
 use crate::clock::Now;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, TelegramConfig, WebhookConfig};
 use crate::gateway::failure::AdapterError;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::aside::Aside;
@@ -22,8 +24,9 @@ use crate::gateway::repeats::Repeats;
 use crate::gateway::settings::Settings;
 use crate::net::Distrust;
 use crate::platform::Platform;
+use crate::preflight;
 use crate::telegram::bot::{Bot, Fault};
-use crate::telegram::wire::{DeleteWebhook, RawUpdate, User, WebhookInfo};
+use crate::telegram::wire::{DeleteWebhook, User, WebhookInfo};
 use crate::token_lock::TokenLock;
 
 /// The longest that each question at the start may take.
@@ -49,6 +52,8 @@ pub struct TelegramAdapter {
 #[derive(Default)]
 pub(super) struct Memory {
     inner: Mutex<Inner>,
+    /// Held by whoever listens for a webhook.
+    place: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -150,6 +155,14 @@ fn token(config: &Config) -> Result<Secret, AdapterError> {
     })
 }
 
+/// Where messages are brought to, and the secret by which the service is known.
+fn webhook(telegram: &TelegramConfig) -> Result<Option<(&WebhookConfig, Secret)>, AdapterError> {
+    if let Some(finding) = preflight::telegram::webhook_finding(telegram) {
+        return Err(AdapterError::blocked(finding.code.as_str(), finding.message, finding.fix));
+    }
+    Ok(telegram.webhook.as_ref().and_then(|webhook| Some((webhook, webhook.secret.clone()?))))
+}
+
 #[async_trait]
 impl Adapter for TelegramAdapter {
     fn platform(&self) -> Platform {
@@ -157,7 +170,9 @@ impl Adapter for TelegramAdapter {
     }
 
     fn check(&self) -> Result<(), AdapterError> {
-        let token = token(&self.settings.reload())?;
+        let config = self.settings.reload();
+        let token = token(&config)?;
+        webhook(&config.telegram)?;
         self.memory.bar(&token)?;
         self.claim.hold(&token.0).map(drop)
     }
@@ -188,24 +203,12 @@ impl Adapter for TelegramAdapter {
         })?;
         let bot = Arc::new(bot);
         let judge = |fault| self.memory.judge(&token, fault);
-        let (me, webhook) = tokio::join!(
+        let (me, found) = tokio::join!(
             bot.ask::<User>("getMe", &(), START_LIMIT),
             bot.ask::<WebhookInfo>("getWebhookInfo", &(), START_LIMIT),
         );
-        let (me, webhook) = (me.map_err(judge)?, webhook.map_err(judge)?);
+        let (me, found) = (me.map_err(judge)?, found.map_err(judge)?);
         self.memory.inner().distrust.answered();
-        if !webhook.url.is_empty() {
-            // What waits there stays: it comes by polling then.
-            bot.ask::<bool>("deleteWebhook", &DeleteWebhook { drop_pending_updates: false }, START_LIMIT)
-                .await
-                .map_err(judge)?;
-            tracing::warn!(
-                code = "telegram_webhook_removed", platform = %Platform::Telegram,
-                "a webhook was set for this bot; it was removed, because messages are fetched by polling ({} were waiting)",
-                webhook.pending_update_count
-            );
-        }
-        let first = Receiver::ask(&bot, None, Duration::ZERO).await.map_err(judge)?;
         let shared = Arc::new(Shared::new());
         let paths = self.settings.home.telegram();
         let receiver = Receiver {
@@ -223,9 +226,29 @@ impl Adapter for TelegramAdapter {
             repeats: Repeats::default(),
             poll: telegram.poll_timeout,
         };
+        let (receiving, look): (BoxFuture<'static, Fault>, Look) = match webhook(telegram)? {
+            None => {
+                remove_webhook(&bot, &found).await.map_err(judge)?;
+                let first = Receiver::ask(&bot, None, Duration::ZERO).await.map_err(judge)?;
+                (Box::pin(async move { receiver.run(first).await }), Look::Service)
+            }
+            Some((webhook, secret)) => {
+                // The last one may still be closing.
+                let place = Arc::clone(&self.memory.place).lock_owned().await;
+                let door = Door::open(webhook.bind, secret, place).await?;
+                // From here on it may be called.
+                let (url, every) = (&webhook.url, telegram.poll_timeout);
+                let watch = door.announce(&bot, url, START_LIMIT).await.map_err(|refused| match refused {
+                    Refused::Address(error) => error,
+                    Refused::Otherwise(fault) => judge(fault),
+                })?;
+                (Box::pin(door.serve(receiver)), Look::Webhook { watch, every })
+            }
+        };
+        shared.prove();
         let probing =
-            link::probe(Arc::clone(&bot), Arc::clone(&shared), Arc::clone(&self.memory), token.clone());
-        let receiving = receive(receiver, first, token, Arc::clone(&self.memory), lock);
+            link::probe(Arc::clone(&bot), Arc::clone(&shared), Arc::clone(&self.memory), token.clone(), look);
+        let receiving = receive(receiving, Arc::clone(&shared), token, Arc::clone(&self.memory), lock);
         let tasks = vec![
             AbortOnDropHandle::new(tokio::spawn(receiving)),
             AbortOnDropHandle::new(tokio::spawn(probing)),
@@ -234,19 +257,31 @@ impl Adapter for TelegramAdapter {
     }
 }
 
+/// Nothing can be fetched while the service brings it elsewhere. What waits there stays: it is fetched then.
+async fn remove_webhook(bot: &Bot, found: &WebhookInfo) -> Result<(), Fault> {
+    if found.url.is_empty() {
+        return Ok(());
+    }
+    bot.ask::<bool>("deleteWebhook", &DeleteWebhook { drop_pending_updates: false }, START_LIMIT).await?;
+    tracing::warn!(
+        code = "telegram_webhook_removed", platform = %Platform::Telegram,
+        "a webhook was set for this bot; it was removed, because messages are fetched by polling ({} were waiting)",
+        found.pending_update_count
+    );
+    Ok(())
+}
+
 /// Receives until the connection fails, and holds the token's lock as long.
 async fn receive(
-    receiver: Receiver,
-    first: Vec<RawUpdate>,
+    mut receiving: BoxFuture<'static, Fault>,
+    shared: Arc<Shared>,
     token: Secret,
     memory: Arc<Memory>,
     _lock: Option<Arc<TokenLock>>,
 ) {
-    let shared = Arc::clone(&receiver.shared);
     let _guard = Guard(Arc::clone(&shared));
-    let mut received = std::pin::pin!(receiver.run(first));
     let error = tokio::select! {
-        fault = &mut received => memory.judge(&token, fault),
+        fault = &mut receiving => memory.judge(&token, fault),
         error = shared.ended() => {
             Memory::remember(&mut memory.inner(), &token, &error, Now::read().mono);
             return;

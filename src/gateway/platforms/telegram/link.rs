@@ -12,6 +12,7 @@ use super::failure::{self, CHAT_GONE, Way};
 use super::flood::Floods;
 use super::html;
 use super::shared::Shared;
+use super::webhook::Watch;
 use crate::clock::Now;
 use crate::config::Secret;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
@@ -187,18 +188,57 @@ impl Link for TelegramLink {
     }
 }
 
-/// Asks the service who we are, again and again; ends the connection when it does not answer.
-pub(super) async fn probe(bot: Arc<Bot>, shared: Arc<Shared>, memory: Arc<Memory>, token: Secret) {
+/// What is asked of the service again and again.
+pub(super) enum Look {
+    /// Who we are, on a connection of its own: messages come by another one, and that may be wedged.
+    Service,
+    /// Whether it gets through to us.
+    Webhook {
+        /// Judges that.
+        watch: Watch,
+        /// How often.
+        every: Duration,
+    },
+}
+
+impl Look {
+    fn every(&self) -> Duration {
+        match self {
+            Self::Service => PROBE_EVERY,
+            Self::Webhook { every, .. } => *every,
+        }
+    }
+
+    /// Looks once. `Ok(Err)`: it answers, and the connection is over.
+    async fn once(&mut self, bot: &Bot) -> Result<Result<(), AdapterError>, Fault> {
+        match self {
+            Self::Service => bot.ask::<User>("getMe", &(), PROBE_LIMIT).await.map(|_| Ok(())),
+            Self::Webhook { watch, .. } => {
+                bot.ask("getWebhookInfo", &(), PROBE_LIMIT).await.map(|info| watch.judge(info))
+            }
+        }
+    }
+}
+
+/// Looks again and again; ends the connection when the service does not answer, or says that it is over.
+pub(super) async fn probe(
+    bot: Arc<Bot>,
+    shared: Arc<Shared>,
+    memory: Arc<Memory>,
+    token: Secret,
+    mut look: Look,
+) {
     let mut failed = 0;
     loop {
-        tokio::time::sleep(PROBE_EVERY).await;
-        match bot.ask::<User>("getMe", &(), PROBE_LIMIT).await {
-            Ok(_) => {
+        tokio::time::sleep(look.every()).await;
+        match look.once(&bot).await {
+            Ok(Ok(())) => {
                 failed = 0;
-                if shared.is_holding() {
+                if matches!(look, Look::Webhook { .. }) || shared.is_holding() {
                     shared.prove();
                 }
             }
+            Ok(Err(error)) => return shared.end(error),
             // It answers: that it wants less of us is no fault of the connection.
             Err(Fault::Refused(refusal)) if matches!(refusal.status, 420 | 429) => failed = 0,
             Err(fault @ Fault::Refused(Refusal { status: 401 | 404, .. })) => {

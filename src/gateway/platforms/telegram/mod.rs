@@ -1,7 +1,7 @@
 //! Telegram, by its Bot API ([`crate::telegram`]).
 //!
 //! - [`adapter`]: what stands in the way, and how it connects. [`receiver`]: long polling; nothing is confirmed before it is
-//!   on disk. [`link`]: sends, and watches itself. [`shared`]: what these know of each other.
+//!   on disk; [`webhook`]: the other way, on which the service calls us. [`link`]: sends, and watches itself. [`shared`]: what these know of each other.
 //! - Pure: [`address`], [`translate`], [`html`] between Telegram's words and hermes' words; [`failure`], what a refusal means;
 //!   [`flood`], whose limit it is.
 
@@ -14,3 +14,4 @@ mod link;
 mod receiver;
 mod shared;
 pub mod translate;
+mod webhook;

@@ -23,7 +23,7 @@ use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::message::{Attachment, InboundMessage};
-use crate::gateway::platforms::api::Inbox;
+use crate::gateway::platforms::api::{Inbox, InboxError};
 use crate::gateway::platforms::aside::Aside;
 use crate::gateway::platforms::media::{Media, NOT_STORED};
 use crate::gateway::platforms::nonsense::Nonsense;
@@ -114,17 +114,19 @@ impl Receiver {
     async fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
         let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
         for update in batch {
-            let message = wire::message(&update.body);
-            nonsense.count(Now::read().mono, message.is_ok());
-            match message {
-                Ok(Some((kind, raw))) => {
-                    if let Some(translated) = translate::message(&raw, kind, &self.me) {
-                        chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
+            let translated = self.translate(&update);
+            nonsense.count(Now::read().mono, translated.is_ok());
+            match translated {
+                Ok(Some(translated)) => {
+                    chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
+                }
+                Ok(None) => {}
+                Err(wire::Unreadable) => {
+                    let mut wait = STORE_WAIT;
+                    while let Err(error) = self.keep_aside(&update).await {
+                        wait = self.not_stored(wait, &error).await;
                     }
                 }
-                // A kind that was asked for by an earlier program.
-                Ok(None) => {}
-                Err(wire::Unreadable) => self.set_aside(update).await,
             }
         }
         join_all(chats.into_values().map(|messages| async {
@@ -135,21 +137,47 @@ impl Receiver {
         .await;
     }
 
-    async fn accept(&self, Translated { mut message, wanted }: Translated) {
+    /// Takes one update that was brought to us. When this returns `Ok`, it is on disk, or nobody has to hear of it.
+    pub(super) async fn offer(&self, update: &RawUpdate) -> Result<(), InboxError> {
+        match self.translate(update) {
+            Ok(Some(translated)) => self.store(self.whole(translated).await).await,
+            Ok(None) => Ok(()),
+            Err(wire::Unreadable) => {
+                self.keep_aside(update).await.map_err(|error| InboxError(error.to_string()))
+            }
+        }
+    }
+
+    /// What somebody said in it. `None`: nothing, or it is of a kind that was asked for by an earlier program.
+    fn translate(&self, update: &RawUpdate) -> Result<Option<Translated>, wire::Unreadable> {
+        Ok(wire::message(&update.body)?.and_then(|(kind, raw)| translate::message(&raw, kind, &self.me)))
+    }
+
+    async fn accept(&self, translated: Translated) {
+        let message = self.whole(translated).await;
+        let mut wait = STORE_WAIT;
+        while let Err(error) = self.store(message.clone()).await {
+            wait = self.not_stored(wait, &error).await;
+        }
+    }
+
+    /// With what came with it.
+    async fn whole(&self, Translated { mut message, wanted }: Translated) -> InboundMessage {
         if !wanted.is_empty() && self.inbox.admits(self.platform, &message) {
             self.fetch(&mut message, wanted).await;
         }
-        let mut wait = STORE_WAIT;
-        while let Err(error) = self.inbox.accept(self.platform, message.clone()).await {
-            wait = self.not_stored(wait, &error).await;
-        }
-        self.shared.hold(false);
+        message
+    }
+
+    async fn store(&self, message: InboundMessage) -> Result<(), InboxError> {
+        let stored = self.inbox.accept(self.platform, message).await;
+        self.shared.hold(stored.is_err());
+        stored
     }
 
     /// Waits for the disk, and returns the next wait. Until then nothing more is asked for: the service keeps the rest.
     async fn not_stored(&self, wait: Duration, error: &(dyn Error + Sync)) -> Duration {
         tracing::debug!(platform = %self.platform, %error, "a message waits at the service");
-        self.shared.hold(true);
         tokio::time::sleep(wait).await;
         (wait * 2).min(STORE_WAIT_MAX)
     }
@@ -191,24 +219,19 @@ impl Receiver {
     }
 
     /// One that cannot be read is kept for people to look at, and does not hide the others.
-    async fn set_aside(&self, RawUpdate { update_id, body }: RawUpdate) {
-        let body: Arc<[u8]> = body.to_string().into_bytes().into();
-        let mut wait = STORE_WAIT;
-        let path = loop {
-            let (aside, body) = (self.aside.clone(), Arc::clone(&body));
-            let kept = tokio::task::spawn_blocking(move || aside.keep(&update_id.to_string(), &body));
-            match kept.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                Ok(path) => break path,
-                Err(error) => wait = self.not_stored(wait, &error).await,
-            }
-        };
-        self.shared.hold(false);
+    async fn keep_aside(&self, RawUpdate { update_id, body }: &RawUpdate) -> io::Result<()> {
+        let (aside, name, body) = (self.aside.clone(), update_id.to_string(), body.to_string());
+        let kept = tokio::task::spawn_blocking(move || aside.keep(&name, body.as_bytes()));
+        let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        self.shared.hold(kept.is_err());
+        let path = kept?;
         if let Some(more) = self.repeats.say(Now::read().mono, "update_unreadable") {
             tracing::warn!(
                 code = "update_unreadable", platform = %self.platform,
                 "an update could not be read, and is kept in {}{more}", path.display()
             );
         }
+        Ok(())
     }
 }
 

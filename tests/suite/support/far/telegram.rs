@@ -5,11 +5,9 @@ use serde_json::json;
 use super::{Blow, Expected, FarEnd};
 use crate::support::home::TestHome;
 use crate::support::house::QUICK;
-use crate::support::telegram::service::{TOKEN, now};
+use crate::support::telegram::scene::{FRIEND, home};
+use crate::support::telegram::service::{TOKEN, now, own_address};
 use crate::support::telegram::{Fault, TelegramService};
-
-/// Whoever may speak.
-const FRIEND: i64 = 4_200_001;
 
 /// Another token of the same bot.
 const NEW_TOKEN: &str = "7000001:another-token-of-nobody";
@@ -30,9 +28,7 @@ impl FarEnd for TelegramEnd {
 
     fn open() -> (Self, TestHome) {
         let service = TelegramService::start();
-        let mut home = TestHome::empty();
-        home.env
-            .push(("HERMES_GATEWAY_LOCK_DIR".to_owned(), home.root().join("locks").display().to_string()));
+        let home = home();
         home.write(".env", dot_env(TOKEN));
         home.write("gateway.toml", format!("{QUICK}{}poll_timeout = \"1s\"\n", service.table()));
         (Self { service, unwelcome: false }, home)
@@ -97,5 +93,61 @@ impl FarEnd for TelegramEnd {
 
     fn unacknowledged(&mut self) -> usize {
         self.service.waiting()
+    }
+}
+
+/// The same service, which brings what it has to a webhook.
+pub(crate) struct WebhookEnd(TelegramEnd);
+
+impl FarEnd for WebhookEnd {
+    const PLATFORM: &'static str = TelegramEnd::PLATFORM;
+    const RECONNECTS: usize = 200;
+
+    fn open() -> (Self, TestHome) {
+        let (end, mut home) = TelegramEnd::open();
+        let address = own_address();
+        let toml = std::fs::read_to_string(home.paths().config_file()).expect("it was written");
+        let hook = format!("webhook = {{ url = \"http://{address}/\", bind = \"{address}\" }}\n");
+        home.write("gateway.toml", format!("{toml}{hook}"));
+        home.env.push(("TELEGRAM_WEBHOOK_SECRET".to_owned(), "a-secret_of-nobody-0123".to_owned()));
+        (Self(end), home)
+    }
+
+    fn expected(&self, blow: Blow) -> Expected {
+        self.0.expected(blow)
+    }
+
+    fn strike(&mut self, blow: Blow) {
+        let service = &self.0.service;
+        // What is asked while it is connected is whether it gets through.
+        match blow {
+            Blow::Failing => {
+                service.stand("getWebhookInfo", Some(Fault::Answer(502, json!("Bad Gateway"))));
+            }
+            Blow::Garbage => service.stand("getWebhookInfo", Some(Fault::Garbage(b"<html>".to_vec()))),
+            Blow::Endless => service.stand("getWebhookInfo", Some(Fault::Endless)),
+            Blow::Drop | Blow::Away | Blow::Silence | Blow::Unwelcome => self.0.strike(blow),
+        }
+    }
+
+    fn heal(&mut self, home: &TestHome) {
+        self.0.service.stand("getWebhookInfo", None);
+        self.0.heal(home);
+    }
+
+    fn connections(&mut self) -> usize {
+        self.0.service.asked("setWebhook").len()
+    }
+
+    fn write(&mut self, number: u32, text: &str) {
+        self.0.write(number, text);
+    }
+
+    fn arrived(&mut self, text: &str) -> usize {
+        self.0.arrived(text)
+    }
+
+    fn unacknowledged(&mut self) -> usize {
+        self.0.unacknowledged()
     }
 }

@@ -89,6 +89,14 @@ pub(super) struct State {
     /// Until they are lifted.
     pub(super) standing: HashMap<String, Fault>,
     pub(super) webhook: String,
+    /// What is said with what is brought there.
+    pub(super) secret: String,
+    /// When and why it could last not be brought.
+    pub(super) webhook_error: Option<(i64, String)>,
+    /// How many updates were brought and taken.
+    pub(super) brought: usize,
+    /// With which statuses others were refused.
+    pub(super) turned_away: Vec<u16>,
     pub(super) dropped: u64,
     /// Requests with a token that is not the bot's.
     pub(super) refused: usize,
@@ -148,10 +156,23 @@ impl State {
         match method {
             "getMe" => ok(Self::me()),
             "getWebhookInfo" => {
-                ok(json!({ "url": self.webhook, "pending_update_count": self.waiting.len() }))
+                let mut info = json!({ "url": self.webhook, "pending_update_count": self.waiting.len() });
+                if let Some((date, message)) = &self.webhook_error {
+                    info["last_error_date"] = json!(date);
+                    info["last_error_message"] = json!(message);
+                }
+                ok(info)
             }
             "setWebhook" => {
-                self.webhook = parameters["url"].as_str().unwrap_or_default().to_owned();
+                let text = |name: &str| parameters[name].as_str().unwrap_or_default().to_owned();
+                // Only addresses of this machine are called; the rest is taken as it is.
+                if !text("url").contains("://") {
+                    return refuse(
+                        400,
+                        "Bad Request: bad webhook: An HTTPS URL must be provided for webhook",
+                    );
+                }
+                (self.webhook, self.secret, self.webhook_error) = (text("url"), text("secret_token"), None);
                 ok(json!(true))
             }
             "deleteWebhook" => {

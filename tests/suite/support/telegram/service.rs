@@ -1,7 +1,7 @@
 //! The HTTP side of the service.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ use crate::support::wait::{self, hush};
 
 /// The token that the service knows. It belongs to nobody.
 pub(crate) const TOKEN: &str = "7000001:not-a-real-token-of-anybody";
+
+/// What a webhook did not take is brought again after this time.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A Bot API on a port of this machine. Everything ends when it is dropped.
 pub(crate) struct TelegramService {
@@ -76,6 +79,7 @@ impl TelegramService {
             runtime.block_on(async { listen(SocketAddr::from(([127, 0, 0, 1], 0))) }).expect("a port");
         let address = listener.local_addr().expect("it has one");
         runtime.spawn(serve(listener, address, Arc::clone(&shared)));
+        runtime.spawn(bring(Arc::clone(&shared)));
         Self { address, shared, open, runtime: Some(runtime) }
     }
 
@@ -169,12 +173,22 @@ impl TelegramService {
 
     /// A webhook is set, as by another program.
     pub(crate) fn set_webhook(&self, url: &str) {
-        self.change(|state| state.webhook = url.to_owned());
+        self.change(|state| url.clone_into(&mut state.webhook));
     }
 
     /// The address of the webhook that is set; empty where none is.
     pub(crate) fn webhook(&self) -> String {
         self.shared.state().webhook.clone()
+    }
+
+    /// How many updates were brought to a webhook and taken there.
+    pub(crate) fn brought(&self) -> usize {
+        self.shared.state().brought
+    }
+
+    /// With which statuses those were refused that were not taken.
+    pub(crate) fn turned_away(&self) -> Vec<u16> {
+        self.shared.state().turned_away.clone()
     }
 
     /// From now on this token is the bot's.
@@ -267,6 +281,13 @@ pub(crate) fn now() -> i64 {
     hermes::clock::Now::read().wall.as_second()
 }
 
+/// An address of this machine that nobody else uses: all of 127/8 is ours.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from(([127, 64 | high, low, NEXT.fetch_add(1, Ordering::Relaxed)], 8443))
+}
+
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     // After a while of refusing, it is the same port again.
@@ -302,6 +323,49 @@ async fn serve(first: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
         if open.wait_for(|open| *open).await.is_err() {
             return;
         }
+    }
+}
+
+/// Brings what waits to the webhook, one after the other, and what is not taken again.
+async fn bring(shared: Arc<Shared>) {
+    let client = hermes::tls::client_builder().no_proxy().timeout(wait::LIMIT).build().expect("a client");
+    loop {
+        let changed = shared.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let next = {
+            let state = shared.state();
+            let (url, secret) = (state.webhook.clone(), state.secret.clone());
+            let is_ours = url.starts_with("http://127.");
+            state.waiting.front().filter(|_| is_ours).map(|(id, update)| (*id, update.clone(), url, secret))
+        };
+        let Some((id, update, url, secret)) = next else {
+            changed.await;
+            continue;
+        };
+        let call = client.post(&url).header("X-Telegram-Bot-Api-Secret-Token", secret).json(&update);
+        let error = match call.send().await.map(|answer| answer.status().as_u16()) {
+            Ok(200) => {
+                let mut state = shared.state();
+                state.waiting.retain(|(waiting, _)| *waiting != id);
+                state.confirmed = state.confirmed.max(id);
+                state.brought += 1;
+                continue;
+            }
+            Ok(status) => {
+                shared.state().turned_away.push(status);
+                format!("Wrong response from the webhook: {status}")
+            }
+            Err(_) => "Connection refused".to_owned(),
+        };
+        {
+            let mut state = shared.state();
+            // The service's clock has seconds; here each failure has its own.
+            let date = state.webhook_error.as_ref().map_or_else(now, |(date, _)| now().max(date + 1));
+            state.webhook_error = Some((date, error));
+        }
+        // As the service does, only sooner.
+        tokio::time::sleep(AGAIN_AFTER).await;
     }
 }
 
@@ -342,8 +406,8 @@ async fn answer(request: Request, shared: &Shared, cut: &Notify) -> Response<Bod
     }
     let parameters = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let mut verdict = shared.state().ask(method, parameters);
-    if method == "getUpdates" {
-        // The older poll hears that it is the older one.
+    if matches!(method, "getUpdates" | "setWebhook" | "deleteWebhook") {
+        // The older poll hears that it is the older one, and a webhook is brought what waits.
         shared.changed.notify_waiters();
     }
     if let Verdict::Wait(poller, limit) = verdict {

@@ -1,0 +1,223 @@
+//! Receives by webhook: the service brings each update to us, and hears that we have it once it is on disk.
+//!
+//! Whoever calls must say the secret, and is not listened to before. The way to us leads through other people's programs, so
+//! that we take it as open only while the service itself says that it gets through.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use tokio::net::TcpListener;
+use tokio::sync::OwnedMutexGuard;
+
+use super::receiver::Receiver;
+use crate::config::Secret;
+use crate::gateway::failure::AdapterError;
+use crate::gateway::http::guard::is_secret;
+use crate::gateway::http::server::accept;
+use crate::telegram::bot::{self, Bot, Fault};
+use crate::telegram::wire::{Kind, RawUpdate, SetWebhook, WebhookInfo};
+
+/// In which the service says the secret.
+const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
+
+/// The longest update, in bytes; those of the service are far shorter.
+const BODY_LEN_MAX: usize = 1 << 20;
+
+/// The longest that an update may take to come.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest that it may take to be on disk, with what is fetched for it. The service waits for about a minute.
+const UPDATE_LIMIT: Duration = Duration::from_secs(45);
+
+/// The longest that a connection lasts.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the service's calls come in.
+pub(super) struct Door {
+    listener: TcpListener,
+    secret: Secret,
+    calls: Arc<AtomicU64>,
+    /// Nobody else of ours listens there meanwhile.
+    _place: OwnedMutexGuard<()>,
+}
+
+impl Door {
+    /// Listens. `place` is held until it no longer does.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) async fn open(
+        address: SocketAddr,
+        secret: Secret,
+        place: OwnedMutexGuard<()>,
+    ) -> Result<Self, AdapterError> {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            let (code, why) = if error.kind() == ErrorKind::AddrInUse {
+                ("telegram_webhook_port_in_use", "another program listens there".to_owned())
+            } else {
+                ("telegram_webhook_bind_failed", error.to_string())
+            };
+            let message = format!("Telegram's messages cannot be taken at {address}: {why}");
+            AdapterError::retryable(code, message)
+        })?;
+        Ok(Self { listener, secret, calls: Arc::default(), _place: place })
+    }
+
+    /// Has the service bring what it has, and returns once it says that it will.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) async fn announce(&self, bot: &Bot, url: &str, limit: Duration) -> Result<Watch, Refused> {
+        let kinds = Kind::ALL.map(Kind::name);
+        let question = SetWebhook {
+            url,
+            secret_token: &self.secret.0,
+            allowed_updates: &kinds,
+            drop_pending_updates: false,
+        };
+        match bot.ask::<bool>("setWebhook", &question, limit).await {
+            Err(Fault::Refused(refusal)) if refusal.status == 400 => {
+                return Err(Refused::Address(AdapterError::blocked(
+                    "telegram_bad_webhook",
+                    format!("Telegram does not take the webhook: {}", refusal.description),
+                    "Correct `url` below `[platforms.telegram.webhook]` in gateway.toml, or TELEGRAM_WEBHOOK_URL.",
+                )));
+            }
+            Err(fault) => return Err(Refused::Otherwise(fault)),
+            Ok(_) => {}
+        }
+        let info: WebhookInfo = bot.ask("getWebhookInfo", &(), limit).await.map_err(Refused::Otherwise)?;
+        let mut watch = Watch {
+            url: url.to_owned(),
+            calls: Arc::clone(&self.calls),
+            seen: 0,
+            error_date: info.last_error_date,
+        };
+        watch.judge(info).map_err(Refused::Address)?;
+        Ok(watch)
+    }
+
+    /// Takes what is brought, for ever.
+    pub(super) async fn serve(self, receiver: Receiver) -> Fault {
+        let desk = Desk { secret: self.secret, calls: self.calls, receiver };
+        let routes = Router::new().fallback(deliver).with_state(Arc::new(desk));
+        accept(self.listener, routes, CONNECTION_LIMIT).await;
+        Fault::Garbled("nobody listens any more")
+    }
+}
+
+/// Why the service does not bring anything.
+pub(super) enum Refused {
+    /// It cannot be done so.
+    Address(AdapterError),
+    /// It is not about the webhook.
+    Otherwise(Fault),
+}
+
+/// What takes a call.
+struct Desk {
+    secret: Secret,
+    calls: Arc<AtomicU64>,
+    receiver: Receiver,
+}
+
+async fn deliver(State(desk): State<Arc<Desk>>, request: Request) -> StatusCode {
+    let sent: Vec<_> = request.headers().get_all(SECRET_HEADER).iter().collect();
+    // Whoever does not know it learns nothing, and nothing of theirs is read.
+    if !matches!(sent[..], [sent] if is_secret(&desk.secret.0, sent.as_bytes())) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    desk.calls.fetch_add(1, Ordering::Relaxed);
+    if request.method() != Method::POST {
+        return StatusCode::METHOD_NOT_ALLOWED;
+    }
+    let reading = to_bytes(request.into_body(), BODY_LEN_MAX);
+    let body = match tokio::time::timeout(BODY_LIMIT, reading).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE,
+        Err(_) => return StatusCode::REQUEST_TIMEOUT,
+    };
+    let Some(update) = serde_json::from_slice(&body).ok().and_then(RawUpdate::of) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    match tokio::time::timeout(UPDATE_LIMIT, desk.receiver.offer(&update)).await {
+        Ok(Ok(())) => StatusCode::OK,
+        // It is brought again.
+        Ok(Err(_)) | Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Judges what the service says of the webhook.
+pub(super) struct Watch {
+    url: String,
+    calls: Arc<AtomicU64>,
+    /// So many calls there were when it was last judged.
+    seen: u64,
+    /// The last failure that the service spoke of.
+    error_date: Option<i64>,
+}
+
+impl Watch {
+    /// Takes what `getWebhookInfo` says.
+    ///
+    /// # Errors
+    /// The service brings nothing to us any more.
+    pub(super) fn judge(&mut self, info: WebhookInfo) -> Result<(), AdapterError> {
+        if info.url != self.url {
+            let message = "another program has changed the webhook of this bot, or removed it";
+            return Err(AdapterError::retryable("telegram_webhook_lost", message));
+        }
+        let calls = self.calls.load(Ordering::Relaxed);
+        let is_called = std::mem::replace(&mut self.seen, calls) != calls;
+        let is_failing = std::mem::replace(&mut self.error_date, info.last_error_date)
+            != info.last_error_date
+            && info.last_error_date.is_some();
+        if info.pending_update_count > 0 && is_failing && !is_called {
+            let why = bot::shown(info.last_error_message.as_deref().unwrap_or("it does not say why"));
+            let message = format!("Telegram cannot bring messages to the webhook: {why}");
+            return Err(AdapterError::retryable("telegram_webhook_unreachable", message));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_works_as_long_as_the_service_knows_it_and_gets_through() {
+        let calls = Arc::<AtomicU64>::default();
+        let url = "https://a.test".to_owned();
+        let mut watch = Watch { url: url.clone(), calls: Arc::clone(&calls), seen: 0, error_date: Some(5) };
+        let mut judged = |pending_update_count, last_error_date, called| {
+            calls.fetch_add(called, Ordering::Relaxed);
+            let last_error_message = Some("Connection refused".to_owned());
+            let info =
+                WebhookInfo { url: url.clone(), pending_update_count, last_error_date, last_error_message };
+            watch.judge(info).map_err(|error| error.code)
+        };
+        for (waiting, error, called, expected) in [
+            (0, Some(5), 0, Ok(())),
+            // Something waits, and nothing new has failed.
+            (3, Some(5), 0, Ok(())),
+            // It failed once, and was brought then.
+            (0, Some(6), 0, Ok(())),
+            // It gets through to us, whatever we answer.
+            (3, Some(7), 1, Ok(())),
+            (3, Some(8), 0, Err("telegram_webhook_unreachable")),
+            (3, None, 0, Ok(())),
+        ] {
+            assert_eq!(judged(waiting, error, called), expected, "{waiting} {error:?} {called}");
+        }
+        let gone = watch.judge(WebhookInfo::default()).unwrap_err();
+        assert_eq!(gone.code, "telegram_webhook_lost");
+    }
+}
