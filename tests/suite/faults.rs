@@ -2,43 +2,7 @@
 //! through a connection; `host_faults` has those of the machine and of the WhatsApp bridge's process. The numbers are those
 //! of the table in the reliability notes.
 //!
-//! Shown elsewhere, by the name of the test:
-//!
-//! | rows | where |
-//! | --- | --- |
-//! | 1, 2, 3, 4, 5, 8, 10 | `net::tests`, over real sockets: which failure of a request is which; here: what each then does |
-//! | 4 | also `net::tests::the_third_untrusted_certificate_in_a_row_is_for_a_person_until_the_service_answers` |
-//! | 9 | `net::tests::a_broken_way_by_ipv6_does_not_keep_us_from_ipv4` |
-//! | 16 | `telegram::another_poller_is_a_conflict_that_is_told_once_and_never_fatal`, `telegram::a_webhook_that_was_left_set_is_removed_and_said` |
-//! | 20 | `whatsapp::pump::tests::a_message_that_cannot_be_read_is_acknowledged_once_kept_and_stands_in_nobodys_way`, `garbage_ends_the_bridge_and_is_tried_again` there; in the bridge `spool.test.mjs` (a line that cannot be read), `messages.test.mjs` (a damaged message) |
-//! | 21 | `bridge::protocol::tests::events_are_read_and_unknown_ones_are_kept_apart`; in the bridge `translate.test.mjs` (what says nothing to a reader) |
-//! | 22 | in the bridge `translate.test.mjs` (a hostile message), `protocol.test.mjs` (a line's length); from the bridge: `host_faults`, row 38 |
-//! | 23 | in the bridge `media.test.mjs` (the limits, a wrong file), `messages.test.mjs` (media only on request); `whatsapp::pump::tests::nothing_is_fetched_for_strangers` |
-//! | 25 | `whatsapp::backlog::tests`: the order within a chat; in the bridge `messages.test.mjs` (what was missed; on purpose, what is older than a day is left out and counted) |
-//! | 34 | `whatsapp::exits::tests::a_bridge_that_memory_runs_out_for_three_times_in_ten_minutes_is_left_alone`, `whatsapp::memory`; here: any other SIGKILL |
-//! | 35 | also `launcher::without_its_parent_or_its_program_it_does_not_begin`: path and errno of what cannot be executed |
-//! | 37, 46, 47 | `disconnects::what_the_network_or_the_server_ends_comes_back_by_itself` |
-//! | 39 | `conversation::the_bridge_never_outlives_the_gateway_and_is_retried_when_killed` |
-//! | 40, 41, 42, 43 | `verdicts` |
-//! | 44 | `disconnects::what_only_a_person_can_mend_ends_the_attempts` |
-//! | 45 | `disconnects::a_session_taken_over_elsewhere_is_not_fought_for` |
-//! | 59, 60 | `run::tests::jumps`: the loop; `supervisor::jump::tests`, `machine::tests::breaker::after_a_sleep_every_proof_is_void_and_the_counters_stay`, the simulator |
-//! | 50 | `guard::secrets_that_others_could_read_are_closed_to_them_at_the_start`, `boot::tests` |
-//! | 62 | `guard::row_62_a_replaced_program_runs_on_and_says_so` |
-//! | 63, 64 | `life::a_drain_past_its_limit_is_1_and_a_second_interrupt_is_130`, `interrupts` |
-//! | 65 | `conversation::a_hundred_messages_in_flight_survive_twenty_kills` |
-//! | 66 | `reload::sighup_has_the_settings_read_where_no_watch_sees_them_change`; a terminal that hangs up: `life::a_terminal_that_is_gone_ends_what_it_ran` |
-//! | 69, 71, 73 | `life` |
-//! | 68 | `life::process_1_of_a_container_reaps_orphans_and_passes_signals_and_exit_codes_on` |
-//! | 70, 76 | `store_faults`, after real deaths and on damaged files; 70 also `path::message_path::tests::a_message_that_breaks_its_turn_is_given_up_with_a_notice_and_the_chat_goes_on` |
-//! | 74 | `control::a_taken_port_is_waited_for_and_nothing_else_waits` |
-//! | 54, 78 | also `store_faults`: a disk that is really full, a flush that fails; `run::tests::storms`: the path through both |
-//! | 77 | also `store::sqlite::tests::a_newer_database_is_refused_and_left_alone` |
-//!
-//! Not here, because what they are about is not built yet: 26 (what Telegram has forgotten), 18 and 27
-//! (Discord, QQ) come with the platforms;
-//! 29 and 30 (npm inside the gateway) by design never: the wizard installs. 58 (memory pressure) cannot be made without
-//! privileges.
+//! Which test shows which row stands in `rows.md`.
 
 use serde_json::{Value, json};
 

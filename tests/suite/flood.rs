@@ -37,9 +37,7 @@ fn a_flood_of_strangers_is_answered_by_nothing_stored_nowhere_and_holds_up_nobod
     let is_answer = |said: &&serde_json::Value| said["say"] == "send";
     assert_eq!(said.iter().filter(is_answer).count(), asked, "only the friend is answered");
     assert!(said.iter().filter(is_answer).all(|said| said["chat"] == "friend"));
-    let status = std::fs::read_to_string(format!("/proc/{}/status", house.gateway.pid())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak_kb: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let peak_kb = house.gateway.peak_kb();
     assert!(peak_kb < MEMORY_KB_MAX, "{peak_kb} kB at the peak");
     let db = rusqlite::Connection::open(house.home.paths().database()).unwrap();
     for table in ["inbox", "outbox"] {

@@ -1,11 +1,11 @@
-//! The fault table, faults of the machine and of the WhatsApp bridge's process; `faults` has the others, and says what is
-//! shown where.
+//! The fault table, faults of the machine and of the WhatsApp bridge's process; `rows.md` says what is shown where.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value, json};
@@ -294,17 +294,68 @@ fn newer() -> Vec<u8> {
 }
 
 #[test]
-fn row_67_a_gateway_that_was_stopped_and_goes_on_answers_and_keeps_its_pid() {
-    let mut house = House::open(1);
+fn row_58_a_flood_that_nobody_answers_takes_little_memory_and_all_of_it_is_kept() {
+    const COUNT: u64 = 1000;
+    const LEN: usize = 64 << 10;
+    // The agent's service is not there: whatever comes waits.
+    let toml = format!(
+        "{QUICK}[agent]\nkind = \"openai\"\nmodel = \"none\"\nbase_url = \"http://127.0.0.1:9/v1\"\n"
+    );
+    let mut house = House::furnish(1, &toml, |_| {});
+    house.well.write("first", "friend", "first");
+    house.well.take_message("not available at the moment");
+    let before_kb = house.gateway.peak_kb();
+    let text = "x".repeat(LEN);
+    for number in 0..COUNT {
+        house.well.write(&format!("{number}"), "friend", &text);
+    }
+    let kept = wait::until(wait::LIMIT, || {
+        (house.gateway.state()["queues"]["inbox"].as_u64() == Some(COUNT + 1)).then_some(())
+    });
+    assert!(kept.is_some(), "{:#}", house.gateway.state()["queues"]);
+    let grown_kb = house.gateway.peak_kb() - before_kb;
+    let written_kb = COUNT * LEN as u64 / 1024;
+    assert!(grown_kb < written_kb / 2, "{grown_kb} kB for {written_kb} kB of messages");
+    house.well.take_message("You write faster than I can answer");
+    assert_eq!(house.gateway.stop(), Some(0), "{}", house.gateway.log().join("\n"));
+}
+
+#[test]
+fn row_67_a_gateway_that_was_stopped_for_longer_than_its_watchdog_waits_goes_on_as_before() {
+    const LIMIT: Duration = Duration::from_secs(4);
+    let mut house = House::furnish(1, QUICK, |home| {
+        home.env.push(("WATCHDOG_USEC".to_owned(), LIMIT.as_micros().to_string()));
+    });
     house.gateway.signal(Signal::STOP);
+    let begun = Instant::now();
     house.well.write("stopped", "friend", "wake up");
     let stat = format!("/proc/{}/stat", house.gateway.pid());
-    let is_stopped = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")).then_some(());
-    assert!(wait::until(wait::LIMIT, is_stopped).is_some());
+    let is_stopped = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "));
+    let stood = wait::until(wait::LIMIT, || (is_stopped() && begun.elapsed() > LIMIT).then_some(()));
+    assert!(stood.is_some());
     house.gateway.signal(Signal::CONT);
     house.well.take_message("wake up");
-    assert!(house.gateway.is_running());
+    // The stall that the watchdog would see is over before it looks again.
+    house.assert_others_unaffected();
     assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_68_signals_that_mean_nothing_change_nothing() {
+    let mut house = House::open(1);
+    for _ in 0..500 {
+        for signal in [Signal::PIPE, Signal::CHILD, Signal::WINCH, Signal::URG] {
+            house.gateway.signal(signal);
+        }
+    }
+    // Whoever asks and does not wait for the answer breaks the gateway's pipe to them.
+    let address = house.gateway.state()["http"]["address"].as_str().unwrap().to_owned();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(format!("GET /livez HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    }
+    house.assert_others_unaffected();
+    assert_eq!(house.gateway.stop(), Some(0), "{}", house.gateway.log().join("\n"));
 }
 
 #[test]
@@ -396,9 +447,9 @@ fn row_61_what_could_not_be_reached_is_tried_when_the_network_is_back() {
     assert_eq!(entry["error_code"], "net_dns", "{entry:#}");
     assert!(house.stage.take("scripted2").is_none());
     in_the_host_of(&house.gateway, &["ip", "link", "set", "lo", "up"]);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let attempt = house.stage.attempt("scripted2");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "not by the ladder");
+    assert!(begun.elapsed() < Duration::from_secs(60), "not by the ladder");
     attempt.cue(json!({ "do": "ready" }));
     house.wait_for("scripted2", "connected");
     house.assert_others_unaffected();

@@ -30,6 +30,7 @@ mod metrics;
 mod mixed;
 mod operator;
 mod reload;
+mod rows;
 mod scripted;
 mod secrets;
 mod settings;

@@ -1,4 +1,4 @@
-//! The fault table, faults that only a service like Telegram's has; `faults` says what is shown where.
+//! The fault table, faults that only a service like Telegram's has; `rows.md` says what is shown where.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -55,6 +55,13 @@ impl Gateway {
         self.child.id()
     }
 
+    /// The most memory that it has held so far, in KiB.
+    pub(crate) fn peak_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts it");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Waits for a log line that holds this text.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
         let found = wait::until(wait::LIMIT, || self.log().into_iter().find(|line| line.contains(text)));
