@@ -12,6 +12,9 @@ use crate::gateway::platforms::build;
 use crate::gateway::status::report;
 use crate::home::HermesHome;
 use crate::platform::Platform;
+use crate::wizard::event::WizardEvent;
+use crate::wizard::json_ui::JsonUi;
+use crate::wizard::ui::Ui as _;
 use crate::wizard::{self, TelegramOptions, WhatsAppOptions};
 use crate::world::World;
 
@@ -23,6 +26,9 @@ pub(super) struct SetupArgs {
     /// Take the default answer for every confirmation
     #[arg(long)]
     yes: bool,
+    /// Print one JSON event a line and ask nothing
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -63,8 +69,26 @@ enum TelegramCommand {
     },
 }
 
-/// The wizards one after another. One that fails does not keep the next from its turn; an interrupt ends all.
+/// `hermes setup`.
 pub(super) fn setup(world: &World, home: &HermesHome, args: &SetupArgs) -> Result<ExitCode, CliError> {
+    if !args.json {
+        return set_up(world, home, args, &mut |_| {});
+    }
+    let mut ui = JsonUi::new(std::io::stdout());
+    let mut tell = |event| ui.event(&event);
+    set_up(world, home, args, &mut tell).or_else(|error| {
+        tell(WizardEvent::failed(&error));
+        Ok(error.exit())
+    })
+}
+
+/// The wizards one after another. One that fails does not keep the next from its turn; an interrupt ends all.
+fn set_up(
+    world: &World,
+    home: &HermesHome,
+    args: &SetupArgs,
+    tell: &mut dyn FnMut(WizardEvent),
+) -> Result<ExitCode, CliError> {
     let known = |name: &String| {
         let platform = name.parse::<Platform>().ok().filter(|platform| Platform::ALL.contains(platform));
         platform.ok_or_else(|| {
@@ -74,21 +98,27 @@ pub(super) fn setup(world: &World, home: &HermesHome, args: &SetupArgs) -> Resul
     };
     let mut picked = args.platforms.iter().map(known).collect::<Result<Vec<_>, _>>()?;
     let runtime = runtime()?;
+    if picked.is_empty() && args.json {
+        return Err(wizard::platforms::unpicked());
+    }
     if picked.is_empty() {
         let states = report::setup_states(world, home)?;
         picked = runtime.block_on(wizard::platforms::pick(world, &states))?;
     }
-    let mut exit = ExitCode::Ok;
+    let (mut exit, mut failed) = (ExitCode::Ok, Vec::new());
     for platform in picked {
+        let name = platform.spec().name;
+        tell(WizardEvent::Platform { platform: name });
+        let SetupArgs { yes, json, .. } = *args;
         let outcome = match platform {
             Platform::Whatsapp => {
                 let options =
-                    WhatsAppOptions { yes: args.yes, offers_start: false, ..WhatsAppOptions::default() };
+                    WhatsAppOptions { yes, json, offers_start: false, ..WhatsAppOptions::default() };
                 runtime.block_on(wizard::whatsapp(world, home, options))?
             }
             Platform::Telegram => {
                 let options =
-                    TelegramOptions { yes: args.yes, offers_start: false, ..TelegramOptions::default() };
+                    TelegramOptions { yes, json, offers_start: false, ..TelegramOptions::default() };
                 runtime.block_on(wizard::telegram(world, home, options))?
             }
             Platform::Scripted(_) => continue,
@@ -98,7 +128,12 @@ pub(super) fn setup(world: &World, home: &HermesHome, args: &SetupArgs) -> Resul
         }
         if outcome.exit != ExitCode::Ok {
             exit = outcome.exit;
+            failed.push(name);
         }
+    }
+    if args.json {
+        tell(WizardEvent::Finished { failed });
+        return Ok(exit);
     }
     report::print("\n")?;
     let is_running = report::platform_status(world, home, false)? == ExitCode::Ok;

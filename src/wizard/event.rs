@@ -1,10 +1,12 @@
-//! Pure. The lines of `hermes whatsapp --json` and `hermes telegram --json`.
+//! Pure. The lines of `hermes whatsapp --json`, `hermes telegram --json` and `hermes setup --json`.
 
 use serde::Serialize;
 
+use crate::error::CliError;
 use crate::pairing::Me;
 
-/// One line. The last line is always `enabled`, `expired`, `cancelled` or `error`.
+/// One line. The last line is always `enabled`, `expired`, `cancelled` or `error`; of `setup` it is `finished`, `cancelled` or
+/// `error`.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum WizardEvent {
@@ -70,6 +72,16 @@ pub enum WizardEvent {
         /// The bot's name, without the `@`.
         username: String,
     },
+    /// What follows is of this platform's wizard.
+    Platform {
+        /// Its name.
+        platform: &'static str,
+    },
+    /// Every wizard has had its turn.
+    Finished {
+        /// The platforms that are not set up.
+        failed: Vec<&'static str>,
+    },
     /// No code was scanned, or nobody wrote, in time.
     Expired,
     /// Interrupted.
@@ -86,6 +98,11 @@ pub enum WizardEvent {
 }
 
 impl WizardEvent {
+    /// The end that this failure is.
+    pub fn failed(error: &CliError) -> Self {
+        Self::Error { code: error.code, message: error.to_string(), fix: error.hints.join(" ") }
+    }
+
     /// The line, newline included.
     pub fn line(&self) -> String {
         let mut line = serde_json::to_string(self).expect("an event has only strings and numbers");
@@ -98,10 +115,12 @@ impl WizardEvent {
         match self {
             Self::Enabled { .. }
             | Self::BotEnabled { .. }
+            | Self::Finished { .. }
             | Self::Expired
             | Self::Cancelled
             | Self::Error { .. } => true,
             Self::Started
+            | Self::Platform { .. }
             | Self::Install { .. }
             | Self::Qr { .. }
             | Self::PairingCode { .. }
@@ -130,6 +149,8 @@ impl std::fmt::Debug for WizardEvent {
             Self::Waiting { .. } => "Waiting",
             Self::Owner { .. } => "Owner",
             Self::Enabled { .. } | Self::BotEnabled { .. } => "Enabled",
+            Self::Platform { .. } => "Platform",
+            Self::Finished { .. } => "Finished",
             Self::Expired => "Expired",
             Self::Cancelled => "Cancelled",
             Self::Error { .. } => "Error",
@@ -161,6 +182,8 @@ mod tests {
             error.line(),
             "{\"event\":\"error\",\"code\":\"usage\",\"message\":\"m\",\"fix\":\"f\"}\n"
         );
+        let finished = WizardEvent::Finished { failed: vec!["telegram"] };
+        assert_eq!(finished.line(), "{\"event\":\"finished\",\"failed\":[\"telegram\"]}\n");
         let bot = WizardEvent::BotEnabled { username: "u".into() };
         assert_eq!(bot.line(), "{\"event\":\"enabled\",\"username\":\"u\"}\n");
         assert!(bot.is_last());

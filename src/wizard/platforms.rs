@@ -16,9 +16,7 @@ use crate::world::World;
 pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<Vec<Platform>, CliError> {
     let mut ui = TermUi::new(world);
     if !ui.can_ask() {
-        let names: Vec<&str> = states.iter().map(|(platform, _)| platform.spec().name).collect();
-        return Err(CliError::usage("an answer is missing, and there is no terminal to ask on")
-            .hint(format!("Give this flag, also several times: --platform {}.", names.join("|"))));
+        return Err(unpicked());
     }
     for line in [
         Line::Title("Set up hermes".to_owned()),
@@ -37,6 +35,13 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
         picked = ui.select_many(&choice) => picked.map_err(stopped)?,
     };
     Ok(picked.into_iter().filter_map(|item| states.get(item)).map(|(platform, _)| *platform).collect())
+}
+
+/// Nobody can be asked which platforms are meant.
+pub fn unpicked() -> CliError {
+    let names = Platform::ALL.map(|platform| platform.spec().name).join("|");
+    CliError::usage("an answer is missing, and there is no terminal to ask on")
+        .hint(format!("Give this flag, also several times: --platform {names}."))
 }
 
 /// Asks whether the gateway is to be started.

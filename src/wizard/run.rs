@@ -185,11 +185,7 @@ pub(super) fn show_end(ui: &mut dyn Ui, end: &End, closing: &Closing) -> Outcome
         End::Failed(error) => {
             ui.failure(error);
             ui.say(texts::text(words));
-            ui.event(&WizardEvent::Error {
-                code: error.code,
-                message: error.to_string(),
-                fix: error.hints.join(" "),
-            });
+            ui.event(&WizardEvent::failed(error));
             error.exit()
         }
     };

@@ -438,3 +438,74 @@ fn kills_lose_nothing() {
     scene.confirmed();
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn a_changed_message_reaches_the_agent_once_and_says_so() {
+    let scene = Scene::set();
+    let mut gateway = scene.connected();
+    scene.write("first words");
+    scene.answered("first words");
+    let edit = json!({ "edited_message": {
+        "message_id": 1001, "date": now(), "edit_date": now(), "chat": { "id": FRIEND, "type": "private" },
+        "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "text": "better words" } });
+    scene.service.push(edit.clone());
+    scene.service.push(edit);
+    scene.answered("[edited]\nbetter words");
+    scene.write("and more");
+    scene.answered("and more");
+    let times = scene.service.sent().iter().filter(|sent| sent.text.contains("better words")).count();
+    assert_eq!(times, 1);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_the_way_to_the_service_unless_it_is_excepted() {
+    for (variable, excepted) in [("HTTP_PROXY", ""), ("ALL_PROXY", ""), ("HTTP_PROXY", "telegram.test")] {
+        let mut scene = Scene::set();
+        // The service takes requests as a proxy does, with the whole address in them.
+        let proxy = scene.service.base().replace("http://", "http://user:canary@");
+        scene.home.env.extend([(variable.to_owned(), proxy), ("NO_PROXY".to_owned(), excepted.to_owned())]);
+        let table = scene.service.table().replace(&scene.service.base(), "http://telegram.test");
+        scene.home.write("gateway.toml", format!("{QUICK}{table}").replace("300ms", "20s"));
+        let mut gateway = scene.gateway();
+        if excepted.is_empty() {
+            wait_until(&gateway, "connected", |entry| entry["state"] == "connected");
+            scene.write("through the proxy");
+            scene.answered("through the proxy");
+        } else {
+            wait_until(&gateway, "retrying", |entry| entry["error_code"] == "telegram_network_error");
+            assert!(scene.service.asked("getMe").is_empty(), "it was asked");
+        }
+        assert_eq!(gateway.stop(), Some(0));
+        assert!(!gateway.log().join("\n").contains("canary"), "the proxy's password is in the log");
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_us_blocks_and_is_named_by_its_variable() {
+    let mut scene = Scene::set();
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = proxy.local_addr().expect("it has one");
+    // Ends with the process: it waits for nobody.
+    std::thread::spawn(move || {
+        for mut stream in proxy.incoming().flatten() {
+            let mut head = [0; 1024];
+            drop(std::io::Read::read(&mut stream, &mut head));
+            let answer = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
+            drop(std::io::Write::write_all(&mut stream, answer));
+        }
+    });
+    scene.home.env.push(("HTTPS_PROXY".to_owned(), format!("http://user:canary@{address}")));
+    let table = scene.service.table().replace(&scene.service.base(), "https://telegram.test");
+    scene.home.write("gateway.toml", format!("{QUICK}{table}").replace("300ms", "20s"));
+    let mut gateway = scene.gateway();
+    let blocked = wait_until(&gateway, "fatal", |entry| entry["state"] == "fatal");
+    assert_eq!(blocked["error_code"], "proxy_auth");
+    assert!(
+        blocked["user_action"].as_str().is_some_and(|action| action.contains("HTTPS_PROXY")),
+        "{blocked:#}"
+    );
+    assert!(!blocked.to_string().contains("canary"), "{blocked:#}");
+    assert_eq!(gateway.stop(), Some(0));
+    assert!(!gateway.log().join("\n").contains("canary"), "the proxy's password is in the log");
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::home::{Answer, TestHome};
 use crate::support::house::QUICK;
-use crate::support::process::Gateway;
+use crate::support::process::{Gateway, children};
 use crate::support::screen::Terminal;
 use crate::support::telegram::scene::home;
 use crate::support::telegram::service::TOKEN;
@@ -246,6 +246,15 @@ fn unattended_the_first_who_writes_is_the_owner_and_a_webhook_goes_without_loss(
     let waits = wait::until(wait::LIMIT, || (scene.service.asked("getUpdates").len() >= 2).then_some(()));
     assert!(waits.is_some(), "it does not wait");
     assert_eq!(scene.env(), BEFORE);
+    // Others see how it was called, and what it was given; it has started nothing that could tell more.
+    let pid = child.id();
+    for file in ["cmdline", "environ"] {
+        let seen = std::fs::read(format!("/proc/{pid}/{file}")).expect("it is ours");
+        let seen = String::from_utf8_lossy(&seen);
+        assert!(seen.contains("HERMES_HOME") || seen.contains("--token-stdin"), "{seen}");
+        assert!(!seen.contains("not-a-real-token"), "{file}: {seen}");
+    }
+    assert!(children(pid).is_empty(), "{:?}", children(pid));
     scene.service.write(OWNER, OWNER, "it is me");
     let answer: Answer = child.wait_with_output().expect("it ends").into();
     assert_eq!(answer.code, Some(0), "{answer:?}");
@@ -361,4 +370,25 @@ fn setup_without_a_terminal_needs_names_and_keeps_to_each_wizards_rules() {
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(answer.stdout.contains("Telegram"), "{answer:?}");
     assert_eq!(scene.env(), written);
+}
+
+#[test]
+fn setup_tells_programs_of_each_platform_and_of_the_end() {
+    let scene = Scene::set();
+    let run = |args: &[&str]| scene.home.run(["setup", "--json"].iter().chain(args));
+    for args in [&[][..], &["--platform", "fax"]] {
+        let answer = run(args);
+        assert_eq!((answer.code, names(&answer)), (Some(2), vec!["error".to_owned()]), "{answer:?}");
+    }
+    let answer = run(&["--platform", "telegram"]);
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    assert_eq!(names(&answer), ["platform", "started", "error", "finished"]);
+    assert_eq!(events(&answer)[3]["failed"], json!(["telegram"]));
+    scene.home.write(".env", format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42\r\n"));
+    let answer = run(&["--platform", "telegram"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    let told = events(&answer);
+    assert_eq!(told.first(), Some(&json!({ "event": "platform", "platform": "telegram" })));
+    assert_eq!(told.last(), Some(&json!({ "event": "finished", "failed": [] })));
+    assert!(!answer.stdout.contains("not-a-real-token"), "{answer:?}");
 }
