@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// All of them. Each is at one place only.
-pub const NAMES: [&str; 51] = [
+pub const NAMES: [&str; 53] = [
     "accept.after",
     "accept.before",
     "ack.bridge.after",
@@ -36,6 +36,8 @@ pub const NAMES: [&str; 51] = [
     "migrate.before",
     "open.after",
     "open.before",
+    "order.after",
+    "order.before",
     "pause.after",
     "pause.before",
     "prune.after",

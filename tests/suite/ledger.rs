@@ -220,7 +220,7 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
             assert!(wait::until(wait::LIMIT, is_dead).is_some());
             assert_eq!(life.stop(&scene.home), Some(0));
         }
-        "retry" => scene.far.write(&[(ORDERS, "hello".to_owned()), (ORDERS, "/retry".to_owned())]),
+        "order" | "retry" => scene.far.write(&[(ORDERS, "hello".to_owned()), (ORDERS, "/retry".to_owned())]),
         "session" => {
             // A conversation that was left long ago.
             let life = scene.start(None);

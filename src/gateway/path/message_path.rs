@@ -112,6 +112,7 @@ impl MessagePath {
             slots: Slots::new(terms.at_once_max),
             pace: Mutex::default(),
             handed: Mutex::default(),
+            unsure: Mutex::default(),
             changed: Arc::clone(&changed),
             orders: Orders {
                 rules: Arc::clone(&rules),
@@ -120,6 +121,7 @@ impl MessagePath {
                 running: Arc::clone(&running),
                 agent: Arc::clone(&agent),
                 control: SetOnce::new(),
+                under_way: Mutex::default(),
             },
             running: Arc::clone(&running),
             sessions: Arc::clone(&sessions),
@@ -199,7 +201,9 @@ impl MessagePath {
             let _place = place;
             // The lane may be held by a turn that takes long; when it looks, the row is done.
             let _wake = Wake { key: row.key.clone(), turns };
-            work.obey(&row.key, &row, order).await;
+            if let Err(error) = work.obey(&row.key, &row, order).await {
+                tracing::debug!(platform = %row.key.platform, %error, "a command takes its turn: the store fails");
+            }
         });
     }
 
@@ -263,7 +267,7 @@ impl Inbox for MessagePath {
         {
             let place = self.work.place(&key, permit);
             // Whatever comes of it, the lane runs next: it answers what is handed over, or looks for what was before.
-            match self.store.begin_new(platform, message).await.map_err(failed)? {
+            match self.work.begin_new(&key, platform, message).await.map_err(failed)? {
                 Accepted::Begun(row) => {
                     self.arrived(platform);
                     self.work.hand(*row, place);

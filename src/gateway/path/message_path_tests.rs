@@ -513,6 +513,9 @@ async fn a_long_answer_goes_out_in_parts_in_order_each_with_its_own_handle() {
     assert_eq!(delivered.iter().map(|sent| &sent.handle).collect::<BTreeSet<_>>().len(), 5);
 }
 
+#[path = "attempts_tests.rs"]
+mod attempts;
+
 #[path = "joining_tests.rs"]
 mod joining;
 

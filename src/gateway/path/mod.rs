@@ -6,12 +6,13 @@
 //!
 //! - [`message_path`]: the whole, as the gateway's core sees it.
 //! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: whose turn it is; [`asking`]: what is asked
-//!   together, answered. [`upkeep`]: what is done beside the turns.
+//!   together, answered. [`attempts`]: how often one was begun for a message. [`upkeep`]: what is done beside the turns.
 //! - [`running`]: the turns that run, and what is done to them from outside; [`busy`]: what a message does to the turn of its
 //!   chat. [`slots`]: how many turns run at once; [`pace`]: how fast those of one chat follow each other.
 //! - [`reply`]: what the answer becomes. [`strangers`]: what is not let in. [`waits`]: the messages that wait because the agent is not there.
 
 mod asking;
+mod attempts;
 mod busy;
 pub mod message_path;
 pub mod orders;

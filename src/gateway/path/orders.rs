@@ -1,7 +1,8 @@
 //! Commands that people write in a chat: answered by the gateway itself, without the agent, by the same durable way as
 //! every answer. They do not wait for a turn that is under way in their chat.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::SetOnce;
@@ -19,7 +20,7 @@ use crate::gateway::message::InboundMessage;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::sessions::api::Retried;
 use crate::gateway::status::brief;
-use crate::gateway::store::api::{Ended, InboxRow, Store};
+use crate::gateway::store::api::{Ended, InboxId, InboxRow, Store, StoreError};
 use crate::platform::Platform;
 
 /// How long a command that came in while the gateway starts may wait for the loop.
@@ -53,6 +54,20 @@ pub(super) struct Orders {
     pub(super) running: Arc<Running>,
     pub(super) agent: Arc<dyn Agent>,
     pub(super) control: SetOnce<Control>,
+    /// Commands that are being carried out.
+    pub(super) under_way: Mutex<BTreeSet<InboxId>>,
+}
+
+/// A command that is being carried out, until this is dropped.
+pub(super) struct UnderWay<'a> {
+    orders: &'a Orders,
+    id: InboxId,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.orders.under_way().remove(&self.id);
+    }
 }
 
 impl Orders {
@@ -60,6 +75,21 @@ impl Orders {
     pub(super) fn connect(&self, control: Control) {
         // A second loop would be a second gateway in one process.
         drop(self.control.set(control));
+    }
+
+    /// The right to carry this command out, and the attempt counted. `None`: somebody else does, or has done: the row was read
+    /// before.
+    pub(super) async fn begin(&self, row: &InboxRow) -> Result<Option<UnderWay<'_>>, StoreError> {
+        if !self.under_way().insert(row.id) {
+            return Ok(None);
+        }
+        let under_way = UnderWay { orders: self, id: row.id };
+        let is_ours = self.store.begin_order(row.id, row.attempts).await?;
+        Ok(is_ours.then_some(under_way))
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, BTreeSet<InboxId>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn control(&self) -> Option<&Control> {

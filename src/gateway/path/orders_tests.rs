@@ -114,3 +114,76 @@ async fn conversations_are_begun_shown_and_repeated_by_words_in_the_chat() {
     assert_eq!(say("/reset").await, "This is a new conversation.");
     assert_eq!(*agent.begun.borrow(), ["fail one", "fail one", "two", "two"]);
 }
+
+/// A path whose commands are heard by the test.
+fn heard(path: &MessagePath) -> tokio::sync::mpsc::Receiver<Event> {
+    let (events, inputs) = tokio::sync::mpsc::channel(8);
+    let snapshots = watch::channel(None).1;
+    path.connect(Control { snapshots, commands: Commands::new(events) });
+    inputs
+}
+
+#[tokio::test]
+async fn a_command_is_obeyed_once_whoever_comes_to_it_and_whenever_they_read_it() {
+    let house = House::new();
+    let path = house.start(&ScriptedAgent::new(0));
+    let mut inputs = heard(&path);
+    path.accept(W, message("A", &chat(1), "/platform resume telegram")).await.unwrap();
+    let event = tokio::time::timeout(LIMIT, inputs.recv()).await.unwrap().unwrap();
+    let Event::Command(request) = event else { panic!("{event:?}") };
+    // The lane reads the row while it is being carried out, and again when that is over.
+    let row = path.store.next_in(&key_of(1)).await.unwrap().expect("it is open");
+    let stale = InboxRow { attempts: 0, ..row.clone() };
+    let order = || slash::of(&row.message).expect("a command");
+    for row in [&row, &stale] {
+        assert!(!path.work.obey(&key_of(1), row, order()).await.unwrap(), "it is under way");
+    }
+    request.reply.send(Ok("It connects.".into())).unwrap();
+    let done = async {
+        while path.store.next_in(&key_of(1)).await.unwrap().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, done).await.unwrap();
+    for row in [&row, &stale] {
+        assert!(!path.work.obey(&key_of(1), row, order()).await.unwrap(), "it is done");
+    }
+    assert!(inputs.try_recv().is_err(), "nothing was given twice");
+    assert_eq!(path.store.depths().await.unwrap().outbox, 1, "and it is answered once");
+}
+
+#[tokio::test]
+async fn a_pause_of_the_own_platform_holds_though_everything_dies_before_its_answer_is_sent() {
+    let house = House::new();
+    let path = house.start(&ScriptedAgent::new(0));
+    let _inputs = heard(&path);
+    path.accept(W, message("A", &chat(1), "/platform pause whatsapp")).await.unwrap();
+    let answered = async {
+        while path.store.depths().await.unwrap().outbox == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, answered).await.unwrap();
+    drop(path);
+    let pauses = house.store().pauses().await.unwrap();
+    assert_eq!(pauses.iter().map(|pause| pause.platform.as_str()).collect::<Vec<_>>(), ["whatsapp"]);
+}
+
+#[tokio::test]
+async fn a_command_that_kills_is_given_up_like_any_message() {
+    let house = House::new();
+    let store = house.store();
+    store.accept(W, message("A", &chat(1), "/platform resume telegram")).await.unwrap();
+    let id = store.next_in(&key_of(1)).await.unwrap().unwrap().id;
+    for attempts in 0..3 {
+        assert!(store.begin_order(id, attempts).await.unwrap());
+        assert!(!store.begin_order(id, attempts).await.unwrap(), "that was counted");
+    }
+    drop(store);
+    let path = house.start(&ScriptedAgent::new(0));
+    let mut inputs = heard(&path);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    assert!(link.wait(1).await[0].text.contains("failed three times"));
+    assert!(inputs.try_recv().is_err());
+}

@@ -1,6 +1,6 @@
 //! The inbox, worked off: whose turn it is, and what is written down of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::asking::{Asked, Early, Ended, within_bytes};
 use super::orders::{Order, Orders};
 use super::pace::Pace;
+use super::reply;
 use super::running::{Cut, RunGuard, Running};
 use super::slots::Slots;
 use super::waits::Waits;
-use super::{busy, reply};
 use crate::clock::Now;
 use crate::config::TurnConfig;
 use crate::gateway::agent::api::{Again, Agent, Turn, said};
@@ -70,6 +70,8 @@ pub(super) struct Turns {
     /// Messages whose first attempt was counted when they were accepted, for their lanes; each with its place, so there are
     /// few.
     pub(super) handed: Mutex<BTreeMap<ChatKey, Handed>>,
+    /// Chats of which it is not known whether an attempt is counted that was never begun.
+    pub(super) unsure: Mutex<BTreeSet<ChatKey>>,
     /// Told when a turn has ended.
     pub(super) changed: Arc<Notify>,
     /// Who may speak.
@@ -128,19 +130,8 @@ impl Turns {
         self.handed().insert(row.key.clone(), Handed { row, place });
     }
 
-    fn handed(&self) -> MutexGuard<'_, BTreeMap<ChatKey, Handed>> {
+    pub(super) fn handed(&self) -> MutexGuard<'_, BTreeMap<ChatKey, Handed>> {
         self.handed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts back what was handed over and not begun.
-    pub(super) async fn release_handed(&self) {
-        let ids: Vec<_> =
-            std::mem::take(&mut *self.handed()).into_values().map(|handed| handed.row.id).collect();
-        if !ids.is_empty()
-            && let Err(error) = self.store.release(ids).await
-        {
-            tracing::debug!(%error, "messages that were not begun count as begun");
-        }
     }
 
     async fn answer_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
@@ -169,12 +160,17 @@ impl Turns {
             let ended = self.give_up(key, first, QUARANTINED, why).await;
             return Ok(if ended { then } else { Outcome::Idle });
         }
-        if let Some(order) = slash::of(&first.message) {
+        let order = slash::of(&first.message);
+        // A command was not counted by the claim.
+        let is_last = first.attempts + u32::from(order.is_some()) > ATTEMPTS_MAX;
+        if let Some(order) = order
+            && !is_last
+        {
             drop(place);
             // It may have become a turn.
-            return Ok(if self.obey(key, first, order).await { Outcome::Again } else { Outcome::Idle });
+            return Ok(if self.obey(key, first, order).await? { Outcome::Again } else { Outcome::Idle });
         }
-        let ended = if first.attempts > ATTEMPTS_MAX {
+        let ended = if is_last {
             tracing::error!(
                 code = "message_given_up", platform = %key.platform, message = %first.message.id,
                 "a message is given up after {ATTEMPTS_MAX} attempts"
@@ -210,7 +206,7 @@ impl Turns {
         // Closed when we stop: then no turn is begun any more.
         let Some(permit) = self.slots.take().await else { return Ok(Next::Not(Outcome::Idle)) };
         let place = self.place(key, permit);
-        Ok(Next::Begun(place, self.store.claim(key, busy::join(&self.terms())).await?))
+        Ok(Next::Begun(place, self.claim(key).await?))
     }
 
     /// Asks the agent, and writes down how that ended.
@@ -239,7 +235,7 @@ impl Turns {
         };
         if let Some(wait) = self.later(key, ids[0], &ended) {
             // What its acceptance ended meanwhile is not put back.
-            self.store.release(ids).await?;
+            self.release(key, ids).await?;
             return Ok(Turned::Back(match self.store.next_in(key).await? {
                 Some(next) => self.put_off(key, &next, wait).await,
                 None => Outcome::Again,
@@ -311,7 +307,7 @@ impl Turns {
             code = "no_longer_allowed", platform = %key.platform, reason,
             "a waiting message is not answered: its sender may no longer speak there"
         );
-        self.store.release(rows[1..].iter().map(|row| row.id).collect()).await?;
+        self.release(key, rows[1..].iter().map(|row| row.id).collect()).await?;
         let dead = Some(format!("no longer allowed ({reason})"));
         let done = self.finish(key, rows[0].id, Finish { dead, ..Finish::default() }).await;
         Ok(if done { Outcome::Again } else { Outcome::Idle })
@@ -325,7 +321,7 @@ impl Turns {
 
     /// The turn ended early: its messages wait again, and the attempt does not count.
     async fn put_back(&self, key: &ChatKey, ids: Vec<InboxId>, early: Early) -> Result<Turned, StoreError> {
-        self.store.release(ids).await?;
+        self.release(key, ids).await?;
         Ok(Turned::Back(match early {
             // What was stopped was done with the word that stopped it; nothing is left to release.
             Early::Cut(Cut::Stopped) => {
@@ -345,15 +341,18 @@ impl Turns {
         }))
     }
 
-    /// Carries out a command to the gateway, and answers it. Returns whether that was written down.
-    pub(super) async fn obey(&self, key: &ChatKey, row: &InboxRow, order: Slash) -> bool {
+    /// Carries out a command to the gateway, and answers it. Returns whether that was written down; not, where somebody else
+    /// carries it out: they wake its lane.
+    pub(super) async fn obey(&self, key: &ChatKey, row: &InboxRow, order: Slash) -> Result<bool, StoreError> {
+        let Some(_under_way) = self.orders.begin(row).await? else { return Ok(false) };
         let Order { answer, then, is_turn } = self.orders.carry_out(key.platform, row, order).await;
         if is_turn {
-            return true;
+            return Ok(true);
         }
         let replies =
             answer.map_or_else(Vec::new, |answer| reply::parts(key, &row.message, "answer", &answer));
-        let done = self.finish(key, row.id, Finish { replies, ..Finish::default() }).await;
+        let pause = then.as_ref().map(|_| key.platform.spec().name.to_owned());
+        let done = self.finish(key, row.id, Finish { replies, pause, ..Finish::default() }).await;
         if let (Some(command), true) = (then, done) {
             // A pause of this very platform waits for its answer to leave. Whatever else is sent to it may take long.
             if let Some(outbox) = self.outboxes.get(&key.platform) {
@@ -361,7 +360,7 @@ impl Turns {
             }
             self.orders.finish(command).await;
         }
-        done
+        Ok(done)
     }
 
     /// Writes the end of a turn down. While the store cannot, the answer is kept and tried again: asking the agent a
@@ -404,7 +403,7 @@ pub(super) struct Place {
 
 /// A message whose first attempt was counted when it was accepted.
 pub(super) struct Handed {
-    row: InboxRow,
+    pub(super) row: InboxRow,
     place: Place,
 }
 

@@ -259,6 +259,14 @@ pub trait Store: SessionStore {
     /// Takes the attempt back: it was we who ended the turn.
     async fn release(&self, ids: Vec<InboxId>) -> Result<(), StoreError>;
 
+    /// Takes the attempts back that are counted in this chat and were never begun. Only whoever alone begins turns in this
+    /// chat may ask.
+    async fn release_chat(&self, key: &ChatKey) -> Result<(), StoreError>;
+
+    /// Counts one more attempt to carry out a command, before it is, if it is open and `attempts` were counted until now.
+    /// Returns whether it was: else somebody else began it meanwhile.
+    async fn begin_order(&self, id: InboxId, attempts: u32) -> Result<bool, StoreError>;
+
     /// In one transaction: the exchange enters its conversation, which begins with it where it is new; the parts of the
     /// answer enter the outbox; the inbox row is done (`dead`: given up, with the reason). Nothing happens to a row that is final already, and a part whose handle is
     /// known is not inserted again. With [`Finish::direct`] the first part is returned when it is the next to be sent.
@@ -334,4 +342,6 @@ pub struct Finish {
     pub direct: bool,
     /// Messages that were answered together with it.
     pub with: Vec<InboxId>,
+    /// The platform that a command pauses as soon as its answer is sent. It is paused from the next start on at the latest.
+    pub pause: Option<String>,
 }

@@ -42,6 +42,15 @@ pub(super) fn end_turn(db: &Connection, key: &ChatKey, order: InboxId, now_s: i6
     Ok(())
 }
 
+pub(super) fn begin(db: &Connection, order: InboxId, attempts: u32) -> Result<bool> {
+    let counted = db
+        .prepare_cached(
+            "UPDATE inbox SET attempts = attempts + 1 WHERE id = ?1 AND attempts = ?2 AND ended_at_s IS NULL",
+        )?
+        .execute(params![order.0, attempts])?;
+    Ok(counted > 0)
+}
+
 pub(super) fn ended_by(db: &Connection, order: InboxId) -> Result<Ended> {
     let (key, accepted_at_s) = db
         .prepare_cached("SELECT platform, chat_key, accepted_at_s FROM inbox WHERE id = ?1")?

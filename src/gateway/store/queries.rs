@@ -207,6 +207,15 @@ pub(super) fn release(db: &Connection, ids: &[InboxId]) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn release_chat(db: &Connection, key: &ChatKey) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE inbox SET state = 'pending', attempts = attempts - 1
+         WHERE platform = ?1 AND chat_key = ?2 AND state = 'running' AND ended_at_s IS NULL",
+    )?
+    .execute(params![key.platform.spec().name, key.chat.0])?;
+    Ok(())
+}
+
 pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) -> Result<Option<OutboxRow>> {
     let key = db
         .prepare_cached(
@@ -224,6 +233,9 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
             "UPDATE inbox SET state = 'done', ended_at_s = ?2 WHERE id = ?1 AND ended_at_s IS NULL",
         )?
         .execute(params![id.0, now_s])?;
+    }
+    if let Some(platform) = &finish.pause {
+        set_pause(db, platform, true, now_s)?;
     }
     if let Some(belongs) = &finish.belongs {
         let answered = finish.exchange.as_ref().map(|exchange| (id, exchange));

@@ -241,7 +241,7 @@ pub(super) fn retry(db: &Connection, order: InboxId, key: &SessionKey) -> Result
         message.chat = own.chat;
         message.chat_alt = own.chat_alt;
     }
-    db.prepare_cached("UPDATE inbox SET body = ?2, state = 'pending' WHERE id = ?1")?
+    db.prepare_cached("UPDATE inbox SET body = ?2, state = 'pending', attempts = 0 WHERE id = ?1")?
         .execute(params![order.0, to_json(&message)?])?;
     db.prepare_cached("UPDATE inbox SET state = 'done' WHERE id = ?1 AND state = 'dead'")?.execute([last])?;
     let taken = db

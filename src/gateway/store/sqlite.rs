@@ -275,6 +275,15 @@ impl Store for SqliteStore {
         self.write(&["release.before", "release.after"], move |db| queries::release(db, &ids)).await
     }
 
+    async fn release_chat(&self, key: &ChatKey) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.writer.call_for(Need::Reserve, move |db| queries::release_chat(db, &key)).await
+    }
+
+    async fn begin_order(&self, id: InboxId, attempts: u32) -> Result<bool, StoreError> {
+        self.write(&["order.before", "order.after"], move |db| orders::begin(db, id, attempts)).await
+    }
+
     async fn finish(&self, id: InboxId, finish: Finish) -> Result<Option<OutboxRow>, StoreError> {
         self.write(&["finish.before", "finish.after"], move |db| queries::finish(db, id, &finish, now_s()))
             .await

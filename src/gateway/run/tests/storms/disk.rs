@@ -98,6 +98,8 @@ on_disk! { Store:
     Look waiting(key: &ChatKey, count_max: u32) -> u32;
     Look ended_by(id: InboxId) -> Ended;
     Reserve release(ids: Vec<InboxId>) -> ();
+    Reserve release_chat(key: &ChatKey) -> ();
+    Reserve begin_order(id: InboxId, attempts: u32) -> bool;
     Reserve finish(id: InboxId, finish: Finish) -> Option<OutboxRow>;
     Look next_out(key: &ChatKey) -> Option<OutboxRow>;
     Look chats_out(platform: Platform, count: u32) -> Vec<ChatKey>;

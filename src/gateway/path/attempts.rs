@@ -1,0 +1,66 @@
+//! How often a turn was begun for a message: counted once for each that is, also where the store fails, or whoever asked it is
+//! gone before it answers. Then it may have counted or not; the next claim of the chat takes that back first.
+
+use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
+
+use super::busy;
+use super::turns::Turns;
+use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::store::api::{Accepted, Claimed, InboxId, StoreError};
+use crate::platform::Platform;
+
+impl Turns {
+    /// Accepts a message, begun where nothing waits before it. Only the holder of the chat's lane may ask.
+    pub(super) async fn begin_new(
+        &self,
+        key: &ChatKey,
+        platform: Platform,
+        message: InboundMessage,
+    ) -> Result<Accepted, StoreError> {
+        self.surely(key, self.store.begin_new(platform, message)).await
+    }
+
+    /// What a turn takes up, with its attempt counted. Only the holder of the chat's lane may ask.
+    pub(super) async fn claim(&self, key: &ChatKey) -> Result<Claimed, StoreError> {
+        if self.unsure().contains(key) {
+            self.store.release_chat(key).await?;
+            self.unsure().remove(key);
+        }
+        self.surely(key, self.store.claim(key, busy::join(&self.terms()))).await
+    }
+
+    /// Takes attempts back. Only the holder of the chat's lane may ask.
+    pub(super) async fn release(&self, key: &ChatKey, ids: Vec<InboxId>) -> Result<(), StoreError> {
+        self.surely(key, self.store.release(ids)).await
+    }
+
+    /// Puts back what was handed over and not begun.
+    pub(super) async fn release_handed(&self) {
+        let ids: Vec<_> =
+            std::mem::take(&mut *self.handed()).into_values().map(|handed| handed.row.id).collect();
+        if !ids.is_empty()
+            && let Err(error) = self.store.release(ids).await
+        {
+            tracing::debug!(%error, "messages that were not begun count as begun");
+        }
+    }
+
+    /// Counts in a chat, which is sure again once that is known to have gone well, if it was before.
+    async fn surely<T>(
+        &self,
+        key: &ChatKey,
+        count: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let was_sure = self.unsure().insert(key.clone());
+        let counted = count.await?;
+        if was_sure {
+            self.unsure().remove(key);
+        }
+        Ok(counted)
+    }
+
+    fn unsure(&self) -> MutexGuard<'_, BTreeSet<ChatKey>> {
+        self.unsure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
