@@ -35,9 +35,9 @@ pub trait MessageFlow: Inbox {
     /// The settings were read again: from now on they decide who may speak.
     fn configure(&self, config: &Config);
 
-    /// Takes over something to say that answers nothing, and sends it when its platform is connected. Returns when it is on
-    /// disk.
-    async fn say(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError>;
+    /// Takes over something to say that answers nothing, in its parts, and sends it when its platform is connected. Returns
+    /// when all of it is on disk, or none.
+    async fn say(&self, key: &ChatKey, parts: Vec<OutboundMessage>) -> Result<(), InboxError>;
 
     /// Rows that are not in a final state, as last counted.
     fn depths(&self) -> Depths;

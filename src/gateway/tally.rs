@@ -26,6 +26,8 @@ pub enum Stroke {
     Denied,
     /// In: it could not be taken; the platform offers it again.
     Refused,
+    /// In: it is given up.
+    GivenUp,
     /// Out: the platform has taken it.
     Sent,
     /// Out: nobody knows whether it arrived; it is sent again.
@@ -34,19 +36,23 @@ pub enum Stroke {
     Failed,
     /// Out: it is given up.
     Dead,
+    /// Out: it is given up, since it could not be sent in time.
+    Expired,
 }
 
 impl Stroke {
     /// All of them, as they are declared.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Denied,
         Self::Refused,
+        Self::GivenUp,
         Self::Sent,
         Self::Unknown,
         Self::Failed,
         Self::Dead,
+        Self::Expired,
     ];
 
     /// The direction and the outcome, as the metrics name them.
@@ -56,10 +62,12 @@ impl Stroke {
             Self::Duplicate => ("in", "duplicate"),
             Self::Denied => ("in", "denied"),
             Self::Refused => ("in", "refused"),
+            Self::GivenUp => ("in", "dead"),
             Self::Sent => ("out", "sent"),
             Self::Unknown => ("out", "unknown"),
             Self::Failed => ("out", "failed"),
             Self::Dead => ("out", "dead"),
+            Self::Expired => ("out", "expired"),
         }
     }
 }
@@ -187,7 +195,7 @@ mod tests {
             tally.turn(Duration::from_millis(millis));
         }
         let counts = tally.counts();
-        assert_eq!(counts.messages[&Platform::Whatsapp], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(counts.messages[&Platform::Whatsapp], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         assert_eq!(counts.turns, [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!(counts.turns_took, Duration::from_millis(11_201_002));
     }

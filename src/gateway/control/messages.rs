@@ -100,26 +100,24 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
     };
     let key = channel_key(platform, to);
     let id = MessageId(letter.id);
-    let mut handles = Vec::new();
-    for (part, text) in
-        chunk::parts(platform, &markup::render(platform, &letter.text.0)).into_iter().enumerate()
-    {
-        let handle = handle(&key, &id, "send", part);
-        let chat = key.chat.clone();
-        let message = OutboundMessage {
-            chat,
-            handle: handle.clone(),
+    let texts = chunk::parts(platform, &markup::render(platform, &letter.text.0));
+    let parts: Vec<_> = texts
+        .into_iter()
+        .enumerate()
+        .map(|(part, text)| OutboundMessage {
+            chat: key.chat.clone(),
+            handle: handle(&key, &id, "send", part),
             text: Private(text),
             reply_to: None,
             fleeting: false,
-        };
-        if let Err(why) = messages.flow.say(&key, message).await {
-            return error(StatusCode::SERVICE_UNAVAILABLE, "store_unusable", &why.to_string());
-        }
-        handles.push(handle);
-    }
-    if handles.is_empty() {
+        })
+        .collect();
+    if parts.is_empty() {
         return bad("empty", "There is nothing to send: the text is empty.");
+    }
+    let handles: Vec<_> = parts.iter().map(|part| part.handle.clone()).collect();
+    if let Err(why) = messages.flow.say(&key, parts).await {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "store_unusable", &why.to_string());
     }
     Json(json!({ "platform": platform.spec().name, "handles": handles, "state": "accepted" })).into_response()
 }

@@ -1,7 +1,7 @@
 //! Sends what waits: in order within a chat, chats side by side, only while the platform is connected.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::failpoint;
 use crate::gateway::delivery::rates::Pace;
 use crate::gateway::failure::{Certainty, Retry, Scope, SendError};
 use crate::gateway::lanes::{Lanes, Outcome, Reserved, Work};
-use crate::gateway::message::{ChatKey, MessageId, OutboundMessage, Private};
+use crate::gateway::message::{ChatId, ChatKey, MessageId, OutboundMessage, Private};
 use crate::gateway::platforms::api::Link;
 use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{GivenUp, OutboxRow, Store, StoreError};
@@ -52,6 +52,12 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// The wait after the store failed.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 
+/// How soon a chat looks again whether its handed row is put back: the disk takes some milliseconds.
+const RETURN_WAIT: Duration = Duration::from_millis(20);
+
+/// Why a message did not leave for which there was no connection.
+const NOT_CONNECTED: &str = "not connected";
+
 /// What goes out on one platform.
 pub struct Outbox {
     post: Arc<Post>,
@@ -77,6 +83,20 @@ struct Slot {
     expiry: Duration,
     /// Rows that entered the store as `sending`, for their lanes; each with its permit, so there are few.
     handed: BTreeMap<ChatKey, (OutboxRow, OwnedSemaphorePermit)>,
+    /// Chats whose handed row is being put back: nothing of theirs is sent meanwhile.
+    returning: BTreeSet<ChatKey>,
+}
+
+impl Slot {
+    /// What was handed over and not begun, to be put back.
+    fn take_back(&mut self) -> Vec<OutboxRow> {
+        let rows: Vec<_> = std::mem::take(&mut self.handed).into_values().map(|(row, _)| row).collect();
+        for row in &rows {
+            self.pace.give_back(&row.key.chat);
+            self.returning.insert(row.key.clone());
+        }
+        rows
+    }
 }
 
 /// A chat to which nobody else sends, and the place to send one message. Dropping it gives both back.
@@ -91,10 +111,16 @@ impl Claim {
     /// Hands over the row that was committed as being sent: it is sent at once. `None`: the chat is looked at in its turn.
     pub fn send(self, row: Option<OutboxRow>) {
         let Self { post, permit, lane, key } = self;
-        post.slot(|slot| match row {
-            Some(row) => drop(slot.handed.insert(key, (row, permit))),
-            None => slot.pace.give_back(&key.chat),
+        let is_gone = post.slot(|slot| {
+            match row {
+                Some(row) => drop(slot.handed.insert(key, (row, permit))),
+                None => slot.pace.give_back(&key.chat),
+            }
+            slot.link.is_none()
         });
+        if is_gone {
+            post.put_back();
+        }
         drop(lane);
     }
 }
@@ -114,6 +140,7 @@ impl Outbox {
                 pace: Pace::new(&platform.spec().rates),
                 expiry: EXPIRY,
                 handed: BTreeMap::new(),
+                returning: BTreeSet::new(),
             }),
             repeats: Repeats::default(),
         });
@@ -126,10 +153,11 @@ impl Outbox {
         self.lanes.open();
     }
 
-    /// Nothing is begun any more. What is under way ends by itself, since its connection has ended.
+    /// Nothing is begun any more. What is under way ends by itself, since its connection has ended. Needs a tokio runtime.
     pub fn link_down(&self) {
         self.lanes.close();
         self.post.slot(|slot| slot.link = None);
+        self.post.put_back();
     }
 
     /// There is something to send to this chat.
@@ -163,6 +191,11 @@ impl Outbox {
         Some(Claim { post: Arc::clone(&self.post), permit, lane, key: key.clone() })
     }
 
+    /// The connection, where there is one and the platform does not ask for silence in this chat.
+    pub fn free_link(&self, chat: &ChatId) -> Option<Arc<dyn Link>> {
+        self.post.slot(|slot| slot.link.clone().filter(|_| !slot.pace.is_held(Now::read().mono, chat)))
+    }
+
     /// The connection, where there is one.
     pub fn link(&self) -> Option<Arc<dyn Link>> {
         self.post.link()
@@ -183,6 +216,8 @@ impl Outbox {
         self.lanes.close();
         self.post.permits.close();
         self.lanes.quiet().await;
+        let rows = self.post.slot(Slot::take_back);
+        self.post.unsend(rows).await;
     }
 }
 
@@ -195,7 +230,29 @@ impl Post {
         self.slot(|slot| slot.link.clone())
     }
 
+    /// Whatever was handed over and not begun certainly did not leave; that is written down at once, for a death would
+    /// otherwise make it a message of unknown fate.
+    fn put_back(self: &Arc<Self>) {
+        let rows = self.slot(Slot::take_back);
+        if !rows.is_empty() {
+            let post = Arc::clone(self);
+            tokio::spawn(async move { post.unsend(rows).await });
+        }
+    }
+
+    async fn unsend(&self, rows: Vec<OutboxRow>) {
+        for row in rows {
+            if let Err(error) = self.store.unsent(row.id, false, NOT_CONNECTED.to_owned()).await {
+                tracing::debug!(platform = %self.platform, %error, "an unsent message counts as maybe sent");
+            }
+            self.slot(|slot| slot.returning.remove(&row.key));
+        }
+    }
+
     async fn send_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
+        if self.slot(|slot| slot.returning.contains(key)) {
+            return Ok(Outcome::After(RETURN_WAIT));
+        }
         let handed = self.slot(|slot| slot.handed.remove(key));
         let (row, permit) = match handed {
             Some(handed) => handed,
@@ -208,9 +265,9 @@ impl Post {
                 if !row.due_in.is_zero() {
                     return Ok(Outcome::After(row.due_in.min(LOOK_EVERY)));
                 }
-                if let Some((reason, what)) = self.is_hopeless(&row) {
+                if let Some((reason, what, stroke)) = self.is_hopeless(&row) {
                     self.store.bury(row.id, reason, what).await?;
-                    self.tally.count(self.platform, Stroke::Dead);
+                    self.tally.count(self.platform, stroke);
                     self.changed.notify_one();
                     return Ok(Outcome::Again);
                 }
@@ -223,7 +280,7 @@ impl Post {
         };
         let Some(link) = self.link() else {
             // It went away a moment ago; the message certainly did not leave.
-            self.store.unsent(row.id, false, "not connected".to_owned()).await?;
+            self.store.unsent(row.id, false, NOT_CONNECTED.to_owned()).await?;
             return Ok(Outcome::After(STORE_WAIT));
         };
         let sent =
@@ -250,19 +307,20 @@ impl Post {
     }
 
     /// Why this message is not sent any more.
-    fn is_hopeless(&self, row: &OutboxRow) -> Option<(String, GivenUp)> {
+    fn is_hopeless(&self, row: &OutboxRow) -> Option<(String, GivenUp, Stroke)> {
         let expiry = self.slot(|slot| slot.expiry);
         let age_s = Now::read().wall.as_second().saturating_sub(row.queued_at_s);
         if u64::try_from(age_s).is_ok_and(|age_s| age_s >= expiry.as_secs()) {
-            return Some(("it could not be sent in time".to_owned(), GivenUp::Message));
+            return Some(("it could not be sent in time".to_owned(), GivenUp::Message, Stroke::Expired));
         }
         if row.maybe_sent && row.message.fleeting {
-            return Some(("it may have been sent, and is out of date".to_owned(), GivenUp::Quietly));
+            let reason = "it may have been sent, and is out of date".to_owned();
+            return Some((reason, GivenUp::Quietly, Stroke::Dead));
         }
         let is_marked = row.maybe_sent && self.platform.spec().repeat == Repeat::Marked;
         (is_marked && row.attempts >= MARKED_ATTEMPTS_MAX).then(|| {
             let reason = format!("nobody knows whether it arrived, after {} attempts", row.attempts);
-            (reason, GivenUp::Message)
+            (reason, GivenUp::Message, Stroke::Dead)
         })
     }
 

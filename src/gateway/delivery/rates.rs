@@ -75,13 +75,12 @@ impl Pace {
     /// The wait; nothing was taken.
     pub fn take(&mut self, now: Instant, chat: &ChatId) -> Result<(), Duration> {
         let of_chat = self.rate_of(chat);
+        let held = self.held(now, chat);
         let known = self.chats.get(chat);
-        let held = [self.not_before, known.and_then(|known| known.not_before)];
-        let held = held.into_iter().flatten().map(|at| at.saturating_duration_since(now)).max();
         let chat_wait =
             of_chat.zip(known).map_or(Duration::ZERO, |(rate, known)| known.bucket.wait(now, rate));
         let all_wait = self.rates.all.map_or(Duration::ZERO, |rate| self.all.wait(now, rate));
-        let wait = held.unwrap_or_default().max(chat_wait).max(all_wait);
+        let wait = held.max(chat_wait).max(all_wait);
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -113,6 +112,17 @@ impl Pace {
     /// The platform asks for nothing at all for so long.
     pub fn hold_all(&mut self, now: Instant, wait: Duration) {
         self.not_before = self.not_before.max(Some(now + wait));
+    }
+
+    /// Whether the platform has asked for silence in this chat, or everywhere.
+    pub fn is_held(&self, now: Instant, chat: &ChatId) -> bool {
+        !self.held(now, chat).is_zero()
+    }
+
+    fn held(&self, now: Instant, chat: &ChatId) -> Duration {
+        let of_chat = self.chats.get(chat).and_then(|known| known.not_before);
+        let held = [self.not_before, of_chat].into_iter().flatten();
+        held.map(|at| at.saturating_duration_since(now)).max().unwrap_or_default()
     }
 
     fn rate_of(&self, chat: &ChatId) -> Option<Rate> {

@@ -134,7 +134,7 @@ impl Teller {
             reply_to: None,
             fleeting: false,
         };
-        match tokio::time::timeout(SAY_LIMIT, self.flow.say(&key, message)).await {
+        match tokio::time::timeout(SAY_LIMIT, self.flow.say(&key, vec![message])).await {
             Ok(said) => said.map_err(|error| error.to_string()),
             Err(_) => Err(format!("the store did not answer within {} s", SAY_LIMIT.as_secs())),
         }

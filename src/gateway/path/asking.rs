@@ -1,13 +1,11 @@
 //! The agent, asked: what goes into one turn, and what happens while the answer is awaited.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::running::{Cut, News, RunGuard};
 use super::turns::Turns;
 use crate::gateway::agent::api::{Again, AgentError, HISTORY_BYTES_MAX, Turn};
-use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::join::{Candidate, Gathering, merged};
 use crate::gateway::message::InboundMessage;
 use crate::gateway::store::api::{Exchange, Finish, InboxId, InboxRow, StoreError};
@@ -99,15 +97,16 @@ impl Turns {
     async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
         let key = turn.key.clone();
         let chat = turn.message.chat.clone();
-        let mut shown = None;
+        let outbox = self.outboxes.get(&key.platform);
+        let mut is_shown = false;
         // An agent ends within a limit of its own; this one holds when it does not.
         let limit = self.terms().timeout;
         let answer = {
             let typing = async {
                 tokio::time::sleep(TYPING_AFTER).await;
                 loop {
-                    if let Some(link) = self.outboxes.get(&key.platform).and_then(Outbox::link) {
-                        shown = Some(Arc::clone(&link));
+                    if let Some(link) = outbox.and_then(|outbox| outbox.free_link(&chat)) {
+                        is_shown = true;
                         drop(tokio::time::timeout(TYPING_LIMIT, link.typing(&chat, true)).await);
                     }
                     tokio::time::sleep(TYPING_EVERY).await;
@@ -124,7 +123,7 @@ impl Turns {
                 () = typing => unreachable!("it shows typing until it is dropped"),
             }
         };
-        if let Some(link) = shown {
+        if is_shown && let Some(link) = outbox.and_then(|outbox| outbox.free_link(&chat)) {
             drop(tokio::time::timeout(TYPING_LIMIT, link.typing(&chat, false)).await);
         }
         answer

@@ -128,6 +128,7 @@ impl MessagePath {
             rules: Arc::clone(&rules),
             stop: stop_turns.clone(),
             waits: Waits::default(),
+            tally: Arc::clone(&tally),
             repeats: Repeats::default(),
         });
         let turns = Arc::new(Lanes::start(Arc::<Turns>::clone(&work), CHATS_MAX));
@@ -147,6 +148,7 @@ impl MessagePath {
             sessions,
             running,
             changed: Arc::clone(&changed),
+            tally: Arc::clone(&tally),
             expiry: expiry.subscribe(),
             counted: Arc::clone(&counted),
             told: told.clone(),
@@ -222,9 +224,7 @@ impl MessagePath {
             seen.told.len() < TOLD_MAX && seen.told.insert(key.clone(), now).is_none()
         };
         if waiting > WAITING_MAX && self.seen(is_new) {
-            for notice in reply::parts(key, message, "waiting", MANY_WAIT) {
-                drop(self.say(key, notice).await);
-            }
+            drop(self.say(key, reply::parts(key, message, "waiting", MANY_WAIT)).await);
         }
     }
 
@@ -352,8 +352,8 @@ impl MessageFlow for MessagePath {
         self.changed.notify_one();
     }
 
-    async fn say(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError> {
-        self.store.queue(key, message).await.map_err(|error| InboxError(error.to_string()))?;
+    async fn say(&self, key: &ChatKey, parts: Vec<OutboundMessage>) -> Result<(), InboxError> {
+        self.store.queue(key, parts).await.map_err(|error| InboxError(error.to_string()))?;
         if let Some(outbox) = self.outboxes.get(&key.platform) {
             outbox.wake(key.clone());
         }

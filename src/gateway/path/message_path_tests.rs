@@ -31,11 +31,14 @@ struct ScriptedLink {
     delivered: watch::Sender<Vec<Delivered>>,
     /// Outcomes of the next sends; then all succeed.
     script: Mutex<Vec<SendError>>,
+    /// Chats in which "typing…" was shown.
+    typed: watch::Sender<Vec<String>>,
 }
 
 impl ScriptedLink {
     fn new(script: Vec<SendError>) -> Arc<Self> {
-        Arc::new(Self { delivered: watch::Sender::new(Vec::new()), script: Mutex::new(script) })
+        let (delivered, typed) = (watch::Sender::default(), watch::Sender::default());
+        Arc::new(Self { delivered, script: Mutex::new(script), typed })
     }
 
     async fn wait(&self, count: usize) -> Vec<Delivered> {
@@ -64,7 +67,9 @@ impl Link for ScriptedLink {
         failure.map_or_else(|| Ok(MessageId(message.handle.clone())), Err)
     }
 
-    async fn typing(&self, _chat: &ChatId, _on: bool) {}
+    async fn typing(&self, chat: &ChatId, _on: bool) {
+        self.typed.send_modify(|typed| typed.push(chat.0.clone()));
+    }
 
     async fn closed(&self) -> AdapterError {
         std::future::pending().await
@@ -521,3 +526,6 @@ mod joining;
 
 #[path = "orders_tests.rs"]
 mod orders;
+
+#[path = "sending_tests.rs"]
+mod sending;

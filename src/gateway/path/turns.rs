@@ -28,6 +28,7 @@ use crate::gateway::repeats::Repeats;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::sessions::keeper::Context;
 use crate::gateway::store::api::{Claimed, Exchange, Finish, InboxId, InboxRow, Store, StoreError};
+use crate::gateway::tally::{Stroke, Tally};
 use crate::platform::Platform;
 
 /// A message whose turn was begun this often without an end is given up: it may be what ends us. Where the ends follow
@@ -86,6 +87,8 @@ pub(super) struct Turns {
     pub(super) stop: CancellationToken,
     /// The messages that wait for the agent.
     pub(super) waits: Waits,
+    /// Where messages that are given up are counted.
+    pub(super) tally: Arc<Tally>,
     /// What was said of failures.
     pub(super) repeats: Repeats,
 }
@@ -288,10 +291,8 @@ impl Turns {
     /// The agent is not there: the message waits, and its chat is told once, and once more when that takes long.
     async fn put_off(&self, key: &ChatKey, row: &InboxRow, wait: Duration) -> Outcome {
         if let Some((purpose, text)) = self.waits.put_off(key, row.id, Now::read().mono) {
-            for part in reply::parts(key, &row.message, purpose, text) {
-                // It is a courtesy: the message itself is safe.
-                drop(self.store.queue(key, part).await);
-            }
+            // It is a courtesy: the message itself is safe.
+            drop(self.store.queue(key, reply::parts(key, &row.message, purpose, text)).await);
             if let Some(outbox) = self.outboxes.get(&key.platform) {
                 outbox.wake(key.clone());
             }
@@ -385,6 +386,9 @@ impl Turns {
                 () = self.stop.cancelled() => return false,
             }
         };
+        if finish.dead.is_some() {
+            self.tally.count(key.platform, Stroke::GivenUp);
+        }
         match (claim, outbox) {
             (Some(claim), _) => claim.send(first),
             (None, Some(outbox)) => outbox.wake(key.clone()),

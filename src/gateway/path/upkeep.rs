@@ -14,6 +14,7 @@ use crate::gateway::agent::api::{About, Agent};
 use crate::gateway::life::kept;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::store::api::{Depths, Store};
+use crate::gateway::tally::{Stroke, Tally};
 
 /// How often old rows are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
@@ -42,6 +43,8 @@ pub(super) struct Upkeep {
     pub(super) running: Arc<Running>,
     /// Told when there is something to count.
     pub(super) changed: Arc<Notify>,
+    /// Where what is given up is counted.
+    pub(super) tally: Arc<Tally>,
     /// How long a message may wait to be sent.
     pub(super) expiry: watch::Receiver<Duration>,
     pub(super) counted: Arc<Mutex<Counted>>,
@@ -98,10 +101,14 @@ impl Upkeep {
             let longest = *expiry.borrow_and_update();
             let before = Now::read().wall.checked_sub(longest).unwrap_or(Timestamp::MIN);
             match self.store.expire(before).await {
-                Ok(0) => {
+                Ok(expired) if expired.is_empty() => {
                     drop(tokio::time::timeout(EXPIRE_EVERY, expiry.changed()).await);
                 }
-                Ok(count) => {
+                Ok(expired) => {
+                    let count: u64 = expired.values().sum();
+                    for (platform, count) in expired {
+                        self.tally.count_many(platform, Stroke::Expired, count);
+                    }
                     tracing::warn!(
                         code = "outbox_expired",
                         count,

@@ -204,8 +204,8 @@ impl MessageFlow for CountingFlow {
         self.configured.fetch_add(1, Ordering::SeqCst);
     }
 
-    async fn say(&self, _key: &ChatKey, message: OutboundMessage) -> Result<(), InboxError> {
-        self.said.lock().unwrap().push(message);
+    async fn say(&self, _key: &ChatKey, parts: Vec<OutboundMessage>) -> Result<(), InboxError> {
+        self.said.lock().unwrap().extend(parts);
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 //! The store is also the queue: nobody keeps rows in memory, one asks for the next of a chat. So the memory does not
 //! grow with the backlog, and a start after a crash is no special case.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -290,9 +291,9 @@ pub trait Store: SessionStore {
     /// Gives the row up.
     async fn bury(&self, id: OutboxId, reason: String, what: GivenUp) -> Result<(), StoreError>;
 
-    /// Gives up a little of what waits since before this moment and is not being sent. Returns how many; call again while
-    /// there are some.
-    async fn expire(&self, before: Timestamp) -> Result<u64, StoreError>;
+    /// Gives up a little of what waits since before this moment and is not being sent. Returns how many on each platform; call
+    /// again while there are some.
+    async fn expire(&self, before: Timestamp) -> Result<BTreeMap<Platform, u64>, StoreError>;
 
     /// Dead letters, oldest first, at most a thousand for each direction. Texts are read only where they are asked for.
     async fn letters(&self, pick: Pick, with_text: bool) -> Result<Vec<Letter>, StoreError>;
@@ -306,8 +307,9 @@ pub trait Store: SessionStore {
     /// What became of the message with this handle; `None` when it is not known.
     async fn fate(&self, platform: Platform, handle: &str) -> Result<Option<Fate>, StoreError>;
 
-    /// Puts a message that answers nothing into the outbox: a notice. Nothing happens when its handle is known.
-    async fn queue(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), StoreError>;
+    /// Puts something that answers nothing into the outbox: a notice, in its parts; all or none. Those whose handle is known
+    /// are left out.
+    async fn queue(&self, key: &ChatKey, parts: Vec<OutboundMessage>) -> Result<(), StoreError>;
 
     /// Whether we sent a message under this id: so that our own echo is recognised after a restart too.
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError>;

@@ -1,5 +1,7 @@
 //! The statements about what was given up: dead letters, and chats that take nothing.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -89,16 +91,18 @@ pub(super) fn tell(db: &Connection, key: &ChatKey) -> Result<Option<Untold>> {
 }
 
 /// Returns how many were given up.
-pub(super) fn expire(db: &Connection, before_s: i64, now_s: i64) -> Result<u64> {
-    let expired = db
-        .prepare_cached(
+pub(super) fn expire(db: &Connection, before_s: i64, now_s: i64) -> Result<BTreeMap<Platform, u64>> {
+    let mut statement = db.prepare_cached(
             "UPDATE outbox SET state = 'dead', error = 'it could not be sent in time', ended_at_s = ?2,
                  untold = inbox_id IS NOT NULL
              WHERE id IN (SELECT id FROM outbox
-                 WHERE ended_at_s IS NULL AND state = 'pending' AND queued_at_s < ?1 LIMIT ?3)",
-        )?
-        .execute(params![before_s, now_s, EXPIRED_AT_ONCE])?;
-    Ok(u64::try_from(expired).expect("a usize fits"))
+                 WHERE ended_at_s IS NULL AND state = 'pending' AND queued_at_s < ?1 LIMIT ?3) RETURNING platform, chat_key",
+    )?;
+    let mut expired = BTreeMap::new();
+    for key in statement.query_map(params![before_s, now_s, EXPIRED_AT_ONCE], key_of)? {
+        *expired.entry(key?.platform).or_default() += 1;
+    }
+    Ok(expired)
 }
 
 pub(super) fn letters(db: &Connection, pick: &Pick, with_text: bool) -> Result<Vec<Letter>> {

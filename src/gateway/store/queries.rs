@@ -274,8 +274,10 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
     Ok(direct)
 }
 
-pub(super) fn queue(db: &Connection, key: &ChatKey, message: &OutboundMessage, now_s: i64) -> Result<()> {
-    put_out(db, None, key, message, "pending", now_s)?;
+pub(super) fn queue(db: &Connection, key: &ChatKey, parts: &[OutboundMessage], now_s: i64) -> Result<()> {
+    for part in parts {
+        put_out(db, None, key, part, "pending", now_s)?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The store on SQLite: a thread that writes and a thread that reads, each with its connection.
 
+use std::collections::BTreeMap;
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -331,7 +332,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn expire(&self, before: Timestamp) -> Result<u64, StoreError> {
+    async fn expire(&self, before: Timestamp) -> Result<BTreeMap<Platform, u64>, StoreError> {
         self.write(&["expire.before", "expire.after"], move |db| {
             letters::expire(db, before.as_second(), now_s())
         })
@@ -355,12 +356,10 @@ impl Store for SqliteStore {
         self.reader.call(move |db| letters::fate(db, platform, &handle)).await
     }
 
-    async fn queue(&self, key: &ChatKey, message: OutboundMessage) -> Result<(), StoreError> {
+    async fn queue(&self, key: &ChatKey, parts: Vec<OutboundMessage>) -> Result<(), StoreError> {
         let key = key.clone();
-        self.write_new(&["queue.before", "queue.after"], move |db| {
-            queries::queue(db, &key, &message, now_s())
-        })
-        .await
+        self.write_new(&["queue.before", "queue.after"], move |db| queries::queue(db, &key, &parts, now_s()))
+            .await
     }
 
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError> {

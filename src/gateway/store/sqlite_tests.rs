@@ -367,8 +367,8 @@ async fn a_pause_survives_a_crash_and_ends_only_by_a_word() {
 #[tokio::test]
 async fn a_notice_is_sent_like_an_answer_and_once() {
     let mut crashing = Crashing::new();
-    crashing.open().queue(&key(), reply("H1")).await.unwrap();
-    crashing.open().queue(&key(), reply("H1")).await.unwrap();
+    crashing.open().queue(&key(), vec![reply("H1")]).await.unwrap();
+    crashing.open().queue(&key(), vec![reply("H1")]).await.unwrap();
     let store = crashing.open();
     assert_eq!(store.depths().await.unwrap().outbox, 1);
     assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message, reply("H1"));
@@ -540,7 +540,7 @@ async fn a_message_of_unknown_fate_holds_up_its_chat_for_a_minute_and_no_longer(
     let mut crashing = Crashing::new();
     let store = crashing.open();
     for handle in ["H1", "H2"] {
-        store.queue(&key(), reply(handle)).await.unwrap();
+        store.queue(&key(), vec![reply(handle)]).await.unwrap();
     }
     let first = store.next_out(&key()).await.unwrap().unwrap();
     let unsent =
@@ -572,13 +572,10 @@ async fn dead_letters_are_retried_with_a_clean_slate_or_dropped_for_good() {
     let Accepted::New(id) = store.accept(W, message("A", CHAT, "a canary")).await.unwrap() else { panic!() };
     claim(store).await;
     store.finish(id, Finish { dead: Some("it failed".into()), ..Finish::default() }).await.unwrap();
-    store.queue(&key(), reply("H1")).await.unwrap();
-    assert_eq!(
-        store.expire(Timestamp::from_second(now_s() - 60).unwrap()).await.unwrap(),
-        0,
-        "it is not that old"
-    );
-    assert_eq!(store.expire(Timestamp::from_second(now_s() + 60).unwrap()).await.unwrap(), 1);
+    store.queue(&key(), vec![reply("H1")]).await.unwrap();
+    let at = |in_s| Timestamp::from_second(now_s() + in_s).unwrap();
+    assert_eq!(store.expire(at(-60)).await.unwrap(), BTreeMap::new(), "it is not that old");
+    assert_eq!(store.expire(at(60)).await.unwrap(), BTreeMap::from([(W, 1)]));
     assert_eq!(store.depths().await.unwrap(), Depths { inbox: 0, outbox: 0, dead: 2 });
 
     let letters = store.letters(Pick::default(), false).await.unwrap();
@@ -595,6 +592,6 @@ async fn dead_letters_are_retried_with_a_clean_slate_or_dropped_for_good() {
     assert_eq!(store.drop_letters(Pick::default()).await.unwrap(), 1);
     assert_eq!(store.retry_letters(Pick::default()).await.unwrap(), []);
     assert_eq!(store.depths().await.unwrap(), Depths { inbox: 1, outbox: 0, dead: 0 });
-    store.queue(&key(), reply("H1")).await.unwrap();
+    store.queue(&key(), vec![reply("H1")]).await.unwrap();
     assert_eq!(store.depths().await.unwrap().outbox, 0, "its handle stays known");
 }

@@ -1,5 +1,6 @@
 //! A store on a disk that fails when a test says so. Virtual time stands still while the real one works.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, mpsc};
 
 use async_trait::async_trait;
@@ -107,12 +108,12 @@ on_disk! { Store:
     Reserve sent(id: OutboxId, remote: MessageId) -> ();
     Reserve unsent(id: OutboxId, maybe_sent: bool, error: String) -> ();
     Reserve bury(id: OutboxId, reason: String, what: GivenUp) -> ();
-    Reserve expire(before: Timestamp) -> u64;
+    Reserve expire(before: Timestamp) -> BTreeMap<Platform, u64>;
     Look letters(pick: Pick, with_text: bool) -> Vec<Letter>;
     Reserve retry_letters(pick: Pick) -> Vec<ChatKey>;
     Reserve drop_letters(pick: Pick) -> u64;
     Look fate(platform: Platform, handle: &str) -> Option<Fate>;
-    Room queue(key: &ChatKey, message: OutboundMessage) -> ();
+    Room queue(key: &ChatKey, parts: Vec<OutboundMessage>) -> ();
     Look is_ours(platform: Platform, id: &MessageId) -> bool;
     Look depths() -> Depths;
     Look pauses() -> Vec<PauseRow>;
