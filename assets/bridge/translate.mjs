@@ -24,6 +24,11 @@ const MEDIA = { imageMessage: 'image', videoMessage: 'video', ptvMessage: 'video
   documentMessage: 'document', stickerMessage: 'sticker' };
 
 const text = (value, limit = TEXT) => (typeof value === 'string' ? value.slice(0, limit).toWellFormed() : '');
+/** A text that people wrote, and how many bytes it had when that is only its beginning. */
+const written = value => {
+  const cut = typeof value === 'string' && value.length > TEXT;
+  return { text: text(value), ...(cut && { cut_from: Buffer.byteLength(value) }) };
+};
 const orNull = (value, limit = SHORT) => text(value, limit) || null;
 
 /** Numbers arrive as numbers, strings or Long objects. */
@@ -76,9 +81,9 @@ export function isMutedChat(jid) {
 function bodyOf({ name, content }) {
   switch (name) {
     case 'conversation':
-      return { kind: 'text', text: text(content) };
+      return { kind: 'text', ...written(content) };
     case 'extendedTextMessage':
-      return { kind: 'text', text: text(content.text) };
+      return { kind: 'text', ...written(content.text) };
     case 'imageMessage': case 'videoMessage': case 'ptvMessage': case 'audioMessage': case 'documentMessage':
     case 'stickerMessage':
       return mediaBody(MEDIA[name], content);
@@ -108,7 +113,7 @@ function bodyOf({ name, content }) {
 function mediaBody(kind, content) {
   return {
     kind: kind === 'audio' && content.ptt ? 'voice' : kind,
-    text: text(content.caption),
+    ...written(content.caption),
     media: {
       mime: orNull(content.mimetype, 200),
       bytes: number(content.fileLength),
@@ -176,6 +181,7 @@ export function translate({ key, message, timestamp, pushName, offline, me }) {
     offline: Boolean(offline),
     mentions: (context?.mentionedJid ?? []).slice(0, MENTIONS).map(plainJid).filter(Boolean),
     text: '',
+    cut_from: null,
     media: null,
     location: null,
     contacts: null,

@@ -280,6 +280,9 @@ pub struct Message {
     /// Body or caption.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub text: Private,
+    /// How long the whole text was, in bytes, where `text` is only its beginning.
+    #[serde(default, deserialize_with = "absent_or_null")]
+    pub cut_from: Option<usize>,
     /// The attachment, not yet downloaded.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub media: Option<Media>,

@@ -64,6 +64,9 @@ pub struct InboundMessage {
     pub reaction: bool,
     /// Body or caption; what is no text is described (`[location 52.1,4.3]`).
     pub text: Private,
+    /// How long the whole text was, in bytes, where `text` is only its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_from: Option<usize>,
     /// What came with it, on disk.
     pub attachments: Vec<Attachment>,
     /// The text of the message that it answers.
@@ -85,6 +88,19 @@ pub struct Attachment {
     pub file_name: Option<Private>,
     /// Why it was not fetched.
     pub error: Option<String>,
+}
+
+impl Attachment {
+    /// What it is called.
+    pub fn label(&self) -> String {
+        let mut label = self.kind.clone();
+        if let Some(name) = &self.file_name {
+            label.push(' ');
+            // A name is chosen by its sender: it stays on its line.
+            label.extend(name.0.chars().filter(|c| !c.is_control()).take(100));
+        }
+        label
+    }
 }
 
 /// A text on its way out. One part of an answer: it fits the platform's limit.
@@ -132,6 +148,7 @@ pub(crate) mod testing {
             addressed: true,
             reaction: false,
             text: Private(text.into()),
+            cut_from: None,
             attachments: Vec::new(),
             quoted: None,
             sent_at_s: 0,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::telegram::Fault;
 use crate::support::telegram::scene::{FRIEND, wait_until};
+use crate::support::telegram::service::now;
 use crate::support::wait;
 use crate::telegram::{Scene, lines};
 
@@ -102,5 +103,49 @@ fn row_20_what_cannot_be_read_is_confirmed_only_once_it_is_kept() {
     scene.confirmed();
     let kept = wait::until(wait::LIMIT, || aside.join(format!("{id}.json")).exists().then_some(()));
     assert!(kept.is_some());
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_22_of_a_text_that_is_too_large_the_beginning_is_taken_and_its_sender_told() {
+    // An agent that is not there keeps the message where it can be looked at.
+    let scene = Scene::set_with(
+        "[agent]\nkind = \"openai\"\nmodel = \"none\"\nbase_url = \"http://127.0.0.1:9/v1\"\n",
+    );
+    let mut gateway = scene.connected();
+    scene.write(&"long ".repeat(300_000));
+    scene.answered("Your message is too large (1.5 MB). I have only its beginning.");
+    scene.write("and the next");
+    scene.confirmed();
+    let told = lines(&gateway, "message_cut");
+    assert!(told.len() == 1 && told[0].contains("len=1500000"), "{told:?}");
+    let notices = scene.service.sent().into_iter().filter(|sent| sent.text.contains("too large")).count();
+    assert_eq!(notices, 1);
+    assert_eq!(gateway.stop(), Some(0));
+    let db = rusqlite::Connection::open(scene.home.paths().database()).unwrap();
+    let body: String =
+        db.query_row("SELECT body FROM inbox ORDER BY id LIMIT 1", [], |row| row.get(0)).unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let text = body["text"].as_str().unwrap();
+    assert!(text.starts_with("long long") && text.ends_with("was cut off]"));
+    assert!(text.len() < (1 << 20) + 100);
+}
+
+#[test]
+fn row_23_whoever_sends_a_file_that_is_too_large_is_told_and_its_text_is_answered() {
+    let scene = Scene::set();
+    let mut gateway = scene.connected();
+    scene.service.push(json!({ "message": {
+        "message_id": 1, "date": now(), "chat": { "id": FRIEND, "type": "private" },
+        "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "caption": "see it",
+        "document": { "file_id": "big", "file_name": "big.zip", "mime_type": "application/zip", "file_size": 1_u64 << 40 } } }));
+    scene.answered("I did not get your document big.zip: it is larger than hermes fetches.");
+    let answer = scene.service.wait_sent(FRIEND, "see it");
+    assert!(
+        answer.text.contains("[document big.zip, not fetched: it is larger than hermes fetches]"),
+        "{}",
+        answer.text
+    );
+    assert_eq!(scene.service.asked("getFile").len(), 0, "it is not even asked for");
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -50,7 +50,7 @@ for (const [name, message, expected] of KINDS) {
   test(`${name} becomes ${expected.kind}`, () => {
     const result = event(message);
     for (const [field, value] of Object.entries(expected)) assert.deepEqual(result[field], value, field);
-    assert.deepEqual(Object.keys(result).sort(), ['chat', 'chat_alt', 'contacts', 'from_me', 'id', 'is_group', 'kind',
+    assert.deepEqual(Object.keys(result).sort(), ['chat', 'chat_alt', 'contacts', 'cut_from', 'from_me', 'id', 'is_group', 'kind',
       'location', 'media', 'mentions', 'offline', 'push_name', 'quoted', 'reaction', 'sender', 'sender_alt', 'text',
       'timestamp_s']);
   });
@@ -121,6 +121,7 @@ test('a hostile message stays within bounds', () => {
     event({ documentMessage: { ...media, fileName: 'f'.repeat(99_999), mimetype: 'm'.repeat(99_999) } }, { pushName: 'p'.repeat(99_999) }),
     event(nested),
   ];
+  assert.deepEqual(results.map(result => result.cut_from), [1_200_000, null, null, null, null]);
   for (const result of results) assert.ok(Buffer.byteLength(JSON.stringify(result)) < 1024 * 1024 - 100);
   const odd = event({ locationMessage: { degreesLatitude: NaN, degreesLongitude: Infinity } });
   assert.deepEqual([odd.location.latitude, odd.location.longitude], [null, null]);

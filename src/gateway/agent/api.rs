@@ -61,11 +61,10 @@ pub fn said(message: &InboundMessage) -> String {
             text.push('\n');
         }
         text.push('[');
-        text.push_str(&attachment.kind);
-        if let Some(name) = &attachment.file_name {
-            text.push(' ');
-            // A name is chosen by its sender: it stays on its line.
-            text.extend(name.0.chars().filter(|c| !c.is_control()).take(100));
+        text.push_str(&attachment.label());
+        if let Some(why) = &attachment.error {
+            text.push_str(", not fetched: ");
+            text.push_str(why);
         }
         text.push(']');
     }

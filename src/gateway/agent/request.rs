@@ -42,6 +42,7 @@ pub fn line(turn: &Turn) -> Value {
                 "path": attachment.path,
                 "mime": attachment.mime,
                 "name": attachment.file_name.as_ref().map(|name| &name.0),
+                "error": attachment.error,
             })
         })
         .collect();
@@ -136,7 +137,7 @@ mod tests {
                 "schema": 1, "session": "s1", "platform": "whatsapp", "chat": "15550101@s.whatsapp.net",
                 "is_group": false, "sender": "15550101@s.whatsapp.net", "sender_name": null, "message_id": "A",
                 "text": "and now?", "quoted": null,
-                "attachments": [{"kind": "image", "path": "/x/cat", "mime": "image/png", "name": "cat.png"}],
+                "attachments": [{"kind": "image", "path": "/x/cat", "mime": "image/png", "name": "cat.png", "error": null}],
                 "history": [{"said": "hi", "answered": "hello"}],
             })
         );

@@ -126,6 +126,7 @@ pub fn merged(messages: Vec<InboundMessage>) -> Option<InboundMessage> {
         InboundMessage {
             text: Private(text),
             attachments,
+            cut_from: before.cut_from.or(next.cut_from),
             quoted: before.quoted.or(next.quoted),
             addressed: before.addressed || next.addressed,
             ..next

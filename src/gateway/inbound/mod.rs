@@ -2,10 +2,11 @@
 //!
 //! - [`identity`]: one name for a chat or a person, whatever the spelling.
 //! - [`gate`]: who may speak, and who may give commands; [`rules`]: which of them are in force. [`slash`]: which commands
-//!   there are. [`join`]: which messages are answered together.
+//!   there are. [`join`]: which messages are answered together. [`refusals`]: what of a message is not taken.
 
 pub mod gate;
 pub mod identity;
 pub mod join;
+pub mod refusals;
 pub mod rules;
 pub mod slash;

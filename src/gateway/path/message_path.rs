@@ -28,6 +28,7 @@ use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::{Decision, Gate};
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::join::WAITING_MAX;
+use crate::gateway::inbound::refusals;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::Lanes;
@@ -239,7 +240,7 @@ impl Inbox for MessagePath {
         self.rules.gate().decide(platform, message) == Decision::Admit
     }
 
-    async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<(), InboxError> {
+    async fn accept(&self, platform: Platform, mut message: InboundMessage) -> Result<(), InboxError> {
         let count = |stroke| self.tally.count(platform, stroke);
         if self.seen(|seen| seen.draining) {
             count(Stroke::Refused);
@@ -260,6 +261,18 @@ impl Inbox for MessagePath {
             return Ok(());
         }
         let key = chat_key(platform, &message);
+        refusals::cut(&mut message);
+        if let Some(told) = refusals::told(&message) {
+            // Before it is accepted: should that fail, it comes again, and is told of once all the same.
+            let notice = reply::parts(&key, &message, "refused", &told);
+            self.say(&key, notice).await.inspect_err(|_| count(Stroke::Refused))?;
+            if let Some(len) = message.cut_from {
+                tracing::warn!(
+                    code = "message_cut", %platform, message = %message.id, len,
+                    "a message is too large: only its beginning is taken"
+                );
+            }
+        }
         let order = slash::of(&message).map(|order| (order, message.clone()));
         if order.is_none()
             && let Some(permit) = self.work.permit(&key)

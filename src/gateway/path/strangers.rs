@@ -89,6 +89,7 @@ impl Strangers {
         // Only where to, and which message: what they wrote is dropped here.
         let message = InboundMessage {
             text: Private::default(),
+            cut_from: None,
             attachments: Vec::new(),
             quoted: None,
             sender_name: None,

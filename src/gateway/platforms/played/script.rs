@@ -212,6 +212,7 @@ pub fn inbound(written: Written, sent_at_s: i64) -> InboundMessage {
         addressed: true,
         reaction: false,
         text: written.text,
+        cut_from: None,
         attachments: Vec::new(),
         quoted: None,
         sent_at_s,

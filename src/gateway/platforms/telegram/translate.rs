@@ -59,6 +59,7 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
             addressed: !is_group || is_addressed(raw, me),
             reaction: false,
             text: Private(parts.join("\n")),
+            cut_from: None,
             attachments: attachments.into_iter().collect(),
             quoted: quoted(raw),
             sent_at_s: raw.edit_date.filter(|_| kind.is_edit()).unwrap_or(raw.date),

@@ -60,6 +60,7 @@ fn a_text_of_a_person_is_theirs() {
             addressed: true,
             reaction: false,
             text: Private("hi".into()),
+            cut_from: None,
             attachments: vec![],
             quoted: None,
             sent_at_s: 1_700_000_000,

@@ -23,6 +23,7 @@ pub fn message(raw: &Message, me: &Me) -> InboundMessage {
         is_group: raw.is_group,
         addressed: !raw.is_group || is_addressed(raw, me),
         text: Private(text(raw)),
+        cut_from: raw.cut_from,
         attachments: attachment(raw).into_iter().collect(),
         quoted: raw.quoted.as_ref().map(|quoted| quoted.text.clone()).filter(|text| !text.0.is_empty()),
         reaction: raw.kind == "reaction",
