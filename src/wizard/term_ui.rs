@@ -237,7 +237,7 @@ impl Ui for TermUi {
     async fn secret(&mut self, prompt: &str, check: Check) -> Result<Secret, Stop> {
         loop {
             self.quiet_keys(true);
-            self.put(&format!("  {} {prompt}: ", self.layout.paint(Tone::Careful, "?")));
+            self.put(&format!("  {} {prompt} (it is not shown): ", self.layout.paint(Tone::Careful, "?")));
             let typed = self.ask(|term, _| Ok(read_unseen(term)?)).await;
             drop(self.term.clear_line());
             self.quiet_keys(false);

@@ -127,13 +127,12 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
 pub fn missing_flags(facts: &Facts, answers: &Answers) -> Vec<&'static str> {
     let mut missing = Vec::new();
     if answers.token(facts).is_none() {
-        missing.push("--token-stdin (and the token on standard input)");
+        missing.push("--token-stdin (the token comes on standard input)");
     }
     match answers.allowed(facts) {
         // Whoever writes first could be anybody.
         AllowList::Nobody if answers.allowed.is_none() && !facts.no_wait && !facts.yes => {
-            missing
-                .push("--allow IDS, or --no-wait, or --yes (the first who writes to the bot is its owner)");
+            missing.push("--allow IDS or --no-wait or --yes (the first who writes to the bot is its owner)");
         }
         AllowList::Everybody if answers.allowed.is_some() && !facts.yes => {
             missing.push("--yes (to confirm --allow '*')");

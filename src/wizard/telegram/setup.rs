@@ -234,6 +234,7 @@ impl<'a> TelegramSetup<'a> {
             return Err(error.into());
         }
         self.ui.say(Line::Fail(format!("{}.", upper_first(&error.to_string()))));
+        self.ui.say(text(texts::TOKEN_AGAIN));
         self.answers.token = None;
         self.answers.is_replaced = true;
         Ok(())

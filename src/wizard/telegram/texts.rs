@@ -34,7 +34,10 @@ pub(super) fn about_tokens() -> Vec<Line> {
     ]
 }
 
-pub(super) const TOKEN_PROMPT: &str = "Paste the token (it is not shown)";
+pub(super) const TOKEN_PROMPT: &str = "Paste the token";
+
+/// What helps when the service does not know a token.
+pub(super) const TOKEN_AGAIN: &str = "Copy all of it from @BotFather: /mybots, then the bot, then API Token.";
 
 /// Says what is wrong with a token without repeating any of it.
 pub(super) fn check_token(token: &str) -> Result<(), String> {
