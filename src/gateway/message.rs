@@ -73,6 +73,9 @@ pub struct InboundMessage {
     pub quoted: Option<Private>,
     /// When it was sent, seconds since 1970.
     pub sent_at_s: i64,
+    /// The album that it is a part of, as the platform names it: whoever sent the parts sent one thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub album: Option<String>,
 }
 
 /// Something that came with a message.
@@ -152,6 +155,7 @@ pub(crate) mod testing {
             attachments: Vec::new(),
             quoted: None,
             sent_at_s: 0,
+            album: None,
         }
     }
 }

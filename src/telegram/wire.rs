@@ -180,6 +180,8 @@ pub struct Message {
     pub date: i64,
     /// Seconds since 1970.
     pub edit_date: Option<i64>,
+    /// The album that it is a part of.
+    pub media_group_id: Option<String>,
     /// What was written.
     pub text: Option<Private>,
     /// What was written below something else.

@@ -67,6 +67,11 @@ impl Answer {
         Ok(())
     }
 
+    /// Nothing was said yet.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// Nothing more is wanted: it has ended, or it is too long.
     pub fn is_ended(&self) -> bool {
         self.ended

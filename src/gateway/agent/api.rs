@@ -51,7 +51,12 @@ pub enum Again {
     After(Duration),
     /// It was asked, and something broke, perhaps by this very message: after this wait, and not for ever.
     Briefly(Duration),
+    /// It was asked and fell silent before it said anything: once more, at once. Then it had its turn.
+    Once,
 }
+
+/// What the person is told when an agent fell silent.
+pub const STALLED: &str = "The agent did not answer in time. Send /retry to ask again.";
 
 /// What the person said, in words: the text, and what came with it.
 pub fn said(message: &InboundMessage) -> String {

@@ -12,7 +12,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::answer::{ANSWER_LEN_MAX, Answer, Unusable, failure_code};
-use super::api::{About, Again, Agent, AgentError, Trouble, Turn};
+use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn};
 use super::breaker::{Breaker, Ending};
 use super::request::{self, Image};
 use super::sse::Parser;
@@ -25,9 +25,6 @@ use crate::{net, tls};
 
 /// The longest wait for the service to take the connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// The longest whole answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(600);
 
 /// The largest image that is sent to the model, in bytes.
 const IMAGE_LEN_MAX: u64 = 4 << 20;
@@ -111,7 +108,13 @@ impl Openai {
     async fn read_stream(&self, mut response: Response) -> Result<Answer, AgentError> {
         let mut parser = Parser::default();
         let mut answer = Answer::default();
-        while let Some(bytes) = self.within(response.chunk()).await?.map_err(|error| self.broken(error))? {
+        loop {
+            let step = self.within(response.chunk()).await;
+            // What has begun to answer is not asked again.
+            let step = step.map_err(|error| {
+                if answer.is_empty() { error } else { AgentError { again: Again::Never, ..error } }
+            });
+            let Some(bytes) = step?.map_err(|error| self.broken(error))? else { break };
             let events = parser.feed(&bytes).map_err(|error| unreadable(&error.to_string()))?;
             for event in events {
                 answer.take(&event).map_err(unusable)?;
@@ -205,7 +208,7 @@ impl Openai {
     async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, AgentError> {
         tokio::time::timeout(self.idle_timeout, step).await.map_err(|_| {
             let detail = format!("{} was silent for {} s", self.host(), self.idle_timeout.as_secs());
-            failed("agent_stalled", "The agent did not answer in time.", &detail)
+            AgentError { again: Again::Once, ..failed("agent_stalled", STALLED, &detail) }
         })
     }
 
@@ -262,12 +265,9 @@ impl Agent for Openai {
             return Err(self.unavailable(wait));
         }
         let mut attempt = Attempt { agent: self, ending: Ending::Dropped };
-        let answer = tokio::time::timeout(ANSWER_LIMIT, self.ask(turn)).await.unwrap_or_else(|_| {
-            let detail = format!("{} was not done after {} s", self.host(), ANSWER_LIMIT.as_secs());
-            Err(failed("agent_stalled", "The agent did not answer in time.", &detail))
-        });
+        let answer = self.ask(turn).await;
         attempt.ending = match answer.as_ref().map_err(|error| error.again) {
-            Ok(_) | Err(Again::Never) => Ending::Heard,
+            Ok(_) | Err(Again::Never | Again::Once) => Ending::Heard,
             Err(Again::After(asked) | Again::Briefly(asked)) => {
                 Ending::Unavailable(Some(asked).filter(|asked| !asked.is_zero()))
             }
@@ -277,6 +277,7 @@ impl Agent for Openai {
         answer.map_err(|error| {
             let again = match error.again {
                 Again::Never => Again::Never,
+                Again::Once => Again::Once,
                 Again::After(_) => Again::After(wait),
                 Again::Briefly(_) => Again::Briefly(wait),
             };

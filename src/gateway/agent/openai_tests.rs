@@ -203,10 +203,11 @@ async fn a_service_that_is_not_there_or_falls_silent_is_an_error_in_time() {
 
     let silent =
         head("200 OK", "text/event-stream") + "data: {\"choices\":[{\"delta\":{\"content\":\"one\"}}]}\n\n";
-    for bytes in [Vec::new(), silent.into_bytes()] {
+    for (bytes, again) in [(Vec::new(), Again::Once), (silent.into_bytes(), Again::Never)] {
         let (base, _request) = serve(Say::ThenSilence(bytes)).await;
         let config = OpenaiConfig { idle_timeout: Duration::from_millis(300), ..config(&base) };
-        assert_eq!(Openai::new(&config).unwrap().answer(turn()).await.unwrap_err().code, "agent_stalled");
+        let error = Openai::new(&config).unwrap().answer(turn()).await.unwrap_err();
+        assert_eq!((error.code, error.again), ("agent_stalled", again));
     }
 }
 

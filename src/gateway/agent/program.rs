@@ -16,7 +16,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::answer::{ANSWER_LEN_MAX, Answer};
-use super::api::{About, Again, Agent, AgentError, Trouble, Turn};
+use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn};
 use super::request;
 use crate::bridge::process::{spawner, stderr};
 use crate::bridge::{child_env, exec};
@@ -114,6 +114,9 @@ impl Program {
                     Ok(Step::Said(len)) => said.extend_from_slice(&chunk[..len]),
                     Ok(Step::Ended(status)) => ended = Some(status),
                     Err(_) if ended.is_some() => break,
+                    Err(_) if said.is_empty() => {
+                        return Err(AgentError { again: Again::Once, ..self.stalled() });
+                    }
                     Err(_) => return Err(self.stalled()),
                 }
                 if said.len() > ANSWER_LEN_MAX {
@@ -156,7 +159,7 @@ impl Program {
 
     fn stalled(&self) -> AgentError {
         let detail = format!("{} was silent for {} s", self.name(), self.config.idle_timeout.as_secs());
-        failed("agent_stalled", "The agent did not answer in time.", detail)
+        failed("agent_stalled", STALLED, detail)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pure. Which messages of a chat are answered together: what one person wrote in one go.
 //!
+//! The parts of an album belong together, however far apart they came.
+//!
 //! A command is never joined, and neither is a message whose turn was once cut off by a crash: if one of them is what ends
 //! us, it must not take its neighbours with it.
 
@@ -58,6 +60,8 @@ pub struct Gathering {
     text_len: usize,
     attachments: usize,
     newest_at_ms: i64,
+    /// The album of the newest.
+    album: Option<String>,
     closed: bool,
 }
 
@@ -75,13 +79,14 @@ impl Gathering {
         let fits = self.messages < MESSAGES_MAX
             && self.text_len + message.text.0.len() <= TEXT_LEN_MAX
             && self.attachments + message.attachments.len() <= ATTACHMENTS_MAX;
-        if self.closed || !fits || !is_joinable(next) || message.quoted.is_some() || !is_same(first, message)
-        {
+        let is_part = message.album.is_some() && message.album == self.album;
+        let answers = message.quoted.is_some() && !is_part;
+        if self.closed || !fits || !is_joinable(next) || answers || !is_same(first, message) {
             return Verdict::Apart;
         }
         // A clock that was set in between says nothing.
         let pause = Duration::from_millis(next.at_ms.abs_diff(self.newest_at_ms));
-        if !join.all && (join.window.is_zero() || pause > join.window) {
+        if !is_part && !join.all && (join.window.is_zero() || pause > join.window) {
             return Verdict::TooLate;
         }
         self.add(next);
@@ -95,6 +100,7 @@ impl Gathering {
         self.text_len += next.message.text.0.len();
         self.attachments += next.message.attachments.len();
         self.newest_at_ms = next.at_ms;
+        self.album.clone_from(&next.message.album);
     }
 }
 
@@ -186,6 +192,17 @@ mod tests {
         let crashed = Candidate { attempts: 1, ..at(&plain, 0) };
         assert_eq!(Gathering::of(crashed).take(&plain, at(&plain, 0), ALL), Verdict::Apart);
         assert_eq!(Gathering::of(at(&plain, 0)).take(&plain, crashed, ALL), Verdict::Apart);
+    }
+
+    #[test]
+    fn the_parts_of_an_album_are_joined_however_far_apart_and_others_are_not() {
+        let part = |album: &str| InboundMessage { album: Some(album.into()), ..text("") };
+        let (one, other) = (part("1"), part("2"));
+        assert_eq!(verdict(&one, &part("1"), 60_000, Join::default()), Verdict::Joined);
+        assert_eq!(verdict(&one, &other, 60_000, Join::default()), Verdict::TooLate);
+        assert_eq!(verdict(&text("look"), &one, 60_000, WINDOW), Verdict::TooLate);
+        let answering = InboundMessage { quoted: Some(Private("which?".into())), ..part("1") };
+        assert_eq!(verdict(&answering, &answering, 60_000, WINDOW), Verdict::Joined);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::running::{Cut, News, RunGuard};
 use super::turns::Turns;
+use crate::clock::Now;
 use crate::gateway::agent::api::{Again, AgentError, HISTORY_BYTES_MAX, Turn};
 use crate::gateway::inbound::join::{Candidate, Gathering, merged};
 use crate::gateway::message::InboundMessage;
@@ -93,6 +94,22 @@ impl Turns {
         }
     }
 
+    /// Asks the agent, and once more where it fell silent before it said anything.
+    async fn answer_of(&self, turn: Turn) -> Result<String, AgentError> {
+        match self.agent.answer(turn.clone()).await {
+            Err(error) if error.again == Again::Once => {
+                if let Some(more) = self.repeats.say(Now::read().mono, "agent_asked_again") {
+                    tracing::info!(
+                        code = "agent_asked_again", platform = %turn.key.platform,
+                        "the agent is asked once more: {}{more}", error.detail
+                    );
+                }
+                self.agent.answer(turn).await
+            }
+            answer => answer,
+        }
+    }
+
     /// Asks the agent, and shows "typing…" meanwhile.
     async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
         let key = turn.key.clone();
@@ -113,7 +130,7 @@ impl Turns {
                 }
             };
             tokio::select! {
-                answer = self.agent.answer(turn) => answer,
+                answer = self.answer_of(turn) => answer,
                 () = tokio::time::sleep(limit) => Err(AgentError {
                     code: "agent_hung",
                     told: TOOK_TOO_LONG.to_owned(),

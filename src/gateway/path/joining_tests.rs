@@ -66,6 +66,22 @@ async fn a_first_message_does_not_wait_and_what_follows_at_once_is_answered_with
 }
 
 #[tokio::test]
+async fn an_album_is_one_turn_with_all_its_parts_though_nothing_else_is_joined() {
+    let house = House::with(terms(Busy::Queue, Duration::ZERO));
+    let agent = ScriptedAgent::new(10);
+    let path = house.start(&agent);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    for (id, text) in [("A", "look"), ("B", "at"), ("C", "these")] {
+        let part = InboundMessage { album: Some("1".into()), ..message(id, &chat(1), text) };
+        path.accept(W, part).await.unwrap();
+    }
+    assert_eq!(texts(&link.wait(1).await), ["re: look\nat\nthese"]);
+    write(&path, "D", "alone").await;
+    assert_eq!(texts(&link.wait(2).await)[1], "re: alone");
+}
+
+#[tokio::test]
 async fn while_a_turn_runs_the_next_waits_and_is_answered_by_itself() {
     let house = House::with(terms(Busy::Queue, Duration::ZERO));
     let agent = ScriptedAgent::new(0);
@@ -193,6 +209,21 @@ async fn more_turns_than_a_chat_may_have_wait_and_none_is_dropped() {
     up(&path, &link);
     let delivered = link.wait(6).await;
     assert_eq!(delivered.iter().filter(|sent| sent.text.ends_with("three")).count(), 2);
+}
+
+#[tokio::test]
+async fn an_agent_that_said_nothing_is_asked_once_more_and_then_its_person_is_told() {
+    let house = House::with(terms(Busy::Queue, Duration::ZERO));
+    let agent = ScriptedAgent::new(10);
+    let path = house.start(&agent);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    write(&path, "A", "hesitate").await;
+    link.wait(1).await;
+    write(&path, "B", "silent").await;
+    assert_eq!(texts(&link.wait(2).await), ["re: hesitate", "I cannot."]);
+    assert_eq!(*agent.begun.borrow(), ["hesitate", "hesitate", "silent", "silent"]);
+    assert_eq!(settled(&*path.store).await.dead, 0);
 }
 
 #[tokio::test]

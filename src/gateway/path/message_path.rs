@@ -274,6 +274,9 @@ impl Inbox for MessagePath {
             }
         }
         let order = slash::of(&message).map(|order| (order, message.clone()));
+        if message.album.is_some() {
+            self.work.expect_part(&key);
+        }
         if order.is_none()
             && let Some(permit) = self.work.permit(&key)
             && let Some(_lane) = self.turns.reserve(&key)

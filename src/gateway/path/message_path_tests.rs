@@ -133,12 +133,14 @@ impl Agent for ScriptedAgent {
         self.begun.send_modify(|begun| begun.push(text.clone()));
         assert!(!(self.panics && text.starts_with("boom")), "as told");
         self.permits.acquire().await.unwrap().forget();
-        if text.starts_with("fail") {
+        let asked = self.begun.borrow().iter().filter(|begun| **begun == text).count();
+        let is_silent = text.starts_with("silent") || text.starts_with("hesitate") && asked == 1;
+        if text.starts_with("fail") || is_silent {
             return Err(AgentError {
                 code: "scripted",
                 told: "I cannot.".into(),
                 detail: String::new(),
-                again: Again::Never,
+                again: if is_silent { Again::Once } else { Again::Never },
             });
         }
         for more in self.adding(|added| added.remove(&turn.key)).flatten().unwrap_or_default() {

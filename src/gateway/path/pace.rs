@@ -1,4 +1,5 @@
-//! Pure. How fast the turns of one chat may follow each other: a bucket for each, and whoever empties it waits.
+//! Pure. How fast the turns of one chat may follow each other: a bucket for each, and whoever empties it waits; and so does a
+//! chat in which an album comes in, until its parts are there.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,6 +8,9 @@ use crate::gateway::message::ChatKey;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The next part of an album comes within this time, mostly at once: each is a message, with a file to fetch before it is one.
+const PART_WAIT: Duration = Duration::from_secs(1);
+
 /// The buckets that are not full.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -14,16 +18,26 @@ pub(super) struct Pace {
     full_at: BTreeMap<ChatKey, Instant>,
     /// Full ones are looked for when there are so many.
     look_at: usize,
+    /// Chats in which an album comes in, and how long its next part is waited for.
+    albums: BTreeMap<ChatKey, Instant>,
 }
 
 impl Pace {
-    /// How long the chat's bucket, which holds a minute's worth, is still empty; zero: it is not.
+    /// A part of an album came: the next one may follow.
+    pub(super) fn expect_part(&mut self, now: Instant, key: &ChatKey) {
+        self.albums.retain(|_, until| *until > now);
+        self.albums.insert(key.clone(), now + PART_WAIT);
+    }
+
+    /// How long the chat waits for its next turn: until its bucket, which holds a minute's worth, is no longer empty, and the
+    /// parts of an album are there; zero: not at all.
     pub(super) fn wait(&self, now: Instant, key: &ChatKey, per_minute_max: u32) -> Duration {
+        let album = self.albums.get(key).map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         if per_minute_max == 0 {
-            return Duration::ZERO;
+            return album;
         }
         let full_at = self.full_at.get(key).copied().unwrap_or(now).max(now) + MINUTE / per_minute_max;
-        full_at.saturating_duration_since(now + MINUTE)
+        full_at.saturating_duration_since(now + MINUTE).max(album)
     }
 
     /// Takes one turn out of the chat's bucket.
@@ -67,6 +81,20 @@ mod tests {
         assert_eq!(pace.wait(begin, &key(2), 60), Duration::ZERO);
         assert_eq!(pace.wait(begin, &key(1), 0), Duration::ZERO, "no limit");
         assert_eq!(pace.wait(begin + 3 * MINUTE, &key(1), 60), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_album_is_waited_for_from_part_to_part_and_by_nobody_else() {
+        let begin = Now::read().mono;
+        let mut pace = Pace::default();
+        pace.expect_part(begin, &key(1));
+        assert_eq!(pace.wait(begin + PART_WAIT / 2, &key(1), 0), PART_WAIT / 2);
+        pace.expect_part(begin + PART_WAIT / 2, &key(1));
+        assert_eq!(pace.wait(begin + PART_WAIT, &key(1), 60), PART_WAIT / 2);
+        assert_eq!(pace.wait(begin + PART_WAIT * 2, &key(1), 60), Duration::ZERO);
+        assert_eq!(pace.wait(begin, &key(2), 60), Duration::ZERO);
+        pace.expect_part(begin + PART_WAIT * 3, &key(3));
+        assert_eq!(pace.albums.len(), 1);
     }
 
     #[test]

@@ -115,6 +115,11 @@ impl Turns {
         look(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Now::read().mono, most)
     }
 
+    /// A part of an album is about to be accepted: its chat waits for the others before its next turn.
+    pub(super) fn expect_part(&self, key: &ChatKey) {
+        self.pace(|pace, now, _| pace.expect_part(now, key));
+    }
+
     /// A permit for the turn of a message that is about to be accepted. `None`: it waits in line.
     pub(super) fn permit(&self, key: &ChatKey) -> Option<OwnedSemaphorePermit> {
         if self.pause(key) > Duration::ZERO || self.agent.wait().is_some() {
@@ -257,7 +262,8 @@ impl Turns {
         match ended.answer.as_ref().err()?.again {
             Again::After(wait) => Some(wait),
             Again::Briefly(wait) if !self.waits.is_overdue(key, id, Now::read().mono) => Some(wait),
-            Again::Briefly(_) | Again::Never => None,
+            // It was asked twice.
+            Again::Briefly(_) | Again::Never | Again::Once => None,
         }
     }
 

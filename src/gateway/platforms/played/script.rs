@@ -216,6 +216,7 @@ pub fn inbound(written: Written, sent_at_s: i64) -> InboundMessage {
         attachments: Vec::new(),
         quoted: None,
         sent_at_s,
+        album: None,
     }
 }
 

@@ -63,6 +63,7 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
             attachments: attachments.into_iter().collect(),
             quoted: quoted(raw),
             sent_at_s: raw.edit_date.filter(|_| kind.is_edit()).unwrap_or(raw.date),
+            album: raw.media_group_id.clone().filter(|_| !kind.is_edit()),
         },
         wanted: wanted.into_iter().collect(),
     })

@@ -64,6 +64,7 @@ fn a_text_of_a_person_is_theirs() {
             attachments: vec![],
             quoted: None,
             sent_at_s: 1_700_000_000,
+            album: None,
         }
     );
     assert_eq!(wanted, []);
@@ -240,6 +241,13 @@ fn an_answer_to_us_speaks_to_us_and_a_topic_s_first_message_is_no_answer() {
 #[test]
 fn a_thread_of_answers_is_no_place_of_its_own() {
     assert_eq!(group(json!({ "text": "x", "message_thread_id": 5 })).chat, ChatId("-100".into()));
+}
+
+#[test]
+fn the_parts_of_an_album_name_it_and_a_changed_one_stands_alone() {
+    let of = |kind| translated(kind, json!({ "caption": "x", "media_group_id": "9" })).unwrap().message.album;
+    assert_eq!(of(Kind::Message).as_deref(), Some("9"));
+    assert_eq!(of(Kind::EditedMessage), None);
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub fn message(raw: &Message, me: &Me) -> InboundMessage {
         quoted: raw.quoted.as_ref().map(|quoted| quoted.text.clone()).filter(|text| !text.0.is_empty()),
         reaction: raw.kind == "reaction",
         sent_at_s: raw.timestamp_s,
+        album: None,
     }
 }
 
