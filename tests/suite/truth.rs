@@ -1,11 +1,16 @@
 //! What a running gateway shows is so now, and what it has written down is not much older.
 
+use std::io::Write;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::home::TestHome;
 use crate::support::house::{House, QUICK};
+use crate::support::http::ask;
+use crate::support::telegram::service::TOKEN;
+use crate::support::telegram::{Fault, TelegramService};
+use crate::support::truth::Fact;
 use crate::support::wait;
 
 fn asked(home: &TestHome) -> Value {
@@ -47,6 +52,29 @@ fn a_message_is_in_the_status_at_once_and_in_the_file_soon() {
     let empty = wait::until(wait::LIMIT, || (asked(&house.home)["queues"]["outbox"] == 0).then_some(()));
     assert!(empty.is_some(), "{:#}", asked(&house.home));
     assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn the_service_that_judges_telegram_knows_which_polls_it_really_answers() {
+    let service = TelegramService::start();
+    let address = service.base().replace("http://", "");
+    let poll = || ask(&address, &format!("POST /bot{TOKEN}/getUpdates"), &["Connection: close"]);
+    let facts = || service.witness().facts();
+    assert_eq!(poll().status, 200);
+    assert_eq!(facts(), [(1, Fact::Up), (1, Fact::Silent), (0, Fact::Gone)]);
+    service.fail("getUpdates", [Fault::refuse(502, "Bad Gateway")]);
+    assert_eq!(poll().status, 502);
+    assert_eq!(facts()[3..5], [(2, Fact::Gone), (1, Fact::Gone)], "it answered, and not well");
+    let known = facts().len();
+    service.fail("getUpdates", [Fault::Hang]);
+    let stream = std::net::TcpStream::connect(&address).unwrap();
+    let body = format!("POST /bot{TOKEN}/getUpdates HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+    (&stream).write_all(body.as_bytes()).unwrap();
+    let silent = || facts().iter().skip(known).any(|fact| *fact == (3, Fact::Silent));
+    assert!(wait::until(wait::LIMIT, || silent().then_some(())).is_some(), "{:?}", facts());
+    drop(stream);
+    let gone = || facts().last() == Some(&(3, Fact::Gone));
+    assert!(wait::until(wait::LIMIT, || gone().then_some(())).is_some(), "{:?}", facts());
 }
 
 #[test]

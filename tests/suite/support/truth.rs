@@ -1,7 +1,7 @@
 //! Watches every gateway of the suite: what its status file shows, against what the service's side knows. `connected` must
 //! not be shown for longer than the lease while nothing is connected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -57,6 +57,12 @@ impl Witness {
         let note = (Instant::now(), platform.to_owned(), connection, fact);
         self.notes.lock().expect("not poisoned").push(note);
     }
+
+    /// What was noted so far, by connection.
+    pub(crate) fn facts(&self) -> Vec<(u64, Fact)> {
+        let notes = self.notes.lock().expect("not poisoned");
+        notes.iter().map(|(_, _, connection, fact)| (*connection, *fact)).collect()
+    }
 }
 
 /// Pure. What is shown and what is so, over time.
@@ -69,7 +75,9 @@ struct Judge {
 
 #[derive(Debug, Default)]
 struct Entry {
+    /// Those that are there.
     connections: BTreeMap<u64, Fact>,
+    gone: BTreeSet<u64>,
     /// Since when nothing proves that it is connected, and nothing is connected.
     unproven_since: Duration,
     gone_since: Duration,
@@ -86,15 +94,20 @@ impl Judge {
     fn fact(&mut self, at: Duration, platform: &str, connection: u64, fact: Fact) {
         let Some(entry) = self.platforms.get_mut(platform) else { return };
         let last = entry.connections.get(&connection).copied();
-        if last == Some(fact) || last == Some(Fact::Gone) {
+        if last == Some(fact) || entry.gone.contains(&connection) {
             return;
         }
         self.timeline
             .push(format!("{:8.2} s  {platform}: connection {connection} is {fact:?}", at.as_secs_f64()));
         let any = |entry: &Entry, fact| entry.connections.values().any(|each| *each == fact);
-        let (was_up, was_there) = (any(entry, Fact::Up), any(entry, Fact::Up) || any(entry, Fact::Silent));
-        entry.connections.insert(connection, fact);
-        let (is_up, is_there) = (any(entry, Fact::Up), any(entry, Fact::Up) || any(entry, Fact::Silent));
+        let (was_up, was_there) = (any(entry, Fact::Up), !entry.connections.is_empty());
+        if fact == Fact::Gone {
+            entry.connections.remove(&connection);
+            entry.gone.insert(connection);
+        } else {
+            entry.connections.insert(connection, fact);
+        }
+        let (is_up, is_there) = (any(entry, Fact::Up), !entry.connections.is_empty());
         if was_up && !is_up {
             entry.unproven_since = at;
         }

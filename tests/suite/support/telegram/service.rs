@@ -1,7 +1,7 @@
 //! The HTTP side of the service.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
 use super::bot::{Asked, Fault, SentMessage, State, Verdict};
+use crate::support::truth::{Fact, Witness};
 use crate::support::wait::{self, hush};
 
 /// The token that the service knows. It belongs to nobody.
@@ -44,6 +45,63 @@ struct Shared {
     open: watch::Receiver<bool>,
     /// Connections that have not ended.
     connections: AtomicUsize,
+    /// Knows when polls are really answered.
+    witness: Arc<Witness>,
+    /// The newest poll.
+    polls: AtomicU64,
+}
+
+/// One poll: as long as it is held, and from a good answer to the next poll, the two are connected.
+struct Poll {
+    witness: Arc<Witness>,
+    number: u64,
+    is_answered: bool,
+}
+
+impl Poll {
+    fn begin(shared: &Shared) -> Self {
+        let number = shared.polls.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { witness: Arc::clone(&shared.witness), number, is_answered: false }
+    }
+
+    fn is(&self, fact: Fact) {
+        self.witness.note("telegram", self.number, fact);
+    }
+
+    /// Nobody polls where the service brings what comes.
+    fn is_webhook(mut self) {
+        self.is(Fact::Up);
+        self.is_answered = true;
+        self.takes_over();
+    }
+
+    /// It takes the place of the one before.
+    fn takes_over(&self) {
+        self.witness.note("telegram", self.number - 1, Fact::Gone);
+    }
+
+    /// What the service does with it, at first or after it was held.
+    fn becomes(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Wait(..) => self.is(Fact::Up),
+            Verdict::Answer(200, _) => {
+                self.is(Fact::Up);
+                self.is(Fact::Silent);
+                self.is_answered = true;
+            }
+            Verdict::Fault(Fault::Hang) => self.is(Fact::Silent),
+            Verdict::Answer(..) | Verdict::Fault(_) => self.is(Fact::Gone),
+        }
+        self.takes_over();
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.is(Fact::Gone);
+        }
+    }
 }
 
 impl Shared {
@@ -61,6 +119,9 @@ impl TelegramService {
             .build()
             .expect("a runtime");
         let (open, is_open) = watch::channel(true);
+        let listener =
+            runtime.block_on(async { listen(SocketAddr::from(([127, 0, 0, 1], 0))) }).expect("a port");
+        let address = listener.local_addr().expect("it has one");
         let state = State {
             token: TOKEN.to_owned(),
             keeps_asked: true,
@@ -74,10 +135,10 @@ impl TelegramService {
             sent: std::sync::Condvar::new(),
             open: is_open,
             connections: AtomicUsize::new(0),
+            // As settings name it, with the end of the port's number.
+            witness: Witness::new(format!("\"http://{address}\""), vec!["telegram".to_owned()]),
+            polls: AtomicU64::new(0),
         });
-        let listener =
-            runtime.block_on(async { listen(SocketAddr::from(([127, 0, 0, 1], 0))) }).expect("a port");
-        let address = listener.local_addr().expect("it has one");
         runtime.spawn(serve(listener, address, Arc::clone(&shared)));
         runtime.spawn(bring(Arc::clone(&shared)));
         Self { address, shared, open, runtime: Some(runtime) }
@@ -204,6 +265,14 @@ impl TelegramService {
     /// The port refuses, and what was connected is cut.
     pub(crate) fn close(&self) {
         self.open.send_replace(false);
+        // Between two polls nobody holds a connection that would tell.
+        let newest = self.shared.polls.load(Ordering::Relaxed);
+        self.shared.witness.note("telegram", newest, Fact::Gone);
+    }
+
+    /// What it knows of its connections.
+    pub(crate) fn witness(&self) -> &Witness {
+        &self.shared.witness
     }
 
     /// The port is open again.
@@ -405,13 +474,22 @@ async fn answer(request: Request, shared: &Shared, cut: &Notify) -> Response<Bod
         return refusal(401, "Unauthorized");
     }
     let parameters = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut polling = (method == "getUpdates").then(|| Poll::begin(shared));
     let mut verdict = shared.state().ask(method, parameters);
+    if let Some(polling) = &mut polling {
+        polling.becomes(&verdict);
+    }
+    let tells_of_webhook = matches!(method, "setWebhook" | "getWebhookInfo");
+    if tells_of_webhook && matches!(verdict, Verdict::Answer(200, _)) && !shared.state().webhook.is_empty() {
+        Poll::begin(shared).is_webhook();
+    }
     if matches!(method, "getUpdates" | "setWebhook" | "deleteWebhook") {
         // The older poll hears that it is the older one, and a webhook is brought what waits.
         shared.changed.notify_waiters();
     }
     if let Verdict::Wait(poller, limit) = verdict {
         verdict = poll(shared, poller, limit).await;
+        polling.iter_mut().for_each(|polling| polling.becomes(&verdict));
     }
     if method == "sendMessage" {
         shared.sent.notify_all();
