@@ -276,11 +276,14 @@ impl Seat {
 
 /// What stands beside a pause: the failure that led to it, or that somebody wanted it.
 fn pause_note(error: Option<&AdapterError>, name: &str) -> AdapterError {
-    let action = format!("Run `hermes platform resume {name}`.");
     match error {
-        None => AdapterError::blocked("paused_by_operator", "it was paused and is left alone", action),
+        None => {
+            let action = format!("Run `hermes platform resume {name}`.");
+            AdapterError::blocked("paused_by_operator", "it was paused and is left alone", action)
+        }
         Some(error) => {
             let message = format!("it failed too often in a row; last: {}", error.message);
+            let action = format!("To try it at once, run `hermes platform resume {name}`.");
             AdapterError { message, user_action: Some(action), ..error.clone() }
         }
     }

@@ -33,7 +33,7 @@ pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: T
         snapshot,
         "hermes_platform_next_retry_seconds",
         "gauge",
-        "Time until the next attempt, where one is due.",
+        "Time until the next attempt or the end of a limit, where one is due.",
         |platform| platform.next_retry_at.map(|at| at.duration_since(now).as_secs_f64().max(0.0)),
     );
     page.family(

@@ -27,7 +27,7 @@ impl Gateway {
                 host::Action::GoOffline => {
                     tracing::warn!(
                         code = "host_offline",
-                        "the network seems to be down; platforms that cannot be reached are tried on, and none is given up"
+                        "what cannot be reached is put down to the network: it is tried on, and not given up"
                     );
                     for index in 0..self.seats.len() {
                         self.give(now, SeatId(index), Input::HostOffline);

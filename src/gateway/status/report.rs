@@ -88,7 +88,6 @@ pub(super) fn view(world: &World, home: &HermesHome, now: Timestamp) -> Result<V
 /// # Errors
 /// When the output is gone.
 pub fn gateway_status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
-    let _ = world;
     let now = Now::read().wall;
     let (view, _) = read(home, now);
     if json {
@@ -98,7 +97,7 @@ pub fn gateway_status(world: &World, home: &HermesHome, json: bool) -> Result<Ex
         }
         print(&format!("{value}\n"))?;
     } else {
-        print(&table::gateway_status(&view, now))?;
+        print(&table::gateway_status(&view, now, look(world)))?;
     }
     Ok(exit(&view))
 }
@@ -117,10 +116,10 @@ pub fn platform_list(world: &World, home: &HermesHome, json: bool) -> Result<Exi
             .collect();
         print(&format!("{}\n", json!(rows)))?;
     } else {
-        let mut text = String::new();
+        let line = |name, enabled, setup| format!("{name:8}  {enabled:7}  {setup}\n");
+        let mut text = line("Platform", "Enabled", "Set up by");
         for (spec, enabled) in rows {
-            let enabled = if enabled { "enabled" } else { "not enabled" };
-            text.push_str(&format!("{:10} {enabled:12} {}\n", spec.name, spec.setup));
+            text.push_str(&line(spec.name, if enabled { "yes" } else { "no" }, spec.setup));
         }
         print(&text)?;
     }

@@ -21,7 +21,7 @@ pub struct Look {
     pub width: usize,
 }
 
-const HEADS: [&str; 6] = ["Platform", "State", "Since", "Last in", "Last out", "Proof"];
+const HEADS: [&str; 6] = ["Platform", "State", "Since", "Last in", "Last out", "Checked"];
 
 /// So many of them stay side by side on a narrow terminal.
 const NARROW: usize = 3;
@@ -148,12 +148,14 @@ fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
 }
 
 /// `gateway status`.
-pub fn gateway_status(view: &View, now: Timestamp) -> String {
+pub fn gateway_status(view: &View, now: Timestamp, look: Look) -> String {
     let mut text = format!("{}\n{}", headline(view, now), notes_on_gateway(view, now));
     if !view.is_running {
         text.push_str("Start it with `hermes gateway run`.\n");
+    } else if view.last_state == Some(GatewayState::Degraded) {
+        text.push_str("Not every platform is connected: `hermes platform status` says why.\n");
     }
-    text
+    folded(&text, look.width)
 }
 
 fn headline(view: &View, now: Timestamp) -> String {
@@ -212,8 +214,7 @@ fn row(platform: &PlatformView, is_running: bool, now: Timestamp, look: Look) ->
         (false, _) if last.state == state => format!("{symbol}{state}"),
         (false, _) => format!("{symbol}{state} (was {})", last.state),
     };
-    let proof =
-        last.proof_age_s.filter(|_| is_running).map_or(none.to_owned(), |age| format!("{} old", span(age)));
+    let proof = last.proof_age_s.filter(|_| is_running).map_or(none.to_owned(), ago_s);
     [
         platform.title.to_owned(),
         state,
@@ -224,10 +225,20 @@ fn row(platform: &PlatformView, is_running: bool, now: Timestamp, look: Look) ->
     ]
 }
 
-/// Who paused it, and when the next attempt begins. Which attempt that is stands in the message.
+/// Who paused it, and when it goes on. Which attempt that is stands in the message.
 fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
     let by = last.paused_by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
-    let when = last.next_retry_at.map_or(String::new(), |at| format!(", {}", until(at, now)));
+    let what = match last.state {
+        WireState::Paused => "tried ",
+        WireState::RateLimited => "sends ",
+        WireState::Connected
+        | WireState::Connecting
+        | WireState::Retrying
+        | WireState::Fatal
+        | WireState::Disabled
+        | WireState::Disconnected => "",
+    };
+    let when = last.next_retry_at.map_or(String::new(), |at| format!(", {what}{}", until(at, now)));
     format!("{by}{when}")
 }
 
@@ -238,22 +249,26 @@ pub(super) fn until(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Why, and what to do: while it runs by its own word, otherwise by what is found now.
+/// Why, and what to do: while it runs by its own word, otherwise by what is found now, below its last word.
 fn notes(platform: &PlatformView, is_running: bool) -> Vec<String> {
+    let why = platform.last.as_ref().and_then(|last| match (&last.error_code, &last.error_message) {
+        (Some(code), Some(message)) => Some(format!("{code}: {message}")),
+        (Some(why), None) | (None, Some(why)) => Some(why.clone()),
+        (None, None) if last.state == WireState::RateLimited => {
+            Some("The platform asked for less. What is to be sent waits, and is sent by itself.".to_owned())
+        }
+        (None, None) => None,
+    });
     if is_running {
-        let Some(last) = &platform.last else { return Vec::new() };
-        let why = match (&last.error_code, &last.error_message) {
-            (Some(code), Some(message)) => Some(format!("{code}: {message}")),
-            (Some(why), None) | (None, Some(why)) => Some(why.clone()),
-            (None, None) => None,
-        };
-        return why.into_iter().chain(last.user_action.clone()).collect();
+        let action = platform.last.as_ref().and_then(|last| last.user_action.clone());
+        return why.into_iter().chain(action).collect();
     }
-    platform
-        .findings
-        .iter()
-        .flat_map(|finding| [format!("{}: {}", finding.code.as_str(), finding.message), finding.fix.clone()])
-        .collect()
+    let found =
+        |finding: &Finding| [format!("{}: {}", finding.code.as_str(), finding.message), finding.fix.clone()];
+    let found: Vec<String> = platform.findings.iter().flat_map(found).collect();
+    // What is still so is told by what is found now.
+    let is_found = |why: &String| found.iter().any(|note| note == why);
+    why.filter(|why| !is_found(why)).map(|why| format!("Last: {why}")).into_iter().chain(found).collect()
 }
 
 fn widths(rows: &[[String; 6]]) -> [usize; 6] {
@@ -293,7 +308,10 @@ fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<WireStat
 }
 
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
-    let age = u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0);
+    ago_s(u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0))
+}
+
+fn ago_s(age: u64) -> String {
     if age == 0 { "just now".to_owned() } else { format!("{} ago", span(age)) }
 }
 
@@ -407,6 +425,18 @@ mod tests {
         degraded.queues = Queues { inbox: 0, outbox: 0, dead: 3 };
         pages += &platform_status(&degraded, now(), Look { width: 60, ..look });
 
+        let mut limited = platform(WireState::RateLimited);
+        limited.last.as_mut().unwrap().next_retry_at = Some("2026-01-01T12:01:30Z".parse().unwrap());
+        pages += &platform_status(&view(limited), now(), look);
+        let mut opened =
+            failing(WireState::Paused, "net_refused", "it failed too often in a row; last: refused");
+        opened.last.as_mut().unwrap().paused_by = Some("breaker".to_owned());
+        opened.last.as_mut().unwrap().next_retry_at = Some("2026-01-01T12:15:00Z".parse().unwrap());
+        let mut gone = view(opened.clone());
+        pages += &platform_status(&view(opened), now(), look);
+        gone.is_running = false;
+        pages += &platform_status(&gone, now(), look);
+
         let mut fatal = failing(WireState::Fatal, "whatsapp_not_paired", "no phone is paired with WhatsApp");
         fatal.last.as_mut().unwrap().user_action = Some("Run `hermes whatsapp`.".to_owned());
         let mut blocked = view(fatal.clone());
@@ -430,7 +460,8 @@ mod tests {
         });
         stopped.exit_reason = Some("stopped on request".to_owned());
         pages += &platform_status(&stopped, now(), look);
-        pages += &gateway_status(&stopped, now());
+        pages += &gateway_status(&stopped, now(), look);
+        pages += &gateway_status(&blocked, now(), Look { width: 40, ..look });
         insta::assert_snapshot!(pages);
     }
 
