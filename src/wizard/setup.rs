@@ -109,11 +109,8 @@ impl<'a> Setup<'a> {
     fn take_flags(&mut self) -> Result<(), CliError> {
         self.answers.mode = self.options.mode;
         if let Some(allow) = &self.options.allow {
-            let allowed = parse_allow(allow).map_err(|wrong| {
-                let error = CliError::usage("`--allow` holds something that is no phone number");
-                wrong.into_iter().fold(error, CliError::hint)
-            })?;
-            self.answers.allowed = Some(allowed);
+            let no_list = CliError::usage("`--allow` holds something that is no phone number");
+            self.answers.allowed = Some(parse_allow(allow).map_err(|wrong| no_list.hints(wrong))?);
         }
         if let Some(number) = &self.options.pairing_code {
             let number = parse_number(number)

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::support::home::TestHome;
 use crate::support::house::{House, QUICK};
 use crate::support::http::{ask, ask_unix};
+use crate::support::telegram::TelegramService;
 use crate::support::wait;
 
 /// How long each must hold out.
@@ -38,31 +39,31 @@ struct Case {
     platform: Option<&'static str>,
     /// Whose port it is instead.
     taken: Option<TcpListener>,
+    /// Who refuses the token.
+    service: Option<TelegramService>,
 }
 
 /// A gateway with so many scripted platforms, and an HTTP API at this address.
-fn house(count: u8, bind: &str, dot_env: &str) -> House {
-    let toml = QUICK.replace("[gateway]\n", &format!("[gateway]\nhttp = {{ bind = \"{bind}\" }}\n"));
+fn house(count: u8, bind: &str, dot_env: &str, table: &str) -> House {
+    let toml = QUICK.replace("[gateway]\n", &format!("[gateway]\nhttp = {{ bind = \"{bind}\" }}\n")) + table;
     // However often it fails: this is not about the breaker.
     House::furnish(count, &toml.replace("first", "breaker_after = 0, first"), |home: &mut TestHome| {
         home.env.push(("API_SERVER_PORT".to_owned(), String::new()));
+        let locks = home.root().join("locks").display().to_string();
+        home.env.push(("HERMES_GATEWAY_LOCK_DIR".to_owned(), locks));
         home.write(".env", format!("API_SERVER_KEY={KEY}\n{dot_env}"));
     })
 }
 
 fn cases() -> Vec<Case> {
     let free = "127.0.0.1:0";
-    let unpaired = house(1, free, "WHATSAPP_ENABLED=true\n");
-    let token = house(2, free, "");
-    let cause = json!({ "code": "telegram_bad_token", "user_action": "Enter it again." });
-    token.stage.block("scripted2", &cause);
-    let mut denied = cause.clone();
-    denied["do"] = json!("fail");
-    denied["retry"] = json!("never");
-    token.stage.attempt("scripted2").cue(denied);
-    let dns = house(2, free, "");
+    let unpaired = house(1, free, "WHATSAPP_ENABLED=true\n", "");
+    let service = TelegramService::start();
+    let refused = "TELEGRAM_BOT_TOKEN=7000001:a-token-that-was-revoked\nTELEGRAM_ALLOWED_USERS=1\n";
+    let token = house(1, free, refused, &service.table());
+    let dns = house(2, free, "", "");
     let port = TcpListener::bind(free).unwrap();
-    let taken = house(1, &port.local_addr().unwrap().to_string(), "");
+    let taken = house(1, &port.local_addr().unwrap().to_string(), "", "");
     vec![
         Case {
             name: "an unpaired phone",
@@ -70,21 +71,31 @@ fn cases() -> Vec<Case> {
             code: "whatsapp_not_paired",
             platform: Some("whatsapp"),
             taken: None,
+            service: None,
         },
         Case {
             name: "a bad token",
             house: token,
             code: "telegram_bad_token",
+            platform: Some("telegram"),
+            taken: None,
+            service: Some(service),
+        },
+        Case {
+            name: "no names",
+            house: dns,
+            code: "net_dns",
             platform: Some("scripted2"),
             taken: None,
+            service: None,
         },
-        Case { name: "no names", house: dns, code: "net_dns", platform: Some("scripted2"), taken: None },
         Case {
             name: "a taken port",
             house: taken,
             code: "api_server_port_in_use",
             platform: None,
             taken: Some(port),
+            service: None,
         },
     ]
 }
@@ -168,6 +179,10 @@ impl Case {
         match self.code {
             "net_dns" => assert!(attempts > 30, "only {attempts} attempts, told in {} lines", lines.len()),
             _ => assert_eq!(attempts, 0, "{name}: what only a person can mend is not tried"),
+        }
+        if let Some(service) = &self.service {
+            // Both questions of one attempt, before it was known.
+            assert!((1..=2).contains(&service.refused()), "{name}: {} questions", service.refused());
         }
         if let Some(port) = self.taken.take() {
             let address = port.local_addr().unwrap().to_string();

@@ -523,7 +523,12 @@ fn every_seed_keeps_the_invariants_and_comes_back() {
                     if seed >= seeds {
                         break;
                     }
-                    let (count, trace) = Simulation::new(seed).run();
+                    // Wherever the run has failed, the seed is known.
+                    let run = std::panic::catch_unwind(|| Simulation::new(seed).run());
+                    let (count, trace) = run.unwrap_or_else(|why| {
+                        eprintln!("seed {seed} failed: put it into tests/suite/simulator.seeds");
+                        std::panic::resume_unwind(why)
+                    });
                     steps.fetch_add(count, Ordering::Relaxed);
                     if seed % 100 == 0 {
                         assert_eq!(

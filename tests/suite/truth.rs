@@ -75,6 +75,9 @@ fn the_service_that_judges_telegram_knows_which_polls_it_really_answers() {
     drop(stream);
     let gone = || facts().last() == Some(&(3, Fact::Gone));
     assert!(wait::until(wait::LIMIT, || gone().then_some(())).is_some(), "{:?}", facts());
+    service.set_webhook("https://example.org/here");
+    let told = ask(&address, &format!("POST /bot{TOKEN}/getWebhookInfo"), &["Connection: close"]);
+    assert_eq!((told.status, facts().contains(&(4, Fact::Up))), (200, true), "nobody polls: {:?}", facts());
 }
 
 #[test]

@@ -94,12 +94,7 @@ impl Adapter for Scripted {
             Step::Hang => std::future::pending().await,
             Step::Panic => panic!("scripted"),
             Step::Up => {
-                let link = Arc::new(ScriptedLink {
-                    ended: watch::Sender::new(None),
-                    frozen: Mutex::new(None),
-                    close_hangs: AtomicBool::new(false),
-                    closed: AtomicBool::new(false),
-                });
+                let link = Arc::new(ScriptedLink::default());
                 self.links.lock().unwrap().push(Arc::clone(&link));
                 Ok(link)
             }
@@ -108,8 +103,10 @@ impl Adapter for Scripted {
 }
 
 /// A link that follows a script.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ScriptedLink {
+    /// Chat and text of what was sent.
+    pub sent: watch::Sender<Vec<(String, String)>>,
     ended: watch::Sender<Option<AdapterError>>,
     frozen: Mutex<Option<Instant>>,
     /// Closing it never returns.
@@ -124,15 +121,26 @@ impl ScriptedLink {
         self.ended.send_replace(Some(error));
     }
 
+    /// It has ended, or was closed.
+    pub fn is_gone(&self) -> bool {
+        self.closed.load(Ordering::SeqCst) || self.ended.borrow().is_some()
+    }
+
     /// From now on nothing proves that it works.
     pub fn freeze(&self) {
-        *self.frozen.lock().unwrap() = Some(Now::read().mono);
+        self.frozen.lock().unwrap().get_or_insert(Now::read().mono);
+    }
+
+    /// It does again.
+    pub fn thaw(&self) {
+        *self.frozen.lock().unwrap() = None;
     }
 }
 
 #[async_trait]
 impl Link for ScriptedLink {
     async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError> {
+        self.sent.send_modify(|sent| sent.push((message.chat.0.clone(), message.text.0.clone())));
         Ok(MessageId(message.handle.clone()))
     }
 

@@ -158,11 +158,8 @@ impl<'a> TelegramSetup<'a> {
             self.answers.stays = true;
         }
         if let Some(allow) = &self.options.allow {
-            let allowed = parse_allow(allow).map_err(|wrong| {
-                let error = CliError::usage("`--allow` holds something that is no id");
-                wrong.into_iter().fold(error, CliError::hint)
-            })?;
-            self.answers.allowed = Some(allowed);
+            let no_list = CliError::usage("`--allow` holds something that is no id");
+            self.answers.allowed = Some(parse_allow(allow).map_err(|wrong| no_list.hints(wrong))?);
         }
         if let Some(chat) = &self.options.home_channel {
             let chat = number(chat.trim()).ok_or_else(|| {

@@ -11,13 +11,13 @@ use crate::config::{AccessConfig, AllowList, Config, DirectPolicy, WhatsAppMode}
 use crate::gateway::admission::desk::Request;
 use crate::gateway::admission::records::Kept;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
-use crate::gateway::failure::{AdapterError, SendError};
 use crate::gateway::flow::MessageFlow as _;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::message::testing::message;
-use crate::gateway::message::{Attachment, ChatId, MessageId, OutboundMessage, UserId};
+use crate::gateway::message::{Attachment, ChatId, MessageId, UserId};
 use crate::gateway::path::MessagePath;
-use crate::gateway::platforms::api::{Inbox as _, Link};
+use crate::gateway::platforms::api::Inbox as _;
+use crate::gateway::platforms::scripted::ScriptedLink;
 use crate::gateway::store::SqliteStore;
 
 const CANARY: &str = "CANARY";
@@ -38,33 +38,10 @@ impl Agent for CountingAgent {
     }
 }
 
-#[derive(Default)]
-struct CountingLink(tokio::sync::watch::Sender<Vec<(String, String)>>);
-
-#[async_trait]
-impl Link for CountingLink {
-    async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError> {
-        self.0.send_modify(|sent| sent.push((message.chat.0.clone(), message.text.0.clone())));
-        Ok(MessageId(message.handle.clone()))
-    }
-
-    async fn typing(&self, _chat: &ChatId, _on: bool) {}
-
-    async fn closed(&self) -> AdapterError {
-        std::future::pending().await
-    }
-
-    fn proof(&self) -> Instant {
-        Now::read().mono
-    }
-
-    async fn close(&self) {}
-}
-
 struct House {
     dir: tempfile::TempDir,
     agent: Arc<CountingAgent>,
-    link: Arc<CountingLink>,
+    link: Arc<ScriptedLink>,
     path: Arc<MessagePath>,
     desk: Arc<Desk>,
 }
@@ -98,9 +75,9 @@ impl House {
             config.gateway.turn,
         );
         let desk = path.admit_by(store, Kept::default());
-        let link = Arc::new(CountingLink::default());
+        let link = Arc::new(ScriptedLink::default());
         for platform in [Platform::Whatsapp, played()] {
-            path.link_up(platform, Arc::<CountingLink>::clone(&link));
+            path.link_up(platform, Arc::<ScriptedLink>::clone(&link));
         }
         Self { dir, agent, link, path, desk }
     }
@@ -119,7 +96,7 @@ impl House {
     }
 
     async fn sent(&self, count: usize) -> Vec<(String, String)> {
-        let mut seen = self.link.0.subscribe();
+        let mut seen = self.link.sent.subscribe();
         let all = tokio::time::timeout(LIMIT, seen.wait_for(|sent| sent.len() >= count)).await;
         all.expect("it was sent").unwrap().clone()
     }
@@ -239,7 +216,7 @@ proptest! {
                 prop_assert_eq!(house.count(table), 0, "{}", table);
             }
             prop_assert!(!house.holds(CANARY));
-            let said = house.link.0.borrow().clone();
+            let said = house.link.sent.borrow().clone();
             prop_assert!(said.iter().all(|(_, text)| asks && text.starts_with("I answer only people")));
             prop_assert!(said.len() <= 6 && house.count("pairing_codes") <= 6);
             Ok(())
@@ -274,10 +251,10 @@ async fn a_stranger_gets_one_code_is_let_in_by_it_and_out_again() {
     assert_eq!(answer["user"], "eve");
     assert_eq!(approve(&code).await.unwrap_err().code(), "wrong_code", "it was taken");
     write("4", "eve", "hello").await;
-    let said = |text: &str| house.link.0.borrow().iter().filter(|(_, said)| said == text).count();
+    let said = |text: &str| house.link.sent.borrow().iter().filter(|(_, said)| said == text).count();
     tokio::time::timeout(
         LIMIT,
-        house.link.0.subscribe().wait_for(|sent| sent.iter().any(|(_, text)| text == "answered")),
+        house.link.sent.subscribe().wait_for(|sent| sent.iter().any(|(_, text)| text == "answered")),
     )
     .await
     .unwrap()
@@ -289,7 +266,7 @@ async fn a_stranger_gets_one_code_is_let_in_by_it_and_out_again() {
     assert_eq!(said("answered"), 1);
     assert_eq!(house.agent.0.load(Ordering::SeqCst), 1);
     assert!(
-        house.link.0.borrow().iter().filter(|(chat, _)| chat == "eve").count() == 2,
+        house.link.sent.borrow().iter().filter(|(chat, _)| chat == "eve").count() == 2,
         "one code, one answer"
     );
     assert!(!house.holds(CANARY));

@@ -2,23 +2,9 @@
 
 use super::*;
 
-fn unreachable() -> AdapterError {
-    AdapterError::retryable("net_dns", "no address")
-}
-
 #[tokio::test(start_paused = true)]
 async fn after_two_hours_without_dns_the_networks_own_word_has_all_tried_within_five_seconds() {
-    let accounts = [Scripted::new([]), Scripted::new([]), Scripted::new([])];
-    let mut stage = Stage::start(&[("a", &accounts[0]), ("b", &accounts[1]), ("c", &accounts[2])]);
-    let all = |state| {
-        move |document: &Snapshot| document.platforms.values().all(|platform| platform.state == state)
-    };
-    stage.until(1, all(WireState::Connected)).await;
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    for account in &accounts {
-        account.script(std::iter::repeat_n(Step::Fail(unreachable()), 1000));
-        account.link().lose(unreachable());
-    }
+    let (accounts, mut stage) = three_cut_off().await;
     tokio::time::sleep(Duration::from_secs(7200)).await;
     let waiting = |document: &Snapshot| {
         let now = Now::read().wall;

@@ -101,8 +101,8 @@ impl Storm {
             1 => life.suffer(Trouble::Fails),
             2 => life.suffer(Trouble::Late),
             3 | 4 => life.recover(),
-            5 => drop(link.map(|link| link.lose())),
-            6 => drop(link.map(|link| link.freeze())),
+            5 => drop(link.map(|link| link.line.lose(refused()))),
+            6 => drop(link.map(|link| link.line.freeze())),
             7 => self.service.is_rude.store(true, Ordering::SeqCst),
             8 => self.service.is_rude.store(false, Ordering::SeqCst),
             9 => self.steer(life, self.service.draw(3) == 0).await,
@@ -147,7 +147,7 @@ impl Storm {
         life.recover();
         self.service.is_rude.store(false, Ordering::SeqCst);
         if let Some(link) = self.service.link() {
-            link.thaw();
+            link.line.thaw();
         }
         self.steer(life, false).await;
         let limit = Now::read().mono + Duration::from_secs(75 * 60);

@@ -69,7 +69,7 @@ impl Poll {
     }
 
     /// Nobody polls where the service brings what comes.
-    fn is_webhook(mut self) {
+    fn stands(mut self) {
         self.is(Fact::Up);
         self.is_answered = true;
         self.takes_over();
@@ -481,7 +481,7 @@ async fn answer(request: Request, shared: &Shared, cut: &Notify) -> Response<Bod
     }
     let tells_of_webhook = matches!(method, "setWebhook" | "getWebhookInfo");
     if tells_of_webhook && matches!(verdict, Verdict::Answer(200, _)) && !shared.state().webhook.is_empty() {
-        Poll::begin(shared).is_webhook();
+        Poll::begin(shared).stands();
     }
     if matches!(method, "getUpdates" | "setWebhook" | "deleteWebhook") {
         // The older poll hears that it is the older one, and a webhook is brought what waits.

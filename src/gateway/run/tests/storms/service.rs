@@ -11,6 +11,7 @@ use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
 use crate::gateway::failure::{Certainty, Scope, SendError};
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
+use crate::gateway::platforms::scripted::ScriptedLink;
 
 /// A message that is on the disk for so long is not said twice.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
@@ -64,7 +65,7 @@ impl Service {
     }
 
     pub(super) fn link(&self) -> Option<Arc<ServiceLink>> {
-        self.link.lock().unwrap().clone().filter(|link| !link.is_gone())
+        self.link.lock().unwrap().clone().filter(|link| !link.line.is_gone())
     }
 
     /// The gateway dies. `is_well`: its disk has been well for a while.
@@ -132,12 +133,7 @@ impl Adapter for Account {
                 _ => {}
             }
         }
-        let link = Arc::new(ServiceLink {
-            service: Arc::clone(service),
-            ended: watch::Sender::new(None),
-            frozen: Mutex::default(),
-            closed: AtomicBool::new(false),
-        });
+        let link = Arc::new(ServiceLink { service: Arc::clone(service), line: ScriptedLink::default() });
         *service.link.lock().unwrap() = Some(Arc::clone(&link));
         tokio::spawn(offer(Arc::clone(&link), inbox));
         Ok(link)
@@ -147,7 +143,7 @@ impl Adapter for Account {
 /// Offers the oldest message until it is taken.
 async fn offer(link: Arc<ServiceLink>, inbox: Arc<dyn Inbox>) {
     let service = &link.service;
-    while !link.is_gone() {
+    while !link.line.is_gone() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let head = service.book.lock().unwrap().waiting.front().cloned();
         let Some((id, chat, text)) = head else { continue };
@@ -161,29 +157,10 @@ async fn offer(link: Arc<ServiceLink>, inbox: Arc<dyn Inbox>) {
     }
 }
 
+/// Ends, falls silent and is closed as [`ScriptedLink`] does; what is sent, the service takes or refuses.
 pub(super) struct ServiceLink {
     service: Arc<Service>,
-    ended: watch::Sender<Option<AdapterError>>,
-    frozen: Mutex<Option<Instant>>,
-    closed: AtomicBool,
-}
-
-impl ServiceLink {
-    pub(super) fn lose(&self) {
-        self.ended.send_replace(Some(refused()));
-    }
-
-    pub(super) fn freeze(&self) {
-        self.frozen.lock().unwrap().get_or_insert(Now::read().mono);
-    }
-
-    pub(super) fn thaw(&self) {
-        *self.frozen.lock().unwrap() = None;
-    }
-
-    pub(super) fn is_gone(&self) -> bool {
-        self.closed.load(Ordering::SeqCst) || self.ended.borrow().is_some()
-    }
+    pub(super) line: ScriptedLink,
 }
 
 #[async_trait]
@@ -198,7 +175,7 @@ impl Link for ServiceLink {
                 scope: Scope::Message,
             })
         };
-        if self.is_gone() {
+        if self.line.is_gone() {
             return error(Certainty::NotSent);
         }
         let is_rude = self.service.is_rude.load(Ordering::SeqCst);
@@ -215,7 +192,7 @@ impl Link for ServiceLink {
             }
             4 => {
                 self.service.deliver(message);
-                self.lose();
+                self.line.lose(refused());
                 return error(Certainty::MaybeSent);
             }
             _ => self.service.deliver(message),
@@ -227,17 +204,15 @@ impl Link for ServiceLink {
     async fn typing(&self, _chat: &ChatId, _on: bool) {}
 
     async fn closed(&self) -> AdapterError {
-        let mut ended = self.ended.subscribe();
-        let error = ended.wait_for(Option::is_some).await.expect("the sender lives in self");
-        error.clone().expect("it is some")
+        self.line.closed().await
     }
 
     fn proof(&self) -> Instant {
-        self.frozen.lock().unwrap().unwrap_or_else(|| Now::read().mono)
+        self.line.proof()
     }
 
     async fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.line.close().await;
     }
 }
 
