@@ -297,8 +297,8 @@ impl Post {
         drop(permit);
         let outcome = match sent {
             Ok(remote) => {
-                self.mark_sent(&row, remote).await;
-                Ok(Outcome::Again)
+                // What comes from now on wakes the lane.
+                Ok(if self.mark_sent(&row, remote).await { Outcome::Again } else { Outcome::Idle })
             }
             Err(error) => self.mark_failed(&row, &error).await,
         };
@@ -335,11 +335,16 @@ impl Post {
         }
     }
 
-    /// It is sent: that must be written down before anything else is sent to this chat, however long it takes.
-    async fn mark_sent(&self, row: &OutboxRow, remote: MessageId) {
+    /// It is sent: that must be written down before anything else is sent to this chat, however long it takes. Returns
+    /// whether more waits there.
+    async fn mark_sent(&self, row: &OutboxRow, remote: MessageId) -> bool {
         self.slot(|slot| slot.last_sent = Some(Now::read().wall));
         self.tally.count(self.platform, Stroke::Sent);
-        while let Err(error) = self.store.sent(row.id, remote.clone()).await {
+        let is_more = loop {
+            let error = match self.store.sent(row.id, remote.clone()).await {
+                Ok(is_more) => break is_more,
+                Err(error) => error,
+            };
             if let Some(more) = self.repeats.say(Now::read().mono, "sent_unwritten") {
                 tracing::warn!(
                     code = "sent_unwritten", platform = %self.platform,
@@ -347,8 +352,9 @@ impl Post {
                 );
             }
             tokio::time::sleep(STORE_WAIT * 10).await;
-        }
+        };
         tracing::debug!(platform = %self.platform, message = %remote, "sent");
+        is_more
     }
 
     async fn mark_failed(&self, row: &OutboxRow, error: &SendError) -> Result<Outcome, StoreError> {

@@ -26,8 +26,7 @@ fn texts(delivered: &[Delivered]) -> Vec<&str> {
 /// What the chat's conversation remembers: said and answered.
 async fn remembered(path: &MessagePath) -> Vec<(String, String)> {
     let key = SessionKey { chat: key_of(1), person: None };
-    let session = path.store.session(&key).await.unwrap().expect("a conversation");
-    let history = path.store.history(session.id, 10).await.unwrap();
+    let (_, history) = path.store.conversation(&key, 10).await.unwrap().expect("a conversation");
     history.into_iter().map(|exchange| (exchange.said, exchange.answered)).collect()
 }
 

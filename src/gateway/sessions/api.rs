@@ -85,8 +85,12 @@ pub trait SessionStore: Send + Sync {
     /// The newest conversation of this key, open or ended.
     async fn session(&self, key: &SessionKey) -> Result<Option<Session>, StoreError>;
 
-    /// The newest exchanges of this conversation, oldest first, at most `count`.
-    async fn history(&self, session: SessionId, count: u32) -> Result<Vec<Exchange>, StoreError>;
+    /// The same conversation, with its newest exchanges: oldest first, at most `count`.
+    async fn conversation(
+        &self,
+        key: &SessionKey,
+        count: u32,
+    ) -> Result<Option<(Session, Vec<Exchange>)>, StoreError>;
 
     /// Open conversations of this platform in which nothing was said since `bound`, at most `count`, from this number on.
     async fn idle_sessions(

@@ -90,14 +90,13 @@ impl Keeper {
         let platform = key.chat.platform;
         let rule = config.of(platform).reset;
         let bound = self.bound(platform);
-        let (ended, exchanges) = match self.store.session(&key).await? {
+        let (ended, exchanges) = match self.store.conversation(&key, HISTORY_MAX).await? {
             None => (None, 0),
-            Some(session) => match session.ended {
+            Some((session, history)) => match session.ended {
                 Some(End::Rule(rule)) => (Some(rule), session.exchanges),
                 Some(End::Said) => (None, 0),
                 None if bound.is_some_and(|bound| session.last_at < bound) => (Some(rule), session.exchanges),
                 None => {
-                    let history = self.store.history(session.id, HISTORY_MAX).await?;
                     return Ok(Context {
                         belongs: Belongs::To(session.id),
                         name: session.name,

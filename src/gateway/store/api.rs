@@ -282,8 +282,9 @@ pub trait Store: SessionStore {
     /// Marks the row as being sent, before it is, and counts the attempt.
     async fn sending(&self, id: OutboxId) -> Result<(), StoreError>;
 
-    /// Marks the row as sent under the platform's id.
-    async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<(), StoreError>;
+    /// Marks the row as sent under the platform's id, unless it is final already. Returns whether more may wait to be sent to
+    /// its chat.
+    async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<bool, StoreError>;
 
     /// Puts the row back: it is tried again. `maybe_sent` is remembered.
     async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError>;

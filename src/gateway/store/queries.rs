@@ -373,13 +373,16 @@ pub(super) fn sending(db: &Connection, id: OutboxId) -> Result<()> {
     )
 }
 
-pub(super) fn sent(db: &Connection, id: OutboxId, remote: &MessageId, now_s: i64) -> Result<()> {
-    changed(
-        db.prepare_cached(
-            "UPDATE outbox SET state = 'sent', remote_id = ?2, ended_at_s = ?3 WHERE id = ?1 AND ended_at_s IS NULL",
+pub(super) fn sent(db: &Connection, id: OutboxId, remote: &MessageId, now_s: i64) -> Result<bool> {
+    let key = db
+        .prepare_cached(
+            "UPDATE outbox SET state = 'sent', remote_id = ?2, ended_at_s = ?3
+             WHERE id = ?1 AND ended_at_s IS NULL RETURNING platform, chat_key",
         )?
-        .execute(params![id.0, remote.0, now_s])?,
-    )
+        .query_row(params![id.0, remote.0, now_s], key_of)
+        .optional()?;
+    // A disk that said that it failed may have written it down before.
+    key.map_or(Ok(true), |key| has_out(db, &key))
 }
 
 pub(super) fn unsent(db: &Connection, id: OutboxId, maybe_sent: bool, error: &str, now_s: i64) -> Result<()> {

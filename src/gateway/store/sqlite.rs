@@ -316,7 +316,7 @@ impl Store for SqliteStore {
         self.write(&["sending.before", "sending.after"], move |db| queries::sending(db, id)).await
     }
 
-    async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<(), StoreError> {
+    async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<bool, StoreError> {
         self.write(&["sent.before", "sent.after"], move |db| queries::sent(db, id, &remote, now_s())).await
     }
 
@@ -395,8 +395,18 @@ impl SessionStore for SqliteStore {
         self.reader.call(move |db| sessions::session(db, &key)).await
     }
 
-    async fn history(&self, session: SessionId, count: u32) -> Result<Vec<Exchange>, StoreError> {
-        self.reader.call(move |db| sessions::history(db, session, count)).await
+    async fn conversation(
+        &self,
+        key: &SessionKey,
+        count: u32,
+    ) -> Result<Option<(Session, Vec<Exchange>)>, StoreError> {
+        let key = key.clone();
+        let read = move |db: &Connection| {
+            let Some(session) = sessions::session(db, &key)? else { return Ok(None) };
+            let history = sessions::history(db, session.id, count)?;
+            Ok(Some((session, history)))
+        };
+        self.reader.call(read).await
     }
 
     async fn idle_sessions(

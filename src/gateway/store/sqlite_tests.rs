@@ -35,10 +35,8 @@ fn session_key() -> SessionKey {
 
 /// What was said in the newest conversation.
 async fn history(store: &SqliteStore) -> Vec<Exchange> {
-    match store.session(&session_key()).await.unwrap() {
-        Some(session) => store.history(session.id, 5).await.unwrap(),
-        None => Vec::new(),
-    }
+    let conversation = store.conversation(&session_key(), 5).await.unwrap();
+    conversation.map(|(_, history)| history).unwrap_or_default()
 }
 
 fn answered(handles: &[&str]) -> Finish {
@@ -147,8 +145,13 @@ async fn the_first_part_is_handed_over_as_being_sent_when_nothing_is_before_it()
     for handle in ["H1", "H2", "H3"] {
         let row = store.next_out(&key()).await.unwrap().unwrap();
         assert_eq!((row.message.handle.as_str(), row.maybe_sent), (handle, handle == "H1"));
-        store.sent(row.id, MessageId(handle.into())).await.unwrap();
+        let is_more = store.sent(row.id, MessageId(handle.into())).await.unwrap();
+        assert_eq!(is_more, handle != "H3", "what waits behind it");
     }
+    assert!(
+        store.sent(first.id, MessageId("H1".into())).await.unwrap(),
+        "twice is once, and nothing is known of more"
+    );
     assert_eq!(store.finish(ids[2], direct(&["H3", "H4"])).await.unwrap(), None, "H3 was sent before");
     assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message.handle, "H4");
 }

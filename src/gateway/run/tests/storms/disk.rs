@@ -105,7 +105,7 @@ on_disk! { Store:
     Look next_out(key: &ChatKey) -> Option<OutboxRow>;
     Look chats_out(platform: Platform, count: u32) -> Vec<ChatKey>;
     Reserve sending(id: OutboxId) -> ();
-    Reserve sent(id: OutboxId, remote: MessageId) -> ();
+    Reserve sent(id: OutboxId, remote: MessageId) -> bool;
     Reserve unsent(id: OutboxId, maybe_sent: bool, error: String) -> ();
     Reserve bury(id: OutboxId, reason: String, what: GivenUp) -> ();
     Reserve expire(before: Timestamp) -> BTreeMap<Platform, u64>;
@@ -123,7 +123,7 @@ on_disk! { Store:
 
 on_disk! { SessionStore:
     Look session(key: &SessionKey) -> Option<Session>;
-    Look history(session: SessionId, count: u32) -> Vec<Exchange>;
+    Look conversation(key: &SessionKey, count: u32) -> Option<(Session, Vec<Exchange>)>;
     Look idle_sessions(platform: Platform, bound: Timestamp, after: SessionId, count: u32) -> Vec<(SessionId, ChatKey)>;
     Reserve end_session(id: SessionId, bound: Timestamp, rule: Reset) -> bool;
     Reserve forget_sessions(before: Timestamp) -> bool;
