@@ -22,8 +22,9 @@ use crate::gateway::tally::{Stroke, Tally};
 use crate::platform::{Platform, Rates, Repeat};
 
 /// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
-/// that a slow one holds up only its chat.
-const SENDS_MAX: usize = 16;
+/// that a slow one holds up only its chat. As many as turns run at once by default: an answer that finds a place is sent from
+/// the commit that stores it, and one that does not costs a commit more.
+const SENDS_MAX: usize = 32;
 
 /// Chats whose next message is being sent or written down at once.
 const CHATS_MAX: usize = 64;
