@@ -177,6 +177,9 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "trusted_schema", false)?;
     db.pragma_update(None, "cell_size_check", true)?;
+    // What an operation might have to undo would else be in a file outside of the home as soon as it is a little more, with
+    // what people have written.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
@@ -255,4 +258,46 @@ pub(super) fn check(db: &Connection, look: Look) -> Result<(), StoreError> {
 
 fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    const CANARY: &str = "a canary that sings. ";
+
+    /// Whether a file that this process has open, and that has no name any more, holds what was written.
+    fn is_on_disk() -> bool {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
+        let is_nameless = |path: &std::path::PathBuf| {
+            std::fs::read_link(path).is_ok_and(|link| link.to_string_lossy().ends_with("(deleted)"))
+        };
+        let holds = |bytes: Vec<u8>| bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+        open.filter(is_nameless).filter_map(|path| std::fs::read(path).ok()).any(holds)
+    }
+
+    /// A change of many pages that may have to be undone, while it lasts.
+    fn is_spilled(setup: impl Fn(&Connection)) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Connection::open(dir.path().join("gateway.db")).unwrap();
+        configure(&db).unwrap();
+        configure_writer(&db).unwrap();
+        setup(&db);
+        db.execute_batch("CREATE TABLE t (body TEXT); BEGIN;").unwrap();
+        for _ in 0..100 {
+            db.execute("INSERT INTO t VALUES (?1)", [CANARY.repeat(150)]).unwrap();
+        }
+        db.execute_batch("SAVEPOINT job; UPDATE t SET body = replace(body, 'a', 'b');").unwrap();
+        is_on_disk()
+    }
+
+    #[test]
+    fn nothing_that_people_write_is_put_into_a_file_of_sqlites_own() {
+        assert!(
+            is_spilled(|db| db.pragma_update(None, "temp_store", "DEFAULT").unwrap()),
+            "nothing is shown by this"
+        );
+        assert!(!is_spilled(|_| {}));
+    }
 }
