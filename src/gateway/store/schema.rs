@@ -162,13 +162,29 @@ pub(super) fn refuse_newer(path: &Path, look: Look) -> Result<(), StoreError> {
     if std::fs::metadata(path).map_or(0, |meta| meta.len()) == 0 {
         return Ok(());
     }
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(|error| store_error(&error))?;
-    let found = version(&db).map_err(|error| store_error(&error))?;
+    let (db, found) = open_unchanged(path).map_err(|error| store_error(&error))?;
     if found > newest() {
         return Err(StoreError::TooNew { found, known: newest() });
     }
     check(&db, look)
+}
+
+/// Opens a database to look at it, and says which version it is of. Nothing is written, unless a death cut a write off
+/// before there was a write-ahead log: then only its journal tells what the file is, and whoever reads must undo that write.
+fn open_unchanged(path: &Path) -> rusqlite::Result<(Connection, i64)> {
+    let open = |flags| {
+        let db = Connection::open_with_flags(path, flags)?;
+        let found = version(&db)?;
+        Ok((db, found))
+    };
+    match open(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        Err(rusqlite::Error::SqliteFailure(failure, _))
+            if failure.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK =>
+        {
+            open(OpenFlags::SQLITE_OPEN_READ_WRITE)
+        }
+        looked => looked,
+    }
 }
 
 /// What every connection is set to.
@@ -290,6 +306,32 @@ mod tests {
         }
         db.execute_batch("SAVEPOINT job; UPDATE t SET body = replace(body, 'a', 'b');").unwrap();
         is_on_disk()
+    }
+
+    #[test]
+    fn a_write_that_a_death_cut_off_before_there_was_a_log_is_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let [dying, path] = ["dying.db", "gateway.db"].map(|name| dir.path().join(name));
+        let db = Connection::open(&dying).unwrap();
+        // Half of it is in the file, as a kill would find it.
+        db.execute_batch(
+            "PRAGMA cache_size = 1; CREATE TABLE t (body TEXT); BEGIN; INSERT INTO t VALUES ('one');",
+        )
+        .unwrap();
+        for _ in 0..100 {
+            db.execute("INSERT INTO t VALUES (?1)", [CANARY.repeat(150)]).unwrap();
+        }
+        for ending in ["", "-journal"] {
+            let [from, to] = [&dying, &path].map(|path| format!("{}{ending}", path.display()));
+            assert!(std::fs::copy(from, to).unwrap() > 0, "it is cut off in the middle");
+        }
+        refuse_newer(&path, Look::Thorough).unwrap();
+        let rows: i64 = Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(rows, 0);
+        crate::gateway::store::SqliteStore::open(&path).unwrap();
     }
 
     #[test]
