@@ -120,6 +120,8 @@ impl Drain {
 
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input) {
+        // At the limit what is under way is cut off, and then says that nothing is left: that must not pass for finished.
+        self.handle_timeout(now);
         match (self.phase, input) {
             (Phase::Running, Input::Asked(signal)) => {
                 let until = now + self.limit.max(DRAIN_LIMIT_MIN);
@@ -233,15 +235,22 @@ mod tests {
 
     #[test]
     fn a_drain_past_its_limit_leaves_with_1_and_never_waits_for_a_link() {
-        let (mut drain, now) = start();
-        drain.handle(now, Input::Asked(StopSignal::Terminate));
-        let late = drain.poll_timeout().unwrap();
-        drain.handle_timeout(late);
-        drain.handle_timeout(drain.poll_timeout().unwrap());
-        assert_eq!(
-            actions(&mut drain),
-            [Action::Drain { until: late }, Action::Close, Action::Exit(ExitCode::Failed)]
-        );
+        let at_limit: [fn(&mut Drain, Instant); 2] = [
+            |drain, late| drain.handle_timeout(late),
+            // What was cut off there may say so before we have looked at the clock.
+            |drain, late| drain.handle(late, Input::Drained),
+        ];
+        for reach in at_limit {
+            let (mut drain, now) = start();
+            drain.handle(now, Input::Asked(StopSignal::Terminate));
+            let late = drain.poll_timeout().unwrap();
+            reach(&mut drain, late);
+            drain.handle_timeout(drain.poll_timeout().unwrap());
+            assert_eq!(
+                actions(&mut drain),
+                [Action::Drain { until: late }, Action::Close, Action::Exit(ExitCode::Failed)]
+            );
+        }
     }
 
     #[test]
