@@ -57,12 +57,6 @@ fn conversation(floor: &Times, fsync: &Times) {
     let mut home = TestHome::with_bridge();
     let fake = FakeWhatsApp::start();
     fake.serve(&mut home);
-    // More is written than WhatsApp's pace lets through at once.
-    let address = &fake.url;
-    home.write(
-        "gateway.toml",
-        format!("[platforms.whatsapp]\nrates = \"off\"\nweb_socket_url = \"{address}\"\n"),
-    );
     let mut codes = Times::default();
     for _ in 0..5 {
         let begun = Instant::now();
@@ -76,6 +70,12 @@ fn conversation(floor: &Times, fsync: &Times) {
     drop((home, fake));
 
     let (home, mut fake) = paired();
+    // More is written than WhatsApp's pace lets through at once.
+    let address = &fake.url;
+    home.write(
+        "gateway.toml",
+        format!("[platforms.whatsapp]\nrates = \"off\"\nweb_socket_url = \"{address}\"\n"),
+    );
     let gateway = Gateway::start(&home);
     let begun = Instant::now();
     gateway.wait_for_state("connected");
