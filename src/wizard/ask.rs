@@ -1,4 +1,6 @@
-//! The questions of the WhatsApp wizard.
+//! The questions of the WhatsApp wizard, and those that others ask alike.
+
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{AllowList, WhatsAppMode};
 use crate::pairing::Me;
@@ -10,7 +12,7 @@ use crate::wizard::pair::show_me;
 use crate::wizard::run::End;
 use crate::wizard::setup::Setup;
 use crate::wizard::texts;
-use crate::wizard::ui::{Choice, Question};
+use crate::wizard::ui::{Choice, Question, Ui};
 
 impl Setup<'_> {
     pub(super) async fn select(&mut self, choice: &Choice) -> Result<usize, End> {
@@ -23,12 +25,7 @@ impl Setup<'_> {
     }
 
     pub(super) async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, End> {
-        let cancel = self.cancel;
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(End::Cancelled),
-            answer = self.ui.confirm(prompt, default) => Ok(answer?),
-        }
+        confirm(self.ui, self.cancel, prompt, default).await
     }
 
     pub(super) async fn input(&mut self, question: &Question) -> Result<String, End> {
@@ -133,10 +130,33 @@ impl Setup<'_> {
     }
 
     pub(super) async fn confirm_everybody(&mut self) -> Result<bool, End> {
-        self.ui.say(Line::Warn(texts::EVERYBODY_WARNING.to_owned()));
-        Ok(self.confirm("Let everybody in?", false).await?
-            && self.confirm("Really everybody, strangers too?", false).await?)
+        confirm_everybody(self.ui, self.cancel, texts::EVERYBODY_WARNING).await
     }
+}
+
+/// Asks yes or no; a cancel ends the question.
+pub(super) async fn confirm(
+    ui: &mut dyn Ui,
+    cancel: &CancellationToken,
+    prompt: &str,
+    default: bool,
+) -> Result<bool, End> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(End::Cancelled),
+        answer = ui.confirm(prompt, default) => Ok(answer?),
+    }
+}
+
+/// Whether everybody is meant, asked twice after a warning.
+pub(super) async fn confirm_everybody(
+    ui: &mut dyn Ui,
+    cancel: &CancellationToken,
+    warning: &str,
+) -> Result<bool, End> {
+    ui.say(Line::Warn(warning.to_owned()));
+    Ok(confirm(ui, cancel, "Let everybody in?", false).await?
+        && confirm(ui, cancel, "Really everybody, strangers too?", false).await?)
 }
 
 pub(super) fn check_people(text: &str) -> Result<(), String> {

@@ -10,6 +10,7 @@ use crate::home::HermesHome;
 use crate::platform::{Platform, number};
 use crate::telegram::wire::User;
 use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
+use crate::wizard::ask;
 use crate::wizard::changes::ChangeSet;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
@@ -318,18 +319,11 @@ impl<'a> TelegramSetup<'a> {
     }
 
     pub(super) async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, End> {
-        let cancel = self.cancel;
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(End::Cancelled),
-            answer = self.ui.confirm(prompt, default) => Ok(answer?),
-        }
+        ask::confirm(self.ui, self.cancel, prompt, default).await
     }
 
     async fn confirm_everybody(&mut self) -> Result<bool, End> {
-        self.ui.say(Line::Warn(texts::EVERYBODY_WARNING.to_owned()));
-        Ok(self.confirm("Let everybody in?", false).await?
-            && self.confirm("Really everybody, strangers too?", false).await?)
+        ask::confirm_everybody(self.ui, self.cancel, texts::EVERYBODY_WARNING).await
     }
 
     /// One write, and the way on. Returns whether the gateway is to be started.
