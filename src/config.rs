@@ -61,6 +61,8 @@ pub struct Config {
     pub home_channels: BTreeMap<Platform, String>,
     /// Platforms that are written to as fast as they take it: their `rates` are off.
     pub unpaced: BTreeSet<Platform>,
+    /// How often an answer is shown as it grows, where it is.
+    pub streams: BTreeMap<Platform, Duration>,
     /// Platforms that a test plays: `HERMES_SCRIPTED`, from the environment of the process only.
     pub scripted: Option<ScriptedConfig>,
     /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
@@ -268,6 +270,7 @@ impl Config {
             whatsapp,
             telegram,
             unpaced: file.unpaced,
+            streams: file.streams,
             access,
             home_channels,
             scripted,
@@ -312,6 +315,9 @@ impl Default for Config {
             access: Platform::every().map(|platform| (platform, AccessConfig::default())).collect(),
             telegram: TelegramConfig::default(),
             unpaced: BTreeSet::new(),
+            streams: Platform::every()
+                .filter_map(|platform| Some((platform, platform.spec().stream_every?)))
+                .collect(),
             home_channels: BTreeMap::new(),
             scripted: None,
             warnings: Vec::new(),

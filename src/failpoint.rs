@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// All of them. Each is at one place only.
-pub const NAMES: [&str; 53] = [
+pub const NAMES: [&str; 57] = [
     "accept.after",
     "accept.before",
     "ack.bridge.after",
@@ -24,6 +24,8 @@ pub const NAMES: [&str; 53] = [
     "bury.before",
     "commit.after",
     "commit.before",
+    "detach.after",
+    "detach.before",
     "drop.after",
     "drop.before",
     "expire.after",
@@ -40,6 +42,8 @@ pub const NAMES: [&str; 53] = [
     "order.before",
     "pause.after",
     "pause.before",
+    "preview.after",
+    "preview.before",
     "prune.after",
     "prune.before",
     "queue.after",

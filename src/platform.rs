@@ -38,6 +38,9 @@ pub struct PlatformSpec {
     pub repeat: Repeat,
     /// How fast it may be spoken to.
     pub rates: Rates,
+    /// How often a message is changed that shows an answer as it grows, unless the settings say otherwise. `None`: what was
+    /// sent cannot be changed.
+    pub stream_every: Option<Duration>,
     /// A link whose last proof of life is older than this is not connected, whatever it says.
     pub lease: Duration,
     /// The error code when the lease has run out.
@@ -188,6 +191,7 @@ static WHATSAPP: PlatformSpec = PlatformSpec {
         group: Some(Rate { count: 20, per: Duration::from_secs(60) }),
         is_group: |chat| chat.ends_with("@g.us"),
     },
+    stream_every: None,
     lease: Duration::from_secs(90),
     lease_code: "whatsapp_bridge_hung",
     keeps: None,
@@ -208,6 +212,7 @@ static TELEGRAM: PlatformSpec = PlatformSpec {
         group: Some(Rate { count: 20, per: Duration::from_secs(60) }),
         is_group: |chat| chat.starts_with('-'),
     },
+    stream_every: Some(Duration::from_secs(2)),
     // A poll of 30 s, and some.
     lease: Duration::from_secs(45),
     lease_code: "telegram_network_error",
@@ -221,8 +226,13 @@ static SCRIPTED: [PlatformSpec; 9] = [
     scripted("scripted4"),
     scripted("scripted5"),
     scripted("scripted6"),
-    // Three that are as other platforms are: repeats are seen twice, little may be said at once, texts are short.
-    PlatformSpec { repeat: Repeat::Marked, ..scripted("scripted7") },
+    // Three that are as other platforms are: repeats are seen twice and what was sent can be changed, little may be said at
+    // once, texts are short.
+    PlatformSpec {
+        repeat: Repeat::Marked,
+        stream_every: Some(Duration::from_secs(2)),
+        ..scripted("scripted7")
+    },
     PlatformSpec {
         rates: Rates { chat: Some(Rate { count: 2, per: Duration::from_millis(600) }), ..Rates::NONE },
         ..scripted("scripted8")
@@ -245,6 +255,7 @@ const fn scripted(name: &'static str) -> PlatformSpec {
         text_unit: TextUnit::Chars,
         repeat: Repeat::Same,
         rates: Rates::NONE,
+        stream_every: None,
         lease: Duration::from_secs(3),
         lease_code: "net_timeout",
         keeps: None,

@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) telegram: TelegramTable,
     /// Platforms that are written to as fast as they take it.
     pub(super) unpaced: BTreeSet<Platform>,
+    /// How often an answer is shown as it grows, where it is.
+    pub(super) streams: BTreeMap<Platform, Duration>,
 }
 
 /// `[platforms.telegram]`, validated.
@@ -93,13 +95,16 @@ struct RawPlatforms {
 #[serde(default)]
 struct RawScripted {
     rates: Option<Spanned<String>>,
+    stream_every: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct RawTelegram {
     enabled: Option<bool>,
+    session: Option<RawReset>,
     rates: Option<Spanned<String>>,
+    stream_every: Option<Spanned<String>>,
     api_base: Option<Spanned<String>>,
     file_base: Option<Spanned<String>>,
     poll_timeout: Option<Spanned<String>>,
@@ -132,14 +137,20 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
         let what = if NOT_USED_YET.contains(&path.as_str()) { "is not used yet" } else { "is not known" };
         warnings.push(format!("gateway.toml:{line} `{path}` {what}, and is ignored"));
     }
+    let own_sessions = [
+        (Platform::Whatsapp, raw.platforms.whatsapp.session.take()),
+        (Platform::Telegram, raw.platforms.telegram.session.take()),
+    ];
     let unpaced = place.unpaced(&raw.platforms)?;
+    let streams = place.streams(&mut raw.platforms)?;
     Ok(File {
         agent: place.agent(raw.agent)?,
-        session: place.session(raw.session, raw.platforms.whatsapp.session.take())?,
+        session: place.session(raw.session, own_sessions)?,
         gateway: place.gateway(raw.gateway)?,
         whatsapp: place.whatsapp(raw.platforms.whatsapp, warnings)?,
         telegram: place.telegram(raw.platforms.telegram)?,
         unpaced,
+        streams,
     })
 }
 
@@ -232,6 +243,26 @@ impl Place<'_> {
             }
         }
         Ok(unpaced)
+    }
+
+    fn streams(&self, raw: &mut RawPlatforms) -> Result<BTreeMap<Platform, Duration>, CliError> {
+        let telegram = raw.telegram.stream_every.take();
+        let scripted = raw.scripted.stream_every.take();
+        let mut streams = BTreeMap::new();
+        for platform in Platform::every() {
+            let Some(default) = platform.spec().stream_every else { continue };
+            let every = match platform {
+                Platform::Whatsapp => None,
+                Platform::Telegram => telegram.clone(),
+                Platform::Scripted(_) => scripted.clone(),
+            };
+            if every.as_ref().is_some_and(|text| text.get_ref().trim() == "off") {
+                continue;
+            }
+            let range = Duration::from_millis(100)..=Duration::from_secs(60);
+            streams.insert(platform, self.duration(every, default, &range, "stream_every")?);
+        }
+        Ok(streams)
     }
 
     fn telegram(&self, raw: RawTelegram) -> Result<TelegramTable, CliError> {

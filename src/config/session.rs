@@ -106,14 +106,16 @@ impl Place<'_> {
     pub(super) fn session(
         &self,
         raw: RawSession,
-        whatsapp: Option<RawReset>,
+        own: impl IntoIterator<Item = (Platform, Option<RawReset>)>,
     ) -> Result<SessionConfig, CliError> {
         let default = SessionConfig::default();
         let everywhere = RawReset { reset: raw.reset, idle_after: raw.idle_after, daily_at: raw.daily_at };
         let reset = self.reset(everywhere, default.reset)?;
         let mut platforms = BTreeMap::new();
-        if let Some(own) = whatsapp {
-            platforms.insert(Platform::Whatsapp, self.reset(own, reset)?);
+        for (platform, own) in own {
+            if let Some(own) = own {
+                platforms.insert(platform, self.reset(own, reset)?);
+            }
         }
         Ok(SessionConfig {
             reset,

@@ -69,3 +69,11 @@ pub struct SendError {
     /// With [`Retry::Never`]: what it is about.
     pub scope: Scope,
 }
+
+impl SendError {
+    /// This message is refused for good; it certainly did not leave.
+    pub fn refused(code: impl Into<String>, message: impl Into<String>) -> Self {
+        let (code, message) = (code.into(), message.into());
+        Self { code, message, certainty: Certainty::NotSent, retry: Retry::Never, scope: Scope::Message }
+    }
+}

@@ -120,6 +120,9 @@ pub struct OutboundMessage {
     /// It only makes sense now, as a sign of progress does: it is never sent twice, and nobody is told of its loss.
     #[serde(default)]
     pub fleeting: bool,
+    /// The message of ours in whose place it is put; where that cannot be done, it is sent like any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<MessageId>,
 }
 
 /// Which chat on which platform.

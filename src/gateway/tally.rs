@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::clock::Now;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
+use crate::gateway::agent::draft::Draft;
 use crate::gateway::message::{ChatKey, InboundMessage};
 use crate::platform::Platform;
 
@@ -150,9 +151,9 @@ pub struct Timed {
 
 #[async_trait]
 impl Agent for Timed {
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         let _timer = Timer { since: Now::read().mono, tally: &self.tally };
-        self.agent.answer(turn).await
+        self.agent.answer(turn, draft).await
     }
 
     fn wait(&self) -> Option<Duration> {

@@ -430,6 +430,20 @@ pub struct SendMessage<'a> {
     pub reply_parameters: Option<ReplyParameters>,
 }
 
+/// `editMessageText`.
+#[derive(Debug, Serialize)]
+pub struct EditMessageText<'a> {
+    /// Where the message stands.
+    pub chat_id: i64,
+    /// Which.
+    pub message_id: i64,
+    /// What it says from now on.
+    pub text: &'a str,
+    /// `HTML`, or nothing for plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parse_mode: Option<&'static str>,
+}
+
 /// What a message answers.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ReplyParameters {

@@ -77,6 +77,11 @@ impl Answer {
         self.ended
     }
 
+    /// What was said so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The text, or nothing when there is none but white space.
     pub fn into_text(self) -> Option<String> {
         (!self.text.trim().is_empty()).then_some(self.text)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::draft::Draft;
 use crate::gateway::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::Exchange;
 
@@ -99,11 +100,12 @@ pub struct Trouble {
 /// Whoever answers.
 #[async_trait]
 pub trait Agent: Send + Sync {
-    /// Answers in Markdown. May be cancelled by dropping the future. Ends within a limit of its own.
+    /// Answers in Markdown. May be cancelled by dropping the future. Ends within a limit of its own. Whoever knows a part of the
+    /// answer before the whole writes it into `draft`.
     ///
     /// # Errors
     /// What the person is told instead.
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError>;
+    async fn answer(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError>;
 
     /// How long nothing is to be asked of it, because nobody was there the last time. Does not block.
     fn wait(&self) -> Option<Duration> {

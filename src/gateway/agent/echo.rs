@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::api::{About, Agent, AgentError, Turn, said};
+use super::draft::Draft;
 
 /// Repeats what it is told, and says that it does.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,7 @@ Any OpenAI-compatible service works; its key is read from OPENAI_API_KEY.";
 
 #[async_trait]
 impl Agent for Echo {
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, turn: Turn, _draft: &Draft) -> Result<String, AgentError> {
         let said = said(&turn.message);
         Ok(if turn.history.is_empty() {
             format!("{FIRST}\n\nYou wrote: {said}")
@@ -51,7 +52,7 @@ mod tests {
         let message = message("A", "15550101@s.whatsapp.net", "hello");
         let key = chat_key(Platform::Whatsapp, &message);
         let mut turn = Turn { key, session: "s1".into(), message, history: Vec::new() };
-        let first = Echo.answer(turn.clone()).await.unwrap();
+        let first = Echo.answer(turn.clone(), &Draft::default()).await.unwrap();
         assert!(
             first.contains("only repeat") && first.contains("[agent]") && first.ends_with("You wrote: hello")
         );
@@ -59,6 +60,6 @@ mod tests {
         let table: toml::Table = toml.parse().unwrap();
         assert_eq!(table["agent"]["kind"].as_str(), Some("openai"), "what it says can be pasted");
         turn.history.push(Exchange { said: "hello".into(), answered: first });
-        assert_eq!(Echo.answer(turn).await.unwrap(), "Echo: hello");
+        assert_eq!(Echo.answer(turn, &Draft::default()).await.unwrap(), "Echo: hello");
     }
 }

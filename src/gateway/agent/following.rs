@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::api::{About, Agent, AgentError, Turn};
 use super::build::build;
+use super::draft::Draft;
 use super::lateness;
 use crate::clock::Now;
 use crate::config::AgentConfig;
@@ -64,11 +65,11 @@ impl Following {
 
 #[async_trait]
 impl Agent for Following {
-    async fn answer(&self, mut turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, mut turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         if let Some(after) = self.settings.current().session.late_after {
             lateness::mark(&mut turn.message, Now::read().wall, after);
         }
-        self.newest().answer(turn).await
+        self.newest().answer(turn, draft).await
     }
 
     fn wait(&self) -> Option<Duration> {

@@ -1,7 +1,7 @@
 //! Who answers.
 //!
 //! - [`api`]: the contract, one turn in and one text out; [`build`]: the agent that the settings name,
-//!   [`following`]: also after they have changed; [`lateness`]: what is old news by then.
+//!   [`following`]: also after they have changed; [`lateness`]: what is old news by then; [`draft`]: an answer that is not whole yet.
 //! - [`echo`]: repeats what it is told.
 //! - [`openai`]: any OpenAI-compatible service; [`request`]: what it is asked, [`sse`]: the stream that it answers with,
 //!   [`answer`]: the text in it, [`breaker`]: when nothing is asked because nobody was there.
@@ -11,6 +11,7 @@ pub mod answer;
 pub mod api;
 pub mod breaker;
 pub mod build;
+pub mod draft;
 pub mod echo;
 pub mod following;
 pub mod lateness;

@@ -14,6 +14,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 use super::answer::{ANSWER_LEN_MAX, Answer, Unusable, failure_code};
 use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn};
 use super::breaker::{Breaker, Ending};
+use super::draft::Draft;
 use super::request::{self, Image};
 use super::sse::Parser;
 use crate::clock::Now;
@@ -85,7 +86,7 @@ impl Openai {
         })
     }
 
-    async fn ask(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn ask(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         let images = images(&turn.message.attachments).await;
         let body = request::body(&self.model, self.system_prompt.as_deref(), &turn, &images);
         let sending = self.client.post(self.url.clone()).json(&body).send();
@@ -99,13 +100,13 @@ impl Openai {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|kind| kind.to_ascii_lowercase().contains("event-stream"));
         let answer =
-            if streams { self.read_stream(response).await? } else { self.read_body(response).await? };
+            if streams { self.read_stream(response, draft).await? } else { self.read_body(response).await? };
         answer
             .into_text()
             .ok_or_else(|| failed("agent_silent", "The agent answered nothing.", "an empty answer"))
     }
 
-    async fn read_stream(&self, mut response: Response) -> Result<Answer, AgentError> {
+    async fn read_stream(&self, mut response: Response, draft: &Draft) -> Result<Answer, AgentError> {
         let mut parser = Parser::default();
         let mut answer = Answer::default();
         loop {
@@ -119,6 +120,7 @@ impl Openai {
             for event in events {
                 answer.take(&event).map_err(unusable)?;
             }
+            draft.grow(answer.text());
             if answer.is_ended() {
                 return Ok(answer);
             }
@@ -260,12 +262,12 @@ impl Openai {
 
 #[async_trait]
 impl Agent for Openai {
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         if let Some(wait) = self.breaker().begin(Now::read().mono) {
             return Err(self.unavailable(wait));
         }
         let mut attempt = Attempt { agent: self, ending: Ending::Dropped };
-        let answer = self.ask(turn).await;
+        let answer = self.ask(turn, draft).await;
         attempt.ending = match answer.as_ref().map_err(|error| error.again) {
             Ok(_) | Err(Again::Never | Again::Once) => Ending::Heard,
             Err(Again::After(asked) | Again::Briefly(asked)) => {

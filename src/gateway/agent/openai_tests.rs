@@ -95,7 +95,7 @@ fn turn() -> Turn {
 
 async fn answer_to(say: Say) -> Result<String, AgentError> {
     let (base, _request) = serve(say).await;
-    Openai::new(&config(&base)).unwrap().answer(turn()).await
+    Openai::new(&config(&base)).unwrap().answer(turn(), &Draft::default()).await
 }
 
 const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"gr\u{fc}\"}}]}\r\n\r\n: still here\r\n\r\n\
@@ -106,7 +106,7 @@ async fn a_stream_is_read_in_whatever_pieces_it_comes_and_the_request_is_right()
     let mut pieces = vec![head("200 OK", "text/event-stream; charset=utf-8").into_bytes()];
     pieces.extend(STREAM.as_bytes().chunks(3).map(<[u8]>::to_vec));
     let (base, request) = serve(Say::Pieces(pieces)).await;
-    let answer = Openai::new(&config(&base)).unwrap().answer(turn()).await.unwrap();
+    let answer = Openai::new(&config(&base)).unwrap().answer(turn(), &Draft::default()).await.unwrap();
     assert_eq!(answer, "gr\u{fc}n \u{1f33f}");
     let request = request.await.unwrap();
     assert!(request.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{request}");
@@ -186,13 +186,13 @@ async fn a_service_that_is_not_there_or_falls_silent_is_an_error_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = format!("http://user:{KEY}@{}/v1?key={KEY}", listener.local_addr().unwrap());
     drop(listener);
-    let error = Openai::new(&config(&gone)).unwrap().answer(turn()).await.unwrap_err();
+    let error = Openai::new(&config(&gone)).unwrap().answer(turn(), &Draft::default()).await.unwrap_err();
     assert_eq!(error.code, "agent_unreachable");
     assert!(error.detail.contains("(net_refused)"), "{error:?}");
     assert!(!format!("{error:?}").contains(KEY), "{error:?}");
 
     let (base, _request) = serve(Say::Pieces(Vec::new())).await;
-    let error = Openai::new(&config(&base)).unwrap().answer(turn()).await.unwrap_err();
+    let error = Openai::new(&config(&base)).unwrap().answer(turn(), &Draft::default()).await.unwrap_err();
     assert_eq!(error.code, "agent_broke_off");
     assert!(error.detail.contains("(net_lost)"), "{error:?}");
 
@@ -206,7 +206,7 @@ async fn a_service_that_is_not_there_or_falls_silent_is_an_error_in_time() {
     for (bytes, again) in [(Vec::new(), Again::Once), (silent.into_bytes(), Again::Never)] {
         let (base, _request) = serve(Say::ThenSilence(bytes)).await;
         let config = OpenaiConfig { idle_timeout: Duration::from_millis(300), ..config(&base) };
-        let error = Openai::new(&config).unwrap().answer(turn()).await.unwrap_err();
+        let error = Openai::new(&config).unwrap().answer(turn(), &Draft::default()).await.unwrap_err();
         assert_eq!((error.code, error.again), ("agent_stalled", again));
     }
 }

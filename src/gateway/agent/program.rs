@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::answer::{ANSWER_LEN_MAX, Answer};
 use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn};
+use super::draft::Draft;
 use super::request;
 use crate::bridge::process::{spawner, stderr};
 use crate::bridge::{child_env, exec};
@@ -70,7 +71,7 @@ impl Program {
         command
     }
 
-    async fn ask(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn ask(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         let unstartable = |why: &str| {
             self.broken().get_or_insert_with(|| Now::read().wall);
             let detail = format!("{} cannot be started: {why}", self.name());
@@ -111,7 +112,11 @@ impl Program {
                 });
                 match step.await {
                     Ok(Step::Said(0)) => break,
-                    Ok(Step::Said(len)) => said.extend_from_slice(&chunk[..len]),
+                    Ok(Step::Said(len)) => {
+                        said.extend_from_slice(&chunk[..len]);
+                        // A chunk may end within a character.
+                        draft.grow(said.utf8_chunks().next().map_or("", |chunk| chunk.valid()));
+                    }
                     Ok(Step::Ended(status)) => ended = Some(status),
                     Err(_) if ended.is_some() => break,
                     Err(_) if said.is_empty() => {
@@ -174,8 +179,8 @@ fn failed(code: &'static str, told: &str, detail: String) -> AgentError {
 
 #[async_trait]
 impl Agent for Program {
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
-        self.ask(turn).await
+    async fn answer(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
+        self.ask(turn, draft).await
     }
 
     fn about(&self) -> About {

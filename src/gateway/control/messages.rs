@@ -110,6 +110,7 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
             text: Private(text),
             reply_to: None,
             fleeting: false,
+            replaces: None,
         })
         .collect();
     if parts.is_empty() {

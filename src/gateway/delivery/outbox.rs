@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -44,6 +44,9 @@ const EXPIRY: Duration = Duration::from_hours(24);
 /// A link answers within a limit of its own; this one holds when it does not.
 const SEND_LIMIT: Duration = Duration::from_secs(120);
 
+/// The longest that showing an answer as it grows may take: the answer itself waits for it.
+const SHOW_LIMIT: Duration = Duration::from_secs(10);
+
 /// The first wait after a failed send; it doubles with each attempt.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
 
@@ -82,6 +85,8 @@ struct Slot {
     pace: Pace,
     /// A message that waits for longer is given up.
     expiry: Duration,
+    /// How often an answer is shown as it grows; `None`: never.
+    stream_every: Option<Duration>,
     /// Rows that entered the store as `sending`, for their lanes; each with its permit, so there are few.
     handed: BTreeMap<ChatKey, (OutboxRow, OwnedSemaphorePermit)>,
     /// Chats whose handed row is being put back: nothing of theirs is sent meanwhile.
@@ -124,6 +129,19 @@ impl Claim {
         }
         drop(lane);
     }
+
+    /// Sends what only makes sense now, or puts it in the place of what was sent before; nothing is written down of it.
+    ///
+    /// # Errors
+    /// As [`Link::send`]; it is not to be tried again at once.
+    pub async fn show(self, message: &OutboundMessage) -> Result<MessageId, SendError> {
+        let link = self.post.link().ok_or_else(|| SendError::refused("not_connected", NOT_CONNECTED))?;
+        let shown = transmit(link.as_ref(), message, SHOW_LIMIT).await;
+        if let Err(error) = &shown {
+            self.post.heed(&self.key.chat, error);
+        }
+        shown
+    }
 }
 
 impl Outbox {
@@ -140,6 +158,7 @@ impl Outbox {
                 last_sent: None,
                 pace: Pace::new(&platform.spec().rates),
                 expiry: EXPIRY,
+                stream_every: None,
                 handed: BTreeMap::new(),
                 returning: BTreeSet::new(),
             }),
@@ -182,13 +201,36 @@ impl Outbox {
         self.post.slot(|slot| slot.expiry = expiry);
     }
 
+    /// How often an answer is shown as it grows from now on; `None`: never.
+    pub fn stream(&self, every: Option<Duration>) {
+        self.post.slot(|slot| slot.stream_every = every);
+    }
+
+    /// How often an answer is shown as it grows; `None`: never.
+    pub fn stream_every(&self) -> Option<Duration> {
+        self.post.slot(|slot| slot.stream_every)
+    }
+
     /// Claims a chat with nothing to send, for a message that is about to enter the store. `None`: it waits in line like any
     /// other, because something is before it, the platform is away or no place is free.
     pub fn claim(&self, key: &ChatKey) -> Option<Claim> {
+        self.claim_by(key, Pace::take)
+    }
+
+    /// The same for what may as well be left out.
+    pub fn claim_spare(&self, key: &ChatKey) -> Option<Claim> {
+        self.claim_by(key, Pace::take_spare)
+    }
+
+    fn claim_by(
+        &self,
+        key: &ChatKey,
+        take: impl FnOnce(&mut Pace, Instant, &ChatId) -> Result<(), Duration>,
+    ) -> Option<Claim> {
         self.link()?;
         let permit = Arc::clone(&self.post.permits).try_acquire_owned().ok()?;
         let lane = self.lanes.reserve(key)?;
-        self.post.slot(|slot| slot.pace.take(Now::read().mono, &key.chat)).ok()?;
+        self.post.slot(|slot| take(&mut slot.pace, Now::read().mono, &key.chat)).ok()?;
         Some(Claim { post: Arc::clone(&self.post), permit, lane, key: key.clone() })
     }
 
@@ -284,16 +326,7 @@ impl Post {
             self.store.unsent(row.id, false, NOT_CONNECTED.to_owned()).await?;
             return Ok(Outcome::After(STORE_WAIT));
         };
-        let sent =
-            tokio::time::timeout(SEND_LIMIT, link.send(&self.as_sent(&row))).await.unwrap_or_else(|_| {
-                Err(SendError {
-                    code: "send_hung".to_owned(),
-                    message: format!("no answer within {} s", SEND_LIMIT.as_secs()),
-                    certainty: Certainty::MaybeSent,
-                    retry: Retry::Backoff,
-                    scope: Scope::Message,
-                })
-            });
+        let sent = transmit(link.as_ref(), &self.as_sent(&row), SEND_LIMIT).await;
         failpoint::hit("send.after");
         drop(permit);
         let outcome = match sent {
@@ -318,21 +351,35 @@ impl Post {
             let reason = "it may have been sent, and is out of date".to_owned();
             return Some((reason, GivenUp::Quietly, Stroke::Dead));
         }
-        let is_marked = row.maybe_sent && self.platform.spec().repeat == Repeat::Marked;
-        (is_marked && row.attempts >= MARKED_ATTEMPTS_MAX).then(|| {
+        (self.is_marked(row) && row.attempts >= MARKED_ATTEMPTS_MAX).then(|| {
             let reason = format!("nobody knows whether it arrived, after {} attempts", row.attempts);
             (reason, GivenUp::Message, Stroke::Dead)
         })
     }
 
+    /// People may see it twice. What takes the place of another message is there once, however often it is put there.
+    fn is_marked(&self, row: &OutboxRow) -> bool {
+        row.maybe_sent
+            && row.message.replaces.is_none()
+            && match self.platform.spec().repeat {
+                Repeat::Marked => true,
+                Repeat::Same => false,
+            }
+    }
+
     /// The message as the platform gets it: what people may see twice says so.
     fn as_sent<'a>(&self, row: &'a OutboxRow) -> Cow<'a, OutboundMessage> {
-        match self.platform.spec().repeat {
-            Repeat::Marked if row.maybe_sent => {
-                let text = Private(format!("{AGAIN}{}", row.message.text.0));
-                Cow::Owned(OutboundMessage { text, ..row.message.clone() })
-            }
-            Repeat::Marked | Repeat::Same => Cow::Borrowed(&row.message),
+        if !self.is_marked(row) {
+            return Cow::Borrowed(&row.message);
+        }
+        let text = Private(format!("{AGAIN}{}", row.message.text.0));
+        Cow::Owned(OutboundMessage { text, ..row.message.clone() })
+    }
+
+    /// What the platform asks for holds also over a new connection: it is the service that asks.
+    fn heed(&self, chat: &ChatId, error: &SendError) {
+        if let Retry::After(wait) = error.retry {
+            self.slot(|slot| slot.pace.hold_chat(Now::read().mono, chat, wait));
         }
     }
 
@@ -360,7 +407,13 @@ impl Post {
 
     async fn mark_failed(&self, row: &OutboxRow, error: &SendError) -> Result<Outcome, StoreError> {
         let why = format!("{}: {}", error.code, error.message);
+        self.heed(&row.key.chat, error);
         let wait = match error.retry {
+            Retry::Never if row.message.replaces.is_some() && error.scope == Scope::Message => {
+                tracing::debug!(platform = %self.platform, code = %error.code, "sent as a new message: {}", error.message);
+                self.store.detach(row.id, why).await?;
+                return Ok(Outcome::Again);
+            }
             Retry::Never => {
                 tracing::warn!(platform = %self.platform, code = %error.code, "a message is given up: {}", error.message);
                 let what = match error.scope {
@@ -372,11 +425,7 @@ impl Post {
                 self.tally.count(self.platform, Stroke::Dead);
                 return Ok(Outcome::Again);
             }
-            Retry::After(wait) => {
-                // Also over a new connection: it is the service that asks.
-                self.slot(|slot| slot.pace.hold_chat(Now::read().mono, &row.key.chat, wait));
-                wait
-            }
+            Retry::After(wait) => wait,
             Retry::Backoff | Retry::Rest => {
                 RETRY_FIRST.saturating_mul(1 << row.attempts.min(8)).min(RETRY_MAX)
             }
@@ -397,6 +446,29 @@ impl Post {
         self.store.unsent(row.id, error.certainty == Certainty::MaybeSent, why).await?;
         Ok(Outcome::After(wait))
     }
+}
+
+/// Hands the message to the platform, or puts it in the place of another one.
+async fn transmit(
+    link: &dyn Link,
+    message: &OutboundMessage,
+    limit: Duration,
+) -> Result<MessageId, SendError> {
+    let sending = async {
+        match &message.replaces {
+            Some(id) => link.edit(id, message).await.map(|()| id.clone()),
+            None => link.send(message).await,
+        }
+    };
+    tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
+        Err(SendError {
+            code: "send_hung".to_owned(),
+            message: format!("no answer within {} s", limit.as_secs()),
+            certainty: Certainty::MaybeSent,
+            retry: Retry::Backoff,
+            scope: Scope::Message,
+        })
+    })
 }
 
 #[async_trait]

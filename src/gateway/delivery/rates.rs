@@ -17,10 +17,10 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// How long until one may be taken.
-    fn wait(self, now: Instant, rate: Rate) -> Duration {
+    /// How long until one may be taken, with these left for others.
+    fn wait(self, now: Instant, rate: Rate, left: u32) -> Duration {
         let debt = self.debt(now);
-        let room = rate.pause() * (rate.count - 1);
+        let room = rate.pause() * (rate.count - 1).saturating_sub(left);
         debt.saturating_sub(room)
     }
 
@@ -74,12 +74,30 @@ impl Pace {
     /// # Errors
     /// The wait; nothing was taken.
     pub fn take(&mut self, now: Instant, chat: &ChatId) -> Result<(), Duration> {
+        self.take_leaving(now, chat, |_| 0)
+    }
+
+    /// The same for what may as well be left out: half of what may be said at once is kept for others.
+    ///
+    /// # Errors
+    /// The wait; nothing was taken.
+    pub fn take_spare(&mut self, now: Instant, chat: &ChatId) -> Result<(), Duration> {
+        self.take_leaving(now, chat, |rate| rate.count / 2)
+    }
+
+    fn take_leaving(
+        &mut self,
+        now: Instant,
+        chat: &ChatId,
+        left: impl Fn(Rate) -> u32,
+    ) -> Result<(), Duration> {
         let of_chat = self.rate_of(chat);
         let held = self.held(now, chat);
         let known = self.chats.get(chat);
-        let chat_wait =
-            of_chat.zip(known).map_or(Duration::ZERO, |(rate, known)| known.bucket.wait(now, rate));
-        let all_wait = self.rates.all.map_or(Duration::ZERO, |rate| self.all.wait(now, rate));
+        let chat_wait = of_chat
+            .zip(known)
+            .map_or(Duration::ZERO, |(rate, known)| known.bucket.wait(now, rate, left(rate)));
+        let all_wait = self.rates.all.map_or(Duration::ZERO, |rate| self.all.wait(now, rate, left(rate)));
         let wait = held.max(chat_wait).max(all_wait);
         if !wait.is_zero() {
             return Err(wait);
@@ -172,6 +190,22 @@ mod tests {
         assert_eq!(pace.take(now + Duration::from_secs(1), &one), Ok(()));
         pace.give_back(&one);
         assert_eq!(pace.take(now + Duration::from_secs(1), &one), Ok(()));
+    }
+
+    #[test]
+    fn what_can_be_left_out_leaves_half_to_others_and_waits_where_it_is_alone() {
+        let now = Now::read().mono;
+        let mut pace = Pace::new(&RATES);
+        let (one, group) = (chat(1), ChatId("-1".to_owned()));
+        assert_eq!(pace.take_spare(now, &one), Ok(()));
+        assert_eq!(pace.take_spare(now, &one), Err(Duration::from_secs(1)));
+        assert_eq!(pace.take(now, &one), Ok(()), "the answer itself");
+        assert_eq!(pace.take_spare(now, &group), Ok(()));
+        for n in 2..4 {
+            assert_eq!(pace.take_spare(now, &chat(n)), Ok(()));
+        }
+        assert!(pace.take_spare(now, &chat(6)).is_err(), "five of ten are left on the whole platform");
+        assert_eq!(pace.take(now, &chat(6)), Ok(()));
     }
 
     #[test]

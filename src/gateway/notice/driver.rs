@@ -133,6 +133,7 @@ impl Teller {
             text: Private(text(title, notice)),
             reply_to: None,
             fleeting: false,
+            replaces: None,
         };
         match tokio::time::timeout(SAY_LIMIT, self.flow.say(&key, vec![message])).await {
             Ok(said) => said.map_err(|error| error.to_string()),

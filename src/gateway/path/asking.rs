@@ -3,12 +3,16 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
+
+use super::preview::Preview;
 use super::running::{Cut, News, RunGuard};
 use super::turns::Turns;
 use crate::clock::Now;
 use crate::gateway::agent::api::{Again, AgentError, HISTORY_BYTES_MAX, Turn};
+use crate::gateway::agent::draft::Draft;
 use crate::gateway::inbound::join::{Candidate, Gathering, merged};
-use crate::gateway::message::InboundMessage;
+use crate::gateway::message::{InboundMessage, MessageId};
 use crate::gateway::store::api::{Exchange, Finish, InboxId, InboxRow, StoreError};
 
 /// Quick answers show no "typing…".
@@ -20,6 +24,9 @@ const TYPING_EVERY: Duration = Duration::from_secs(10);
 /// "typing…" is best effort: it holds up nothing for longer.
 const TYPING_LIMIT: Duration = Duration::from_secs(5);
 
+/// Where a turn was ended early, what is just being shown of its answer is waited for no longer.
+const EARLY_LIMIT: Duration = Duration::from_secs(1);
+
 pub(super) const TOOK_TOO_LONG: &str = "The agent took too long, so I stopped it. Send /retry to ask again.";
 
 /// What one turn asks.
@@ -28,6 +35,8 @@ pub(super) struct Asked {
     pub(super) ids: Vec<InboxId>,
     pub(super) message: InboundMessage,
     pub(super) gathering: Gathering,
+    /// What shows its answer, from a turn before that was not brought to its end.
+    pub(super) preview: Option<MessageId>,
 }
 
 impl Asked {
@@ -39,8 +48,9 @@ impl Asked {
             gathering.add(Candidate { message: &row.message, at_ms: row.at_ms, attempts: row.attempts - 1 });
         }
         let ids = rows.iter().map(|row| row.id).collect();
+        let preview = rows.first().and_then(|row| row.preview.clone());
         let message = merged(rows.into_iter().map(|row| row.message).collect());
-        Self { ids, message: message.expect("a turn has a message"), gathering }
+        Self { ids, message: message.expect("a turn has a message"), gathering, preview }
     }
 }
 
@@ -62,11 +72,48 @@ pub(super) struct Ended {
 }
 
 impl Turns {
-    /// Asks the agent, and does what happens to the turn meanwhile.
-    pub(super) async fn ask(&self, turn: Turn, run: &mut RunGuard) -> Result<Ended, Early> {
+    /// Asks the agent, does what happens to the turn meanwhile, and shows the answer as it grows.
+    pub(super) async fn ask(
+        &self,
+        turn: Turn,
+        run: &mut RunGuard,
+        mut preview: Option<Preview<'_>>,
+    ) -> Result<Ended, Early> {
+        let draft = Draft::default();
+        let asked = {
+            let asking = pin!(async {
+                let asked = self.ask_beside(turn, run, &draft).await;
+                draft.finish();
+                asked
+            });
+            let showing = pin!(async {
+                if let Some(preview) = &mut preview {
+                    preview.follow(&draft).await;
+                }
+            });
+            match select(asking, showing).await {
+                Either::Right(((), asking)) => asking.await,
+                // What is just being sent is the message in whose place the answer is put.
+                Either::Left((asked, showing)) if asked.is_ok() => {
+                    showing.await;
+                    asked
+                }
+                Either::Left((asked, showing)) => {
+                    drop(tokio::time::timeout(EARLY_LIMIT, showing).await);
+                    asked
+                }
+            }
+        };
+        if let (Err(Early::Cut(Cut::Stopped)), Some(preview)) = (&asked, preview) {
+            preview.stop().await;
+        }
+        asked
+    }
+
+    async fn ask_beside(&self, turn: Turn, run: &mut RunGuard, draft: &Draft) -> Result<Ended, Early> {
         let key = turn.key.clone();
         let mut steered = Vec::new();
-        let mut answering = pin!(self.answer(turn));
+        let mut answering = pin!(self.answer(turn, draft));
         loop {
             tokio::select! {
                 biased;
@@ -95,8 +142,8 @@ impl Turns {
     }
 
     /// Asks the agent, and once more where it fell silent before it said anything.
-    async fn answer_of(&self, turn: Turn) -> Result<String, AgentError> {
-        match self.agent.answer(turn.clone()).await {
+    async fn answer_of(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
+        match self.agent.answer(turn.clone(), draft).await {
             Err(error) if error.again == Again::Once => {
                 if let Some(more) = self.repeats.say(Now::read().mono, "agent_asked_again") {
                     tracing::info!(
@@ -104,14 +151,14 @@ impl Turns {
                         "the agent is asked once more: {}{more}", error.detail
                     );
                 }
-                self.agent.answer(turn).await
+                self.agent.answer(turn, draft).await
             }
             answer => answer,
         }
     }
 
     /// Asks the agent, and shows "typing…" meanwhile.
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         let key = turn.key.clone();
         let chat = turn.message.chat.clone();
         let outbox = self.outboxes.get(&key.platform);
@@ -130,7 +177,7 @@ impl Turns {
                 }
             };
             tokio::select! {
-                answer = self.answer_of(turn) => answer,
+                answer = self.answer_of(turn, draft) => answer,
                 () = tokio::time::sleep(limit) => Err(AgentError {
                     code: "agent_hung",
                     told: TOOK_TOO_LONG.to_owned(),

@@ -306,7 +306,15 @@ impl Inbox for MessagePath {
             }
         };
         let at_ms = Now::read().wall.as_millisecond();
-        let row = |message| InboxRow { id, key: key.clone(), attempts: 0, at_ms, is_suspect: false, message };
+        let row = |message| InboxRow {
+            id,
+            key: key.clone(),
+            attempts: 0,
+            at_ms,
+            is_suspect: false,
+            preview: None,
+            message,
+        };
         match (order, met) {
             (Some((order, message)), _) => self.hurry(row(message), order),
             (None, Some(message)) => {
@@ -359,6 +367,7 @@ impl MessageFlow for MessagePath {
         for (platform, outbox) in self.outboxes.iter() {
             outbox.expire_after(expiry);
             outbox.pace(!config.unpaced.contains(platform));
+            outbox.stream(config.streams.get(platform).copied());
         }
         self.expiry.send_replace(expiry);
         self.rules.configure(config);

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use super::*;
 use crate::config::{AccessConfig, AllowList, WhatsAppMode};
 use crate::gateway::agent::api::{About, Again, AgentError, Turn};
+use crate::gateway::agent::draft::Draft;
 use crate::gateway::command::{Command, Commands};
 use crate::gateway::event::Event;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
@@ -29,7 +30,9 @@ struct Delivered {
 /// A link that does as it is told.
 struct ScriptedLink {
     delivered: watch::Sender<Vec<Delivered>>,
-    /// Outcomes of the next sends; then all succeed.
+    /// What was put in the place of which message.
+    changed: watch::Sender<Vec<(String, String)>>,
+    /// Outcomes of the next sends and changes; then all succeed.
     script: Mutex<Vec<SendError>>,
     /// Chats in which "typing…" was shown.
     typed: watch::Sender<Vec<String>>,
@@ -37,8 +40,13 @@ struct ScriptedLink {
 
 impl ScriptedLink {
     fn new(script: Vec<SendError>) -> Arc<Self> {
-        let (delivered, typed) = (watch::Sender::default(), watch::Sender::default());
-        Arc::new(Self { delivered, script: Mutex::new(script), typed })
+        let (delivered, changed, typed) = Default::default();
+        Arc::new(Self { delivered, changed, script: Mutex::new(script), typed })
+    }
+
+    fn next(&self) -> Option<SendError> {
+        let mut script = self.script.lock().unwrap();
+        if script.is_empty() { None } else { Some(script.remove(0)) }
     }
 
     async fn wait(&self, count: usize) -> Vec<Delivered> {
@@ -51,10 +59,7 @@ impl ScriptedLink {
 #[async_trait]
 impl Link for ScriptedLink {
     async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError> {
-        let failure = {
-            let mut script = self.script.lock().unwrap();
-            if script.is_empty() { None } else { Some(script.remove(0)) }
-        };
+        let failure = self.next();
         if failure.as_ref().is_none_or(|error| error.certainty == Certainty::MaybeSent) {
             self.delivered.send_modify(|delivered| {
                 delivered.push(Delivered {
@@ -65,6 +70,14 @@ impl Link for ScriptedLink {
             });
         }
         failure.map_or_else(|| Ok(MessageId(message.handle.clone())), Err)
+    }
+
+    async fn edit(&self, id: &MessageId, message: &OutboundMessage) -> Result<(), SendError> {
+        let failure = self.next();
+        if failure.as_ref().is_none_or(|error| error.certainty == Certainty::MaybeSent) {
+            self.changed.send_modify(|changed| changed.push((id.0.clone(), message.text.0.clone())));
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     async fn typing(&self, chat: &ChatId, _on: bool) {
@@ -127,11 +140,12 @@ impl ScriptedAgent {
 
 #[async_trait]
 impl Agent for ScriptedAgent {
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         let mut text = turn.message.text.0;
         self.adding(|added| added.insert(turn.key.clone(), Vec::new()));
         self.begun.send_modify(|begun| begun.push(text.clone()));
         assert!(!(self.panics && text.starts_with("boom")), "as told");
+        draft.grow(&format!("re: {text}"));
         self.permits.acquire().await.unwrap().forget();
         let asked = self.begun.borrow().iter().filter(|begun| **begun == text).count();
         let is_silent = text.starts_with("silent") || text.starts_with("hesitate") && asked == 1;
@@ -528,6 +542,9 @@ mod joining;
 
 #[path = "orders_tests.rs"]
 mod orders;
+
+#[path = "preview_tests.rs"]
+mod preview;
 
 #[path = "sending_tests.rs"]
 mod sending;

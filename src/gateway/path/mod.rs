@@ -6,7 +6,7 @@
 //!
 //! - [`message_path`]: the whole, as the gateway's core sees it.
 //! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: whose turn it is; [`asking`]: what is asked
-//!   together, answered. [`attempts`]: how often one was begun for a message. [`upkeep`]: what is done beside the turns.
+//!   together, answered; [`preview`]: what is shown of an answer before it is whole. [`attempts`]: how often one was begun for a message. [`upkeep`]: what is done beside the turns.
 //! - [`running`]: the turns that run, and what is done to them from outside; [`busy`]: what a message does to the turn of its
 //!   chat. [`slots`]: how many turns run at once; [`pace`]: how fast those of one chat follow each other.
 //! - [`reply`]: what the answer becomes. [`strangers`]: what is not let in. [`waits`]: the messages that wait because the agent is not there.
@@ -17,6 +17,7 @@ mod busy;
 pub mod message_path;
 pub mod orders;
 mod pace;
+mod preview;
 pub mod reply;
 pub mod running;
 mod slots;

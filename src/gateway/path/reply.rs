@@ -20,6 +20,7 @@ pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &
             text: Private(text),
             reply_to: (is_reply && part == 0).then(|| message.id.clone()),
             fleeting: false,
+            replaces: None,
         })
         .collect()
 }

@@ -232,6 +232,7 @@ mod tests {
             attempts: 0,
             at_ms: 0,
             is_suspect: false,
+            preview: None,
             message: message("B", chat, text),
         }
     }

@@ -21,6 +21,7 @@ fn part(handle: &str) -> OutboundMessage {
         text: Private("said".into()),
         reply_to: None,
         fleeting: false,
+        replaces: None,
     }
 }
 

@@ -223,7 +223,7 @@ impl Turns {
         self.pace(|pace, now, most| pace.take(now, key, most));
         let asked = Asked::of(claimed.rows);
         run.asks(asked.message.clone(), asked.gathering, claimed.more);
-        let Asked { ids, message, .. } = asked;
+        let Asked { ids, message, preview, .. } = asked;
         let mut context = match self.sessions.context(self.sessions.key(key, &message), ids[0]).await {
             Ok(context) => context,
             Err(error) => return self.put_back(key, ids, Early::Failed(error)).await,
@@ -234,7 +234,7 @@ impl Turns {
             message: message.clone(),
             history: within_bytes(std::mem::take(&mut context.history)),
         };
-        let end = self.ask(turn, &mut run).await;
+        let end = self.ask(turn, &mut run, self.preview(key, ids[0], &message, preview)).await;
         // What follows waits for the disk alone, and shares its flushes with the ends of other turns.
         drop((run, permit));
         let ended = match end {

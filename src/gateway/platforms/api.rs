@@ -59,6 +59,16 @@ pub trait Link: Send + Sync {
     /// Whether it may have been delivered, and when to try again.
     async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError>;
 
+    /// Puts this message in the place of one that was sent, and returns when the platform has acknowledged it. Asked only of a
+    /// platform that has [`stream_every`](crate::platform::PlatformSpec::stream_every). To say again what stands there is no
+    /// failure: a change of unknown fate may be repeated.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; refused for good, the message is sent as a new one.
+    async fn edit(&self, _id: &MessageId, _message: &OutboundMessage) -> Result<(), SendError> {
+        Err(SendError::refused("edit_unsupported", "this platform changes nothing that was sent"))
+    }
+
     /// Shows or clears "typing…". Best effort.
     async fn typing(&self, chat: &ChatId, on: bool);
 

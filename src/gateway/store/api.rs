@@ -40,6 +40,8 @@ pub struct InboxRow {
     pub at_ms: i64,
     /// We died more than once while we worked on it: its turn is not begun again.
     pub is_suspect: bool,
+    /// The message of ours that shows its answer, as far as that was known.
+    pub preview: Option<MessageId>,
     /// The message.
     pub message: InboundMessage,
 }
@@ -268,9 +270,14 @@ pub trait Store: SessionStore {
     /// Returns whether it was: else somebody else began it meanwhile.
     async fn begin_order(&self, id: InboxId, attempts: u32) -> Result<bool, StoreError>;
 
+    /// Remembers the message of ours that shows the answer to this one as it grows: the answer takes its place, also over a
+    /// restart.
+    async fn previewed(&self, id: InboxId, preview: MessageId) -> Result<(), StoreError>;
+
     /// In one transaction: the exchange enters its conversation, which begins with it where it is new; the parts of the
-    /// answer enter the outbox; the inbox row is done (`dead`: given up, with the reason). Nothing happens to a row that is final already, and a part whose handle is
-    /// known is not inserted again. With [`Finish::direct`] the first part is returned when it is the next to be sent.
+    /// answer enter the outbox, the first in the place of what showed the answer as it grew; the inbox row is done (`dead`: given
+    /// up, with the reason). Nothing happens to a row that is final already, and a part whose handle is known is not inserted
+    /// again. With [`Finish::direct`] the first part is returned when it is the next to be sent.
     async fn finish(&self, id: InboxId, finish: Finish) -> Result<Option<OutboxRow>, StoreError>;
 
     /// The oldest message to this chat that is neither sent nor given up.
@@ -285,6 +292,9 @@ pub trait Store: SessionStore {
     /// Marks the row as sent under the platform's id, unless it is final already. Returns whether more may wait to be sent to
     /// its chat.
     async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<bool, StoreError>;
+
+    /// Puts the row back, as a message that replaces none: there is nothing any more in whose place it could be put.
+    async fn detach(&self, id: OutboxId, error: String) -> Result<(), StoreError>;
 
     /// Puts the row back: it is tried again. `maybe_sent` is remembered.
     async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError>;

@@ -167,7 +167,7 @@ pub(super) fn retry(db: &Connection, pick: &Pick, now_s: i64) -> Result<Vec<Chat
         let changed = match id.direction {
             Direction::In => db
                 .prepare_cached(
-                    "UPDATE inbox SET state = 'pending', attempts = 0, error = NULL, ended_at_s = NULL
+                    "UPDATE inbox SET state = 'pending', attempts = 0, error = NULL, ended_at_s = NULL, preview = NULL
                      WHERE id = ?1 AND body IS NOT NULL",
                 )?
                 .execute([id.number])?,
@@ -175,7 +175,8 @@ pub(super) fn retry(db: &Connection, pick: &Pick, now_s: i64) -> Result<Vec<Chat
                 revive_target(db, &key)?;
                 db.prepare_cached(
                     "UPDATE outbox SET state = 'pending', attempts = 0, queued_at_s = ?2, ended_at_s = NULL,
-                         unknown_since_s = NULL, not_before_s = NULL, untold = 0
+                         unknown_since_s = NULL, not_before_s = NULL, untold = 0,
+                         body = json_remove(body, '$.replaces')
                      WHERE id = ?1 AND body IS NOT NULL",
                 )?
                 .execute([id.number, now_s])?

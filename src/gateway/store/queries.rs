@@ -113,6 +113,7 @@ pub(super) fn accept(
             attempts: 1,
             at_ms: now_ms,
             is_suspect: false,
+            preview: None,
             message,
         }))
     } else {
@@ -131,7 +132,7 @@ pub(super) fn waiting(db: &Connection, key: &ChatKey, count_max: u32) -> Result<
 /// What a turn of this chat would take.
 pub(super) fn gather(db: &Connection, key: &ChatKey, mut join: Join) -> Result<Next<Claimed>> {
     let mut statement = db.prepare_cached(
-        "SELECT id, attempts, body, COALESCE(accepted_at_ms, accepted_at_s * 1000), error IS ?3 FROM inbox
+        "SELECT id, attempts, body, COALESCE(accepted_at_ms, accepted_at_s * 1000), error IS ?3, preview FROM inbox
          WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id",
     )?;
     let mut found = statement.query(params![key.platform.spec().name, key.chat.0, SUSPECT])?;
@@ -148,6 +149,7 @@ pub(super) fn gather(db: &Connection, key: &ChatKey, mut join: Join) -> Result<N
             break;
         };
         let (attempts, at_ms, is_suspect) = (row.get(1)?, row.get(3)?, row.get(4)?);
+        let preview = row.get::<_, Option<String>>(5)?.map(MessageId);
         let candidate = Candidate { message: &message, at_ms, attempts };
         let verdict = match (&mut gathering, rows.first()) {
             (Some(gathering), Some(first)) => {
@@ -168,7 +170,7 @@ pub(super) fn gather(db: &Connection, key: &ChatKey, mut join: Join) -> Result<N
             more = true;
             break;
         }
-        rows.push(InboxRow { id, key: key.clone(), attempts, at_ms, is_suspect, message });
+        rows.push(InboxRow { id, key: key.clone(), attempts, at_ms, is_suspect, preview, message });
     }
     Ok(Next::Row(Claimed { rows, more }))
 }
@@ -216,18 +218,24 @@ pub(super) fn release_chat(db: &Connection, key: &ChatKey) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn previewed(db: &Connection, id: InboxId, preview: &MessageId) -> Result<()> {
+    let statement = "UPDATE inbox SET preview = ?2 WHERE id = ?1 AND ended_at_s IS NULL";
+    db.prepare_cached(statement)?.execute(params![id.0, preview.0])?;
+    Ok(())
+}
+
 pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) -> Result<Option<OutboxRow>> {
-    let key = db
+    let ended = db
         .prepare_cached(
             "UPDATE inbox SET state = ?2, error = ?3, ended_at_s = ?4
-             WHERE id = ?1 AND ended_at_s IS NULL RETURNING platform, chat_key",
+             WHERE id = ?1 AND ended_at_s IS NULL RETURNING platform, chat_key, preview",
         )?
         .query_row(
             params![id.0, if finish.dead.is_some() { "dead" } else { "done" }, finish.dead, now_s],
-            key_of,
+            |row| Ok((key_of(row)?, row.get::<_, Option<String>>(2)?.map(MessageId))),
         )
         .optional()?;
-    let Some(key) = key else { return Ok(None) };
+    let Some((key, mut preview)) = ended else { return Ok(None) };
     for id in &finish.with {
         db.prepare_cached(
             "UPDATE inbox SET state = 'done', ended_at_s = ?2 WHERE id = ?1 AND ended_at_s IS NULL",
@@ -253,11 +261,16 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
             text: Private(lost::notice(untold.count, untold.unsure, untold.oldest)),
             reply_to: None,
             fleeting: false,
+            replaces: None,
         };
         put_out(db, None, &key, &notice, "pending", now_s)?;
     }
     for (part, reply) in finish.replies.iter().enumerate() {
         let state = if part == 0 && finish.direct && !has_out(db, &key)? { "sending" } else { "pending" };
+        let reply = match preview.take() {
+            Some(shown) => &OutboundMessage { replaces: Some(shown), ..reply.clone() },
+            None => reply,
+        };
         let inserted = put_out(db, Some(id), &key, reply, state, now_s)?;
         if state == "sending" {
             direct = inserted.map(|id| OutboxRow {
@@ -383,6 +396,16 @@ pub(super) fn sent(db: &Connection, id: OutboxId, remote: &MessageId, now_s: i64
         .optional()?;
     // A disk that said that it failed may have written it down before.
     key.map_or(Ok(true), |key| has_out(db, &key))
+}
+
+pub(super) fn detach(db: &Connection, id: OutboxId, error: &str) -> Result<()> {
+    changed(
+        db.prepare_cached(
+            "UPDATE outbox SET state = 'pending', error = ?2, body = json_remove(body, '$.replaces')
+             WHERE id = ?1 AND ended_at_s IS NULL",
+        )?
+        .execute(params![id.0, error])?,
+    )
 }
 
 pub(super) fn unsent(db: &Connection, id: OutboxId, maybe_sent: bool, error: &str, now_s: i64) -> Result<()> {

@@ -9,7 +9,7 @@ use super::writer::store_error;
 use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-pub(super) const MIGRATIONS: [&str; 8] = [
+pub(super) const MIGRATIONS: [&str; 9] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -149,6 +149,8 @@ pub(super) const MIGRATIONS: [&str; 8] = [
         boot_id TEXT,
         uptime_s INTEGER
     ) STRICT, WITHOUT ROWID;",
+    // The message of ours that shows the answer as it grows.
+    "ALTER TABLE inbox ADD COLUMN preview TEXT;",
 ];
 
 /// The newest version this program knows.

@@ -285,6 +285,10 @@ impl Store for SqliteStore {
         self.write(&["order.before", "order.after"], move |db| orders::begin(db, id, attempts)).await
     }
 
+    async fn previewed(&self, id: InboxId, preview: MessageId) -> Result<(), StoreError> {
+        self.write(&["preview.before", "preview.after"], move |db| queries::previewed(db, id, &preview)).await
+    }
+
     async fn finish(&self, id: InboxId, finish: Finish) -> Result<Option<OutboxRow>, StoreError> {
         self.write(&["finish.before", "finish.after"], move |db| queries::finish(db, id, &finish, now_s()))
             .await
@@ -318,6 +322,10 @@ impl Store for SqliteStore {
 
     async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<bool, StoreError> {
         self.write(&["sent.before", "sent.after"], move |db| queries::sent(db, id, &remote, now_s())).await
+    }
+
+    async fn detach(&self, id: OutboxId, error: String) -> Result<(), StoreError> {
+        self.write(&["detach.before", "detach.after"], move |db| queries::detach(db, id, &error)).await
     }
 
     async fn unsent(&self, id: OutboxId, maybe_sent: bool, error: String) -> Result<(), StoreError> {

@@ -26,6 +26,7 @@ fn reply(handle: &str) -> OutboundMessage {
         text: Private("answer".into()),
         reply_to: None,
         fleeting: false,
+        replaces: None,
     }
 }
 

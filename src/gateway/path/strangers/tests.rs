@@ -11,6 +11,7 @@ use crate::config::{AccessConfig, AllowList, Config, DirectPolicy, WhatsAppMode}
 use crate::gateway::admission::desk::Request;
 use crate::gateway::admission::records::Kept;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
+use crate::gateway::agent::draft::Draft;
 use crate::gateway::flow::MessageFlow as _;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::message::testing::message;
@@ -28,7 +29,7 @@ struct CountingAgent(AtomicU32);
 
 #[async_trait]
 impl Agent for CountingAgent {
-    async fn answer(&self, _turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, _turn: Turn, _draft: &Draft) -> Result<String, AgentError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok("answered".into())
     }

@@ -271,15 +271,18 @@ impl Link for PlayedLink {
         let (asker, answer) = oneshot::channel();
         locked(&self.shared.waiting).insert(message.handle.clone(), asker);
         let (handle, chat) = (message.handle.clone(), message.chat.0.clone());
-        self.shared
-            .say(Said::Send { handle, chat, text: message.text.clone(), reply_to: message.reply_to.clone() })
-            .await;
+        let (reply_to, replaces) = (message.reply_to.clone(), message.replaces.clone());
+        self.shared.say(Said::Send { handle, chat, text: message.text.clone(), reply_to, replaces }).await;
         let outcome = match tokio::time::timeout(SEND_LIMIT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(unknown("the script did not say whether it arrived")),
         };
         locked(&self.shared.waiting).remove(&message.handle);
         outcome.map(|()| MessageId(message.handle.clone()))
+    }
+
+    async fn edit(&self, _id: &MessageId, message: &OutboundMessage) -> Result<(), SendError> {
+        self.send(message).await.map(drop)
     }
 
     async fn typing(&self, _chat: &ChatId, _on: bool) {}
@@ -384,6 +387,7 @@ mod tests {
             text: Private("hello".to_owned()),
             reply_to: None,
             fleeting: false,
+            replaces: None,
         };
         let sending = {
             let link = Arc::clone(&link);

@@ -172,6 +172,9 @@ pub enum Said {
         /// The message that it replies to.
         #[serde(skip_serializing_if = "Option::is_none")]
         reply_to: Option<MessageId>,
+        /// The message in whose place it is put.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replaces: Option<MessageId>,
     },
     /// The link is closed in order.
     Close,

@@ -34,6 +34,7 @@ enum Meaning {
     TooLong,
     Empty,
     NotModified,
+    MessageGone,
     ChatGone,
     TopicGone,
     NoRights,
@@ -41,7 +42,7 @@ enum Meaning {
 
 /// The words, in lower case, as they stand in the service's descriptions. They may change; then the message is given up
 /// with its description in the log, and nothing worse.
-const TEXTS: [(&str, Meaning); 19] = [
+const TEXTS: [(&str, Meaning); 22] = [
     ("can't parse entities", Meaning::Markup),
     ("can't find end of", Meaning::Markup),
     ("entity_", Meaning::Markup),
@@ -50,6 +51,9 @@ const TEXTS: [(&str, Meaning); 19] = [
     ("text is empty", Meaning::Empty),
     ("text must be non-empty", Meaning::Empty),
     ("message is not modified", Meaning::NotModified),
+    ("message to edit not found", Meaning::MessageGone),
+    ("message can't be edited", Meaning::MessageGone),
+    ("message_id_invalid", Meaning::MessageGone),
     ("chat not found", Meaning::ChatGone),
     ("user not found", Meaning::ChatGone),
     ("peer_id_invalid", Meaning::ChatGone),
@@ -110,6 +114,7 @@ pub fn of_send(refusal: &Refusal) -> Way {
             Some(Meaning::TopicGone) => Way::Untopic,
             Some(Meaning::TooLong) => not_sent("telegram_too_long", Retry::Never),
             Some(Meaning::Empty) => not_sent("telegram_empty", Retry::Never),
+            Some(Meaning::MessageGone) => not_sent(MESSAGE_GONE, Retry::Never),
             Some(Meaning::ChatGone) => not_sent(CHAT_GONE, Retry::Never),
             Some(Meaning::NoRights) => not_sent(CHAT_FORBIDDEN, Retry::Never),
             None => not_sent("telegram_bad_request", Retry::Never),
@@ -132,6 +137,9 @@ pub fn of_send(refusal: &Refusal) -> Way {
 
 /// The bot was blocked, thrown out, or may not write there.
 pub const CHAT_FORBIDDEN: &str = "telegram_forbidden";
+
+/// There is no message any more in whose place another could be put.
+pub const MESSAGE_GONE: &str = "telegram_message_gone";
 
 /// There is no such chat any more.
 pub const CHAT_GONE: &str = "telegram_chat_gone";

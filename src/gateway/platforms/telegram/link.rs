@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::adapter::Memory;
 use super::address::{Address, number};
-use super::failure::{self, CHAT_GONE, Way};
+use super::failure::{self, CHAT_GONE, MESSAGE_GONE, Way};
 use super::flood::Floods;
 use super::html;
 use super::shared::Shared;
@@ -19,7 +19,9 @@ use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::Link;
 use crate::telegram::bot::{Bot, Fault};
-use crate::telegram::wire::{Refusal, ReplyParameters, SendChatAction, SendMessage, Sent, User};
+use crate::telegram::wire::{
+    EditMessageText, Refusal, ReplyParameters, SendChatAction, SendMessage, Sent, User,
+};
 
 /// The longest that one request to send may take.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
@@ -67,25 +69,37 @@ impl TelegramLink {
         look(&mut self.floods.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn send_once(&self, message: &OutboundMessage, how: Try) -> Result<Sent, Fault> {
+    /// Sends it, or puts it in the place of the message of this number.
+    async fn send_once(
+        &self,
+        message: &OutboundMessage,
+        replaces: Option<i64>,
+        how: Try,
+    ) -> Result<i64, Fault> {
         let text = &message.text.0;
         let html = (!how.is_plain).then(|| html::render(text)).filter(|html| html.length <= LENGTH_MAX);
+        let text = html.as_ref().map_or(text.as_str(), |html| &html.text);
+        let parse_mode = html.as_ref().map(|_| "HTML");
+        if let Some(message_id) = replaces {
+            let question = EditMessageText { chat_id: how.address.chat, message_id, text, parse_mode };
+            return self.bot.result("editMessageText", &question, SEND_LIMIT).await.map(|_| message_id);
+        }
         let question = SendMessage {
             chat_id: how.address.chat,
             message_thread_id: how.address.topic,
-            text: html.as_ref().map_or(text.as_str(), |html| &html.text),
-            parse_mode: html.as_ref().map(|_| "HTML"),
+            text,
+            parse_mode,
             reply_parameters: message
                 .reply_to
                 .as_ref()
                 .and_then(number)
                 .map(|message_id| ReplyParameters { message_id, allow_sending_without_reply: true }),
         };
-        self.bot.ask("sendMessage", &question, SEND_LIMIT).await
+        self.bot.ask::<Sent>("sendMessage", &question, SEND_LIMIT).await.map(|sent| sent.message_id)
     }
 
     /// What else can be tried with a refused message, or its fate.
-    fn otherwise(&self, refusal: &Refusal, how: Try) -> Result<Try, SendError> {
+    fn otherwise(&self, way: Way, refusal: &Refusal, how: Try) -> Result<Try, SendError> {
         let fate = |code: &str, retry| SendError {
             code: code.to_owned(),
             message: format!("Telegram answered {}: {}", refusal.status, refusal.description),
@@ -93,7 +107,7 @@ impl TelegramLink {
             retry,
             scope: failure::scope(code),
         };
-        match failure::of_send(refusal) {
+        match way {
             Way::Plain if !how.is_plain => Ok(Try { is_plain: true, ..how }),
             Way::Untopic if how.address.topic.is_some() => {
                 Ok(Try { address: Address { topic: None, ..how.address }, ..how })
@@ -117,11 +131,13 @@ impl TelegramLink {
             }
         }
     }
-}
 
-#[async_trait]
-impl Link for TelegramLink {
-    async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError> {
+    /// Sends it in every way that it can be sent, or puts it in the place of the message of this number.
+    async fn deliver(
+        &self,
+        message: &OutboundMessage,
+        replaces: Option<i64>,
+    ) -> Result<MessageId, SendError> {
         let failed = |code: &str, message: String, certainty, retry| SendError {
             code: code.to_owned(),
             message,
@@ -135,14 +151,21 @@ impl Link for TelegramLink {
         };
         let mut how = Try { address, is_plain: false };
         for _ in 0..=WAYS_MAX {
-            match self.send_once(message, how).await {
-                Ok(sent) => {
+            match self.send_once(message, replaces, how).await {
+                Ok(number) => {
                     self.floods(Floods::sent);
-                    return Ok(MessageId(sent.message_id.to_string()));
+                    return Ok(MessageId(number.to_string()));
                 }
                 Err(Fault::Refused(mut refusal)) => {
                     failure::give_time(&mut refusal, || self.floods(Floods::count_open));
-                    how = self.otherwise(&refusal, how)?;
+                    how = match (failure::of_send(&refusal), replaces) {
+                        (Way::Done, Some(number)) => return Ok(MessageId(number.to_string())),
+                        // It stayed behind in the group that was, or in the topic.
+                        (Way::Migrated(_) | Way::Untopic, Some(_)) => {
+                            return Err(SendError::refused(MESSAGE_GONE, "the message stands elsewhere"));
+                        }
+                        (way, _) => self.otherwise(way, &refusal, how)?,
+                    };
                 }
                 Err(Fault::Way(fault)) => {
                     let told = format!("Telegram {}", fault.said);
@@ -156,8 +179,20 @@ impl Link for TelegramLink {
                 }
             }
         }
-        let told = "it was refused in every way that it can be sent".to_owned();
-        Err(failed("telegram_bad_request", told, Certainty::NotSent, Retry::Never))
+        Err(SendError::refused("telegram_bad_request", "it was refused in every way that it can be sent"))
+    }
+}
+
+#[async_trait]
+impl Link for TelegramLink {
+    async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError> {
+        self.deliver(message, None).await
+    }
+
+    async fn edit(&self, id: &MessageId, message: &OutboundMessage) -> Result<(), SendError> {
+        let gone = || SendError::refused(MESSAGE_GONE, "no message of Telegram has this number");
+        let number = number(id).ok_or_else(gone)?;
+        self.deliver(message, Some(number)).await.map(drop)
     }
 
     async fn typing(&self, chat: &ChatId, on: bool) {

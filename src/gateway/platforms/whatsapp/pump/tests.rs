@@ -144,6 +144,7 @@ impl Stage {
             text: Private("hello".into()),
             reply_to: None,
             fleeting: false,
+            replaces: None,
         };
         tokio::spawn(async move { link.send(&message).await })
     }
@@ -291,6 +292,7 @@ async fn an_answer_in_a_group_quotes_what_it_answers() {
         text: Private("hello".into()),
         reply_to: Some(MessageId("M1".into())),
         fleeting: false,
+        replaces: None,
     };
     let link = Arc::clone(&stage.link);
     tokio::spawn(async move { link.send(&message).await });

@@ -101,11 +101,13 @@ on_disk! { Store:
     Reserve release(ids: Vec<InboxId>) -> ();
     Reserve release_chat(key: &ChatKey) -> ();
     Reserve begin_order(id: InboxId, attempts: u32) -> bool;
+    Reserve previewed(id: InboxId, preview: MessageId) -> ();
     Reserve finish(id: InboxId, finish: Finish) -> Option<OutboxRow>;
     Look next_out(key: &ChatKey) -> Option<OutboxRow>;
     Look chats_out(platform: Platform, count: u32) -> Vec<ChatKey>;
     Reserve sending(id: OutboxId) -> ();
     Reserve sent(id: OutboxId, remote: MessageId) -> bool;
+    Reserve detach(id: OutboxId, error: String) -> ();
     Reserve unsent(id: OutboxId, maybe_sent: bool, error: String) -> ();
     Reserve bury(id: OutboxId, reason: String, what: GivenUp) -> ();
     Reserve expire(before: Timestamp) -> BTreeMap<Platform, u64>;

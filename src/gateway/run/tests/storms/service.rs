@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
+use crate::gateway::agent::draft::Draft;
 use crate::gateway::failure::{Certainty, Scope, SendError};
 use crate::gateway::message::testing::message;
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
@@ -218,7 +219,7 @@ impl Link for ServiceLink {
 
 #[async_trait]
 impl Agent for Service {
-    async fn answer(&self, turn: Turn) -> Result<String, AgentError> {
+    async fn answer(&self, turn: Turn, _draft: &Draft) -> Result<String, AgentError> {
         let takes = Duration::from_secs(self.draw(40).into());
         tokio::time::sleep(takes).await;
         Ok(format!("re: {}", turn.message.text.0))

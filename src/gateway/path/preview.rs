@@ -1,0 +1,147 @@
+//! Shows an answer while it grows: in one message, which is changed again and again and in whose place the answer is put.
+//!
+//! It is a courtesy: nothing is sent twice for it, what is to be sent goes first, and it ends for this turn with the first
+//! failure. That the message exists is written down, so that a turn that is begun anew goes on in it.
+
+use std::time::Duration;
+
+use super::turns::Turns;
+use crate::gateway::agent::draft::Draft;
+use crate::gateway::delivery::outbox::{Claim, Outbox};
+use crate::gateway::delivery::{chunk, handle, markup};
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
+use crate::gateway::store::api::{InboxId, Store};
+use crate::platform::Platform;
+
+/// Shorter beginnings are not worth a message.
+const LEN_MIN: usize = 24;
+
+/// What the text ends with as long as more is to come.
+pub(super) const GOES_ON: &str = " \u{2589}";
+
+/// What it ends with when the turn was stopped.
+pub(super) const STOPPED: &str = "\n\n(stopped)";
+
+/// At the end of a turn that was stopped, nothing takes longer.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// The message that shows one turn's answer.
+pub(super) struct Preview<'a> {
+    store: &'a dyn Store,
+    outbox: &'a Outbox,
+    key: &'a ChatKey,
+    id: InboxId,
+    answers: &'a InboundMessage,
+    /// Its name, once it is sent.
+    sent: Option<MessageId>,
+    /// What it shows.
+    shown: String,
+}
+
+impl Turns {
+    /// For the answer to this message. `None`: its platform's messages cannot be changed.
+    pub(super) fn preview<'a>(
+        &'a self,
+        key: &'a ChatKey,
+        id: InboxId,
+        answers: &'a InboundMessage,
+        sent: Option<MessageId>,
+    ) -> Option<Preview<'a>> {
+        let outbox = self.outboxes.get(&key.platform)?;
+        let store = self.store.as_ref();
+        key.platform.spec().stream_every?;
+        Some(Preview { store, outbox, key, id, answers, sent, shown: String::new() })
+    }
+}
+
+impl Preview<'_> {
+    /// Shows the draft as it grows, until nothing more comes.
+    pub(super) async fn follow(&mut self, draft: &Draft) {
+        let Some(every) = self.outbox.stream_every() else { return };
+        let mut seen = LEN_MIN;
+        loop {
+            // What is answered sooner needs no showing.
+            let is_over = tokio::time::timeout(every, draft.beyond(usize::MAX)).await.is_ok();
+            if is_over {
+                return;
+            }
+            let Some(text) = draft.beyond(seen).await else { return };
+            // Something is to be sent, the platform is away or has heard much: another time.
+            let Some(claim) = self.outbox.claim_spare(self.key) else { continue };
+            seen = text.len();
+            if self.show(claim, shown(self.key.platform, &text, GOES_ON)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Its turn was stopped: what is shown says so.
+    pub(super) async fn stop(mut self) {
+        if self.sent.is_some() && !self.shown.is_empty() {
+            let text = self.shown.strip_suffix(GOES_ON).unwrap_or(&self.shown);
+            let told = shown(self.key.platform, text, STOPPED);
+            if let Some(claim) = self.outbox.claim_spare(self.key) {
+                drop(tokio::time::timeout(STOP_LIMIT, self.show(claim, told)).await);
+            }
+        }
+    }
+
+    /// `None`: it failed, and is not to be tried again.
+    async fn show(&mut self, claim: Claim, text: String) -> Option<()> {
+        if text.is_empty() || text == self.shown {
+            return Some(());
+        }
+        let message = OutboundMessage {
+            chat: self.answers.chat.clone(),
+            handle: handle::handle(self.key, &self.answers.id, "preview", 0),
+            text: Private(text.clone()),
+            reply_to: self.answers.is_group.then(|| self.answers.id.clone()),
+            fleeting: true,
+            replaces: self.sent.clone(),
+        };
+        match claim.show(&message).await {
+            Ok(sent) => {
+                if self.sent.is_none() {
+                    self.store.previewed(self.id, sent.clone()).await.ok()?;
+                    self.sent = Some(sent);
+                }
+                self.shown = text;
+                Some(())
+            }
+            Err(error) => {
+                tracing::debug!(
+                    platform = %self.key.platform, code = %error.code,
+                    "an answer is not shown as it grows: {error}"
+                );
+                None
+            }
+        }
+    }
+}
+
+/// What is shown of an answer: as much as fits into one message.
+fn shown(platform: Platform, markdown: &str, end: &str) -> String {
+    let spec = platform.spec();
+    let room = spec.text_len_max - spec.text_unit.len(end);
+    let text = markup::render(platform, markdown.trim_end());
+    let first = chunk::split(&text, room, spec.text_unit).into_iter().next();
+    first.map_or_else(String::new, |text| text + end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_fits_into_one_message_and_says_that_more_comes() {
+        let platform = Platform::Telegram;
+        assert_eq!(shown(platform, "Once upon a time \n", GOES_ON), "Once upon a time \u{2589}");
+        let long = shown(platform, &"word ".repeat(2000), GOES_ON);
+        assert!(long.ends_with(GOES_ON));
+        let (len, max) = (platform.spec().text_unit.len(&long), platform.spec().text_len_max);
+        assert!(len <= max && len > max - 10, "{len}");
+        let code = shown(platform, &format!("```rust\n{}", "let a = 1;\n".repeat(1000)), STOPPED);
+        assert!(code.ends_with(&format!("```{STOPPED}")), "a block is closed where the message ends");
+        assert_eq!(shown(platform, " \n", GOES_ON), "");
+    }
+}
