@@ -278,6 +278,21 @@ impl Config {
         })
     }
 
+    /// Whose messages this platform's are: what came to another account was not for this one. Empty where that is not known
+    /// from the settings.
+    pub fn account(&self, platform: Platform) -> &str {
+        match platform {
+            // A token begins with the number of its bot.
+            Platform::Telegram => self
+                .telegram
+                .token
+                .as_ref()
+                .and_then(|token| token.0.split_once(':'))
+                .map_or("", |(bot, _)| bot),
+            Platform::Whatsapp | Platform::Scripted(_) => "",
+        }
+    }
+
     /// Who may speak on this platform.
     pub fn access(&self, platform: Platform) -> &AccessConfig {
         self.access.get(&platform).expect("every platform has its rules")

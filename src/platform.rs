@@ -129,11 +129,14 @@ pub struct Rates {
     pub group: Option<Rate>,
     /// Whether this chat is a group.
     pub is_group: fn(&str) -> bool,
+    /// The chat that the platform counts for, where chats of ours are parts of one.
+    pub whole: fn(&str) -> &str,
 }
 
 impl Rates {
     /// As fast as it takes it.
-    pub const NONE: Self = Self { all: None, chat: None, group: None, is_group: |_| false };
+    pub const NONE: Self =
+        Self { all: None, chat: None, group: None, is_group: |_| false, whole: |chat| chat };
 }
 
 /// So many at once, and in the long run so many in this time.
@@ -190,6 +193,7 @@ static WHATSAPP: PlatformSpec = PlatformSpec {
         chat: Some(Rate { count: 20, per: Duration::from_secs(20) }),
         group: Some(Rate { count: 20, per: Duration::from_secs(60) }),
         is_group: |chat| chat.ends_with("@g.us"),
+        whole: |chat| chat,
     },
     stream_every: None,
     lease: Duration::from_secs(90),
@@ -211,6 +215,8 @@ static TELEGRAM: PlatformSpec = PlatformSpec {
         chat: Some(Rate { count: 5, per: Duration::from_secs(5) }),
         group: Some(Rate { count: 20, per: Duration::from_secs(60) }),
         is_group: |chat| chat.starts_with('-'),
+        // The topics of a forum are one group.
+        whole: |chat| chat.split_once(':').map_or(chat, |(group, _)| group),
     },
     stream_every: Some(Duration::from_secs(2)),
     // A poll of 30 s, and some.

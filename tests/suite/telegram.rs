@@ -101,24 +101,29 @@ fn what_was_written_long_ago_is_answered_and_says_so() {
 #[test]
 fn whoever_was_away_for_longer_than_telegram_keeps_messages_is_told_once() {
     let scene = Scene::set();
-    let env = format!(
-        "TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_ALLOWED_USERS={FRIEND}\nTELEGRAM_HOME_CHANNEL={FRIEND}\n"
-    );
-    scene.home.write(".env", env);
-    let seen_by = |gateway: &mut Gateway| {
+    let be = |token: &str| {
+        let env = format!(
+            "TELEGRAM_BOT_TOKEN={token}\nTELEGRAM_ALLOWED_USERS={FRIEND}\nTELEGRAM_HOME_CHANNEL={FRIEND}\n"
+        );
+        scene.home.write(".env", env);
+        scene.service.set_token(token);
+        token.split_once(':').expect("a token").0.to_owned()
+    };
+    let seen_by = |gateway: &mut Gateway, bot: &str| {
         scene.write("there?");
         scene.confirmed();
         let db = rusqlite::Connection::open(scene.home.paths().database()).expect("it is there");
-        let at =
-            || db.query_row("SELECT at_s FROM contact WHERE platform = 'telegram'", [], |row| row.get(0));
+        let sql = "SELECT at_s FROM contact WHERE platform = 'telegram' AND account = ?1";
+        let at = || db.query_row(sql, [bot], |row| row.get(0));
         // It is kept that we were connected after the last absence.
         let fresh = wait::until(wait::LIMIT, || at().ok().filter(|at: &i64| now() - at < 600));
         assert!(fresh.is_some(), "{:?}\n{}", at(), gateway.log().join("\n"));
         assert_eq!(gateway.stop(), Some(0));
         db
     };
+    let bot = be(TOKEN);
     let mut gateway = scene.connected();
-    let db = seen_by(&mut gateway);
+    let db = seen_by(&mut gateway, &bot);
     let set = |hours: i64, boot: &str| {
         let sql = "UPDATE contact SET at_s = at_s - ?1, boot_id = coalesce(nullif(?2, ''), boot_id)";
         assert_eq!(db.execute(sql, (hours * 3600, boot)).expect("it is ours"), 1);
@@ -129,17 +134,25 @@ fn whoever_was_away_for_longer_than_telegram_keeps_messages_is_told_once() {
     for (hours, boot) in [(900, ""), (23, "another start of the machine")] {
         set(hours, boot);
         let mut gateway = scene.connected();
-        drop(seen_by(&mut gateway));
+        drop(seen_by(&mut gateway, &bot));
         assert!(lines(&gateway, "messages_missed").is_empty(), "{}", gateway.log().join("\n"));
     }
     set(30, "another start of the machine");
     let mut gateway = scene.connected();
     scene.answered("may be missing on Telegram");
-    drop(seen_by(&mut gateway));
+    drop(seen_by(&mut gateway, &bot));
     assert_eq!(lines(&gateway, "messages_missed").len(), 1);
     let mut gateway = scene.connected();
-    drop(seen_by(&mut gateway));
+    drop(seen_by(&mut gateway, &bot));
     assert_eq!((missed(), lines(&gateway, "messages_missed").len()), (1, 0));
+    // Another bot has missed nothing by that; the first one has, when it is back.
+    set(31, "another start of the machine");
+    for (token, told) in [("7000002:not-a-real-token-either", 1), (TOKEN, 2)] {
+        let bot = be(token);
+        let mut gateway = scene.connected();
+        drop(seen_by(&mut gateway, &bot));
+        assert_eq!(missed(), told, "{}", gateway.log().join("\n"));
+    }
 }
 
 #[test]

@@ -235,6 +235,16 @@ fn a_webhook_that_somebody_takes_away_or_that_nobody_reaches_is_not_connected() 
     scene.write("anybody?");
     let lost = gateway.wait_for_log("telegram_webhook_unreachable");
     assert!(lost.contains("Connection refused"), "{lost}");
+    // Each further attempt finds it so, and none is taken for a connection before something comes.
+    let ups = || gateway.log().iter().filter(|line| line.contains("Telegram is connected")).count();
+    let (before, asked) = (ups(), scene.service.asked("setWebhook").len());
+    let tried =
+        wait::until(wait::LIMIT, || (scene.service.asked("setWebhook").len() >= asked + 3).then_some(()));
+    assert!(tried.is_some(), "{}", gateway.log().join("\n"));
+    assert_eq!(ups(), before, "{}", gateway.log().join("\n"));
+    wait_until(&gateway, "retrying", |entry| {
+        entry["state"] == "retrying" && entry["error_code"] == "telegram_webhook_unreachable"
+    });
     scene.by_webhook();
     scene.answered("anybody?");
     assert_eq!(gateway.stop(), Some(0));

@@ -19,7 +19,7 @@ use crate::gateway::platforms::api::Link;
 use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{GivenUp, OutboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally};
-use crate::platform::{Platform, Rates, Repeat};
+use crate::platform::{Platform, Repeat};
 
 /// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
 /// that a slow one holds up only its chat. As many as turns run at once by default: an answer that finds a place is sent from
@@ -192,8 +192,7 @@ impl Outbox {
 
     /// From now on the platform's rates are kept to, or only what it asks for.
     pub fn pace(&self, is_on: bool) {
-        let rates = if is_on { &self.post.platform.spec().rates } else { &Rates::NONE };
-        self.post.slot(|slot| slot.pace.follow(rates));
+        self.post.slot(|slot| slot.pace.keep(is_on));
     }
 
     /// From now on a message that waits for longer is given up.

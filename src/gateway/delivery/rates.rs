@@ -53,20 +53,23 @@ impl Chat {
 #[derive(Debug)]
 pub struct Pace {
     rates: &'static Rates,
+    /// We keep to them by ourselves.
+    is_on: bool,
     all: Bucket,
     not_before: Option<Instant>,
-    chats: BTreeMap<ChatId, Chat>,
+    /// By the name of the whole.
+    chats: BTreeMap<String, Chat>,
 }
 
 impl Pace {
     /// With everything full.
     pub fn new(rates: &'static Rates) -> Self {
-        Self { rates, all: Bucket::default(), not_before: None, chats: BTreeMap::new() }
+        Self { rates, is_on: true, all: Bucket::default(), not_before: None, chats: BTreeMap::new() }
     }
 
-    /// From now on these hold. What the platform has asked for stays.
-    pub fn follow(&mut self, rates: &'static Rates) {
-        self.rates = rates;
+    /// From now on the rates are kept to, or not. What the platform has asked for stays.
+    pub fn keep(&mut self, is_on: bool) {
+        self.is_on = is_on;
     }
 
     /// Takes the right to send one message to this chat now, or says how long to wait before asking again.
@@ -91,18 +94,18 @@ impl Pace {
         chat: &ChatId,
         left: impl Fn(Rate) -> u32,
     ) -> Result<(), Duration> {
-        let of_chat = self.rate_of(chat);
+        let (of_all, of_chat) = (self.rate_of_all(), self.rate_of(chat));
         let held = self.held(now, chat);
-        let known = self.chats.get(chat);
+        let known = self.known(chat);
         let chat_wait = of_chat
             .zip(known)
             .map_or(Duration::ZERO, |(rate, known)| known.bucket.wait(now, rate, left(rate)));
-        let all_wait = self.rates.all.map_or(Duration::ZERO, |rate| self.all.wait(now, rate, left(rate)));
+        let all_wait = of_all.map_or(Duration::ZERO, |rate| self.all.wait(now, rate, left(rate)));
         let wait = held.max(chat_wait).max(all_wait);
         if !wait.is_zero() {
             return Err(wait);
         }
-        if let Some(rate) = self.rates.all {
+        if let Some(rate) = of_all {
             self.all.take(now, rate);
         }
         if let Some(rate) = of_chat {
@@ -113,10 +116,11 @@ impl Pace {
 
     /// Gives back what was taken and not used.
     pub fn give_back(&mut self, chat: &ChatId) {
-        if let Some(rate) = self.rates.all {
+        if let Some(rate) = self.rate_of_all() {
             self.all.give_back(rate);
         }
-        if let (Some(rate), Some(known)) = (self.rate_of(chat), self.chats.get_mut(chat)) {
+        let whole = (self.rates.whole)(&chat.0);
+        if let (Some(rate), Some(known)) = (self.rate_of(chat), self.chats.get_mut(whole)) {
             known.bucket.give_back(rate);
         }
     }
@@ -138,24 +142,34 @@ impl Pace {
     }
 
     fn held(&self, now: Instant, chat: &ChatId) -> Duration {
-        let of_chat = self.chats.get(chat).and_then(|known| known.not_before);
+        let of_chat = self.known(chat).and_then(|known| known.not_before);
         let held = [self.not_before, of_chat].into_iter().flatten();
         held.map(|at| at.saturating_duration_since(now)).max().unwrap_or_default()
     }
 
+    fn rate_of_all(&self) -> Option<Rate> {
+        self.rates.all.filter(|_| self.is_on)
+    }
+
     fn rate_of(&self, chat: &ChatId) -> Option<Rate> {
-        if (self.rates.is_group)(&chat.0) { self.rates.group } else { self.rates.chat }
+        let rate = if (self.rates.is_group)(&chat.0) { self.rates.group } else { self.rates.chat };
+        rate.filter(|_| self.is_on)
+    }
+
+    fn known(&self, chat: &ChatId) -> Option<&Chat> {
+        self.chats.get((self.rates.whole)(&chat.0))
     }
 
     fn chat(&mut self, now: Instant, chat: &ChatId) -> &mut Chat {
         if self.chats.len() >= CHATS_MAX {
             self.chats.retain(|_, known| !known.is_at_rest(now));
         }
-        if self.chats.len() >= CHATS_MAX && !self.chats.contains_key(chat) {
+        let whole = (self.rates.whole)(&chat.0);
+        if self.chats.len() >= CHATS_MAX && !self.chats.contains_key(whole) {
             // All are busy, so the platform's own limit is near: forgetting one costs it a little patience.
             self.chats.pop_first();
         }
-        self.chats.entry(chat.clone()).or_default()
+        self.chats.entry(whole.to_owned()).or_default()
     }
 }
 
@@ -171,6 +185,7 @@ mod tests {
         chat: Some(Rate { count: 2, per: Duration::from_secs(2) }),
         group: Some(Rate { count: 1, per: Duration::from_secs(3) }),
         is_group: |chat| chat.starts_with('-'),
+        whole: |chat| chat.split_once(':').map_or(chat, |(whole, _)| whole),
     };
 
     fn chat(n: u32) -> ChatId {
@@ -214,9 +229,22 @@ mod tests {
         let mut pace = Pace::new(&RATES);
         pace.hold_chat(now, &chat(2), Duration::from_secs(9));
         while pace.take(now, &chat(1)).is_ok() {}
-        pace.follow(&Rates::NONE);
+        pace.keep(false);
         assert!((0..100).all(|_| pace.take(now, &chat(1)).is_ok()));
         assert_eq!(pace.take(now, &chat(2)), Err(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn the_parts_of_a_chat_share_its_limits() {
+        let now = Now::read().mono;
+        let mut pace = Pace::new(&RATES);
+        let [one, two, other] = ["-1:7", "-1:8", "-2:7"].map(|name| ChatId(name.to_owned()));
+        assert_eq!(pace.take(now, &one), Ok(()));
+        assert_eq!((pace.take(now, &two), pace.take(now, &other)), (Err(Duration::from_secs(3)), Ok(())));
+        pace.give_back(&two);
+        assert_eq!(pace.take(now, &one), Ok(()));
+        pace.hold_chat(now, &two, Duration::from_secs(9));
+        assert!(pace.is_held(now, &one) && !pace.is_held(now, &other));
     }
 
     #[test]

@@ -9,7 +9,16 @@ use crate::clock::Uptime;
 use crate::gateway::store::api::StoreError;
 use crate::platform::Platform;
 
-/// A moment at which a platform was connected.
+/// Whose messages are kept by the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// On this platform.
+    pub platform: Platform,
+    /// See [`crate::config::Config::account`].
+    pub name: String,
+}
+
+/// A moment at which an account was connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
     /// By the clock on the wall.
@@ -55,11 +64,11 @@ impl Contact {
 /// Where the last contacts are kept.
 #[async_trait]
 pub trait Contacts: Send + Sync {
-    /// The last one with this platform; `None`: there never was one.
-    async fn last(&self, platform: Platform) -> Result<Option<Contact>, StoreError>;
+    /// The last one with this account; `None`: there never was one.
+    async fn last(&self, account: &Account) -> Result<Option<Contact>, StoreError>;
 
     /// Takes the place of the last one. Returns when it is on disk.
-    async fn record(&self, platform: Platform, contact: Contact) -> Result<(), StoreError>;
+    async fn record(&self, account: &Account, contact: Contact) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! Watches which platforms are connected, and tells the operator when one was away for longer than its service keeps
+//! Watches which accounts are connected, and tells the operator when one was away for longer than its service keeps
 //! messages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use super::absence::{Contact, Contacts, Gap};
+use super::absence::{Account, Contact, Contacts, Gap};
 use super::decider::{Notice, Route};
 use super::driver::Teller;
 use super::text::text;
@@ -43,8 +44,23 @@ pub fn start(
 struct Absences {
     teller: Teller,
     contacts: Arc<dyn Contacts>,
-    /// As they are kept.
-    last: BTreeMap<Platform, Contact>,
+    last: BTreeMap<Platform, Last>,
+}
+
+/// The last contact with a platform in this run.
+struct Last {
+    account: Account,
+    /// Since when it was connected then.
+    since: Option<Timestamp>,
+    /// As it is kept.
+    contact: Contact,
+}
+
+/// A platform that is connected, and whose service keeps messages for a time only.
+struct Connected {
+    platform: Platform,
+    keeps: Duration,
+    since: Option<Timestamp>,
 }
 
 impl Absences {
@@ -55,34 +71,40 @@ impl Absences {
                 let is_fresh = contact.at.duration_since(seen.updated_at).unsigned_abs() < FRESH;
                 if is_fresh { connected(seen) } else { Vec::new() }
             });
-            for (platform, keeps) in connected {
+            for connected in connected {
                 // Whatever cannot be kept is tried again with the next document, and goes on being away till then.
-                if let Err(error) = self.see(platform, keeps, contact.clone()).await {
-                    tracing::debug!(%platform, %error, "when it was connected cannot be kept");
+                if let Err(error) = self.see(&connected, contact.clone()).await {
+                    tracing::debug!(platform = %connected.platform, %error, "when it was connected cannot be kept");
                 }
             }
         }
     }
 
-    async fn see(&mut self, platform: Platform, keeps: Duration, now: Contact) -> Result<(), StoreError> {
-        let last = match self.last.get(&platform) {
-            Some(last) => Some(last.clone()),
-            None => self.contacts.last(platform).await?,
+    async fn see(&mut self, connected: &Connected, now: Contact) -> Result<(), StoreError> {
+        let &Connected { platform, keeps, since } = connected;
+        let name = self.teller.settings.current().account(platform).to_owned();
+        let account = Account { platform, name };
+        let contact = match self.last.get(&platform) {
+            Some(last) if last.account == account => Some(last.contact.clone()),
+            // The settings name another account, and this is still the connection of the one before.
+            Some(last) if last.since == since => return Ok(()),
+            Some(_) | None => self.contacts.last(&account).await?,
         };
-        if let Some(last) = last {
-            if let Some(gap) = now.gap(&last, keeps) {
-                if !self.tell(platform, gap, keeps, &last).await {
+        let last = |contact| Last { account: account.clone(), since, contact };
+        if let Some(contact) = contact {
+            if let Some(gap) = now.gap(&contact, keeps) {
+                if !self.tell(platform, gap, keeps, &contact).await {
                     return Ok(());
                 }
                 // Told once, also while it cannot be written down.
-                self.last.insert(platform, now.clone());
-            } else if now.is_within(RECORD_EVERY, &last) {
-                self.last.insert(platform, last);
+                self.last.insert(platform, last(now.clone()));
+            } else if now.is_within(RECORD_EVERY, &contact) {
+                self.last.insert(platform, last(contact));
                 return Ok(());
             }
         }
-        self.contacts.record(platform, now.clone()).await?;
-        self.last.insert(platform, now);
+        self.contacts.record(&account, now.clone()).await?;
+        self.last.insert(platform, last(now));
         Ok(())
     }
 
@@ -113,13 +135,15 @@ impl Absences {
     }
 }
 
-/// The connected platforms whose services keep messages for a time only.
-fn connected(seen: &Snapshot) -> Vec<(Platform, Duration)> {
+fn connected(seen: &Snapshot) -> Vec<Connected> {
     let is_connected = |state| matches!(state, WireState::Connected | WireState::RateLimited);
-    let of = |name: &String| name.parse().ok().and_then(|one: Platform| Some((one, one.spec().keeps?)));
+    let of = |name: &String, since| {
+        let platform: Platform = name.parse().ok()?;
+        Some(Connected { platform, keeps: platform.spec().keeps?, since })
+    };
     seen.platforms
         .iter()
         .filter(|(_, entry)| is_connected(entry.state))
-        .filter_map(|(name, _)| of(name))
+        .filter_map(|(name, entry)| of(name, entry.since))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! When platforms were last connected.
+//! When accounts were last connected.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,13 +8,14 @@ use super::SqliteStore;
 use super::api::StoreError;
 use super::writer::Need;
 use crate::clock::Uptime;
-use crate::gateway::notice::absence::{Contact, Contacts};
-use crate::platform::Platform;
+use crate::gateway::notice::absence::{Account, Contact, Contacts};
 
 #[async_trait]
 impl Contacts for SqliteStore {
-    async fn last(&self, platform: Platform) -> Result<Option<Contact>, StoreError> {
-        let sql = "SELECT at_s, boot_id, uptime_s FROM contact WHERE platform = ?1";
+    async fn last(&self, account: &Account) -> Result<Option<Contact>, StoreError> {
+        // An earlier program did not write down whose it was.
+        let sql = "SELECT at_s, boot_id, uptime_s FROM contact WHERE platform = ?1 AND account IN (?2, '')
+                   ORDER BY account DESC LIMIT 1";
         let read = move |row: &rusqlite::Row<'_>| {
             let (at_s, boot_id, seconds): (i64, Option<String>, Option<u32>) =
                 (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -22,20 +23,24 @@ impl Contacts for SqliteStore {
             // What makes no sense is as good as nothing.
             Ok(Timestamp::from_second(at_s).ok().map(|at| Contact { at, uptime }))
         };
-        let name = platform.spec().name;
+        let Account { platform, name } = account.clone();
         self.reader
-            .call(move |db| Ok(db.prepare_cached(sql)?.query_row([name], read).optional()?.flatten()))
+            .call(move |db| {
+                let row = db.prepare_cached(sql)?.query_row([platform.spec().name, &name], read);
+                Ok(row.optional()?.flatten())
+            })
             .await
     }
 
-    async fn record(&self, platform: Platform, contact: Contact) -> Result<(), StoreError> {
-        let sql =
-            "INSERT OR REPLACE INTO contact (platform, at_s, boot_id, uptime_s) VALUES (?1, ?2, ?3, ?4)";
-        let name = platform.spec().name;
+    async fn record(&self, account: &Account, contact: Contact) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO contact (platform, account, at_s, boot_id, uptime_s)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        let Account { platform, name } = account.clone();
         let work = move |db: &rusqlite::Connection| {
             let (boot_id, seconds) =
                 contact.uptime.map(|Uptime { boot_id, seconds }| (boot_id, seconds)).unzip();
-            db.prepare_cached(sql)?.execute(params![name, contact.at.as_second(), boot_id, seconds])?;
+            let row = params![platform.spec().name, name, contact.at.as_second(), boot_id, seconds];
+            db.prepare_cached(sql)?.execute(row)?;
             Ok(())
         };
         self.writer.call_for(Need::Room, work).await

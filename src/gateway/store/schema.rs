@@ -9,7 +9,7 @@ use super::writer::store_error;
 use crate::failpoint;
 
 /// Each entry brings a database from its index to the next version; only ever appended to.
-pub(super) const MIGRATIONS: [&str; 9] = [
+pub(super) const MIGRATIONS: [&str; 10] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
@@ -151,6 +151,18 @@ pub(super) const MIGRATIONS: [&str; 9] = [
     ) STRICT, WITHOUT ROWID;",
     // The message of ours that shows the answer as it grows.
     "ALTER TABLE inbox ADD COLUMN preview TEXT;",
+    // Each account has its own last contact; those from before may be anybody's.
+    "ALTER TABLE contact RENAME TO contact_of_any;
+    CREATE TABLE contact (
+        platform TEXT NOT NULL,
+        account TEXT NOT NULL,
+        at_s INTEGER NOT NULL,
+        boot_id TEXT,
+        uptime_s INTEGER,
+        PRIMARY KEY (platform, account)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO contact SELECT platform, '', at_s, boot_id, uptime_s FROM contact_of_any;
+    DROP TABLE contact_of_any;",
 ];
 
 /// The newest version this program knows.

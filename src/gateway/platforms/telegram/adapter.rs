@@ -11,7 +11,7 @@ use super::failure::{self, TOKEN_ACTION};
 use super::link::{self, Look, TelegramLink};
 use super::receiver::{Receiver, meaning};
 use super::shared::Shared;
-use super::webhook::{Door, Refused};
+use super::webhook::{Door, Refused, UNREACHABLE};
 use crate::clock::Now;
 use crate::config::{Config, Secret, TelegramConfig, WebhookConfig};
 use crate::gateway::failure::AdapterError;
@@ -31,6 +31,9 @@ use crate::token_lock::TokenLock;
 
 /// The longest that each question at the start may take.
 const START_LIMIT: Duration = Duration::from_secs(15);
+
+/// Where the service did not get through to us, the longest wait for a sign that it does.
+const PROOF_LIMIT: Duration = Duration::from_secs(20);
 
 /// Conflicts this far apart have nothing to do with each other.
 const CONFLICTS_WITHIN: Duration = Duration::from_secs(900);
@@ -64,6 +67,8 @@ struct Inner {
     /// Untrusted certificates in a row.
     distrust: Distrust,
     refused: Option<RefusedToken>,
+    /// The service did not get through to us, and nothing has shown since that it does.
+    is_unreachable: bool,
 }
 
 /// How often something happened in a row, and when the last time was.
@@ -118,6 +123,7 @@ impl Memory {
     }
 
     fn remember(inner: &mut Inner, token: &Secret, error: &AdapterError, now: Instant) {
+        inner.is_unreachable |= error.code == UNREACHABLE;
         if error.code == "telegram_bad_token" {
             inner.refused = Some(RefusedToken { token: token.clone(), since: now, error: error.clone() });
         }
@@ -238,11 +244,19 @@ impl Adapter for TelegramAdapter {
                 let door = Door::open(webhook.bind, secret, place).await?;
                 // From here on it may be called.
                 let (url, every) = (&webhook.url, telegram.poll_timeout);
-                let watch = door.announce(&bot, url, START_LIMIT).await.map_err(|refused| match refused {
+                let refused = |refused| match refused {
                     Refused::Address(error) => error,
                     Refused::Otherwise(fault) => judge(fault),
-                })?;
-                (Box::pin(door.serve(receiver)), Look::Webhook { watch, every })
+                };
+                let mut watch = door.announce(&bot, url, START_LIMIT).await.map_err(refused)?;
+                let mut serving = Box::pin(door.serve(receiver));
+                let failed = found.pending_update_count > 0 && found.last_error_date.is_some();
+                if failed || self.memory.inner().is_unreachable {
+                    let limit = PROOF_LIMIT.min(config.gateway.connect_timeout / 2);
+                    Door::prove(&mut watch, &bot, &mut serving, limit).await.map_err(refused)?;
+                    self.memory.inner().is_unreachable = false;
+                }
+                (serving, Look::Webhook { watch, every })
             }
         };
         shared.prove();

@@ -249,7 +249,7 @@ impl Look {
         match self {
             Self::Service => bot.ask::<User>("getMe", &(), PROBE_LIMIT).await.map(|_| Ok(())),
             Self::Webhook { watch, .. } => {
-                bot.ask("getWebhookInfo", &(), PROBE_LIMIT).await.map(|info| watch.judge(info))
+                bot.ask("getWebhookInfo", &(), PROBE_LIMIT).await.map(|info| watch.judge(info).map(drop))
             }
         }
     }

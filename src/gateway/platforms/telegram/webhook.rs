@@ -104,6 +104,33 @@ impl Door {
         Ok(watch)
     }
 
+    /// Takes what is brought until it is known that the service gets through to us, or has nothing for us.
+    ///
+    /// # Errors
+    /// It does not get through; also where that has not shown within the limit.
+    pub(super) async fn prove(
+        watch: &mut Watch,
+        bot: &Bot,
+        serving: &mut (impl Future<Output = Fault> + Unpin),
+        limit: Duration,
+    ) -> Result<(), Refused> {
+        let looking = async {
+            loop {
+                let info = bot.ask("getWebhookInfo", &(), limit).await.map_err(Refused::Otherwise)?;
+                if watch.judge(info).map_err(Refused::Address)? == Known::GetsThrough {
+                    return Ok(());
+                }
+                tokio::time::sleep((limit / 10).max(Duration::from_millis(50))).await;
+            }
+        };
+        tokio::select! {
+            fault = serving => Err(Refused::Otherwise(fault)),
+            outcome = tokio::time::timeout(limit, looking) => {
+                outcome.unwrap_or_else(|_| Err(Refused::Address(unreachable("nothing has come yet of what waits"))))
+            }
+        }
+    }
+
     /// Takes what is brought, for ever.
     pub(super) async fn serve(self, receiver: Receiver) -> Fault {
         let desk = Desk { secret: self.secret, calls: self.calls, receiver };
@@ -111,6 +138,22 @@ impl Door {
         accept(self.listener, routes, CONNECTION_LIMIT).await;
         Fault::Garbled("nobody listens any more")
     }
+}
+
+/// What is known of the way to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// The service gets through, or has nothing for us.
+    GetsThrough,
+    /// Something waits, and neither has it come nor has that failed.
+    Nothing,
+}
+
+/// The error code when the service does not get through to us.
+pub(super) const UNREACHABLE: &str = "telegram_webhook_unreachable";
+
+fn unreachable(why: &str) -> AdapterError {
+    AdapterError::retryable(UNREACHABLE, format!("Telegram cannot bring messages to the webhook: {why}"))
 }
 
 /// Why the service does not bring anything.
@@ -169,7 +212,7 @@ impl Watch {
     ///
     /// # Errors
     /// The service brings nothing to us any more.
-    pub(super) fn judge(&mut self, info: WebhookInfo) -> Result<(), AdapterError> {
+    pub(super) fn judge(&mut self, info: WebhookInfo) -> Result<Known, AdapterError> {
         if info.url != self.url {
             let message = "another program has changed the webhook of this bot, or removed it";
             return Err(AdapterError::retryable("telegram_webhook_lost", message));
@@ -179,12 +222,14 @@ impl Watch {
         let is_failing = std::mem::replace(&mut self.error_date, info.last_error_date)
             != info.last_error_date
             && info.last_error_date.is_some();
-        if info.pending_update_count > 0 && is_failing && !is_called {
-            let why = bot::shown(info.last_error_message.as_deref().unwrap_or("it does not say why"));
-            let message = format!("Telegram cannot bring messages to the webhook: {why}");
-            return Err(AdapterError::retryable("telegram_webhook_unreachable", message));
+        if info.pending_update_count == 0 || is_called {
+            return Ok(Known::GetsThrough);
         }
-        Ok(())
+        if is_failing {
+            let why = info.last_error_message.as_deref().unwrap_or("it does not say why");
+            return Err(unreachable(&bot::shown(why)));
+        }
+        Ok(Known::Nothing)
     }
 }
 
@@ -205,15 +250,15 @@ mod tests {
             watch.judge(info).map_err(|error| error.code)
         };
         for (waiting, error, called, expected) in [
-            (0, Some(5), 0, Ok(())),
+            (0, Some(5), 0, Ok(Known::GetsThrough)),
             // Something waits, and nothing new has failed.
-            (3, Some(5), 0, Ok(())),
+            (3, Some(5), 0, Ok(Known::Nothing)),
             // It failed once, and was brought then.
-            (0, Some(6), 0, Ok(())),
+            (0, Some(6), 0, Ok(Known::GetsThrough)),
             // It gets through to us, whatever we answer.
-            (3, Some(7), 1, Ok(())),
-            (3, Some(8), 0, Err("telegram_webhook_unreachable")),
-            (3, None, 0, Ok(())),
+            (3, Some(7), 1, Ok(Known::GetsThrough)),
+            (3, Some(8), 0, Err(UNREACHABLE)),
+            (3, None, 0, Ok(Known::Nothing)),
         ] {
             assert_eq!(judged(waiting, error, called), expected, "{waiting} {error:?} {called}");
         }
