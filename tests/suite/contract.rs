@@ -218,6 +218,21 @@ fn nothing_is_acknowledged_before_it_is_on_disk<F: FarEnd>() {
     scene.stop();
 }
 
+fn a_limit_is_kept_and_only_puts_off<F: FarEnd>() {
+    const WAIT: Duration = Duration::from_secs(1);
+    let mut scene = Scene::<F>::connected();
+    scene.assert_works(1, "as ever");
+    if scene.far.limit(WAIT) {
+        let begun = Instant::now();
+        scene.assert_works(2, "worth waiting for");
+        assert!(begun.elapsed() >= WAIT, "{}: it came after {:?}", F::PLATFORM, begun.elapsed());
+        assert_eq!(scene.far.offered("worth waiting for"), 2, "{}: it was asked again meanwhile", F::PLATFORM);
+        assert_eq!(scene.far.arrived("worth waiting for"), 1);
+        scene.wait_for("connected");
+    }
+    scene.stop();
+}
+
 fn connecting_again_and_again_leaves_nothing_behind<F: FarEnd>() {
     let mut scene = Scene::<F>::connected();
     let home = scene.home.paths();
@@ -276,6 +291,11 @@ macro_rules! contract {
             #[test]
             fn nothing_is_acknowledged_before_it_is_on_disk() {
                 super::nothing_is_acknowledged_before_it_is_on_disk::<$far>();
+            }
+
+            #[test]
+            fn a_limit_is_kept_and_only_puts_off() {
+                super::a_limit_is_kept_and_only_puts_off::<$far>();
             }
 
             #[test]

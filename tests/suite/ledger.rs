@@ -359,7 +359,7 @@ fn deaths_at_random_moments_lose_nothing_over_the_scripted_platform() {
 
 #[test]
 fn deaths_at_random_moments_lose_nothing_over_telegram() {
-    dies_at_random::<TelegramEnd>(kills() / 2);
+    dies_at_random::<TelegramEnd>(kills());
 }
 
 #[test]

@@ -6,6 +6,8 @@ pub(crate) mod scripted;
 pub(crate) mod telegram;
 pub(crate) mod whatsapp;
 
+use std::time::Duration;
+
 use super::home::TestHome;
 
 /// What happens at the far end.
@@ -76,6 +78,16 @@ pub(crate) trait FarEnd {
 
     /// How many different messages with this text have arrived.
     fn arrived(&mut self, text: &str) -> usize;
+
+    /// The next message to people is refused for so long. False: this service has no such answer.
+    fn limit(&mut self, _wait: Duration) -> bool {
+        false
+    }
+
+    /// How often a message with this text was offered, whatever became of it.
+    fn offered(&mut self, text: &str) -> usize {
+        self.arrived(text)
+    }
 
     /// How many messages to us the service keeps.
     fn unacknowledged(&mut self) -> usize;

@@ -1,6 +1,7 @@
 //! The far end of a scripted platform: it answers by itself, as a service does.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -25,6 +26,11 @@ pub(crate) struct ScriptedEnd {
     /// What was written, with whether it was acknowledged.
     written: Vec<(u32, String)>,
     blocked: bool,
+    /// The next message is refused for so long, and the one that was.
+    limit: Option<Duration>,
+    limited: Option<String>,
+    /// Messages that were taken.
+    taken: BTreeSet<String>,
 }
 
 const NAME: &str = "scripted1";
@@ -50,7 +56,18 @@ impl FarEnd for ScriptedEnd {
         let mut home = TestHome::empty();
         home.env.push(stage.variable());
         home.write("gateway.toml", QUICK);
-        (Self { stage, mood: Mood::Ready, players: Vec::new(), written: Vec::new(), blocked: false }, home)
+        let (players, written, taken) = Default::default();
+        let far = Self {
+            stage,
+            mood: Mood::Ready,
+            players,
+            written,
+            blocked: false,
+            limit: None,
+            limited: None,
+            taken,
+        };
+        (far, home)
     }
 
     fn turn(&mut self) {
@@ -73,7 +90,20 @@ impl FarEnd for ScriptedEnd {
             self.players.push(player);
         }
         for player in &self.players {
-            for send in player.said().iter().filter(|said| said["say"] == "send") {
+            let sends: Vec<_> = player.said().into_iter().filter(|said| said["say"] == "send").collect();
+            for send in &sends {
+                let handle = send["handle"].as_str().unwrap_or_default().to_owned();
+                if let Some(wait) = self.limit.take_if(|_| !self.taken.contains(&handle)) {
+                    player.cue(json!({ "do": "unsent", "handle": handle, "code": "qq_rate_limited",
+                                       "certainty": "not_sent", "retry": { "after_ms": wait.as_millis() } }));
+                    self.limited = Some(handle);
+                    continue;
+                }
+                let offers = sends.iter().filter(|other| other["handle"] == send["handle"]).count();
+                if self.limited.as_ref() == Some(&handle) && offers < 2 {
+                    continue;
+                }
+                self.taken.insert(handle);
                 player.cue(json!({ "do": "sent", "handle": send["handle"] }));
             }
         }
@@ -163,7 +193,18 @@ impl FarEnd for ScriptedEnd {
             .filter(|said| said["text"].as_str().is_some_and(|sent| sent.contains(text)))
             .filter_map(|said| said["handle"].as_str().map(str::to_owned))
             .collect();
-        handles.len()
+        handles.intersection(&self.taken).count()
+    }
+
+    fn limit(&mut self, wait: Duration) -> bool {
+        self.turn();
+        self.limit = Some(wait);
+        true
+    }
+
+    fn offered(&mut self, text: &str) -> usize {
+        let holds = |said: &Value| said["text"].as_str().is_some_and(|sent| sent.contains(text));
+        self.said("send").iter().filter(|said| holds(said)).count()
     }
 
     fn unacknowledged(&mut self) -> usize {

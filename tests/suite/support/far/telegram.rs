@@ -1,6 +1,8 @@
 //! The far end of Telegram: a Bot API of our own.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::{Blow, Expected, FarEnd};
 use crate::support::home::TestHome;
@@ -91,6 +93,16 @@ impl FarEnd for TelegramEnd {
         self.service.sent().iter().filter(|sent| sent.text.contains(text)).count()
     }
 
+    fn limit(&mut self, wait: Duration) -> bool {
+        self.service.fail("sendMessage", [Fault::limit(wait.as_secs())]);
+        true
+    }
+
+    fn offered(&mut self, text: &str) -> usize {
+        let holds = |parameters: &Value| parameters["text"].as_str().is_some_and(|said| said.contains(text));
+        self.service.count_asked(|asked| asked.method == "sendMessage" && holds(&asked.parameters))
+    }
+
     fn unacknowledged(&mut self) -> usize {
         self.service.waiting()
     }
@@ -145,6 +157,14 @@ impl FarEnd for WebhookEnd {
 
     fn arrived(&mut self, text: &str) -> usize {
         self.0.arrived(text)
+    }
+
+    fn limit(&mut self, wait: Duration) -> bool {
+        self.0.limit(wait)
+    }
+
+    fn offered(&mut self, text: &str) -> usize {
+        self.0.offered(text)
     }
 
     fn unacknowledged(&mut self) -> usize {
