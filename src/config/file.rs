@@ -413,6 +413,16 @@ mod tests {
         assert_eq!(off, BTreeSet::from([Platform::Telegram]));
         assert_eq!(unpaced("[platforms.scripted]\nrates = \"off\"\n").unwrap().len(), 9);
         assert!(unpaced("[platforms.telegram]\nrates = \"fast\"\n").is_err());
+        let streams = |text: &str| read(text, &mut Vec::new()).map(|file| file.streams);
+        let every = |text: &str| {
+            let streams = streams(&format!("[platforms.telegram]\nstream_every = \"{text}\"\n"))?;
+            Ok::<_, CliError>(streams.get(&Platform::Telegram).copied())
+        };
+        assert_eq!(streams("").unwrap()[&Platform::Telegram], Duration::from_secs(2));
+        assert_eq!(every("500ms").unwrap(), Some(Duration::from_millis(500)));
+        assert_eq!(every("off").unwrap(), None);
+        let error = every("1ms").unwrap_err().to_string();
+        assert!(error.contains("line 2, column 16: stream_every must be from"), "{error}");
     }
 
     #[test]

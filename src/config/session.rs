@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn a_platform_may_have_its_own_rule_and_inherits_what_it_leaves_out() {
         let text = "[session]\nreset = 'daily'\ndaily_at = '23:30'\nnotify = false\nkeep = '7d'\n\
-                    [platforms.whatsapp.session]\nreset = 'idle'\nidle_after = '2h'\n";
+                    [platforms.whatsapp.session]\nreset = 'idle'\nidle_after = '2h'\n\
+                    [platforms.telegram.session]\nreset = 'none'\n";
         let session = read(text, &mut Vec::new()).unwrap().session;
         assert!(!session.notify && session.keep == 7 * 24 * HOUR);
         let late = |text| read(text, &mut Vec::new()).unwrap().session.late_after;
@@ -171,6 +172,8 @@ mod tests {
         assert_eq!(session.of(Platform::scripted(1).unwrap()), everywhere);
         let own = ResetConfig { reset: Reset::Idle, idle_after: 2 * HOUR, daily_at: at };
         assert_eq!(session.of(Platform::Whatsapp), own);
+        let own = ResetConfig { reset: Reset::None, ..everywhere };
+        assert_eq!(session.of(Platform::Telegram), own);
         for (text, expected) in [
             ("[session]\nreset = 'weekly'", "line 2, column 9: reset must be none, idle or daily"),
             ("[session]\ndaily_at = '25:00'", "line 2, column 12: daily_at must be a time"),

@@ -226,7 +226,12 @@ fn a_limit_is_kept_and_only_puts_off<F: FarEnd>() {
         let begun = Instant::now();
         scene.assert_works(2, "worth waiting for");
         assert!(begun.elapsed() >= WAIT, "{}: it came after {:?}", F::PLATFORM, begun.elapsed());
-        assert_eq!(scene.far.offered("worth waiting for"), 2, "{}: it was asked again meanwhile", F::PLATFORM);
+        assert_eq!(
+            scene.far.offered("worth waiting for"),
+            2,
+            "{}: it was asked again meanwhile",
+            F::PLATFORM
+        );
         assert_eq!(scene.far.arrived("worth waiting for"), 1);
         scene.wait_for("connected");
     }
