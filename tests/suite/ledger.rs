@@ -94,6 +94,7 @@ struct Scene<F> {
 struct Figures {
     messages: usize,
     repeats: usize,
+    unfinished: usize,
     asked_again: usize,
     given_up: usize,
 }
@@ -106,6 +107,16 @@ impl<F: FarEnd> Scene<F> {
         std::fs::set_permissions(home.root(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         let log = home.root().with_extension("log");
         Self { far, agent, home, log, written: BTreeMap::new(), excuses: Excuses::default() }
+    }
+
+    /// The agent takes its time, and its answers are shown as they grow.
+    fn set_slow() -> Self {
+        let scene = Self::set();
+        scene.agent.dawdle();
+        let path = scene.home.paths().config_file();
+        let toml = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{toml}stream_every = \"100ms\"\n")).unwrap();
+        scene
     }
 
     fn start(&self, failpoint: Option<&str>) -> Life {
@@ -190,6 +201,7 @@ impl<F: FarEnd> Scene<F> {
         Figures {
             messages: out.seen,
             repeats: out.repeats,
+            unfinished: out.unfinished,
             asked_again: asked.repeats,
             given_up: out.given_up.len(),
         }
@@ -207,6 +219,11 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
             scene.excuses.unknown += 1;
         }
         "bury" => scene.far.trouble(&[Trouble::Never]),
+        "detach" => {
+            // The first may be met by what is only shown.
+            scene.far.trouble(&[Trouble::Gone; 3]);
+            scene.excuses.unknown += 3;
+        }
         // A message to an idle chat is begun with its acceptance; one that waited for the agent is not.
         "begin" | "release" | "queue" => {
             scene.agent.trouble("503 Busy", "");
@@ -237,9 +254,14 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
     }
 }
 
+/// What shows an answer as it grows comes by there.
+fn is_of_previews(name: &str) -> bool {
+    name.starts_with("preview.") || name.starts_with("detach.")
+}
+
 /// Dies at this place when it comes by for this time, with messages in flight. `false`: it never came by.
 fn dies_at<F: FarEnd>(name: &str, time: u32) -> bool {
-    let mut scene = Scene::<F>::set();
+    let mut scene = if is_of_previews(name) { Scene::<F>::set_slow() } else { Scene::<F>::set() };
     stir(&mut scene, name);
     for _ in 0..4 {
         scene.write(1..=3);
@@ -280,7 +302,11 @@ fn dies_everywhere<F: FarEnd>() {
     for name in failpoint::NAMES {
         // Each platform acknowledges in a place of its own.
         let is_other = name.strip_prefix("ack.").is_some_and(|place| !place.starts_with(F::ACKNOWLEDGES));
-        if is_other || ELSEWHERE.iter().any(|(place, _)| name.starts_with(place)) {
+        let is_whole = F::NAME.parse::<Platform>().unwrap().spec().stream_every.is_none();
+        if is_other
+            || is_whole && is_of_previews(name)
+            || ELSEWHERE.iter().any(|(place, _)| name.starts_with(place))
+        {
             continue;
         }
         let is_each_time = ["accept", "ack", "begin", "commit", "finish", "send", "sent"]
@@ -311,10 +337,9 @@ fn wanted(name: &str) -> Option<u64> {
 
 /// Dies so often at random moments, with 50 to 200 messages in flight.
 #[expect(clippy::print_stdout, reason = "whoever asks for many deaths wants to know what they did")]
-fn dies_at_random<F: FarEnd>(kills: u32) {
+fn dies_at_random<F: FarEnd>(mut scene: Scene<F>, kills: u32) {
     let seed = wanted("HERMES_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 8);
     let mut dice = Dice::new(seed);
-    let mut scene = Scene::<F>::set();
     let begun = Instant::now();
     for _ in 0..kills {
         let delivered = scene.far.delivered();
@@ -338,11 +363,12 @@ fn dies_at_random<F: FarEnd>(kills: u32) {
     let life = scene.start(None);
     let figures = scene.settle(life, &format!("killed {kills} times, HERMES_SEED={seed}"));
     println!(
-        "{}: {kills} kills in {:.1} s, {} messages, {} repeated to people, {} asked again, {} given up and told of; HERMES_SEED={seed}",
+        "{}: {kills} kills in {:.1} s, {} messages, {} repeated to people, {} left unfinished, {} asked again, {} given up and told of; HERMES_SEED={seed}",
         F::NAME,
         begun.elapsed().as_secs_f64(),
         figures.messages,
         figures.repeats,
+        figures.unfinished,
         figures.asked_again,
         figures.given_up
     );
@@ -354,12 +380,17 @@ fn kills() -> u32 {
 
 #[test]
 fn deaths_at_random_moments_lose_nothing_over_the_scripted_platform() {
-    dies_at_random::<ScriptedEnd>(kills().div_ceil(2));
+    dies_at_random(Scene::<ScriptedEnd>::set(), kills().div_ceil(2));
 }
 
 #[test]
 fn deaths_at_random_moments_lose_nothing_over_telegram() {
-    dies_at_random::<TelegramEnd>(kills());
+    dies_at_random(Scene::<TelegramEnd>::set(), kills());
+}
+
+#[test]
+fn deaths_at_random_moments_leave_one_message_of_an_answer_that_was_shown_as_it_grew() {
+    dies_at_random(Scene::<TelegramEnd>::set_slow(), kills().div_ceil(4));
 }
 
 #[test]
@@ -369,7 +400,8 @@ fn five_hundred_messages_at_once_over_fifty_chats_are_answered_once_and_in_order
         scene.write(1..=50);
     }
     let life = scene.start(None);
-    let Figures { messages, repeats, asked_again, given_up } = scene.settle(life, "in one burst");
+    let Figures { messages, repeats, unfinished: _, asked_again, given_up } =
+        scene.settle(life, "in one burst");
     assert_eq!((messages, repeats, asked_again, given_up), (500, 0, 0, 0));
 }
 
@@ -430,6 +462,11 @@ fn the_judge_finds_each_kind_of_wrong_and_takes_an_excuse() {
         ..Excuses::default()
     };
     assert_eq!(kinds(&[one, one, two, three], &died(false)), [""; 0]);
+    // What shows only a beginning is no answer, and only a death leaves it so.
+    let unfinished = &*format!("{one} And \u{2589}");
+    assert_eq!(kinds(&[unfinished, one, two, three], &died(true)), [""; 0]);
+    assert_eq!(kinds(&[unfinished, one, two, three], &none), ["unfinished"]);
+    assert_eq!(kinds(&[unfinished, two, three], &died(true)), ["lost"]);
     assert_eq!(kinds(&[one, one, two, three], &died(true)), ["duplicated without a mark"]);
     assert_eq!(kinds(&[one, &format!("{MARK}\n{one}"), two, three], &died(true)), [""; 0]);
     assert_eq!(kinds(&[one, two, three, three], &died(false)), ["duplicated"]);

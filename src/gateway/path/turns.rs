@@ -53,6 +53,9 @@ const AGENT_WAIT_MAX: Duration = Duration::from_secs(10);
 pub(super) const GIVEN_UP: &str =
     "I could not work on this message: it failed three times. Please say it in another way.";
 
+/// What is left of an answer that was shown as it grew, where its message is given up.
+pub(super) const UNFINISHED: &str = "(not finished)";
+
 /// Said of a message that was worked on each time when the gateway died.
 const QUARANTINED: &str =
     "I stopped retrying a task that kept crashing me: this message. Please say it in another way.";
@@ -322,7 +325,12 @@ impl Turns {
 
     /// Keeps the message as a dead letter, and tells its sender. Returns whether that was written down.
     async fn give_up(&self, key: &ChatKey, row: &InboxRow, told: &str, why: String) -> bool {
-        let replies = reply::parts(key, &row.message, reply::NOTICE, told);
+        let mut replies = Vec::new();
+        if row.preview.is_some() {
+            // The notice says which message it is about, and what is changed cannot.
+            replies = reply::parts(key, &row.message, "preview", UNFINISHED);
+        }
+        replies.extend(reply::parts(key, &row.message, reply::NOTICE, told));
         self.finish(key, row.id, Finish { replies, dead: Some(why), ..Finish::default() }).await
     }
 

@@ -13,10 +13,16 @@ use tempfile::TempDir;
 use super::home::TestHome;
 use super::telegram::service::TOKEN;
 use super::telegram::{Fault, TelegramService};
-use super::wait::hush;
+use super::wait::{self, hush};
+
+/// Between the two parts of what an agent says that is slow.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What a repeat begins with where people see it.
 pub(crate) const MARK: &str = "(maybe a repeat)";
+
+/// What an answer ends with as long as it is shown growing.
+const GOES_ON: &str = "\u{2589}";
 
 /// What the sender of a message that is given up is told. It says which message by replying to it.
 const GIVEN_UP: &str = "I could not work on";
@@ -63,6 +69,8 @@ pub(crate) enum Trouble {
     Unknown,
     /// It is refused for good.
     Never,
+    /// What was to be put in the place of another message is refused: there is none any more.
+    Gone,
 }
 
 /// A service with people behind it.
@@ -139,6 +147,8 @@ pub(crate) struct Verdict {
     pub(crate) seen: usize,
     /// Those that came again, with an excuse.
     pub(crate) repeats: usize,
+    /// Messages that show the beginning of an answer for ever.
+    pub(crate) unfinished: usize,
     /// Messages whose writers were told that they were given up.
     pub(crate) given_up: BTreeSet<(u32, u32)>,
 }
@@ -156,6 +166,13 @@ pub(crate) fn judge(written: &BTreeMap<u32, u32>, entries: &[Entry], excuses: &E
         for entry in entries.iter().filter(|entry| entry.chat == chat) {
             let wrong = |what: &str| format!("{what}: {:?} in chat {chat}", entry.text);
             match number(&entry.text) {
+                // Whoever showed it died before it was written down which message that is.
+                Some(_) if entry.text.ends_with(GOES_ON) => {
+                    verdict.unfinished += 1;
+                    if !excuses.deaths.iter().any(|death| entry.at <= *death) {
+                        unexcused.push(wrong("unfinished"));
+                    }
+                }
                 None if entry.text.contains(GIVEN_UP) => match entry.replies_to {
                     Some((of, number)) if of == chat => drop(given_up.insert(number)),
                     Some(_) | None => verdict.wrongs.push(wrong("about no message")),
@@ -244,6 +261,8 @@ struct AgentShared {
     connections: usize,
     /// What the next questions are answered instead, with their status line.
     troubles: VecDeque<String>,
+    /// It says more than it was told, and not all at once.
+    is_slow: bool,
 }
 
 impl AskedAgent {
@@ -276,6 +295,11 @@ impl AskedAgent {
     pub(crate) fn trouble(&self, status: &str, body: &str) {
         let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n{body}");
         locked(&self.shared).troubles.push_back(answer);
+    }
+
+    /// From now on it says more than it was told, and not all at once.
+    pub(crate) fn dawdle(&self) {
+        locked(&self.shared).is_slow = true;
     }
 
     /// What it was asked.
@@ -313,7 +337,7 @@ fn answer(mut stream: std::net::TcpStream, shared: &Mutex<AgentShared>) -> Optio
     reader.read_exact(&mut body).ok()?;
     let body: Value = serde_json::from_slice(&body).ok()?;
     let text = body["messages"].as_array()?.last()?["content"].as_str()?.to_owned();
-    {
+    let is_slow = {
         let mut shared = locked(shared);
         if let Some(trouble) = shared.troubles.pop_front() {
             drop(shared);
@@ -327,13 +351,20 @@ fn answer(mut stream: std::net::TcpStream, shared: &Mutex<AgentShared>) -> Optio
             handle: None,
             replies_to: None,
         });
+        shared.is_slow
+    };
+    let event = |text: &str| {
+        let event = json!({ "choices": [{ "delta": { "content": text } }] });
+        format!("data: {event}\n\n")
+    };
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let first = if is_slow { format!("{text} And this is not yet all") } else { text };
+    stream.write_all(format!("{head}{}", event(&first)).as_bytes()).ok()?;
+    if is_slow {
+        wait::until(PAUSE, || None::<()>);
+        stream.write_all(event(" that is to be said.").as_bytes()).ok()?;
     }
-    let event = json!({ "choices": [{ "delta": { "content": text } }] });
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
-         data: {event}\n\ndata: [DONE]\n\n"
-    );
-    stream.write_all(answer.as_bytes()).ok()
+    stream.write_all(b"data: [DONE]\n\n").ok()
 }
 
 /// The service of `scripted1`. It answers everything at once, and knows one connection at a time: what a dead gateway left
@@ -384,7 +415,7 @@ impl Played {
         let (handle, text) = (word("handle"), word("text"));
         let trouble = self.troubles.pop_front();
         let chat = word("chat").parse().expect("a chat of ours");
-        if trouble == Some(Trouble::Never) {
+        if matches!(trouble, Some(Trouble::Never | Trouble::Gone)) {
             self.refused.push((chat, text));
         } else {
             let place = said["reply_to"].as_str().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
@@ -399,7 +430,7 @@ impl Played {
         self.cue(&match trouble {
             None => json!({ "do": "sent", "handle": handle }),
             Some(Trouble::Unknown) => unsent("maybe_sent", json!({ "after_ms": 10 })),
-            Some(Trouble::Never) => unsent("not_sent", json!("never")),
+            Some(Trouble::Never | Trouble::Gone) => unsent("not_sent", json!("never")),
         });
     }
 }
@@ -550,10 +581,15 @@ impl FarEnd for TelegramEnd {
     }
 
     fn trouble(&self, troubles: &[Trouble]) {
-        let faults = troubles.iter().map(|trouble| match trouble {
-            Trouble::Unknown => Fault::CutAfter,
-            Trouble::Never => Fault::refuse(400, "Bad Request: no"),
-        });
-        self.service.fail("sendMessage", faults);
+        for trouble in troubles {
+            let (method, fault) = match trouble {
+                Trouble::Unknown => ("sendMessage", Fault::CutAfter),
+                Trouble::Never => ("sendMessage", Fault::refuse(400, "Bad Request: no")),
+                Trouble::Gone => {
+                    ("editMessageText", Fault::refuse(400, "Bad Request: message to edit not found"))
+                }
+            };
+            self.service.fail(method, [fault]);
+        }
     }
 }
