@@ -17,7 +17,7 @@ pub(super) fn end_turn(db: &Connection, key: &ChatKey, order: InboxId, now_s: i6
     let platform = key.platform.spec().name;
     let ended = db
         .prepare_cached(
-            "UPDATE inbox SET state = 'done', ended_at_s = ?4, ended_by = ?3
+            "UPDATE inbox INDEXED BY inbox_open SET state = 'done', ended_at_s = ?4, ended_by = ?3
              WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL AND state = 'running'",
         )?
         .execute(params![platform, key.chat.0, order.0, now_s])?;
@@ -26,8 +26,8 @@ pub(super) fn end_turn(db: &Connection, key: &ChatKey, order: InboxId, now_s: i6
     }
     let next = db
         .prepare_cached(
-            "SELECT id, body FROM inbox WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL AND id < ?3
-             ORDER BY id LIMIT 1",
+            "SELECT id, body FROM inbox INDEXED BY inbox_open
+             WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL AND id < ?3 ORDER BY id LIMIT 1",
         )?
         .query_row(params![platform, key.chat.0, order.0], |row| {
             Ok((row.get::<_, i64>(0)?, from_json::<InboundMessage>(row, 1)?))
@@ -63,7 +63,8 @@ pub(super) fn ended_by(db: &Connection, order: InboxId) -> Result<Ended> {
         .query_row(chat, |row| row.get(0))?;
     let waiting: i64 = db
         .prepare_cached(
-            "SELECT COUNT(*) FROM inbox WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL AND id <> ?3",
+            "SELECT COUNT(*) FROM inbox INDEXED BY inbox_open
+             WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL AND id <> ?3",
         )?
         .query_row(chat, |row| row.get(0))?;
     let waited = oldest.map(|at_s| Duration::from_secs(accepted_at_s.saturating_sub(at_s).unsigned_abs()));

@@ -123,7 +123,7 @@ pub(super) fn accept(
 
 pub(super) fn waiting(db: &Connection, key: &ChatKey, count_max: u32) -> Result<u32> {
     db.prepare_cached(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM inbox
+        "SELECT COUNT(*) FROM (SELECT 1 FROM inbox INDEXED BY inbox_open
          WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL LIMIT ?3)",
     )?
     .query_row(params![key.platform.spec().name, key.chat.0, count_max], |row| row.get(0))
@@ -132,7 +132,8 @@ pub(super) fn waiting(db: &Connection, key: &ChatKey, count_max: u32) -> Result<
 /// What a turn of this chat would take.
 pub(super) fn gather(db: &Connection, key: &ChatKey, mut join: Join) -> Result<Next<Claimed>> {
     let mut statement = db.prepare_cached(
-        "SELECT id, attempts, body, COALESCE(accepted_at_ms, accepted_at_s * 1000), error IS ?3, preview FROM inbox
+        "SELECT id, attempts, body, COALESCE(accepted_at_ms, accepted_at_s * 1000), error IS ?3, preview
+         FROM inbox INDEXED BY inbox_open
          WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL ORDER BY id",
     )?;
     let mut found = statement.query(params![key.platform.spec().name, key.chat.0, SUSPECT])?;
@@ -211,7 +212,7 @@ pub(super) fn release(db: &Connection, ids: &[InboxId]) -> Result<()> {
 
 pub(super) fn release_chat(db: &Connection, key: &ChatKey) -> Result<()> {
     db.prepare_cached(
-        "UPDATE inbox SET state = 'pending', attempts = attempts - 1
+        "UPDATE inbox INDEXED BY inbox_open SET state = 'pending', attempts = attempts - 1
          WHERE platform = ?1 AND chat_key = ?2 AND state = 'running' AND ended_at_s IS NULL",
     )?
     .execute(params![key.platform.spec().name, key.chat.0])?;
@@ -512,3 +513,7 @@ pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Re
     let text: Option<String> = row.get(column)?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
+
+#[cfg(test)]
+#[path = "queries_tests.rs"]
+mod tests;

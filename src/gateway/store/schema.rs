@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::api::StoreError;
@@ -210,6 +211,8 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     // What an operation might have to undo would else be in a file outside of the home as soon as it is a little more, with
     // what people have written.
     db.pragma_update(None, "temp_store", "MEMORY")?;
+    // A plan that may depend on what is bound is made anew each time; ours never do.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
