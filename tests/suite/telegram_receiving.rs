@@ -81,3 +81,33 @@ fn what_comes_again_is_not_fetched_again() {
     assert_eq!((scene.service.asked("getFile").len(), files(&scene)), (1, 1));
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn every_part_of_an_album_is_answered_where_one_of_them_speaks_to_us() {
+    let scene = set("");
+    let part = |id: i64, album: &str, caption: Option<&str>| {
+        let file = format!("f{id}");
+        scene.service.file(&file, &format!("photos/{file}.jpg"), b"picture");
+        let mut fields = json!({ "chat": { "id": GROUP, "type": "supergroup" }, "media_group_id": album,
+            "photo": [{ "file_id": file, "width": 9, "height": 9 }] });
+        if let Some(caption) = caption {
+            fields["caption"] = json!(caption);
+            fields["caption_entities"] = json!([{ "type": "mention", "offset": 0, "length": 16 }]);
+        }
+        scene.service.push(said(id, fields))
+    };
+    part(1, "a", None);
+    part(2, "a", Some("@hermes_test_bot look"));
+    part(3, "b", None);
+    let mut gateway = scene.connected();
+    scene.service.wait_sent(GROUP, "look");
+    scene.confirmed();
+    part(4, "a", None);
+    scene.confirmed();
+    scene.write("and on");
+    scene.answered("and on");
+    let asked = scene.service.asked("getFile");
+    let fetched: Vec<&Value> = asked.iter().map(|asked| &asked.parameters["file_id"]).collect();
+    assert_eq!(fetched, ["f1", "f2", "f4"]);
+    assert_eq!(gateway.stop(), Some(0));
+}

@@ -224,6 +224,7 @@ impl Adapter for TelegramAdapter {
             },
             aside: Aside { dir: paths.unreadable_dir() },
             repeats: Repeats::default(),
+            albums: Mutex::default(),
             poll: telegram.poll_timeout,
             fetch_limit: telegram.media_timeout,
         };

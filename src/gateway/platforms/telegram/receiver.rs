@@ -11,11 +11,12 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::albums::Albums;
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
 use crate::clock::Now;
@@ -56,6 +57,8 @@ pub(super) struct Receiver {
     pub(super) aside: Aside,
     /// What was said of them.
     pub(super) repeats: Repeats,
+    /// What spoke to us with one of its parts.
+    pub(super) albums: Mutex<Albums>,
     /// How long the service waits for something to come.
     pub(super) poll: Duration,
     /// The longest that all that one message brings may take to be fetched: until then nothing after it is asked for.
@@ -113,14 +116,12 @@ impl Receiver {
 
     /// Returns when all of it is on disk. In order within a chat, the chats side by side.
     async fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
-        let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
+        let mut messages = Vec::new();
         for update in batch {
             let translated = self.translate(&update);
             nonsense.count(Now::read().mono, translated.is_ok());
             match translated {
-                Ok(Some(translated)) => {
-                    chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
-                }
+                Ok(Some(translated)) => messages.push(translated),
                 Ok(None) => {}
                 Err(wire::Unreadable) => {
                     let mut wait = STORE_WAIT;
@@ -129,6 +130,11 @@ impl Receiver {
                     }
                 }
             }
+        }
+        self.join_albums(&mut messages);
+        let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
+        for translated in messages {
+            chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
         }
         join_all(chats.into_values().map(|messages| async {
             for message in messages {
@@ -141,7 +147,8 @@ impl Receiver {
     /// Takes one update that was brought to us. When this returns `Ok`, it is on disk, or nobody has to hear of it.
     pub(super) async fn offer(&self, update: &RawUpdate) -> Result<(), InboxError> {
         match self.translate(update) {
-            Ok(Some(translated)) => {
+            Ok(Some(mut translated)) => {
+                self.join_albums(std::slice::from_mut(&mut translated));
                 let message = self.whole(translated).await;
                 let stored = self.inbox.accept(self.platform, message.clone()).await;
                 if stored.is_err() {
@@ -159,6 +166,11 @@ impl Receiver {
     /// What somebody said in it. `None`: nothing, or it is of a kind that was asked for by an earlier program.
     fn translate(&self, update: &RawUpdate) -> Result<Option<Translated>, wire::Unreadable> {
         Ok(wire::message(&update.body)?.and_then(|(kind, raw)| translate::message(&raw, kind, &self.me)))
+    }
+
+    fn join_albums(&self, messages: &mut [Translated]) {
+        let mut albums = self.albums.lock().unwrap_or_else(PoisonError::into_inner);
+        albums.join(messages, |message| self.inbox.admits(self.platform, message));
     }
 
     async fn accept(&self, translated: Translated) {
