@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -165,7 +166,23 @@ impl Receiver {
 
     /// What somebody said in it. `None`: nothing, or it is of a kind that was asked for by an earlier program.
     fn translate(&self, update: &RawUpdate) -> Result<Option<Translated>, wire::Unreadable> {
-        Ok(wire::message(&update.body)?.and_then(|(kind, raw)| translate::message(&raw, kind, &self.me)))
+        let Some((kind, raw)) = wire::message(&update.body)? else { return Ok(None) };
+        if let Some(new) = raw.migrate_to_chat_id {
+            self.tell_migrated(raw.chat.id, new);
+        }
+        Ok(translate::message(&raw, kind, &self.me))
+    }
+
+    /// A group that was listed is not, under its new id, and from now on there is silence.
+    fn tell_migrated(&self, old: i64, new: i64) {
+        let code = "telegram_group_migrated";
+        if let Some(more) = self.repeats.say(Now::read().mono, &format!("{code} {old}")) {
+            tracing::warn!(
+                code, platform = %self.platform,
+                "Telegram has made a supergroup of the group {old}: its id is {new} now. Where .env lists the old one \
+                 (TELEGRAM_GROUP_ALLOWED_USERS, TELEGRAM_FREE_RESPONSE_CHATS, TELEGRAM_HOME_CHANNEL), write the new one{more}"
+            );
+        }
     }
 
     fn join_albums(&self, messages: &mut [Translated]) {
@@ -234,6 +251,10 @@ impl Receiver {
                 Fault::Refused(_) | Fault::Way(_) | Fault::Garbled(_) => "it could not be fetched",
             })?;
         let path = file.file_path.ok_or("Telegram no longer has it")?;
+        // A server that runs with `--local` names a file of its own disk. Whoever plays such a server could name any of ours.
+        if Path::new(&path).is_absolute() {
+            return Err("the Bot API server runs with --local, which hermes does not support");
+        }
         let mut response = self.bot.open(&path, self.fetch_limit).await.map_err(lost)?;
         while let Some(bytes) = response.chunk().await.map_err(|_| "it could not be fetched")? {
             arriving = blocking(move || arriving.add(&bytes).map(|()| arriving)).await?;
