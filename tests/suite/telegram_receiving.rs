@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::house::QUICK;
 use crate::support::telegram::scene::{FRIEND, entry};
 use crate::support::telegram::service::{TOKEN, now};
-use crate::telegram::Scene;
+use crate::telegram::{Scene, lines};
 
 /// Another person who may speak.
 const OTHER: i64 = FRIEND + 1;
@@ -109,5 +109,66 @@ fn every_part_of_an_album_is_answered_where_one_of_them_speaks_to_us() {
     let asked = scene.service.asked("getFile");
     let fetched: Vec<&Value> = asked.iter().map(|asked| &asked.parameters["file_id"]).collect();
     assert_eq!(fetched, ["f1", "f2", "f4"]);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_path_that_names_a_file_of_the_server_or_climbs_is_not_fetched_and_its_sender_told() {
+    let scene = set("");
+    let local = scene.home.root().join("gateway.toml");
+    scene.service.file("local", local.to_str().expect("it is text"), b"x");
+    scene.service.file("climbing", "%2e%2e/bot/getMe", b"x");
+    let document = |name: &str| json!({ "document": { "file_id": name, "file_name": name } });
+    scene.service.push(said(1, document("local")));
+    scene.service.push(said(2, document("climbing")));
+    let mut gateway = scene.connected();
+    scene.answered("I did not get your document local: the Bot API server runs with --local, which hermes does not support.");
+    scene.answered("I did not get your document climbing: it could not be fetched.");
+    assert_eq!(files(&scene), 0);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_group_that_has_another_id_now_is_told_once_with_what_to_change() {
+    let scene = set("");
+    let mut gateway = scene.connected();
+    let group = json!({ "id": GROUP, "type": "group", "title": "Canary" });
+    for id in [1, 2] {
+        scene.service.push(said(id, json!({ "chat": group, "migrate_to_chat_id": -1_001_234_500_500_i64 })));
+    }
+    let told = gateway.wait_for_log("telegram_group_migrated");
+    assert!(told.contains("-100500") && told.contains("-1001234500500"), "{told}");
+    assert!(told.contains("TELEGRAM_GROUP_ALLOWED_USERS") && !told.contains("Canary"), "{told}");
+    scene.write("and on");
+    scene.answered("and on");
+    assert_eq!(lines(&gateway, "telegram_group_migrated").len(), 1);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn of_what_a_group_says_to_others_and_of_each_step_of_a_person_nothing_is_answered() {
+    let scene = set("");
+    let mut gateway = scene.connected();
+    let command = json!([{ "type": "bot_command", "offset": 0, "length": 14 }]);
+    let group = json!({ "id": GROUP, "type": "supergroup" });
+    scene.service.push(said(1, json!({ "chat": group, "text": "/new@other_bot", "entities": command })));
+    let place = |latitude: f64| json!({ "latitude": latitude, "longitude": 4.3, "live_period": 900 });
+    scene.service.push(said(2, json!({ "location": place(52.1) })));
+    scene.answered("[location 52.1,4.3]");
+    for step in 1..5 {
+        let message = &said(
+            2,
+            json!({ "location": place(52.1 + f64::from(step)), "edit_date": now() + i64::from(step) }),
+        )["message"];
+        scene.service.push(json!({ "edited_message": message }));
+    }
+    scene.service.push(said(
+        3,
+        json!({ "text": "/start", "entities": [{ "type": "bot_command", "offset": 0, "length": 6 }] }),
+    ));
+    scene.answered("Everything else goes to the agent");
+    scene.service.push(said(4, json!({ "story": { "id": 1, "chat": { "id": FRIEND, "type": "private" } } })));
+    scene.answered("[a message of a kind that cannot be shown]");
+    assert_eq!(scene.service.sent().len(), 3, "{:#?}", scene.service.sent());
     assert_eq!(gateway.stop(), Some(0));
 }
