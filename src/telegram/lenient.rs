@@ -16,10 +16,7 @@ where
     D: Deserializer<'de>,
     T: DeserializeOwned + Default,
 {
-    Ok(match Value::deserialize(from)? {
-        Value::Null => None,
-        value => Some(T::deserialize(value).unwrap_or_default()),
-    })
+    Ok(Option::<Value>::deserialize(from)?.map(|value| T::deserialize(value).unwrap_or_default()))
 }
 
 /// Of a list whatever can be read.
