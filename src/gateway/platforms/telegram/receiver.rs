@@ -311,3 +311,7 @@ fn way(fault: net::Fault) -> AdapterError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "receiver_tests.rs"]
+mod tests;
