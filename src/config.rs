@@ -209,6 +209,8 @@ pub struct TelegramConfig {
     pub file_base: String,
     /// How long the service may keep a question for messages open, 1 to 30 s.
     pub poll_timeout: Duration,
+    /// The longest that fetching the attachments of one message may take, 1 s to 5 min.
+    pub media_timeout: Duration,
     /// The largest attachment that is fetched, in bytes. The service itself gives bots no more than 20 MB.
     pub media_file_bytes: u64,
     /// All attachments together, in bytes; beyond it the oldest go.
@@ -348,6 +350,7 @@ impl Default for TelegramConfig {
             api_base: "https://api.telegram.org".to_owned(),
             file_base: "https://api.telegram.org/file".to_owned(),
             poll_timeout: Duration::from_secs(30),
+            media_timeout: Duration::from_secs(40),
             media_file_bytes: 20 << 20,
             media_total_bytes: 1 << 30,
             webhook: None,

@@ -37,6 +37,7 @@ pub(super) struct TelegramTable {
     pub(super) api_base: Option<String>,
     pub(super) file_base: Option<String>,
     pub(super) poll_timeout: Option<Duration>,
+    pub(super) media_timeout: Option<Duration>,
     pub(super) media_file_bytes: Option<u64>,
     pub(super) media_total_bytes: Option<u64>,
     pub(super) webhook: WebhookTable,
@@ -108,6 +109,7 @@ struct RawTelegram {
     api_base: Option<Spanned<String>>,
     file_base: Option<Spanned<String>>,
     poll_timeout: Option<Spanned<String>>,
+    media_timeout: Option<Spanned<String>>,
     media_file_bytes: Option<Spanned<i64>>,
     media_total_bytes: Option<Spanned<i64>>,
     webhook: RawWebhook,
@@ -279,11 +281,18 @@ impl Place<'_> {
             &(SECOND..=Duration::from_secs(30)),
             "poll_timeout",
         )?;
+        let media_timeout = self.duration(
+            raw.media_timeout,
+            TelegramConfig::default().media_timeout,
+            &(SECOND..=Duration::from_secs(300)),
+            "media_timeout",
+        )?;
         Ok(TelegramTable {
             enabled: raw.enabled,
             api_base: self.url(raw.api_base, "api_base", ["http://", "https://"])?,
             file_base: self.url(raw.file_base, "file_base", ["http://", "https://"])?,
             poll_timeout: Some(poll_timeout),
+            media_timeout: Some(media_timeout),
             media_file_bytes: bytes(raw.media_file_bytes, "media_file_bytes")?,
             media_total_bytes: bytes(raw.media_total_bytes, "media_total_bytes")?,
             webhook: self.webhook(raw.webhook)?,

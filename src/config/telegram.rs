@@ -64,6 +64,7 @@ pub(super) fn merge(
         file_base: table.file_base.unwrap_or_else(|| format!("{}/file", api_base.trim_end_matches('/'))),
         api_base,
         poll_timeout: table.poll_timeout.unwrap_or(default.poll_timeout),
+        media_timeout: table.media_timeout.unwrap_or(default.media_timeout),
         media_file_bytes: table.media_file_bytes.unwrap_or(default.media_file_bytes),
         media_total_bytes: table.media_total_bytes.unwrap_or(default.media_total_bytes),
         webhook: webhook(table.webhook, settings, warnings),

@@ -65,11 +65,13 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
                     api_base,
                     file_base,
                     poll_timeout,
+                    media_timeout,
                     media_file_bytes,
                     media_total_bytes,
                     webhook,
                 } = config.clone();
-                (token, api_base, file_base, poll_timeout, media_file_bytes, media_total_bytes, webhook)
+                let media = (media_timeout, media_file_bytes, media_total_bytes);
+                (token, api_base, file_base, poll_timeout, media, webhook)
             };
             parts(&old.telegram) == parts(&new.telegram)
         }

@@ -1,4 +1,5 @@
 //! Telegram's Bot API, for the wizard and the gateway: what is said ([`wire`]), and how it is asked ([`bot`]).
 
 pub mod bot;
+mod lenient;
 pub mod wire;

@@ -1,14 +1,15 @@
 //! Pure. What the Bot API says and hears, as far as hermes needs it: <https://core.telegram.org/bots/api>.
 //!
-//! Fields that hermes does not know are ignored, and every field that the service may leave out is optional: a new version
-//! of the service must not make old messages unreadable.
+//! Fields that hermes does not know are ignored, every field that the service may leave out is optional, and so is whatever only
+//! adorns a message: a new version of the service must not make old messages unreadable.
 
 use std::fmt;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::lenient;
 use crate::bridge::protocol::Private;
 
 /// What every answer is wrapped in.
@@ -187,19 +188,22 @@ pub struct Message {
     /// What was written below something else.
     pub caption: Option<Private>,
     /// Parts of `text` with a meaning.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub entities: Vec<Entity>,
     /// Parts of `caption` with a meaning.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub caption_entities: Vec<Entity>,
     /// What it answers.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub reply_to_message: Option<Box<Self>>,
     /// The part of it that is answered.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub quote: Option<Quote>,
     /// Where it comes from, when it was not written here.
+    #[serde(default, deserialize_with = "lenient::emptied")]
     pub forward_origin: Option<Origin>,
     /// The sizes of a picture.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub photo: Vec<PhotoSize>,
     /// A file.
     pub document: Option<File>,
@@ -225,6 +229,19 @@ pub struct Message {
     pub poll: Option<Poll>,
     /// A thrown die.
     pub dice: Option<Dice>,
+    /// Something that hermes cannot show.
+    #[serde(
+        alias = "checklist",
+        alias = "game",
+        alias = "giveaway",
+        alias = "giveaway_winners",
+        alias = "invoice",
+        alias = "paid_media",
+        alias = "story"
+    )]
+    pub unshown: Option<IgnoredAny>,
+    /// The group becomes a supergroup, which has this id.
+    pub migrate_to_chat_id: Option<i64>,
     /// The message that opened a topic, which every message in it seems to answer.
     pub forum_topic_created: Option<Value>,
 }
@@ -232,7 +249,7 @@ pub struct Message {
 /// A part of a text with a meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Entity {
-    /// `mention`, `text_mention`, `bot_command`, and many that do not matter here.
+    /// `mention`, `text_mention`, `bot_command`, `text_link`, and many that do not matter here.
     #[serde(rename = "type")]
     pub kind: String,
     /// In UTF-16 units.
@@ -241,6 +258,8 @@ pub struct Entity {
     pub length: usize,
     /// Who is meant, for `text_mention`.
     pub user: Option<User>,
+    /// Where it leads, for `text_link`.
+    pub url: Option<Private>,
 }
 
 /// A part of another message.
@@ -251,7 +270,7 @@ pub struct Quote {
 }
 
 /// Where a forwarded message comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 pub struct Origin {
     /// Somebody who may be named.
     pub sender_user: Option<User>,
@@ -347,7 +366,7 @@ pub struct Poll {
     /// The question.
     pub question: Private,
     /// What can be answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::list")]
     pub options: Vec<PollOption>,
 }
 

@@ -183,7 +183,11 @@ fn what_cannot_be_stored_is_brought_again_and_the_connection_lasts() {
     let db = rusqlite::Connection::open(scene.home.paths().database()).expect("it is there");
     // Another program holds the file: nothing can be written.
     db.execute_batch("BEGIN EXCLUSIVE").expect("it is free");
-    scene.write("kept for us");
+    scene.service.file("f", "documents/file_1.pdf", b"%PDF-1.4 content");
+    scene.service.push(json!({ "message": {
+        "message_id": 7, "date": now(), "chat": { "id": FRIEND, "type": "private" },
+        "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "caption": "kept for us",
+        "document": { "file_id": "f", "file_size": 16 } } }));
     let refused =
         wait::until(Duration::from_secs(60), || scene.service.turned_away().contains(&503).then_some(()));
     assert!(refused.is_some(), "{:?}\n{}", scene.service.turned_away(), gateway.log().join("\n"));
@@ -191,6 +195,8 @@ fn what_cannot_be_stored_is_brought_again_and_the_connection_lasts() {
     db.execute_batch("ROLLBACK").expect("it is ours");
     scene.answered("kept for us");
     assert_eq!(scene.times("kept for us"), 1);
+    let files = std::fs::read_dir(scene.home.paths().telegram().media_dir()).expect("it is there").count();
+    assert_eq!(files, 1, "what was fetched for nothing is gone");
     assert_eq!(gateway.stop(), Some(0));
 }
 

@@ -15,7 +15,7 @@ use crate::gateway::store::api::Ended;
 /// What somebody asked of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
-    /// `/help`.
+    /// `/help`, or `/start`, which Telegram says for whoever opens a chat with a bot.
     Help,
     /// `/new`: what follows is another conversation.
     New,
@@ -79,6 +79,7 @@ fn parse(text: &str) -> Option<Slash> {
     let words: Vec<&str> = words.collect();
     match command.as_str() {
         "help" => Some(Slash::Help),
+        "start" if words.is_empty() => Some(Slash::Help),
         "new" | "reset" => Some(Slash::New),
         "retry" => Some(Slash::Retry),
         "status" => Some(Slash::Status),
@@ -222,6 +223,8 @@ mod tests {
         for (text, expected) in [
             ("/help", Some(Slash::Help)),
             (" /HELP \n", Some(Slash::Help)),
+            ("/start", Some(Slash::Help)),
+            ("/start the car", None),
             ("/whoami", Some(Slash::Whoami)),
             ("/Stop", Some(Slash::Stop)),
             ("/new", Some(Slash::New)),

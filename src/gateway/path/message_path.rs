@@ -240,6 +240,10 @@ impl Inbox for MessagePath {
         self.rules.gate().decide(platform, message) == Decision::Admit
     }
 
+    async fn knows(&self, platform: Platform, message: &InboundMessage) -> bool {
+        self.store.knows(platform, message).await.unwrap_or(false)
+    }
+
     async fn accept(&self, platform: Platform, mut message: InboundMessage) -> Result<(), InboxError> {
         let count = |stroke| self.tally.count(platform, stroke);
         if self.seen(|seen| seen.draining) {

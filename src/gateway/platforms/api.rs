@@ -94,6 +94,12 @@ pub trait Inbox: Send + Sync {
     /// Whether this message is worth fetching attachments for: the sender may speak. Pure, no I/O.
     fn admits(&self, platform: Platform, message: &InboundMessage) -> bool;
 
+    /// Whether this message was accepted before, so that nothing has to be fetched for it once more: it is only acknowledged.
+    /// `false` also where that cannot be known.
+    async fn knows(&self, _platform: Platform, _message: &InboundMessage) -> bool {
+        false
+    }
+
     /// Takes one message over. When this returns `Ok`, it is on disk, or it was refused by policy, or it was here
     /// before; in each case the adapter acknowledges it to the platform. On `Err` the adapter does not acknowledge
     /// and offers it again later.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::durable;
 
@@ -37,6 +37,20 @@ pub struct Arriving {
     file: NamedTempFile,
     len: u64,
     len_max: u64,
+}
+
+/// A whole file on the disk. Dropping it removes it: whoever waited for it may be gone by now.
+#[derive(Debug)]
+pub struct Arrived(TempPath);
+
+impl Arrived {
+    /// From now on it stays.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub fn keep(self) -> Result<PathBuf, &'static str> {
+        self.0.keep().map_err(|_| NOT_STORED)
+    }
 }
 
 impl Media {
@@ -105,15 +119,15 @@ impl Arriving {
         self.file.write_all(bytes).map_err(|_| NOT_STORED)
     }
 
-    /// The file is whole: from now on it stays. Blocks until it is on the disk.
+    /// The file is whole. Blocks until it is on the disk.
     ///
     /// # Errors
     /// When the disk does not keep it.
-    pub fn keep(self) -> Result<PathBuf, &'static str> {
+    pub fn arrived(self) -> Result<Arrived, &'static str> {
         self.file.as_file().sync_all().map_err(|_| NOT_STORED)?;
-        let (_file, path) = self.file.keep().map_err(|_| NOT_STORED)?;
+        let path = self.file.into_temp_path();
         durable::sync_dir(path.parent().unwrap_or(Path::new("."))).map_err(|_| NOT_STORED)?;
-        Ok(path)
+        Ok(Arrived(path))
     }
 }
 
@@ -166,11 +180,16 @@ mod tests {
         let mut arriving = media.begin(now(), Some(5), Some("IMAGE/JPEG; x")).unwrap();
         arriving.add(b"ab").unwrap();
         arriving.add(b"cde").unwrap();
-        let path = arriving.keep().unwrap();
+        let path = arriving.arrived().unwrap().keep().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"abcde");
         assert_eq!(path.extension().unwrap(), "jpg");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(media.begin(now(), None, Some("../../x")).unwrap().keep().unwrap().extension(), None);
+        let arrived = media.begin(now(), None, Some("../../x")).unwrap().arrived().unwrap();
+        assert_eq!(files(&media), 2);
+        drop(arrived);
+        assert_eq!(files(&media), 1, "what nobody waits for any more is gone");
+        let odd = media.begin(now(), None, Some("../../x")).unwrap().arrived().unwrap().keep().unwrap();
+        assert_eq!(odd.extension(), None);
     }
 
     #[test]
@@ -190,7 +209,7 @@ mod tests {
         let put = |age: Duration| {
             let mut arriving = media.begin(now(), Some(10), None).unwrap();
             arriving.add(&[0; 10]).unwrap();
-            let path = arriving.keep().unwrap();
+            let path = arriving.arrived().unwrap().keep().unwrap();
             let file = std::fs::File::options().write(true).open(&path).unwrap();
             file.set_modified(SystemTime::from(now()) - age).unwrap();
             path

@@ -238,6 +238,9 @@ pub trait Store: SessionStore {
     /// the one that is next.
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError>;
 
+    /// Whether this very message was accepted before.
+    async fn knows(&self, platform: Platform, message: &InboundMessage) -> Result<bool, StoreError>;
+
     /// As [`Self::accept`], by whoever alone begins turns in this chat: where nothing waits before the message, its first
     /// attempt is counted in the same commit.
     async fn begin_new(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError>;

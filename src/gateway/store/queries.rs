@@ -64,19 +64,10 @@ pub(super) fn accept(
     begin: bool,
     now_ms: i64,
 ) -> Result<Accepted> {
-    let chat = &message.chat.0;
-    let alt = message.chat_alt.as_ref().map(|chat| &chat.0);
-    let key = chat_key(platform, &message);
-    // A message's first copy may have come under one identity of its chat and the second under the other.
-    let known = db
-        .prepare_cached(
-            "SELECT 1 FROM inbox WHERE platform = ?1 AND message_id = ?2
-             AND (chat_key = ?3 OR chat IN (?4, ?5) OR chat_alt IN (?4, ?5))",
-        )?
-        .exists(params![platform.spec().name, message.id.0, key.chat.0, chat, alt])?;
-    if known {
+    if knows(db, platform, &message)? {
         return Ok(Accepted::Duplicate);
     }
+    let key = chat_key(platform, &message);
     let begun = begin && waiting(db, &key, 1)? == 0;
     db.prepare_cached(
         "INSERT INTO inbox (platform, chat_key, chat, chat_alt, message_id, state, attempts, body, accepted_at_s,
@@ -86,8 +77,8 @@ pub(super) fn accept(
     .execute(params![
         platform.spec().name,
         key.chat.0,
-        chat,
-        alt,
+        message.chat.0,
+        message.chat_alt.as_ref().map(|chat| &chat.0),
         message.id.0,
         if begun { "running" } else { "pending" },
         begun,
@@ -119,6 +110,17 @@ pub(super) fn accept(
     } else {
         Accepted::New(id)
     })
+}
+
+pub(super) fn knows(db: &Connection, platform: Platform, message: &InboundMessage) -> Result<bool> {
+    let alt = message.chat_alt.as_ref().map(|chat| &chat.0);
+    let key = chat_key(platform, message);
+    // A message's first copy may have come under one identity of its chat and the second under the other.
+    db.prepare_cached(
+        "SELECT 1 FROM inbox WHERE platform = ?1 AND message_id = ?2
+         AND (chat_key = ?3 OR chat IN (?4, ?5) OR chat_alt IN (?4, ?5))",
+    )?
+    .exists(params![platform.spec().name, message.id.0, key.chat.0, message.chat.0, alt])
 }
 
 pub(super) fn waiting(db: &Connection, key: &ChatKey, count_max: u32) -> Result<u32> {

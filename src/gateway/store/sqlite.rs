@@ -226,6 +226,11 @@ impl Store for SqliteStore {
         self.take(platform, message, false).await
     }
 
+    async fn knows(&self, platform: Platform, message: &InboundMessage) -> Result<bool, StoreError> {
+        let message = message.clone();
+        self.reader.call(move |db| queries::knows(db, platform, &message)).await
+    }
+
     async fn begin_new(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError> {
         self.take(platform, message, true).await
     }

@@ -11,7 +11,7 @@ use super::failure::{self, TOKEN_ACTION};
 use super::link::{self, Look, TelegramLink};
 use super::receiver::{Receiver, meaning};
 use super::shared::Shared;
-use super::webhook::{Door, Refused, UNREACHABLE};
+use super::webhook::{Door, FETCH_LIMIT_MAX, Refused, UNREACHABLE};
 use crate::clock::Now;
 use crate::config::{Config, Secret, TelegramConfig, WebhookConfig};
 use crate::gateway::failure::AdapterError;
@@ -217,7 +217,7 @@ impl Adapter for TelegramAdapter {
         self.memory.inner().distrust.answered();
         let shared = Arc::new(Shared::new());
         let paths = self.settings.home.telegram();
-        let receiver = Receiver {
+        let mut receiver = Receiver {
             bot: Arc::clone(&bot),
             me,
             platform: Platform::Telegram,
@@ -230,7 +230,9 @@ impl Adapter for TelegramAdapter {
             },
             aside: Aside { dir: paths.unreadable_dir() },
             repeats: Repeats::default(),
+            albums: Mutex::default(),
             poll: telegram.poll_timeout,
+            fetch_limit: telegram.media_timeout,
         };
         let (receiving, look): (BoxFuture<'static, Fault>, Look) = match webhook(telegram)? {
             None => {
@@ -239,6 +241,7 @@ impl Adapter for TelegramAdapter {
                 (Box::pin(async move { receiver.run(first).await }), Look::Service)
             }
             Some((webhook, secret)) => {
+                receiver.fetch_limit = receiver.fetch_limit.min(FETCH_LIMIT_MAX);
                 // The last one may still be closing.
                 let place = Arc::clone(&self.memory.place).lock_owned().await;
                 let door = Door::open(webhook.bind, secret, place).await?;

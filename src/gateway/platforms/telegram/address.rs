@@ -1,7 +1,9 @@
 //! Pure. How Telegram's chats and messages are named inside hermes.
 //!
 //! A chat is its number, and a topic of a forum is a chat of its own: `-1001234567890:42`. A message is its number, and a
-//! changed message is one more: `17.e1700000000`.
+//! changed message is one more: `17.e1700000000.2cf24d`.
+
+use sha2::{Digest as _, Sha256};
 
 use crate::gateway::message::{ChatId, MessageId};
 use crate::telegram::wire::Message;
@@ -41,11 +43,16 @@ impl Address {
     }
 }
 
-/// The name of a message, as it is now.
-pub fn message_id(message: &Message, is_edit: bool) -> MessageId {
-    MessageId(match message.edit_date.filter(|_| is_edit) {
-        Some(edited) => format!("{}.e{edited}", message.message_id),
-        None => message.message_id.to_string(),
+/// The name of a message, as it is now. `edited`: what it says since it was changed. The time of a change has seconds, in which
+/// there may be two.
+pub fn message_id(message: &Message, edited: Option<&str>) -> MessageId {
+    let number = message.message_id;
+    MessageId(match edited.zip(message.edit_date) {
+        Some((text, date)) => {
+            let [first, second, third, ..] = <[u8; 32]>::from(Sha256::digest(text.as_bytes()));
+            format!("{number}.e{date}.{first:02x}{second:02x}{third:02x}")
+        }
+        None => number.to_string(),
     })
 }
 
@@ -76,6 +83,7 @@ mod tests {
         for (id, expected) in [
             ("17", Some(17)),
             ("17.e1700000000", Some(17)),
+            ("17.e1700000000.2cf24d", Some(17)),
             ("", None),
             ("x", None),
             ("-1", None),

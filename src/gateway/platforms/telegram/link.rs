@@ -269,8 +269,9 @@ pub(super) async fn probe(
         match look.once(&bot).await {
             Ok(Ok(())) => {
                 failed = 0;
-                if matches!(look, Look::Webhook { .. }) || shared.is_holding() {
-                    shared.prove();
+                match look {
+                    Look::Service => shared.seen(),
+                    Look::Webhook { .. } => shared.prove(),
                 }
             }
             Ok(Err(error)) => return shared.end(error),

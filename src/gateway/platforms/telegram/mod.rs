@@ -2,11 +2,12 @@
 //!
 //! - [`adapter`]: what stands in the way, and how it connects. [`receiver`]: long polling; nothing is confirmed before it is
 //!   on disk; [`webhook`]: the other way, on which the service calls us. [`link`]: sends, and watches itself. [`shared`]: what these know of each other.
-//! - Pure: [`address`], [`translate`], [`html`] between Telegram's words and hermes' words; [`failure`], what a refusal means;
-//!   [`flood`], whose limit it is.
+//! - Pure: [`address`], [`translate`], [`html`] between Telegram's words and hermes' words; [`albums`], what belongs together;
+//!   [`failure`], what a refusal means; [`flood`], whose limit it is.
 
 pub mod adapter;
 pub mod address;
+pub mod albums;
 pub mod failure;
 pub mod flood;
 pub mod html;

@@ -11,12 +11,13 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::albums::Albums;
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
 use crate::clock::Now;
@@ -25,7 +26,7 @@ use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::message::{Attachment, InboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError};
 use crate::gateway::platforms::aside::Aside;
-use crate::gateway::platforms::media::{Media, NOT_STORED};
+use crate::gateway::platforms::media::{Arrived, Media, NOT_STORED};
 use crate::gateway::platforms::nonsense::Nonsense;
 use crate::gateway::repeats::Repeats;
 use crate::net;
@@ -38,9 +39,6 @@ const BATCH_MAX: u8 = 100;
 
 /// Beyond the time that the service may wait for something to come.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-
-/// The longest that one attachment may take: until then nothing after it is asked for.
-const FETCH_LIMIT: Duration = Duration::from_secs(60);
 
 /// The first wait after a message could not be made durable; it doubles.
 const STORE_WAIT: Duration = Duration::from_millis(250);
@@ -60,8 +58,12 @@ pub(super) struct Receiver {
     pub(super) aside: Aside,
     /// What was said of them.
     pub(super) repeats: Repeats,
+    /// What spoke to us with one of its parts.
+    pub(super) albums: Mutex<Albums>,
     /// How long the service waits for something to come.
     pub(super) poll: Duration,
+    /// The longest that all that one message brings may take to be fetched: until then nothing after it is asked for.
+    pub(super) fetch_limit: Duration,
 }
 
 impl Receiver {
@@ -92,11 +94,14 @@ impl Receiver {
         let mut nonsense = Nonsense::default();
         loop {
             let confirm = batch.iter().map(|update| update.update_id).max();
+            self.shared.busy(true);
             self.take(batch, &mut nonsense).await;
+            self.shared.busy(false);
             if confirm.is_some() {
                 failpoint::hit("ack.telegram.before");
             }
-            let poll = if nonsense.prevails() { Duration::ZERO } else { self.poll };
+            let may_wait = !nonsense.prevails() && self.shared.may_wait(Now::read().mono);
+            let poll = if may_wait { self.poll } else { Duration::ZERO };
             batch = match Self::ask(&self.bot, confirm, poll).await {
                 // What was taken is confirmed with that; the answer comes again over the next connection.
                 Ok(_) if nonsense.prevails() => return Fault::Garbled("most updates cannot be read"),
@@ -112,14 +117,12 @@ impl Receiver {
 
     /// Returns when all of it is on disk. In order within a chat, the chats side by side.
     async fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
-        let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
+        let mut messages = Vec::new();
         for update in batch {
             let translated = self.translate(&update);
             nonsense.count(Now::read().mono, translated.is_ok());
             match translated {
-                Ok(Some(translated)) => {
-                    chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
-                }
+                Ok(Some(translated)) => messages.push(translated),
                 Ok(None) => {}
                 Err(wire::Unreadable) => {
                     let mut wait = STORE_WAIT;
@@ -128,6 +131,11 @@ impl Receiver {
                     }
                 }
             }
+        }
+        self.join_albums(&mut messages);
+        let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
+        for translated in messages {
+            chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
         }
         join_all(chats.into_values().map(|messages| async {
             for message in messages {
@@ -140,7 +148,15 @@ impl Receiver {
     /// Takes one update that was brought to us. When this returns `Ok`, it is on disk, or nobody has to hear of it.
     pub(super) async fn offer(&self, update: &RawUpdate) -> Result<(), InboxError> {
         match self.translate(update) {
-            Ok(Some(translated)) => self.store(self.whole(translated).await).await,
+            Ok(Some(mut translated)) => {
+                self.join_albums(std::slice::from_mut(&mut translated));
+                let message = self.whole(translated).await;
+                let stored = self.inbox.accept(self.platform, message.clone()).await;
+                if stored.is_err() {
+                    discard(message).await;
+                }
+                stored
+            }
             Ok(None) => Ok(()),
             Err(wire::Unreadable) => {
                 self.keep_aside(update).await.map_err(|error| InboxError(error.to_string()))
@@ -150,29 +166,47 @@ impl Receiver {
 
     /// What somebody said in it. `None`: nothing, or it is of a kind that was asked for by an earlier program.
     fn translate(&self, update: &RawUpdate) -> Result<Option<Translated>, wire::Unreadable> {
-        Ok(wire::message(&update.body)?.and_then(|(kind, raw)| translate::message(&raw, kind, &self.me)))
+        let Some((kind, raw)) = wire::message(&update.body)? else { return Ok(None) };
+        if let Some(new) = raw.migrate_to_chat_id {
+            self.tell_migrated(raw.chat.id, new);
+        }
+        Ok(translate::message(&raw, kind, &self.me))
+    }
+
+    /// A group that was listed is not, under its new id, and from now on there is silence.
+    fn tell_migrated(&self, old: i64, new: i64) {
+        let code = "telegram_group_migrated";
+        if let Some(more) = self.repeats.say(Now::read().mono, &format!("{code} {old}")) {
+            tracing::warn!(
+                code, platform = %self.platform,
+                "Telegram has made a supergroup of the group {old}: its id is {new} now. Where .env lists the old one \
+                 (TELEGRAM_GROUP_ALLOWED_USERS, TELEGRAM_FREE_RESPONSE_CHATS, TELEGRAM_HOME_CHANNEL), write the new one{more}"
+            );
+        }
+    }
+
+    fn join_albums(&self, messages: &mut [Translated]) {
+        let mut albums = self.albums.lock().unwrap_or_else(PoisonError::into_inner);
+        albums.join(messages, |message| self.inbox.admits(self.platform, message));
     }
 
     async fn accept(&self, translated: Translated) {
         let message = self.whole(translated).await;
         let mut wait = STORE_WAIT;
-        while let Err(error) = self.store(message.clone()).await {
+        while let Err(error) = self.inbox.accept(self.platform, message.clone()).await {
             wait = self.not_stored(wait, &error).await;
         }
     }
 
     /// With what came with it.
     async fn whole(&self, Translated { mut message, wanted }: Translated) -> InboundMessage {
-        if !wanted.is_empty() && self.inbox.admits(self.platform, &message) {
+        if !wanted.is_empty()
+            && self.inbox.admits(self.platform, &message)
+            && !self.inbox.knows(self.platform, &message).await
+        {
             self.fetch(&mut message, wanted).await;
         }
         message
-    }
-
-    async fn store(&self, message: InboundMessage) -> Result<(), InboxError> {
-        let stored = self.inbox.accept(self.platform, message).await;
-        self.shared.hold(stored.is_err());
-        stored
     }
 
     /// Waits for the disk, and returns the next wait. Until then nothing more is asked for: the service keeps the rest.
@@ -183,9 +217,15 @@ impl Receiver {
     }
 
     async fn fetch(&self, message: &mut InboundMessage, wanted: Vec<Wanted>) {
+        // It begins with the first, and the others have what is left of it.
+        let limit = tokio::time::sleep(self.fetch_limit);
+        tokio::pin!(limit);
         for (attachment, wanted) in message.attachments.iter_mut().zip(wanted) {
-            let fetching = tokio::time::timeout(FETCH_LIMIT, self.fetch_one(attachment, &wanted));
-            match fetching.await.unwrap_or(Err("it took too long to fetch")) {
+            let fetched = tokio::select! {
+                fetched = self.fetch_one(attachment, &wanted) => fetched.and_then(Arrived::keep),
+                () = &mut limit => Err("it took too long to fetch"),
+            };
+            match fetched {
                 Ok(path) => attachment.path = Some(path),
                 Err(why) => {
                     tracing::info!(platform = %self.platform, code = "attachment_refused", "an attachment was not fetched: {why}");
@@ -195,7 +235,7 @@ impl Receiver {
         }
     }
 
-    async fn fetch_one(&self, attachment: &Attachment, wanted: &Wanted) -> Result<PathBuf, &'static str> {
+    async fn fetch_one(&self, attachment: &Attachment, wanted: &Wanted) -> Result<Arrived, &'static str> {
         let lost = |_: Fault| "it could not be fetched";
         let (media, size, mime) = (self.media.clone(), wanted.size, attachment.mime.clone());
         let now = Now::read().wall;
@@ -211,11 +251,15 @@ impl Receiver {
                 Fault::Refused(_) | Fault::Way(_) | Fault::Garbled(_) => "it could not be fetched",
             })?;
         let path = file.file_path.ok_or("Telegram no longer has it")?;
-        let mut response = self.bot.open(&path, FETCH_LIMIT).await.map_err(lost)?;
+        // A server that runs with `--local` names a file of its own disk. Whoever plays such a server could name any of ours.
+        if Path::new(&path).is_absolute() {
+            return Err("the Bot API server runs with --local, which hermes does not support");
+        }
+        let mut response = self.bot.open(&path, self.fetch_limit).await.map_err(lost)?;
         while let Some(bytes) = response.chunk().await.map_err(|_| "it could not be fetched")? {
             arriving = blocking(move || arriving.add(&bytes).map(|()| arriving)).await?;
         }
-        blocking(move || arriving.keep()).await
+        blocking(move || arriving.arrived()).await
     }
 
     /// One that cannot be read is kept for people to look at, and does not hide the others.
@@ -223,7 +267,6 @@ impl Receiver {
         let (aside, name, body) = (self.aside.clone(), update_id.to_string(), body.to_string());
         let kept = tokio::task::spawn_blocking(move || aside.keep(&name, body.as_bytes()));
         let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        self.shared.hold(kept.is_err());
         let path = kept?;
         if let Some(more) = self.repeats.say(Now::read().mono, "update_unreadable") {
             tracing::warn!(
@@ -233,6 +276,13 @@ impl Receiver {
         }
         Ok(())
     }
+}
+
+/// Removes what was fetched for a message that is brought again, and fetched for again.
+async fn discard(message: InboundMessage) {
+    let remove = |attachment: Attachment| attachment.path.map(std::fs::remove_file);
+    let removing = move || message.attachments.into_iter().for_each(|attachment| drop(remove(attachment)));
+    drop(tokio::task::spawn_blocking(removing).await);
 }
 
 async fn blocking<T: Send + 'static>(
@@ -261,3 +311,7 @@ fn way(fault: net::Fault) -> AdapterError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "receiver_tests.rs"]
+mod tests;

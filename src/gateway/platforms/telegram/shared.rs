@@ -9,13 +9,16 @@ use tokio::sync::watch;
 use crate::clock::Now;
 use crate::gateway::failure::AdapterError;
 
+/// A question waits for 30 s at most, and 45 s after a proof the connection counts as lost.
+const PROOF_FRESH: Duration = Duration::from_secs(10);
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Shared {
     end: watch::Sender<Option<AdapterError>>,
     proof: Mutex<Instant>,
-    /// Nothing more is asked for at the moment: what came cannot be stored.
-    holding: AtomicBool,
+    /// Nothing more is asked for at the moment: what came is still being taken.
+    busy: AtomicBool,
     /// The last wait for the whole bot that nobody has heard of.
     limit: watch::Sender<Option<Duration>>,
 }
@@ -26,7 +29,7 @@ impl Shared {
         Self {
             end: watch::Sender::new(None),
             proof: Mutex::new(Now::read().mono),
-            holding: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
             limit: watch::Sender::new(None),
         }
     }
@@ -59,14 +62,22 @@ impl Shared {
         *self.proof.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether what came can be stored.
-    pub(super) fn hold(&self, holds: bool) {
-        self.holding.store(holds, Ordering::Relaxed);
+    /// A look on a connection of its own was answered. That is a proof only while nothing is asked for on the one by which
+    /// messages come.
+    pub(super) fn seen(&self) {
+        if self.busy.load(Ordering::Relaxed) {
+            self.prove();
+        }
     }
 
-    /// Nothing is asked for, so that only a look on another connection can prove anything.
-    pub(super) fn is_holding(&self) -> bool {
-        self.holding.load(Ordering::Relaxed)
+    /// Whether what came is being taken, as long as that lasts.
+    pub(super) fn busy(&self, is_busy: bool) {
+        self.busy.store(is_busy, Ordering::Relaxed);
+    }
+
+    /// The last proof is so young that the next one may wait as long as a question can.
+    pub(super) fn may_wait(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.proof()) < PROOF_FRESH
     }
 
     /// The service asks the whole bot to wait.
@@ -79,5 +90,42 @@ impl Shared {
         let mut limit = self.limit.subscribe();
         limit.wait_for(Option::is_some).await.expect("the sender lives in self");
         self.limit.send_replace(None).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::Platform;
+
+    #[test]
+    fn while_what_came_is_taken_a_look_on_another_connection_is_the_proof() {
+        let shared = Shared::new();
+        let old = shared.proof() - Duration::from_secs(44);
+        let age = || *shared.proof.lock().unwrap() = old;
+        age();
+        shared.seen();
+        assert_eq!(shared.proof(), old, "the connection that receives may be wedged");
+        shared.busy(true);
+        shared.seen();
+        assert!(shared.proof() > old);
+        age();
+        shared.busy(false);
+        shared.seen();
+        assert_eq!(shared.proof(), old);
+    }
+
+    #[test]
+    fn after_a_proof_that_is_old_the_next_question_waits_for_nothing() {
+        let shared = Shared::new();
+        let proof = shared.proof();
+        assert!(shared.may_wait(proof) && shared.may_wait(proof + Duration::from_secs(9)));
+        assert!(!shared.may_wait(proof + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_question_that_may_wait_is_answered_within_the_lease() {
+        let longest = crate::config::TelegramConfig::default().poll_timeout;
+        assert!(PROOF_FRESH + longest < Platform::Telegram.spec().lease);
     }
 }

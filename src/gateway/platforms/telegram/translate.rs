@@ -7,6 +7,12 @@ use crate::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
 /// Answers of a poll that are named; more are counted.
 const OPTIONS_NAMED_MAX: usize = 10;
 
+/// Addresses behind a text that are told; so many entities the service knows in a message.
+const LINKS_MAX: usize = 100;
+
+/// The longest such address, in bytes.
+const LINK_LEN_MAX: usize = 2048;
+
 /// Something to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -30,10 +36,18 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
     if raw.from.as_ref().is_some_and(|from| from.is_bot) && raw.sender_chat.is_none() {
         return None;
     }
+    let is_group = raw.chat.kind != "private";
+    // A command for another bot is nothing to us, also where everything else speaks to us.
+    if is_group && named_command(raw).is_some_and(|(_, name)| !is_our_name(name, me)) {
+        return None;
+    }
     let (attachments, wanted) = attachment(raw).unzip();
     let described = described(raw);
     let written = written(raw, me);
-    if attachments.is_none() && described.is_none() && written.is_empty() {
+    let is_bare = attachments.is_none() && written.is_empty();
+    // Whoever shares where they are moves, and each step is a change.
+    let is_step = kind.is_edit() && raw.location.is_some() && raw.venue.is_none();
+    if is_bare && (described.is_none() || is_step) {
         return None;
     }
     let edited = kind.is_edit().then_some("[edited]");
@@ -43,11 +57,10 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
         .flatten()
         .filter(|part| !part.is_empty())
         .collect();
-    let is_group = raw.chat.kind != "private";
     let (sender, sender_name) = sender(raw)?;
     Some(Translated {
         message: InboundMessage {
-            id: message_id(raw, kind.is_edit()),
+            id: message_id(raw, kind.is_edit().then_some(written.as_str())),
             chat: Address::of(raw).chat_id(),
             chat_alt: None,
             sender,
@@ -100,15 +113,46 @@ fn said(raw: &Message) -> Option<(&str, &[Entity])> {
 
 /// What was written. In `/new@our_bot` the name is how a group speaks to us, and no part of the command.
 fn written(raw: &Message, me: &User) -> String {
-    let Some((text, entities)) = said(raw) else { return String::new() };
-    let ours = entities
-        .iter()
-        .filter(|entity| entity.kind == "bot_command" && entity.offset == 0)
-        .find_map(|entity| slice(text, entity)?.split_once('@').filter(|(_, name)| is_our_name(name, me)));
+    let text = linked(raw);
+    let ours = named_command(raw).filter(|(_, name)| is_our_name(name, me)).and_then(|(command, name)| {
+        Some((command, text.strip_prefix(command)?.strip_prefix('@')?.strip_prefix(name)?))
+    });
     match ours {
-        Some((command, name)) => format!("{command}{}", &text[command.len() + 1 + name.len()..]),
-        None => text.to_owned(),
+        Some((command, rest)) => format!("{command}{rest}"),
+        None => text,
     }
+}
+
+/// A command that names a bot, and that name: `/new` and `our_bot` in `/new@our_bot now`.
+fn named_command(raw: &Message) -> Option<(&str, &str)> {
+    let (text, entities) = said(raw)?;
+    let mut commands = entities.iter().filter(|entity| entity.kind == "bot_command" && entity.offset == 0);
+    commands.find_map(|entity| slice(text, entity)?.split_once('@'))
+}
+
+/// The text or the caption. Where a piece of it leads to an address that is not shown, the address stands behind it.
+fn linked(raw: &Message) -> String {
+    let Some((text, entities)) = said(raw) else { return String::new() };
+    let mut links: Vec<(usize, &str)> = entities
+        .iter()
+        .filter(|entity| entity.kind == "text_link")
+        .take(LINKS_MAX)
+        .filter_map(|entity| {
+            let url = entity.url.as_ref().map(|url| url.0.as_str())?;
+            let is_told = slice(text, entity)? != url && url.len() <= LINK_LEN_MAX;
+            is_told.then_some((byte_at(text, entity.offset + entity.length)?, url))
+        })
+        .collect();
+    links.sort();
+    let mut linked = String::with_capacity(text.len());
+    let mut told = 0;
+    for (end, url) in links {
+        linked.push_str(&text[told..end]);
+        linked.push_str(&format!(" ({url})"));
+        told = end;
+    }
+    linked.push_str(&text[told..]);
+    linked
 }
 
 /// In a group hermes answers only who speaks to it: by a mention, by an answer to its message, or by a command that is not
@@ -192,7 +236,10 @@ fn described(raw: &Message) -> Option<String> {
     if let Some(dice) = &raw.dice {
         return Some(format!("[{} shows {}]", dice.emoji, dice.value));
     }
-    raw.sticker.as_ref().and_then(|sticker| sticker.emoji.as_ref()).map(|emoji| format!("[sticker {emoji}]"))
+    if let Some(emoji) = raw.sticker.as_ref().and_then(|sticker| sticker.emoji.as_ref()) {
+        return Some(format!("[sticker {emoji}]"));
+    }
+    raw.unshown.map(|_| "[a message of a kind that cannot be shown]".to_owned())
 }
 
 fn forwarded(origin: &Origin) -> String {
@@ -205,13 +252,16 @@ fn forwarded(origin: &Origin) -> String {
     from.map_or_else(|| "[forwarded]".to_owned(), |from| format!("[forwarded from {}]", from.0))
 }
 
+/// What it answers: the part that was picked out, or all of it. Its file is not fetched once more.
 fn quoted(raw: &Message) -> Option<Private> {
     let answered = raw.reply_to_message.as_ref().filter(|answered| answered.forum_topic_created.is_none());
-    raw.quote
-        .as_ref()
-        .map(|quote| quote.text.clone())
-        .or_else(|| answered.and_then(|answered| said(answered)).map(|(text, _)| Private(text.to_owned())))
-        .filter(|text| !text.0.is_empty())
+    let whole = |answered: &Message| {
+        let file = || attachment(answered).map(|(attachment, _)| format!("[{}]", attachment.label()));
+        let parts = [described(answered).or_else(file).unwrap_or_default(), linked(answered)];
+        Private(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n"))
+    };
+    let quote = raw.quote.as_ref().map(|quote| quote.text.clone());
+    quote.or_else(|| answered.map(|answered| whole(answered))).filter(|text| !text.0.is_empty())
 }
 
 /// The file that came with it: a message has one at most.

@@ -187,11 +187,6 @@ fn in_a_group_it_must_speak_to_us() {
             true,
             "/new now",
         ),
-        (
-            json!({ "text": "/new@other_bot", "entities": entity("bot_command", 0, 14) }),
-            false,
-            "/new@other_bot",
-        ),
         (json!({ "text": "see /new", "entities": entity("bot_command", 4, 4) }), false, "see /new"),
         (
             json!({ "photo": [{ "file_id": "f", "width": 1, "height": 1 }], "caption": "@hermes_bot look",
@@ -252,12 +247,131 @@ fn the_parts_of_an_album_name_it_and_a_changed_one_stands_alone() {
 
 #[test]
 fn a_changed_message_is_one_more_and_says_so() {
-    let edit = translated(Kind::EditedMessage, json!({ "text": "hello", "edit_date": 1_700_000_100 }))
-        .unwrap()
-        .message;
-    assert_eq!(edit.id, MessageId("17.e1700000100".into()));
+    let edited = |text: &str| {
+        let fields = json!({ "text": text, "edit_date": 1_700_000_100 });
+        translated(Kind::EditedMessage, fields).unwrap().message
+    };
+    let edit = edited("hello");
+    assert_eq!(edit.id, MessageId("17.e1700000100.2cf24d".into()));
     assert_eq!((edit.text.0.as_str(), edit.sent_at_s), ("[edited]\nhello", 1_700_000_100));
     assert_eq!(super::super::address::number(&edit.id), Some(17));
+    assert_ne!(edited("Hello").id, edit.id, "twice within a second");
+}
+
+#[test]
+fn whoever_shares_where_they_are_says_it_once() {
+    let here = json!({ "latitude": 52.1, "longitude": 4.3, "live_period": 900 });
+    let live = json!({ "location": here, "edit_date": 1_700_000_100 });
+    assert_eq!(text_of(live.clone()), "[location 52.1,4.3]");
+    assert_eq!(translated(Kind::EditedMessage, live), None);
+    let venue = json!({ "location": here, "venue": { "title": "Café", "address": "Way 1" } });
+    assert!(translated(Kind::EditedMessage, venue).is_some());
+}
+
+#[test]
+fn a_command_for_another_bot_is_nothing_to_us_unless_we_are_alone_with_whoever_wrote_it() {
+    let command = |text: &str, length: usize| json!({ "text": text, "entities": [{ "type": "bot_command", "offset": 0, "length": length }] });
+    let in_group = |text: &str, length: usize| {
+        let mut fields = command(text, length);
+        fields["chat"] = json!({ "id": -100, "type": "supergroup" });
+        translated(Kind::Message, fields).map(|translated| translated.message.text.0)
+    };
+    assert_eq!(in_group("/new@other_bot", 14), None);
+    assert_eq!(in_group("/new@other_bot and @hermes_bot", 14), None);
+    assert_eq!(in_group("/hermes_bot@hermes_bot x", 22).as_deref(), Some("/hermes_bot x"));
+    assert_eq!(text_of(command("/new@other_bot", 14)), "/new@other_bot");
+}
+
+#[test]
+fn an_address_behind_a_text_stands_beside_it() {
+    let link = |offset: usize, length: usize, url: &str| json!({ "type": "text_link", "offset": offset, "length": length, "url": url });
+    for (text, entities, expected) in [
+        ("click here now", vec![link(6, 4, "https://a.test/")], "click here (https://a.test/) now"),
+        // Counted in UTF-16, and not in order.
+        (
+            "😀 one two",
+            vec![link(7, 3, "https://two.test"), link(3, 3, "https://one.test")],
+            "😀 one (https://one.test) two (https://two.test)",
+        ),
+        ("https://a.test", vec![link(0, 14, "https://a.test")], "https://a.test"),
+        // Garbled ones, and one that nobody could read.
+        ("ab", vec![link(1, 90, "https://a.test"), link(usize::MAX, 2, "https://a.test")], "ab"),
+        (
+            "😀",
+            vec![link(0, 1, "https://a.test"), json!({ "type": "text_link", "offset": 0, "length": 2 })],
+            "😀",
+        ),
+        ("ab", vec![link(0, 2, &"x".repeat(LINK_LEN_MAX + 1))], "ab"),
+    ] {
+        assert_eq!(text_of(json!({ "text": text, "entities": entities })), expected, "{text}");
+        assert_eq!(
+            text_of(json!({ "caption": text, "caption_entities": entities, "story": {} })).lines().last(),
+            Some(expected)
+        );
+    }
+    let many: Vec<Value> = (0..LINKS_MAX + 1).map(|at| link(at, 1, "u:")).collect();
+    let text = text_of(json!({ "text": "x".repeat(LINKS_MAX + 1), "entities": many }));
+    assert_eq!(text.matches("(u:)").count(), LINKS_MAX);
+    // It stands behind the command, whatever it claims.
+    let command = json!({ "type": "bot_command", "offset": 0, "length": 15 });
+    let fields = json!({ "text": "/new@Hermes_bot x", "entities": [command, link(0, 3, "u:")] });
+    assert_eq!(text_of(fields), "/ne (u:)w@Hermes_bot x");
+}
+
+#[test]
+fn what_cannot_be_shown_is_said_to_be_there() {
+    for kind in ["checklist", "game", "giveaway", "giveaway_winners", "invoice", "paid_media", "story"] {
+        let text = text_of(json!({ kind: { "of": "any form" }, "caption": "see" }));
+        assert_eq!(text, "[a message of a kind that cannot be shown]\nsee", "{kind}");
+    }
+}
+
+#[test]
+fn an_answer_to_something_that_is_no_text_says_what_it_was() {
+    let quoted = |fields: Value| {
+        let mut answered = json!({ "message_id": 3, "date": 1, "chat": { "id": 42, "type": "private" } });
+        for (name, value) in fields.as_object().unwrap() {
+            answered[name] = value.clone();
+        }
+        let fields = json!({ "text": "and?", "reply_to_message": answered });
+        translated(Kind::Message, fields).unwrap().message.quoted.map(|quoted| quoted.0)
+    };
+    let photo = json!([{ "file_id": "f", "width": 9, "height": 9 }]);
+    let document = json!({ "file_id": "f", "file_name": "a.pdf" });
+    for (fields, expected) in [
+        (json!({ "photo": photo }), Some("[image]")),
+        (json!({ "photo": photo, "caption": "see" }), Some("[image]\nsee")),
+        (json!({ "voice": { "file_id": "f" } }), Some("[voice]")),
+        (json!({ "document": document }), Some("[document a.pdf]")),
+        (json!({ "sticker": { "file_id": "s", "emoji": "👍" } }), Some("[sticker 👍]")),
+        (json!({ "sticker": { "file_id": "s" } }), Some("[sticker]")),
+        (json!({ "location": { "latitude": 52.1, "longitude": 4.3 } }), Some("[location 52.1,4.3]")),
+        (json!({ "story": {} }), Some("[a message of a kind that cannot be shown]")),
+        (json!({ "new_chat_title": "T" }), None),
+    ] {
+        assert_eq!(quoted(fields.clone()).as_deref(), expected, "{fields}");
+    }
+}
+
+#[test]
+fn what_only_adorns_a_message_may_have_any_form() {
+    for (fields, expected) in [
+        (json!({ "reply_to_message": { "of": "another form" } }), "hi"),
+        (json!({ "reply_to_message": null, "quote": 3 }), "hi"),
+        (json!({ "forward_origin": { "type": "user", "sender_user": 3 } }), "[forwarded]\nhi"),
+        (json!({ "forward_origin": null }), "hi"),
+        (json!({ "entities": null, "caption_entities": 3, "photo": null }), "hi"),
+        (
+            json!({ "entities": [{ "type": 3 }, { "type": "text_link", "offset": 0, "length": 2, "url": "u:" }] }),
+            "hi (u:)",
+        ),
+    ] {
+        let mut all = json!({ "text": "hi" });
+        for (name, value) in fields.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        assert_eq!(text_of(all), expected, "{fields}");
+    }
 }
 
 #[test]

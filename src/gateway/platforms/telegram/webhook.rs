@@ -34,7 +34,10 @@ const BODY_LEN_MAX: usize = 1 << 20;
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 
 /// The longest that it may take to be on disk, with what is fetched for it. The service waits for about a minute.
-const UPDATE_LIMIT: Duration = Duration::from_secs(45);
+const UPDATE_LIMIT: Duration = Duration::from_secs(50);
+
+/// The longest that fetching may take of it: beyond, the message is taken without what came with it.
+pub(super) const FETCH_LIMIT_MAX: Duration = Duration::from_secs(35);
 
 /// The longest that a connection lasts.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! What the service knows of its one bot.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -101,6 +101,8 @@ pub(super) struct State {
     /// Requests with a token that is not the bot's.
     pub(super) refused: usize,
     pub(super) files: BTreeMap<String, (String, Vec<u8>)>,
+    /// Files that come slowly, by their paths.
+    pub(super) trickling: BTreeSet<String>,
     /// The poll that may answer: the newest one.
     pub(super) poller: u64,
     /// The most updates that an answer brings.

@@ -27,6 +27,9 @@ pub(crate) const TOKEN: &str = "7000001:not-a-real-token-of-anybody";
 /// What a webhook did not take is brought again after this time.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// Between two bytes of a file that comes slowly.
+const TRICKLE_PAUSE: Duration = Duration::from_millis(50);
+
 /// A Bot API on a port of this machine. Everything ends when it is dropped.
 pub(crate) struct TelegramService {
     address: SocketAddr,
@@ -217,6 +220,11 @@ impl TelegramService {
     /// A file that can be fetched.
     pub(crate) fn file(&self, id: &str, path: &str, bytes: &[u8]) {
         self.change(|state| state.files.insert(id.to_owned(), (path.to_owned(), bytes.to_vec())));
+    }
+
+    /// From now on the file at this path comes a byte at a time.
+    pub(crate) fn trickle(&self, path: &str) {
+        self.change(|state| state.trickling.insert(path.to_owned()));
     }
 
     /// The next requests of this method (`*`: of any) fail so, one each.
@@ -461,9 +469,13 @@ async fn answer(request: Request, shared: &Shared, cut: &Notify) -> Response<Bod
     let path = request.uri().path().to_owned();
     let token = shared.state().token.clone();
     if let Some(file) = path.strip_prefix(&format!("/file/bot{token}/")) {
-        let found =
-            shared.state().files.values().find(|(path, _)| path == file).map(|(_, bytes)| bytes.clone());
-        return found.map_or_else(|| response(404, "Not Found".into()), |bytes| response(200, bytes.into()));
+        let state = shared.state();
+        let found = state.files.values().find(|(path, _)| path == file).map(|(_, bytes)| bytes.clone());
+        return match found {
+            None => response(404, "Not Found".into()),
+            Some(bytes) if state.trickling.contains(file) => response(200, trickle(bytes)),
+            Some(bytes) => response(200, bytes.into()),
+        };
     }
     let body = to_bytes(request.into_body(), 1 << 20).await.unwrap_or_default();
     let Some((given, method)) = path.strip_prefix("/bot").and_then(|rest| rest.split_once('/')) else {
@@ -510,6 +522,14 @@ async fn answer(request: Request, shared: &Shared, cut: &Notify) -> Response<Bod
             response(200, Body::from_stream(chunks))
         }
     }
+}
+
+fn trickle(bytes: Vec<u8>) -> Body {
+    let slowly = |byte| async move {
+        tokio::time::sleep(TRICKLE_PAUSE).await;
+        Ok::<_, std::io::Error>(Bytes::from(vec![byte]))
+    };
+    Body::from_stream(futures_util::stream::iter(bytes).then(slowly))
 }
 
 /// A long poll: until there is something, or another one asks.

@@ -92,6 +92,7 @@ macro_rules! on_disk {
 
 on_disk! { Store:
     Room accept(platform: Platform, message: InboundMessage) -> Accepted;
+    Look knows(platform: Platform, message: &InboundMessage) -> bool;
     Look next_in(key: &ChatKey) -> Option<InboxRow>;
     Look chats_in(count: u32) -> Vec<ChatKey>;
     Room begin_new(platform: Platform, message: InboundMessage) -> Accepted;

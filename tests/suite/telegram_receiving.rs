@@ -1,0 +1,174 @@
+//! What comes in from Telegram in other forms than a text, over a Bot API of our own that speaks the real wire protocol.
+
+use serde_json::{Value, json};
+
+use crate::support::house::QUICK;
+use crate::support::telegram::scene::{FRIEND, entry};
+use crate::support::telegram::service::{TOKEN, now};
+use crate::telegram::{Scene, lines};
+
+/// Another person who may speak.
+const OTHER: i64 = FRIEND + 1;
+
+/// A group in which they may.
+const GROUP: i64 = -100_500;
+
+/// Two people may speak, alone and in a group.
+fn set(toml: &str) -> Scene {
+    let scene = Scene::set_with("");
+    scene.home.write("gateway.toml", format!("{QUICK}{}{toml}", scene.service.table()));
+    scene.home.write(
+        ".env",
+        format!(
+            "TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_ALLOWED_USERS={FRIEND},{OTHER}\n\
+             TELEGRAM_GROUP_POLICY=allowlist\nTELEGRAM_GROUP_ALLOWED_USERS={GROUP}\n"
+        ),
+    );
+    scene
+}
+
+/// A message of the friend with this in it.
+fn said(id: i64, fields: Value) -> Value {
+    let mut message = json!({ "message_id": id, "date": now(), "chat": { "id": FRIEND, "type": "private" },
+        "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" } });
+    for (name, value) in fields.as_object().expect("fields") {
+        message[name] = value.clone();
+    }
+    json!({ "message": message })
+}
+
+fn files(scene: &Scene) -> usize {
+    std::fs::read_dir(scene.home.paths().telegram().media_dir()).expect("it is there").count()
+}
+
+#[test]
+fn an_attachment_that_comes_too_slowly_is_left_out_and_stands_in_nobodys_way() {
+    let scene = set("media_timeout = \"2s\"\n");
+    scene.service.file("slow", "documents/file_1.pdf", &[b'x'; 5000]);
+    scene.service.trickle("documents/file_1.pdf");
+    let document = json!({ "file_id": "slow", "file_name": "slow.pdf", "file_size": 5000 });
+    // They come in one answer.
+    scene.service.push(said(1, json!({ "caption": "see it", "document": document })));
+    scene.service.write(OTHER, OTHER, "meanwhile");
+    let mut gateway = scene.connected();
+    let since = entry(&gateway)["since"].clone();
+    let meanwhile = scene.service.wait_sent(OTHER, "meanwhile");
+    let told =
+        scene.service.wait_sent(FRIEND, "I did not get your document slow.pdf: it took too long to fetch.");
+    assert!(meanwhile.at < told.at, "the others did not wait for it");
+    scene.answered("see it");
+    scene.confirmed();
+    scene.write("and on");
+    scene.answered("and on");
+    let entry = entry(&gateway);
+    assert_eq!((&entry["state"], &entry["since"]), (&json!("connected"), &since), "{entry:#}");
+    assert_eq!((scene.service.asked("getFile").len(), files(&scene)), (1, 0));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn what_comes_again_is_not_fetched_again() {
+    let scene = set("");
+    scene.service.file("f", "documents/file_1.pdf", b"%PDF-1.4 content");
+    let update = said(1, json!({ "caption": "once", "document": { "file_id": "f", "file_size": 16 } }));
+    let mut gateway = scene.connected();
+    scene.service.push(update.clone());
+    scene.answered("once");
+    scene.confirmed();
+    scene.service.push(update);
+    scene.write("and on");
+    scene.answered("and on");
+    assert_eq!((scene.service.asked("getFile").len(), files(&scene)), (1, 1));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn every_part_of_an_album_is_answered_where_one_of_them_speaks_to_us() {
+    let scene = set("");
+    let part = |id: i64, album: &str, caption: Option<&str>| {
+        let file = format!("f{id}");
+        scene.service.file(&file, &format!("photos/{file}.jpg"), b"picture");
+        let mut fields = json!({ "chat": { "id": GROUP, "type": "supergroup" }, "media_group_id": album,
+            "photo": [{ "file_id": file, "width": 9, "height": 9 }] });
+        if let Some(caption) = caption {
+            fields["caption"] = json!(caption);
+            fields["caption_entities"] = json!([{ "type": "mention", "offset": 0, "length": 16 }]);
+        }
+        scene.service.push(said(id, fields))
+    };
+    part(1, "a", None);
+    part(2, "a", Some("@hermes_test_bot look"));
+    part(3, "b", None);
+    let mut gateway = scene.connected();
+    scene.service.wait_sent(GROUP, "look");
+    scene.confirmed();
+    part(4, "a", None);
+    scene.confirmed();
+    scene.write("and on");
+    scene.answered("and on");
+    let asked = scene.service.asked("getFile");
+    let fetched: Vec<&Value> = asked.iter().map(|asked| &asked.parameters["file_id"]).collect();
+    assert_eq!(fetched, ["f1", "f2", "f4"]);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_path_that_names_a_file_of_the_server_or_climbs_is_not_fetched_and_its_sender_told() {
+    let scene = set("");
+    let local = scene.home.root().join("gateway.toml");
+    scene.service.file("local", local.to_str().expect("it is text"), b"x");
+    scene.service.file("climbing", "%2e%2e/bot/getMe", b"x");
+    let document = |name: &str| json!({ "document": { "file_id": name, "file_name": name } });
+    scene.service.push(said(1, document("local")));
+    scene.service.push(said(2, document("climbing")));
+    let mut gateway = scene.connected();
+    scene.answered("I did not get your document local: the Bot API server runs with --local, which hermes does not support.");
+    scene.answered("I did not get your document climbing: it could not be fetched.");
+    assert_eq!(files(&scene), 0);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_group_that_has_another_id_now_is_told_once_with_what_to_change() {
+    let scene = set("");
+    let mut gateway = scene.connected();
+    let group = json!({ "id": GROUP, "type": "group", "title": "Canary" });
+    for id in [1, 2] {
+        scene.service.push(said(id, json!({ "chat": group, "migrate_to_chat_id": -1_001_234_500_500_i64 })));
+    }
+    let told = gateway.wait_for_log("telegram_group_migrated");
+    assert!(told.contains("-100500") && told.contains("-1001234500500"), "{told}");
+    assert!(told.contains("TELEGRAM_GROUP_ALLOWED_USERS") && !told.contains("Canary"), "{told}");
+    scene.write("and on");
+    scene.answered("and on");
+    assert_eq!(lines(&gateway, "telegram_group_migrated").len(), 1);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn of_what_a_group_says_to_others_and_of_each_step_of_a_person_nothing_is_answered() {
+    let scene = set("");
+    let mut gateway = scene.connected();
+    let command = json!([{ "type": "bot_command", "offset": 0, "length": 14 }]);
+    let group = json!({ "id": GROUP, "type": "supergroup" });
+    scene.service.push(said(1, json!({ "chat": group, "text": "/new@other_bot", "entities": command })));
+    let place = |latitude: f64| json!({ "latitude": latitude, "longitude": 4.3, "live_period": 900 });
+    scene.service.push(said(2, json!({ "location": place(52.1) })));
+    scene.answered("[location 52.1,4.3]");
+    for step in 1..5 {
+        let message = &said(
+            2,
+            json!({ "location": place(52.1 + f64::from(step)), "edit_date": now() + i64::from(step) }),
+        )["message"];
+        scene.service.push(json!({ "edited_message": message }));
+    }
+    scene.service.push(said(
+        3,
+        json!({ "text": "/start", "entities": [{ "type": "bot_command", "offset": 0, "length": 6 }] }),
+    ));
+    scene.answered("Everything else goes to the agent");
+    scene.service.push(said(4, json!({ "story": { "id": 1, "chat": { "id": FRIEND, "type": "private" } } })));
+    scene.answered("[a message of a kind that cannot be shown]");
+    assert_eq!(scene.service.sent().len(), 3, "{:#?}", scene.service.sent());
+    assert_eq!(gateway.stop(), Some(0));
+}
