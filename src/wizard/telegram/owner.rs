@@ -245,7 +245,7 @@ fn new_writer(updates: &[RawUpdate], seen: &Seen) -> Option<Person> {
 /// The service's own wait, where it asks for one.
 fn wait_of(fault: &Fault) -> Duration {
     match fault {
-        Fault::Refused(refusal) => refusal.parameters.retry_after.map_or(AFTER_FAULT, Duration::from_secs),
+        Fault::Refused(refusal) => refusal.parameters.wait().unwrap_or(AFTER_FAULT),
         Fault::Way(_) | Fault::Garbled(_) => AFTER_FAULT,
     }
 }
