@@ -79,7 +79,9 @@ impl TelegramLink {
         how: Try,
     ) -> Result<i64, Fault> {
         let text = &message.text.0;
-        let html = (!how.is_plain).then(|| html::render(text)).filter(|html| html.length <= LENGTH_MAX);
+        let html = (!how.is_plain).then(|| html::render(text));
+        // Of some markup nothing is left to be shown: people rather read it as it is.
+        let html = html.filter(|html| html.length <= LENGTH_MAX && !html.is_blank);
         let text = html.as_ref().map_or(text.as_str(), |html| &html.text);
         let parse_mode = html.as_ref().map(|_| "HTML");
         if let Some(message_id) = replaces {
