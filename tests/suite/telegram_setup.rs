@@ -202,6 +202,13 @@ fn without_a_terminal_flags_say_everything() {
     let env = scene.env();
     assert!(env.contains("ALLOWED_USERS=*\r\n") && env.contains("ALLOW_ALL_USERS=true"), "{env}");
     assert!(env.contains("TELEGRAM_HOME_CHANNEL=-100\r\n"), "{env}");
+    // A channel's id, and addresses as hermes-agent has them.
+    let table = scene.service.table();
+    let table = table.replace(&scene.service.base(), &format!("{}/bot", scene.service.base()));
+    scene.home.write("gateway.toml", format!("{QUICK}{}", table.replace("/bot/file", "/file/bot")));
+    let answer = scene.run(&["--allow=42,-100500"], "");
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(answer.stderr.contains("TELEGRAM_GROUP_ALLOWED_USERS besides"), "{answer:?}");
     let answer = scene.home.run(["telegram", "status", "--json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(answer.stdout.contains(r#""token":"set""#) && !answer.stdout.contains("7000001"), "{answer:?}");

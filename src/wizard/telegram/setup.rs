@@ -384,6 +384,9 @@ impl<'a> TelegramSetup<'a> {
         if *allowed == AllowList::Nobody {
             notes.push(texts::NOBODY_WARNING);
         }
+        if matches!(allowed, AllowList::Only(ids) if ids.iter().any(|id| id.starts_with('-'))) {
+            notes.push(texts::CHANNEL_NOTE);
+        }
         if self.found.wants_groups && !me.can_read_all_group_messages {
             notes.push(texts::PRIVACY_NOTE);
         }
