@@ -41,6 +41,7 @@ mod succession;
 mod support;
 mod telegram;
 mod telegram_faults;
+mod telegram_sending;
 mod telegram_setup;
 mod tidy;
 mod truth;
