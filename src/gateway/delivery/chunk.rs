@@ -73,22 +73,24 @@ struct Piece<'a> {
     closes: Option<Fence<'a>>,
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// What is opened again, and what is said. Of a block that is over nothing is opened again.
+    fn begun(&self) -> (Option<Fence<'a>>, &'a str) {
+        let body = self.body.trim_end();
+        let Some(fence) = self.opens else { return (None, body.trim_start_matches(['\n', '\r'])) };
+        let code = body.trim_start();
+        let (line, left) = code.split_once('\n').unwrap_or((code, ""));
+        if code.is_empty() || ends(fence, line) {
+            return (None, left.trim_start_matches(['\n', '\r']));
+        }
+        (Some(fence), body)
+    }
+
     fn render(&self) -> String {
-        let mut body = self.body.trim_end();
+        let (opens, body) = self.begun();
         let mut part = String::with_capacity(body.len() + FENCE_LINE_MAX + FENCE_COST_MAX);
-        match self.opens {
-            None => body = body.trim_start_matches(['\n', '\r']),
-            Some(fence) => {
-                let code = body.trim_start();
-                let (line, left) = code.split_once('\n').unwrap_or((code, ""));
-                // Of a block that is over nothing is opened again.
-                if code.is_empty() || ends(fence, line) {
-                    body = left.trim_start_matches(['\n', '\r']);
-                } else {
-                    part.extend([fence.mark, fence.language, "\n"]);
-                }
-            }
+        if let Some(fence) = opens {
+            part.extend([fence.mark, fence.language, "\n"]);
         }
         part.push_str(body);
         if let Some(fence) = self.closes.filter(|_| !body.is_empty()) {
@@ -370,9 +372,8 @@ mod tests {
             // Nothing is added but what opens a block again.
             let mut said = String::new();
             for piece in &pieces {
-                let part = piece.render();
-                let opening = piece.opens.map_or(String::new(), |fence| format!("{}{}\n", fence.mark, fence.language));
-                said.push_str(part.strip_prefix(&opening).unwrap_or(&part));
+                let fence = piece.begun().0.map_or(String::new(), |fence| format!("{}{}\n", fence.mark, fence.language));
+                said.push_str(piece.render().strip_prefix(&fence).expect("it begins so"));
             }
             prop_assert_eq!(bare(&said), bare(&text));
         }
