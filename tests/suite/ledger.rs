@@ -27,8 +27,14 @@ const KILLS: u32 = 200;
 const CHATS: u32 = 20;
 
 /// Places that no message of these services comes by.
-const ELSEWHERE: [(&str, &str); 1] =
-    [("rename.", "moves a session or the bridge's folder aside; a message moves nothing")];
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("rename.", "moves a session or the bridge's folder aside; a message moves nothing"),
+    (
+        "preview.",
+        "an answer is shown as it grows, and the echo's is there at once; telegram_sending.rs dies there",
+    ),
+    ("detach.", "what was shown is gone; telegram_sending.rs dies there"),
+];
 
 /// One run of the gateway. No more than a process: thousands of them are started.
 struct Life {

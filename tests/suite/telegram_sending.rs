@@ -225,6 +225,34 @@ fn an_answer_whose_message_is_gone_is_sent_as_a_new_one() {
 }
 
 #[test]
+fn a_death_while_an_answer_grows_costs_nothing_of_it() {
+    for place in ["preview.before", "detach.before", "detach.after"] {
+        let mut growing = Growing::set();
+        let plain = growing.scene.home.env.clone();
+        growing.scene.home.env.push(("HERMES_FAILPOINT".to_owned(), place.to_owned()));
+        let mut gateway = growing.scene.gateway();
+        growing.scene.write("tell me of it");
+        let first = growing.shown(BEGINNING);
+        if place != "preview.before" {
+            growing.scene.service.delete(first.message_id);
+        }
+        growing.agent.tell(" that never slept.");
+        growing.agent.end();
+        assert_eq!(gateway.exit_code(), None, "it is killed at {place}");
+        // What was shown and not written down stays behind.
+        growing.scene.service.delete(first.message_id);
+        growing.scene.home.env = plain;
+        let mut gateway = growing.scene.connected();
+        let last = growing.shown("that never slept.");
+        // It died before it could say that the place for the answer was gone: for all it knows the answer was there.
+        let again = if place == "detach.before" { "(maybe a repeat)\n" } else { "" };
+        assert_eq!(last.text, format!("{again}{BEGINNING} that never slept."), "{place}");
+        assert_eq!(gateway.stop(), Some(0));
+        assert_eq!(growing.scene.service.sent().len(), 1, "{place}: {:#?}", growing.scene.service.sent());
+    }
+}
+
+#[test]
 fn an_answer_of_which_the_markup_shows_nothing_is_sent_as_it_was_written() {
     for (answer, shown) in [
         ("![](https://example.org/a.png)", "https://example.org/a.png"),
