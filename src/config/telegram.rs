@@ -56,12 +56,12 @@ pub(super) fn merge(
 ) -> TelegramConfig {
     let token = settings.value("TELEGRAM_BOT_TOKEN").map(|token| Secret(token.to_owned()));
     let default = TelegramConfig::default();
-    let api_base = table.api_base.unwrap_or(default.api_base);
+    let api_base = table.api_base.map_or(default.api_base, root);
     TelegramConfig {
         enabled: token.is_some() && table.enabled != Some(false),
         token,
         // Files stand below the same service, unless it is said where.
-        file_base: table.file_base.unwrap_or_else(|| format!("{}/file", api_base.trim_end_matches('/'))),
+        file_base: table.file_base.map_or_else(|| format!("{api_base}/file"), root),
         api_base,
         poll_timeout: table.poll_timeout.unwrap_or(default.poll_timeout),
         media_timeout: table.media_timeout.unwrap_or(default.media_timeout),
@@ -69,6 +69,12 @@ pub(super) fn merge(
         media_total_bytes: table.media_total_bytes.unwrap_or(default.media_total_bytes),
         webhook: webhook(table.webhook, settings, warnings),
     }
+}
+
+/// The address without `/bot`, with which hermes-agent has it: what follows is the token.
+fn root(address: String) -> String {
+    let address = address.trim_end_matches('/');
+    address.strip_suffix("/bot").unwrap_or(address).trim_end_matches('/').to_owned()
 }
 
 /// There is one where its address is set.
@@ -100,6 +106,28 @@ mod tests {
     use super::*;
     use crate::env_file::EnvFile;
     use crate::world::World;
+
+    #[test]
+    fn addresses_are_taken_with_and_without_what_stands_before_the_token() {
+        let world = World::of_env([("A", "b")]);
+        let of = |toml: &str| {
+            let settings = Settings { world: &world, env: &EnvFile::parse("") };
+            let table = read(&format!("[platforms.telegram]\n{toml}"), &mut Vec::new()).unwrap().telegram;
+            let telegram = merge(table, &settings, &mut Vec::new());
+            (telegram.api_base, telegram.file_base)
+        };
+        let own = ("http://a.test:8081", "http://a.test:8081/file");
+        for (toml, (api, file)) in [
+            ("", ("https://api.telegram.org", "https://api.telegram.org/file")),
+            ("api_base = 'http://a.test:8081'", own),
+            ("api_base = 'http://a.test:8081/'", own),
+            ("api_base = 'http://a.test:8081/bot'", own),
+            ("api_base = 'http://a.test:8081/bot/'\nfile_base = 'http://a.test:8081/file/bot'", own),
+            ("file_base = 'http://a.test/robot'", ("https://api.telegram.org", "http://a.test/robot")),
+        ] {
+            assert_eq!(of(toml), (api.to_owned(), file.to_owned()), "{toml}");
+        }
+    }
 
     #[test]
     fn a_webhook_is_there_where_its_address_is_set_by_file_or_by_name() {

@@ -4,6 +4,7 @@
 //! adorns a message: a new version of the service must not make old messages unreadable.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,18 @@ pub struct Parameters {
     pub retry_after: Option<u64>,
     /// The group has become a supergroup with this id.
     pub migrate_to_chat_id: Option<i64>,
+}
+
+/// A wait is believed within these bounds: "at once" would be asked for without end, and no moment is far enough away for a
+/// number without a meaning.
+const WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(24)];
+
+impl Parameters {
+    /// The wait that the service asks for.
+    pub fn wait(&self) -> Option<Duration> {
+        let [least, most] = WAIT;
+        self.retry_after.map(|seconds| Duration::from_secs(seconds).clamp(least, most))
+    }
 }
 
 /// A refusal: the service answered, and the answer is no.

@@ -100,7 +100,11 @@ async fn without_a_terminal_missing_answers_are_named_and_nothing_happens() {
     let stage = Stage::new([]).with_env(OLD_ENV);
     let mut ui = no_person();
     assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Usage);
-    assert!(ui.transcript.contains("--mode bot|self-chat, --allow NUMBERS"), "{}", ui.transcript);
+    assert!(
+        ui.transcript.contains("`hermes whatsapp` with these flags: --mode bot|self-chat, --allow"),
+        "{}",
+        ui.transcript
+    );
     assert_eq!(stage.env().as_deref(), Some(OLD_ENV));
     let everybody = WhatsAppOptions { allow: Some("*".to_owned()), ..flags() };
     let mut ui = no_person();

@@ -75,7 +75,7 @@ impl<'a> Setup<'a> {
         self.take_flags()?;
         let mut facts = self.look().await?;
         if !self.ui.can_ask() {
-            refuse_to_guess(&missing_flags(&facts, &self.answers, self.options.yes))?;
+            refuse_to_guess("hermes whatsapp", &missing_flags(&facts, &self.answers, self.options.yes))?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
         if self.answers.allowed == Some(AllowList::Everybody) && !self.options.yes {
@@ -206,12 +206,13 @@ impl<'a> Setup<'a> {
     }
 }
 
-pub(super) fn refuse_to_guess(missing: &[&str]) -> Result<(), CliError> {
+/// Where nobody can be asked, every answer is a flag. `command`: the one that has them; `hermes setup` has not.
+pub(super) fn refuse_to_guess(command: &str, missing: &[&str]) -> Result<(), CliError> {
     if missing.is_empty() {
         return Ok(());
     }
     Err(CliError::usage("an answer is missing, and there is no terminal to ask on")
-        .hint(format!("Give these flags: {}.", missing.join(", "))))
+        .hint(format!("Run `{command}` with these flags: {}.", missing.join(", "))))
 }
 
 fn refused(finding: &Finding) -> CliError {

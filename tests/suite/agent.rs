@@ -1,11 +1,10 @@
 //! A real agent behind the gateway: an OpenAI-compatible service on loopback, its answers, its memory and its failures.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::support::agent::AgentService;
 use crate::support::fake::FakeWhatsApp;
 use crate::support::home::TestHome;
 use crate::support::house::{House, QUICK};
@@ -13,70 +12,14 @@ use crate::support::pairing::{FRIEND, paired};
 use crate::support::process::Gateway;
 use crate::support::wait;
 
-/// A service that streams "answer N to: <the last message>" and keeps what it was asked; while `failing`, it says 500.
-struct Service {
-    address: String,
-    asked: Arc<Mutex<Vec<Value>>>,
-    failing: Arc<Mutex<bool>>,
-}
-
-impl Service {
-    fn start() -> Self {
-        Self::at("127.0.0.1:0")
-    }
-
-    fn at(address: &str) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
-        let address = format!("http://{}/v1", listener.local_addr().unwrap());
-        let service = Self { address, asked: Arc::default(), failing: Arc::default() };
-        let (asked, failing) = (Arc::clone(&service.asked), Arc::clone(&service.failing));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let mut length = 0;
-                let mut line = String::new();
-                while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
-                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                        length = value.trim().parse().unwrap();
-                    }
-                    line.clear();
-                }
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).unwrap();
-                let body: Value = serde_json::from_slice(&body).unwrap();
-                let last = body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
-                asked.lock().unwrap().push(body);
-                let count = asked.lock().unwrap().len();
-                let mut stream = stream;
-                if *failing.lock().unwrap() {
-                    stream
-                        .write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                        .unwrap();
-                    continue;
-                }
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-                stream.write_all(head.as_bytes()).unwrap();
-                let text = format!("answer {count} to: {}", last.as_str().unwrap_or("something else"));
-                for piece in text.split_inclusive(' ') {
-                    let event = json!({ "choices": [{ "delta": { "content": piece } }] });
-                    write!(stream, "data: {event}\r\n\r\n").unwrap();
-                }
-                stream.write_all(b"data: [DONE]\n\n").unwrap();
-            }
-        });
-        service
-    }
-
-    fn serve(&self, home: &TestHome, fake: &FakeWhatsApp) {
-        home.write(
-            "gateway.toml",
-            format!(
-                "gateway = {{ join_window = \"0s\" }}\n[agent]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"test\"\nsystem_prompt = \"Be brief.\"\n\
-                 [platforms.whatsapp]\nweb_socket_url = \"{}\"\n",
-                self.address, fake.url
-            ),
-        );
-    }
+fn serve(service: &AgentService, home: &TestHome, fake: &FakeWhatsApp) {
+    let (agent, url) = (service.table(), &fake.url);
+    home.write(
+        "gateway.toml",
+        format!(
+            "gateway = {{ join_window = \"0s\" }}\n{agent}[platforms.whatsapp]\nweb_socket_url = \"{url}\"\n"
+        ),
+    );
 }
 
 fn wait_for_answer(fake: &FakeWhatsApp, text: &str) -> String {
@@ -98,8 +41,8 @@ fn wait_for_agent(gateway: &Gateway, state: &str) {
 #[test]
 fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_is_told_once_and_waited_out() {
     let (home, mut fake) = paired();
-    let service = Service::start();
-    service.serve(&home, &fake);
+    let service = AgentService::start();
+    serve(&service, &home, &fake);
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("connected");
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "my name is Ada" }));
@@ -138,8 +81,8 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
 #[test]
 fn an_image_reaches_the_model_and_a_strangers_is_not_even_fetched() {
     let (home, mut fake) = paired();
-    let service = Service::start();
-    service.serve(&home, &fake);
+    let service = AgentService::start();
+    serve(&service, &home, &fake);
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("connected");
     // The smallest PNG: one pixel.
@@ -188,7 +131,7 @@ fn a_service_that_is_not_there_is_waited_for_over_a_restart_and_a_stop_takes_the
     let House { stage, mut gateway, home, .. } = house;
     assert_eq!(gateway.stop(), Some(0));
 
-    let service = Service::at(&address.to_string());
+    let service = AgentService::at(&address.to_string());
     let _gateway = Gateway::start(&home);
     let well = stage.connect("scripted1");
     well.take_message("answer 1 to: keep it");

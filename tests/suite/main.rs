@@ -42,6 +42,7 @@ mod support;
 mod telegram;
 mod telegram_faults;
 mod telegram_receiving;
+mod telegram_sending;
 mod telegram_setup;
 mod tidy;
 mod truth;

@@ -153,8 +153,11 @@ impl Simulation {
             self.step();
         }
         self.heal();
-        let limit = self.now + HEALED_WITHIN;
+        let mut limit = self.now + HEALED_WITHIN;
         while !self.all_connected() {
+            // What a service asked for while it was not well is kept to, up to a day, and no longer.
+            let asked = self.asked_until().filter(|until| *until <= self.now + DAY);
+            limit = limit.max(asked.map_or(limit, |until| until + LEASE));
             assert!(self.now <= limit, "seed {}: not back in time: {:?}", self.seed, self.states());
             self.step();
         }
@@ -170,6 +173,22 @@ impl Simulation {
 
     fn states(&self) -> Vec<&State> {
         self.seats.iter().map(|seat| seat.machine.state()).collect()
+    }
+
+    /// The end of the longest wait that a service has asked for.
+    fn asked_until(&self) -> Option<Instant> {
+        let asked = |seat: &Seat| match seat.machine.state() {
+            State::Retrying { error, .. } | State::Paused { error: Some(error), .. } => {
+                seat.machine.poll_timeout().filter(|_| matches!(error.retry, Retry::After(_)))
+            }
+            State::Paused { error: None, .. }
+            | State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Blocked { .. }
+            | State::Stopping => None,
+        };
+        self.seats.iter().filter_map(asked).max()
     }
 
     fn failures(&self) -> [u32; SEATS] {

@@ -80,7 +80,8 @@ impl Scene {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("hermes starts");
         let mut input = child.stdin.take().expect("it is piped");
-        input.write_all(stdin.as_bytes()).expect("it reads");
+        // It may have read enough, and be gone.
+        drop(input.write_all(stdin.as_bytes()));
         child
     }
 
@@ -151,6 +152,121 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
 }
 
 #[test]
+fn ended_at_any_other_question_nothing_changes_either() {
+    const KEEP: &str = "Keep this bot?";
+    const ASKING: &str = "Asking Telegram whose token this is";
+    const TAKE: &str = "Take them here from now on?";
+    const IDS: &str = "Ids that may write to it";
+    const AGAIN: &str = "Wait once more?";
+    const ELSEWHERE: &str = "https://elsewhere.example/secret-path";
+    for question in [KEEP, ASKING, TAKE, IDS, AGAIN] {
+        let scene = Scene::set();
+        let mut before = BEFORE.to_owned();
+        let args: &[&str] = if question == AGAIN { &["--timeout", "1s"] } else { &[] };
+        match question {
+            KEEP => {
+                before += &format!("TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42\r\n");
+                scene.home.write(".env", &before);
+            }
+            ASKING => scene.service.stand("getMe", Some(Fault::Hang)),
+            TAKE => scene.service.set_webhook(ELSEWHERE),
+            _ => {}
+        }
+        let mut terminal = scene.terminal(args);
+        if question != KEEP {
+            terminal.wait_for(TOKEN_PROMPT);
+            terminal.send(&format!("{TOKEN}\r"));
+        }
+        if question == IDS {
+            terminal.wait_for(WAITING);
+            terminal.send("\r");
+        }
+        terminal.wait_for(question);
+        terminal.send("\u{3}");
+        assert_eq!(terminal.exit_code(), 130, "{question}:\n{}", terminal.text());
+        terminal.wait_for("Nothing was changed");
+        let restored = wait::until(wait::LIMIT, || terminal.is_as_found().then_some(()));
+        assert!(restored.is_some(), "{question}: the terminal is not as it was");
+        assert_eq!(scene.env(), before, "{question}");
+        assert_eq!(scene.service.webhook(), if question == TAKE { ELSEWHERE } else { "" });
+    }
+}
+
+#[test]
+fn a_webhook_that_was_removed_before_the_end_is_not_denied() {
+    let scene = Scene::set();
+    scene.service.set_webhook("https://elsewhere.example/secret-path");
+    let mut terminal = scene.terminal(&[]);
+    terminal.wait_for(TOKEN_PROMPT);
+    terminal.send(&format!("{TOKEN}\r"));
+    terminal.wait_for("Take them here from now on?");
+    terminal.send("y");
+    terminal.wait_for(WAITING);
+    terminal.send("\u{3}");
+    assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
+    terminal.wait_for("No setting was changed, but the webhook is removed");
+    let seen = terminal.text();
+    assert!(!seen.contains("Nothing was changed") && !seen.contains("secret-path"), "{seen}");
+    assert_eq!((scene.env().as_str(), scene.service.webhook().as_str()), (BEFORE, ""));
+}
+
+#[test]
+fn the_webhook_of_our_own_gateway_stays() {
+    const OWN: &str = "https://own.example/hook";
+    let scene = Scene::set();
+    let webhook = format!("[platforms.telegram.webhook]\nurl = \"{OWN}\"\n");
+    scene.home.write("gateway.toml", format!("{QUICK}{}{webhook}", scene.service.table()));
+    scene.service.set_webhook(OWN);
+    let answer = scene.run(&["--token-stdin", "--yes", "--json"], &format!("{TOKEN}\n"));
+    assert_eq!(
+        (answer.code, &events(&answer)[2]["code"]),
+        (Some(1), &json!("telegram_in_use")),
+        "{answer:?}"
+    );
+    assert_eq!((scene.env().as_str(), scene.service.webhook().as_str()), (BEFORE, OWN));
+    let mut terminal = scene.terminal(&[]);
+    terminal.wait_for(TOKEN_PROMPT);
+    terminal.send(&format!("{TOKEN}\r"));
+    terminal.wait_for("Telegram brings this bot's messages to the gateway");
+    terminal.wait_for("Ids that may write to it");
+    assert!(!terminal.text().contains("Another program"), "{}", terminal.text());
+    terminal.send("42\r");
+    terminal.wait_for(START);
+    terminal.send("n");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    assert!(scene.env().contains("TELEGRAM_ALLOWED_USERS=42\r\n"), "{}", scene.env());
+    assert_eq!(scene.service.webhook(), OWN);
+}
+
+#[test]
+fn the_first_line_of_standard_input_is_the_token_whatever_stands_around_it() {
+    for given in [
+        format!("{TOKEN}\r\n"),
+        format!("  {TOKEN} \t\n"),
+        format!("\u{feff}{TOKEN}"),
+        format!("{TOKEN}\nand more\n{}", "x".repeat(10_000)),
+    ] {
+        let scene = Scene::set();
+        let answer = scene.run(&["--token-stdin", "--allow", "42"], &given);
+        assert_eq!(answer.code, Some(0), "{answer:?}");
+        assert!(scene.env().contains(&format!("TELEGRAM_BOT_TOKEN={TOKEN}\r\n")), "{}", scene.env());
+    }
+    let scene = Scene::set();
+    let refused = |given: &str, told: &str| {
+        let answer = scene.run(&["--token-stdin", "--allow", "42"], given);
+        assert_eq!(answer.code, Some(2), "{answer:?}");
+        assert!(answer.stderr.contains(told) && !answer.stderr.contains("typed"), "{answer:?}");
+        assert!(answer.stderr.len() < 1000, "nothing of it is repeated");
+    };
+    for empty in ["", "\n", " \r\n"] {
+        refused(empty, "othing came on standard input");
+        refused(empty, "hermes telegram --token-stdin < FILE");
+    }
+    refused(&"7000001:x".repeat(100_000), "no bot token");
+    assert_eq!(scene.env(), BEFORE);
+}
+
+#[test]
 fn a_wrong_token_is_asked_for_three_times_and_the_wait_can_be_skipped() {
     let scene = Scene::set();
     let mut terminal = scene.terminal(&[]);
@@ -202,6 +318,13 @@ fn without_a_terminal_flags_say_everything() {
     let env = scene.env();
     assert!(env.contains("ALLOWED_USERS=*\r\n") && env.contains("ALLOW_ALL_USERS=true"), "{env}");
     assert!(env.contains("TELEGRAM_HOME_CHANNEL=-100\r\n"), "{env}");
+    // A channel's id, and addresses as hermes-agent has them.
+    let table = scene.service.table();
+    let table = table.replace(&scene.service.base(), &format!("{}/bot", scene.service.base()));
+    scene.home.write("gateway.toml", format!("{QUICK}{}", table.replace("/bot/file", "/file/bot")));
+    let answer = scene.run(&["--allow=42,-100500"], "");
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(answer.stderr.contains("TELEGRAM_GROUP_ALLOWED_USERS besides"), "{answer:?}");
     let answer = scene.home.run(["telegram", "status", "--json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(answer.stdout.contains(r#""token":"set""#) && !answer.stdout.contains("7000001"), "{answer:?}");
@@ -362,7 +485,11 @@ fn setup_without_a_terminal_needs_names_and_keeps_to_each_wizards_rules() {
     assert_eq!(scene.home.run(["setup", "--platform", "fax"]).code, Some(2));
     let answer = scene.home.run(["setup", "--platform", "telegram"]);
     assert_eq!(answer.code, Some(2), "{answer:?}");
-    assert!(answer.stderr.contains("--token-stdin"), "{answer:?}");
+    let told = "Run `hermes telegram` with these flags: --token-stdin";
+    assert!(answer.stderr.contains(told), "`hermes setup` has no such flag: {answer:?}");
+    let answer = scene.home.run(["setup", "--platform", "whatsapp"]);
+    let told = "Run `hermes whatsapp` with these flags: --mode";
+    assert!(answer.code == Some(2) && answer.stderr.contains(told), "{answer:?}");
     assert_eq!(scene.env(), BEFORE);
     let written = format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42\r\n");
     scene.home.write(".env", &written);

@@ -9,10 +9,14 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::outbox::AGAIN;
 use crate::platform::{Platform, Repeat, TextUnit};
 
-const FENCE: &str = "```";
+/// The signs of which three begin a code block.
+const FENCE_SIGNS: [char; 2] = ['`', '~'];
 
-/// What closes or opens a block costs: the fence and its line break.
-const FENCE_COST: usize = FENCE.len() + 1;
+/// The longest fence; with four signs blocks are shown that hold fences of three.
+const FENCE_LEN_MAX: usize = 4;
+
+/// What closes a block costs at most: the fence and its line break.
+const FENCE_COST_MAX: usize = FENCE_LEN_MAX + 1;
 
 /// A longer line is no fence.
 const FENCE_LINE_MAX: usize = 64;
@@ -28,43 +32,69 @@ pub fn parts(platform: Platform, text: &str) -> Vec<String> {
     split(text, spec.text_len_max - reserved, spec.text_unit)
 }
 
-/// The parts of a text, each at most `len_max` units (at least 16) and none of them blank.
+/// The parts of a text, each at most `len_max` units (at least 20) and none of them blank.
 pub fn split(text: &str, len_max: usize, unit: TextUnit) -> Vec<String> {
-    pieces(text, len_max.max(4 * FENCE_COST), unit)
+    pieces(text, len_max.max(LEN_MIN), unit)
         .iter()
         .map(Piece::render)
         .filter(|part| !part.is_empty())
         .collect()
 }
 
+/// Shorter parts are not made: there is room to open a block, to close it, and for something in it.
+const LEN_MIN: usize = 4 * FENCE_COST_MAX;
+
+/// What begins a code block, as it stands in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fence<'a> {
+    mark: &'a str,
+    language: &'a str,
+}
+
+impl Fence<'_> {
+    /// What opens the block again costs.
+    fn cost(self, unit: TextUnit) -> usize {
+        self.mark.len() + unit.len(self.language) + 1
+    }
+
+    /// The same, without a language that leaves little room for the code.
+    fn within(self, len_max: usize, unit: TextUnit) -> Self {
+        if self.cost(unit) <= len_max / 4 { self } else { Self { language: "", ..self } }
+    }
+}
+
 /// A stretch of the text; the stretches rejoin to it.
 #[derive(Debug, PartialEq, Eq)]
 struct Piece<'a> {
     body: &'a str,
-    /// It begins inside a code block.
-    opens: bool,
-    /// It ends inside a code block.
-    closes: bool,
+    /// It begins inside this code block.
+    opens: Option<Fence<'a>>,
+    /// It ends inside this code block.
+    closes: Option<Fence<'a>>,
 }
 
-impl Piece<'_> {
-    fn render(&self) -> String {
-        let mut body = self.body.trim_end();
-        if !self.opens {
-            body = body.trim_start_matches(['\n', '\r']);
+impl<'a> Piece<'a> {
+    /// What is opened again, and what is said. Of a block that is over nothing is opened again.
+    fn begun(&self) -> (Option<Fence<'a>>, &'a str) {
+        let body = self.body.trim_end();
+        let Some(fence) = self.opens else { return (None, body.trim_start_matches(['\n', '\r'])) };
+        let code = body.trim_start();
+        let (line, left) = code.split_once('\n').unwrap_or((code, ""));
+        if code.is_empty() || ends(fence, line) {
+            return (None, left.trim_start_matches(['\n', '\r']));
         }
-        let mut part = String::with_capacity(body.len() + 2 * FENCE_COST);
-        if self.opens {
-            if body.trim().is_empty() || body.trim() == FENCE {
-                return String::new();
-            }
-            part.push_str(FENCE);
-            part.push('\n');
+        (Some(fence), body)
+    }
+
+    fn render(&self) -> String {
+        let (opens, body) = self.begun();
+        let mut part = String::with_capacity(body.len() + FENCE_LINE_MAX + FENCE_COST_MAX);
+        if let Some(fence) = opens {
+            part.extend([fence.mark, fence.language, "\n"]);
         }
         part.push_str(body);
-        if self.closes && !body.is_empty() {
-            part.push('\n');
-            part.push_str(FENCE);
+        if let Some(fence) = self.closes.filter(|_| !body.is_empty()) {
+            part.extend(["\n", fence.mark]);
         }
         part
     }
@@ -73,20 +103,23 @@ impl Piece<'_> {
 fn pieces(text: &str, len_max: usize, unit: TextUnit) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    let mut inside = false;
+    let mut inside: Option<Fence<'_>> = None;
+    // A block may begin anywhere in a part, so there is always room to close it.
+    let has_long = FENCE_SIGNS.iter().any(|sign| text.contains(&sign.to_string().repeat(FENCE_LEN_MAX)));
+    let close = if has_long { FENCE_COST_MAX } else { FENCE_COST_MAX - 1 };
     while !rest.is_empty() {
-        let opened = if inside { FENCE_COST } else { 0 };
+        let opens = inside.map(|fence| fence.within(len_max, unit));
+        let opened = opens.map_or(0, |fence| fence.cost(unit));
         // What is longer in bytes than the limit times the most bytes of a unit need not be measured to its end.
         let is_short = rest.len() <= (len_max - opened) * 4 && unit.len(rest) <= len_max - opened;
-        let cut = if is_short && !ends_inside(rest, inside) {
+        let cut = if is_short && open_at_end(rest, inside).is_none() {
             rest.len()
         } else {
-            // A block may begin anywhere in the part, so there is always room to close it.
-            cut(rest, len_max - opened - FENCE_COST, inside, unit)
+            cut(rest, len_max - opened - close, inside, unit)
         };
         let (body, left) = rest.split_at(cut);
-        let closes = ends_inside(body, inside);
-        pieces.push(Piece { body, opens: inside, closes });
+        let closes = open_at_end(body, inside);
+        pieces.push(Piece { body, opens, closes });
         inside = closes;
         rest = left;
     }
@@ -94,13 +127,14 @@ fn pieces(text: &str, len_max: usize, unit: TextUnit) -> Vec<Piece<'_>> {
 }
 
 /// Where to cut: after at most `room` units, and after at least one character.
-fn cut(text: &str, room: usize, inside: bool, unit: TextUnit) -> usize {
+fn cut<'a>(text: &'a str, room: usize, inside: Option<Fence<'a>>, unit: TextUnit) -> usize {
     let mut best = Candidates::default();
     let mut inside = inside;
     let mut units = 0;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
-        let fence = is_fence(line, inside);
+        let after = past(line, inside);
+        let fence = after != inside;
         let before = at;
         for word in line.words() {
             let link = word.contains("://");
@@ -112,21 +146,19 @@ fn cut(text: &str, room: usize, inside: bool, unit: TextUnit) -> usize {
                 at += grapheme.len();
                 best.any = at;
                 // What stood in a line would be a fence at the beginning of a part.
-                if !fence && !link && !text[at..].starts_with('`') {
+                if !fence && !link && !text[at..].starts_with(FENCE_SIGNS) {
                     best.grapheme = at;
                 }
             }
-            if !fence && !text[at..].starts_with('`') {
+            if !fence && !text[at..].starts_with(FENCE_SIGNS) {
                 best.word = at;
             }
         }
-        if fence {
-            inside = !inside;
-        }
+        inside = after;
         // Right after an opening fence the block would be empty: then rather before it.
-        if !(fence && inside) {
+        if !(fence && inside.is_some()) {
             best.line = at;
-            if line.trim().is_empty() && !inside {
+            if line.trim().is_empty() && inside.is_none() {
                 best.paragraph = at;
             }
         } else if before > 0 {
@@ -191,17 +223,33 @@ impl Words for str {
     }
 }
 
-fn is_fence(line: &str, inside: bool) -> bool {
+/// The code block that this line begins.
+fn begins(line: &str) -> Option<Fence<'_>> {
     let line = line.trim();
-    match line.strip_prefix(FENCE) {
-        Some("") => true,
-        Some(language) => !inside && line.len() <= FENCE_LINE_MAX && !language.contains('`'),
-        None => false,
+    let sign = line.chars().next().filter(|sign| FENCE_SIGNS.contains(sign))?;
+    let (mark, language) = line.split_at(line.len() - line.trim_start_matches(sign).len());
+    let is_fence = (3..=FENCE_LEN_MAX).contains(&mark.len())
+        && line.len() <= FENCE_LINE_MAX
+        && !language.contains(FENCE_SIGNS);
+    is_fence.then_some(Fence { mark, language })
+}
+
+/// This line ends the block that this fence began.
+fn ends(fence: Fence<'_>, line: &str) -> bool {
+    begins(line).is_some_and(|end| end.language.is_empty() && end.mark.starts_with(fence.mark))
+}
+
+/// The block that is open after this line.
+fn past<'a>(line: &'a str, inside: Option<Fence<'a>>) -> Option<Fence<'a>> {
+    match inside {
+        Some(fence) => inside.filter(|_| !ends(fence, line)),
+        None => begins(line),
     }
 }
 
-fn ends_inside(text: &str, inside: bool) -> bool {
-    text.split_inclusive('\n').fold(inside, |inside, line| inside ^ is_fence(line, inside))
+/// The block that is open at the end.
+fn open_at_end<'a>(text: &'a str, inside: Option<Fence<'a>>) -> Option<Fence<'a>> {
+    text.split_inclusive('\n').fold(inside, |inside, line| past(line, inside))
 }
 
 #[cfg(test)]
@@ -234,7 +282,25 @@ mod tests {
     fn a_code_block_is_closed_and_opened_again() {
         let text = "See:\n```rust\nlet a = 1;\nlet b = 2;\nlet c = 3;\n```\nDone.";
         let parts = split(text, 36, Chars);
-        assert_eq!(parts, ["See:\n```rust\nlet a = 1;\n```", "```\nlet b = 2;\nlet c = 3;\n```\nDone."],);
+        assert_eq!(
+            parts,
+            ["See:\n```rust\nlet a = 1;\n```", "```rust\nlet b = 2;\nlet c = 3;\n```", "Done."]
+        );
+        let tildes = split(&text.replace("```", "~~~"), 36, Chars);
+        assert_eq!(tildes, parts.iter().map(|part| part.replace("```", "~~~")).collect::<Vec<_>>());
+        let long = text.replace("rust", "a language of a long name");
+        let parts = split(&long, 60, Chars);
+        assert!(parts[1].starts_with("```\nlet"), "its name would leave no room: {parts:?}");
+    }
+
+    #[test]
+    fn a_block_in_a_block_is_no_end_of_it() {
+        let text = "````md\nSo:\n```\nlet a = 1;\n```\nand so on and on\n````\nDone.";
+        let parts = split(text, 40, Chars);
+        assert_eq!(
+            parts,
+            ["````md\nSo:\n```\nlet a = 1;\n```\n````", "````md\nand so on and on\n````\nDone."]
+        );
     }
 
     #[test]
@@ -272,6 +338,9 @@ mod tests {
             Just("\n\n".to_owned()),
             Just("\n```\n".to_owned()),
             Just("\n```sh\n".to_owned()),
+            Just("\n~~~py\n".to_owned()),
+            Just("\n~~~\n".to_owned()),
+            Just("\n````\n".to_owned()),
             Just("```".to_owned()),
             Just("https://example.com/aaaa/bbbb?c=d ".to_owned()),
             Just("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".to_owned()),
@@ -282,7 +351,7 @@ mod tests {
 
     /// Without what splitting may add or drop.
     fn bare(text: &str) -> String {
-        text.chars().filter(|c| !c.is_whitespace() && *c != '`').collect()
+        text.chars().filter(|c| !c.is_whitespace() && !FENCE_SIGNS.contains(c)).collect()
     }
 
     proptest! {
@@ -298,12 +367,15 @@ mod tests {
             for part in &parts {
                 prop_assert!(unit.len(part) <= len_max, "{} > {len_max}: {part:?}", unit.len(part));
                 prop_assert!(!part.trim().is_empty());
+                prop_assert_eq!(open_at_end(part, None), None, "{:?}", part);
             }
-            for (n, part) in parts.iter().enumerate() {
-                // The last part may end in a block that the text itself never closes.
-                prop_assert!(n + 1 == parts.len() || !ends_inside(part, false), "{part:?}");
+            // Nothing is added but what opens a block again.
+            let mut said = String::new();
+            for piece in &pieces {
+                let fence = piece.begun().0.map_or(String::new(), |fence| format!("{}{}\n", fence.mark, fence.language));
+                said.push_str(piece.render().strip_prefix(&fence).expect("it begins so"));
             }
-            prop_assert_eq!(bare(&parts.concat()), bare(&text));
+            prop_assert_eq!(bare(&said), bare(&text));
         }
     }
 }

@@ -30,10 +30,11 @@ const RECHECK_EVERY: Duration = Duration::from_secs(1);
 /// A look at the cause that has not answered by then is given up and repeated.
 const RECHECK_LIMIT: Duration = Duration::from_secs(10);
 
-/// A wait that a platform asks for is believed within these bounds.
+/// A wait that a platform asks for is believed within these bounds: services close their doors to who was too loud for many hours,
+/// and whoever knocks before that makes it longer. Somebody who wants it tried at once says so.
 const AFTER_MIN: Duration = Duration::from_secs(1);
 /// See [`AFTER_MIN`].
-const AFTER_MAX: Duration = Duration::from_secs(3600);
+const AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// So many waits in a row are kept exactly as asked for. A service that goes on asking gets at least the ladder's wait, or
 /// "try again in a second" would be a loop without end.

@@ -61,6 +61,15 @@ pub(super) fn at_work() -> CliError {
         .hint("Give `--allow IDS` or `--no-wait`, or stop the gateway with `hermes gateway stop` first.")
 }
 
+/// The service brings the bot's messages to the gateway of these settings.
+pub(super) fn brought() -> CliError {
+    CliError::failed(
+        "Telegram brings this bot's messages to the gateway's webhook, so the wizard cannot wait for one",
+    )
+    .code("telegram_in_use")
+    .hint("Give `--allow IDS` or `--no-wait`.")
+}
+
 /// So much waits at the service that nothing new is seen without confirming the old.
 pub(super) fn full() -> CliError {
     CliError::failed("too many messages wait for this bot to see a new one")

@@ -39,6 +39,8 @@ enum Waited {
     Conflict,
     /// So much waits there that nothing new is seen.
     Full,
+    /// The service brings messages to our own gateway.
+    Brought,
 }
 
 /// What was seen at the service so far.
@@ -68,7 +70,9 @@ impl TelegramSetup<'_> {
         let service = self.service.take().expect("the bot is checked first");
         let mut seen = Seen::default();
         let ended = loop {
-            self.mind_webhook(service.as_ref(), asks).await?;
+            if !self.mind_webhook(service.as_ref(), asks).await? {
+                break Waited::Brought;
+            }
             match self.watch(service.as_ref(), &mut seen, asks).await? {
                 Waited::Wrote(person) if asks && !self.is_owner(&person).await? => {
                     seen.strangers.insert(person.id);
@@ -82,7 +86,8 @@ impl TelegramSetup<'_> {
                 | Waited::Skipped
                 | Waited::TimedOut
                 | Waited::Conflict
-                | Waited::Full) => break ended,
+                | Waited::Full
+                | Waited::Brought) => break ended,
             }
         };
         match ended {
@@ -103,15 +108,27 @@ impl TelegramSetup<'_> {
                 ));
             }
             Waited::Full => return Err(failures::full().into()),
+            Waited::Brought if asks => {
+                self.ui.say(Line::Warn(
+                    "Telegram brings this bot's messages to the gateway (the webhook in its settings), so the wizard \
+                     cannot wait for yours. Type your id instead."
+                        .to_owned(),
+                ));
+            }
+            Waited::Brought => return Err(failures::brought().into()),
         }
         Ok(())
     }
 
-    /// A webhook takes the messages elsewhere; while one is set nothing can be fetched.
-    async fn mind_webhook(&mut self, service: &dyn Service, asks: bool) -> Result<(), End> {
+    /// A webhook takes the messages elsewhere; while one is set nothing can be fetched. Returns whether none is set any more:
+    /// the one that our own settings name stays.
+    async fn mind_webhook(&mut self, service: &dyn Service, asks: bool) -> Result<bool, End> {
         let url = self.request(service.webhook()).await?;
         if url.is_empty() {
-            return Ok(());
+            return Ok(true);
+        }
+        if self.found.webhook.as_ref() == Some(&url) {
+            return Ok(false);
         }
         // The rest of the address may hold a secret.
         let host =
@@ -122,9 +139,11 @@ impl TelegramSetup<'_> {
         if asks && !self.confirm("Take them here from now on?", true).await? {
             return Err(End::Cancelled);
         }
+        // Also when we are stopped before the answer is here.
+        self.is_unhooked = true;
         self.request(service.remove_webhook()).await?;
         self.ui.say(Line::Done("The webhook is removed. No message is lost.".to_owned()));
-        Ok(())
+        Ok(true)
     }
 
     async fn request<T>(&self, asking: impl Future<Output = Result<T, Fault>>) -> Result<T, End> {
@@ -245,7 +264,7 @@ fn new_writer(updates: &[RawUpdate], seen: &Seen) -> Option<Person> {
 /// The service's own wait, where it asks for one.
 fn wait_of(fault: &Fault) -> Duration {
     match fault {
-        Fault::Refused(refusal) => refusal.parameters.retry_after.map_or(AFTER_FAULT, Duration::from_secs),
+        Fault::Refused(refusal) => refusal.parameters.wait().unwrap_or(AFTER_FAULT),
         Fault::Way(_) | Fault::Garbled(_) => AFTER_FAULT,
     }
 }

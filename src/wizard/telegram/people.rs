@@ -57,9 +57,7 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
     for entry in text.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty()) {
         match number(entry) {
             _ if entry == "*" => everybody = true,
-            Some(id) if id.starts_with('-') || id == "0" => {
-                wrong.push(format!("`{entry}` is not a person's id: those are above 0."));
-            }
+            Some(id) if id == "0" => wrong.push(format!("`{entry}` is nobody's id.")),
             Some(id) if ids.contains(&id) => {}
             Some(id) => ids.push(id),
             None => wrong.push(format!(
@@ -96,7 +94,8 @@ mod tests {
         assert_eq!(parse_allow("42, 0043;42,"), Ok(AllowList::Only(vec!["42".into(), "43".into()])));
         assert_eq!(parse_allow(" * "), Ok(AllowList::Everybody));
         assert_eq!(parse_allow(" , "), Ok(AllowList::Nobody));
-        assert_eq!(parse_allow("@ada, -100, 0, 42").unwrap_err().len(), 3);
+        assert_eq!(parse_allow("@ada, 0, 42").unwrap_err().len(), 2);
+        assert_eq!(parse_allow("-100"), Ok(AllowList::Only(vec!["-100".into()])), "a channel's");
         assert!(parse_allow("*, 42").unwrap_err()[0].contains("not both"));
     }
 

@@ -16,7 +16,7 @@ use crate::wizard::options::Outcome;
 use crate::wizard::run::{End, Interrupts, show_end};
 use crate::wizard::telegram::options::TelegramOptions;
 use crate::wizard::telegram::service::BotApi;
-use crate::wizard::telegram::setup::{Found, TelegramSetup, closing};
+use crate::wizard::telegram::setup::{Found, Remains, TelegramSetup};
 use crate::wizard::term_ui::TermUi;
 use crate::wizard::ui::Ui;
 use crate::world::World;
@@ -43,7 +43,7 @@ pub async fn telegram(
             Ok((found, services)) => {
                 TelegramSetup::new(home, found, options, ui.as_mut(), &services, &cancel).run().await
             }
-            Err(end) => show_end(ui.as_mut(), &end, &closing(false)),
+            Err(end) => show_end(ui.as_mut(), &end, &Remains::Nothing.closing()),
         }
     };
     Ok(interrupts.over(&cancel, running).await)
@@ -80,6 +80,7 @@ async fn begin(
         allowed: access.allowed.clone(),
         home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
         wants_groups: !access.groups.is_empty(),
+        webhook: telegram.webhook.as_ref().map(|webhook| webhook.url.clone()),
         is_turned_off: telegram.token.is_some() && !telegram.enabled,
         locks: TokenLocks::of(world, home),
         given,
@@ -98,13 +99,14 @@ async fn first_line() -> Result<Secret, CliError> {
     std::thread::Builder::new()
         .name("token".to_owned())
         .spawn(move || {
-            let mut text = String::new();
-            let result = std::io::stdin().lock().take(LINE_LEN_MAX).read_line(&mut text).map(|_| text);
-            drop(line.send(result));
+            let mut bytes = Vec::new();
+            let result = std::io::stdin().lock().take(LINE_LEN_MAX).read_until(b'\n', &mut bytes);
+            drop(line.send(result.map(|_| String::from_utf8_lossy(&bytes).into_owned())));
         })
         .map_err(|error| failed().because(error))?;
     match read.await {
-        Ok(Ok(text)) => Ok(Secret(text.trim().to_owned())),
+        // Some editors begin a file with a mark of its encoding.
+        Ok(Ok(text)) => Ok(Secret(text.trim_start_matches('\u{feff}').trim().to_owned())),
         Ok(Err(error)) => Err(failed().because(error)),
         Err(_) => Err(failed()),
     }

@@ -41,6 +41,8 @@ pub(crate) struct Found {
     pub(crate) home_channel: Option<String>,
     /// Groups are listed, so that hermes is wanted there.
     pub(crate) wants_groups: bool,
+    /// The address to which the service is to bring messages, as the settings say.
+    pub(crate) webhook: Option<String>,
     /// `gateway.toml` turns Telegram off.
     pub(crate) is_turned_off: bool,
     /// The tokens that gateways of this machine use.
@@ -64,6 +66,8 @@ pub(crate) struct TelegramSetup<'a> {
     pub(super) is_at_work: bool,
     /// Held while the wizard receives, so that no gateway begins to.
     pub(super) lock: Option<TokenLock>,
+    /// Another program's webhook was removed.
+    pub(super) is_unhooked: bool,
     chapter: usize,
     tries: u32,
     committed: bool,
@@ -89,6 +93,7 @@ impl<'a> TelegramSetup<'a> {
             service: None,
             is_at_work: false,
             lock: None,
+            is_unhooked: false,
             chapter: 0,
             tries: 0,
             committed: false,
@@ -99,7 +104,18 @@ impl<'a> TelegramSetup<'a> {
     pub(crate) async fn run(mut self) -> Outcome {
         match self.steps().await {
             Ok(start_gateway) => Outcome { exit: ExitCode::Ok, start_gateway },
-            Err(end) => show_end(self.ui, &end, &closing(self.committed)),
+            Err(end) => {
+                let remains = self.remains();
+                show_end(self.ui, &end, &remains.closing())
+            }
+        }
+    }
+
+    fn remains(&self) -> Remains {
+        match (self.committed, self.is_unhooked) {
+            (true, _) => Remains::Everything,
+            (false, true) => Remains::NoWebhook,
+            (false, false) => Remains::Nothing,
         }
     }
 
@@ -118,7 +134,7 @@ impl<'a> TelegramSetup<'a> {
         self.take_flags()?;
         let facts = self.facts();
         if !facts.can_ask {
-            refuse_to_guess(&missing_flags(&facts, &self.answers))?;
+            refuse_to_guess("hermes telegram", &missing_flags(&facts, &self.answers))?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
         if self.answers.allowed == Some(AllowList::Everybody) && !self.options.yes {
@@ -151,6 +167,12 @@ impl<'a> TelegramSetup<'a> {
     /// Reads the flags; what is wrong with them is told before anything else happens.
     fn take_flags(&mut self) -> Result<(), CliError> {
         if let Some(token) = self.found.given.take() {
+            if token.0.is_empty() {
+                return Err(CliError::usage("nothing came on standard input, where the token was to be")
+                    .code("telegram_bad_token")
+                    .hint("Give the token so: hermes telegram --token-stdin < FILE")
+                    .hint("Its first line is the token."));
+            }
             texts::check_token(&token.0).map_err(|why| {
                 CliError::usage("standard input holds no bot token").code("telegram_bad_token").hint(why)
             })?;
@@ -384,6 +406,9 @@ impl<'a> TelegramSetup<'a> {
         if *allowed == AllowList::Nobody {
             notes.push(texts::NOBODY_WARNING);
         }
+        if matches!(allowed, AllowList::Only(ids) if ids.iter().any(|id| id.starts_with('-'))) {
+            notes.push(texts::CHANNEL_NOTE);
+        }
         if self.found.wants_groups && !me.can_read_all_group_messages {
             notes.push(texts::PRIVACY_NOTE);
         }
@@ -412,19 +437,35 @@ impl<'a> TelegramSetup<'a> {
     }
 }
 
-/// What is said where a run ends that did not succeed.
-pub(super) fn closing(is_committed: bool) -> Closing {
-    Closing {
-        words: if is_committed {
-            "Telegram is set up. Start the gateway with `hermes gateway run`."
-        } else {
-            "Nothing was changed."
-        },
-        is_committed,
-        expired: [
-            "Nobody wrote to the bot in time.",
-            "Run `hermes telegram` again when you can write to it.",
-        ],
+/// What a run leaves behind that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remains {
+    /// Nothing.
+    Nothing,
+    /// Messages wait at the service that were brought to another program before; no setting is written.
+    NoWebhook,
+    /// Everything: only the question at the end was interrupted.
+    Everything,
+}
+
+impl Remains {
+    /// What is said of it.
+    pub(super) fn closing(self) -> Closing {
+        Closing {
+            words: match self {
+                Self::Nothing => "Nothing was changed.",
+                Self::NoWebhook => {
+                    "No setting was changed, but the webhook is removed: the program that had it must set it again to get \
+                     this bot's messages."
+                }
+                Self::Everything => "Telegram is set up. Start the gateway with `hermes gateway run`.",
+            },
+            is_committed: self == Self::Everything,
+            expired: [
+                "Nobody wrote to the bot in time.",
+                "Run `hermes telegram` again when you can write to it.",
+            ],
+        }
     }
 }
 

@@ -76,6 +76,10 @@ pub(super) const EVERYBODY_WARNING: &str =
 pub(super) const NOBODY_WARNING: &str = "Nobody is listed, so nobody is answered yet. List somebody with `hermes telegram --allow IDS`, or run \
      `hermes telegram` and write to the bot.";
 
+/// Somebody is listed who is no person.
+pub(super) const CHANNEL_NOTE: &str = "An id below 0 is a channel's, or a group's of which the admins write in its name. Groups and channels in which the \
+     bot answers are listed in TELEGRAM_GROUP_ALLOWED_USERS besides.";
+
 /// Groups are wanted, and the bot hears only part of them.
 pub(super) const PRIVACY_NOTE: &str = "In groups the bot sees only what speaks to it (privacy mode). That is enough for mentions and replies. To show it \
      everything: @BotFather, /setprivacy, the bot, Disable; then take it out of the group and add it again.";

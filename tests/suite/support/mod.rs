@@ -1,5 +1,6 @@
-//! What the tests need: homes, processes, terminals, and a WhatsApp of our own.
+//! What the tests need: homes, processes, terminals, and services of our own.
 
+pub(crate) mod agent;
 pub(crate) mod bridge;
 pub(crate) mod fake;
 pub(crate) mod far;

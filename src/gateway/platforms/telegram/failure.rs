@@ -19,6 +19,8 @@ pub enum Way {
     Plain,
     /// Once more without the topic, which is gone.
     Untopic,
+    /// Once more without saying what it answers, which is gone.
+    Unreplied,
     /// Once more to this chat, which the group has become.
     Migrated(i64),
     /// It is so already: an edit that changes nothing.
@@ -35,46 +37,74 @@ enum Meaning {
     Empty,
     NotModified,
     MessageGone,
+    ReplyGone,
     ChatGone,
     TopicGone,
     NoRights,
 }
 
-/// The words, in lower case, as they stand in the service's descriptions. They may change; then the message is given up
-/// with its description in the log, and nothing worse.
-const TEXTS: [(&str, Meaning); 22] = [
+/// The words, in lower case, as they stand in the service's descriptions; the first that is found counts. They may change; then
+/// the message is given up with its description in the log, and nothing worse.
+///
+/// Names in capitals are those of Telegram's own servers. The Bot API hands them on as a 400 also where they came as a 403.
+const TEXTS: [(&str, Meaning); 52] = [
     ("can't parse entities", Meaning::Markup),
     ("can't find end of", Meaning::Markup),
     ("entity_", Meaning::Markup),
+    ("entities_too_long", Meaning::Markup),
     ("message is too long", Meaning::TooLong),
     ("message_too_long", Meaning::TooLong),
+    ("text is too long", Meaning::TooLong),
     ("text is empty", Meaning::Empty),
-    ("text must be non-empty", Meaning::Empty),
+    ("must be non-empty", Meaning::Empty),
+    ("message_empty", Meaning::Empty),
     ("message is not modified", Meaning::NotModified),
+    ("message_not_modified", Meaning::NotModified),
+    ("message to be replied not found", Meaning::ReplyGone),
+    ("replied message not found", Meaning::ReplyGone),
+    ("reply message not found", Meaning::ReplyGone),
+    ("reply_message_id_invalid", Meaning::ReplyGone),
     ("message to edit not found", Meaning::MessageGone),
     ("message can't be edited", Meaning::MessageGone),
+    ("no text in the message to edit", Meaning::MessageGone),
     ("message_id_invalid", Meaning::MessageGone),
-    ("chat not found", Meaning::ChatGone),
-    ("user not found", Meaning::ChatGone),
-    ("peer_id_invalid", Meaning::ChatGone),
-    ("group chat was deactivated", Meaning::ChatGone),
+    ("message_author_required", Meaning::MessageGone),
+    ("message_edit_time_expired", Meaning::MessageGone),
     ("message thread not found", Meaning::TopicGone),
     ("topic_deleted", Meaning::TopicGone),
     ("topic_closed", Meaning::TopicGone),
+    ("topic_id_invalid", Meaning::TopicGone),
+    ("chat not found", Meaning::ChatGone),
+    ("user not found", Meaning::ChatGone),
+    ("group chat was deactivated", Meaning::ChatGone),
+    ("group chat was upgraded", Meaning::ChatGone),
+    ("peer_id_invalid", Meaning::ChatGone),
+    ("chat_id_invalid", Meaning::ChatGone),
+    ("channel_invalid", Meaning::ChatGone),
+    ("user_id_invalid", Meaning::ChatGone),
     ("not enough rights", Meaning::NoRights),
     ("have no rights", Meaning::NoRights),
-    ("chat_write_forbidden", Meaning::NoRights),
+    ("have no write access", Meaning::NoRights),
+    ("have no access", Meaning::NoRights),
+    ("can't access the chat", Meaning::NoRights),
     ("need administrator rights", Meaning::NoRights),
+    ("chat_write_forbidden", Meaning::NoRights),
+    ("chat_admin_required", Meaning::NoRights),
+    ("chat_restricted", Meaning::NoRights),
+    ("chat_forbidden", Meaning::NoRights),
+    ("chat_send_plain_forbidden", Meaning::NoRights),
+    ("chat_guest_send_forbidden", Meaning::NoRights),
+    ("channel_private", Meaning::NoRights),
+    ("user_banned_in_channel", Meaning::NoRights),
+    ("user_is_bot", Meaning::NoRights),
+    ("you_blocked_user", Meaning::NoRights),
+    ("privacy_premium_required", Meaning::NoRights),
+    ("payment_required", Meaning::NoRights),
 ];
 
 fn meaning(description: &str) -> Option<Meaning> {
     let description = description.to_ascii_lowercase();
     TEXTS.iter().find(|(text, _)| description.contains(text)).map(|(_, meaning)| *meaning)
-}
-
-/// The wait that the service asks for.
-fn wait(refusal: &Refusal) -> Option<Duration> {
-    refusal.parameters.retry_after.map(Duration::from_secs)
 }
 
 /// The first wait for a limit that does not say how long it lasts; it doubles with each in a row.
@@ -109,11 +139,12 @@ pub fn of_send(refusal: &Refusal) -> Way {
     }
     match refusal.status {
         400 => match meaning(&refusal.description) {
-            Some(Meaning::Markup) => Way::Plain,
+            // What is left of the markup may be nothing.
+            Some(Meaning::Markup | Meaning::Empty) => Way::Plain,
             Some(Meaning::NotModified) => Way::Done,
             Some(Meaning::TopicGone) => Way::Untopic,
+            Some(Meaning::ReplyGone) => Way::Unreplied,
             Some(Meaning::TooLong) => not_sent("telegram_too_long", Retry::Never),
-            Some(Meaning::Empty) => not_sent("telegram_empty", Retry::Never),
             Some(Meaning::MessageGone) => not_sent(MESSAGE_GONE, Retry::Never),
             Some(Meaning::ChatGone) => not_sent(CHAT_GONE, Retry::Never),
             Some(Meaning::NoRights) => not_sent(CHAT_FORBIDDEN, Retry::Never),
@@ -123,12 +154,14 @@ pub fn of_send(refusal: &Refusal) -> Way {
         401 | 404 => not_sent("telegram_bad_token", Retry::Backoff),
         403 => not_sent(CHAT_FORBIDDEN, Retry::Never),
         413 => not_sent("telegram_too_long", Retry::Never),
-        420 | 429 => not_sent("telegram_rate_limited", wait(refusal).map_or(Retry::Backoff, Retry::After)),
+        420 | 429 => {
+            not_sent("telegram_rate_limited", refusal.parameters.wait().map_or(Retry::Backoff, Retry::After))
+        }
         // The service or what stands before it failed, after it had the message.
         500.. => fail(
             "telegram_server_error",
             Certainty::MaybeSent,
-            wait(refusal).map_or(Retry::Backoff, Retry::After),
+            refusal.parameters.wait().map_or(Retry::Backoff, Retry::After),
         ),
         409 | 300..400 => not_sent("telegram_refused", Retry::Backoff),
         _ => not_sent("telegram_bad_request", Retry::Never),
@@ -172,9 +205,9 @@ pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
             .retry(Retry::After(wait))
         }
         420 | 429 => AdapterError::retryable("telegram_rate_limited", said)
-            .retry(wait(refusal).map_or(Retry::Backoff, Retry::After)),
+            .retry(refusal.parameters.wait().map_or(Retry::Backoff, Retry::After)),
         500.. => AdapterError::retryable("telegram_server_error", said)
-            .retry(wait(refusal).map_or(Retry::Backoff, Retry::After)),
+            .retry(refusal.parameters.wait().map_or(Retry::Backoff, Retry::After)),
         _ => AdapterError::retryable("telegram_refused", said),
     }
 }
@@ -197,7 +230,7 @@ mod tests {
     fn send(refusal: &Refusal) -> (String, Option<Certainty>, Option<Retry>) {
         match of_send(refusal) {
             Way::Fail(error) => (error.code, Some(error.certainty), Some(error.retry)),
-            way @ (Way::Plain | Way::Untopic | Way::Migrated(_) | Way::Done) => {
+            way @ (Way::Plain | Way::Untopic | Way::Unreplied | Way::Migrated(_) | Way::Done) => {
                 (format!("{way:?}"), None, None)
             }
         }
@@ -243,9 +276,10 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_of_a_limit_is_kept_to_the_second() {
-        for seconds in [1, 37, 1000, 86_400] {
-            let wait = Retry::After(Duration::from_secs(seconds));
+    fn the_wait_of_a_limit_is_kept_to_the_second_within_what_can_be_meant() {
+        for (seconds, kept) in [(1, 1), (37, 37), (1000, 1000), (86_400, 86_400), (0, 1), (u64::MAX, 86_400)]
+        {
+            let wait = Retry::After(Duration::from_secs(kept));
             for status in [420, 429] {
                 assert_eq!(send(&after(status, seconds)).2, Some(wait));
                 assert_eq!(of_connection(&after(status, seconds), 0).retry, wait);
@@ -275,47 +309,116 @@ mod tests {
         assert_eq!(waits, [after(10), after(10), after(10), after(300), after(300)]);
     }
 
+    /// What the service says, one for each row of [`TEXTS`] and in its order.
+    const SAID: [&str; TEXTS.len()] = [
+        "can't parse entities: Unsupported start tag \"x\" at byte offset 0",
+        "can't find end of the entity starting at byte offset 3",
+        "ENTITY_BOUNDS_INVALID",
+        "ENTITIES_TOO_LONG",
+        "message is too long",
+        "MESSAGE_TOO_LONG",
+        "text is too long",
+        "message text is empty",
+        "text must be non-empty",
+        "MESSAGE_EMPTY",
+        "message is not modified: specified new message content and reply markup are exactly the same",
+        "MESSAGE_NOT_MODIFIED",
+        "message to be replied not found",
+        "replied message not found",
+        "reply message not found",
+        "REPLY_MESSAGE_ID_INVALID",
+        "message to edit not found",
+        "message can't be edited",
+        "there is no text in the message to edit",
+        "MESSAGE_ID_INVALID",
+        "MESSAGE_AUTHOR_REQUIRED",
+        "MESSAGE_EDIT_TIME_EXPIRED",
+        "message thread not found",
+        "TOPIC_DELETED",
+        "TOPIC_CLOSED",
+        "TOPIC_ID_INVALID",
+        "private chat not found",
+        "user not found",
+        "group chat was deactivated",
+        "group chat was upgraded to a supergroup chat",
+        "PEER_ID_INVALID",
+        "CHAT_ID_INVALID",
+        "CHANNEL_INVALID",
+        "USER_ID_INVALID",
+        "not enough rights to send text messages to the chat",
+        "have no rights to send a message",
+        "have no write access to the chat",
+        "have no access to the user",
+        "can't access the chat",
+        "need administrator rights in the channel chat",
+        "CHAT_WRITE_FORBIDDEN",
+        "CHAT_ADMIN_REQUIRED",
+        "CHAT_RESTRICTED",
+        "CHAT_FORBIDDEN",
+        "CHAT_SEND_PLAIN_FORBIDDEN",
+        "CHAT_GUEST_SEND_FORBIDDEN",
+        "CHANNEL_PRIVATE",
+        "USER_BANNED_IN_CHANNEL",
+        "USER_IS_BOT",
+        "YOU_BLOCKED_USER",
+        "PRIVACY_PREMIUM_REQUIRED",
+        "ALLOW_PAYMENT_REQUIRED_10",
+    ];
+
     #[test]
     fn the_words_of_a_400_decide_where_nothing_else_does() {
-        let gone = ("telegram_chat_gone", Retry::Never);
-        for (description, expected) in [
-            ("Bad Request: chat not found", gone),
-            ("Bad Request: user not found", gone),
-            ("Bad Request: PEER_ID_INVALID", gone),
-            ("Bad Request: group chat was deactivated", gone),
-            ("Bad Request: message is too long", ("telegram_too_long", Retry::Never)),
-            ("Bad Request: MESSAGE_TOO_LONG", ("telegram_too_long", Retry::Never)),
-            ("Bad Request: message text is empty", ("telegram_empty", Retry::Never)),
-            (
-                "Bad Request: not enough rights to send text messages to the chat",
-                ("telegram_forbidden", Retry::Never),
-            ),
-            ("Bad Request: have no rights to send a message", ("telegram_forbidden", Retry::Never)),
-            ("Bad Request: CHAT_WRITE_FORBIDDEN", ("telegram_forbidden", Retry::Never)),
-            (
-                "Bad Request: need administrator rights in the channel chat",
-                ("telegram_forbidden", Retry::Never),
-            ),
-            ("Bad Request: something new", ("telegram_bad_request", Retry::Never)),
-            ("", ("telegram_bad_request", Retry::Never)),
-        ] {
+        for (said, (row, meant)) in SAID.iter().zip(TEXTS) {
+            let description = format!("Bad Request: {said}");
+            let hit = TEXTS.iter().find(|(text, _)| description.to_ascii_lowercase().contains(text));
+            assert_eq!(hit, Some(&(row, meant)), "{said}");
+            let code = match meant {
+                Meaning::Markup | Meaning::Empty => "Plain",
+                Meaning::NotModified => "Done",
+                Meaning::TopicGone => "Untopic",
+                Meaning::ReplyGone => "Unreplied",
+                Meaning::TooLong => "telegram_too_long",
+                Meaning::MessageGone => "telegram_message_gone",
+                Meaning::ChatGone => "telegram_chat_gone",
+                Meaning::NoRights => "telegram_forbidden",
+            };
+            assert_eq!(send(&refusal(400, &description)).0, code, "{said}");
+            let Way::Fail(error) = of_send(&refusal(400, &description)) else { continue };
+            assert_eq!((error.certainty, error.retry), (Certainty::NotSent, Retry::Never), "{said}");
+            let is_chat = matches!(meant, Meaning::ChatGone | Meaning::NoRights);
+            assert_eq!(error.scope, if is_chat { Scope::Chat } else { Scope::Message }, "{said}");
+        }
+        for description in ["Bad Request: something new", ""] {
             let (code, certainty, retry) = send(&refusal(400, description));
-            assert_eq!((code.as_str(), retry), (expected.0, Some(expected.1)), "{description}");
-            assert_eq!(certainty, Some(Certainty::NotSent));
-            let is_chat = matches!(expected.0, CHAT_GONE | CHAT_FORBIDDEN);
-            assert_eq!(scope(&code), if is_chat { Scope::Chat } else { Scope::Message }, "{code}");
+            assert_eq!(code, "telegram_bad_request");
+            assert_eq!((certainty, retry), (Some(Certainty::NotSent), Some(Retry::Never)));
         }
-        for (description, way) in [
-            ("Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0", Way::Plain),
-            ("Bad Request: can't find end of the entity starting at byte offset 3", Way::Plain),
-            ("Bad Request: ENTITY_TEXT_INVALID", Way::Plain),
-            ("Bad Request: message thread not found", Way::Untopic),
-            ("Bad Request: TOPIC_CLOSED", Way::Untopic),
-            ("Bad Request: TOPIC_DELETED", Way::Untopic),
-            ("Bad Request: message is not modified: specified new message content is the same", Way::Done),
+    }
+
+    #[test]
+    fn every_403_is_about_the_chat() {
+        for said in [
+            "bot was blocked by the user",
+            "user is deactivated",
+            "bot can't initiate conversation with a user",
+            "bot can't send messages to bots",
+            "bot can't send messages to the user",
+            "bot was kicked from the group chat",
+            "bot was kicked from the supergroup chat",
+            "bot was kicked from the channel chat",
+            "bot is not a member of the group chat",
+            "bot is not a member of the supergroup chat",
+            "bot is not a member of the channel chat",
+            "the group chat was deleted",
         ] {
-            assert_eq!(of_send(&refusal(400, description)), way, "{description}");
+            let way = of_send(&refusal(403, &format!("Forbidden: {said}")));
+            let Way::Fail(error) = way else { panic!("{said}: {way:?}") };
+            assert_eq!((error.code.as_str(), error.retry), (CHAT_FORBIDDEN, Retry::Never), "{said}");
+            assert_eq!(error.scope, Scope::Chat, "{said}");
         }
+    }
+
+    #[test]
+    fn a_group_that_became_another_says_which() {
         let parameters = Parameters { migrate_to_chat_id: Some(-1001), ..Parameters::default() };
         let moved = Refusal {
             parameters,

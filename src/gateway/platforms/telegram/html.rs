@@ -16,6 +16,8 @@ pub struct Html {
     pub text: String,
     /// In UTF-16 units, without tags.
     pub length: usize,
+    /// Nothing of it can be seen: Telegram takes no such text.
+    pub is_blank: bool,
 }
 
 /// Writes Markdown as HTML.
@@ -32,6 +34,8 @@ pub fn render(markdown: &str) -> Html {
 struct Writer {
     out: String,
     length: usize,
+    /// Something was written that can be seen.
+    is_seen: bool,
     /// Line breaks owed before the next text.
     owed: usize,
     /// There is something before which they would stand apart; not so at the start of the text or of a quotation.
@@ -44,9 +48,17 @@ struct Writer {
     quotes: usize,
     /// Inside a table: its rows as plain text.
     table: Option<Table>,
-    /// Links that are open, each with whether a tag was written for it.
-    links: Vec<bool>,
+    links: Vec<OpenLink>,
     in_code: bool,
+}
+
+/// A link or a picture that is open.
+struct OpenLink {
+    /// A tag was written for it.
+    is_link: bool,
+    address: String,
+    /// Where its label begins.
+    label: usize,
 }
 
 #[derive(Default)]
@@ -54,6 +66,8 @@ struct Table {
     alignments: Vec<Alignment>,
     rows: Vec<Vec<String>>,
     cell: String,
+    /// Links that are open in the cell.
+    links: Vec<OpenLink>,
 }
 
 impl Writer {
@@ -133,11 +147,11 @@ impl Writer {
             Tag::Strikethrough => self.tag("<s>"),
             Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
                 // A link inside a link is none.
-                let is_link = self.links.iter().all(|open| !open) && is_address(&dest_url);
+                let is_link = self.links.iter().all(|open| !open.is_link) && is_address(&dest_url);
                 if is_link {
                     self.tag(&format!("<a href=\"{}\">", escaped(&dest_url)));
                 }
-                self.links.push(is_link);
+                self.links.push(OpenLink { is_link, address: dest_url.into_string(), label: self.out.len() });
             }
             Tag::Table(alignments) => self.table = Some(Table { alignments, ..Table::default() }),
             Tag::HtmlBlock => self.block(),
@@ -192,7 +206,12 @@ impl Writer {
             TagEnd::Strong => self.close("</b>"),
             TagEnd::Strikethrough => self.close("</s>"),
             TagEnd::Link | TagEnd::Image => {
-                if self.links.pop() == Some(true) {
+                let Some(open) = self.links.pop() else { return };
+                // What has no label is known by its address.
+                if self.out[open.label..].trim().is_empty() {
+                    self.text(&open.address);
+                }
+                if open.is_link {
                     self.close("</a>");
                 }
             }
@@ -240,6 +259,7 @@ impl Writer {
         }
         self.pay();
         self.length += text.encode_utf16().count();
+        self.is_seen |= text.contains(|sign: char| !sign.is_whitespace() && !sign.is_control());
         escape(text, &mut self.out);
     }
 
@@ -262,6 +282,12 @@ impl Writer {
             }
             Event::SoftBreak | Event::HardBreak => table.cell.push(' '),
             Event::Start(Tag::TableHead | Tag::TableRow) => table.rows.push(Vec::new()),
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                let is_link = table.links.iter().all(|open| !open.is_link) && is_address(&dest_url);
+                let (address, label) = (dest_url.into_string(), table.cell.len());
+                table.links.push(OpenLink { is_link, address, label });
+            }
+            Event::End(TagEnd::Link | TagEnd::Image) => table.end_link(),
             Event::End(TagEnd::TableCell) => {
                 let cell = std::mem::take(&mut table.cell);
                 if let Some(row) = table.rows.last_mut() {
@@ -288,11 +314,23 @@ impl Writer {
     }
 
     fn finish(self) -> Html {
-        Html { text: self.out, length: self.length }
+        Html { text: self.out, length: self.length, is_blank: !self.is_seen }
     }
 }
 
 impl Table {
+    /// In the fixed font of a table nothing can be a link: its address stands behind it.
+    fn end_link(&mut self) {
+        let Some(open) = self.links.pop() else { return };
+        let label = self.cell[open.label..].trim();
+        if label.is_empty() {
+            self.cell.push_str(&open.address);
+        } else if open.is_link && open.address.strip_prefix("mailto:").unwrap_or(&open.address) != label {
+            let address = format!(" ({})", open.address);
+            self.cell.push_str(&address);
+        }
+    }
+
     /// The rows, their columns below each other.
     fn lines(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
@@ -374,6 +412,10 @@ mod tests {
             ("[x](https://a.b/?q=1&r=2)", "<a href=\"https://a.b/?q=1&amp;r=2\">x</a>"),
             ("[x](javascript:alert(1))", "x"),
             ("![pic](https://a.b/c.png)", "<a href=\"https://a.b/c.png\">pic</a>"),
+            ("a ![](https://a.b/c.png)", "a <a href=\"https://a.b/c.png\">https://a.b/c.png</a>"),
+            ("[](https://a.b)", "<a href=\"https://a.b\">https://a.b</a>"),
+            ("a\n\n![](./c.png)", "a\n\n./c.png"),
+            ("[![](c.png)](https://a.b)", "<a href=\"https://a.b\">c.png</a>"),
             ("> a\n> b\n\nc", "<blockquote>a\nb</blockquote>\n\nc"),
             ("> a\n>> b", "<blockquote>a\n\nb</blockquote>"),
             (
@@ -384,9 +426,24 @@ mod tests {
             ("<b>raw</b> <script>", "&lt;b&gt;raw&lt;/b&gt; &lt;script&gt;"),
             ("a\n\n---\n\nb", "a\n\n———\n\nb"),
             ("| a | bb |\n|---|---:|\n| ccc | d |", "<pre>a   | bb\n----|---\nccc |  d</pre>"),
+            (
+                "| a |\n|---|\n| [x](https://a.b) |\n| ![](https://a.b) |\n| <https://a.b> |\n| <a@b.cd> |\n| [x](y) |",
+                "<pre>a\n---------------\nx (https://a.b)\nhttps://a.b\nhttps://a.b\na@b.cd\nx</pre>",
+            ),
             ("", ""),
         ] {
             assert_eq!(render(markdown).text, html, "{markdown}");
+        }
+    }
+
+    #[test]
+    fn markup_of_which_nothing_can_be_seen_is_blank() {
+        for markdown in ["", "```\n```", "```rust\n\n```", "[a]: https://a.b", "&#32;", "[]()", "> ", "\u{7}"]
+        {
+            assert!(render(markdown).is_blank, "{markdown:?}");
+        }
+        for markdown in ["a", "![](https://a.b/c.png)", "[](https://a.b)", "---", "`a`", "| a |\n|---|"] {
+            assert!(!render(markdown).is_blank, "{markdown:?}");
         }
     }
 

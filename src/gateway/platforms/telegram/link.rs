@@ -41,8 +41,8 @@ const PROBES_FAILED_MAX: u32 = 2;
 /// The longest text that Telegram takes, in UTF-16 units of what is shown.
 const LENGTH_MAX: usize = 4096;
 
-/// How often a message is tried in another way: plain, without its topic, to where its chat has moved.
-const WAYS_MAX: u32 = 3;
+/// How often a message is tried in another way: plain, without its topic or what it answers, to where its chat has moved.
+const WAYS_MAX: u32 = 4;
 
 /// One live connection.
 pub(super) struct TelegramLink {
@@ -57,6 +57,8 @@ pub(super) struct TelegramLink {
 struct Try {
     address: Address,
     is_plain: bool,
+    /// It says what it answers.
+    is_reply: bool,
 }
 
 impl TelegramLink {
@@ -77,7 +79,9 @@ impl TelegramLink {
         how: Try,
     ) -> Result<i64, Fault> {
         let text = &message.text.0;
-        let html = (!how.is_plain).then(|| html::render(text)).filter(|html| html.length <= LENGTH_MAX);
+        let html = (!how.is_plain).then(|| html::render(text));
+        // Of some markup nothing is left to be shown: people rather read it as it is.
+        let html = html.filter(|html| html.length <= LENGTH_MAX && !html.is_blank);
         let text = html.as_ref().map_or(text.as_str(), |html| &html.text);
         let parse_mode = html.as_ref().map(|_| "HTML");
         if let Some(message_id) = replaces {
@@ -92,6 +96,7 @@ impl TelegramLink {
             reply_parameters: message
                 .reply_to
                 .as_ref()
+                .filter(|_| how.is_reply)
                 .and_then(number)
                 .map(|message_id| ReplyParameters { message_id, allow_sending_without_reply: true }),
         };
@@ -112,10 +117,11 @@ impl TelegramLink {
             Way::Untopic if how.address.topic.is_some() => {
                 Ok(Try { address: Address { topic: None, ..how.address }, ..how })
             }
+            Way::Unreplied if how.is_reply => Ok(Try { is_reply: false, ..how }),
             Way::Migrated(chat) if chat != how.address.chat => {
                 Ok(Try { address: Address { chat, topic: None }, ..how })
             }
-            Way::Plain | Way::Done => Err(fate("telegram_bad_request", Retry::Never)),
+            Way::Plain | Way::Unreplied | Way::Done => Err(fate("telegram_bad_request", Retry::Never)),
             Way::Untopic | Way::Migrated(_) => Err(fate(CHAT_GONE, Retry::Never)),
             Way::Fail(error) => {
                 if let Retry::After(wait) = error.retry
@@ -149,7 +155,7 @@ impl TelegramLink {
             let message = "no chat of Telegram has this name".to_owned();
             return Err(failed(CHAT_GONE, message, Certainty::NotSent, Retry::Never));
         };
-        let mut how = Try { address, is_plain: false };
+        let mut how = Try { address, is_plain: false, is_reply: message.reply_to.is_some() };
         for _ in 0..=WAYS_MAX {
             match self.send_once(message, replaces, how).await {
                 Ok(number) => {

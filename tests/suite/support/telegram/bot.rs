@@ -33,6 +33,16 @@ impl Fault {
         Self::Answer(code, json!({ "ok": false, "error_code": code, "description": description }))
     }
 
+    /// The group has become a supergroup of this number.
+    pub(crate) fn moved(chat: i64) -> Self {
+        Self::Answer(
+            400,
+            json!({ "ok": false, "error_code": 400,
+                    "description": "Bad Request: group chat was upgraded to a supergroup chat",
+                    "parameters": { "migrate_to_chat_id": chat } }),
+        )
+    }
+
     /// A limit of so many seconds.
     pub(crate) fn limit(seconds: u64) -> Self {
         Self::Answer(
@@ -252,7 +262,8 @@ impl State {
             Err(description) => return refuse(400, &format!("Bad Request: {description}")),
         };
         let id = parameters["message_id"].as_i64();
-        match self.sent.iter_mut().find(|sent| Some(sent.message_id) == id) {
+        let is_it = |sent: &SentMessage| Some(sent.message_id) == id && parameters["chat_id"] == sent.chat;
+        match self.sent.iter_mut().find(|sent| is_it(sent)) {
             None => refuse(400, "Bad Request: message to edit not found"),
             Some(sent) if sent.text == text => refuse(
                 400,

@@ -303,6 +303,11 @@ impl TelegramService {
         self.shared.state().refused
     }
 
+    /// Somebody deletes what was sent.
+    pub(crate) fn delete(&self, message_id: i64) {
+        self.change(|state| state.sent.retain(|sent| sent.message_id != message_id));
+    }
+
     /// Everything that was sent so far.
     pub(crate) fn sent(&self) -> Vec<SentMessage> {
         self.shared.state().sent.clone()

@@ -1,0 +1,142 @@
+//! An OpenAI-compatible service on loopback: its answers, what it was asked, and its failures.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+/// A service that streams "answer N to: <the last message>", or what the test tells it to, piece by piece.
+pub(crate) struct AgentService {
+    address: String,
+    /// What it was asked, oldest first.
+    pub(crate) asked: Arc<Mutex<Vec<Value>>>,
+    /// As long as it is set, it says 500.
+    pub(crate) failing: Arc<Mutex<bool>>,
+    tale: Arc<Tale>,
+}
+
+/// An answer that a test tells. Whoever asks hears it from its beginning.
+#[derive(Default)]
+struct Tale {
+    told: Mutex<Told>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Told {
+    /// `None`: nothing is told, and questions are answered at once.
+    pieces: Option<Vec<String>>,
+    is_over: bool,
+}
+
+impl AgentService {
+    pub(crate) fn start() -> Self {
+        Self::at("127.0.0.1:0")
+    }
+
+    pub(crate) fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = format!("http://{}/v1", listener.local_addr().unwrap());
+        let service = Self { address, asked: Arc::default(), failing: Arc::default(), tale: Arc::default() };
+        let (asked, failing) = (Arc::clone(&service.asked), Arc::clone(&service.failing));
+        let tale = Arc::clone(&service.tale);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (asked, failing, tale) = (Arc::clone(&asked), Arc::clone(&failing), Arc::clone(&tale));
+                // Whoever has gone meanwhile hears nothing.
+                std::thread::spawn(move || drop(answer(stream, &asked, &failing, &tale)));
+            }
+        });
+        service
+    }
+
+    /// What `gateway.toml` needs to find it.
+    pub(crate) fn table(&self) -> String {
+        format!(
+            "[agent]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"test\"\nsystem_prompt = \"Be brief.\"\n",
+            self.address
+        )
+    }
+
+    /// From now on every answer is what was told, as far as it was, until [`Self::end`].
+    pub(crate) fn tell(&self, piece: &str) {
+        let mut told = self.tale.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.pieces.get_or_insert_default().push(piece.to_owned());
+        self.tale.more.notify_all();
+    }
+
+    /// What was told is the whole answer.
+    pub(crate) fn end(&self) {
+        self.tale.told.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
+        self.tale.more.notify_all();
+    }
+}
+
+fn answer(
+    mut stream: TcpStream,
+    asked: &Mutex<Vec<Value>>,
+    failing: &Mutex<bool>,
+    tale: &Tale,
+) -> std::io::Result<()> {
+    let body = question(&stream)?;
+    let last = body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+    let count = {
+        let mut asked = asked.lock().unwrap();
+        asked.push(body);
+        asked.len()
+    };
+    if *failing.lock().unwrap() {
+        return stream.write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes())?;
+    let mut say = |piece: &str| {
+        let event = json!({ "choices": [{ "delta": { "content": piece } }] });
+        write!(stream, "data: {event}\r\n\r\n")
+    };
+    let is_told = tale.told.lock().unwrap_or_else(PoisonError::into_inner).pieces.is_some();
+    if is_told {
+        let mut said = 0;
+        while let Some(pieces) = tale.beyond(said) {
+            said += pieces.len();
+            pieces.iter().try_for_each(|piece| say(piece))?;
+        }
+    } else {
+        let text = format!("answer {count} to: {}", last.as_str().unwrap_or("something else"));
+        text.split_inclusive(' ').try_for_each(say)?;
+    }
+    stream.write_all(b"data: [DONE]\n\n")
+}
+
+fn question(stream: &TcpStream) -> std::io::Result<Value> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    let mut line = String::new();
+    while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(serde_json::from_slice(&body).unwrap())
+}
+
+impl Tale {
+    /// What was told after so many pieces, once there is more. `None`: it is over.
+    fn beyond(&self, said: usize) -> Option<Vec<String>> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let more = told.pieces.as_ref().map(|pieces| pieces[said..].to_vec()).unwrap_or_default();
+            if !more.is_empty() {
+                return Some(more);
+            }
+            if told.is_over {
+                return None;
+            }
+            told = self.more.wait(told).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
