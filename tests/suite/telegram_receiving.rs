@@ -42,6 +42,23 @@ fn files(scene: &Scene) -> usize {
 }
 
 #[test]
+fn each_bot_counts_its_messages_for_itself() {
+    let scene = set("");
+    scene.service.push(said(1, json!({ "text": "to the first" })));
+    let mut gateway = scene.connected();
+    scene.answered("to the first");
+    assert_eq!(gateway.stop(), Some(0));
+    let token = "7000002:not-a-real-token-either";
+    scene.service.set_token(token);
+    scene.home.write(".env", format!("TELEGRAM_BOT_TOKEN={token}\nTELEGRAM_ALLOWED_USERS={FRIEND}\n"));
+    // Its first message in this chat, too.
+    scene.service.push(said(1, json!({ "text": "to the second" })));
+    let mut gateway = scene.connected();
+    scene.answered("to the second");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn an_attachment_that_comes_too_slowly_is_left_out_and_stands_in_nobodys_way() {
     let scene = set("media_timeout = \"2s\"\n");
     scene.service.file("slow", "documents/file_1.pdf", &[b'x'; 5000]);

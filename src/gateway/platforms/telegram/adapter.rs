@@ -215,7 +215,7 @@ impl Adapter for TelegramAdapter {
         );
         let (me, found) = (me.map_err(judge)?, found.map_err(judge)?);
         self.memory.inner().distrust.answered();
-        let shared = Arc::new(Shared::new());
+        let (shared, number) = (Arc::new(Shared::new()), me.id);
         let paths = self.settings.home.telegram();
         let mut receiver = Receiver {
             bot: Arc::clone(&bot),
@@ -270,7 +270,7 @@ impl Adapter for TelegramAdapter {
             AbortOnDropHandle::new(tokio::spawn(receiving)),
             AbortOnDropHandle::new(tokio::spawn(probing)),
         ];
-        Ok(Arc::new(TelegramLink::new(bot, shared, tasks)))
+        Ok(Arc::new(TelegramLink::new(bot, number, shared, tasks)))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Pure. How Telegram's chats and messages are named inside hermes.
 //!
-//! A chat is its number, and a topic of a forum is a chat of its own: `-1001234567890:42`. A message is its number, and a
-//! changed message is one more: `17.e1700000000.2cf24d`.
+//! A chat is its number, and a topic of a forum is a chat of its own: `-1001234567890:42`. Each bot counts the messages of a chat
+//! for itself, so that a message is its number and the bot's, `17@7000001`; a changed message is one more:
+//! `17.e1700000000.2cf24d@7000001`.
 
 use sha2::{Digest as _, Sha256};
 
@@ -43,23 +44,31 @@ impl Address {
     }
 }
 
-/// The name of a message, as it is now. `edited`: what it says since it was changed. The time of a change has seconds, in which
-/// there may be two.
-pub fn message_id(message: &Message, edited: Option<&str>) -> MessageId {
+/// The name of a message, as it is now, among those of this bot. `edited`: what it says since it was changed. The time of a
+/// change has seconds, in which there may be two.
+pub fn message_id(bot: i64, message: &Message, edited: Option<&str>) -> MessageId {
     let number = message.message_id;
-    MessageId(match edited.zip(message.edit_date) {
+    match edited.zip(message.edit_date) {
         Some((text, date)) => {
             let [first, second, third, ..] = <[u8; 32]>::from(Sha256::digest(text.as_bytes()));
-            format!("{number}.e{date}.{first:02x}{second:02x}{third:02x}")
+            MessageId(format!("{number}.e{date}.{first:02x}{second:02x}{third:02x}@{bot}"))
         }
-        None => number.to_string(),
-    })
+        None => sent_id(bot, number),
+    }
 }
 
-/// The number of a message, whatever became of it later.
-pub fn number(id: &MessageId) -> Option<i64> {
-    let number = id.0.split_once('.').map_or(id.0.as_str(), |(number, _)| number);
-    number.parse().ok().filter(|number| *number > 0)
+/// The name of a message that this bot has sent.
+pub fn sent_id(bot: i64, number: i64) -> MessageId {
+    MessageId(format!("{number}@{bot}"))
+}
+
+/// The number of a message, whatever became of it later. `None`: it is no message of this bot's.
+pub fn number(bot: i64, id: &MessageId) -> Option<i64> {
+    // Names of an earlier program do not say whose they are.
+    let (name, of) = id.0.split_once('@').map_or((id.0.as_str(), None), |(name, of)| (name, Some(of)));
+    let number = name.split_once('.').map_or(name, |(number, _)| number);
+    let is_ours = of.is_none_or(|of| of.parse() == Ok(bot));
+    number.parse().ok().filter(|number| is_ours && *number > 0)
 }
 
 #[cfg(test)]
@@ -81,15 +90,19 @@ mod tests {
             assert_eq!(Address::parse(&ChatId(name.into())), None, "{name:?}");
         }
         for (id, expected) in [
+            ("17@7", Some(17)),
+            ("17.e1700000000.2cf24d@7", Some(17)),
             ("17", Some(17)),
-            ("17.e1700000000", Some(17)),
-            ("17.e1700000000.2cf24d", Some(17)),
+            ("17@8", None),
+            ("17@", None),
+            ("17@7@7", None),
             ("", None),
-            ("x", None),
-            ("-1", None),
-            (".e1", None),
+            ("@7", None),
+            ("x@7", None),
+            ("-1@7", None),
+            (".e1@7", None),
         ] {
-            assert_eq!(number(&MessageId(id.into())), expected, "{id:?}");
+            assert_eq!(number(7, &MessageId(id.into())), expected, "{id:?}");
         }
     }
 }

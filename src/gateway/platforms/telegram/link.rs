@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::adapter::Memory;
-use super::address::{Address, number};
+use super::address::{Address, number, sent_id};
 use super::failure::{self, CHAT_GONE, MESSAGE_GONE, Way};
 use super::flood::Floods;
 use super::html;
@@ -47,6 +47,8 @@ const WAYS_MAX: u32 = 4;
 /// One live connection.
 pub(super) struct TelegramLink {
     bot: Arc<Bot>,
+    /// The bot's own number.
+    me: i64,
     shared: Arc<Shared>,
     floods: Mutex<Floods>,
     _tasks: Vec<AbortOnDropHandle<()>>,
@@ -63,8 +65,13 @@ struct Try {
 
 impl TelegramLink {
     /// These tasks end with it.
-    pub(super) fn new(bot: Arc<Bot>, shared: Arc<Shared>, tasks: Vec<AbortOnDropHandle<()>>) -> Self {
-        Self { bot, shared, floods: Mutex::default(), _tasks: tasks }
+    pub(super) fn new(
+        bot: Arc<Bot>,
+        me: i64,
+        shared: Arc<Shared>,
+        tasks: Vec<AbortOnDropHandle<()>>,
+    ) -> Self {
+        Self { bot, me, shared, floods: Mutex::default(), _tasks: tasks }
     }
 
     fn floods<T>(&self, look: impl FnOnce(&mut Floods) -> T) -> T {
@@ -97,7 +104,7 @@ impl TelegramLink {
                 .reply_to
                 .as_ref()
                 .filter(|_| how.is_reply)
-                .and_then(number)
+                .and_then(|id| number(self.me, id))
                 .map(|message_id| ReplyParameters { message_id, allow_sending_without_reply: true }),
         };
         self.bot.ask::<Sent>("sendMessage", &question, SEND_LIMIT).await.map(|sent| sent.message_id)
@@ -160,12 +167,12 @@ impl TelegramLink {
             match self.send_once(message, replaces, how).await {
                 Ok(number) => {
                     self.floods(Floods::sent);
-                    return Ok(MessageId(number.to_string()));
+                    return Ok(sent_id(self.me, number));
                 }
                 Err(Fault::Refused(mut refusal)) => {
                     failure::give_time(&mut refusal, || self.floods(Floods::count_open));
                     how = match (failure::of_send(&refusal), replaces) {
-                        (Way::Done, Some(number)) => return Ok(MessageId(number.to_string())),
+                        (Way::Done, Some(number)) => return Ok(sent_id(self.me, number)),
                         // It stayed behind in the group that was, or in the topic.
                         (Way::Migrated(_) | Way::Untopic, Some(_)) => {
                             return Err(SendError::refused(MESSAGE_GONE, "the message stands elsewhere"));
@@ -197,7 +204,7 @@ impl Link for TelegramLink {
 
     async fn edit(&self, id: &MessageId, message: &OutboundMessage) -> Result<(), SendError> {
         let gone = || SendError::refused(MESSAGE_GONE, "no message of Telegram has this number");
-        let number = number(id).ok_or_else(gone)?;
+        let number = number(self.me, id).ok_or_else(gone)?;
         self.deliver(message, Some(number)).await.map(drop)
     }
 

@@ -60,7 +60,7 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
     let (sender, sender_name) = sender(raw)?;
     Some(Translated {
         message: InboundMessage {
-            id: message_id(raw, kind.is_edit().then_some(written.as_str())),
+            id: message_id(me.id, raw, kind.is_edit().then_some(written.as_str())),
             chat: Address::of(raw).chat_id(),
             chat_alt: None,
             sender,

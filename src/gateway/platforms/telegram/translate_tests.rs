@@ -48,7 +48,7 @@ fn a_text_of_a_person_is_theirs() {
     assert_eq!(
         message,
         InboundMessage {
-            id: MessageId("17".into()),
+            id: MessageId("17@7".into()),
             chat: ChatId("42".into()),
             chat_alt: None,
             sender: UserId("42".into()),
@@ -252,9 +252,9 @@ fn a_changed_message_is_one_more_and_says_so() {
         translated(Kind::EditedMessage, fields).unwrap().message
     };
     let edit = edited("hello");
-    assert_eq!(edit.id, MessageId("17.e1700000100.2cf24d".into()));
+    assert_eq!(edit.id, MessageId("17.e1700000100.2cf24d@7".into()));
     assert_eq!((edit.text.0.as_str(), edit.sent_at_s), ("[edited]\nhello", 1_700_000_100));
-    assert_eq!(super::super::address::number(&edit.id), Some(17));
+    assert_eq!(super::super::address::number(7, &edit.id), Some(17));
     assert_ne!(edited("Hello").id, edit.id, "twice within a second");
 }
 

@@ -122,8 +122,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn me() -> Value {
-        json!({ "id": 7_000_001, "is_bot": true, "first_name": "Hermes", "username": "hermes_test_bot",
+    /// The bot of the token.
+    fn me(&self) -> Value {
+        let id: i64 = self.token.split(':').next().and_then(|id| id.parse().ok()).expect("a token");
+        json!({ "id": id, "is_bot": true, "first_name": "Hermes", "username": "hermes_test_bot",
                 "can_join_groups": true, "can_read_all_group_messages": false })
     }
 
@@ -166,7 +168,7 @@ impl State {
 
     fn carry_out(&mut self, method: &str, parameters: &Value) -> Verdict {
         match method {
-            "getMe" => ok(Self::me()),
+            "getMe" => ok(self.me()),
             "getWebhookInfo" => {
                 let mut info = json!({ "url": self.webhook, "pending_update_count": self.waiting.len() });
                 if let Some((date, message)) = &self.webhook_error {
@@ -252,7 +254,7 @@ impl State {
         });
         ok(
             json!({ "message_id": message_id, "date": 1_700_000_000, "chat": { "id": chat, "type": "private" },
-                   "from": Self::me(), "text": text }),
+                   "from": self.me(), "text": text }),
         )
     }
 
