@@ -71,23 +71,28 @@ impl Program {
         command
     }
 
-    async fn ask(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
-        let unstartable = |why: &str| {
-            self.broken().get_or_insert_with(|| Now::read().wall);
-            let detail = format!("{} cannot be started: {why}", self.name());
-            failed("agent_unstartable", "The agent cannot be started.", detail)
-        };
+    fn unstartable(&self, why: &str) -> AgentError {
+        self.broken().get_or_insert_with(|| Now::read().wall);
+        let detail = format!("{} cannot be started: {why}", self.name());
+        failed("agent_unstartable", "The agent cannot be started.", detail)
+    }
+
+    fn start(&self) -> Result<Group, AgentError> {
         match facts::program(&self.world, self.name()) {
             ProgramFact::Found => {}
-            ProgramFact::NotExecutable => return Err(unstartable("it may not be executed")),
-            ProgramFact::Missing => return Err(unstartable("there is no such program")),
+            ProgramFact::NotExecutable => return Err(self.unstartable("it may not be executed")),
+            ProgramFact::Missing => return Err(self.unstartable("there is no such program")),
         }
-        let leader = spawner::spawn(self.command()).map_err(|error| unstartable(&error.to_string()))?;
-        let mut group = Group::new(leader);
+        let leader = spawner::spawn(self.command()).map_err(|error| self.unstartable(&error.to_string()))?;
         *self.broken() = None;
+        Ok(Group::new(leader))
+    }
+
+    async fn ask(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
+        let mut group = self.start()?;
         let pipes = (group.leader.stdin.take(), group.leader.stdout.take(), group.leader.stderr.take());
         let (Some(mut input), Some(mut output), Some(errors)) = pipes else {
-            return Err(unstartable("it has no pipes"));
+            return Err(self.unstartable("it has no pipes"));
         };
         let mut tail = stderr::Tail::follow(errors, group.leader.id(), "the agent");
         let line = format!("{}\n", request::line(&turn));

@@ -310,15 +310,7 @@ impl Inbox for MessagePath {
             }
         };
         let at_ms = Now::read().wall.as_millisecond();
-        let row = |message| InboxRow {
-            id,
-            key: key.clone(),
-            attempts: 0,
-            at_ms,
-            is_suspect: false,
-            preview: None,
-            message,
-        };
+        let row = |message| InboxRow::new(id, key.clone(), at_ms, message);
         match (order, met) {
             (Some((order, message)), _) => self.hurry(row(message), order),
             (None, Some(message)) => {

@@ -226,15 +226,7 @@ mod tests {
     }
 
     fn row(chat: &str, text: &str) -> InboxRow {
-        InboxRow {
-            id: InboxId(9),
-            key: key(chat),
-            attempts: 0,
-            at_ms: 0,
-            is_suspect: false,
-            preview: None,
-            message: message("B", chat, text),
-        }
+        InboxRow::new(InboxId(9), key(chat), 0, message("B", chat, text))
     }
 
     async fn hears_nothing(guard: &mut RunGuard) -> bool {

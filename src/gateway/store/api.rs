@@ -46,6 +46,13 @@ pub struct InboxRow {
     pub message: InboundMessage,
 }
 
+impl InboxRow {
+    /// One that was just accepted: nothing was begun for it.
+    pub fn new(id: InboxId, key: ChatKey, at_ms: i64, message: InboundMessage) -> Self {
+        Self { id, key, attempts: 0, at_ms, is_suspect: false, preview: None, message }
+    }
+}
+
 /// A message that waits to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxRow {

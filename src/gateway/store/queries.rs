@@ -98,15 +98,7 @@ pub(super) fn accept(
     }
     letters::revive_target(db, &key)?;
     Ok(if begun {
-        Accepted::Begun(Box::new(InboxRow {
-            id,
-            key,
-            attempts: 1,
-            at_ms: now_ms,
-            is_suspect: false,
-            preview: None,
-            message,
-        }))
+        Accepted::Begun(Box::new(InboxRow { attempts: 1, ..InboxRow::new(id, key, now_ms, message) }))
     } else {
         Accepted::New(id)
     })
