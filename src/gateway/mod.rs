@@ -16,7 +16,8 @@
 //! **In:** bridge process → [`platforms::whatsapp`] translates → [`path`]: gate → commit to the [`store`] → only now the
 //! bridge is told to forget it → a turn of the [`agent`] → one commit: answer to the outbox, message done.
 //!
-//! **Out:** outbox row → [`delivery`] → `Link::send` → sent | not sent | unknown → outbox row.
+//! **Out:** outbox row → [`delivery`] → `Link::send`, or `Link::edit` where what was shown of the answer stands → sent | not
+//! sent | unknown → outbox row.
 //!
 //! **Down:** the link's end, a failed attempt, a lease without proof, a panic → `Event::Seat` → the platform's machine →
 //! one deadline. The retry is decided before the cleanup of the old link begins, and never waits for it.

@@ -22,6 +22,9 @@ pub(super) const GOES_ON: &str = " \u{2589}";
 /// What it ends with when the turn was stopped.
 pub(super) const STOPPED: &str = "\n\n(stopped)";
 
+/// What is left of an answer that was shown and will never be whole.
+pub(super) const UNFINISHED: &str = "(not finished)";
+
 /// At the end of a turn that was stopped, nothing takes longer.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
@@ -77,13 +80,12 @@ impl Preview<'_> {
 
     /// Its turn was stopped: what is shown says so.
     pub(super) async fn stop(mut self) {
-        if self.sent.is_some() && !self.shown.is_empty() {
-            let text = self.shown.strip_suffix(GOES_ON).unwrap_or(&self.shown);
-            let told = shown(self.key.platform, text, STOPPED);
-            if let Some(claim) = self.outbox.claim_spare(self.key) {
-                drop(tokio::time::timeout(STOP_LIMIT, self.show(claim, told)).await);
-            }
-        }
+        let Some(claim) = self.sent.as_ref().and_then(|_| self.outbox.claim_spare(self.key)) else { return };
+        let text = self.shown.strip_suffix(GOES_ON).unwrap_or_default();
+        // What an earlier run has shown is not known.
+        let told =
+            if text.is_empty() { UNFINISHED.to_owned() } else { shown(self.key.platform, text, STOPPED) };
+        drop(tokio::time::timeout(STOP_LIMIT, self.show(claim, told)).await);
     }
 
     /// `None`: it failed, and is not to be tried again.

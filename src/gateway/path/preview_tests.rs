@@ -1,7 +1,7 @@
 //! An answer that is shown as it grows: one message in the end, whatever happens on the way.
 
 use super::*;
-use crate::gateway::path::preview::{GOES_ON, STOPPED};
+use crate::gateway::path::preview::{GOES_ON, STOPPED, UNFINISHED};
 
 /// Often enough that no test waits for long.
 const EVERY: Duration = Duration::from_millis(100);
@@ -189,6 +189,24 @@ async fn a_turn_that_is_stopped_leaves_what_was_shown_and_says_so() {
     ask(&path, "B", "/stop").await;
     assert_eq!(wait_changed(&link, &format!("re: {LONG}{STOPPED}")).await.0, shown.handle);
     assert!(link.wait(2).await[1].text.contains("topped"), "the command is answered by itself");
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_has_shown_is_told_to_be_unfinished_when_its_turn_is_stopped() {
+    let house = House::new();
+    let agent = ScriptedAgent::new(0);
+    let link = ScriptedLink::new(Vec::new());
+    let path = start(&house, &agent, Some(EVERY));
+    connect(&path, &link);
+    ask(&path, "A", LONG).await;
+    let shown = link.wait(1).await.remove(0);
+    path.drain(soon()).await;
+    // Nothing is shown any more.
+    let path = start(&house, &agent, None);
+    connect(&path, &link);
+    agent.wait(2).await;
+    ask(&path, "B", "/stop").await;
+    assert_eq!(wait_changed(&link, UNFINISHED).await.0, shown.handle);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::asking::{Asked, Early, Ended, within_bytes};
 use super::orders::{Order, Orders};
 use super::pace::Pace;
+use super::preview::UNFINISHED;
 use super::reply;
 use super::running::{Cut, RunGuard, Running};
 use super::slots::Slots;
@@ -52,9 +53,6 @@ const AGENT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) const GIVEN_UP: &str =
     "I could not work on this message: it failed three times. Please say it in another way.";
-
-/// What is left of an answer that was shown as it grew, where its message is given up.
-pub(super) const UNFINISHED: &str = "(not finished)";
 
 /// Said of a message that was worked on each time when the gateway died.
 const QUARANTINED: &str =
