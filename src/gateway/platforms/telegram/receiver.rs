@@ -196,6 +196,7 @@ impl Receiver {
         while let Err(error) = self.inbox.accept(self.platform, message.clone()).await {
             wait = self.not_stored(wait, &error).await;
         }
+        self.shared.step();
     }
 
     /// With what came with it.
@@ -212,6 +213,7 @@ impl Receiver {
     /// Waits for the disk, and returns the next wait. Until then nothing more is asked for: the service keeps the rest.
     async fn not_stored(&self, wait: Duration, error: &(dyn Error + Sync)) -> Duration {
         tracing::debug!(platform = %self.platform, %error, "a message waits at the service");
+        self.shared.step();
         tokio::time::sleep(wait).await;
         (wait * 2).min(STORE_WAIT_MAX)
     }

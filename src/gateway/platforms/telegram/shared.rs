@@ -1,7 +1,6 @@
 //! What the parts of one connection know of each other: whether it has ended, and when it was last proven.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -12,13 +11,16 @@ use crate::gateway::failure::AdapterError;
 /// A question waits for 30 s at most, and 45 s after a proof the connection counts as lost.
 const PROOF_FRESH: Duration = Duration::from_secs(10);
 
+/// Longer than the longest that a step of taking what came may last: fetching what came with one message.
+const STILL_MAX: Duration = Duration::from_secs(400);
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Shared {
     end: watch::Sender<Option<AdapterError>>,
     proof: Mutex<Instant>,
-    /// Nothing more is asked for at the moment: what came is still being taken.
-    busy: AtomicBool,
+    /// Nothing more is asked for at the moment, because what came is still being taken: when that last got on.
+    busy: Mutex<Option<Instant>>,
     /// The last wait for the whole bot that nobody has heard of.
     limit: watch::Sender<Option<Duration>>,
 }
@@ -29,7 +31,7 @@ impl Shared {
         Self {
             end: watch::Sender::new(None),
             proof: Mutex::new(Now::read().mono),
-            busy: AtomicBool::new(false),
+            busy: Mutex::default(),
             limit: watch::Sender::new(None),
         }
     }
@@ -63,16 +65,26 @@ impl Shared {
     }
 
     /// A look on a connection of its own was answered. That is a proof only while nothing is asked for on the one by which
-    /// messages come.
+    /// messages come, and taking what came gets on: a disk that hangs is no connection.
     pub(super) fn seen(&self) {
-        if self.busy.load(Ordering::Relaxed) {
+        let now = Now::read().mono;
+        if self.busy_since().is_some_and(|got_on| now.saturating_duration_since(got_on) < STILL_MAX) {
             self.prove();
         }
     }
 
     /// Whether what came is being taken, as long as that lasts.
     pub(super) fn busy(&self, is_busy: bool) {
-        self.busy.store(is_busy, Ordering::Relaxed);
+        *self.busy_since() = is_busy.then(|| Now::read().mono);
+    }
+
+    /// What is being taken got on by a step.
+    pub(super) fn step(&self) {
+        self.busy(true);
+    }
+
+    fn busy_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The last proof is so young that the next one may wait as long as a question can.
@@ -107,6 +119,13 @@ mod tests {
         shared.seen();
         assert_eq!(shared.proof(), old, "the connection that receives may be wedged");
         shared.busy(true);
+        shared.seen();
+        assert!(shared.proof() > old);
+        age();
+        *shared.busy.lock().unwrap() = Some(Now::read().mono - STILL_MAX);
+        shared.seen();
+        assert_eq!(shared.proof(), old, "it stands still");
+        shared.step();
         shared.seen();
         assert!(shared.proof() > old);
         age();
