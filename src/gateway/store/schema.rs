@@ -9,7 +9,8 @@ use super::api::StoreError;
 use super::writer::store_error;
 use crate::failpoint;
 
-/// Each entry brings a database from its index to the next version; only ever appended to.
+/// Each entry brings a database from its index to the next version; only ever appended to. A column that is added may be null
+/// or has a default: rows of an older program are saved without it.
 pub(super) const MIGRATIONS: [&str; 10] = [
     // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
     // columns for its two identities, and `chat_key` for the one name that orders it.
@@ -156,7 +157,7 @@ pub(super) const MIGRATIONS: [&str; 10] = [
     "ALTER TABLE contact RENAME TO contact_of_any;
     CREATE TABLE contact (
         platform TEXT NOT NULL,
-        account TEXT NOT NULL,
+        account TEXT NOT NULL DEFAULT '',
         at_s INTEGER NOT NULL,
         boot_id TEXT,
         uptime_s INTEGER,
@@ -296,6 +297,8 @@ fn version(db: &Connection) -> rusqlite::Result<i64> {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const CANARY: &str = "a canary that sings. ";
@@ -323,6 +326,35 @@ mod tests {
         }
         db.execute_batch("SAVEPOINT job; UPDATE t SET body = replace(body, 'a', 'b');").unwrap();
         is_on_disk()
+    }
+
+    #[test]
+    fn what_an_older_program_did_not_write_down_can_be_left_out() {
+        let db = Connection::open_in_memory().unwrap();
+        // Of each table: its columns, and whether they must be given.
+        let columns = || -> BTreeMap<String, BTreeMap<String, bool>> {
+            let sql = "SELECT tables.name, columns.name, columns.\"notnull\" AND columns.dflt_value IS NULL
+                       FROM sqlite_schema tables, pragma_table_info(tables.name) columns
+                       WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%'";
+            let mut found: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
+            let mut columns = db.prepare(sql).unwrap();
+            let mut rows = columns.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                let (table, column): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+                found.entry(table).or_default().insert(column, row.get(2).unwrap());
+            }
+            found
+        };
+        let mut first: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
+        for step in MIGRATIONS {
+            db.execute_batch(step).unwrap();
+            columns().into_iter().for_each(|(table, has)| drop(first.entry(table).or_insert(has)));
+        }
+        for (table, has) in columns() {
+            for (column, is_needed) in has {
+                assert!(!is_needed || first[&table].contains_key(&column), "{table}.{column}");
+            }
+        }
     }
 
     #[test]
