@@ -23,6 +23,9 @@ use crate::support::wait;
 /// Kills at random moments, over both services, unless `HERMES_KILLS` says otherwise.
 const KILLS: u32 = 200;
 
+/// The longest that a gateway lives on after its first answer, where the agent answers at once.
+const QUICK_LIFE_MAX: Duration = Duration::from_millis(150);
+
 /// Chats that write at once.
 const CHATS: u32 = 20;
 
@@ -335,9 +338,9 @@ fn wanted(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Dies so often at random moments, with 50 to 200 messages in flight.
+/// Dies so often at random moments, with 50 to 200 messages in flight, and lives no longer than this after its first answer.
 #[expect(clippy::print_stdout, reason = "whoever asks for many deaths wants to know what they did")]
-fn dies_at_random<F: FarEnd>(mut scene: Scene<F>, kills: u32) {
+fn dies_at_random<F: FarEnd>(mut scene: Scene<F>, kills: u32, life_max: Duration) {
     let seed = wanted("HERMES_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 8);
     let mut dice = Dice::new(seed);
     let begun = Instant::now();
@@ -357,7 +360,7 @@ fn dies_at_random<F: FarEnd>(mut scene: Scene<F>, kills: u32) {
             scene.far.wait(delivered + 1, wait::LIMIT);
         }
         let more = usize::try_from(dice.range(1, 60)).unwrap();
-        scene.far.wait(delivered + more, Duration::from_micros(dice.range(0, 150_000).into()));
+        scene.far.wait(delivered + more, life_max * dice.range(0, 1000) / 1000);
         scene.kill(life);
     }
     let life = scene.start(None);
@@ -380,17 +383,18 @@ fn kills() -> u32 {
 
 #[test]
 fn deaths_at_random_moments_lose_nothing_over_the_scripted_platform() {
-    dies_at_random(Scene::<ScriptedEnd>::set(), kills().div_ceil(2));
+    dies_at_random(Scene::<ScriptedEnd>::set(), kills().div_ceil(2), QUICK_LIFE_MAX);
 }
 
 #[test]
 fn deaths_at_random_moments_lose_nothing_over_telegram() {
-    dies_at_random(Scene::<TelegramEnd>::set(), kills());
+    dies_at_random(Scene::<TelegramEnd>::set(), kills(), QUICK_LIFE_MAX);
 }
 
 #[test]
 fn deaths_at_random_moments_leave_one_message_of_an_answer_that_was_shown_as_it_grew() {
-    dies_at_random(Scene::<TelegramEnd>::set_slow(), kills().div_ceil(4));
+    // Long enough for most to be answered before their third attempt.
+    dies_at_random(Scene::<TelegramEnd>::set_slow(), kills().div_ceil(4), 10 * QUICK_LIFE_MAX);
 }
 
 #[test]

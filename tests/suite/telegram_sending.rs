@@ -165,6 +165,18 @@ impl Growing {
     fn asked(&self) -> [usize; 2] {
         ["sendMessage", "editMessageText"].map(|method| self.scene.service.asked(method).len())
     }
+
+    /// The rest is told, and all of it stands in this one message.
+    fn grows_in(&self, first: &SentMessage) {
+        self.agent.tell(" that **never** slept");
+        self.shown("that never slept");
+        self.agent.tell(", and woke nobody.");
+        self.agent.end();
+        let last = self.whole(&format!("{BEGINNING} that never slept, and woke nobody."));
+        assert_eq!(last.message_id, first.message_id);
+        let [sent, edited] = self.asked();
+        assert!(sent == 1 && edited >= 2, "{sent} {edited}");
+    }
 }
 
 #[test]
@@ -173,14 +185,7 @@ fn an_answer_grows_in_one_message_and_is_whole_in_the_end() {
     let mut gateway = growing.scene.connected();
     growing.scene.write("tell me of it");
     let first = growing.shown(BEGINNING);
-    growing.agent.tell(" that **never** slept");
-    growing.shown("that never slept");
-    growing.agent.tell(", and woke nobody.");
-    growing.agent.end();
-    let last = growing.whole(&format!("{BEGINNING} that never slept, and woke nobody."));
-    assert_eq!(last.message_id, first.message_id);
-    let [sent, edited] = growing.asked();
-    assert!(sent == 1 && edited >= 2, "{sent} {edited}");
+    growing.grows_in(&first);
     let edits = growing.scene.service.asked("editMessageText");
     assert!(edits.iter().all(|asked| asked.parameters["parse_mode"] == "HTML"), "{edits:#?}");
     assert_eq!(gateway.stop(), Some(0));
@@ -197,14 +202,7 @@ fn an_answer_goes_on_in_the_message_that_a_killed_gateway_began() {
     let first = growing.shown(BEGINNING);
     growing.scene.home.env = plain;
     let mut gateway = growing.scene.connected();
-    growing.agent.tell(" that never slept");
-    growing.shown("that never slept");
-    growing.agent.tell(", and woke nobody.");
-    growing.agent.end();
-    let last = growing.whole(&format!("{BEGINNING} that never slept, and woke nobody."));
-    assert_eq!(last.message_id, first.message_id);
-    let [sent, edited] = growing.asked();
-    assert!(sent == 1 && edited >= 2, "{sent} {edited}");
+    growing.grows_in(&first);
     assert_eq!(growing.agent.asked.lock().unwrap().len(), 2, "it is asked anew");
     assert_eq!(gateway.stop(), Some(0));
 }

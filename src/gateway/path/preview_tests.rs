@@ -35,6 +35,25 @@ fn connect(path: &MessagePath, link: &Arc<ScriptedLink>) {
     path.link_up(platform(), Arc::<ScriptedLink>::clone(link) as Arc<dyn Link>);
 }
 
+/// A message is asked that is worth showing, over a link that does as the script says.
+struct Asked {
+    agent: Arc<ScriptedAgent>,
+    path: Arc<MessagePath>,
+    link: Arc<ScriptedLink>,
+    /// The database.
+    _house: House,
+}
+
+impl Asked {
+    async fn set(script: Vec<SendError>) -> Self {
+        let (house, agent, link) = (House::new(), ScriptedAgent::new(0), ScriptedLink::new(script));
+        let path = start(&house, &agent, Some(EVERY));
+        connect(&path, &link);
+        ask(&path, "A", LONG).await;
+        Self { agent, path, link, _house: house }
+    }
+}
+
 async fn ask(path: &MessagePath, id: &str, text: &str) {
     path.accept(platform(), message(id, &chat(1), text)).await.unwrap();
 }
@@ -49,12 +68,7 @@ async fn wait_changed(link: &ScriptedLink, text: &str) -> (String, String) {
 
 #[tokio::test]
 async fn an_answer_is_shown_as_it_grows_and_put_in_the_place_of_what_was_shown() {
-    let house = House::new();
-    let agent = ScriptedAgent::new(0);
-    let path = start(&house, &agent, Some(EVERY));
-    let link = ScriptedLink::new(Vec::new());
-    connect(&path, &link);
-    ask(&path, "A", LONG).await;
+    let Asked { agent, path, link, _house } = Asked::set(Vec::new()).await;
     let shown = link.wait(1).await.remove(0);
     assert_eq!(shown.text, format!("re: {LONG}{GOES_ON}"));
     agent.permits.add_permits(1);
@@ -125,12 +139,7 @@ async fn a_change_of_unknown_fate_is_made_again_and_a_refused_one_becomes_a_mess
         (Certainty::MaybeSent, Retry::After(Duration::from_millis(1)), 1),
         (Certainty::NotSent, Retry::Never, 2),
     ] {
-        let house = House::new();
-        let agent = ScriptedAgent::new(0);
-        let path = start(&house, &agent, Some(EVERY));
-        let link = ScriptedLink::new(Vec::new());
-        connect(&path, &link);
-        ask(&path, "A", LONG).await;
+        let Asked { agent, path, link, _house } = Asked::set(Vec::new()).await;
         link.wait(1).await;
         link.script.lock().unwrap().push(failure(certainty, retry));
         agent.permits.add_permits(1);
@@ -156,12 +165,8 @@ async fn a_change_of_unknown_fate_is_made_again_and_a_refused_one_becomes_a_mess
 #[tokio::test]
 async fn with_its_first_failure_the_showing_ends_and_the_answer_is_sent_as_ever() {
     for certainty in [Certainty::NotSent, Certainty::MaybeSent] {
-        let house = House::new();
-        let agent = ScriptedAgent::new(0);
-        let path = start(&house, &agent, Some(EVERY));
-        let link = ScriptedLink::new(vec![failure(certainty, Retry::Backoff)]);
-        connect(&path, &link);
-        ask(&path, "A", LONG).await;
+        let script = vec![failure(certainty, Retry::Backoff)];
+        let Asked { agent, path, link, _house } = Asked::set(script).await;
         let tried = async {
             while !link.script.lock().unwrap().is_empty() {
                 tokio::task::yield_now().await;
@@ -179,12 +184,7 @@ async fn with_its_first_failure_the_showing_ends_and_the_answer_is_sent_as_ever(
 
 #[tokio::test]
 async fn a_turn_that_is_stopped_leaves_what_was_shown_and_says_so() {
-    let house = House::new();
-    let agent = ScriptedAgent::new(0);
-    let path = start(&house, &agent, Some(EVERY));
-    let link = ScriptedLink::new(Vec::new());
-    connect(&path, &link);
-    ask(&path, "A", LONG).await;
+    let Asked { agent: _agent, path, link, _house } = Asked::set(Vec::new()).await;
     let shown = link.wait(1).await.remove(0);
     ask(&path, "B", "/stop").await;
     assert_eq!(wait_changed(&link, &format!("re: {LONG}{STOPPED}")).await.0, shown.handle);

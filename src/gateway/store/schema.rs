@@ -348,7 +348,9 @@ mod tests {
         let mut first: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
         for step in MIGRATIONS {
             db.execute_batch(step).unwrap();
-            columns().into_iter().for_each(|(table, has)| drop(first.entry(table).or_insert(has)));
+            for (table, has) in columns() {
+                first.entry(table).or_insert(has);
+            }
         }
         for (table, has) in columns() {
             for (column, is_needed) in has {
