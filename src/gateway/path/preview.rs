@@ -69,10 +69,16 @@ impl Preview<'_> {
                 return;
             }
             let Some(text) = draft.beyond(seen).await else { return };
+            let told = shown(self.key.platform, &text, GOES_ON);
+            // No more fits into the message, or nothing of it can be seen yet.
+            if told == self.shown || told.is_empty() {
+                seen = text.len();
+                continue;
+            }
             // Something is to be sent, the platform is away or has heard much: another time.
             let Some(claim) = self.outbox.claim_spare(self.key) else { continue };
             seen = text.len();
-            if self.show(claim, shown(self.key.platform, &text, GOES_ON)).await.is_none() {
+            if self.show(claim, told).await.is_none() {
                 return;
             }
         }
@@ -90,9 +96,6 @@ impl Preview<'_> {
 
     /// `None`: it failed, and is not to be tried again.
     async fn show(&mut self, claim: Claim, text: String) -> Option<()> {
-        if text.is_empty() || text == self.shown {
-            return Some(());
-        }
         let message = OutboundMessage {
             chat: self.answers.chat.clone(),
             handle: handle::handle(self.key, &self.answers.id, "preview", 0),

@@ -103,6 +103,25 @@ async fn nothing_is_shown_where_it_is_off_or_too_short_or_the_platform_is_away()
 }
 
 #[tokio::test]
+async fn of_an_answer_that_is_longer_than_a_message_the_beginning_is_shown_once() {
+    let house = House::new();
+    let agent = ScriptedAgent::new(0);
+    let path = start(&house, &agent, Some(EVERY));
+    let link = ScriptedLink::new(Vec::new());
+    connect(&path, &link);
+    ask(&path, "A", &"word ".repeat(2000)).await;
+    let shown = link.wait(1).await.remove(0);
+    assert!(shown.text.ends_with(GOES_ON) && shown.text.len() > 4000);
+    assert!(tokio::time::timeout(3 * EVERY, link.wait(2)).await.is_err(), "there is nothing more to show");
+    assert!(link.changed.borrow().is_empty());
+    agent.permits.add_permits(1);
+    let parts = link.wait(3).await;
+    assert!(parts.len() >= 3, "the others are messages of their own");
+    let first = link.changed.borrow()[0].clone();
+    assert!(first.0 == shown.handle && first.1.starts_with("re: word word"));
+}
+
+#[tokio::test]
 async fn a_turn_that_is_begun_anew_goes_on_in_the_same_message() {
     let house = House::new();
     let agent = ScriptedAgent::new(0);

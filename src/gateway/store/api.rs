@@ -303,7 +303,8 @@ pub trait Store: SessionStore {
     /// its chat.
     async fn sent(&self, id: OutboxId, remote: MessageId) -> Result<bool, StoreError>;
 
-    /// Puts the row back, as a message that replaces none: there is nothing any more in whose place it could be put.
+    /// Puts the row back, as a message that replaces none: there is nothing any more in whose place it could be put. What was
+    /// tried until now were changes, which are not counted for it.
     async fn detach(&self, id: OutboxId, error: String) -> Result<(), StoreError>;
 
     /// Puts the row back: it is tried again. `maybe_sent` is remembered.

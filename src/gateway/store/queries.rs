@@ -396,7 +396,7 @@ pub(super) fn sent(db: &Connection, id: OutboxId, remote: &MessageId, now_s: i64
 pub(super) fn detach(db: &Connection, id: OutboxId, error: &str) -> Result<()> {
     changed(
         db.prepare_cached(
-            "UPDATE outbox SET state = 'pending', error = ?2, body = json_remove(body, '$.replaces')
+            "UPDATE outbox SET state = 'pending', attempts = 0, error = ?2, body = json_remove(body, '$.replaces')
              WHERE id = ?1 AND ended_at_s IS NULL",
         )?
         .execute(params![id.0, error])?,
