@@ -264,6 +264,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..40)
 }
 
+/// It dies without a word: what its store has begun is done, and nothing comes after it, as with a process that is gone.
+async fn die(path: Arc<MessagePath>) {
+    let store = Arc::downgrade(&path.store);
+    drop(path);
+    let gone = async {
+        while store.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, gone).await.expect("nobody keeps it");
+}
+
 /// Lives through the steps, and returns what each chat wrote and what it was answered, in order.
 async fn live(busy: Busy, window: Duration, steps: Vec<Step>) -> Vec<(Vec<String>, Vec<String>)> {
     let house = House::with(terms(busy, window));
@@ -295,7 +307,7 @@ async fn live(busy: Busy, window: Duration, steps: Vec<Step>) -> Vec<(Vec<String
                 if matches!(step, Step::Restart) || crashes > 2 {
                     path.drain(Now::read().mono + Duration::from_millis(20)).await;
                 }
-                drop(path);
+                die(path).await;
                 path = house.start(&agent);
                 up(&path, &link);
             }
