@@ -28,6 +28,9 @@ pub(super) const UNFINISHED: &str = "(not finished)";
 /// At the end of a turn that was stopped, nothing takes longer.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
+/// How soon it is looked again whether its chat is free.
+const CLAIM_WAIT: Duration = Duration::from_millis(20);
+
 /// The message that shows one turn's answer.
 pub(super) struct Preview<'a> {
     store: &'a dyn Store,
@@ -86,12 +89,24 @@ impl Preview<'_> {
 
     /// Its turn was stopped: what is shown says so.
     pub(super) async fn stop(mut self) {
-        let Some(claim) = self.sent.as_ref().and_then(|_| self.outbox.claim_spare(self.key)) else { return };
+        if self.sent.is_none() || self.outbox.link().is_none() {
+            return;
+        }
         let text = self.shown.strip_suffix(GOES_ON).unwrap_or_default();
         // What an earlier run has shown is not known.
         let told =
             if text.is_empty() { UNFINISHED.to_owned() } else { shown(self.key.platform, text, STOPPED) };
-        drop(tokio::time::timeout(STOP_LIMIT, self.show(claim, told)).await);
+        let telling = async {
+            // The answer to the word that stopped it may be on its way.
+            let claim = loop {
+                match self.outbox.claim_spare(self.key) {
+                    Some(claim) => break claim,
+                    None => tokio::time::sleep(CLAIM_WAIT).await,
+                }
+            };
+            self.show(claim, told).await
+        };
+        drop(tokio::time::timeout(STOP_LIMIT, telling).await);
     }
 
     /// `None`: it failed, and is not to be tried again.
