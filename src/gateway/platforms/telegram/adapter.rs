@@ -256,7 +256,7 @@ impl Adapter for TelegramAdapter {
                 let failed = found.pending_update_count > 0 && found.last_error_date.is_some();
                 if failed || self.memory.inner().is_unreachable {
                     let limit = PROOF_LIMIT.min(config.gateway.connect_timeout / 2);
-                    Door::prove(&mut watch, &bot, &mut serving, limit).await.map_err(refused)?;
+                    watch.prove(&bot, &mut serving, limit).await.map_err(refused)?;
                     self.memory.inner().is_unreachable = false;
                 }
                 (serving, Look::Webhook { watch, every })

@@ -107,33 +107,6 @@ impl Door {
         Ok(watch)
     }
 
-    /// Takes what is brought until it is known that the service gets through to us, or has nothing for us.
-    ///
-    /// # Errors
-    /// It does not get through; also where that has not shown within the limit.
-    pub(super) async fn prove(
-        watch: &mut Watch,
-        bot: &Bot,
-        serving: &mut (impl Future<Output = Fault> + Unpin),
-        limit: Duration,
-    ) -> Result<(), Refused> {
-        let looking = async {
-            loop {
-                let info = bot.ask("getWebhookInfo", &(), limit).await.map_err(Refused::Otherwise)?;
-                if watch.judge(info).map_err(Refused::Address)? == Known::GetsThrough {
-                    return Ok(());
-                }
-                tokio::time::sleep((limit / 10).max(Duration::from_millis(50))).await;
-            }
-        };
-        tokio::select! {
-            fault = serving => Err(Refused::Otherwise(fault)),
-            outcome = tokio::time::timeout(limit, looking) => {
-                outcome.unwrap_or_else(|_| Err(Refused::Address(unreachable("nothing has come yet of what waits"))))
-            }
-        }
-    }
-
     /// Takes what is brought, for ever.
     pub(super) async fn serve(self, receiver: Receiver) -> Fault {
         let desk = Desk { secret: self.secret, calls: self.calls, receiver };
@@ -211,6 +184,33 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Takes what is brought until it is known that the service gets through to us, or has nothing for us.
+    ///
+    /// # Errors
+    /// It does not get through; also where that has not shown within the limit.
+    pub(super) async fn prove(
+        &mut self,
+        bot: &Bot,
+        serving: &mut (impl Future<Output = Fault> + Unpin),
+        limit: Duration,
+    ) -> Result<(), Refused> {
+        let looking = async {
+            loop {
+                let info = bot.ask("getWebhookInfo", &(), limit).await.map_err(Refused::Otherwise)?;
+                if self.judge(info).map_err(Refused::Address)? == Known::GetsThrough {
+                    return Ok(());
+                }
+                tokio::time::sleep((limit / 10).max(Duration::from_millis(50))).await;
+            }
+        };
+        tokio::select! {
+            fault = serving => Err(Refused::Otherwise(fault)),
+            outcome = tokio::time::timeout(limit, looking) => {
+                outcome.unwrap_or_else(|_| Err(Refused::Address(unreachable("nothing has come yet of what waits"))))
+            }
+        }
+    }
+
     /// Takes what `getWebhookInfo` says.
     ///
     /// # Errors
