@@ -11,6 +11,10 @@ check:
 test-bridge:
     cd assets/bridge && npm ci --omit=peer --omit=optional --ignore-scripts --no-audit --no-fund && npm test
 
+# 10,000 bursts of messages within milliseconds over 200 chats, in memory and on a disk.
+bursts:
+    HERMES_PAIRS=10000 cargo test --locked --release --lib -- wakeups --nocapture
+
 # Everything the README promises.
 test:
     cargo test --locked

@@ -1,6 +1,7 @@
 //! Runs a [`Schedule`].
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ const LANES_MAX: usize = 4096;
 
 /// The wait after work that panicked, or a look on disk that failed.
 const FAULT_WAIT: Duration = Duration::from_secs(1);
+
+/// How often the disk is searched for chats with work that are in no lane. There should be none.
+const CHECK_EVERY: Duration = Duration::from_secs(15);
 
 /// What is done in the lanes.
 #[async_trait]
@@ -59,6 +63,8 @@ struct Shared {
     schedule: Mutex<Schedule>,
     changed: Notify,
     ended: Notify,
+    /// Chats that [`check`] found in no lane.
+    forgotten: AtomicU64,
 }
 
 impl Shared {
@@ -74,6 +80,7 @@ impl Lanes {
             schedule: Mutex::new(Schedule::new(running_max, LANES_MAX)),
             changed: Notify::new(),
             ended: Notify::new(),
+            forgotten: AtomicU64::new(0),
         });
         let stop = CancellationToken::new();
         tokio::spawn(drive(Arc::clone(&shared), work, stop.clone()));
@@ -105,6 +112,12 @@ impl Lanes {
         reserved.then(|| Reserved { key: key.clone(), shared: Arc::clone(&self.shared) })
     }
 
+    /// How many chats had work that no lane knew of, until the check found them.
+    #[cfg(test)]
+    pub fn forgotten(&self) -> u64 {
+        self.shared.forgotten.load(Ordering::Relaxed)
+    }
+
     /// Returns when nothing runs.
     pub async fn quiet(&self) {
         self.until(Schedule::is_quiet).await;
@@ -130,6 +143,7 @@ impl Lanes {
 async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     let mut looked_in_vain = false;
+    let mut check = std::pin::pin!(check(&shared, work.as_ref()));
     let repeats = Arc::new(Repeats::default());
     loop {
         let look = if looked_in_vain { None } else { shared.schedule().look() };
@@ -167,8 +181,31 @@ async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken
                 shared.ended.notify_waiters();
             }
             () = sleep_until(due) => {}
+            () = &mut check => {}
             () = tokio::time::sleep(FAULT_WAIT), if looked_in_vain => looked_in_vain = false,
         }
+    }
+}
+
+/// Wakes chats with work that are in no lane, for ever. One that was accepted a moment ago may not be in its lane yet, so a chat
+/// counts only when two looks in a row find it.
+async fn check(shared: &Shared, work: &dyn Work) {
+    let mut suspects = Vec::new();
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        let chats = work.chats(u32::try_from(LANES_MAX).unwrap_or(u32::MAX)).await.unwrap_or_default();
+        let mut schedule = shared.schedule();
+        let strays = schedule.strays(chats);
+        for key in strays.iter().filter(|key| suspects.contains(*key)) {
+            tracing::error!(
+                code = "chat_forgotten", platform = %key.platform,
+                "a chat has work and was not scheduled; it is now. This is a fault of hermes: please report it"
+            );
+            shared.forgotten.fetch_add(1, Ordering::Relaxed);
+            schedule.wake(key.clone());
+            shared.changed.notify_one();
+        }
+        suspects = strays;
     }
 }
 
@@ -176,5 +213,48 @@ async fn sleep_until(due: Option<std::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::message::ChatId;
+    use crate::platform::Platform;
+
+    /// Says that a chat has work until it has run.
+    #[derive(Default)]
+    struct Forgotten {
+        runs: AtomicU64,
+        looks: AtomicU64,
+    }
+
+    #[async_trait]
+    impl Work for Forgotten {
+        async fn run(&self, _key: &ChatKey) -> Outcome {
+            self.runs.fetch_add(1, Ordering::SeqCst);
+            Outcome::Idle
+        }
+
+        async fn chats(&self, _count: u32) -> Result<Vec<ChatKey>, StoreError> {
+            // Not at the look of the start, which would wake it.
+            let has_work =
+                self.looks.fetch_add(1, Ordering::SeqCst) > 0 && self.runs.load(Ordering::SeqCst) == 0;
+            let key = ChatKey { platform: Platform::Telegram, chat: ChatId("1".into()) };
+            Ok(if has_work { vec![key] } else { Vec::new() })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chat_that_no_lane_knows_of_is_found_and_runs() {
+        let work = Arc::new(Forgotten::default());
+        let lanes = Lanes::start(Arc::<Forgotten>::clone(&work), 2);
+        lanes.open();
+        tokio::time::sleep(CHECK_EVERY * 3 / 2).await;
+        assert_eq!((work.runs.load(Ordering::SeqCst), lanes.forgotten()), (0, 0), "one look is not enough");
+        tokio::time::sleep(CHECK_EVERY).await;
+        assert_eq!((work.runs.load(Ordering::SeqCst), lanes.forgotten()), (1, 1));
+        tokio::time::sleep(CHECK_EVERY * 4).await;
+        assert_eq!((work.runs.load(Ordering::SeqCst), lanes.forgotten()), (1, 1));
     }
 }

@@ -19,6 +19,11 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lane {
     Waiting,
+    /// As [`Self::Waiting`], with a row in memory that its next run takes without a look on disk.
+    Handed {
+        /// Something came since the chat was reserved, which that run does not see.
+        again: bool,
+    },
     Running {
         /// Something came while it ran.
         again: bool,
@@ -77,7 +82,7 @@ impl Schedule {
     pub fn wake(&mut self, key: ChatKey) {
         let full = self.lanes.len() >= self.lanes_max;
         match self.lanes.get_mut(&key) {
-            Some(Lane::Running { again, .. }) => *again = true,
+            Some(Lane::Running { again, .. } | Lane::Handed { again }) => *again = true,
             Some(Lane::Waiting | Lane::Delayed(_)) => {}
             None if full => self.incomplete = true,
             None => {
@@ -94,7 +99,8 @@ impl Schedule {
             return None;
         }
         let key = self.waiting.pop_front()?;
-        self.lanes.insert(key.clone(), Lane::Running { again: false, opening: self.opening });
+        let again = matches!(self.lanes.get(&key), Some(Lane::Handed { again: true }));
+        self.lanes.insert(key.clone(), Lane::Running { again, opening: self.opening });
         self.running += 1;
         Some(key)
     }
@@ -114,10 +120,11 @@ impl Schedule {
         free
     }
 
-    /// A reserved chat has its work now: it is the next to run.
+    /// A reserved chat has its work now: it is the next to run. What came meanwhile is looked for after that run.
     pub fn hand_back(&mut self, key: ChatKey) {
+        let again = matches!(self.lanes.get(&key), Some(Lane::Running { again: true, .. }));
         self.running -= 1;
-        self.lanes.insert(key.clone(), Lane::Waiting);
+        self.lanes.insert(key.clone(), Lane::Handed { again });
         self.waiting.push_front(key);
     }
 
@@ -125,7 +132,7 @@ impl Schedule {
     pub fn end(&mut self, key: ChatKey, outcome: Outcome, now: Instant) {
         let (again, reopened) = match self.lanes.get(&key) {
             Some(Lane::Running { again, opening }) => (*again, *opening != self.opening),
-            Some(Lane::Waiting | Lane::Delayed(_)) | None => return,
+            Some(Lane::Waiting | Lane::Handed { .. } | Lane::Delayed(_)) | None => return,
         };
         self.running -= 1;
         match outcome {
@@ -169,6 +176,16 @@ impl Schedule {
             }
             None => self.incomplete = true,
         }
+    }
+
+    /// The chats among these that are in no lane although every chat with work should be in one.
+    pub fn strays(&self, mut chats: Vec<ChatKey>) -> Vec<ChatKey> {
+        if self.open && !self.incomplete {
+            chats.retain(|key| !self.lanes.contains_key(key));
+        } else {
+            chats.clear();
+        }
+        chats
     }
 
     /// Nothing runs.
@@ -277,6 +294,42 @@ mod tests {
         assert!(!schedule.reserve(&key(4)));
     }
 
+    /// The handed row's run looks at nothing else: what came since the chat was reserved wakes it again.
+    #[test]
+    fn a_wake_between_reserving_and_running_is_kept() {
+        let now = Now::read().mono;
+        let mut schedule = opened(2, 10);
+        for wakes_while_waiting in [false, true] {
+            assert!(schedule.reserve(&key(1)));
+            if !wakes_while_waiting {
+                schedule.wake(key(1));
+            }
+            schedule.hand_back(key(1));
+            if wakes_while_waiting {
+                schedule.wake(key(1));
+            }
+            assert_eq!(schedule.begin(now), Some(key(1)));
+            schedule.end(key(1), Outcome::Idle, now);
+            assert_eq!(schedule.begin(now), Some(key(1)), "waking while it waits: {wakes_while_waiting}");
+            schedule.end(key(1), Outcome::Idle, now);
+            assert!(schedule.begin(now).is_none() && schedule.is_done());
+        }
+    }
+
+    #[test]
+    fn a_chat_with_work_in_no_lane_is_a_stray_only_where_all_should_be_known() {
+        let now = Now::read().mono;
+        let mut schedule = opened(1, 10);
+        schedule.wake(key(1));
+        schedule.wake(key(2));
+        assert_eq!(schedule.begin(now), Some(key(1)));
+        let chats = || vec![key(1), key(2), key(3)];
+        assert_eq!(schedule.strays(chats()), [key(3)], "one runs, one waits");
+        schedule.close();
+        assert!(schedule.strays(chats()).is_empty());
+        assert!(Schedule::new(1, 10).strays(chats()).is_empty());
+    }
+
     #[test]
     fn what_does_not_fit_is_looked_for_when_there_is_room() {
         let now = Now::read().mono;
@@ -306,46 +359,104 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model of the disk: whatever happens, all work is done, in bounded memory, one at a time in a chat.
+        /// Against a model of the disk: whatever happens, all work is done, in bounded memory, one at a time in a chat. A chat
+        /// without work may be reserved; then its next run does the row that was handed over and looks at no other.
         #[test]
-        fn nothing_is_forgotten(steps in proptest::collection::vec((0_u8..20, 0_u8..4), 1..300)) {
-            let mut now = Now::read().mono;
-            let mut schedule = Schedule::new(3, 6);
-            schedule.open();
-            let mut disk = [0_u32; 20];
-            let mut running: Vec<ChatKey> = Vec::new();
-            let index = |key: &ChatKey| key.chat.0.parse::<usize>().unwrap();
-            let mut step = |schedule: &mut Schedule, disk: &mut [u32; 20], finish: bool, delay: bool| {
-                if schedule.look().is_some() {
-                    let found = (0..20_u8).filter(|n| disk[usize::from(*n)] > 0).take(6).map(key).collect();
-                    schedule.found(Some(found));
-                }
-                if let Some(key) = schedule.begin(now) {
-                    assert!(!running.contains(&key) && running.len() < 3);
-                    running.push(key);
-                }
-                if finish && !running.is_empty() {
-                    let key = running.remove(0);
-                    let rows = &mut disk[index(&key)];
-                    let outcome = match (*rows, delay) {
-                        (0, _) => Outcome::Idle,
-                        (_, true) => Outcome::After(Duration::from_secs(1)),
-                        (_, false) => { *rows -= 1; Outcome::Again }
-                    };
-                    schedule.end(key, outcome, now);
-                }
-                now += Duration::from_millis(300);
-                assert!(schedule.lanes.len() <= 6);
-            };
+        fn nothing_is_forgotten(steps in proptest::collection::vec((0_u8..20, 0_u8..8), 1..300)) {
+            let mut model = Model::new();
             for (n, what) in steps {
-                disk[usize::from(n)] += 1;
-                schedule.wake(key(n));
-                step(&mut schedule, &mut disk, what > 0, what == 3);
+                match what {
+                    0..4 => model.accept(n),
+                    4 | 5 => model.reserve(n),
+                    _ => model.hand_back(),
+                }
+                model.step(what % 4 > 0, what == 3);
             }
             for _ in 0..3000 {
-                step(&mut schedule, &mut disk, true, false);
+                model.hand_back();
+                model.step(true, false);
             }
-            prop_assert_eq!(disk, [0; 20]);
+            prop_assert_eq!(model.disk, [0; 20]);
+        }
+    }
+
+    /// A schedule, and the rows on disk that it is about.
+    struct Model {
+        now: Instant,
+        schedule: Schedule,
+        disk: [u32; 20],
+        running: Vec<(ChatKey, bool)>,
+        /// Chats that are reserved, and whether their row is on disk yet.
+        reserved: Vec<ChatKey>,
+        /// Chats whose next run has its row in memory.
+        handed: BTreeSet<ChatKey>,
+    }
+
+    impl Model {
+        fn new() -> Self {
+            let mut schedule = Schedule::new(3, 6);
+            schedule.open();
+            Self {
+                now: Now::read().mono,
+                schedule,
+                disk: [0; 20],
+                running: Vec::new(),
+                reserved: Vec::new(),
+                handed: BTreeSet::new(),
+            }
+        }
+
+        fn rows(&mut self, key: &ChatKey) -> &mut u32 {
+            &mut self.disk[key.chat.0.parse::<usize>().unwrap()]
+        }
+
+        fn accept(&mut self, n: u8) {
+            self.disk[usize::from(n)] += 1;
+            self.schedule.wake(key(n));
+        }
+
+        fn reserve(&mut self, n: u8) {
+            if self.schedule.reserve(&key(n)) {
+                *self.rows(&key(n)) += 1;
+                self.reserved.push(key(n));
+            }
+        }
+
+        fn hand_back(&mut self) {
+            if let Some(key) = self.reserved.pop() {
+                self.handed.insert(key.clone());
+                self.schedule.hand_back(key);
+            }
+        }
+
+        /// Looks where it is asked to, begins what may begin, and ends the oldest run.
+        fn step(&mut self, finish: bool, delay: bool) {
+            if self.schedule.look().is_some() {
+                let found = (0..20_u8).filter(|n| self.disk[usize::from(*n)] > 0).take(6).map(key).collect();
+                self.schedule.found(Some(found));
+            }
+            if let Some(key) = self.schedule.begin(self.now) {
+                let busy = self.running.iter().map(|(key, _)| key).chain(&self.reserved);
+                assert!(busy.clone().all(|busy| *busy != key) && busy.count() < 3);
+                let is_handed = self.handed.remove(&key);
+                self.running.push((key, is_handed));
+            }
+            if finish && !self.running.is_empty() {
+                let (key, is_handed) = self.running.remove(0);
+                let rows = self.rows(&key);
+                let outcome = match (*rows, delay) {
+                    (0, _) => Outcome::Idle,
+                    (_, true) if !is_handed => Outcome::After(Duration::from_secs(1)),
+                    (_, _) => {
+                        *rows -= 1;
+                        // All that a run with its row in memory knows.
+                        if is_handed { Outcome::Idle } else { Outcome::Again }
+                    }
+                };
+                self.schedule.end(key, outcome, self.now);
+            }
+            self.now += Duration::from_millis(300);
+            assert!(self.schedule.lanes.len() <= 6);
         }
     }
 }

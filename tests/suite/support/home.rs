@@ -44,6 +44,12 @@ impl TestHome {
         Self { dir: tempfile::tempdir().expect("a temp folder"), env: Vec::new() }
     }
 
+    /// An empty home on a file system in memory, whose flushes take no time; on a disk where this machine has none.
+    pub(crate) fn in_memory() -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temp folder");
+        Self { dir, env: Vec::new() }
+    }
+
     /// A home in which the bridge is installed.
     pub(crate) fn with_bridge() -> Self {
         let home = Self::empty();
