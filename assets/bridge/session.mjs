@@ -31,7 +31,7 @@ export async function openSession({ mode, start, writer, baileys, fatal }) {
   await sent.open();
 
   const committer = new Committer([spool, sent, auth.keyFiles(), auth.credsFile()], fatal);
-  for (const part of [auth, spool, sent]) part.attach(committer);
+  for (const part of [auth, spool, sent]) part.attach(committer, fatal);
 
   const versions = new Versions({
     folder: start.spool_dir,

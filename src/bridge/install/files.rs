@@ -16,6 +16,7 @@ pub(super) const FILES: &[(&str, &[u8])] = files![
     "commit.mjs",
     "connection.mjs",
     "console.mjs",
+    "creds.mjs",
     "exits.mjs",
     "files.mjs",
     "inbox.mjs",
