@@ -105,7 +105,13 @@ export class Connection extends EventEmitter {
   #listen(life) {
     const { socket } = life;
     const { inbox } = this.#session;
-    socket.ws.prependListener('CB:message', node => inbox.remember(node));
+    const emit = socket.ws.emit.bind(socket.ws);
+    socket.ws.emit = (name, ...args) => {
+      if (name !== 'CB:message') return emit(name, ...args);
+      inbox.remember(args[0]);
+      inbox.intercept(args[0], socket, stanza => emit(name, stanza));
+      return true;
+    };
     socket.ws.on('CB:ack,class:message', node => this.emit('ack', node));
     socket.ws.on('CB:receipt', node => this.emit('receipt', node));
     // ws leaves the connection open when anybody listens to this event, as Baileys does: it would wait for ever.

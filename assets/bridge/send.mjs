@@ -36,7 +36,7 @@ export class Sender {
   #closed = false;
   #running = new Set();
 
-  /** `bridge` gives `writer`, `limits`, `sent`, `spool`, `baileys` and `whenOpen()`, which resolves with the open socket. */
+  /** `bridge` gives `writer`, `limits`, `sent`, `spool`, `timers`, `baileys` and `whenOpen()`, which resolves with the open socket. */
   constructor(bridge) {
     this.#bridge = bridge;
   }
@@ -144,7 +144,13 @@ export class Sender {
       message: { conversation: String(quoted.text ?? '') },
     };
     const content = { extendedTextMessage: { text } };
-    const options = { userJid: me.id, messageId: message_id, quoted: quotedMessage || undefined };
+    const options = {
+      userJid: me.id,
+      messageId: message_id,
+      quoted: quotedMessage || undefined,
+      // The chat's own timer, without which the answer would stay when all else disappears.
+      ephemeralExpiration: this.#bridge.timers.of(jid) || undefined,
+    };
     return proto.Message.fromObject(generateWAMessageFromContent(jid, content, options).message);
   }
 
