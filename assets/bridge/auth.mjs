@@ -22,6 +22,22 @@ const BACKUP = 'creds.json.bak';
 /** Another program may be writing in place just now; this is how long an unreadable file is given. */
 const SETTLE_MS = [50, 100, 200, 300, 300];
 
+const isObject = value => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isBytes = value => value instanceof Uint8Array;
+/** What a key of each kind is. The library fails on anything else, each time; as a missing key it heals. */
+const SHAPES = {
+  session: value => isObject(value) && isObject(value._sessions ?? {}),
+  'sender-key': value => isBytes(value) && Array.isArray(JSON.parse(Buffer.from(value).toString())),
+  'sender-key-memory': isObject,
+  'pre-key': value => isBytes(value?.private) && isBytes(value.public),
+  'identity-key': isBytes,
+  'lid-mapping': value => typeof value === 'string',
+  'device-list': Array.isArray,
+  'app-state-sync-key': isObject,
+  'app-state-sync-version': isObject,
+  tctoken: isObject,
+};
+
 /** Names must match the other implementation: a JID holds characters a file name may not have. */
 function fileOf(type, id) {
   return `${type}-${id}.json`.replace(/\//g, '__').replace(/:/g, '-');
@@ -73,7 +89,7 @@ export class AuthState {
     }
     if (creds) {
       this.#savedCreds = text;
-      return creds;
+      return this.#completed(creds);
     }
     const copy = await readText(backup);
     if (text === null && copy === null) return null;
@@ -83,7 +99,12 @@ export class AuthState {
     if (text !== null) await fs.copyFile(path, join(this.#folder, `${CREDS}.corrupt`));
     await replaceFiles(this.#folder, new Map([[CREDS, copy]]));
     this.#savedCreds = copy;
-    return restored;
+    return this.#completed(restored);
+  }
+
+  /** Counters and the like, which another program may have left out, begin as in a new session. */
+  #completed(creds) {
+    return { ...this.#tools.initAuthCreds(), ...creds };
   }
 
   /** Reads the credentials from the disk anew, for the proof that a pairing is complete. */
@@ -130,6 +151,7 @@ export class AuthState {
     if (text === null) return null;
     try {
       const value = JSON.parse(text, reviver);
+      if (value !== null && SHAPES[type]?.(value) === false) throw new SyntaxError(type);
       return type === 'app-state-sync-key' && value
         ? this.#tools.proto.Message.AppStateSyncKeyData.fromObject(value)
         : value;

@@ -16,19 +16,18 @@ const SIGNATURE = [64];
 /** Where bytes stand that every login needs, and how many. */
 const REQUIRED = [
   ['noiseKey', 'private', KEY],
-  ['signedIdentityKey', 'private', KEY],
-  ['signedPreKey', 'keyPair', 'private', KEY],
-];
-const OPTIONAL = [
   ['noiseKey', 'public', PUBLIC_KEY],
+  ['signedIdentityKey', 'private', KEY],
   ['signedIdentityKey', 'public', PUBLIC_KEY],
+  ['signedPreKey', 'keyPair', 'private', KEY],
   ['signedPreKey', 'keyPair', 'public', PUBLIC_KEY],
   ['signedPreKey', 'signature', SIGNATURE],
+];
+const OPTIONAL = [
   ['account', 'details', null],
   ['account', 'accountSignatureKey', null],
   ['account', 'accountSignature', null],
   ['account', 'deviceSignature', null],
-  ['routingInfo', null],
 ];
 
 const isByte = value => Number.isInteger(value) && value >= 0 && value <= 255;
@@ -72,6 +71,8 @@ export function parseCreds(text) {
     const creds = JSON.parse(text, reviver);
     const whole = REQUIRED.every(path => putBytes(creds, path, true)) && OPTIONAL.every(path => putBytes(creds, path, false))
       && Number.isInteger(creds.registrationId) && typeof creds.advSecretKey === 'string';
+    // Only a hint for the next connection, which the server gives again.
+    if (!putBytes(creds, ['routingInfo', null], false)) delete creds.routingInfo;
     for (const identity of whole ? creds.signalIdentities ?? [] : []) putBytes(identity, ['identifierKey', null], false);
     return whole ? creds : null;
   } catch {

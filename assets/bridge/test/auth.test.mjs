@@ -27,25 +27,25 @@ test('the layout is that of useMultiFileAuthState, in both directions', async t 
   Object.assign(state.creds, { account, me });
   await saveCreds();
   const odd = '120363000000000001@g.us::15550002222::0/1';
-  await state.keys.set({ 'sender-key': { [odd]: Buffer.from('theirs') }, session: { '15550002222.0': { a: 1 } } });
+  await state.keys.set({ 'sender-key': { [odd]: Buffer.from('["theirs"]') }, session: { '15550002222.0': { a: 1 } } });
 
   const { auth, committer } = open(folder);
   assert.equal(await auth.load({ create: false }), 'paired');
   assert.deepEqual(auth.creds.noiseKey, state.creds.noiseKey);
-  assert.deepEqual((await auth.keys.get('sender-key', [odd]))[odd], Buffer.from('theirs'));
+  assert.deepEqual((await auth.keys.get('sender-key', [odd]))[odd], Buffer.from('["theirs"]'));
   assert.deepEqual(await auth.keys.get('session', ['15550002222.0', 'none']), { '15550002222.0': { a: 1 }, none: null });
 
   auth.creds.nextPreKeyId = 77;
   auth.saveCreds();
   const share = proto.Message.AppStateSyncKeyData.fromObject({ keyData: Buffer.alloc(32, 7), timestamp: 5 });
-  await auth.keys.set({ 'sender-key': { [odd]: Buffer.from('ours') }, session: { '15550002222.0': null },
+  await auth.keys.set({ 'sender-key': { [odd]: Buffer.from('["ours"]') }, session: { '15550002222.0': null },
     'app-state-sync-key': { k: share } });
   assert.deepEqual((await auth.keys.get('session', ['15550002222.0']))['15550002222.0'], null, 'seen before it is written');
   await committer.flush();
 
   const again = (await useMultiFileAuthState(folder)).state;
   assert.equal(again.creds.nextPreKeyId, 77);
-  assert.deepEqual((await again.keys.get('sender-key', [odd]))[odd], Buffer.from('ours'));
+  assert.deepEqual((await again.keys.get('sender-key', [odd]))[odd], Buffer.from('["ours"]'));
   assert.deepEqual(await again.keys.get('session', ['15550002222.0']), { '15550002222.0': null });
   assert.deepEqual(Buffer.from((await again.keys.get('app-state-sync-key', ['k'])).k.keyData), Buffer.alloc(32, 7));
   assert.deepEqual(Buffer.from((await auth.keys.get('app-state-sync-key', ['k'])).k.keyData), Buffer.alloc(32, 7));
@@ -89,6 +89,7 @@ test('bytes are read in every form in which programs write them, and what is non
     value => { value.signedPreKey.signature = 7; },
     value => { value.account.details = { a: 1 }; },
     value => { value.registrationId = '7'; },
+    value => { delete value.noiseKey.public; },
   ];
   for (const spoil of spoiled) {
     const value = JSON.parse(written);
@@ -164,6 +165,31 @@ test('key files are read in every form, too', async t => {
   await auth.load({ create: true });
   assert.deepEqual(await auth.keys.get('pre-key', ['1', '2']), { 1: keys, 2: keys });
   assert.deepEqual((await auth.keys.get('sync', ['3']))['3'], { deviceIndexes: [...Array(20).keys()], few: [1, 2] });
+});
+
+test('a key of another shape than its kind has counts as missing', async t => {
+  const folder = scratch(t);
+  const b64 = text => ({ type: 'Buffer', data: Buffer.from(text).toString('base64') });
+  const odd = { session: [1, { _sessions: 7 }], 'sender-key': [{}, [], b64(''), b64('{'), b64('7')], 'pre-key': [{}, { private: 'x' }],
+    'lid-mapping': [{}, 7, []], 'device-list': [{}, 'x'], 'identity-key': ['x', {}], 'sender-key-memory': ['x', []] };
+  const { auth } = open(folder);
+  await auth.load({ create: true });
+  for (const [type, values] of Object.entries(odd)) {
+    for (const [at, value] of values.entries()) {
+      writeFileSync(join(folder, `${type}-${at}.json`), JSON.stringify(value));
+      assert.deepEqual(await auth.keys.get(type, [`${at}`]), { [at]: null }, `${type} ${JSON.stringify(value)}`);
+    }
+  }
+});
+
+test('credentials that lack what begins at zero are completed', async t => {
+  const folder = scratch(t);
+  const { nextPreKeyId, firstUnuploadedPreKeyId, accountSettings, pairingEphemeralKeyPair, ...few } = { ...initAuthCreds(), me, account };
+  writeFileSync(join(folder, 'creds.json'), JSON.stringify({ ...few, routingInfo: { odd: true } }));
+  const { auth } = open(folder);
+  assert.equal(await auth.load({ create: false }), 'paired');
+  assert.deepEqual([auth.creds.nextPreKeyId, auth.creds.accountSettings, auth.creds.routingInfo], [1, { unarchiveChats: false }, undefined]);
+  assert.deepEqual(auth.creds.noiseKey, few.noiseKey);
 });
 
 test('a key that is there and cannot be read ends the process and is never taken for a missing one', async t => {

@@ -143,6 +143,14 @@ describe('chats', () => {
     }
     await service.command('message', { from: CONTACT, text: 'and of another shape' });
     await take({ text: 'and of another shape' });
+    const group = '120363000000000006@g.us';
+    await service.command('group_message', { group, from: CONTACT, text: 'first in the group' });
+    await take({ text: 'first in the group' });
+    for (const name of readdirSync(session)) {
+      if (/^sender-key-1.*\.json$/.test(name)) writeFileSync(join(session, name), '{"type":"Buffer","data":""}');
+    }
+    await service.command('group_message', { group, from: CONTACT, text: 'and in a group' });
+    await take({ text: 'and in a group' });
     assert.equal(await bridge.stop(), 0);
   });
 
