@@ -96,6 +96,12 @@ describe('chats', () => {
     assert.deepEqual(event.mentions, mentions);
   });
 
+  test('a number as it is dialled reaches the form in which it is registered', async () => {
+    await service.command('contact', { number: '5511912345678', absent: true });
+    await service.command('contact', { number: '551112345678', dialled: '5511912345678' });
+    assert.equal((await answer('5511912345678', 'ola')).to, '551112345678');
+  });
+
   test('an answer keeps the timer of its chat, also after a restart, and loses it with the chat', async t => {
     await service.command('message', { from: CONTACT, text: 'gone tomorrow', expiration: DAY });
     const { chat, chat_alt } = await take({ text: 'gone tomorrow' });
