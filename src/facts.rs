@@ -45,13 +45,18 @@ pub fn program(world: &World, name: &str) -> ProgramFact {
 /// The state of the session folder: what its credentials say, and whether they can be read and replaced.
 pub fn session(paths: &WhatsAppPaths) -> SessionFact {
     let dir = paths.session_dir();
+    if let Err(why) = writable(dir) {
+        return SessionFact::Unreadable { why, obstacle: None };
+    }
+    if let Some(unreadable) = unreadable_file(dir) {
+        return unreadable;
+    }
     let creds = match read(&paths.creds()) {
         Ok(creds) => creds,
-        Err(error) => return SessionFact::Unreadable { why: format!("creds.json: {error}") },
+        Err(error) => {
+            return SessionFact::Unreadable { why: format!("creds.json: {error}"), obstacle: None };
+        }
     };
-    if let Err(why) = writable(dir) {
-        return SessionFact::Unreadable { why };
-    }
     let verdict = pairing::verdict(creds.as_deref());
     let why = match &verdict {
         Pairing::Corrupt { why } => why.clone(),
@@ -67,6 +72,32 @@ pub fn session(paths: &WhatsAppPaths) -> SessionFact {
         Pairing::HalfPaired if creds.is_none() => SessionFact::Judged(Pairing::HalfPaired),
         Pairing::HalfPaired | Pairing::Unpaired | Pairing::Corrupt { .. } => SessionFact::Judged(verdict),
     }
+}
+
+/// So many files of a session are looked at. A folder with a thousand contacts has about four thousand.
+const FILES_MAX: usize = 20_000;
+
+/// The first file that the bridge could not read. It would end at the message that needs it, and at each start again.
+fn unreadable_file(dir: &Path) -> Option<SessionFact> {
+    // A folder that is not there yet has no such file.
+    let entries = std::fs::read_dir(dir).ok()?;
+    entries.take(FILES_MAX).filter_map(Result::ok).find_map(|entry| {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if ![".json", ".json.bak"].iter().any(|end| name.ends_with(end)) {
+            return None;
+        }
+        let kind = entry.file_type().ok()?;
+        // A link that leads nowhere is read as a missing file.
+        let kind = if kind.is_symlink() { path.metadata().ok()?.file_type() } else { kind };
+        if !kind.is_file() {
+            let what = if kind.is_dir() { "a directory" } else { "not a regular file" };
+            return Some(SessionFact::Unreadable { why: format!("{name} is {what}"), obstacle: Some(path) });
+        }
+        let error = rustix::fs::access(&path, rustix::fs::Access::READ_OK).err()?;
+        let why = format!("{name}: {}", io::Error::from(error));
+        Some(SessionFact::Unreadable { why, obstacle: None })
+    })
 }
 
 /// `None` when there is no such file. Credentials have some kilobytes; more than the limit is read as cut off.
@@ -154,6 +185,29 @@ mod tests {
         assert_eq!(session(&paths), SessionFact::Judged(Pairing::Unpaired), "no folder at all");
         create_private_dir(&paths.creds()).unwrap();
         assert!(matches!(session(&paths), SessionFact::Unreadable { .. }));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = HermesHome::at(dir.path()).whatsapp();
+        create_private_dir(paths.session_dir()).unwrap();
+        write_atomic(&paths.creds(), paired().as_bytes()).unwrap();
+        write_atomic(&paths.session_dir().join("pre-key-1.json"), b"{}").unwrap();
+        // Not the bridge's: whatever it is, it is in nobody's way.
+        create_private_dir(&paths.session_dir().join("backup")).unwrap();
+        std::os::unix::fs::symlink("nowhere", paths.session_dir().join("session-1.0.json")).unwrap();
+        assert!(matches!(session(&paths), SessionFact::Judged(Pairing::Paired { .. })));
+
+        let key = paths.session_dir().join("lid-mapping-15550002222.json");
+        create_private_dir(&key).unwrap();
+        let why = "lid-mapping-15550002222.json is a directory".to_owned();
+        assert_eq!(session(&paths), SessionFact::Unreadable { why, obstacle: Some(key.clone()) });
+
+        std::fs::remove_dir(&key).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &key, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let why = "lid-mapping-15550002222.json is not a regular file".to_owned();
+        assert_eq!(session(&paths), SessionFact::Unreadable { why, obstacle: Some(key) });
     }
 
     #[test]

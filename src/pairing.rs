@@ -3,8 +3,12 @@
 //! The file's existence proves nothing: routing info and a requested pairing code are saved before the phone has agreed,
 //! and `registered` stays false after a QR pairing. Proof is `account` with both signatures and `me` with a device part,
 //! which Baileys saves when the phone has accepted.
+//!
+//! Bytes may stand there in any form in which programs write them (see `creds.mjs`, which reads them); what is none of
+//! them is no key.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Who the session belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +68,7 @@ struct Creds {
 
 #[derive(Deserialize)]
 struct KeyPair {
-    private: Option<serde_json::Value>,
+    private: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -76,12 +80,37 @@ struct SignedKeyPair {
 impl Creds {
     /// Every key that the bridge needs is there; it judges by the same ones.
     fn is_whole(&self) -> bool {
-        let has = |pair: Option<&KeyPair>| pair.is_some_and(|pair| pair.private.is_some());
+        let has = |pair: Option<&KeyPair>| {
+            pair.and_then(|pair| pair.private.as_ref()).is_some_and(|key| holds_bytes(key, KEY_LEN))
+        };
         has(self.noise_key.as_ref())
             && has(self.signed_identity_key.as_ref())
             && has(self.signed_pre_key.as_ref().and_then(|key| key.key_pair.as_ref()))
             && self.registration_id.is_some()
             && self.adv_secret_key.is_some()
+    }
+}
+
+/// Bytes of a private key.
+const KEY_LEN: usize = 32;
+
+/// Whether a value is bytes: base64, `{"type":"Buffer","data":…}` around base64 or a list, a list, or `{"0":…,"1":…}`.
+/// `len` is checked where it takes no decoding.
+fn holds_bytes(value: &Value, len: usize) -> bool {
+    let is_list = |bytes: &mut dyn Iterator<Item = &Value>| {
+        let bytes: Vec<_> = bytes.collect();
+        bytes.len() == len && bytes.iter().all(|byte| byte.as_u64().is_some_and(|byte| byte < 256))
+    };
+    match value {
+        Value::String(_) => true,
+        Value::Array(bytes) => is_list(&mut bytes.iter()),
+        Value::Object(fields) if fields.get("type").is_some_and(|kind| kind == "Buffer") => {
+            fields.get("data").is_some_and(|data| holds_bytes(data, len))
+        }
+        Value::Object(fields) => {
+            (0..fields.len()).all(|at| fields.contains_key(&at.to_string())) && is_list(&mut fields.values())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -95,9 +124,9 @@ struct MeField {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Account {
-    details: Option<serde_json::Value>,
-    account_signature: Option<serde_json::Value>,
-    device_signature: Option<serde_json::Value>,
+    details: Option<Value>,
+    account_signature: Option<Value>,
+    device_signature: Option<Value>,
 }
 
 /// Judges the bytes of `creds.json`; `None` when there is no such file.
@@ -187,6 +216,29 @@ mod tests {
         };
         assert_eq!(me.number(), "15550001111");
         assert_eq!(me.lid.as_deref(), Some("99:7@lid"));
+    }
+
+    #[test]
+    fn bytes_are_read_as_any_program_writes_them_and_nothing_else_is_a_key() {
+        let me = r#""me":{"id":"15550001111:7@s.whatsapp.net"}"#;
+        let with = |key: &str| {
+            let keys = KEYS.replacen(r#"{"private":""}"#, &format!("{{\"private\":{key}}}"), 1);
+            judge(&format!("{{{keys},{me},{ACCOUNT}}}"))
+        };
+        let list = format!("[{}]", vec!["7"; KEY_LEN].join(","));
+        let indexed: Vec<String> = (0..KEY_LEN).map(|at| format!("\"{at}\":255")).collect();
+        for key in [
+            r#""AAAA""#,
+            r#"{"type":"Buffer","data":"AAAA"}"#,
+            &format!(r#"{{"type":"Buffer","data":{list}}}"#),
+            &list,
+            &format!("{{{}}}", indexed.join(",")),
+        ] {
+            assert!(matches!(with(key), Pairing::Paired { .. }), "{key}");
+        }
+        for key in ["{}", "[]", "7", "true", r#"{"x":1}"#, "[1,2]", &list.replacen('7', "256", 1)] {
+            assert!(matches!(with(key), Pairing::Corrupt { .. }), "{key}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::config::{AllowList, WhatsAppMode};
 use crate::pairing::{Me, Pairing};
+use crate::phone;
 
 /// The oldest Node that the bridge runs on.
 pub const NODE_MAJOR_MIN: u32 = 20;
@@ -91,10 +92,12 @@ pub enum SessionFact {
         /// The account of the copy.
         me: Me,
     },
-    /// The file cannot be read (owner, mode, I/O).
+    /// One of its files cannot be read (owner, mode, I/O), or the folder not written.
     Unreadable {
-        /// Why.
+        /// Which, and why.
         why: String,
+        /// Something that is not a file, in the place of one.
+        obstacle: Option<PathBuf>,
     },
 }
 
@@ -328,14 +331,20 @@ fn session(facts: &Facts) -> Option<Finding> {
             format!("the WhatsApp credentials cannot be used: {why}; their last good copy will be restored"),
             "Nothing to do: the copy is taken when WhatsApp starts.",
         )),
-        SessionFact::Unreadable { why } => {
-            let dir = quoted(&facts.session_dir.display().to_string());
-            Some(Finding::blocking(
-                Code::WhatsappCredsCorrupt,
-                format!("the WhatsApp session cannot be read and written: {why}"),
-                format!("Run `sudo chown -R \"$(id -un)\" {dir} && chmod -R u+rwX,go= {dir}`."),
-            ))
-        }
+        SessionFact::Unreadable { why, obstacle } => Some(Finding::blocking(
+            Code::WhatsappCredsCorrupt,
+            format!("the WhatsApp session cannot be read and written: {why}"),
+            match obstacle {
+                Some(path) => {
+                    let path = path.display().to_string();
+                    format!("Run `mv {} {}`.", quoted(&path), quoted(&format!("{path}.moved")))
+                }
+                None => {
+                    let dir = quoted(&facts.session_dir.display().to_string());
+                    format!("Run `sudo chown -R \"$(id -un)\" {dir} && chmod -R u+rwX,go= {dir}`.")
+                }
+            },
+        )),
     }
 }
 
@@ -381,7 +390,7 @@ fn allow_list(facts: &Facts) -> Vec<Finding> {
             "nobody may write to hermes on WhatsApp yet",
             "Run `hermes whatsapp`, or list phone numbers in WHATSAPP_ALLOWED_USERS.",
         )),
-        AllowList::Only(numbers) if is_bot && own_number(facts).is_some_and(|own| numbers == &[own]) => {
+        AllowList::Only(numbers) if is_bot && is_own_number(facts, numbers) => {
             findings.push(Finding::warning(
                 Code::WhatsappOwnNumberAllowed,
                 "the only number that may write to hermes is its own, so nobody can",
@@ -401,6 +410,12 @@ fn allow_list(facts: &Facts) -> Vec<Finding> {
 /// The beginning of an entry, enough to find it again: findings go to logs, and an entry may be most of a number.
 fn hinted(entry: &str) -> String {
     format!("`{}…`", entry.chars().take(2).collect::<String>())
+}
+
+/// The list has one number, in whatever form, and it is the account's.
+fn is_own_number(facts: &Facts, numbers: &[String]) -> bool {
+    let own = own_number(facts).map(phone::canonical);
+    matches!(numbers, [number] if own == Some(phone::canonical(number)))
 }
 
 fn own_number(facts: &Facts) -> Option<&str> {
@@ -507,7 +522,7 @@ mod tests {
             ),
             (
                 "unreadable",
-                Facts { session: SessionFact::Unreadable { why: "x".into() }, ..good() },
+                Facts { session: SessionFact::Unreadable { why: "x".into(), obstacle: None }, ..good() },
                 vec![(WhatsappCredsCorrupt, Blocking)],
             ),
             (
@@ -559,12 +574,18 @@ mod tests {
 
     #[test]
     fn the_command_for_a_foreign_folder_can_be_pasted() {
-        let facts = Facts { session: SessionFact::Unreadable { why: "permission denied".into() }, ..good() };
+        let unreadable = |obstacle| SessionFact::Unreadable { why: "permission denied".into(), obstacle };
+        let facts = Facts { session: unreadable(None), ..good() };
         assert_eq!(
             findings(&facts)[0].fix,
             "Run `sudo chown -R \"$(id -un)\" '/home/a b/session' && chmod -R u+rwX,go= '/home/a b/session'`."
         );
         assert!(is_blocked(&findings(&facts)));
+        let facts = Facts { session: unreadable(Some("/home/a b/session/k.json".into())), ..good() };
+        assert_eq!(
+            findings(&facts)[0].fix,
+            "Run `mv '/home/a b/session/k.json' '/home/a b/session/k.json.moved'`."
+        );
         assert!(!is_blocked(&findings(&Facts { mode: None, enabled: false, ..good() })));
     }
 }

@@ -5,11 +5,15 @@
  *
  * Here every file is replaced atomically, `creds.json.bak` holds the last good copy, and new credentials are made only
  * when the folder has none at all.
+ *
+ * A key that is there and cannot be read (another user's file, a folder of that name, a failing disk) ends the process:
+ * the library would take it for a missing one, refuse the message, and the server would forget it.
  */
 import { promises as fs } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { log } from './console.mjs';
+import { pairingState, parseCreds, reviver } from './creds.mjs';
 import { Exit } from './exits.mjs';
 import { privateFolder, readText, replaceFiles, sweepTemporary } from './files.mjs';
 
@@ -18,39 +22,32 @@ const BACKUP = 'creds.json.bak';
 /** Another program may be writing in place just now; this is how long an unreadable file is given. */
 const SETTLE_MS = [50, 100, 200, 300, 300];
 
+const isObject = value => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isBytes = value => value instanceof Uint8Array;
+/** What a key of each kind is. The library fails on anything else, each time; as a missing key it heals. */
+const SHAPES = {
+  session: value => isObject(value) && isObject(value._sessions ?? {}),
+  'sender-key': value => isBytes(value) && Array.isArray(JSON.parse(Buffer.from(value).toString())),
+  'sender-key-memory': isObject,
+  'pre-key': value => isBytes(value?.private) && isBytes(value.public),
+  'identity-key': isBytes,
+  'lid-mapping': value => typeof value === 'string',
+  'device-list': Array.isArray,
+  'app-state-sync-key': isObject,
+  'app-state-sync-version': isObject,
+  tctoken: isObject,
+};
+
 /** Names must match the other implementation: a JID holds characters a file name may not have. */
 function fileOf(type, id) {
   return `${type}-${id}.json`.replace(/\//g, '__').replace(/:/g, '-');
-}
-
-/** The credentials in the text, or null when they are not whole. */
-export function parseCreds(text, reviver) {
-  if (!text) return null;
-  try {
-    const creds = JSON.parse(text, reviver);
-    const whole = creds?.noiseKey?.private && creds.signedIdentityKey?.private && creds.signedPreKey?.keyPair?.private
-      && Number.isInteger(creds.registrationId) && typeof creds.advSecretKey === 'string';
-    return whole ? creds : null;
-  } catch {
-    return null;
-  }
-}
-
-/**
- * `paired` needs the account signatures and a device part in the number: `registered` stays false for ever after a scan,
- * and `me` alone is also written by a pairing code nobody has entered yet.
- */
-export function pairingState(creds) {
-  if (!creds?.me && !creds?.account) return 'unpaired';
-  const { account, me } = creds;
-  const signed = account?.accountSignature?.length && account.deviceSignature?.length && account.details?.length;
-  return signed && /^\d+:\d+@s\.whatsapp\.net$/.test(me?.id ?? '') ? 'paired' : 'half';
 }
 
 export class AuthState {
   #folder;
   #tools;
   #committer = null;
+  #fatal = error => { throw error; };
   #pending = new Map();
   #credsDirty = false;
   #savedCreds = null;
@@ -62,8 +59,10 @@ export class AuthState {
     this.#tools = tools;
   }
 
-  attach(committer) {
+  /** `fatal` ends the process. */
+  attach(committer, fatal) {
     this.#committer = committer;
+    if (fatal) this.#fatal = fatal;
   }
 
   /** Reads the credentials. With `create`, an empty folder gets new ones, in memory until the phone has accepted them. */
@@ -80,33 +79,37 @@ export class AuthState {
   async #readCreds() {
     const path = join(this.#folder, CREDS);
     const backup = join(this.#folder, BACKUP);
-    const { reviver } = this.#tools.BufferJSON;
     let text = await readText(path);
-    let creds = parseCreds(text, reviver);
+    let creds = parseCreds(text);
     for (const pause of SETTLE_MS) {
       if (creds || text === null) break;
       await sleep(pause);
       text = await readText(path);
-      creds = parseCreds(text, reviver);
+      creds = parseCreds(text);
     }
     if (creds) {
       this.#savedCreds = text;
-      return creds;
+      return this.#completed(creds);
     }
     const copy = await readText(backup);
     if (text === null && copy === null) return null;
-    const restored = parseCreds(copy, reviver);
+    const restored = parseCreds(copy);
     if (!restored) throw new Exit('creds_corrupt', 'creds.json cannot be read and there is no good copy of it');
     log('warn', 'creds.json could not be read and was restored from its copy');
     if (text !== null) await fs.copyFile(path, join(this.#folder, `${CREDS}.corrupt`));
     await replaceFiles(this.#folder, new Map([[CREDS, copy]]));
     this.#savedCreds = copy;
-    return restored;
+    return this.#completed(restored);
+  }
+
+  /** Counters and the like, which another program may have left out, begin as in a new session. */
+  #completed(creds) {
+    return { ...this.#tools.initAuthCreds(), ...creds };
   }
 
   /** Reads the credentials from the disk anew, for the proof that a pairing is complete. */
   async stateOnDisk() {
-    return pairingState(parseCreds(await readText(join(this.#folder, CREDS)), this.#tools.BufferJSON.reviver));
+    return pairingState(parseCreds(await readText(join(this.#folder, CREDS))));
   }
 
   /** Marks the credentials as changed; they are on disk after the next commit. */
@@ -144,10 +147,11 @@ export class AuthState {
   async #readKey(type, id) {
     const name = fileOf(type, id);
     const waiting = this.#pending.get(name);
-    const text = waiting ? waiting.text : await readText(join(this.#folder, name));
+    const text = waiting ? waiting.text : await this.#readFile(name);
     if (text === null) return null;
     try {
-      const value = JSON.parse(text, this.#tools.BufferJSON.reviver);
+      const value = JSON.parse(text, reviver);
+      if (value !== null && SHAPES[type]?.(value) === false) throw new SyntaxError(type);
       return type === 'app-state-sync-key' && value
         ? this.#tools.proto.Message.AppStateSyncKeyData.fromObject(value)
         : value;
@@ -156,6 +160,16 @@ export class AuthState {
       log('warn', 'an unreadable key file was set aside:', type);
       await fs.rename(join(this.#folder, name), join(this.#folder, `${name}.corrupt`)).catch(() => {});
       return null;
+    }
+  }
+
+  /** Does not come back when the file cannot be read: nothing that follows from a missing key may happen then. */
+  async #readFile(name) {
+    try {
+      return await readText(join(this.#folder, name));
+    } catch (error) {
+      this.#fatal(error);
+      return new Promise(() => {});
     }
   }
 

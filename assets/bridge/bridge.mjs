@@ -4,7 +4,7 @@
  * The console guard is imported first and alone; everything else is loaded after it, since Baileys and libsignal print
  * while they are loaded and while they run.
  */
-import { guard, log } from './console.mjs';
+import { guard, log, scrub } from './console.mjs';
 
 guard();
 process.umask(0o077);
@@ -46,7 +46,9 @@ function fatal(error) {
   const exit = asExit(error);
   log('error', exit.code, exit.message);
   if (exit.code === 'internal' && error?.stack) log('error', error.stack.split('\n').slice(1, 4).join(' '));
-  writer.event('error', { code: exit.code, message: exit.message });
+  // A defect's words may quote anything, keys and messages included.
+  const message = exit.code === 'internal' ? scrub(exit.message) : exit.message;
+  writer.event('error', { code: exit.code, message });
   leave(exit.status);
 }
 

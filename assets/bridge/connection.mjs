@@ -9,7 +9,7 @@ import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { log } from './console.mjs';
 import { holdFrames } from './commit.mjs';
-import { Exit, causeOf, reactionTo, statusOf } from './exits.mjs';
+import { Exit, asExit, causeOf, isLocal, reactionTo, statusOf } from './exits.mjs';
 import { agentFor } from './proxy.mjs';
 import { signalRepository } from './signal.mjs';
 import { isMutedChat } from './translate.mjs';
@@ -105,7 +105,13 @@ export class Connection extends EventEmitter {
   #listen(life) {
     const { socket } = life;
     const { inbox } = this.#session;
-    socket.ws.prependListener('CB:message', node => inbox.remember(node));
+    const emit = socket.ws.emit.bind(socket.ws);
+    socket.ws.emit = (name, ...args) => {
+      if (name !== 'CB:message') return emit(name, ...args);
+      inbox.remember(args[0]);
+      inbox.intercept(args[0], socket, stanza => emit(name, stanza));
+      return true;
+    };
     socket.ws.on('CB:ack,class:message', node => this.emit('ack', node));
     socket.ws.on('CB:receipt', node => this.emit('receipt', node));
     // ws leaves the connection open when anybody listens to this event, as Baileys does: it would wait for ever.
@@ -143,7 +149,7 @@ export class Connection extends EventEmitter {
       const error = update.lastDisconnect?.error;
       const detail = error?.data?.attrs?.type;
       const reason = `${error?.message ?? 'closed'}${detail ? ` (${detail})` : ''}`;
-      this.#close(life, statusOf(error), reason, { cause: causeOf(error, life.wasOpen) });
+      this.#close(life, statusOf(error), reason, { cause: causeOf(error, life.wasOpen), local: isLocal(error) ? error : null });
     }
   }
 
@@ -222,7 +228,7 @@ export class Connection extends EventEmitter {
   }
 
   /** The one place where a socket ends, whoever noticed it. */
-  #close(life, status, reason, { cause = null, forced = null } = {}) {
+  #close(life, status, reason, { cause = null, forced = null, local = null } = {}) {
     if (life.closed) return;
     life.closed = true;
     for (const timer of life.timers) clearTimeout(timer);
@@ -230,11 +236,15 @@ export class Connection extends EventEmitter {
     life.socket.ws.socket?.terminate();
     life.socket.end(undefined).catch?.(() => {});
     this.emit('interrupted');
-    this.#react(life, status, reason, cause, forced).catch(error => this.#session.fatal(error));
+    this.#react(life, status, reason, { cause, forced, local }).catch(error => this.#session.fatal(error));
   }
 
-  async #react(life, status, reason, cause, forced) {
+  async #react(life, status, reason, { cause, forced, local }) {
     if (this.#ended) return;
+    if (local) {
+      this.emit('end', asExit(local));
+      return;
+    }
     const { writer, committer, versions } = this.#session;
     const reaction = forced ?? reactionTo(status, reason);
     const pairingBroke = this.#paired && reaction === 'connection_lost';

@@ -28,12 +28,42 @@ export class Exit extends Error {
   }
 }
 
+/** File system trouble, in words, with what to do where that is the same for every file. */
+const TROUBLE = Object.freeze({
+  ENOSPC: 'the disk is full; free some space',
+  EDQUOT: 'the disk quota is used up; free some space',
+  EROFS: 'the disk is read-only',
+  EIO: 'the disk reports an error; check the disk',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  EISDIR: 'it is a directory',
+  ENOTFILE: 'it is not a regular file',
+  ENOTDIR: 'a part of its path is not a directory',
+  ENOENT: 'its folder is missing',
+  EEXIST: 'something of that name is there',
+  ENOTEMPTY: 'a folder of that name is there',
+  ELOOP: 'too many symbolic links',
+  EMFILE: 'too many open files; raise the limit',
+  ENFILE: 'the machine has too many open files',
+  EFBIG: 'it is too large',
+  ESTALE: 'the network drive no longer has it',
+  EBUSY: 'it is in use',
+  ENXIO: 'its device is not there',
+  ENODEV: 'its device is not there',
+});
+const READS = new Set(['open', 'read', 'scandir', 'stat', 'lstat', 'fstat']);
+const SOCKETS = new Set(['connect', 'bind', 'listen', 'getaddrinfo']);
+
+const isStorage = error => error?.code in TROUBLE && !SOCKETS.has(error.syscall);
+
 /** Anything thrown becomes an Exit; file system trouble is `storage`, the rest is a defect of ours. */
 export function asExit(error) {
   if (error instanceof Exit) return error;
-  const storage = ['ENOSPC', 'EROFS', 'EDQUOT', 'EIO', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'ENOTDIR', 'EISDIR',
-    'EEXIST', 'ENOENT', 'EFBIG'];
-  if (storage.includes(error?.code)) return new Exit('storage', `${error.code}: ${error.syscall ?? 'file system'}`);
+  if (isStorage(error)) {
+    const what = error.dest ?? error.path ?? 'a file of the session';
+    const verb = READS.has(error.syscall) ? 'read' : 'written';
+    return new Exit('storage', `${what} cannot be ${verb}: ${TROUBLE[error.code]} (${error.code})`);
+  }
   return new Exit('internal', error?.message ?? String(error));
 }
 
@@ -59,6 +89,20 @@ const CAUSES = Object.freeze({
 });
 
 const TLS_CODE = /^(CERT_|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
+
+/** What garbled bytes from the network look like once they are decrypted. */
+const GARBLED = /unable to authenticate data/;
+
+/**
+ * Whether a connection was ended by an error of our own side: thrown by code here or in the library, and not what a socket
+ * or the server said. The library wraps those in an error of its own (a Boom).
+ */
+export function isLocal(error) {
+  if (!(error instanceof Error) || error.isBoom) return false;
+  const isSocket = SOCKETS.has(error.syscall) || error.code in CAUSES || TLS_CODE.test(error.code ?? '')
+    || ['ECONNRESET', 'ECONNABORTED', 'EPIPE'].includes(error.code);
+  return !isSocket && !GARBLED.test(error.message);
+}
 
 /**
  * `dns`, `refused`, `timeout`, `tls`, or null: what stood between here and the service. A 408 without the code of a

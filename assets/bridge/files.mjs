@@ -44,6 +44,16 @@ async function eachOf(items, work) {
   await Promise.all(Array.from({ length: Math.min(PARALLEL, items.length) }, lane));
 }
 
+async function writeTemporary({ temporary, text }) {
+  const handle = await fs.open(temporary, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /**
  * Writes the given files (name → text) and then removes the given names.
  *
@@ -56,16 +66,8 @@ export async function replaceFiles(folder, texts, removals = []) {
     temporary: join(folder, `.hermes-${process.pid}-${(counter += 1)}.tmp`),
   }));
   try {
-    await eachOf(batch, async file => {
-      const handle = await fs.open(file.temporary, 'wx', 0o600);
-      try {
-        await handle.writeFile(file.text);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-    });
-    await eachOf(batch, file => fs.rename(file.temporary, file.path));
+    await eachOf(batch, file => writeTemporary(file).catch(error => { throw located(error, file.path); }));
+    await eachOf(batch, file => fs.rename(file.temporary, file.path).catch(error => { throw located(error, file.path); }));
   } catch (error) {
     await eachOf(batch, file => fs.unlink(file.temporary).catch(() => {}));
     throw error;
@@ -78,12 +80,28 @@ export async function replaceFiles(folder, texts, removals = []) {
   if (batch.length || removals.length) await syncFolder(folder);
 }
 
-/** The text of a file, or null when there is none. */
+/** The text of a file, or null when there is none. Only regular files are read: a pipe would keep the reader waiting. */
 export async function readText(path) {
   try {
-    return await fs.readFile(path, 'utf8');
+    const handle = await fs.open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    try {
+      const info = await handle.stat();
+      if (!info.isFile()) throw fault(info.isDirectory() ? 'EISDIR' : 'ENOTFILE', 'read');
+      return await handle.readFile('utf8');
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     if (error.code === 'ENOENT') return null;
-    throw error;
+    throw located(error, path);
   }
+}
+
+function fault(code, syscall) {
+  return Object.assign(new Error(code), { code, syscall });
+}
+
+/** The error with the file that it is about: Node leaves it out where a file was open, and names a temporary one. */
+export function located(error, path) {
+  return Object.assign(error, { path, dest: undefined });
 }

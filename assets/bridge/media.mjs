@@ -10,7 +10,7 @@ import { promises as fs } from 'node:fs';
 import { join } from 'node:path';
 import { privateFolder } from './files.mjs';
 import { Locks } from './signal.mjs';
-import { mediaPart, number } from './translate.mjs';
+import { mediaPart, number } from './content.mjs';
 import { get } from './web.mjs';
 
 const HOST = 'mmg.whatsapp.net';

@@ -20,6 +20,10 @@ class SendFailure extends Error {
   }
 }
 
+function notConnected(error) {
+  throw new SendFailure('not_connected', error.message);
+}
+
 /** The JID for what the gateway calls a chat. Digits are a phone number and never a LID. */
 export function chatJid(chat) {
   if (/^\d{5,15}$/.test(chat)) return `${chat}@s.whatsapp.net`;
@@ -36,7 +40,7 @@ export class Sender {
   #closed = false;
   #running = new Set();
 
-  /** `bridge` gives `writer`, `limits`, `sent`, `spool`, `baileys` and `whenOpen()`, which resolves with the open socket. */
+  /** `bridge` gives `writer`, `limits`, `sent`, `spool`, `timers`, `baileys` and `whenOpen()`, which resolves with the open socket. */
   constructor(bridge) {
     this.#bridge = bridge;
   }
@@ -89,12 +93,12 @@ export class Sender {
     acknowledged.catch(() => {});
     const attempt = async () => {
       const socket = await this.#bridge.whenOpen();
-      await this.#known(socket, jid);
-      const message = this.#compose(jid, { message_id, text, quoted }, socket.user);
+      const to = await this.#known(socket, jid);
+      const message = this.#compose(to, { message_id, text, quoted }, socket.user);
       if (stage === 'given_up') return;
-      this.#bridge.sent.add(message_id, jid, this.#bridge.baileys.proto.Message.encode(message).finish());
+      this.#bridge.sent.add(message_id, to, this.#bridge.baileys.proto.Message.encode(message).finish());
       stage = 'maybe_sent';
-      await socket.relayMessage(jid, message, { messageId: message_id }).catch(error => {
+      await socket.relayMessage(to, message, { messageId: message_id }).catch(error => {
         stage = 'not_sent';
         throw new SendFailure('connection_closed', error.message);
       });
@@ -109,27 +113,35 @@ export class Sender {
   }
 
   /**
-   * Whether the chat is a real one: a LID somebody guessed reaches a stranger, and for a number without WhatsApp Baileys
-   * would write a stanza that only our own phone can read.
+   * The chat, when it is a real one: a LID somebody guessed reaches a stranger, and for a number without WhatsApp Baileys
+   * would write a stanza that only our own phone can read. A number as it is dialled (with Brazil's ninth digit, say) may be
+   * registered in another form, which WhatsApp knows.
    */
   async #known(socket, jid) {
-    if (jid.endsWith('@g.us')) return;
+    if (jid.endsWith('@g.us')) return jid;
     const own = [plainJid(socket.user?.id), plainJid(socket.user?.lid)].includes(jid);
-    if (own) return;
+    if (own) return jid;
     const { lidMapping, validateSession } = socket.signalRepository;
     const isGuess = async () => jid.endsWith('@lid') && !this.#bridge.spool.heard(jid)
       && !(await lidMapping.getPNForLID(jid)) && !(await validateSession(jid)).exists;
     if (await isGuess()) {
       throw new SendFailure('unknown_recipient', 'nothing was ever received from this LID', { permanent: true });
     }
-    const begun = Date.now();
-    const devices = await socket.getUSyncDevices([jid], true, false).catch(error => {
-      throw new SendFailure('not_connected', error.message);
-    });
-    if (devices.length) return;
-    // A query that got no answer looks the same as an empty one.
-    if (Date.now() - begun > 5_000) throw new SendFailure('not_connected', 'WhatsApp did not tell the devices');
+    if (await this.#hasDevices(socket, jid)) return jid;
+    const accounts = jid.endsWith('@lid') ? [] : await socket.onWhatsApp(jid).catch(notConnected);
+    if (!accounts) notConnected(new Error('WhatsApp did not tell whose number it is'));
+    const [account] = accounts;
+    const registered = account?.exists ? plainJid(account.jid) : null;
+    if (registered && registered !== jid && await this.#hasDevices(socket, registered)) return registered;
     throw new SendFailure('not_on_whatsapp', 'the number has no WhatsApp account', { permanent: true });
+  }
+
+  async #hasDevices(socket, jid) {
+    const begun = Date.now();
+    const devices = await socket.getUSyncDevices([jid], true, false).catch(notConnected);
+    // A query that got no answer looks the same as an empty one.
+    if (!devices.length && Date.now() - begun > 5_000) notConnected(new Error('WhatsApp did not tell the devices'));
+    return devices.length > 0;
   }
 
   #compose(jid, { message_id, text, quoted }, me) {
@@ -144,7 +156,13 @@ export class Sender {
       message: { conversation: String(quoted.text ?? '') },
     };
     const content = { extendedTextMessage: { text } };
-    const options = { userJid: me.id, messageId: message_id, quoted: quotedMessage || undefined };
+    const options = {
+      userJid: me.id,
+      messageId: message_id,
+      quoted: quotedMessage || undefined,
+      // The chat's own timer, without which the answer would stay when all else disappears.
+      ephemeralExpiration: this.#bridge.timers.of(jid) || undefined,
+    };
     return proto.Message.fromObject(generateWAMessageFromContent(jid, content, options).message);
   }
 

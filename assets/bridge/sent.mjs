@@ -4,7 +4,7 @@
  */
 import { promises as fs } from 'node:fs';
 import { join } from 'node:path';
-import { readText, replaceFiles } from './files.mjs';
+import { located, readText, replaceFiles } from './files.mjs';
 
 const FILE = 'sent.log';
 const KEPT = 1000;
@@ -92,8 +92,12 @@ export class SentStore {
         await this.#rewrite();
         return;
       }
-      await this.#handle.appendFile(lines.join(''));
-      await this.#handle.datasync();
+      try {
+        await this.#handle.appendFile(lines.join(''));
+        await this.#handle.datasync();
+      } catch (error) {
+        throw located(error, join(this.#folder, FILE));
+      }
       this.#written += lines.length;
     };
   }

@@ -6,6 +6,7 @@ import { Inbox } from './inbox.mjs';
 import { privateFolder } from './files.mjs';
 import { SentStore } from './sent.mjs';
 import { Spool } from './spool.mjs';
+import { Timers } from './timers.mjs';
 import { Versions } from './version.mjs';
 
 /**
@@ -27,11 +28,13 @@ export async function openSession({ mode, start, writer, baileys, fatal }) {
   await privateFolder(start.spool_dir);
   const spool = new Spool(start.spool_dir);
   const sent = new SentStore(start.spool_dir);
+  const timers = new Timers(start.spool_dir);
   await spool.open();
   await sent.open();
+  await timers.open();
 
-  const committer = new Committer([spool, sent, auth.keyFiles(), auth.credsFile()], fatal);
-  for (const part of [auth, spool, sent]) part.attach(committer);
+  const committer = new Committer([spool, sent, timers, auth.keyFiles(), auth.credsFile()], fatal);
+  for (const part of [auth, spool, sent, timers]) part.attach(committer, fatal);
 
   const versions = new Versions({
     folder: start.spool_dir,
@@ -41,7 +44,7 @@ export async function openSession({ mode, start, writer, baileys, fatal }) {
   });
   await versions.load();
 
-  const session = { start, limits: start.limits, writer, baileys, fatal, auth, spool, sent, committer, versions };
+  const session = { start, limits: start.limits, writer, baileys, fatal, auth, spool, sent, timers, committer, versions };
   session.inbox = new Inbox(session);
   return session;
 }

@@ -13,7 +13,7 @@ import { constants, createReadStream, promises as fs } from 'node:fs';
 import { join } from 'node:path';
 import { log } from './console.mjs';
 import { Exit } from './exits.mjs';
-import { privateFolder, replaceFiles, sweepTemporary } from './files.mjs';
+import { located, privateFolder, replaceFiles, sweepTemporary } from './files.mjs';
 
 export const SPOOL_LIMIT = 10_000;
 const REMEMBERED = 16_384;
@@ -26,7 +26,7 @@ export function digestOf(chat, participant, id) {
 }
 
 /** Keeps the newest entries, up to a limit. */
-class Newest {
+export class Newest {
   #limit;
   #entries = new Set();
 
@@ -207,7 +207,7 @@ export class Spool {
     const events = this.#lines.splice(0).map(seq => [seq, this.#places.get(seq)]).filter(([, place]) => place);
     const acks = this.#acks.splice(0);
     return async () => {
-      await this.#append(events, acks);
+      await this.#append(events, acks).catch(error => { throw located(error, join(this.#folder, FILE)); });
       if (this.#size > COMPACT_AT && this.#size > 2 * (this.#live + this.#header)) await this.#compact();
       if (events.length) this.#durableListener();
     };

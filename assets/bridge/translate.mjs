@@ -5,63 +5,17 @@
  * line, numbers are made finite, and a kind we do not know becomes `unsupported` rather than nothing.
  */
 
-const TEXT = 100_000;
+import { bodyOf, contentOf, inBrackets, innermost, number, orNull, text, unwrap } from './content.mjs';
+
 const SHORT = 1_000;
 const QUOTED = 4_000;
-const VCARD = 32_000;
-const CONTACTS = 8;
 const MENTIONS = 256;
-/** Wrappers that only carry another message; five deep is more than any client makes. */
-const WRAPPERS = ['ephemeralMessage', 'viewOnceMessage', 'viewOnceMessageV2', 'viewOnceMessageV2Extension',
-  'documentWithCaptionMessage', 'associatedChildMessage', 'groupStatusMessage', 'groupStatusMessageV2'];
-/** Parts of a message that carry no content for a reader. */
-const SILENT = new Set(['senderKeyDistributionMessage', 'fastRatchetKeySenderKeyDistributionMessage',
-  'messageContextInfo', 'protocolMessage', 'editedMessage', 'keepInChatMessage', 'pinInChatMessage',
-  'pollUpdateMessage', 'encReactionMessage', 'encCommentMessage', 'encEventResponseMessage', 'secretEncryptedMessage',
-  'deviceSentMessage', 'stickerSyncRmrMessage', 'call', 'chat', 'botInvokeMessage', 'placeholderMessage',
-  'statusMentionMessage', 'messageHistoryBundle', 'messageHistoryNotice', 'albumMessage']);
-const MEDIA = { imageMessage: 'image', videoMessage: 'video', ptvMessage: 'video', audioMessage: 'audio',
-  documentMessage: 'document', stickerMessage: 'sticker' };
-
-const text = (value, limit = TEXT) => (typeof value === 'string' ? value.slice(0, limit).toWellFormed() : '');
-/** A text that people wrote, and how many bytes it had when that is only its beginning. */
-const written = value => {
-  const cut = typeof value === 'string' && value.length > TEXT;
-  return { text: text(value), ...(cut && { cut_from: Buffer.byteLength(value) }) };
-};
-const orNull = (value, limit = SHORT) => text(value, limit) || null;
-
-/** Numbers arrive as numbers, strings or Long objects. */
-export function number(value) {
-  const result = typeof value === 'object' && value !== null ? Number(value.toString()) : Number(value ?? NaN);
-  return Number.isFinite(result) ? result : null;
-}
-
-/** Takes off the wrappers of disappearing, view-once and captioned messages. */
-export function unwrap(message) {
-  let inner = message;
-  for (let depth = 0; depth < 5 && inner; depth += 1) {
-    const wrapper = WRAPPERS.find(name => inner[name]?.message);
-    if (!wrapper) break;
-    inner = inner[wrapper].message;
-  }
-  return inner ?? {};
-}
-
-/** The name and content of the part that matters, or null when there is nothing for a reader. */
-function contentOf(message) {
-  for (const [name, content] of Object.entries(message)) {
-    if (content !== null && content !== undefined && !SILENT.has(name)) return { name, content };
-  }
-  return null;
-}
-
-/** The media part of a message, with the key WhatsApp derives for its kind, or null. */
-export function mediaPart(message) {
-  const found = contentOf(unwrap(message));
-  if (!found || !(found.name in MEDIA)) return null;
-  return { kind: MEDIA[found.name], content: found.content };
-}
+const EPHEMERAL_SETTING = 3;
+/** Answers by a press on a button: its words are those of whoever made it, and no command. */
+const CHOSEN = new Set(['buttonsResponseMessage', 'templateButtonReplyMessage', 'listResponseMessage',
+  'interactiveResponseMessage']);
+/** Meta's bots also have numbers, all of this form. */
+const BOT_NUMBER = /^(1313555\d{4}|131655500\d{2})(:\d+)?@/;
 
 /** A JID without its device or agent part; null when it is not one. */
 export function plainJid(jid) {
@@ -73,100 +27,73 @@ export function plainJid(jid) {
 
 const sameUser = (a, b) => Boolean(a) && plainJid(a) === plainJid(b);
 
-/** Chats that are never events: status, broadcast lists, channels and WhatsApp's own announcements. */
+/** Whose messages the library need not even decrypt: status, broadcast lists, channels, WhatsApp's own announcements. */
 export function isMutedChat(jid) {
   return /@(broadcast|newsletter)$/.test(jid ?? '') || /^0@/.test(jid ?? '');
 }
 
-function bodyOf({ name, content }) {
-  switch (name) {
-    case 'conversation':
-      return { kind: 'text', ...written(content) };
-    case 'extendedTextMessage':
-      return { kind: 'text', ...written(content.text) };
-    case 'imageMessage': case 'videoMessage': case 'ptvMessage': case 'audioMessage': case 'documentMessage':
-    case 'stickerMessage':
-      return mediaBody(MEDIA[name], content);
-    case 'locationMessage': case 'liveLocationMessage':
-      return locationBody(content, name === 'liveLocationMessage' || content.isLive === true);
-    case 'contactMessage':
-      return { kind: 'contact', text: text(content.displayName, SHORT), contacts: [contact(content)] };
-    case 'contactsArrayMessage':
-      return { kind: 'contact', text: text(content.displayName, SHORT),
-        contacts: (content.contacts ?? []).slice(0, CONTACTS).map(contact) };
-    case 'reactionMessage':
-      return { kind: 'reaction', text: '',
-        reaction: { id: text(content.key?.id, SHORT), emoji: text(content.text, 64) } };
-    case 'buttonsResponseMessage':
-      return { kind: 'text', text: text(content.selectedDisplayText) };
-    case 'templateButtonReplyMessage':
-      return { kind: 'text', text: text(content.selectedDisplayText) };
-    case 'listResponseMessage':
-      return { kind: 'text', text: text(content.title) };
-    case 'interactiveResponseMessage':
-      return { kind: 'text', text: text(content.body?.text) };
-    default:
-      return { kind: 'unsupported', text: '' };
-  }
+/** People and groups are chats; what else the owner writes to (bots, calls, a server of a later WhatsApp) is never an event. */
+export function isChat(jid) {
+  return /@(s\.whatsapp\.net|lid|g\.us)$/.test(jid) && !isMutedChat(jid) && !BOT_NUMBER.test(jid);
 }
 
-function mediaBody(kind, content) {
-  return {
-    kind: kind === 'audio' && content.ptt ? 'voice' : kind,
-    ...written(content.caption),
-    media: {
-      mime: orNull(content.mimetype, 200),
-      bytes: number(content.fileLength),
-      file_name: orNull(content.fileName ?? content.title, 255),
-      seconds: number(content.seconds),
-    },
-  };
-}
-
-function locationBody(content, live) {
-  return {
-    kind: 'location',
-    text: text(content.caption ?? content.comment),
-    location: {
-      latitude: number(content.degreesLatitude),
-      longitude: number(content.degreesLongitude),
-      name: orNull(content.name),
-      address: orNull(content.address),
-      live,
-    },
-  };
-}
-
-const contact = entry => ({ name: text(entry.displayName, SHORT), vcard: text(entry.vcard, VCARD) });
-
-function contextOf(content) {
-  return typeof content === 'object' ? content.contextInfo ?? null : null;
-}
-
-function quotedOf(context) {
+/** What is quoted, named where it is no text. */
+function quotedOf(context, named) {
   if (!context?.stanzaId) return null;
   const found = contentOf(unwrap(context.quotedMessage));
   return {
     id: text(context.stanzaId, SHORT),
     participant: plainJid(context.participant),
-    text: found ? bodyOf(found).text.slice(0, QUOTED) : '',
+    text: found ? named(inBrackets(bodyOf(found))).slice(0, QUOTED).toWellFormed() : '',
   };
+}
+
+/** Text, mentions and quote come with what the message is about; a forward is not the words of whoever sends it. */
+function contextOf(found) {
+  const { content } = innermost(found);
+  return (typeof content === 'object' && content.contextInfo) || null;
+}
+
+/** How long messages stay in the chat, in seconds; 0 for ever; null when the message does not say. */
+export function expirationOf(message) {
+  const inner = unwrap(message);
+  const { protocolMessage: setting } = inner;
+  if (setting?.type === EPHEMERAL_SETTING) return number(setting.ephemeralExpiration) ?? 0;
+  const found = contentOf(inner);
+  if (!found || found.name === 'protocolMessage' || found.name === 'reactionMessage') return null;
+  return number(contextOf(found)?.expiration) ?? 0;
+}
+
+/** The accounts that a message or what it quotes may mention in its text. */
+export function mentionsOf(message) {
+  const found = contentOf(unwrap(message));
+  const context = found && contextOf(found);
+  const quoted = context?.quotedMessage && contentOf(unwrap(context.quotedMessage));
+  const jids = [...context?.mentionedJid ?? [], ...(quoted && contextOf(quoted)?.mentionedJid) ?? []];
+  return [...new Set(jids.slice(0, MENTIONS).map(plainJid).filter(Boolean))];
+}
+
+/** Puts names where a text mentions people by what is before the `@` of their JID. */
+function naming(names) {
+  return written => written.replace(/@(\d{5,20})(?!\d)/g, (whole, user) => (names?.has(user) ? `@${names.get(user)}` : whole));
 }
 
 /**
  * The event, or null when the message holds nothing for a reader.
  *
  * `message` is a decoded proto.Message; `key` has remoteJid, remoteJidAlt, participant, participantAlt, fromMe and id;
- * `me` has id and lid. The answer has neither `seq` nor the envelope.
+ * `me` has id and lid; `names` says who is mentioned by which digits. The answer has neither `seq` nor the envelope.
  */
-export function translate({ key, message, timestamp, pushName, offline, me }) {
+export function translate({ key, message, timestamp, pushName, offline, me, names }) {
   const chat = plainJid(key.remoteJid);
-  if (!chat || !key.id || isMutedChat(chat)) return null;
+  if (!chat || !key.id || !isChat(chat)) return null;
   const found = contentOf(unwrap(message));
   if (!found) return null;
 
   const isGroup = chat.endsWith('@g.us');
-  const context = contextOf(found.content);
+  const context = contextOf(found);
+  const named = naming(names);
+  const body = bodyOf(found);
   const chatAlt = isGroup ? null : plainJid(key.remoteJidAlt);
   const senders = sendersOf({ key, chat, chatAlt, isGroup, me });
   return {
@@ -186,9 +113,17 @@ export function translate({ key, message, timestamp, pushName, offline, me }) {
     location: null,
     contacts: null,
     reaction: null,
-    ...bodyOf(found),
-    quoted: quotedOf(context),
+    ...body,
+    text: named(body.text),
+    forwarded: isForwarded(message, context) || (CHOSEN.has(found.name) && body.text.trimStart().startsWith('/')),
+    quoted: quotedOf(context, named),
   };
+}
+
+/** Somebody else's words: forwarded from another chat, from a channel, or from an answer of a bot. */
+function isForwarded(message, context) {
+  return Boolean(context?.isForwarded || number(context?.forwardingScore) > 0 || context?.forwardedNewsletterMessageInfo
+    || context?.forwardedAiBotMessageInfo || message?.botForwardedMessage);
 }
 
 function sendersOf({ key, chat, chatAlt, isGroup, me }) {

@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { log } from './console.mjs';
+import { asExit } from './exits.mjs';
 import { readText, replaceFiles } from './files.mjs';
 import { isVersion } from './protocol.mjs';
 import { getText } from './web.mjs';
@@ -107,6 +108,8 @@ export class Versions {
   async confirm() {
     if (this.overridden || same(this.current, this.#builtIn) || same(this.current, this.#saved)) return;
     this.#saved = this.current;
-    await replaceFiles(this.#folder, new Map([[FILE, `${JSON.stringify({ version: this.current })}\n`]]));
+    const text = `${JSON.stringify({ version: this.current })}\n`;
+    // The connection is open: that it will be found again only after another 405 is no reason to end it.
+    await replaceFiles(this.#folder, new Map([[FILE, text]])).catch(error => log('warn', asExit(error).message));
   }
 }

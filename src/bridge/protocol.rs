@@ -295,6 +295,9 @@ pub struct Message {
     /// A reaction.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub reaction: Option<Reaction>,
+    /// Somebody else's words, forwarded from another chat.
+    #[serde(default, deserialize_with = "absent_or_null")]
+    pub forwarded: bool,
     /// The message that it answers.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub quoted: Option<Quoted>,

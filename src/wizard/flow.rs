@@ -174,7 +174,7 @@ fn session_step(facts: &Facts, answer: Option<SessionAnswer>) -> Option<Step> {
             Some(Step::MoveAside { word: "corrupt" })
         }
         SessionFact::Judged(Pairing::Corrupt { why }) => Some(Step::AskReplace { why: why.clone() }),
-        SessionFact::Unreadable { why } => Some(Step::AskReplace { why: why.clone() }),
+        SessionFact::Unreadable { why, .. } => Some(Step::AskReplace { why: why.clone() }),
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
         let old = NodeFact::Found { path: PathBuf::from("/node"), version: (18, 0, 0) };
         let refused = next(&Facts { node: old, ..clean() }, &Answers::default());
         assert!(matches!(refused, Step::Refuse(Finding { code: Code::WhatsappNodeTooOld, .. })));
-        let unreadable = SessionFact::Unreadable { why: "its owner is another".to_owned() };
+        let unreadable = SessionFact::Unreadable { why: "its owner is another".to_owned(), obstacle: None };
         let facts = Facts { session: unreadable, ..clean() };
         for answers in [Answers::default(), answered(SessionAnswer::Keep)] {
             assert!(matches!(next(&facts, &answers), Step::Refuse(_)), "{answers:?}");

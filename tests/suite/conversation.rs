@@ -4,8 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::fake::FakeWhatsApp;
-use crate::support::home::TestHome;
-use crate::support::pairing::{FRIEND, OWNER, Wizard, paired};
+use crate::support::pairing::{FRIEND, paired, paired_in_self_chat};
 use crate::support::process::{Gateway, is_alive};
 use crate::support::wait;
 
@@ -49,15 +48,7 @@ fn what_was_written_while_the_gateway_was_away_is_answered() {
 
 #[test]
 fn a_note_to_oneself_is_answered_once_in_self_chat_mode() {
-    let mut home = TestHome::with_bridge();
-    let mut fake = FakeWhatsApp::start();
-    fake.serve(&mut home);
-    let mut wizard =
-        Wizard::start_with(&home, &["whatsapp", "--mode", "self-chat", "--allow", OWNER, "--yes", "--json"]);
-    let code = wizard.wait_for("qr");
-    fake.tell(json!({ "cmd": "scan", "payload": code["payload"] }));
-    wizard.wait_for("enabled");
-    assert_eq!(wizard.exit_code(), Some(0));
+    let (home, mut fake) = paired_in_self_chat();
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("connected");
     fake.tell(json!({ "cmd": "own_message", "self": true, "text": "buy milk" }));

@@ -48,3 +48,4 @@ mod tidy;
 mod truth;
 mod verdicts;
 mod webhook;
+mod whatsapp_chats;

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
+import { execFileSync, fork } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BufferJSON, initAuthCreds, proto, useMultiFileAuthState } from 'baileys';
-import { AuthState, pairingState, parseCreds } from '../auth.mjs';
+import { AuthState } from '../auth.mjs';
 import { Committer } from '../commit.mjs';
-import { root, scratch } from './support.mjs';
+import { pairingState, parseCreds } from '../creds.mjs';
+import { asExit, isLocal } from '../exits.mjs';
+import { root, scratch, until } from './support.mjs';
 
 const tools = { BufferJSON, initAuthCreds, proto };
 const account = { details: Buffer.from('d'), accountSignature: Buffer.alloc(64), deviceSignature: Buffer.alloc(64) };
@@ -25,25 +27,25 @@ test('the layout is that of useMultiFileAuthState, in both directions', async t 
   Object.assign(state.creds, { account, me });
   await saveCreds();
   const odd = '120363000000000001@g.us::15550002222::0/1';
-  await state.keys.set({ 'sender-key': { [odd]: Buffer.from('theirs') }, session: { '15550002222.0': { a: 1 } } });
+  await state.keys.set({ 'sender-key': { [odd]: Buffer.from('["theirs"]') }, session: { '15550002222.0': { a: 1 } } });
 
   const { auth, committer } = open(folder);
   assert.equal(await auth.load({ create: false }), 'paired');
   assert.deepEqual(auth.creds.noiseKey, state.creds.noiseKey);
-  assert.deepEqual((await auth.keys.get('sender-key', [odd]))[odd], Buffer.from('theirs'));
+  assert.deepEqual((await auth.keys.get('sender-key', [odd]))[odd], Buffer.from('["theirs"]'));
   assert.deepEqual(await auth.keys.get('session', ['15550002222.0', 'none']), { '15550002222.0': { a: 1 }, none: null });
 
   auth.creds.nextPreKeyId = 77;
   auth.saveCreds();
   const share = proto.Message.AppStateSyncKeyData.fromObject({ keyData: Buffer.alloc(32, 7), timestamp: 5 });
-  await auth.keys.set({ 'sender-key': { [odd]: Buffer.from('ours') }, session: { '15550002222.0': null },
+  await auth.keys.set({ 'sender-key': { [odd]: Buffer.from('["ours"]') }, session: { '15550002222.0': null },
     'app-state-sync-key': { k: share } });
   assert.deepEqual((await auth.keys.get('session', ['15550002222.0']))['15550002222.0'], null, 'seen before it is written');
   await committer.flush();
 
   const again = (await useMultiFileAuthState(folder)).state;
   assert.equal(again.creds.nextPreKeyId, 77);
-  assert.deepEqual((await again.keys.get('sender-key', [odd]))[odd], Buffer.from('ours'));
+  assert.deepEqual((await again.keys.get('sender-key', [odd]))[odd], Buffer.from('["ours"]'));
   assert.deepEqual(await again.keys.get('session', ['15550002222.0']), { '15550002222.0': null });
   assert.deepEqual(Buffer.from((await again.keys.get('app-state-sync-key', ['k'])).k.keyData), Buffer.alloc(32, 7));
   assert.deepEqual(Buffer.from((await auth.keys.get('app-state-sync-key', ['k'])).k.keyData), Buffer.alloc(32, 7));
@@ -58,6 +60,42 @@ test('what proves a pairing', () => {
   assert.equal(pairingState({ me, account: { ...account, deviceSignature: undefined } }), 'half');
   assert.equal(parseCreds('{"noiseKey":1}'), null);
   assert.equal(parseCreds(''), null);
+});
+
+test('bytes are read in every form in which programs write them, and what is none of them is not handed on', () => {
+  const creds = { ...initAuthCreds(), me, account, routingInfo: Buffer.from([8, 2]) };
+  const written = JSON.stringify(creds, BufferJSON.replacer);
+  const lists = change => JSON.stringify(JSON.parse(written, BufferJSON.reviver), (_, value) =>
+    (value?.type === 'Buffer' ? change(value.data) : value));
+  const forms = [
+    written,
+    JSON.stringify(creds),
+    lists(bytes => bytes),
+    lists(bytes => ({ ...bytes })),
+    lists(bytes => ({ type: 'Buffer', data: { ...bytes } })),
+    lists(bytes => Buffer.from(bytes).toString('base64')),
+  ];
+  for (const form of forms) {
+    const read = parseCreds(form);
+    assert.equal(pairingState(read), 'paired', form.slice(0, 200));
+    assert.deepEqual(read.noiseKey, creds.noiseKey);
+    assert.deepEqual(read.signedPreKey, creds.signedPreKey);
+  }
+  const spoiled = [
+    value => { value.noiseKey.private = {}; },
+    value => { value.noiseKey.private = [1, 2, 3]; },
+    value => { value.signedIdentityKey.private = 'c2hvcnQ='; },
+    value => { value.signedPreKey.keyPair.private.data = [...Array(31).fill(1), 256]; },
+    value => { value.signedPreKey.signature = 7; },
+    value => { value.account.details = { a: 1 }; },
+    value => { value.registrationId = '7'; },
+    value => { delete value.noiseKey.public; },
+  ];
+  for (const spoil of spoiled) {
+    const value = JSON.parse(written);
+    spoil(value);
+    assert.equal(parseCreds(JSON.stringify(value)), null, spoil.toString());
+  }
 });
 
 test('credentials that are being written are waited for', async t => {
@@ -115,6 +153,73 @@ test('an unreadable key file counts as missing and is kept aside', async t => {
   await auth.load({ create: true });
   assert.deepEqual(await auth.keys.get('session', ['15550002222.0']), { '15550002222.0': null });
   assert.deepEqual(readdirSync(folder), ['session-15550002222.0.json.corrupt']);
+});
+
+test('key files are read in every form, too', async t => {
+  const folder = scratch(t);
+  const keys = { private: Buffer.alloc(32, 7), public: Buffer.alloc(32, 9) };
+  writeFileSync(join(folder, 'pre-key-1.json'), JSON.stringify(keys));
+  writeFileSync(join(folder, 'pre-key-2.json'), JSON.stringify({ private: [...keys.private], public: { ...keys.public } }));
+  writeFileSync(join(folder, 'sync-3.json'), JSON.stringify({ deviceIndexes: [...Array(20).keys()], few: [1, 2] }));
+  const { auth } = open(folder);
+  await auth.load({ create: true });
+  assert.deepEqual(await auth.keys.get('pre-key', ['1', '2']), { 1: keys, 2: keys });
+  assert.deepEqual((await auth.keys.get('sync', ['3']))['3'], { deviceIndexes: [...Array(20).keys()], few: [1, 2] });
+});
+
+test('a key of another shape than its kind has counts as missing', async t => {
+  const folder = scratch(t);
+  const b64 = text => ({ type: 'Buffer', data: Buffer.from(text).toString('base64') });
+  const odd = { session: [1, { _sessions: 7 }], 'sender-key': [{}, [], b64(''), b64('{'), b64('7')], 'pre-key': [{}, { private: 'x' }],
+    'lid-mapping': [{}, 7, []], 'device-list': [{}, 'x'], 'identity-key': ['x', {}], 'sender-key-memory': ['x', []] };
+  const { auth } = open(folder);
+  await auth.load({ create: true });
+  for (const [type, values] of Object.entries(odd)) {
+    for (const [at, value] of values.entries()) {
+      writeFileSync(join(folder, `${type}-${at}.json`), JSON.stringify(value));
+      assert.deepEqual(await auth.keys.get(type, [`${at}`]), { [at]: null }, `${type} ${JSON.stringify(value)}`);
+    }
+  }
+});
+
+test('credentials that lack what begins at zero are completed', async t => {
+  const folder = scratch(t);
+  const { nextPreKeyId, firstUnuploadedPreKeyId, accountSettings, pairingEphemeralKeyPair, ...few } = { ...initAuthCreds(), me, account };
+  writeFileSync(join(folder, 'creds.json'), JSON.stringify({ ...few, routingInfo: { odd: true } }));
+  const { auth } = open(folder);
+  assert.equal(await auth.load({ create: false }), 'paired');
+  assert.deepEqual([auth.creds.nextPreKeyId, auth.creds.accountSettings, auth.creds.routingInfo], [1, { unarchiveChats: false }, undefined]);
+  assert.deepEqual(auth.creds.noiseKey, few.noiseKey);
+});
+
+test('a key that is there and cannot be read ends the process and is never taken for a missing one', async t => {
+  const folder = scratch(t);
+  mkdirSync(join(folder, 'lid-mapping-15550002222.json'));
+  execFileSync('mkfifo', [join(folder, 'session-1.0.json')]);
+  const { auth, committer } = open(folder);
+  const ends = [];
+  auth.attach(committer, error => ends.push(asExit(error)));
+  await auth.load({ create: true });
+  const reads = [auth.keys.get('lid-mapping', ['15550002222']), auth.keys.get('session', ['1.0'])];
+  await until(() => ends.length === 2);
+  assert.equal(await Promise.race([...reads, 'still waiting']), 'still waiting');
+  assert.deepEqual(ends.map(end => [end.code, end.message]).sort(), [
+    ['storage', `${join(folder, 'lid-mapping-15550002222.json')} cannot be read: it is a directory (EISDIR)`],
+    ['storage', `${join(folder, 'session-1.0.json')} cannot be read: it is not a regular file (ENOTFILE)`],
+  ]);
+});
+
+test('a local error is none of the network', () => {
+  const boom = Object.assign(new Error('Connection was lost'), { isBoom: true, output: { statusCode: 408 } });
+  const refused = Object.assign(new Error('x'), { code: 'ECONNREFUSED', syscall: 'connect' });
+  for (const error of [boom, refused, undefined, new Error('Unsupported state or unable to authenticate data')]) {
+    assert.equal(isLocal(error), false, String(error));
+  }
+  const missing = Object.assign(new Error('x'), { code: 'EACCES', syscall: 'open', path: '/h/k.json' });
+  assert.deepEqual([isLocal(missing), asExit(missing).message], [true, '/h/k.json cannot be read: permission denied (EACCES)']);
+  assert.equal(isLocal(new TypeError('Invalid private key')), true);
+  assert.equal(asExit(new TypeError('Invalid private key')).code, 'internal');
+  assert.equal(asExit(Object.assign(new Error('x'), { code: 'EACCES', syscall: 'connect' })).code, 'internal');
 });
 
 test('files are private, whatever the folder was', async t => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { proto } from 'baileys';
-import { cleanAlt, isMutedChat, mediaPart, plainJid, translate } from '../translate.mjs';
+import { mediaPart } from '../content.mjs';
+import { cleanAlt, expirationOf, isChat, isMutedChat, mentionsOf, plainJid, translate } from '../translate.mjs';
 
 const LID = '100000000000002@lid';
 const PN = '15550002222@s.whatsapp.net';
@@ -42,15 +43,15 @@ const KINDS = [
   ['a view-once picture', { viewOnceMessageV2: { message: { imageMessage: media } } }, { kind: 'image' }],
   ['a pressed button', { buttonsResponseMessage: { selectedDisplayText: 'Yes' } }, { kind: 'text', text: 'Yes' }],
   ['a list choice', { listResponseMessage: { title: 'Second' } }, { kind: 'text', text: 'Second' }],
-  ['a poll', { pollCreationMessage: { name: 'Lunch?' } }, { kind: 'unsupported', text: '' }],
-  ['a group invitation', { groupInviteMessage: { groupJid: 'x@g.us' } }, { kind: 'unsupported' }],
+  ['a poll', { pollCreationMessage: { name: 'Lunch?' } }, { kind: 'text', text: '[poll Lunch?]' }],
 ];
 
 for (const [name, message, expected] of KINDS) {
   test(`${name} becomes ${expected.kind}`, () => {
     const result = event(message);
     for (const [field, value] of Object.entries(expected)) assert.deepEqual(result[field], value, field);
-    assert.deepEqual(Object.keys(result).sort(), ['chat', 'chat_alt', 'contacts', 'cut_from', 'from_me', 'id', 'is_group', 'kind',
+    assert.deepEqual(Object.keys(result).sort(), ['chat', 'chat_alt', 'contacts', 'cut_from', 'forwarded',
+      'from_me', 'id', 'is_group', 'kind',
       'location', 'media', 'mentions', 'offline', 'push_name', 'quoted', 'reaction', 'sender', 'sender_alt', 'text',
       'timestamp_s']);
   });
@@ -60,11 +61,12 @@ test('what says nothing to a reader is nothing', () => {
   const silent = [
     {}, { messageContextInfo: { messageSecret: Buffer.alloc(32) } }, { protocolMessage: { type: 0 } },
     { senderKeyDistributionMessage: { groupId: 'g' } }, { pollUpdateMessage: {} }, { pinInChatMessage: {} },
-    { editedMessage: { message: { protocolMessage: { type: 14, editedMessage: { conversation: 'x' } } } } },
+    { protocolMessage: { type: 14 } }, { lottieStickerMessage: {} },
     { ephemeralMessage: { message: { protocolMessage: { type: 0 } } } },
   ];
   for (const message of silent) assert.equal(event(message), null, JSON.stringify(message));
-  for (const remoteJid of ['status@broadcast', '123@broadcast', '123@newsletter', '0@s.whatsapp.net', '', undefined, 'x']) {
+  for (const remoteJid of ['status@broadcast', '123@broadcast', '123@newsletter', '0@s.whatsapp.net', '', undefined, 'x',
+    '867051314767696@bot', '13135550002@s.whatsapp.net', '13135550002@c.us', '1@call', '1@msgr', '1@interop']) {
     assert.equal(event({ conversation: 'x' }, { key: { ...key, remoteJid } }), null, String(remoteJid));
   }
   assert.equal(event({ conversation: 'x' }, { key: { ...key, id: '' } }), null);
@@ -107,9 +109,56 @@ test('quotes and mentions', () => {
   };
   for (const message of [{ extendedTextMessage: { text: 'x', contextInfo } }, { imageMessage: { ...media, contextInfo } }]) {
     const result = event(message);
-    assert.deepEqual(result.quoted, { id: 'Q1', participant: '100000000000001@lid', text: 'before' });
+    assert.deepEqual(result.quoted, { id: 'Q1', participant: '100000000000001@lid', text: '[image]\nbefore' });
     assert.deepEqual(result.mentions, ['15550001111@s.whatsapp.net', '100000000000001@lid']);
   }
+});
+
+test('what is quoted is named, and people in it are', () => {
+  const quoting = (quotedMessage, fields) => event({ extendedTextMessage: { text: 'x @5550002222', contextInfo: {
+    stanzaId: 'Q', quotedMessage, mentionedJid: ['5550002222@lid'] } } }, fields);
+  const rows = [
+    [{ imageMessage: media }, '[image]'],
+    [{ audioMessage: { ...media, ptt: true } }, '[voice]'],
+    [{ documentMessage: { ...media, fileName: 'a.pdf', caption: 'read it' } }, '[document a.pdf]\nread it'],
+    [{ viewOnceMessageV2: { message: { videoMessage: media } } }, '[video]'],
+    [{ stickerMessage: media }, '[sticker]'],
+    [{ locationMessage: { degreesLatitude: 1, degreesLongitude: 2, name: 'Here' } }, '[location 1,2, Here]'],
+    [{ contactMessage: { displayName: 'Ada' } }, '[contact Ada]'],
+    [{ pollCreationMessageV3: { name: 'Lunch?', options: [{ optionName: 'Yes' }] } }, '[poll Lunch? / Yes]'],
+    [{ conversation: 'ask @100000000000003 or @15550003333' }, 'ask @Ann or @15550003333'],
+  ];
+  const names = new Map([['100000000000003', 'Ann'], ['5550002222', '+15550002222']]);
+  for (const [quoted, expected] of rows) assert.equal(quoting(quoted, { names }).quoted.text, expected);
+  assert.equal(quoting({ conversation: 'x' }, { names }).text, 'x @+15550002222');
+  assert.equal(quoting({ conversation: 'x' }).text, 'x @5550002222', 'who is not known stays as it is');
+  assert.deepEqual(mentionsOf(decoded({ extendedTextMessage: { text: 'x', contextInfo: { mentionedJid: ['1555000:2@lid'],
+    quotedMessage: { extendedTextMessage: { text: 'y', contextInfo: { mentionedJid: [PN, PN] } } } } } })), ['1555000@lid', PN]);
+});
+
+test('what is forwarded is marked', () => {
+  const forwarded = contextInfo => event({ extendedTextMessage: { text: '/stop', contextInfo } }).forwarded;
+  assert.equal(forwarded({ isForwarded: true, forwardingScore: 1 }), true);
+  assert.equal(forwarded({ forwardingScore: 127 }), true);
+  assert.equal(forwarded({ forwardedNewsletterMessageInfo: { newsletterName: 'News' } }), true);
+  assert.equal(forwarded({}), false);
+  assert.equal(event({ imageMessage: { ...media, contextInfo: { isForwarded: true } } }).forwarded, true);
+  assert.equal(event({ botForwardedMessage: { message: { conversation: 'x' } } }).forwarded, true);
+  assert.equal(event({ ephemeralMessage: { message: { extendedTextMessage: { text: 'x', contextInfo: { isForwarded: true } } } } })
+    .forwarded, true);
+  assert.equal(event({ conversation: '/stop' }).forwarded, false);
+  assert.equal(event({ buttonsResponseMessage: { selectedDisplayText: '/stop' } }).forwarded, true, 'words of whoever made the button');
+  assert.equal(event({ listResponseMessage: { title: 'Tea' } }).forwarded, false);
+});
+
+test('a chat tells its timer', () => {
+  const of = message => expirationOf(decoded(message));
+  assert.equal(of({ extendedTextMessage: { text: 'x', contextInfo: { expiration: 86_400 } } }), 86_400);
+  assert.equal(of({ ephemeralMessage: { message: { imageMessage: { ...media, contextInfo: { expiration: 604_800 } } } } }), 604_800);
+  assert.equal(of({ protocolMessage: { type: 3, ephemeralExpiration: 7_776_000 } }), 7_776_000);
+  assert.equal(of({ protocolMessage: { type: 3, ephemeralExpiration: 0 } }), 0);
+  assert.equal(of({ conversation: 'x' }), 0, 'where all stays');
+  for (const message of [{ reactionMessage: { text: 'x' } }, { protocolMessage: { type: 0 } }, {}]) assert.equal(of(message), null);
 });
 
 test('a hostile message stays within bounds', () => {
@@ -120,8 +169,12 @@ test('a hostile message stays within bounds', () => {
     event({ extendedTextMessage: { text: 'x', contextInfo: { mentionedJid: Array.from({ length: 9_000 }, (_, i) => `1555${i}@s.whatsapp.net`), stanzaId: 'q'.repeat(99_999), quotedMessage: { conversation: 'z'.repeat(500_000) } } } }),
     event({ documentMessage: { ...media, fileName: 'f'.repeat(99_999), mimetype: 'm'.repeat(99_999) } }, { pushName: 'p'.repeat(99_999) }),
     event(nested),
-  ];
-  assert.deepEqual(results.map(result => result.cut_from), [1_200_000, null, null, null, null]);
+    event({ interactiveMessage: { body: { text: 'b'.repeat(400_000) }, nativeFlowMessage: { buttons: Array.from({ length: 5_000 }, () => ({ name: 'x'.repeat(2_000), buttonParamsJson: '{"display_text":7' })) } } }),
+    event({ pollCreationMessage: { name: 'n'.repeat(99_999), options: Array.from({ length: 5_000 }, () => ({ optionName: 'o'.repeat(5_000) })) } }),
+  ].filter(Boolean);
+  assert.deepEqual(results.map(result => result.cut_from > 100_000), [true, false, false, false, true, false]);
+  const edits = Array.from({ length: 40 }).reduce(inner => ({ protocolMessage: { type: 14, editedMessage: inner } }), { conversation: 'deep' });
+  assert.equal(event(edits), null);
   for (const result of results) assert.ok(Buffer.byteLength(JSON.stringify(result)) < 1024 * 1024 - 100);
   const odd = event({ locationMessage: { degreesLatitude: NaN, degreesLongitude: Infinity } });
   assert.deepEqual([odd.location.latitude, odd.location.longitude], [null, null]);
@@ -133,6 +186,7 @@ test('identifiers', () => {
     '100000000000002:9@hosted.lid': LID, '120363-1@g.us': '120363-1@g.us', 'x': null, '': null };
   for (const [jid, plain] of Object.entries(table)) assert.equal(plainJid(jid), plain, jid);
   assert.ok(isMutedChat('status@broadcast') && isMutedChat('1@newsletter') && !isMutedChat(PN));
+  assert.ok(isChat(LID) && isChat(PN) && isChat('120363-1@g.us') && !isChat('1@bot') && !isChat('1@newsletter'));
   assert.equal(mediaPart(decoded({ conversation: 'x' })), null);
   assert.equal(mediaPart(decoded({ viewOnceMessage: { message: { audioMessage: media } } })).kind, 'audio');
 });

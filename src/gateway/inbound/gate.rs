@@ -12,6 +12,7 @@ use regex::Regex;
 use super::identity::{Identity, group_name, is_group, listed_name, person, same};
 use crate::config::{AccessConfig, AllowList, Config, DirectPolicy, WhatsAppMode, mention_pattern};
 use crate::gateway::message::InboundMessage;
+use crate::phone;
 use crate::platform::{Naming, Platform};
 
 /// The rules of all platforms.
@@ -31,6 +32,8 @@ struct PlatformRules {
     /// On WhatsApp digits. A listed number may be a phone number or a LID: people cannot choose either, and the two ranges
     /// do not meet, so one list serves for both.
     people: BTreeSet<String>,
+    /// The same people as the settings name them.
+    listed: Vec<String>,
     groups: BTreeSet<String>,
     direct: DirectPolicy,
     /// Whoever may give commands, in the form of `people`. `None`: whoever may speak, in a direct chat.
@@ -172,6 +175,18 @@ impl Gate {
         Some(Asker { alt: names.find(|name| *name != asker), person: asker })
     }
 
+    /// The entry of the list that may have been meant for the writer of this message, and the number that it lacks. Only where
+    /// people are known by numbers that people type.
+    pub fn near_entry(&self, platform: Platform, message: &InboundMessage) -> Option<(String, String)> {
+        let rules = self.rules.get(&platform).filter(|_| platform.spec().naming == Naming::Phone)?;
+        let number = names(platform, message).find_map(|name| match Identity::parse(name) {
+            Identity::Phone(digits) => Some(digits),
+            Identity::Lid(_) | Identity::Other(_) => None,
+        })?;
+        let entry = phone::near(&number, rules.listed.iter().map(String::as_str))?;
+        Some((entry.to_owned(), number))
+    }
+
     /// Whether the writer of this message may give commands to the gateway, from where they wrote it.
     ///
     /// # Errors
@@ -202,6 +217,7 @@ impl PlatformRules {
             self_chat,
             everybody,
             people: people(listed),
+            listed: listed.to_vec(),
             groups: groups(&access.groups),
             direct: access.direct,
             admins: access.admins.as_deref().map(people),
@@ -271,7 +287,7 @@ impl PlatformRules {
         let text = &message.text.0;
         message.addressed
             || self.free_groups.as_ref().is_none_or(|groups| groups.contains(group))
-            || text.trim_start().starts_with('/')
+            || message.is_command()
             || self.patterns.iter().any(|pattern| pattern.is_match(text))
     }
 

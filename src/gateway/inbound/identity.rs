@@ -8,6 +8,7 @@
 //! `15550100:7@…`; the part after the colon (and an agent after `_`) is no part of the identity.
 
 use crate::gateway::message::{ChatId, ChatKey, InboundMessage};
+use crate::phone;
 use crate::platform::{Naming, Platform, number};
 
 /// A person or chat on WhatsApp.
@@ -77,7 +78,8 @@ const PERSON_BYTES_MAX: usize = 256;
 pub fn listed_name(platform: Platform, id: &str) -> Option<String> {
     match platform.spec().naming {
         Naming::Phone => match Identity::parse(id) {
-            Identity::Phone(digits) | Identity::Lid(digits) => Some(digits),
+            Identity::Phone(digits) => Some(phone::canonical(&digits)),
+            Identity::Lid(digits) => Some(digits),
             Identity::Other(_) => None,
         },
         Naming::Number | Naming::Verbatim => person(platform, id),

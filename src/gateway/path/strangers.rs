@@ -69,6 +69,15 @@ impl Strangers {
         if let Reason::LidUnknown { entry } = reason {
             self.show_lid(platform, entry);
         }
+        if let Some((entry, number)) = self.rules.gate().near_entry(platform, message)
+            && self.is_shown(&number)
+        {
+            tracing::info!(
+                code = "sender_almost_listed", %platform,
+                "Ignored a message from {number}; the allow list has a similar number, {entry}. If that is the same person, \
+                 correct it in WHATSAPP_ALLOWED_USERS"
+            );
+        }
         let Some(desk) = self.desk.get() else { return };
         let Some(asker) = self.rules.gate().asker(platform, message) else { return };
         if desk.would_give(platform, &asker) {
@@ -120,16 +129,23 @@ impl Strangers {
         }
     }
 
-    /// The owner may know this id, and only the id helps them: so it is shown whole here, and nowhere else.
-    fn show_lid(&self, platform: Platform, entry: &str) {
+    /// Whether an id is to be shown now: each once an hour, and only so many.
+    fn is_shown(&self, id: &str) -> bool {
         let now = Now::read().mono;
         let mut shown = self.lids_shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.retain(|_, shown| now.duration_since(*shown) < LID_SHOWN_EVERY);
-        if shown.len() >= LIDS_SHOWN_MAX || shown.contains_key(entry) {
+        if shown.len() >= LIDS_SHOWN_MAX || shown.contains_key(id) {
+            return false;
+        }
+        shown.insert(id.to_owned(), now);
+        true
+    }
+
+    /// The owner may know this id, and only the id helps them: so it is shown whole here, and nowhere else.
+    fn show_lid(&self, platform: Platform, entry: &str) {
+        if !self.is_shown(entry) {
             return;
         }
-        shown.insert(entry.to_owned(), now);
-        drop(shown);
         tracing::warn!(
             code = "sender_unknown",
             %platform,

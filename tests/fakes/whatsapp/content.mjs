@@ -1,6 +1,7 @@
 // What messages say: building the kinds a contact can send, and reading what a client sent.
 
 import { randomBytes } from 'node:crypto';
+import { proto } from './modules.mjs';
 import { userJid } from './nodes.mjs';
 
 /** First bytes of real files, so that anything that sniffs types is content. */
@@ -22,10 +23,12 @@ function file(kind, { data_base64, bytes = 4096 }) {
 const vcard = ({ name, number }) =>
   `BEGIN:VCARD\nVERSION:3.0\nFN:${name}\nTEL;type=CELL;waid=${number}:+${number}\nEND:VCARD`;
 
-/** Quotes and mentions, which every kind but a reaction can carry. */
-function context({ quoted, mentions }) {
-  if (!quoted && !mentions) return undefined;
+/** Quotes, mentions, a forward and the chat's timer, which every kind but a reaction can carry. */
+function context({ quoted, mentions, forwarded, expiration }) {
+  if (!quoted && !mentions && !forwarded && !expiration) return undefined;
   return {
+    ...(forwarded && { isForwarded: true, forwardingScore: 1 }),
+    ...(expiration && { expiration }),
     ...(quoted && {
       stanzaId: quoted.id, participant: quoted.participant, quotedMessage: { conversation: quoted.text ?? '' },
     }),
@@ -91,6 +94,8 @@ export function build(fields, media, chat) {
         message: { reactionMessage: { key, text: fields.emoji ?? '👍', senderTimestampMs: Date.now() } },
       };
     }
+    case 'proto':
+      return { type: fields.type ?? 'text', message: proto.Message.fromObject(fields.message) };
     default:
       throw new Error(`unknown kind ${kind}`);
   }
@@ -118,6 +123,7 @@ export function describe(message) {
     const info = value.contextInfo;
     return {
       kind, text: text(value) ?? '',
+      ...(info?.expiration && { expiration: info.expiration }),
       ...(info?.stanzaId && {
         quoted: {
           id: info.stanzaId, participant: info.participant ?? null,

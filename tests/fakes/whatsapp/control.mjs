@@ -36,9 +36,10 @@ export class Control {
     };
   }
 
-  #contact({ number, name, absent }) {
+  #contact({ number, name, absent, dialled }) {
     const contact = this.#service.contact(number);
     if (name !== undefined) contact.name = name;
+    if (dialled !== undefined) this.#service.dialled.set(String(dialled), String(number));
     if (absent !== undefined) this.#service.setAbsent(number, absent);
     return { jid: userJid(contact.number, 's.whatsapp.net'), lid: userJid(lidUser(contact.number), 'lid') };
   }

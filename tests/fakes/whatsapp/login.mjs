@@ -105,7 +105,8 @@ export class Login {
     const query = child(iq, 'usync');
     const asked = new Set(children(child(query, 'query')).map(({ tag }) => tag));
     const users = children(child(query, 'list'), 'user').map(user => {
-      const phone = bytesOf(user, 'contact')?.toString().replace(/\D/g, '');
+      const digits = bytesOf(user, 'contact')?.toString().replace(/\D/g, '');
+      const phone = this.#service.dialled.get(digits) ?? digits;
       const { user: name, server } = phone ? { user: phone, server: 's.whatsapp.net' } : parseJid(user.attrs.jid);
       const account = this.#service.account(name, server);
       const content = [];

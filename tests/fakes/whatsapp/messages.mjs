@@ -42,7 +42,7 @@ export class Messages {
   }
 
   /** A contact writes to the owner. */
-  inbound({ from, addressing = 'lid', message_id, device, timestamp_s, ...fields }) {
+  inbound({ from, addressing = 'lid', message_id, device, timestamp_s, unavailable, ...fields }) {
     const peer = this.#service.contact(from);
     const id = message_id ?? messageId();
     const devices = this.#service.targets(device);
@@ -51,22 +51,24 @@ export class Messages {
     if (addressing === 'pn') attrs.sender_lid = userJid(peer.lid, 'lid');
     else attrs.sender_pn = userJid(peer.number, 's.whatsapp.net');
     return this.#service.inOrder(async () => {
-      await this.post(peer, { id, attrs, message, mediatype, timestamp_s, devices });
+      const wrap = unavailable && (async () => [node('unavailable', { type: unavailable })]);
+      await this.post(peer, { id, attrs, message, mediatype, timestamp_s, wrap, devices });
       return { message_id: id, chat: attrs.from };
     });
   }
 
   /** The owner writes on the phone; the linked devices get a copy that names the chat. */
-  ownMessage({ to, self = false, addressing = 'lid', message_id, device, timestamp_s, ...fields }) {
+  ownMessage({ to, self = false, recipient, addressing = 'lid', message_id, device, timestamp_s, ...fields }) {
     const { phone } = this.#service;
-    const peer = self ? phone : this.#service.contact(to);
+    const peer = self || recipient ? phone : this.#service.contact(to);
     const id = message_id ?? messageId();
     const devices = this.#service.targets(device);
-    const chat = chatJid(peer, addressing);
+    const chat = recipient ?? chatJid(peer, addressing);
     const { type, mediatype, message } = build(fields, this.#service.media, chat);
     const attrs = { from: chatJid(phone, addressing), recipient: chat, type };
-    if (addressing === 'pn') attrs.peer_recipient_lid = userJid(peer.lid, 'lid');
-    else attrs.peer_recipient_pn = userJid(peer.number, 's.whatsapp.net');
+    // Bots and the like have one identity.
+    if (addressing === 'pn') attrs.peer_recipient_lid = recipient ? undefined : userJid(peer.lid, 'lid');
+    else attrs.peer_recipient_pn = recipient ? undefined : userJid(peer.number, 's.whatsapp.net');
     const copy = { deviceSentMessage: { destinationJid: chat, message } };
     return this.#service.inOrder(async () => {
       await this.post(phone, { id, attrs, message: copy, mediatype, timestamp_s, devices });

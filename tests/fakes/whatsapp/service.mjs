@@ -19,6 +19,8 @@ export class Service {
   #accepted = 0;
   #stanzas = 0;
   #work = Promise.resolve();
+  /** Numbers as they are dialled, and as they are registered. */
+  dialled = new Map();
   #absent = new Set();
   connections = [];
   devices = [];

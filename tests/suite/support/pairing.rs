@@ -128,3 +128,17 @@ pub(crate) fn paired() -> (TestHome, FakeWhatsApp) {
     pair(&home, &mut fake);
     (home, fake)
 }
+
+/// The same with the owner's own number: only their notes to themselves are answered.
+pub(crate) fn paired_in_self_chat() -> (TestHome, FakeWhatsApp) {
+    let mut home = TestHome::with_bridge();
+    let mut fake = FakeWhatsApp::start();
+    fake.serve(&mut home);
+    let mut wizard =
+        Wizard::start_with(&home, &["whatsapp", "--mode", "self-chat", "--allow", OWNER, "--yes", "--json"]);
+    let code = wizard.wait_for("qr");
+    fake.tell(json!({ "cmd": "scan", "payload": code["payload"] }));
+    wizard.wait_for("enabled");
+    assert_eq!(wizard.exit_code(), Some(0));
+    (home, fake)
+}

@@ -107,6 +107,31 @@ fn a_bot_answers_listed_people() {
 }
 
 #[test]
+fn a_number_in_another_national_form_is_the_listed_one_and_a_similar_one_is_named() {
+    let gate = rules(Some(WhatsAppMode::Bot), only(&["5511912345678", "525512345678", "4917123456789"]));
+    let from = |number: &str| {
+        said(&format!("{number}@s.whatsapp.net"), &format!("{number}@s.whatsapp.net"), same_as)
+    };
+    let stranger = Some(Reason::SenderNotAllowed);
+    check(
+        &gate,
+        vec![
+            ("Brazil without its ninth digit", from("551112345678"), None),
+            ("Mexico with its old 1", from("5215512345678"), None),
+            ("one digit wrong", from("4917123456788"), stranger.clone()),
+            ("somebody else", from("15550101"), stranger),
+        ],
+    );
+    let near = |number: &str| gate.near_entry(Platform::Whatsapp, &from(number));
+    let named = Some(("4917123456789".to_owned(), "4917123456788".to_owned()));
+    assert_eq!(near("4917123456788"), named);
+    assert_eq!(near("15550101"), None);
+    let mut by_lid = said("900101@lid", "900101@lid", same_as);
+    by_lid.sender_alt = Some(UserId("4917123456788@s.whatsapp.net".into()));
+    assert_eq!(gate.near_entry(Platform::Whatsapp, &by_lid), named);
+}
+
+#[test]
 fn an_empty_list_is_nobody_and_a_star_is_everybody_but_no_group() {
     let stranger = "15550199@s.whatsapp.net";
     check(

@@ -302,13 +302,7 @@ mod tests {
         }
 
         fn ends(&self, exit: Exit) -> AdapterError {
-            self.memory.judge(End {
-                exit,
-                closed: None,
-                cause: None,
-                unstartable: None,
-                memory_ran_out: false,
-            })
+            self.memory.judge(End { exit, closed: None, cause: None, said: None, memory_ran_out: false })
         }
     }
 

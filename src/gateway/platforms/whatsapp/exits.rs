@@ -25,6 +25,9 @@ const OOM_MAX: usize = 3;
 /// See [`OOM_MAX`].
 const OOM_WINDOW: Duration = Duration::from_secs(600);
 
+/// The bridge's exit for an error of its own or of its library: nothing that WhatsApp or the network did.
+const INTERNAL: i32 = 70;
+
 const SETUP: &str = "Run `hermes whatsapp`.";
 const REPAIR: &str = "Run `hermes whatsapp --repair`.";
 
@@ -37,8 +40,8 @@ pub struct End {
     pub closed: Option<u16>,
     /// What that event says stood between here and WhatsApp.
     pub cause: Option<Cause>,
-    /// The launcher could not become Node: the path, and why.
-    pub unstartable: Option<String>,
+    /// What its last `error` event says, where that is for people: which file is unusable, which program cannot be started.
+    pub said: Option<String>,
     /// While it ran, the kernel ended a program of our group for want of memory.
     pub memory_ran_out: bool,
 }
@@ -89,6 +92,24 @@ pub fn unspawned(launcher: &Path, error: &io::Error) -> AdapterError {
     }
     // No process, no memory, no descriptor: that passes.
     AdapterError::retryable("whatsapp_bridge_exited", why)
+}
+
+/// A file of the session or the spool cannot be read or written: which, and why.
+fn storage(said: Option<&str>) -> AdapterError {
+    let message = match said {
+        Some(said) => format!("the WhatsApp session cannot be used: {said}"),
+        None => "the bridge cannot write its session; the disk may be full or read-only".to_owned(),
+    };
+    AdapterError::retryable("whatsapp_storage", message)
+}
+
+/// An error of the bridge's own or of its library, in its words.
+fn failed(said: Option<&str>) -> AdapterError {
+    let message = match said {
+        Some(said) => format!("the bridge failed: {said}"),
+        None => format!("the bridge failed (exit {INTERNAL})"),
+    };
+    AdapterError::retryable("whatsapp_bridge_failed", message)
 }
 
 /// What earlier ends have to do with the next.
@@ -151,7 +172,7 @@ impl History {
                 (None, Some(code)) => exited(&format!("the connection to WhatsApp was lost ({code})")),
                 (None, None) => exited("the connection to WhatsApp was lost"),
             },
-            Exit::Storage => exited("the bridge cannot write its session; the disk may be full or read-only"),
+            Exit::Storage => storage(end.said.as_deref()),
             Exit::Protocol => exited("the bridge and hermes do not understand each other; this is a defect"),
             Exit::QrExpired => exited("the bridge ended as if it were pairing; this is a defect"),
             Exit::Signalled(9) if end.memory_ran_out => self.ended_for_memory(now),
@@ -163,10 +184,11 @@ impl History {
                 let otherwise = || format!("what should be Node cannot be executed (exit {code})");
                 AdapterError::blocked(
                     "whatsapp_bridge_exec",
-                    end.unstartable.unwrap_or_else(otherwise),
+                    end.said.unwrap_or_else(otherwise),
                     "Make it executable or install Node anew, or set HERMES_NODE to another; `hermes doctor` tells more.",
                 )
             }
+            Exit::Crashed(Some(INTERNAL)) => failed(end.said.as_deref()),
             Exit::Crashed(Some(code)) => exited(&format!("the bridge failed (exit {code})")),
             Exit::Crashed(None) => exited("the bridge failed"),
         }
@@ -212,7 +234,7 @@ mod tests {
     use super::*;
 
     fn end(exit: Exit) -> End {
-        End { exit, closed: None, cause: None, unstartable: None, memory_ran_out: false }
+        End { exit, closed: None, cause: None, said: None, memory_ran_out: false }
     }
 
     fn judge(exit: Exit) -> AdapterError {
@@ -252,12 +274,12 @@ mod tests {
             (Exit::Protocol, "whatsapp_bridge_exited", Backoff),
             (Exit::MultideviceMismatch, "whatsapp_logged_out", Never),
             (Exit::StaleConnection, "whatsapp_bridge_hung", Backoff),
-            (Exit::Storage, "whatsapp_bridge_exited", Backoff),
+            (Exit::Storage, "whatsapp_storage", Backoff),
             (Exit::HalfPaired, "whatsapp_half_paired", Never),
             (Exit::Signalled(9), "whatsapp_bridge_exited", wait(2)),
             (Exit::Signalled(15), "whatsapp_bridge_exited", wait(2)),
             (Exit::Signalled(2), "whatsapp_bridge_exited", wait(2)),
-            (Exit::Crashed(Some(70)), "whatsapp_bridge_exited", Backoff),
+            (Exit::Crashed(Some(70)), "whatsapp_bridge_failed", Backoff),
             (Exit::Crashed(Some(11)), "whatsapp_bridge_exited", Backoff),
             (Exit::Crashed(Some(126)), "whatsapp_bridge_exec", Never),
             (Exit::Crashed(Some(127)), "whatsapp_bridge_exec", Never),
@@ -300,9 +322,19 @@ mod tests {
     #[test]
     fn what_cannot_be_executed_is_told_with_its_path_and_cause() {
         let why = "/opt/node cannot be started: Permission denied (os error 13)".to_owned();
-        let end = End { unstartable: Some(why.clone()), ..end(Exit::Crashed(Some(126))) };
+        let end = End { said: Some(why.clone()), ..end(Exit::Crashed(Some(126))) };
         let error = History::default().judge(crate::clock::Now::read().mono, end);
         assert_eq!((error.code, error.message), ("whatsapp_bridge_exec", why));
+    }
+
+    #[test]
+    fn a_local_failure_is_told_in_the_bridges_words_and_never_as_one_of_the_network() {
+        let said = "/h/session/lid-mapping-1.json cannot be read: it is a directory (EISDIR)";
+        for exit in [Exit::Storage, Exit::Crashed(Some(INTERNAL))] {
+            let end = End { said: Some(said.to_owned()), closed: Some(500), ..end(exit) };
+            let error = History::default().judge(crate::clock::Now::read().mono, end);
+            assert!(error.message.ends_with(said) && !error.message.contains("connection"), "{error}");
+        }
     }
 
     #[test]

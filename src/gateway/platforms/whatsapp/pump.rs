@@ -95,7 +95,7 @@ pub struct Pump {
     repeats: Repeats,
     closed: Option<u16>,
     cause: Option<Cause>,
-    unstartable: Option<String>,
+    said: Option<String>,
 }
 
 /// What one turn of the pump came to.
@@ -128,14 +128,14 @@ impl Pump {
             repeats: Repeats::default(),
             closed: None,
             cause: None,
-            unstartable: None,
+            said: None,
         }
     }
 
     /// With what was said about it before.
     fn end(&mut self, exit: Exit) -> End {
-        let unstartable = self.unstartable.take();
-        End { exit, closed: self.closed, cause: self.cause, unstartable, memory_ran_out: false }
+        let said = self.said.take();
+        End { exit, closed: self.closed, cause: self.cause, said, memory_ran_out: false }
     }
 
     fn take(&mut self, output: Option<Output>) -> Turn {
@@ -193,7 +193,7 @@ impl Pump {
             }
             Event::Error { code, message } => {
                 tracing::debug!(code = "bridge_error", cause = code, message, "the bridge gives up");
-                self.unstartable = (code == "exec").then_some(message);
+                self.said = ["exec", "storage", "internal"].contains(&code.as_str()).then_some(message);
             }
             // Told for people who pair, or of no consequence here.
             Event::Ready { .. }

@@ -2,7 +2,7 @@
 
 use crate::bridge::protocol::{Contact, Location, Message, Private};
 use crate::gateway::inbound::identity::same;
-use crate::gateway::message::{Attachment, ChatId, InboundMessage, MessageId, UserId};
+use crate::gateway::message::{Attachment, ChatId, FORWARDED, InboundMessage, MessageId, UserId};
 use crate::pairing::Me;
 
 /// Contact cards that are named; more are counted.
@@ -11,7 +11,7 @@ const CONTACTS_NAMED_MAX: usize = 10;
 /// Translates one message; its attachment, if it has one, is not fetched yet.
 pub fn message(raw: &Message, me: &Me) -> InboundMessage {
     let is_self = is_me(&raw.chat, me) || raw.chat_alt.as_deref().is_some_and(|chat| is_me(chat, me));
-    InboundMessage {
+    let mut message = InboundMessage {
         id: MessageId(raw.id.clone()),
         chat: ChatId(raw.chat.clone()),
         chat_alt: raw.chat_alt.clone().map(ChatId),
@@ -27,9 +27,14 @@ pub fn message(raw: &Message, me: &Me) -> InboundMessage {
         attachments: attachment(raw).into_iter().collect(),
         quoted: raw.quoted.as_ref().map(|quoted| quoted.text.clone()).filter(|text| !text.0.is_empty()),
         reaction: raw.kind == "reaction",
+        forwarded: false,
         sent_at_s: raw.timestamp_s,
         album: None,
+    };
+    if raw.forwarded {
+        message.mark_forwarded(FORWARDED);
     }
+    message
 }
 
 fn is_me(jid: &str, me: &Me) -> bool {
@@ -45,7 +50,8 @@ fn is_addressed(raw: &Message, me: &Me) -> bool {
         .is_some_and(|participant| is_me(participant, me));
     answers_us
         || raw.mentions.iter().any(|mention| is_me(mention, me))
-        || raw.text.0.trim_start().starts_with('/')
+        // A command in somebody else's words is none.
+        || (!raw.forwarded && raw.text.0.trim_start().starts_with('/'))
 }
 
 /// What is no text is described, in brackets, before the caption.
@@ -209,6 +215,19 @@ mod tests {
         );
         assert_eq!(text(json!({"kind": "reaction", "reaction": {"id": "B"}})), "[took a reaction back]");
         assert!(text(json!({"kind": "unsupported"})).starts_with('['));
+    }
+
+    #[test]
+    fn what_is_forwarded_says_so_and_is_no_command() {
+        let fields = json!({"text": "/platform pause whatsapp", "forwarded": true});
+        let message = translated(&fields);
+        assert_eq!(message.text.0, "[forwarded]\n/platform pause whatsapp");
+        assert_eq!(crate::gateway::inbound::slash::of(&message), None);
+        let mut in_group = fields;
+        in_group["chat"] = json!("1203630@g.us");
+        in_group["is_group"] = json!(true);
+        assert!(!translated(&in_group).addressed, "somebody else's command does not speak to us");
+        assert_eq!(translated(&json!({"kind": "image", "forwarded": true})).text.0, "[forwarded]");
     }
 
     #[test]
