@@ -62,6 +62,9 @@ pub struct InboundMessage {
     /// It is a sign on another message, or takes one back: told in `text`, and nothing to answer.
     #[serde(default)]
     pub reaction: bool,
+    /// The text is somebody else's: forwarded, or made by another bot. Set by [`Self::mark_forwarded`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
     /// Body or caption; what is no text is described (`[location 52.1,4.3]`).
     pub text: Private,
     /// How long the whole text was, in bytes, where `text` is only its beginning.
@@ -76,6 +79,27 @@ pub struct InboundMessage {
     /// The album that it is a part of, as the platform names it: whoever sent the parts sent one thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub album: Option<String>,
+}
+
+/// The source of a forwarded message whose first writer is not known; see [`InboundMessage::mark_forwarded`].
+pub const FORWARDED: &str = "forwarded";
+
+impl InboundMessage {
+    /// Marks the text as somebody else's, for the agent with a first line in brackets: `[forwarded from Ada]`. A command in
+    /// such a text is not obeyed. `source`: where the text comes from, [`FORWARDED`] where only that is known.
+    pub fn mark_forwarded(&mut self, source: &str) {
+        self.forwarded = true;
+        // The source may hold a name that somebody chose: it stays on its line.
+        let source: String = source.chars().filter(|sign| !sign.is_control()).collect();
+        let text = &mut self.text.0;
+        let gap = if text.is_empty() { "" } else { "\n" };
+        text.insert_str(0, &format!("[{source}]{gap}"));
+    }
+
+    /// Whether the sender wrote a command, to the gateway or to the agent.
+    pub fn is_command(&self) -> bool {
+        !self.forwarded && self.text.0.trim_start().starts_with('/')
+    }
 }
 
 /// Something that came with a message.
@@ -153,6 +177,7 @@ pub(crate) mod testing {
             is_group: false,
             addressed: true,
             reaction: false,
+            forwarded: false,
             text: Private(text.into()),
             cut_from: None,
             attachments: Vec::new(),

@@ -215,6 +215,10 @@ pub struct Message {
     /// Where it comes from, when it was not written here.
     #[serde(default, deserialize_with = "lenient::emptied")]
     pub forward_origin: Option<Origin>,
+    /// When it was written, in the form of older servers, which have no `forward_origin`.
+    pub forward_date: Option<IgnoredAny>,
+    /// The bot that made it; the sender only picked it.
+    pub via_bot: Option<Value>,
     /// The sizes of a picture.
     #[serde(default, deserialize_with = "lenient::list")]
     pub photo: Vec<PhotoSize>,

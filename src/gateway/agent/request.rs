@@ -60,6 +60,7 @@ pub fn line(turn: &Turn) -> Value {
         "sender": message.sender.0,
         "sender_name": message.sender_name.as_ref().map(|name| &name.0),
         "message_id": message.id.0,
+        "forwarded": message.forwarded,
         "text": message.text.0,
         "quoted": message.quoted.as_ref().map(|quoted| &quoted.0),
         "attachments": attachments,
@@ -136,7 +137,7 @@ mod tests {
             json!({
                 "schema": 1, "session": "s1", "platform": "whatsapp", "chat": "15550101@s.whatsapp.net",
                 "is_group": false, "sender": "15550101@s.whatsapp.net", "sender_name": null, "message_id": "A",
-                "text": "and now?", "quoted": null,
+                "forwarded": false, "text": "and now?", "quoted": null,
                 "attachments": [{"kind": "image", "path": "/x/cat", "mime": "image/png", "name": "cat.png", "error": null}],
                 "history": [{"said": "hi", "answered": "hello"}],
             })

@@ -271,7 +271,7 @@ impl PlatformRules {
         let text = &message.text.0;
         message.addressed
             || self.free_groups.as_ref().is_none_or(|groups| groups.contains(group))
-            || text.trim_start().starts_with('/')
+            || message.is_command()
             || self.patterns.iter().any(|pattern| pattern.is_match(text))
     }
 

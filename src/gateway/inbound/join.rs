@@ -105,7 +105,7 @@ impl Gathering {
 }
 
 fn is_joinable(candidate: Candidate<'_>) -> bool {
-    candidate.attempts == 0 && !candidate.message.text.0.trim_start().starts_with('/')
+    candidate.attempts == 0 && !candidate.message.is_command()
 }
 
 fn is_same(first: &InboundMessage, next: &InboundMessage) -> bool {
@@ -135,6 +135,7 @@ pub fn merged(messages: Vec<InboundMessage>) -> Option<InboundMessage> {
             cut_from: before.cut_from.or(next.cut_from),
             quoted: before.quoted.or(next.quoted),
             addressed: before.addressed || next.addressed,
+            forwarded: before.forwarded && next.forwarded,
             ..next
         }
     }))
@@ -230,6 +231,11 @@ mod tests {
         assert_eq!((joined.id.0.as_str(), joined.text.0.as_str()), ("C", "look\nnice?"));
         assert_eq!((joined.attachments.len(), joined.quoted.is_some()), (1, true));
         assert_eq!(merged(Vec::new()), None);
+        let mut passed_on = text("/new");
+        passed_on.mark_forwarded("forwarded");
+        assert_eq!(verdict(&text("see"), &passed_on, 0, WINDOW), Verdict::Joined, "not a command");
+        let both = |first: &InboundMessage| merged(vec![first.clone(), passed_on.clone()]).unwrap().forwarded;
+        assert!(both(&passed_on) && !both(&text("see")));
     }
 
     proptest! {

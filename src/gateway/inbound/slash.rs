@@ -60,9 +60,10 @@ pub enum Verb {
     Unclear,
 }
 
-/// The command of a message. `None`: it is the agent's.
+/// The command of a message. `None`: it is the agent's; so is a command that the sender only passed on.
 pub fn of(message: &InboundMessage) -> Option<Slash> {
-    if message.attachments.is_empty() { parse(&message.text.0) } else { None }
+    let is_written = message.is_command() && message.attachments.is_empty();
+    is_written.then(|| parse(&message.text.0)).flatten()
 }
 
 /// A longer text is no command.
@@ -213,6 +214,8 @@ I did not understand that. Use one of these:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::message::testing::message;
+    use crate::gateway::message::{FORWARDED, Private};
 
     #[test]
     fn commands_are_read_in_any_case_and_everything_else_is_the_agents() {
@@ -256,7 +259,12 @@ mod tests {
             ("/help\nand more that was meant for the agent", None),
             (long.as_str(), None),
         ] {
-            assert_eq!(parse(text), expected, "{text:?}");
+            let mut message = message("1", "2", text);
+            assert_eq!(of(&message), expected, "{text:?}");
+            message.mark_forwarded(FORWARDED);
+            assert_eq!(of(&message), None, "forwarded: {text:?}");
+            message.text = Private(text.into());
+            assert_eq!(of(&message), None, "whatever stands before it: {text:?}");
         }
     }
 }

@@ -214,6 +214,7 @@ pub fn inbound(written: Written, sent_at_s: i64) -> InboundMessage {
         is_group: false,
         addressed: true,
         reaction: false,
+        forwarded: false,
         text: written.text,
         cut_from: None,
         attachments: Vec::new(),

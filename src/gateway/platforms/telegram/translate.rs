@@ -1,7 +1,9 @@
 //! Pure. Telegram's messages as everybody else sees them.
 
+use serde_json::Value;
+
 use super::address::{Address, message_id};
-use crate::gateway::message::{Attachment, InboundMessage, Private, UserId};
+use crate::gateway::message::{Attachment, FORWARDED, InboundMessage, Private, UserId};
 use crate::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
 
 /// Answers of a poll that are named; more are counted.
@@ -51,35 +53,36 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
         return None;
     }
     let edited = kind.is_edit().then_some("[edited]");
-    let forwarded = raw.forward_origin.as_ref().map(forwarded);
-    let parts: Vec<&str> = [edited, forwarded.as_deref(), described.as_deref(), Some(&written)]
+    let parts: Vec<&str> = [edited, described.as_deref(), Some(&written)]
         .into_iter()
         .flatten()
         .filter(|part| !part.is_empty())
         .collect();
     let (sender, sender_name) = sender(raw)?;
-    Some(Translated {
-        message: InboundMessage {
-            id: message_id(me.id, raw, kind.is_edit().then_some(written.as_str())),
-            chat: Address::of(raw).chat_id(),
-            chat_alt: None,
-            sender,
-            sender_alt: None,
-            sender_name,
-            from_me: false,
-            self_chat: false,
-            is_group,
-            addressed: !is_group || is_addressed(raw, me),
-            reaction: false,
-            text: Private(parts.join("\n")),
-            cut_from: None,
-            attachments: attachments.into_iter().collect(),
-            quoted: quoted(raw),
-            sent_at_s: raw.edit_date.filter(|_| kind.is_edit()).unwrap_or(raw.date),
-            album: raw.media_group_id.clone().filter(|_| !kind.is_edit()),
-        },
-        wanted: wanted.into_iter().collect(),
-    })
+    let mut message = InboundMessage {
+        id: message_id(me.id, raw, kind.is_edit().then_some(written.as_str())),
+        chat: Address::of(raw).chat_id(),
+        chat_alt: None,
+        sender,
+        sender_alt: None,
+        sender_name,
+        from_me: false,
+        self_chat: false,
+        is_group,
+        addressed: !is_group || is_addressed(raw, me),
+        reaction: false,
+        forwarded: false,
+        text: Private(parts.join("\n")),
+        cut_from: None,
+        attachments: attachments.into_iter().collect(),
+        quoted: quoted(raw),
+        sent_at_s: raw.edit_date.filter(|_| kind.is_edit()).unwrap_or(raw.date),
+        album: raw.media_group_id.clone().filter(|_| !kind.is_edit()),
+    };
+    if let Some(source) = source(raw) {
+        message.mark_forwarded(&source);
+    }
+    Some(Translated { message, wanted: wanted.into_iter().collect() })
 }
 
 /// Who is answerable for it. Whoever writes in the name of a chat is that chat: the person behind it is not told.
@@ -123,36 +126,57 @@ fn written(raw: &Message, me: &User) -> String {
     }
 }
 
-/// A command that names a bot, and that name: `/new` and `our_bot` in `/new@our_bot now`.
-fn named_command(raw: &Message) -> Option<(&str, &str)> {
+/// The command at the beginning, as the sender wrote it: not in what they forward, nor in a quotation.
+fn command(raw: &Message) -> Option<&str> {
     let (text, entities) = said(raw)?;
-    let mut commands = entities.iter().filter(|entity| entity.kind == "bot_command" && entity.offset == 0);
-    commands.find_map(|entity| slice(text, entity)?.split_once('@'))
+    let starts = |entity: &&Entity| entity.offset == 0;
+    if source(raw).is_some() || entities.iter().filter(starts).any(is_quotation) {
+        return None;
+    }
+    entities
+        .iter()
+        .filter(starts)
+        .find(|entity| entity.kind == "bot_command")
+        .and_then(|entity| slice(text, entity))
 }
 
-/// The text or the caption. Where a piece of it leads to an address that is not shown, the address stands behind it.
+/// A command that names a bot, and that name: `/new` and `our_bot` in `/new@our_bot now`.
+fn named_command(raw: &Message) -> Option<(&str, &str)> {
+    command(raw)?.split_once('@')
+}
+
+fn is_quotation(entity: &Entity) -> bool {
+    matches!(entity.kind.as_str(), "blockquote" | "expandable_blockquote")
+}
+
+/// The text or the caption. Where a piece of it leads to an address that is not shown, the address stands behind it; the lines
+/// of a quotation begin with `>`.
 fn linked(raw: &Message) -> String {
     let Some((text, entities)) = said(raw) else { return String::new() };
-    let mut links: Vec<(usize, &str)> = entities
-        .iter()
-        .filter(|entity| entity.kind == "text_link")
-        .take(LINKS_MAX)
-        .filter_map(|entity| {
+    let links =
+        entities.iter().filter(|entity| entity.kind == "text_link").take(LINKS_MAX).filter_map(|entity| {
             let url = entity.url.as_ref().map(|url| url.0.as_str())?;
             let is_told = slice(text, entity)? != url && url.len() <= LINK_LEN_MAX;
-            is_told.then_some((byte_at(text, entity.offset + entity.length)?, url))
-        })
-        .collect();
-    links.sort();
-    let mut linked = String::with_capacity(text.len());
+            is_told.then_some((byte_at(text, entity.offset + entity.length)?, format!(" ({url})")))
+        });
+    let quotations = entities.iter().filter(|entity| is_quotation(entity)).flat_map(|entity| {
+        let start = byte_at(text, entity.offset).unwrap_or(text.len());
+        let quoted = slice(text, entity).unwrap_or_default();
+        let lines = quoted.trim_end_matches('\n').match_indices('\n').map(move |(at, _)| start + at + 1);
+        let first = (!quoted.is_empty()).then_some(start);
+        first.into_iter().chain(lines).map(|at| (at, "> ".to_owned()))
+    });
+    let mut added: Vec<(usize, String)> = links.chain(quotations).collect();
+    added.sort();
+    let mut whole = String::with_capacity(text.len());
     let mut told = 0;
-    for (end, url) in links {
-        linked.push_str(&text[told..end]);
-        linked.push_str(&format!(" ({url})"));
-        told = end;
+    for (at, more) in added {
+        whole.push_str(&text[told..at]);
+        whole.push_str(&more);
+        told = at;
     }
-    linked.push_str(&text[told..]);
-    linked
+    whole.push_str(&text[told..]);
+    whole
 }
 
 /// In a group hermes answers only who speaks to it: by a mention, by an answer to its message, or by a command that is not
@@ -167,13 +191,13 @@ fn is_addressed(raw: &Message, me: &User) -> bool {
         .is_some_and(|author| author.id == me.id);
     let Some((text, entities)) = said(raw) else { return answers_us };
     answers_us
+        || command(raw)
+            .is_some_and(|command| command.split_once('@').is_none_or(|(_, name)| is_our_name(name, me)))
         || entities.iter().any(|entity| match entity.kind.as_str() {
             "mention" => slice(text, entity)
                 .and_then(|mention| mention.strip_prefix('@'))
                 .is_some_and(|name| is_our_name(name, me)),
             "text_mention" => entity.user.as_ref().is_some_and(|user| user.id == me.id),
-            "bot_command" if entity.offset == 0 => slice(text, entity)
-                .is_some_and(|command| command.split_once('@').is_none_or(|(_, name)| is_our_name(name, me))),
             _ => false,
         })
 }
@@ -242,6 +266,18 @@ fn described(raw: &Message) -> Option<String> {
     raw.unshown.map(|_| "[a message of a kind that cannot be shown]".to_owned())
 }
 
+/// Where the text comes from, when the sender did not write it.
+fn source(raw: &Message) -> Option<String> {
+    if let Some(origin) = &raw.forward_origin {
+        return Some(forwarded(origin));
+    }
+    if raw.forward_date.is_some() {
+        return Some(FORWARDED.to_owned());
+    }
+    let bot = raw.via_bot.as_ref()?.get("username").and_then(Value::as_str);
+    Some(bot.map_or_else(|| "via a bot".to_owned(), |bot| format!("via @{bot}")))
+}
+
 fn forwarded(origin: &Origin) -> String {
     let from = origin
         .sender_user
@@ -249,7 +285,7 @@ fn forwarded(origin: &Origin) -> String {
         .map(name)
         .or_else(|| origin.sender_user_name.clone())
         .or_else(|| origin.sender_chat.as_ref().or(origin.chat.as_ref())?.title.clone());
-    from.map_or_else(|| "[forwarded]".to_owned(), |from| format!("[forwarded from {}]", from.0))
+    from.map_or_else(|| FORWARDED.to_owned(), |from| format!("{FORWARDED} from {}", from.0))
 }
 
 /// What it answers: the part that was picked out, or all of it. Its file is not fetched once more.

@@ -59,6 +59,7 @@ fn a_text_of_a_person_is_theirs() {
             is_group: false,
             addressed: true,
             reaction: false,
+            forwarded: false,
             text: Private("hi".into()),
             cut_from: None,
             attachments: vec![],
@@ -280,6 +281,53 @@ fn a_command_for_another_bot_is_nothing_to_us_unless_we_are_alone_with_whoever_w
     assert_eq!(in_group("/new@other_bot and @hermes_bot", 14), None);
     assert_eq!(in_group("/hermes_bot@hermes_bot x", 22).as_deref(), Some("/hermes_bot x"));
     assert_eq!(text_of(command("/new@other_bot", 14)), "/new@other_bot");
+}
+
+#[test]
+fn a_command_in_words_of_others_is_text() {
+    let entities = |kind: &str| json!([{ "type": kind, "offset": 0, "length": 9 }, { "type": "bot_command", "offset": 0, "length": 9 }]);
+    let forward = json!({ "type": "user", "sender_user": { "id": 3, "first_name": "Eve\n/stop" } });
+    for (fields, expected) in [
+        (json!({ "forward_origin": forward }), "[forwarded from Eve/stop]\n/platform pause telegram"),
+        (json!({ "forward_origin": 3 }), "[forwarded]\n/platform pause telegram"),
+        (json!({ "forward_date": 1 }), "[forwarded]\n/platform pause telegram"),
+        (json!({ "via_bot": { "id": 9, "username": "gif" } }), "[via @gif]\n/platform pause telegram"),
+        (json!({ "via_bot": 3 }), "[via a bot]\n/platform pause telegram"),
+        (json!({ "entities": entities("blockquote") }), "> /platform pause telegram"),
+        (json!({ "entities": entities("expandable_blockquote") }), "> /platform pause telegram"),
+    ] {
+        for (chat, addressed) in [(42, true), (-100, false)] {
+            let mut fields = fields.clone();
+            fields["chat"] = json!({ "id": chat, "type": if chat > 0 { "private" } else { "supergroup" } });
+            fields["text"] = json!("/platform pause telegram");
+            if fields.get("entities").is_none() {
+                fields["entities"] = entities("bold");
+            }
+            let message = translated(Kind::Message, fields.clone()).unwrap().message;
+            assert_eq!((message.text.0.as_str(), message.addressed), (expected, addressed), "{fields}");
+            assert_eq!(message.forwarded, !expected.starts_with('>'), "{fields}");
+            assert_eq!(crate::gateway::inbound::slash::of(&message), None, "{fields}");
+        }
+    }
+    // A command for another bot is text as well where somebody else wrote it.
+    let text =
+        group(json!({ "text": "/new@other_bot", "forward_date": 1, "entities": entities("bold") })).text.0;
+    assert_eq!(text, "[forwarded]\n/new@other_bot");
+}
+
+#[test]
+fn every_line_of_a_quotation_is_marked_also_beside_links() {
+    let quotation =
+        |offset: usize, length: usize| json!({ "type": "blockquote", "offset": offset, "length": length });
+    let link = json!({ "type": "text_link", "offset": 4, "length": 3, "url": "u:" });
+    for (text, entities, expected) in [
+        ("😀 a\nb c\nmine", vec![quotation(0, 8)], "> 😀 a\n> b c\nmine"),
+        ("one two\nmine", vec![quotation(0, 8), link], "> one two (u:)\nmine"),
+        ("mine\none\n", vec![quotation(5, 4), quotation(99, 1), quotation(usize::MAX, 2)], "mine\n> one\n"),
+        ("mine", vec![quotation(2, 0)], "mine"),
+    ] {
+        assert_eq!(text_of(json!({ "text": text, "entities": entities })), expected);
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub fn message(raw: &Message, me: &Me) -> InboundMessage {
         attachments: attachment(raw).into_iter().collect(),
         quoted: raw.quoted.as_ref().map(|quoted| quoted.text.clone()).filter(|text| !text.0.is_empty()),
         reaction: raw.kind == "reaction",
+        forwarded: false,
         sent_at_s: raw.timestamp_s,
         album: None,
     }
