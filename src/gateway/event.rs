@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::gateway::command::Request;
 use crate::gateway::drain::StopSignal;
-use crate::gateway::failure::AdapterError;
+use crate::gateway::failure::{AdapterError, Degraded};
 use crate::gateway::platforms::api::Link;
 use crate::gateway::settings::Reading;
 use crate::gateway::status::snapshot::Snapshot;
@@ -70,6 +70,8 @@ pub enum Report {
     Down(AdapterError),
     /// The platform asks for less on the live link.
     Limited(Duration),
+    /// The live link says that something fails in it and is tried again, or that all is well again.
+    Degraded(Option<Degraded>),
     /// A blocked platform's cause was looked at.
     Checked(Result<(), AdapterError>),
 }
@@ -81,6 +83,8 @@ impl fmt::Debug for Report {
             Self::Up(_) => f.write_str("Up"),
             Self::Down(error) => write!(f, "Down({})", error.code),
             Self::Limited(wait) => write!(f, "Limited({wait:?})"),
+            Self::Degraded(None) => f.write_str("Degraded(no)"),
+            Self::Degraded(Some(degraded)) => write!(f, "Degraded({})", degraded.error.code),
             Self::Checked(Ok(())) => f.write_str("Checked(ok)"),
             Self::Checked(Err(error)) => write!(f, "Checked({})", error.code),
         }

@@ -1,5 +1,7 @@
 //! Pure. What can go wrong with a platform or a send, each with the answer to "what now?" in its type.
 
+use std::time::Instant;
+
 pub use crate::net::{Certainty, Retry};
 
 /// Why a platform is not connected.
@@ -42,6 +44,19 @@ impl AdapterError {
         self.retry = retry;
         self
     }
+}
+
+/// A live connection whose poll or heartbeat fails, and is tried again by the connection itself. What is sent goes on being sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Degraded {
+    /// Why the last try failed.
+    pub error: AdapterError,
+    /// Failures in a row.
+    pub failures: u32,
+    /// With so many in a row the connection is given up. `None`: there is no bound.
+    pub failures_max: Option<u32>,
+    /// When it is tried next.
+    pub next_at: Instant,
 }
 
 /// What a refusal for good is about.

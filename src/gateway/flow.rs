@@ -29,6 +29,9 @@ pub trait MessageFlow: Inbox {
     /// The platform asks for nothing for so long.
     fn limited(&self, platform: Platform, wait: Duration);
 
+    /// An operator wants what waits to be sent there tried now, whatever the platform has asked for.
+    fn hurry(&self, platform: Platform);
+
     /// These chats have work that did not come by itself: it was put back into the store.
     fn wake(&self, chats: &[ChatKey]);
 

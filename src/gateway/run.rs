@@ -16,7 +16,7 @@ use crate::error::ExitCode;
 use crate::gateway::command::{self, CHANGES_MAX, Change, Commands, PauseRecord};
 use crate::gateway::drain::{self, Drain, Phase, StopSignal};
 use crate::gateway::event::{Event, Report, SeatId};
-use crate::gateway::failure::Retry;
+use crate::gateway::failure::{Degraded, Retry};
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::life::kept;
 use crate::gateway::life::notify::Notify;
@@ -323,10 +323,18 @@ impl Gateway {
         let input = match report {
             Report::Refused(error) => Input::Refused { generation, error },
             Report::Up(link) => {
+                let degraded = link.health().and_then(|health| health.borrow().clone());
                 seat.links.insert(generation, link);
-                Input::Up { generation }
+                self.give(now, id, Input::Up { generation });
+                if degraded.is_none() {
+                    return;
+                }
+                Input::Degraded { generation, degraded }
             }
             Report::Down(error) => {
+                if let Some(link) = seat.links.get(&generation) {
+                    seat.machine.proven(link.proof());
+                }
                 if seat.attempt.as_ref().is_some_and(|(current, _)| *current == generation) {
                     seat.ended(&error);
                 }
@@ -336,6 +344,7 @@ impl Gateway {
                 self.flow.limited(seat.adapter.platform(), wait);
                 Input::Limited { generation, wait }
             }
+            Report::Degraded(degraded) => Input::Degraded { generation, degraded },
             Report::Checked(result) => Input::Checked { generation, result },
         };
         self.give(now, id, input);
@@ -506,6 +515,13 @@ fn tell(seat: &Seat, news: News) {
         News::Blocked { error } => {
             let action = error.user_action.as_deref().unwrap_or_default();
             tracing::error!(code = error.code, platform, "{title}: {error}. {action}");
+        }
+        News::Degraded { degraded: Degraded { error, .. }, wait } => {
+            let when = match wait.as_secs() {
+                0 => "trying again now".to_owned(),
+                seconds => format!("trying again in {seconds} s"),
+            };
+            tracing::warn!(code = error.code, platform, "{title}: {error}; {when}; sending goes on");
         }
         News::Limited { wait } => {
             let wait = wait.as_secs();

@@ -77,8 +77,19 @@ struct Wait {
 impl Wait {
     /// What the machine waits for, if that is an attempt.
     fn of(machine: &Machine, now: Instant) -> Option<Self> {
-        let State::Retrying { at: until, .. } = *machine.state() else { return None };
-        let attempt = match machine.next_attempt() {
+        let (until, attempt) = match machine.state() {
+            State::Retrying { at, .. } => (*at, machine.next_attempt()),
+            State::Connected { degraded: Some(degraded), .. } => {
+                (degraded.next_at, (degraded.failures + 1, degraded.failures_max))
+            }
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => return None,
+        };
+        let attempt = match attempt {
             (attempt, Some(bound)) => format!("attempt {attempt}/{bound}"),
             (attempt, None) => format!("attempt {attempt}"),
         };
@@ -185,6 +196,9 @@ impl Seat {
             State::Connecting { probe: false, .. } => (WireState::Connecting, self.shown.error.clone()),
             // A look of the breaker does not end its pause.
             State::Connecting { probe: true, .. } => (WireState::Paused, self.shown.error.clone()),
+            State::Connected { degraded: Some(degraded), .. } => {
+                (WireState::Retrying, Some(degraded.error.clone()))
+            }
             State::Connected { limited_until: None, .. } => (WireState::Connected, None),
             State::Connected { limited_until: Some(_), .. } => (WireState::RateLimited, None),
             State::Retrying { error, .. } => (WireState::Retrying, Some(error.clone())),
@@ -236,7 +250,10 @@ impl Seat {
         let next_retry_at = match self.machine.state() {
             State::Retrying { at, .. } => Some(wall_of(*at, now)),
             State::Paused { probe_at, .. } => probe_at.map(|at| wall_of(at, now)),
-            State::Connected { limited_until, .. } => limited_until.map(|until| wall_of(until, now)),
+            State::Connected { limited_until, degraded, .. } => {
+                let next_at = degraded.as_ref().map(|degraded| degraded.next_at);
+                next_at.or(*limited_until).map(|until| wall_of(until, now))
+            }
             State::Disabled | State::Connecting { .. } | State::Blocked { .. } | State::Stopping => None,
         };
         let paused_by = match self.machine.state() {
@@ -255,7 +272,18 @@ impl Seat {
             error_message: shown.message(),
             updated_at: Some(shown.updated_at),
             since: Some(shown.since),
-            attempts: self.machine.failures(),
+            attempts: self.machine.failures().max(match self.machine.state() {
+                State::Connected { degraded: Some(degraded), .. } if degraded.failures_max.is_some() => {
+                    degraded.failures
+                }
+                State::Disabled
+                | State::Connecting { .. }
+                | State::Connected { .. }
+                | State::Retrying { .. }
+                | State::Blocked { .. }
+                | State::Paused { .. }
+                | State::Stopping => 0,
+            }),
             next_retry_at,
             paused_by,
             user_action: shown.error.as_ref().and_then(|error| error.user_action.clone()),

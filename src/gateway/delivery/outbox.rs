@@ -190,6 +190,17 @@ impl Outbox {
         self.post.slot(|slot| slot.pace.hold_all(Now::read().mono, wait));
     }
 
+    /// Tries what waits now, whatever the platform has asked for.
+    pub fn hurry(&self) {
+        let is_linked = self.post.slot(|slot| {
+            slot.pace.release();
+            slot.link.is_some()
+        });
+        if is_linked {
+            self.lanes.open();
+        }
+    }
+
     /// From now on the platform's rates are kept to, or only what it asks for.
     pub fn pace(&self, is_on: bool) {
         self.post.slot(|slot| slot.pace.keep(is_on));

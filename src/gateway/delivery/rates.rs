@@ -136,6 +136,12 @@ impl Pace {
         self.not_before = self.not_before.max(Some(now + wait));
     }
 
+    /// What the platform has asked for until now is over.
+    pub fn release(&mut self) {
+        self.not_before = None;
+        self.chats.values_mut().for_each(|chat| chat.not_before = None);
+    }
+
     /// Whether the platform has asked for silence in this chat, or everywhere.
     pub fn is_held(&self, now: Instant, chat: &ChatId) -> bool {
         !self.held(now, chat).is_zero()

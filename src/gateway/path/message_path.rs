@@ -348,6 +348,12 @@ impl MessageFlow for MessagePath {
         }
     }
 
+    fn hurry(&self, platform: Platform) {
+        if let Some(outbox) = self.outboxes.get(&platform) {
+            outbox.hurry();
+        }
+    }
+
     fn wake(&self, chats: &[ChatKey]) {
         for key in chats {
             self.turns.wake(key.clone());

@@ -3,6 +3,9 @@
 //! An [`Adapter`] is one configured account; a [`Link`] is one live connection of it. Sending before connecting is
 //! thus unrepresentable, and nothing of a lost connection can leak into the next.
 //!
+//! **Whose retry is it?** A request: its caller. A poll or a heartbeat: the link, shortly and until its lease is over
+//! ([`patience`](super::patience)); it says so by [`Link::health`], and goes on sending. A connection: the supervisor.
+//!
 //! An adapter must not: retry a connection, sleep to back off, write the status file, read settings by name, decide
 //! who may speak, end the process, or print. It says what happened; the supervisor decides.
 
@@ -10,8 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
-use crate::gateway::failure::{AdapterError, SendError};
+use crate::gateway::failure::{AdapterError, Degraded, SendError};
 use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::platforms::near::Near;
 use crate::platform::Platform;
@@ -80,6 +84,15 @@ pub trait Link: Send + Sync {
     async fn limited(&self) -> Duration {
         std::future::pending().await
     }
+
+    /// How the connection is in its own words: what is wrong while it helps itself, and nothing while it is well. `None`: it does
+    /// not say. What it returns is asked for once.
+    fn health(&self) -> Option<watch::Receiver<Option<Degraded>>> {
+        None
+    }
+
+    /// An operator wants it tried now: whatever it waits for before it tries something again is over. Takes no time.
+    fn hurry(&self) {}
 
     /// When the platform last proved that the connection works, by a round trip. Silence is no proof.
     fn proof(&self) -> Instant;

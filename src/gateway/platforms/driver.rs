@@ -7,12 +7,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Now;
 use crate::gateway::event::{Event, Report, SeatId};
-use crate::gateway::failure::AdapterError;
+use crate::gateway::failure::{AdapterError, Degraded};
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::supervisor::machine::Generation;
 use crate::platform::Platform;
@@ -62,8 +62,9 @@ async fn live(reporter: &Reporter, adapter: Arc<dyn Adapter>, inbox: Arc<dyn Inb
     match adapter.connect(inbox).await {
         Err(error) => Report::Down(error),
         Ok(link) => {
+            let health = link.health();
             reporter.tell(Report::Up(Arc::clone(&link))).await;
-            Report::Down(watch(reporter, link.as_ref(), platform).await)
+            Report::Down(watch(reporter, link.as_ref(), health, platform).await)
         }
     }
 }
@@ -75,8 +76,13 @@ async fn check(adapter: Arc<dyn Adapter>) -> Result<(), AdapterError> {
         .unwrap_or_else(|_| Err(AdapterError::panicked()))
 }
 
-/// Returns when the link has ended or its lease has run out.
-async fn watch(reporter: &Reporter, link: &dyn Link, platform: Platform) -> AdapterError {
+/// Returns when the link has ended or its lease has run out; reports what it says of itself meanwhile.
+async fn watch(
+    reporter: &Reporter,
+    link: &dyn Link,
+    mut health: Option<Health>,
+    platform: Platform,
+) -> AdapterError {
     let spec = platform.spec();
     let closed = link.closed();
     tokio::pin!(closed);
@@ -92,7 +98,20 @@ async fn watch(reporter: &Reporter, link: &dyn Link, platform: Platform) -> Adap
         tokio::select! {
             error = &mut closed => return error,
             wait = link.limited() => reporter.tell(Report::Limited(wait)).await,
+            degraded = changed(&mut health) => reporter.tell(Report::Degraded(degraded)).await,
             () = tokio::time::sleep_until(expiry.into()) => {}
         }
     }
+}
+
+type Health = watch::Receiver<Option<Degraded>>;
+
+/// Returns when the health of a link has changed.
+async fn changed(health: &mut Option<Health>) -> Option<Degraded> {
+    if let Some(health) = health
+        && health.changed().await.is_ok()
+    {
+        return health.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }

@@ -1,5 +1,6 @@
 //! The platforms: the contract ([`api`]), how an attempt runs ([`driver`]), the list of accounts ([`build`]), and a folder
-//! for each platform. [`near`]: services that are watched for their return; [`media`]: what comes with messages; [`aside`] and
+//! for each platform. [`patience`]: retries inside a
+//! connection; [`near`]: services that are watched for their return; [`media`]: what comes with messages; [`aside`] and
 //! [`nonsense`]: what cannot be read. [`played`] are platforms that tests of the real program play.
 
 pub mod api;
@@ -10,6 +11,7 @@ pub mod driver;
 pub mod media;
 pub mod near;
 pub mod nonsense;
+pub mod patience;
 pub mod played;
 #[cfg(test)]
 pub mod scripted;

@@ -206,6 +206,8 @@ impl MessageFlow for CountingFlow {
 
     fn limited(&self, _platform: Platform, _wait: Duration) {}
 
+    fn hurry(&self, _platform: Platform) {}
+
     fn wake(&self, _chats: &[ChatKey]) {}
 
     fn configure(&self, _config: &Config) {

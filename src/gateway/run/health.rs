@@ -61,6 +61,9 @@ impl Gateway {
         );
         for index in 0..self.seats.len() {
             let after = host::STAGGER.mul_f64(self.dice.roll());
+            if let Some(link) = self.seats[index].live() {
+                link.hurry();
+            }
             self.give(now, SeatId(index), Input::NetworkChanged { after });
         }
     }

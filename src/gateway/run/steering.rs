@@ -1,12 +1,9 @@
 //! Commands, as the loop carries them out. What it says about them is what people read.
 
-use std::time::Instant;
-
 use crate::clock::Now;
 use crate::gateway::command::{Answer, Change, Command, CommandError, Request};
 use crate::gateway::drain::{self, Phase, StopSignal};
 use crate::gateway::event::{Event, SeatId};
-use crate::gateway::failure::Retry;
 use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::machine::{Input, PausedBy, State};
 use crate::platform::Platform;
@@ -75,8 +72,12 @@ impl Gateway {
 
     fn resume(&mut self, now: Now, id: SeatId, reply: Reply) {
         let seat = &self.seats[id.0];
-        let sentence = resuming(seat.title(), seat.machine.state(), now.mono);
+        let sentence = resuming(seat.title(), seat.machine.state());
         seat.adapter.insist();
+        if let Some(link) = seat.live() {
+            link.hurry();
+            self.flow.hurry(seat.adapter.platform());
+        }
         self.give(now, id, Input::Resume);
         // Also when it is not paused here: the record must not pause it at the next start.
         self.keep(id, false, sentence, reply);
@@ -108,16 +109,15 @@ impl Gateway {
 type Reply = tokio::sync::oneshot::Sender<Answer>;
 
 /// What a resume does to a platform in this state.
-fn resuming(title: &str, state: &State, now: Instant) -> String {
+fn resuming(title: &str, state: &State) -> String {
     match state {
         State::Paused { .. } => format!("{title} is no longer paused and connects now."),
         State::Blocked { .. } => format!("{title} is looked at again now."),
-        State::Retrying { at, error } if matches!(error.retry, Retry::After(_)) => {
-            let wait = at.saturating_duration_since(now).as_secs() + 1;
-            format!("{title} must wait {wait} s before it may be tried again; it then is.")
-        }
         State::Retrying { .. } => format!("{title} is tried again now."),
         State::Connecting { .. } | State::Disabled => format!("{title} is being connected."),
+        State::Connected { degraded: Some(_), .. } | State::Connected { limited_until: Some(_), .. } => {
+            format!("{title} is tried again now.")
+        }
         State::Connected { .. } => format!("{title} is connected."),
         State::Stopping => format!("{title} is stopping."),
     }

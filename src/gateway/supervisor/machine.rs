@@ -10,6 +10,9 @@
 //! any ── Stop ──► Stopping
 //! ```
 //!
+//! A link that is lost after it held for the ladder's first wait is replaced at once, however often that happens: a drop each
+//! minute climbs no rung and is no strike. One that held for less climbs, so that a crash loop is slow.
+//!
 //! Every attempt has a *generation*. What an older generation reports is dropped; a link that it brings is closed.
 //! Every state owns a timer, or a link that reports its end, but for those that only a person ends: `Disabled`, `Stopping`,
 //! an operator's pause, and the breaker's where probes are off.
@@ -75,6 +78,8 @@ pub struct Machine {
     /// Probes that failed in a row.
     probes: u32,
     flaps: Flaps,
+    /// When the live link was last proven, as far as was told.
+    proven_at: Option<Instant>,
     /// The host has no network, as far as can be told.
     host_offline: bool,
     /// The next attempt is made because the network changed: should that not reach anything either, it is not counted.
@@ -98,6 +103,7 @@ impl Machine {
             denials: 0,
             probes: 0,
             flaps: Flaps::default(),
+            proven_at: None,
             host_offline: false,
             is_extra: false,
             teller: Teller::new(),
@@ -161,6 +167,7 @@ impl Machine {
             Input::Refused { generation, error } => self.refused(now, generation, error),
             Input::Down { generation, error } => self.down(now, generation, error),
             Input::Limited { generation, wait } => self.limited(now, generation, wait),
+            Input::Degraded { generation, degraded } => self.degraded(now, generation, degraded),
             Input::Checked { generation, result } => self.checked(now, generation, result),
             Input::Changed => self.look_now(now),
             Input::HostOffline => self.host_offline = true,
@@ -339,7 +346,8 @@ impl Machine {
             return;
         }
         self.is_extra = false;
-        self.state = State::Connected { generation, since: now, limited_until: None };
+        self.proven_at = None;
+        self.state = State::Connected { generation, since: now, limited_until: None, degraded: None };
         self.flaps.up(now);
         self.actions.push_back(Action::Note(Note::Reached));
         // What flaps is not told to be well before it has lasted.
@@ -366,23 +374,6 @@ impl Machine {
             self.lose(now, error);
             self.actions.push_back(Action::Close { generation });
         }
-    }
-
-    fn limited(&mut self, now: Instant, of: Generation, wait: Duration) {
-        let wait = wait.clamp(AFTER_MIN, AFTER_MAX);
-        match &mut self.state {
-            State::Connected { generation, limited_until, .. } if *generation == of => {
-                *limited_until = Some(limited_until.map_or(now + wait, |until| until.max(now + wait)));
-            }
-            State::Disabled
-            | State::Connecting { .. }
-            | State::Connected { .. }
-            | State::Retrying { .. }
-            | State::Blocked { .. }
-            | State::Paused { .. }
-            | State::Stopping => return,
-        }
-        self.tell(|teller| teller.limited(now, wait));
     }
 
     fn checked(&mut self, now: Instant, generation: Generation, result: Result<(), AdapterError>) {
@@ -431,11 +422,11 @@ impl Machine {
                 self.forgive();
                 self.actions.push_back(Action::Tell(News::Resumed));
             }
-            // A wait that the platform asked for is kept, whoever is in a hurry.
-            State::Retrying { error, .. } if matches!(error.retry, Retry::After(_)) => {}
+            // Whatever the wait is for.
             State::Retrying { .. } => self.connect(now, false),
             State::Blocked { .. } => self.look_now(now),
-            State::Disabled | State::Connecting { .. } | State::Connected { .. } | State::Stopping => {}
+            State::Connected { limited_until, .. } => *limited_until = None,
+            State::Disabled | State::Connecting { .. } | State::Stopping => {}
         }
     }
 
@@ -524,26 +515,6 @@ impl Machine {
         self.state = State::Paused { by: PausedBy::Breaker, error: Some(error), probe_at };
     }
 
-    /// A live link has ended.
-    fn lose(&mut self, now: Instant, error: AdapterError) {
-        let error = if error.retry == Retry::Backoff { self.flap(now, error) } else { error };
-        if error.retry == Retry::Backoff && !self.at_once_used {
-            self.at_once_used = true;
-            self.actions.push_back(Action::Note(Note::Failed(error.code)));
-            self.retry(now, Duration::ZERO, error);
-        } else {
-            self.fail(now, error);
-        }
-    }
-
-    /// Notes a loss, and calls many of them by their name.
-    fn flap(&mut self, now: Instant, error: AdapterError) -> AdapterError {
-        if matches!(self.state, State::Connected { since, .. } if now >= since + self.policy.stable_after) {
-            return error;
-        }
-        self.flaps.lost(now, error)
-    }
-
     /// The platform itself said no. The check may know nothing of the cause and pass, so that a second look would bring the
     /// same answer: each further no waits longer.
     fn deny(&mut self, now: Instant, error: AdapterError) {
@@ -569,6 +540,7 @@ impl Machine {
     }
 }
 
+mod live;
 #[cfg(test)]
 mod tests;
 mod waking;

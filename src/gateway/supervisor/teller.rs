@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::gateway::failure::AdapterError;
+use crate::gateway::failure::{AdapterError, Degraded};
 use crate::gateway::supervisor::terms::News;
 
 /// Repeats of one failure are told in sum, this often.
@@ -23,11 +23,12 @@ enum Told {
 pub(super) struct Teller {
     told: Told,
     limited_at: Option<Instant>,
+    degraded: Option<(&'static str, Instant)>,
 }
 
 impl Teller {
     pub(super) fn new() -> Self {
-        Self { told: Told::Nothing, limited_at: None }
+        Self { told: Told::Nothing, limited_at: None, degraded: None }
     }
 
     pub(super) fn connected(&mut self) -> Option<News> {
@@ -67,6 +68,20 @@ impl Teller {
             self.limited_at = Some(now);
         }
         is_new.then_some(News::Limited { wait })
+    }
+
+    /// Something fails in the live connection. What comes round again and again is told rarely.
+    pub(super) fn degraded(&mut self, now: Instant, degraded: Degraded) -> Option<News> {
+        let code = degraded.error.code;
+        let is_new =
+            self.degraded.is_none_or(|(told, at)| told != code || now.duration_since(at) >= TELL_AGAIN_AFTER);
+        if !is_new {
+            return None;
+        }
+        self.degraded = Some((code, now));
+        self.told = Told::Retrying { code, at: now, untold: 0 };
+        let wait = degraded.next_at.saturating_duration_since(now);
+        Some(News::Degraded { degraded, wait })
     }
 
     pub(super) fn blocked(&mut self, error: &AdapterError) -> Option<News> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::GatewayConfig;
-use crate::gateway::failure::AdapterError;
+use crate::gateway::failure::{AdapterError, Degraded};
 use crate::gateway::supervisor::backoff::Ladder;
 
 /// The numbers that a machine decides by.
@@ -67,6 +67,8 @@ pub enum State {
         since: Instant,
         /// Until when the platform asks for less.
         limited_until: Option<Instant>,
+        /// What fails in it, and is tried again by the link itself.
+        degraded: Option<Degraded>,
     },
     /// Waiting for the next attempt.
     Retrying {
@@ -146,6 +148,13 @@ pub enum Input {
         generation: Generation,
         /// For this long.
         wait: Duration,
+    },
+    /// Something fails in this live link, which tries it again itself, or no longer.
+    Degraded {
+        /// Of which attempt.
+        generation: Generation,
+        /// What.
+        degraded: Option<Degraded>,
     },
     /// The answer to [`Action::Check`].
     Checked {
@@ -240,6 +249,13 @@ pub enum News {
         error: AdapterError,
         /// Failures that were not told.
         untold: u32,
+    },
+    /// It is connected, and something fails that the connection tries again itself.
+    Degraded {
+        /// Why, and when it is tried next.
+        degraded: Degraded,
+        /// After this wait.
+        wait: Duration,
     },
     /// It is connected and asks for less.
     Limited {

@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{self, TOKEN_ACTION};
 use super::link::{self, Look, TelegramLink};
-use super::receiver::{Receiver, meaning};
+use super::receiver::{Receiver, meaning, remove_webhook};
 use super::shared::Shared;
 use super::webhook::{Door, FETCH_LIMIT_MAX, Refused, UNREACHABLE};
 use crate::clock::Now;
@@ -26,7 +26,7 @@ use crate::net::Distrust;
 use crate::platform::Platform;
 use crate::preflight;
 use crate::telegram::bot::{Bot, Fault};
-use crate::telegram::wire::{DeleteWebhook, User, WebhookInfo};
+use crate::telegram::wire::{Refusal, User, WebhookInfo};
 use crate::token_lock::TokenLock;
 
 /// The longest that each question at the start may take.
@@ -210,8 +210,8 @@ impl Adapter for TelegramAdapter {
         let bot = Arc::new(bot);
         let judge = |fault| self.memory.judge(&token, fault);
         let (me, found) = tokio::join!(
-            bot.ask::<User>("getMe", &(), START_LIMIT),
-            bot.ask::<WebhookInfo>("getWebhookInfo", &(), START_LIMIT),
+            once_more(|| bot.ask::<User>("getMe", &(), START_LIMIT)),
+            once_more(|| bot.ask::<WebhookInfo>("getWebhookInfo", &(), START_LIMIT)),
         );
         let (me, found) = (me.map_err(judge)?, found.map_err(judge)?);
         self.memory.inner().distrust.answered();
@@ -223,6 +223,8 @@ impl Adapter for TelegramAdapter {
             platform: Platform::Telegram,
             inbox,
             shared: Arc::clone(&shared),
+            memory: Arc::clone(&self.memory),
+            token: token.clone(),
             media: Media {
                 dir: paths.media_dir(),
                 file_len_max: telegram.media_file_bytes,
@@ -236,8 +238,12 @@ impl Adapter for TelegramAdapter {
         };
         let (receiving, look): (BoxFuture<'static, Fault>, Look) = match webhook(telegram)? {
             None => {
-                remove_webhook(&bot, &found).await.map_err(judge)?;
-                let first = Receiver::ask(&bot, None, Duration::ZERO).await.map_err(judge)?;
+                once_more(|| remove_webhook(&bot, &found)).await.map_err(judge)?;
+                let first = once_more(|| Receiver::ask(&bot, None, Duration::ZERO)).await;
+                // Where another program receives, this connection can at least send.
+                let is_conflict =
+                    matches!(&first, Err(Fault::Refused(refusal)) if refusal.status == failure::CONFLICT);
+                let first = if is_conflict { first } else { Ok(first.map_err(judge)?) };
                 (Box::pin(async move { receiver.run(first).await }), Look::Service)
             }
             Some((webhook, secret)) => {
@@ -274,18 +280,14 @@ impl Adapter for TelegramAdapter {
     }
 }
 
-/// Nothing can be fetched while the service brings it elsewhere. What waits there stays: it is fetched then.
-async fn remove_webhook(bot: &Bot, found: &WebhookInfo) -> Result<(), Fault> {
-    if found.url.is_empty() {
-        return Ok(());
+/// Asks, and once more where the service or something before it failed for a moment. What cannot be reached is not asked again:
+/// that is for the next attempt.
+async fn once_more<T, F: Future<Output = Result<T, Fault>>>(ask: impl Fn() -> F) -> Result<T, Fault> {
+    match ask().await {
+        Err(Fault::Refused(Refusal { status: 500.., .. }) | Fault::Garbled(_)) => ask().await,
+        Err(Fault::Way(fault)) if fault.code == "net_lost" => ask().await,
+        answer => answer,
     }
-    bot.ask::<bool>("deleteWebhook", &DeleteWebhook { drop_pending_updates: false }, START_LIMIT).await?;
-    tracing::warn!(
-        code = "telegram_webhook_removed", platform = %Platform::Telegram,
-        "a webhook was set for this bot; it was removed, because messages are fetched by polling ({} were waiting)",
-        found.pending_update_count
-    );
-    Ok(())
 }
 
 /// Receives until the connection fails, and holds the token's lock as long.
@@ -320,7 +322,7 @@ impl Drop for Guard {
 mod tests {
     use super::*;
     use crate::net::{self, Certainty, Retry};
-    use crate::telegram::wire::{Parameters, Refusal};
+    use crate::telegram::wire::Parameters;
 
     #[test]
     fn the_third_untrusted_certificate_is_for_a_person_until_the_service_answers() {

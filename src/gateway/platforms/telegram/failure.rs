@@ -185,6 +185,9 @@ pub fn scope(code: &str) -> Scope {
 /// How many conflicts in a row are met with a quick try: the other poller may just be ending.
 const CONFLICTS_QUICK: u32 = 3;
 
+/// The status of a conflict: another program receives, or a webhook is set.
+pub const CONFLICT: u16 = 409;
+
 const CONFLICT_WAIT: Duration = Duration::from_secs(10);
 const CONFLICT_WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -196,17 +199,18 @@ pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
             AdapterError::blocked("telegram_bad_token", "Telegram does not know the bot token", TOKEN_ACTION)
         }
         403 => AdapterError::blocked("telegram_forbidden", said, TOKEN_ACTION),
-        409 => {
-            let wait = if conflicts <= CONFLICTS_QUICK { CONFLICT_WAIT } else { CONFLICT_WAIT_MAX };
+        CONFLICT => {
+            let doublings = conflicts.saturating_sub(CONFLICTS_QUICK).min(8);
+            let wait = CONFLICT_WAIT.saturating_mul(1 << doublings).min(CONFLICT_WAIT_MAX);
             AdapterError::retryable(
                 "telegram_polling_conflict",
-                "another program receives the messages of this bot: stop it, or give one of the two another bot",
+                "another program receives the messages of this bot: stop it, or use a different bot for one of them",
             )
             .retry(Retry::After(wait))
         }
         420 | 429 => AdapterError::retryable("telegram_rate_limited", said)
             .retry(refusal.parameters.wait().map_or(Retry::Backoff, Retry::After)),
-        500.. => AdapterError::retryable("telegram_server_error", said)
+        500.. => AdapterError::retryable("telegram_network_error", said)
             .retry(refusal.parameters.wait().map_or(Retry::Backoff, Retry::After)),
         _ => AdapterError::retryable("telegram_refused", said),
     }
@@ -267,7 +271,7 @@ mod tests {
                 403 => ("telegram_forbidden", Retry::Never),
                 409 => ("telegram_polling_conflict", ten),
                 420 | 429 => ("telegram_rate_limited", Retry::Backoff),
-                500..=599 => ("telegram_server_error", Retry::Backoff),
+                500..=599 => ("telegram_network_error", Retry::Backoff),
                 _ => ("telegram_refused", Retry::Backoff),
             };
             assert_eq!((error.code, error.retry), expected, "{status}");
@@ -302,11 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_is_met_quickly_three_times_then_rarely_and_never_given_up() {
-        let waits: Vec<Retry> =
-            (1..=5).map(|conflicts| of_connection(&refusal(409, "Conflict"), conflicts).retry).collect();
+    fn a_conflict_is_met_quickly_three_times_then_ever_more_rarely_and_never_given_up() {
+        let waits: Vec<Retry> = [1, 2, 3, 4, 5, 8, u32::MAX]
+            .into_iter()
+            .map(|conflicts| of_connection(&refusal(409, "Conflict"), conflicts).retry)
+            .collect();
         let after = |seconds| Retry::After(Duration::from_secs(seconds));
-        assert_eq!(waits, [after(10), after(10), after(10), after(300), after(300)]);
+        assert_eq!(waits, [10, 10, 10, 20, 40, 300, 300].map(after));
     }
 
     /// What the service says, one for each row of [`TEXTS`] and in its order.

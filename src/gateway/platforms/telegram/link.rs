@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::adapter::Memory;
@@ -11,13 +12,16 @@ use super::address::{Address, number, sent_id};
 use super::failure::{self, CHAT_GONE, MESSAGE_GONE, Way};
 use super::flood::Floods;
 use super::html;
+use super::polling::of_poll;
 use super::shared::Shared;
 use super::webhook::Watch;
 use crate::clock::Now;
 use crate::config::Secret;
-use crate::gateway::failure::{AdapterError, Certainty, Retry, SendError};
+use crate::gateway::failure::{AdapterError, Certainty, Degraded, Retry, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::Link;
+use crate::gateway::platforms::patience::Patience;
+use crate::platform::Platform;
 use crate::telegram::bot::{Bot, Fault};
 use crate::telegram::wire::{
     EditMessageText, Refusal, ReplyParameters, SendChatAction, SendMessage, Sent, User,
@@ -34,9 +38,6 @@ const PROBE_EVERY: Duration = Duration::from_secs(30);
 
 /// The longest such a look may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
-
-/// Looks that fail in a row before the connection is given up.
-const PROBES_FAILED_MAX: u32 = 2;
 
 /// The longest text that Telegram takes, in UTF-16 units of what is shown.
 const LENGTH_MAX: usize = 4096;
@@ -138,7 +139,7 @@ impl TelegramLink {
                     self.shared.limit(wait);
                 }
                 if error.code == "telegram_bad_token" {
-                    self.shared.end(failure::of_connection(refusal, 0));
+                    self.shared.doubt();
                 }
                 Err(error)
             }
@@ -227,6 +228,14 @@ impl Link for TelegramLink {
         self.shared.limited().await
     }
 
+    fn health(&self) -> Option<watch::Receiver<Option<Degraded>>> {
+        Some(self.shared.health())
+    }
+
+    fn hurry(&self) {
+        self.shared.hurry();
+    }
+
     fn proof(&self) -> Instant {
         self.shared.proof()
     }
@@ -268,7 +277,8 @@ impl Look {
     }
 }
 
-/// Looks again and again; ends the connection when the service does not answer, or says that it is over.
+/// Looks again and again. Where the looks are the only proof, a failed one is tried again until the lease is over; else the polls
+/// find out. Ends the connection when the service says twice that the token is worth nothing, or that it brings nothing.
 pub(super) async fn probe(
     bot: Arc<Bot>,
     shared: Arc<Shared>,
@@ -276,29 +286,50 @@ pub(super) async fn probe(
     token: Secret,
     mut look: Look,
 ) {
-    let mut failed = 0;
+    let mut patience = Patience::default();
+    let mut wait = look.every();
     loop {
-        tokio::time::sleep(look.every()).await;
-        match look.once(&bot).await {
+        tokio::select! {
+            () = shared.pause(wait) => {}
+            () = shared.doubted() => {}
+        }
+        wait = look.every();
+        let is_proof = matches!(look, Look::Webhook { .. });
+        let fault = match look.once(&bot).await {
             Ok(Ok(())) => {
-                failed = 0;
-                match look {
-                    Look::Service => shared.seen(),
-                    Look::Webhook { .. } => shared.prove(),
+                patience.forgive();
+                if is_proof {
+                    shared.prove();
+                    shared.degrade(None);
+                } else {
+                    shared.seen();
                 }
+                continue;
             }
             Ok(Err(error)) => return shared.end(error),
             // It answers: that it wants less of us is no fault of the connection.
-            Err(Fault::Refused(refusal)) if matches!(refusal.status, 420 | 429) => failed = 0,
-            Err(fault @ Fault::Refused(Refusal { status: 401 | 404, .. })) => {
-                return shared.end(memory.judge(&token, fault));
+            Err(Fault::Refused(refusal)) if matches!(refusal.status, 420 | 429) => {
+                patience.forgive();
+                continue;
             }
-            Err(fault) => {
-                failed += 1;
-                if failed >= PROBES_FAILED_MAX {
-                    return shared.end(memory.judge(&token, fault));
+            Err(fault) => fault,
+        };
+        let is_unknown = matches!(&fault, Fault::Refused(Refusal { status: 401 | 404, .. }));
+        if is_unknown && patience.failures() > 0 {
+            return shared.end(memory.judge(&token, fault));
+        }
+        let now = Now::read().mono;
+        let lease_end =
+            if is_proof { shared.proof() + Platform::Telegram.spec().lease } else { now + PROBE_EVERY };
+        match patience.failed(now, lease_end, None) {
+            Some(next) => {
+                wait = next;
+                if is_proof && patience.failures() > 1 {
+                    shared.degrade(Some(patience.degraded(of_poll(fault), now + next)));
                 }
             }
+            None if is_proof => return shared.end(memory.judge(&token, fault)),
+            None => patience.forgive(),
         }
     }
 }

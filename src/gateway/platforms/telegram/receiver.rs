@@ -17,11 +17,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::adapter::Memory;
 use super::albums::Albums;
+use super::polling::{self, Answer, Source};
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
 use crate::clock::Now;
-use crate::failpoint;
+use crate::config::Secret;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::message::{Attachment, InboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError};
@@ -32,7 +34,7 @@ use crate::gateway::repeats::Repeats;
 use crate::net;
 use crate::platform::Platform;
 use crate::telegram::bot::{Bot, Fault};
-use crate::telegram::wire::{self, FilePath, GetUpdates, Kind, RawUpdate, User};
+use crate::telegram::wire::{self, DeleteWebhook, FilePath, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
 
 /// Updates of one answer: the most that the service gives.
 const BATCH_MAX: u8 = 100;
@@ -53,6 +55,8 @@ pub(super) struct Receiver {
     pub(super) platform: Platform,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) shared: Arc<Shared>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) token: Secret,
     pub(super) media: Media,
     /// Where updates go that cannot be read.
     pub(super) aside: Aside,
@@ -68,11 +72,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     /// Asks for what waits. `confirm`: everything up to this number is on disk.
-    pub(super) async fn ask(
-        bot: &Bot,
-        confirm: Option<i64>,
-        poll: Duration,
-    ) -> Result<Vec<RawUpdate>, Fault> {
+    pub(super) async fn ask(bot: &Bot, confirm: Option<i64>, poll: Duration) -> Answer {
         let kinds = Kind::ALL.map(Kind::name);
         let question = GetUpdates {
             offset: confirm.map(|last| last.saturating_add(1)),
@@ -89,34 +89,13 @@ impl Receiver {
         }
     }
 
-    /// Receives until the connection fails; begins with what the first question brought.
-    pub(super) async fn run(&self, mut batch: Vec<RawUpdate>) -> Fault {
-        let mut nonsense = Nonsense::default();
-        loop {
-            let confirm = batch.iter().map(|update| update.update_id).max();
-            self.shared.busy(true);
-            self.take(batch, &mut nonsense).await;
-            self.shared.busy(false);
-            if confirm.is_some() {
-                failpoint::hit("ack.telegram.before");
-            }
-            let may_wait = !nonsense.prevails() && self.shared.may_wait(Now::read().mono);
-            let poll = if may_wait { self.poll } else { Duration::ZERO };
-            batch = match Self::ask(&self.bot, confirm, poll).await {
-                // What was taken is confirmed with that; the answer comes again over the next connection.
-                Ok(_) if nonsense.prevails() => return Fault::Garbled("most updates cannot be read"),
-                Ok(batch) => batch,
-                Err(fault) => return fault,
-            };
-            if confirm.is_some() {
-                failpoint::hit("ack.telegram.after");
-            }
-            self.shared.prove();
-        }
+    /// Receives until the connection fails; begins with the answer to the first question.
+    pub(super) async fn run(&self, first: Answer) -> Fault {
+        polling::run(self, &self.shared, self.poll, first).await
     }
 
     /// Returns when all of it is on disk. In order within a chat, the chats side by side.
-    async fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
+    async fn take_all(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
         let mut messages = Vec::new();
         for update in batch {
             let translated = self.translate(&update);
@@ -278,6 +257,43 @@ impl Receiver {
         }
         Ok(())
     }
+}
+
+impl Source for Receiver {
+    async fn poll(&self, confirm: Option<i64>, wait: Duration) -> Answer {
+        Self::ask(&self.bot, confirm, wait).await
+    }
+
+    async fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
+        self.take_all(batch, nonsense).await;
+    }
+
+    fn conflict(&self, fault: Fault) -> AdapterError {
+        self.memory.judge(&self.token, fault)
+    }
+
+    async fn clear(&self) {
+        let found = self.bot.ask::<WebhookInfo>("getWebhookInfo", &(), ANSWER_LIMIT).await;
+        if let Ok(found) = found
+            && let Err(fault) = remove_webhook(&self.bot, &found).await
+        {
+            tracing::debug!(platform = %self.platform, ?fault, "a webhook could not be removed");
+        }
+    }
+}
+
+/// Nothing can be fetched while the service brings it elsewhere. What waits there stays: it is fetched then.
+pub(super) async fn remove_webhook(bot: &Bot, found: &WebhookInfo) -> Result<(), Fault> {
+    if found.url.is_empty() {
+        return Ok(());
+    }
+    bot.ask::<bool>("deleteWebhook", &DeleteWebhook { drop_pending_updates: false }, ANSWER_LIMIT).await?;
+    tracing::warn!(
+        code = "telegram_webhook_removed", platform = %Platform::Telegram,
+        "a webhook was set for this bot; it was removed, because messages are fetched by polling ({} were waiting)",
+        found.pending_update_count
+    );
+    Ok(())
 }
 
 /// Removes what was fetched for a message that is brought again, and fetched for again.

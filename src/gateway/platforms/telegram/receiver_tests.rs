@@ -59,6 +59,8 @@ async fn while_a_file_comes_the_connection_is_proven_by_another_and_given_up_it_
         platform: Platform::Telegram,
         inbox: Arc::new(Open),
         shared: Arc::clone(&shared),
+        memory: Arc::default(),
+        token: Secret("7000001:not-a-real-token".to_owned()),
         media: Media { dir: dir.clone(), file_len_max: 100, total_len_max: 100 },
         aside: Aside { dir: root.path().join("aside") },
         repeats: Repeats::default(),
@@ -69,7 +71,7 @@ async fn while_a_file_comes_the_connection_is_proven_by_another_and_given_up_it_
     let update = json!({ "update_id": 1, "message": { "message_id": 1, "date": 1, "chat": { "id": 4, "type": "private" },
         "from": { "id": 4, "first_name": "Ada" }, "document": { "file_id": "f" } } });
     let batch = vec![RawUpdate::of(update).unwrap()];
-    let receiving = tokio::spawn(async move { receiver.run(batch).await });
+    let receiving = tokio::spawn(async move { receiver.run(Ok(batch)).await });
     let sizes = || -> Vec<u64> {
         let Ok(files) = std::fs::read_dir(&dir) else { return Vec::new() };
         files.flatten().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).collect()

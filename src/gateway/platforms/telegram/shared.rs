@@ -3,10 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::Now;
-use crate::gateway::failure::AdapterError;
+use crate::gateway::failure::{AdapterError, Degraded};
 
 /// A question waits for 30 s at most, and 45 s after a proof the connection counts as lost.
 const PROOF_FRESH: Duration = Duration::from_secs(10);
@@ -23,6 +23,12 @@ pub(super) struct Shared {
     busy: Mutex<Option<Instant>>,
     /// The last wait for the whole bot that nobody has heard of.
     limit: watch::Sender<Option<Duration>>,
+    /// What fails at the moment, and is tried again.
+    health: watch::Sender<Option<Degraded>>,
+    /// Wakes whoever waits before it tries something again.
+    hurry: Notify,
+    /// Wakes the look at the service.
+    doubt: Notify,
 }
 
 impl Shared {
@@ -33,6 +39,9 @@ impl Shared {
             proof: Mutex::new(Now::read().mono),
             busy: Mutex::default(),
             limit: watch::Sender::new(None),
+            health: watch::Sender::new(None),
+            hurry: Notify::new(),
+            doubt: Notify::new(),
         }
     }
 
@@ -90,6 +99,41 @@ impl Shared {
     /// The last proof is so young that the next one may wait as long as a question can.
     pub(super) fn may_wait(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.proof()) < PROOF_FRESH
+    }
+
+    /// Something fails and is tried again, or nothing does any more.
+    pub(super) fn degrade(&self, degraded: Option<Degraded>) {
+        self.health.send_if_modified(|health| {
+            let is_new = *health != degraded;
+            *health = degraded;
+            is_new
+        });
+    }
+
+    /// What fails at the moment.
+    pub(super) fn health(&self) -> watch::Receiver<Option<Degraded>> {
+        self.health.subscribe()
+    }
+
+    /// Waits so long before something is tried again, or until an operator wants it tried now.
+    pub(super) async fn pause(&self, wait: Duration) {
+        // In time or hurried: either way it is tried now.
+        drop(tokio::time::timeout(wait, self.hurry.notified()).await);
+    }
+
+    /// Whatever waits is tried now.
+    pub(super) fn hurry(&self) {
+        self.hurry.notify_waiters();
+    }
+
+    /// A request was refused as if the token were worth nothing: the service is asked.
+    pub(super) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Returns when that has happened.
+    pub(super) async fn doubted(&self) {
+        self.doubt.notified().await;
     }
 
     /// The service asks the whole bot to wait.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::gateway::failure::Degraded;
 use crate::gateway::supervisor::backoff::Ladder;
 
 mod breaker;
@@ -81,6 +82,11 @@ impl Bench {
         self.actions()
     }
 
+    fn degraded(&self) -> Degraded {
+        let (failures, failures_max) = (2, Some(10));
+        Degraded { error: flaky(), failures, failures_max, next_at: self.now + seconds(1) }
+    }
+
     fn actions(&mut self) -> Vec<Action> {
         std::iter::from_fn(|| self.machine.poll_action()).collect()
     }
@@ -109,6 +115,9 @@ impl Bench {
             State::Disabled => "disabled".to_owned(),
             State::Connecting { generation, probe: false, .. } => format!("connecting#{generation}"),
             State::Connecting { generation, probe: true, .. } => format!("probing#{generation}"),
+            State::Connected { generation, degraded: Some(degraded), .. } => {
+                format!("connected#{generation}, degraded by {}", degraded.error.code)
+            }
             State::Connected { generation, limited_until: None, .. } => format!("connected#{generation}"),
             State::Connected { generation, limited_until: Some(until), .. } => {
                 let wait = until.saturating_duration_since(self.now).as_secs();
@@ -151,6 +160,9 @@ fn label(action: &Action) -> String {
         Action::Tell(News::Limited { wait }) => format!("tell limited {} s", wait.as_secs()),
         Action::Tell(News::Opened { error, failures, .. }) => {
             format!("tell opened by {} after {failures}", error.code)
+        }
+        Action::Tell(News::Degraded { degraded, wait }) => {
+            format!("tell degraded {} in {} s", degraded.error.code, wait.as_secs())
         }
         Action::Tell(News::Paused) => "tell paused".to_owned(),
         Action::Tell(News::Resumed) => "tell resumed".to_owned(),
@@ -207,7 +219,7 @@ const STATES: [(&str, Make); 12] = [
 
 type Give = fn(&mut Bench);
 
-const INPUTS: [(&str, Give); 26] = [
+const INPUTS: [(&str, Give); 29] = [
     ("start", |b| b.machine.handle(b.now, Input::Start)),
     ("up", |b| b.machine.handle(b.now, Input::Up { generation: b.machine.generation })),
     ("up, stale", |b| b.machine.handle(b.now, Input::Up { generation: 0 })),
@@ -244,6 +256,18 @@ const INPUTS: [(&str, Give); 26] = [
     }),
     ("limited, stale", |b| {
         b.machine.handle(b.now, Input::Limited { generation: 0, wait: seconds(60) });
+    }),
+    ("degraded", |b| {
+        let (generation, degraded) = (b.machine.generation, Some(b.degraded()));
+        b.machine.handle(b.now, Input::Degraded { generation, degraded });
+    }),
+    ("degraded, stale", |b| {
+        let degraded = Some(b.degraded());
+        b.machine.handle(b.now, Input::Degraded { generation: 0, degraded });
+    }),
+    ("well again", |b| {
+        let generation = b.machine.generation;
+        b.machine.handle(b.now, Input::Degraded { generation, degraded: None });
     }),
     ("changed", |b| b.machine.handle(b.now, Input::Changed)),
     ("host offline", |b| b.machine.handle(b.now, Input::HostOffline)),
@@ -308,6 +332,67 @@ fn a_loss_is_tried_at_once_and_flapping_climbs_all_the_same() {
         bench.now += seconds(5);
     }
     assert_eq!(waits, [0, 30, 60, 120]);
+}
+
+#[test]
+fn a_drop_each_minute_is_tried_at_once_and_opens_no_breaker_and_a_crash_loop_climbs() {
+    let lose_after = |bench: &mut Bench, held: u64, waits: &mut Vec<u64>| {
+        bench.now += seconds(held);
+        bench.down(flaky());
+        waits.push(bench.wait().as_secs());
+    };
+    let mut bench = Bench::connected();
+    let mut waits = Vec::new();
+    for _ in 0..600 {
+        lose_after(&mut bench, 55, &mut waits);
+        // Now and then one of the attempts fails, too.
+        if waits.len() % 3 == 0 {
+            bench.down(flaky());
+            assert_eq!(bench.wait(), seconds(30));
+        }
+        bench.up();
+    }
+    assert!(waits.iter().all(|wait| *wait == 0), "{waits:?}");
+    // Whoever crashes sooner climbs, also with a rest in between that is no proof.
+    let mut bench = Bench::connected();
+    let mut waits = Vec::new();
+    for held in [29, 20, 5, 29, 1] {
+        lose_after(&mut bench, held, &mut waits);
+        bench.up();
+    }
+    assert_eq!(waits, [0, 30, 60, 120, 240]);
+    bench.now += seconds(90);
+    bench.machine.proven(bench.now - seconds(89));
+    bench.down(flaky());
+    assert_eq!(bench.wait(), seconds(300), "it was only thought to be there");
+}
+
+#[test]
+fn a_poll_that_fails_in_the_connection_is_told_once_and_costs_nothing() {
+    let mut bench = Bench::connected();
+    bench.actions();
+    let mut told = Vec::new();
+    for _ in 0..300 {
+        for degraded in [Some(bench.degraded()), None] {
+            let generation = bench.machine.generation;
+            told.extend(bench.give(Input::Degraded { generation, degraded }).iter().map(label));
+            bench.now += seconds(2);
+        }
+    }
+    assert_eq!(told, ["tell degraded net_refused in 1 s", "tell connected"].repeat(2), "once in 15 min");
+    assert_eq!((bench.machine.failures(), bench.name().as_str()), (0, "connected#1"));
+}
+
+#[test]
+fn a_resume_tries_now_whatever_the_wait_is_for() {
+    let mut bench = Bench::connected();
+    bench.down(flaky().retry(Retry::After(seconds(3600))));
+    assert_eq!(bench.give(Input::Resume), [Action::Connect { generation: 2 }]);
+    bench.up();
+    let generation = bench.machine.generation;
+    bench.give(Input::Limited { generation, wait: seconds(3600) });
+    bench.give(Input::Resume);
+    assert_eq!(bench.name(), "connected#2");
 }
 
 #[test]

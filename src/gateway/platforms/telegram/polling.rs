@@ -1,0 +1,166 @@
+//! The long poll of a live connection.
+//!
+//! A failed poll is tried again here, for as long as the lease lasts: the service answers some questions with 502 every day, and
+//! proxies cut idle connections. Where another program polls too, receiving waits; the connection stays, and sends.
+
+use std::time::Duration;
+
+use super::failure::CONFLICT;
+use super::receiver::meaning;
+use super::shared::Shared;
+use crate::clock::Now;
+use crate::failpoint;
+use crate::gateway::failure::{AdapterError, Degraded, Retry};
+use crate::gateway::platforms::nonsense::Nonsense;
+use crate::gateway::platforms::patience::Patience;
+use crate::platform::Platform;
+use crate::telegram::bot::Fault;
+use crate::telegram::wire::RawUpdate;
+
+/// What a poll brought.
+pub(super) type Answer = Result<Vec<RawUpdate>, Fault>;
+
+/// A service that is polled.
+pub(super) trait Source: Sync {
+    /// Asks for what waits. `confirm`: everything up to this number is on disk. `wait`: how long the service may wait for more.
+    fn poll(&self, confirm: Option<i64>, wait: Duration) -> impl Future<Output = Answer> + Send;
+
+    /// Returns when all of it is on disk.
+    fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) -> impl Future<Output = ()> + Send;
+
+    /// What a conflict means, after those before it.
+    fn conflict(&self, fault: Fault) -> AdapterError;
+
+    /// Removes a webhook that another program has set meanwhile: nothing can be polled beside it.
+    fn clear(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Polls until the connection fails; begins with the answer to the first question.
+pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, first: Answer) -> Fault {
+    let (mut patience, mut pace) = (Patience::default(), Pace::default());
+    let mut nonsense = Nonsense::default();
+    let mut confirm = None;
+    let mut rest = Duration::ZERO;
+    let mut answer = first;
+    loop {
+        match answer {
+            Ok(batch) => {
+                patience.forgive();
+                shared.degrade(None);
+                confirm = batch.iter().map(|update| update.update_id).max();
+                shared.busy(true);
+                source.take(batch, &mut nonsense).await;
+                shared.busy(false);
+            }
+            Err(fault) => {
+                if let Err(fault) = bear(source, shared, &mut patience, fault).await {
+                    return fault;
+                }
+            }
+        }
+        tokio::time::sleep(rest).await;
+        if confirm.is_some() {
+            failpoint::hit("ack.telegram.before");
+        }
+        let asked_at = Now::read().mono;
+        let may_wait = patience.failures() == 0 && !nonsense.prevails() && shared.may_wait(asked_at);
+        answer = source.poll(confirm, if may_wait { poll } else { Duration::ZERO }).await;
+        if answer.is_ok() {
+            // What was taken is confirmed with that; the answer comes again over the next connection.
+            if nonsense.prevails() {
+                return Fault::Garbled("most updates cannot be read");
+            }
+            if confirm.is_some() {
+                failpoint::hit("ack.telegram.after");
+            }
+            shared.prove();
+        }
+        let has_brought = answer.as_ref().is_ok_and(|batch| !batch.is_empty());
+        rest = pace.wait(Now::read().mono - asked_at, has_brought);
+    }
+}
+
+/// Waits after a failure until it is time for the next poll.
+///
+/// # Errors
+/// The same failure, where only another connection or a person can help.
+async fn bear(
+    source: &impl Source,
+    shared: &Shared,
+    patience: &mut Patience,
+    fault: Fault,
+) -> Result<(), Fault> {
+    let now = Now::read().mono;
+    let mut asked = None;
+    if let Fault::Refused(refusal) = &fault {
+        match refusal.status {
+            CONFLICT => {
+                let error = source.conflict(fault);
+                let Retry::After(wait) = error.retry else { return Ok(()) };
+                patience.forgive();
+                // The service is there, and so is the way to it: only receiving waits.
+                shared.prove();
+                let next_at = now + wait;
+                shared.degrade(Some(Degraded { error, failures: 1, failures_max: None, next_at }));
+                shared.busy(true);
+                shared.pause(wait).await;
+                shared.busy(false);
+                source.clear().await;
+                return Ok(());
+            }
+            // A limit without a time is waited out beyond the lease.
+            420 | 429 => match refusal.parameters.wait() {
+                Some(wait) => asked = Some(wait),
+                None => return Err(fault),
+            },
+            // It may be the word of something between us and the service: asked once more before it is believed.
+            401 | 403 | 404 if patience.failures() > 0 => return Err(fault),
+            _ => {}
+        }
+    }
+    if matches!(&fault, Fault::Way(fault) if fault.retry == Retry::Never) {
+        return Err(fault);
+    }
+    let lease_end = shared.proof() + Platform::Telegram.spec().lease;
+    let Some(wait) = patience.failed(now, lease_end, asked) else { return Err(fault) };
+    if asked.is_some() || patience.failures() > 1 {
+        shared.degrade(Some(patience.degraded(of_poll(fault), now + wait)));
+    }
+    shared.pause(wait).await;
+    Ok(())
+}
+
+/// A failed poll, as people see it while it is tried again.
+pub(super) fn of_poll(fault: Fault) -> AdapterError {
+    let is_limit = matches!(&fault, Fault::Refused(refusal) if matches!(refusal.status, 420 | 429));
+    let error = meaning(fault, 0);
+    let code = if is_limit { error.code } else { Platform::Telegram.spec().lease_code };
+    AdapterError { message: error.message, ..AdapterError::retryable(code, "") }
+}
+
+/// An answer sooner than this is quick.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// The longest wait after quick answers without anything.
+const PACE_MAX: Duration = Duration::from_millis(500);
+
+/// The pace of questions that bring nothing and are answered at once: some services do not wait.
+#[derive(Debug, Default)]
+struct Pace {
+    quick: u32,
+}
+
+impl Pace {
+    /// The wait before the next question.
+    fn wait(&mut self, took: Duration, has_brought: bool) -> Duration {
+        self.quick = if has_brought || took >= QUICK { 0 } else { self.quick.saturating_add(1) };
+        match self.quick {
+            0 | 1 => Duration::ZERO,
+            more => (PACE_MAX / 4).saturating_mul(1 << (more - 2).min(8)).min(PACE_MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "polling_tests.rs"]
+mod tests;

@@ -1,0 +1,304 @@
+//! Ten minutes of a service's weather, in virtual time.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::*;
+use crate::gateway::platforms::telegram::failure;
+use crate::net;
+use crate::telegram::wire::{Parameters, Refusal};
+
+/// What becomes of one poll.
+enum Fate {
+    Fails(Fault),
+    /// It is held as long as it asks for, and cut when it lasts longer than this.
+    Held(Duration),
+    /// Answered at once, also with nothing.
+    Hasty,
+}
+
+/// A message comes this often.
+const EVERY: Duration = Duration::from_millis(1300);
+
+const SECOND: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Known {
+    polls: u32,
+    failures: u32,
+    conflicts: u32,
+    confirmed: i64,
+    /// How long each message was not fetched.
+    fetched: BTreeMap<i64, Duration>,
+}
+
+struct Service<F> {
+    begin: Instant,
+    known: Mutex<Known>,
+    fate: F,
+}
+
+impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Service<F> {
+    /// `fate`: of the nth poll, so long after the beginning, that may wait so long.
+    fn new(fate: F) -> Self {
+        Self { begin: Now::read().mono, known: Mutex::default(), fate }
+    }
+
+    fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
+        look(&mut self.known.lock().unwrap())
+    }
+
+    fn arrived(&self) -> i64 {
+        i64::try_from(self.age().as_millis() / EVERY.as_millis()).unwrap()
+    }
+
+    fn age(&self) -> Duration {
+        Now::read().mono - self.begin
+    }
+
+    async fn answer(&self, wait: Duration) -> Answer {
+        let polls = self.known(|known| known.polls);
+        let limit = match (self.fate)(polls, self.age(), wait) {
+            Fate::Fails(fault) => return Err(fault),
+            Fate::Held(longest) => wait.min(longest),
+            Fate::Hasty => Duration::ZERO,
+        };
+        let is_cut = limit < wait && !limit.is_zero();
+        let until = Now::read().mono + limit;
+        loop {
+            let (now, last) = (Now::read().mono, self.arrived());
+            let from = self.known(|known| known.confirmed) + 1;
+            if from <= last {
+                return Ok((from..=last)
+                    .filter_map(|id| RawUpdate::of(json!({ "update_id": id })))
+                    .collect());
+            }
+            if now >= until {
+                return if is_cut { Err(cut()) } else { Ok(Vec::new()) };
+            }
+            let next = self.begin + EVERY * u32::try_from(last + 1).unwrap();
+            tokio::time::sleep_until(next.min(until).into()).await;
+        }
+    }
+
+    /// So long, with these looks at each tenth of a second: what is shown, and what the service knows.
+    async fn run(&self, shared: &Shared, time: Duration, mut look: impl FnMut(Option<&Degraded>, &Known)) {
+        let looking = async {
+            while self.age() < time {
+                tokio::time::sleep(SECOND / 10).await;
+                let health = shared.health().borrow().clone();
+                self.known(|known| look(health.as_ref(), known));
+                assert!(Now::read().mono - shared.proof() < Platform::Telegram.spec().lease);
+            }
+        };
+        tokio::select! {
+            fault = run(self, shared, POLL, Ok(Vec::new())) => panic!("given up: {fault:?}"),
+            () = looking => {}
+        }
+    }
+
+    /// The longest that a message waited, of those that could be fetched.
+    fn slowest(&self) -> Duration {
+        self.known(|known| {
+            assert!(known.fetched.len() as i64 >= self.arrived() - 1, "{} are fetched", known.fetched.len());
+            known.fetched.values().max().copied().unwrap()
+        })
+    }
+}
+
+impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Source for Service<F> {
+    async fn poll(&self, confirm: Option<i64>, wait: Duration) -> Answer {
+        self.known(|known| {
+            known.polls += 1;
+            known.confirmed = known.confirmed.max(confirm.unwrap_or_default());
+        });
+        let answer = self.answer(wait).await;
+        let age = self.age();
+        self.known(|known| match &answer {
+            Ok(batch) => {
+                known.failures = 0;
+                for update in batch {
+                    let came = EVERY * u32::try_from(update.update_id).unwrap();
+                    known.fetched.entry(update.update_id).or_insert(age - came);
+                }
+            }
+            Err(_) => known.failures += 1,
+        });
+        answer
+    }
+
+    async fn take(&self, batch: Vec<RawUpdate>, _: &mut Nonsense) {
+        tokio::time::sleep(Duration::from_millis(5) * u32::from(!batch.is_empty())).await;
+    }
+
+    fn conflict(&self, fault: Fault) -> AdapterError {
+        let conflicts = self.known(|known| {
+            known.conflicts += 1;
+            known.conflicts
+        });
+        let Fault::Refused(refusal) = fault else { panic!("{fault:?}") };
+        failure::of_connection(&refusal, conflicts)
+    }
+
+    async fn clear(&self) {}
+}
+
+fn refused(status: u16, retry_after: Option<u64>) -> Fault {
+    let parameters = Parameters { retry_after, ..Parameters::default() };
+    Fault::Refused(Refusal { status, description: "weather".to_owned(), parameters })
+}
+
+fn cut() -> Fault {
+    let (certainty, retry) = (net::Certainty::MaybeSent, Retry::Backoff);
+    Fault::Way(net::Fault { code: "net_lost", certainty, retry, said: "was cut off in the middle" })
+}
+
+/// What is shown is what is so: two failures in a row are told, one is not.
+fn is_true(health: Option<&Degraded>, known: &Known) {
+    let expected = (known.failures >= 2).then_some(("telegram_network_error", known.failures, Some(10)));
+    let shown = health.map(|health| (health.error.code, health.failures, health.failures_max));
+    assert_eq!(shown, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_weather_costs_no_message_two_seconds_and_nothing_untrue_is_shown() {
+    const MINUTES: Duration = Duration::from_secs(600);
+    let held = || Fate::Held(POLL);
+    let twentieth =
+        Service::new(|poll, _, _| if poll % 20 == 0 { Fate::Fails(refused(502, None)) } else { held() });
+    let shared = Shared::new();
+    twentieth.run(&shared, MINUTES, is_true).await;
+    assert!(twentieth.slowest() < SECOND / 2, "{:?}", twentieth.slowest());
+
+    let next = Mutex::new(12 * SECOND);
+    let each_12_s = Service::new(|poll, age, _| {
+        let mut next = next.lock().unwrap();
+        if age < *next {
+            return held();
+        }
+        *next = age + 12 * SECOND;
+        Fate::Fails(if poll % 2 == 0 { refused(502, None) } else { Fault::Garbled("html") })
+    });
+    let shared = Shared::new();
+    each_12_s.run(&shared, MINUTES, is_true).await;
+    assert!(each_12_s.slowest() < SECOND / 2, "{:?}", each_12_s.slowest());
+
+    // Three in a row, every minute.
+    let in_a_row = Service::new(|_, age, _| {
+        if age.as_secs() % 60 < 2 && age > SECOND { Fate::Fails(refused(500, None)) } else { held() }
+    });
+    let (shared, mut told) = (Shared::new(), 0);
+    in_a_row
+        .run(&shared, MINUTES, |health, known| {
+            told += u32::from(health.is_some());
+            is_true(health, known);
+        })
+        .await;
+    assert!(told > 100, "{told}");
+    assert!(in_a_row.slowest() < 5 * SECOND, "{:?}", in_a_row.slowest());
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_polls_that_are_cut_cost_nothing_and_nothing_untrue_is_shown() {
+    for every in [5, 12, 29] {
+        // Nothing comes for the first 1300 ms of each poll, and nothing at all but each 1300 ms.
+        let service = Service::new(|_, _, _| Fate::Held(every * SECOND / 10));
+        let shared = Shared::new();
+        service.run(&shared, 600 * SECOND, is_true).await;
+        assert!(service.slowest() < SECOND / 2, "{every}: {:?}", service.slowest());
+        assert!(service.known(|known| known.polls) < 4 * 600);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_does_not_wait_is_asked_twice_a_second_and_a_message_is_fetched_in_half_of_one() {
+    let hasty = Service::new(|_, _, _| Fate::Hasty);
+    hasty.run(&Shared::new(), 600 * SECOND, is_true).await;
+    assert!(hasty.slowest() <= PACE_MAX, "{:?}", hasty.slowest());
+    assert!(hasty.known(|known| known.polls) < 5 * 600, "{}", hasty.known(|known| known.polls));
+    // One that refuses to wait, and answers what does not wait.
+    let moody =
+        Service::new(|_, _, wait| if wait.is_zero() { Fate::Hasty } else { Fate::Fails(refused(502, None)) });
+    moody.run(&Shared::new(), 600 * SECOND, is_true).await;
+    assert!(moody.slowest() <= 2 * PACE_MAX, "{:?}", moody.slowest());
+    assert!(moody.known(|known| known.polls) < 6 * 600, "{}", moody.known(|known| known.polls));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_stays_away_is_given_up_with_the_lease_and_no_sooner() {
+    let lease = Platform::Telegram.spec().lease;
+    for fault in [refused(502, None), cut(), Fault::Garbled("html")] {
+        let service = Service::new(|_, _, _| Fate::Fails(fault.clone()));
+        let shared = Shared::new();
+        assert_eq!(run(&service, &shared, POLL, Ok(Vec::new())).await, fault);
+        let told = shared.health().borrow().clone().unwrap();
+        assert_eq!(
+            (told.error.code, told.failures, told.failures_max),
+            ("telegram_network_error", 9, Some(10))
+        );
+        assert!(service.age() > lease / 2 && service.age() < lease, "{:?}", service.age());
+    }
+    // A token that is refused once is asked about once more; twice is for good.
+    for (fault, polls) in [(refused(401, None), 2), (refused(404, None), 2), (refused(429, None), 1)] {
+        let service = Service::new(|_, _, _| Fate::Fails(fault.clone()));
+        assert_eq!(run(&service, &Shared::new(), POLL, Ok(Vec::new())).await, fault);
+        assert_eq!(service.known(|known| known.polls), polls);
+        assert_eq!(service.age(), Duration::ZERO);
+    }
+    let once =
+        Service::new(|poll, _, _| if poll == 3 { Fate::Fails(refused(401, None)) } else { Fate::Held(POLL) });
+    once.run(&Shared::new(), 60 * SECOND, is_true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_limit_is_waited_out_and_said() {
+    let limited = Service::new(|_, age, _| {
+        if age > SECOND && age < 6 * SECOND { Fate::Fails(refused(429, Some(5))) } else { Fate::Held(POLL) }
+    });
+    let mut told = 0;
+    let look = |health: Option<&Degraded>, _: &Known| {
+        assert!(health.is_none_or(|health| health.error.code == "telegram_rate_limited"));
+        told += u32::from(health.is_some());
+    };
+    limited.run(&Shared::new(), 60 * SECOND, look).await;
+    assert!((45..=55).contains(&told), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_another_poller_the_connection_stays_and_says_so_and_an_operator_ends_the_wait() {
+    let service =
+        Service::new(|poll, _, _| if poll <= 6 { Fate::Fails(refused(409, None)) } else { Fate::Held(POLL) });
+    let shared = Shared::new();
+    let hurried = Mutex::new(0);
+    // As the probe does: it is answered meanwhile.
+    let probing = async {
+        loop {
+            tokio::time::sleep(30 * SECOND).await;
+            shared.seen();
+        }
+    };
+    let running = service.run(&shared, 400 * SECOND, |health, known| {
+        let is_told = health.is_some_and(|health| health.error.code == "telegram_polling_conflict");
+        assert_eq!(is_told, (1..=6).contains(&known.polls), "{}", known.polls);
+        let mut hurried = hurried.lock().unwrap();
+        // The wait after the sixth would last for 80 s.
+        if known.polls == 6 && *hurried == 0 {
+            *hurried = known.polls;
+            shared.hurry();
+        }
+    });
+    tokio::select! {
+        () = probing => {}
+        () = running => {}
+    }
+    assert_eq!(*hurried.lock().unwrap(), 6);
+    let waited = service.known(|known| known.fetched[&1]);
+    assert!(
+        waited > 80 * SECOND && waited < 101 * SECOND,
+        "10, 10, 10, 20, 40, and what was left: {waited:?}"
+    );
+}

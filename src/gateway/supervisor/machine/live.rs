@@ -1,0 +1,75 @@
+//! Pure. What a live link says, and its end.
+
+use std::time::{Duration, Instant};
+
+use super::{AFTER_MAX, AFTER_MIN, Machine};
+use crate::gateway::failure::{AdapterError, Degraded, Retry};
+use crate::gateway::supervisor::terms::{Action, Generation, Note, State};
+
+impl Machine {
+    /// The live link was last proven at this time: that is how long it held, should it be lost.
+    pub fn proven(&mut self, at: Instant) {
+        self.proven_at = Some(at);
+    }
+
+    pub(super) fn limited(&mut self, now: Instant, of: Generation, wait: Duration) {
+        let wait = wait.clamp(AFTER_MIN, AFTER_MAX);
+        match &mut self.state {
+            State::Connected { generation, limited_until, .. } if *generation == of => {
+                *limited_until = Some(limited_until.map_or(now + wait, |until| until.max(now + wait)));
+            }
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Retrying { .. }
+            | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => return,
+        }
+        self.tell(|teller| teller.limited(now, wait));
+    }
+
+    pub(super) fn degraded(&mut self, now: Instant, of: Generation, told: Option<Degraded>) {
+        match &mut self.state {
+            State::Connected { generation, degraded, .. } if *generation == of => degraded.clone_from(&told),
+            State::Disabled
+            | State::Connecting { .. }
+            | State::Connected { .. }
+            | State::Retrying { .. }
+            | State::Blocked { .. }
+            | State::Paused { .. }
+            | State::Stopping => return,
+        }
+        match told {
+            Some(degraded) => self.tell(|teller| teller.degraded(now, degraded)),
+            None if self.flaps.flapping().is_none() => self.tell(|teller| teller.connected()),
+            None => {}
+        }
+    }
+
+    /// A live link has ended.
+    pub(super) fn lose(&mut self, now: Instant, error: AdapterError) {
+        let held = self.held(now);
+        if held >= self.policy.ladder.first {
+            self.at_once_used = false;
+            (self.failures, self.strikes) = (0, 0);
+        }
+        let error = match error.retry {
+            Retry::Backoff if held < self.policy.stable_after => self.flaps.lost(now, error),
+            Retry::Backoff | Retry::Never | Retry::After(_) | Retry::Rest => error,
+        };
+        if error.retry == Retry::Backoff && !self.at_once_used {
+            self.at_once_used = true;
+            self.actions.push_back(Action::Note(Note::Failed(error.code)));
+            self.retry(now, Duration::ZERO, error);
+        } else {
+            self.fail(now, error);
+        }
+    }
+
+    /// How long the live link was proven to work.
+    fn held(&self, now: Instant) -> Duration {
+        let State::Connected { since, .. } = self.state else { return Duration::ZERO };
+        self.proven_at.unwrap_or(now).min(now).saturating_duration_since(since)
+    }
+}
