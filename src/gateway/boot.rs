@@ -98,6 +98,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
             .code("nothing_enabled")
             .hint("Run `hermes setup`."));
     }
+    life::orphans::start();
     let notify = Notify::of(world);
     let drain_timeout = config.gateway.drain_timeout;
     let (patience, taking) = (handover::limit(drain_timeout), handover::take(home, drain_timeout));

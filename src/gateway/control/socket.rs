@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::gateway::control::{ancestry, connection};
+use crate::gateway::control::ancestry::{self, Peer};
+use crate::gateway::control::connection::{self, Connections};
 use crate::gateway::life::kept;
 
-/// Connections served at once; further ones wait.
+/// Connections served at once.
 const CONNECTIONS_MAX: usize = 16;
 
 /// The longest path that every system takes for a socket.
@@ -29,7 +29,7 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Takes the place and serves `routes`, and `for_children` to programs that this process has started. Needs the gateway's lock: whatever socket is there has no owner any more.
+    /// Takes the place and serves `routes`, and `for_children` to programs that may not steer ([`ancestry`]). Needs the gateway's lock: whatever socket is there has no owner any more.
     ///
     /// # Errors
     /// When the place cannot be taken; the gateway works without it.
@@ -97,22 +97,17 @@ impl Place {
 }
 
 async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Connections::new("control", CONNECTIONS_MAX);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
             // To somebody else it is as if nobody were there.
             Ok((stream, _)) if !is_ours(&stream) => {
                 tracing::debug!(code = "control_denied", "somebody else asked at the control socket");
             }
             Ok((stream, _)) => {
-                let peer = stream.peer_cred().ok().and_then(|peer| peer.pid()).map(i32::cast_unsigned);
-                let is_child = peer.is_some_and(ancestry::is_child_of_ours);
-                let routes = if is_child { for_children.clone() } else { routes.clone() };
-                tokio::spawn(async move {
-                    connection::serve(stream, routes, connection::CONNECTION_LIMIT).await;
-                    drop(place);
-                });
+                let routes = if may_steer(&stream) { routes.clone() } else { for_children.clone() };
+                let place = connections.place().await;
+                tokio::spawn(connection::serve(stream, routes, connection::CONNECTION_LIMIT, place));
             }
             Err(error) => {
                 tracing::debug!(code = "control_accept", "a connection could not be accepted: {error}");
@@ -120,6 +115,14 @@ async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Route
             }
         }
     }
+}
+
+fn may_steer(stream: &UnixStream) -> bool {
+    let us = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| {
+        let pid = peer.pid().map(i32::cast_unsigned);
+        ancestry::may_steer(Peer { pid, is_other_user: peer.uid() != us })
+    })
 }
 
 fn is_ours(stream: &UnixStream) -> bool {

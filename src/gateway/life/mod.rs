@@ -7,7 +7,7 @@
 //! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
 //! - [`boots`]: whether it dies again and again.
 //! - [`program`]: whether it was replaced on disk; [`privacy`]: secrets that others could read.
-//! - [`group`]: a child with everything that it started.
+//! - [`group`]: a child with everything that it started; [`orphans`]: what is left of it.
 //! - [`kept`]: background tasks that are begun again when they die.
 //! - [`init`]: process 1 of a container.
 
@@ -19,6 +19,7 @@ pub mod kept;
 pub mod netlink;
 pub mod network;
 pub mod notify;
+pub mod orphans;
 pub mod privacy;
 pub mod program;
 pub mod signals;

@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::bridge::child_env;
+use crate::child;
 use crate::gateway::life::group::Group;
 use crate::world::World;
 
@@ -37,17 +38,14 @@ pub enum CommandError {
 /// When it could not be started, failed, or took too long.
 pub async fn run(world: &World, argv: &[String], line: &str, limit: Duration) -> Result<(), CommandError> {
     let [program, args @ ..] = argv else { return Err(CommandError::Empty) };
-    let mut command = Command::new(program);
+    let mut command = Command::from(child::confined(program, child_env::for_notice(world)));
     command
         .args(args)
-        .env_clear()
-        .envs(child_env::for_notice(world))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .process_group(0)
         .kill_on_drop(true);
-    let leader = command.spawn().map_err(CommandError::Start)?;
+    let leader = child::spawn_async(&mut command).map_err(CommandError::Start)?;
     let mut group = Group::new(leader);
     let input = group.leader.stdin.take();
     let life = async {
@@ -87,6 +85,7 @@ mod tests {
         let told = std::fs::read_to_string(target).unwrap();
         assert_eq!(told.lines().next(), Some("{\"event\":\"x\"}"));
         assert!(!told.contains("canary"), "{told}");
+        assert!(told.contains("HERMES_CHILD=1"), "by this the control socket knows it: {told}");
     }
 
     #[tokio::test]
