@@ -22,7 +22,6 @@ fn started() -> MutexGuard<'static, BTreeSet<u32>> {
 }
 
 /// A program with our environment, in our process group.
-#[expect(clippy::disallowed_methods, reason = "this is the file that starts programs")]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env(CHILD_MARK, "1");
@@ -41,7 +40,6 @@ pub fn confined(
 }
 
 /// The gateway itself, as the child of process 1: the only child without the mark.
-#[expect(clippy::disallowed_methods, reason = "this is the file that starts programs")]
 pub fn gateway(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }
@@ -50,7 +48,6 @@ pub fn gateway(program: impl AsRef<OsStr>) -> Command {
 ///
 /// # Errors
 /// When the system does not.
-#[expect(clippy::disallowed_methods, reason = "this is the file that starts programs")]
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let mut started = started();
     let child = command.spawn()?;

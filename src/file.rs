@@ -55,7 +55,8 @@ pub fn read(path: impl AsRef<Path>, len_max: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When it cannot be read, or is longer.
 pub fn read_from(file: File, len_max: u64) -> io::Result<Vec<u8>> {
-    let too_long = || io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {len_max} bytes"));
+    let too_long =
+        || io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {len_max} bytes"));
     // Before anything of it is read: a sparse file costs its owner nothing.
     if file.metadata()?.len() > len_max {
         return Err(too_long());

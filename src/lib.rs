@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home clock file durable error failpoint · proc child · env_file config platform pairing phone · logging redact tls net telegram
+//!   leaves: world home clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible tls net telegram
 //! ```
 //!
 //! # Where to look
@@ -50,6 +50,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod dumps;
 pub mod durable;
 pub mod env_file;
 mod env_grammar;
@@ -70,5 +71,6 @@ pub mod redact;
 pub mod telegram;
 pub mod tls;
 pub mod token_lock;
+pub mod visible;
 pub mod wizard;
 pub mod world;

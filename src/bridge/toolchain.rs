@@ -14,6 +14,7 @@ use crate::bridge::child_env;
 use crate::child;
 use crate::config::Config;
 use crate::durable;
+use crate::file;
 use crate::home::HermesHome;
 use crate::preflight::{NODE_MAJOR_MIN, NodeFact};
 use crate::world::World;
@@ -214,7 +215,7 @@ struct Cache {
 
 impl Cache {
     fn load(home: &HermesHome) -> Self {
-        let bytes = std::fs::read(home.whatsapp().node_cache()).unwrap_or_default();
+        let bytes = file::read(home.whatsapp().node_cache(), file::OWN_LEN_MAX).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
@@ -240,7 +241,12 @@ mod tests {
         durable::create_private_dir(path.parent().unwrap()).unwrap();
         // Another process writes it: while a child of any test has our handle for writing, it could not be started.
         let write = r#"rm -f "$0"; printf '#!/bin/sh\n%s\n' "$1" > "$0"; chmod 700 "$0""#;
-        let written = std::process::Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(script).status().unwrap();
+        let written = std::process::Command::new("/bin/sh")
+            .args(["-c", write])
+            .arg(&path)
+            .arg(script)
+            .status()
+            .unwrap();
         assert!(written.success());
         path
     }

@@ -191,7 +191,7 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn each_outside_thing_has_one_door() {
-    let doors: [(&[&str], &[&str], &str); 6] = [
+    let doors: [(&[&str], &[&str], &str); 7] = [
         (
             &["Instant::now(", "SystemTime::now(", "Timestamp::now("],
             &["src/clock.rs"],
@@ -203,6 +203,20 @@ fn each_outside_thing_has_one_door() {
             &["Command::new(", ".spawn()", ".output()"],
             &["src/child.rs"],
             "use `child::command` and `child::spawn`: what hermes starts must be known as its child",
+        ),
+        (
+            &["fs::read(", "fs::read_to_string(", "File::open(", "File::options(", "OpenOptions::new("],
+            &[
+                "src/file.rs",
+                "src/durable.rs",
+                "src/gateway/store/room.rs",
+                "src/gateway/store/salvage.rs",
+                "src/gateway/store/sqlite.rs",
+                // Only tests use these.
+                "src/wizard/stage.rs",
+                "src/wizard/scenarios.rs",
+            ],
+            "use `file::read` or `file::open`: a pipe, a device or a huge file may stand there",
         ),
         (&["process::exit("], &["src/gateway/life/watchdog.rs"], "return an `ExitCode` to `cli::run`"),
         (&["unbounded_channel"], &[], "bound it: outside data can be endless"),

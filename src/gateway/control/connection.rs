@@ -184,7 +184,9 @@ mod tests {
         let mut first = connect(&connections).await;
         let mut second = connect(&connections).await;
         second.write_all(b"GET / HTTP/1.1\r\nHos").await.unwrap();
-        assert!(!is_closed(&mut asking).await && !is_closed(&mut first).await && !is_closed(&mut second).await);
+        assert!(
+            !is_closed(&mut asking).await && !is_closed(&mut first).await && !is_closed(&mut second).await
+        );
 
         // A slow head is not a head.
         let mut later = Vec::new();

@@ -1,7 +1,7 @@
 //! The life of the process, around the loop: who may begin it, what it hears from outside, and who notices when it no
 //! longer turns.
 //!
-//! - [`handover`]: one gateway for each home; the next one waits for the end of the one before.
+//! - [`handover`]: one gateway for each home; the next one waits for the end of the one before. [`lock`]: it stays so.
 //! - [`signals`]: what other processes ask of us.
 //! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
 //! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
@@ -16,6 +16,7 @@ pub mod group;
 pub mod handover;
 pub mod init;
 pub mod kept;
+pub mod lock;
 pub mod netlink;
 pub mod network;
 pub mod notify;

@@ -10,6 +10,7 @@ use tokio::process::Command;
 use crate::bridge::child_env;
 use crate::child;
 use crate::gateway::life::group::Group;
+use crate::visible;
 use crate::world::World;
 
 /// The longest that the command may take; then it is killed with everything it started.
@@ -39,19 +40,14 @@ pub enum CommandError {
 pub async fn run(world: &World, argv: &[String], line: &str, limit: Duration) -> Result<(), CommandError> {
     let [program, args @ ..] = argv else { return Err(CommandError::Empty) };
     let mut command = Command::from(child::confined(program, child_env::for_notice(world)));
-    command
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let leader = child::spawn_async(&mut command).map_err(CommandError::Start)?;
     let mut group = Group::new(leader);
     let input = group.leader.stdin.take();
     let life = async {
         if let Some(mut input) = input {
             // A command that does not read has its reasons.
-            drop(input.write_all(format!("{line}\n").as_bytes()).await);
+            drop(input.write_all(format!("{}\n", visible::page(line)).as_bytes()).await);
         }
         group.leader.wait().await
     };
