@@ -23,7 +23,7 @@ use crate::gateway::{boot, dead, succession};
 use crate::home::HermesHome;
 use crate::wizard::{self, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
-use crate::{bridge, doctor, failpoint};
+use crate::{bridge, doctor, dumps, failpoint};
 
 /// The messaging gateway for AI agents that stays up.
 #[derive(Debug, Parser)]
@@ -295,6 +295,7 @@ struct SendArgs {
 
 /// Runs the program and returns the number the shell sees.
 pub fn run(world: &World) -> u8 {
+    dumps::forbid();
     // Not for people, and on the way to becoming another program: it is not parsed with the rest.
     if world.args.get(1).is_some_and(|command| command == bridge::exec::NAME) {
         return bridge::exec::run(&world.exe, &world.args[2..]);
@@ -321,6 +322,9 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
     failpoint::arm(world.failpoint());
     let home = HermesHome::find(world)?;
     refuse_children(world, &command)?;
+    if is_wizard(&command) {
+        dumps::close();
+    }
     match command {
         Command::Whatsapp(args) => whatsapp(world, &home, args),
         Command::Setup(args) => setup::setup(world, &home, &args),
@@ -358,16 +362,31 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
     }
 }
 
+/// Whether it asks for secrets, and changes who is answered.
+fn is_wizard(command: &Command) -> bool {
+    match command {
+        Command::Whatsapp(args) => !matches!(args.command, Some(WhatsAppCommand::Status { .. })),
+        Command::Setup(_) | Command::Telegram(_) => true,
+        Command::Gateway(_)
+        | Command::Platform(_)
+        | Command::Pairing(_)
+        | Command::Dead(_)
+        | Command::Send(_)
+        | Command::Doctor { .. } => false,
+    }
+}
+
 /// What the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well.
 fn refuse_children(world: &World, command: &Command) -> Result<(), CliError> {
-    let steers = matches!(
-        command,
-        Command::Gateway(GatewayCommand::Start(_) | GatewayCommand::Stop(_) | GatewayCommand::Restart(_))
-            | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
-            | Command::Pairing(PairingCommand::Approve { .. } | PairingCommand::Revoke { .. })
-            | Command::Dead(_)
-            | Command::Send(_)
-    );
+    let steers = is_wizard(command)
+        || matches!(
+            command,
+            Command::Gateway(GatewayCommand::Start(_) | GatewayCommand::Stop(_) | GatewayCommand::Restart(_))
+                | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
+                | Command::Pairing(PairingCommand::Approve { .. } | PairingCommand::Revoke { .. })
+                | Command::Dead(_)
+                | Command::Send(_)
+        );
     if steers && world.var(CHILD_MARK).is_some() {
         return Err(CliError::failed("a program that the gateway started may not steer it")
             .code("child_of_gateway")

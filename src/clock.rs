@@ -39,9 +39,10 @@ pub struct Uptime {
 impl Uptime {
     /// `None` where the system does not say.
     pub fn read() -> Option<Self> {
-        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+        let read = |path| String::from_utf8(crate::file::read_system(path, 256).ok()?).ok();
+        let uptime = read("/proc/uptime")?;
         let seconds = uptime.split(['.', ' ']).next()?.parse().ok()?;
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let boot_id = read("/proc/sys/kernel/random/boot_id")?;
         Some(Self { boot_id: boot_id.trim().to_owned(), seconds })
     }
 }

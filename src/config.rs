@@ -10,6 +10,7 @@ mod gateway;
 mod http;
 mod session;
 mod telegram;
+mod trust;
 mod turn;
 mod whatsapp;
 
@@ -226,9 +227,11 @@ impl Config {
     /// When `gateway.toml` is broken (with line and column), a value is out of its range, or a file cannot be read.
     pub fn load(world: &World, home: &HermesHome) -> Result<Self, CliError> {
         let env_path = home.env_file();
+        trust::check(&env_path)?;
+        trust::check(&home.config_file())?;
         let env = EnvFile::load(&env_path).map_err(|error| unreadable(&env_path, error))?;
         let path = home.config_file();
-        let text = match std::fs::read_to_string(&path) {
+        let text = match crate::file::read_text(&path, crate::file::SETTINGS_LEN_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(unreadable(&path, error)),
@@ -317,9 +320,7 @@ fn home_channels(settings: &Settings<'_>) -> BTreeMap<Platform, String> {
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> CliError {
-    CliError::config(format!("cannot read {}", path.display()))
-        .hint(format!("Check whose it is and its mode: ls -l {}", path.display()))
-        .because(error)
+    CliError::file(format!("cannot read {}", path.display()), path, error)
 }
 
 impl Default for Config {

@@ -38,7 +38,7 @@ pub fn run(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, Cli
         })
     };
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(crate::visible::page(&text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             return Err(CliError::failed("the output cannot be written").because(error));
         }

@@ -2,19 +2,38 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::failpoint;
+use crate::file::{self, Identity};
 
 /// Replaces `path` by a file of these bytes and mode 0600: temp file in the same folder, fsync, rename, fsync of the
-/// folder. Either the old or the new content is there at any moment. A symlink stays; what it points at is replaced.
+/// folder. Either the old or the new content is there at any moment. A symlink is replaced itself, and what it points at is
+/// left alone.
 ///
 /// # Errors
 /// Any failure leaves the old file as it was and removes the temp file.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes)
+}
+
+/// The same for a file that people keep elsewhere: a symlink stays, and the regular file that it points at is replaced.
+///
+/// # Errors
+/// As [`write_atomic`]; and where the link does not lead to a regular file.
+pub fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = follow(path)?;
-    let dir = parent(&target)?;
+    if target.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "what stands there is not a file"));
+    }
+    replace(&target, bytes)
+}
+
+fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = parent(target)?;
     let mut temp = tempfile::Builder::new()
         .prefix(".hermes-")
         .suffix(".tmp")
@@ -22,9 +41,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .tempfile_in(dir)?;
     temp.write_all(bytes)?;
     temp.as_file().sync_all()?;
-    failpoint::check_file("replace.before", &target)?;
-    temp.persist(&target).map_err(|failed| failed.error)?;
-    failpoint::check_file("replace.after", &target)?;
+    failpoint::check_file("replace.before", target)?;
+    temp.persist(target).map_err(|failed| failed.error)?;
+    failpoint::check_file("replace.after", target)?;
     sync_dir(dir)
 }
 
@@ -57,7 +76,8 @@ fn parent(path: &Path) -> io::Result<&Path> {
 /// # Errors
 /// When the folder cannot be opened or synced.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    File::from(rustix::fs::open(dir, flags, Mode::empty())?).sync_all()
 }
 
 /// Renames a file or folder to a place on the same file system, durably.
@@ -116,8 +136,18 @@ impl Lock {
     /// # Errors
     /// [`LockError::Held`] within 10 ms when another process holds it.
     pub fn acquire_saying(path: &Path, text: &str) -> Result<Self, LockError> {
+        loop {
+            let lock = Self::acquire_there(path, text)?;
+            // Whoever removes or replaces the file meanwhile must not leave us with a lock on what is no longer there.
+            if lock.is_at(path) {
+                return Ok(lock);
+            }
+        }
+    }
+
+    fn acquire_there(path: &Path, text: &str) -> Result<Self, LockError> {
         let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            open_lock(OpenOptions::new().write(true).create(true).truncate(false).mode(0o600), path)?;
         let mut tries = 1;
         while let Err(error) = file.try_lock() {
             match error {
@@ -129,10 +159,20 @@ impl Lock {
                 TryLockError::Error(error) => return Err(error.into()),
             }
         }
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(text.as_bytes())?;
+        // A file that has another name as well may be anybody's; what is written is only for people.
+        if file.metadata()?.nlink() <= 1 {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(text.as_bytes())?;
+        }
         Ok(Self { file })
+    }
+
+    /// Whether the locked file is still the one at this path.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let held = self.file.metadata().map(|found| Identity::of(&found));
+        let there = path.symlink_metadata().map(|found| Identity::of(&found));
+        matches!((held, there), (Ok(held), Ok(there)) if held == there)
     }
 
     /// Who holds the lock at this moment: `None` when nobody does. Takes nothing and creates nothing.
@@ -140,7 +180,7 @@ impl Lock {
     /// # Errors
     /// When the file is there but cannot be opened.
     pub fn holder(path: &Path) -> io::Result<Option<Holder>> {
-        let mut file = match File::open(path) {
+        let mut file = match open_lock(&mut OpenOptions::new(), path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -156,6 +196,17 @@ impl Lock {
     pub fn file(&self) -> &File {
         &self.file
     }
+}
+
+/// Opens a lock file, and nothing else that may stand in its place.
+fn open_lock(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let file = options.read(true).custom_flags(flags).open(path).map_err(|error| {
+        let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        if is_link { io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link") } else { error }
+    })?;
+    file::regular(&file)?;
+    Ok(file)
 }
 
 /// [`Lock::holder`] takes the lock for some microseconds to see whether it is free; that must not be mistaken for an
@@ -189,6 +240,47 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_lock_is_taken_on_nothing_but_a_file_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let (lock, foreign) = (dir.path().join("lock"), dir.path().join("foreign"));
+        write_atomic(&foreign, b"precious").unwrap();
+        std::os::unix::fs::symlink(&foreign, &lock).unwrap();
+        let refused = Lock::acquire(&lock).unwrap_err();
+        assert!(refused.to_string().contains("symbolic link"), "{refused}");
+        assert!(Lock::holder(&lock).is_err());
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::hard_link(&foreign, &lock).unwrap();
+        Lock::acquire(&lock).unwrap();
+        assert_eq!(std::fs::read(&foreign).unwrap(), b"precious");
+        std::fs::remove_file(&lock).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &lock, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(Lock::acquire(&lock).unwrap_err().to_string().contains("a pipe"));
+        assert!(Lock::holder(&lock).is_err());
+
+        std::fs::remove_file(&lock).unwrap();
+        let held = Lock::acquire(&lock).unwrap();
+        assert!(held.is_at(&lock));
+        std::fs::remove_file(&lock).unwrap();
+        assert!(!held.is_at(&lock));
+        let other = Lock::acquire(&lock).unwrap();
+        assert!(!held.is_at(&lock) && other.is_at(&lock));
+    }
+
+    #[test]
+    fn what_hermes_writes_for_itself_takes_the_place_of_a_symlink() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, foreign) = (dir.path().join("own"), dir.path().join("foreign"));
+        write_atomic(&foreign, b"precious").unwrap();
+        std::os::unix::fs::symlink(&foreign, &own).unwrap();
+        write_atomic(&own, b"state").unwrap();
+        assert_eq!(std::fs::read(&foreign).unwrap(), b"precious");
+        assert_eq!(std::fs::read(&own).unwrap(), b"state");
+        let odd = dir.path().join("odd");
+        std::os::unix::fs::symlink("/dev/null", &odd).unwrap();
+        assert!(write_through(&odd, b"x").is_err(), "a device is not replaced");
+    }
+
+    #[test]
     fn a_file_is_replaced_with_private_mode_and_its_symlink_stays() {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().join("real");
@@ -196,7 +288,7 @@ mod tests {
         write_atomic(&real, b"old").unwrap();
         std::fs::set_permissions(&real, Permissions::from_mode(0o644)).unwrap();
         std::os::unix::fs::symlink("real", &link).unwrap();
-        write_atomic(&link, b"new").unwrap();
+        write_through(&link, b"new").unwrap();
         assert_eq!(std::fs::read(&real).unwrap(), b"new");
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::env_grammar::{self, Entry, Parsed, Quote};
+use crate::file;
 
 /// A `.env` file in memory. `Debug` shows names, never values.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -36,7 +37,7 @@ impl EnvFile {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn load(path: &Path) -> io::Result<Self> {
-        match std::fs::read(path) {
+        match file::read(path, file::SETTINGS_LEN_MAX) {
             Ok(bytes) => Ok(Self::parse(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
@@ -139,7 +140,7 @@ impl EnvFile {
     /// Any failure leaves the old file as it was.
     pub fn save(&mut self, path: &Path) -> io::Result<()> {
         if self.is_changed() {
-            crate::durable::write_atomic(path, &self.bytes)?;
+            crate::durable::write_through(path, &self.bytes)?;
             self.original.clone_from(&self.bytes);
         }
         Ok(())

@@ -1,6 +1,10 @@
 //! Errors at the edge: what happened, why, and the command that mends it; and the exit codes.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::visible;
 
 /// How a run ends, as the number the shell sees. One table; `contract` and tests hang on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +75,35 @@ impl CliError {
         Self::new(ErrorKind::Config, "config", message)
     }
 
+    /// A file or folder that cannot be used. Only what a person must change ends with 78; what the disk does may pass, and a
+    /// service manager tries again.
+    pub fn file(message: impl Into<String>, path: &Path, cause: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        const EIO: i32 = 5;
+        let (message, path) = (message.into(), path.display());
+        #[expect(clippy::wildcard_enum_match_arm, reason = "of a foreign enum, which grows")]
+        let error = match cause.kind() {
+            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge if is_of_disk(&cause) => {
+                Self::failed(message).code("disk_full").hint(format!("Make room on the disk: `df -h {path}`."))
+            }
+            Kind::ReadOnlyFilesystem => Self::failed(message)
+                .code("disk_read_only")
+                .hint(format!("The disk can only be read. Make it writable: `findmnt -T {path}`.")),
+            _ if cause.raw_os_error() == Some(EIO) => Self::failed(message)
+                .code("disk_failed")
+                .hint(format!("The disk failed. Look at it: `dmesg`, and `findmnt -T {path}`.")),
+            Kind::PermissionDenied => Self::config(message).code("home_unusable").hint(format!(
+                "Check whose it is: `ls -ld {path}`. Give it to the user who runs hermes, or set HERMES_HOME to a folder of \
+                 theirs."
+            )),
+            _ if is_of_disk(&cause) && !is_of_path(&cause) => Self::failed(message).code("home_unusable"),
+            _ => Self::config(message)
+                .code("home_unusable")
+                .hint(format!("See what is there: `ls -ld {path}`. Move it away, or set HERMES_HOME to another folder.")),
+        };
+        error.because(cause)
+    }
+
     /// Interrupted by the user.
     pub fn interrupted() -> Self {
         Self::new(ErrorKind::Interrupted, "cancelled", "cancelled")
@@ -124,11 +157,32 @@ impl CliError {
     /// Prints the failure to standard error: `error: …`, its causes, then each hint on its own line.
     #[expect(clippy::print_stderr, reason = "this is the edge where failures are shown")]
     pub fn report(&self) {
-        eprintln!("error: {self}");
+        eprintln!("error: {}", visible::text(&self.to_string()));
         for hint in &self.hints {
-            eprintln!("  {hint}");
+            eprintln!("  {}", visible::text(hint));
         }
     }
+}
+
+/// The system said so, and not hermes about a file's content.
+fn is_of_disk(error: &io::Error) -> bool {
+    error.raw_os_error().is_some()
+}
+
+/// It is about what stands at the path.
+fn is_of_path(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::NotFound
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::AlreadyExists
+            | Kind::InvalidInput
+            | Kind::InvalidFilename
+            | Kind::Other
+            | Kind::Unsupported
+    ) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 impl fmt::Display for CliError {
@@ -144,3 +198,29 @@ impl fmt::Display for CliError {
 }
 
 impl std::error::Error for CliError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_does_is_tried_again_and_what_a_person_must_change_is_not() {
+        use rustix::io::Errno;
+        for (errno, exit, code, hint) in [
+            (Errno::NOSPC, ExitCode::Failed, "disk_full", "df -h"),
+            (Errno::DQUOT, ExitCode::Failed, "disk_full", "df -h"),
+            (Errno::IO, ExitCode::Failed, "disk_failed", "dmesg"),
+            (Errno::ROFS, ExitCode::Failed, "disk_read_only", "findmnt"),
+            (Errno::MFILE, ExitCode::Failed, "home_unusable", ""),
+            (Errno::ACCESS, ExitCode::Config, "home_unusable", "whose"),
+            (Errno::NOTDIR, ExitCode::Config, "home_unusable", "ls -ld"),
+            (Errno::LOOP, ExitCode::Config, "home_unusable", "ls -ld"),
+        ] {
+            let error = CliError::file("x", Path::new("/x"), errno.into());
+            assert_eq!((error.exit(), error.code), (exit, code), "{errno}");
+            assert!(error.hints.concat().contains(hint), "{errno}: {:?}", error.hints);
+        }
+        let long = io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 bytes");
+        assert_eq!(CliError::file("x", Path::new("/x"), long).exit(), ExitCode::Config);
+    }
+}

@@ -1,12 +1,12 @@
 //! Gathers the [`Facts`] that preflight judges: no network, and no child but a cached `node --version`. It changes nothing.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use crate::bridge::{install, toolchain};
 use crate::config::Config;
 use crate::durable::Lock;
+use crate::file;
 use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{self, Pairing};
 use crate::platform::Platform;
@@ -103,7 +103,7 @@ fn unreadable_file(dir: &Path) -> Option<SessionFact> {
 /// `None` when there is no such file. Credentials have some kilobytes; more than the limit is read as cut off.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     const CREDS_BYTES_MAX: u64 = 1 << 20;
-    let file = match File::open(path) {
+    let file = match file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

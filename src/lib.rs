@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home clock durable error failpoint · env_file config platform pairing phone · logging redact tls net telegram
+//!   leaves: world home clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible tls net telegram
 //! ```
 //!
 //! # Where to look
@@ -37,7 +37,7 @@
 //! 1. The wizard never imports the gateway, nor the gateway the wizard. They meet in `preflight`, `bridge` and the leaves.
 //! 2. A file that begins with `//! Pure.` decides and does nothing else: no clock, no file, no task.
 //! 3. Only [`clock`] asks the time, only [`world`] reads environment and arguments, only [`home`] makes paths of ours, only
-//!    [`durable`] replaces files.
+//!    [`file`] opens files to read them, only [`durable`] replaces files, only [`child`] starts programs.
 //! 4. A platform never retries, sleeps or writes the status: it says what happened, the supervisor decides.
 //! 5. Nothing is acknowledged before it is on disk, and nothing is enabled before it is proven.
 //! 6. What people write, and secrets, have types that `Debug` cannot print, and the log takes them out once more.
@@ -45,16 +45,19 @@
 //! `tests/suite/tidy.rs` and `clippy.toml` hold the code to these.
 
 pub mod bridge;
+pub mod child;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod dumps;
 pub mod durable;
 pub mod env_file;
 mod env_grammar;
 pub mod error;
 pub mod facts;
 pub mod failpoint;
+pub mod file;
 pub mod gateway;
 pub mod home;
 pub mod logging;
@@ -63,9 +66,11 @@ pub mod pairing;
 pub mod phone;
 pub mod platform;
 pub mod preflight;
+pub mod proc;
 pub mod redact;
 pub mod telegram;
 pub mod tls;
 pub mod token_lock;
+pub mod visible;
 pub mod wizard;
 pub mod world;

@@ -1,5 +1,5 @@
 //! The gateway's log, on stderr: lines for people, or JSON. Secrets are taken out at the last step, where every line passes
-//! whoever wrote it. A stderr that is closed or full of nothing but trouble loses lines and changes nothing else.
+//! whoever wrote it, and what would steer a terminal is escaped there. A stderr that is closed or full of nothing but trouble loses lines and changes nothing else.
 //!
 //! An event has a sentence and fields; `code = "…"` is its stable name for whoever searches.
 
@@ -18,6 +18,7 @@ use crate::clock::Now;
 use crate::config::Secret;
 use crate::error::CliError;
 use crate::redact::Redactor;
+use crate::visible;
 use crate::world::World;
 
 /// How the log was asked for.
@@ -53,7 +54,8 @@ pub fn start(
 ) -> Result<Log, CliError> {
     let log = Log { redactor: Arc::new(RwLock::new(redactor(secrets))) };
     let look = Look { is_tty: world.stderr_tty, colour: world.colour(world.stderr_tty) };
-    let sink = Sink { redactor: Arc::clone(&log.redactor), out: io::stderr };
+    let has_colours = look.colour && !options.json;
+    let sink = Sink { redactor: Arc::clone(&log.redactor), has_colours, out: io::stderr };
     tracing::subscriber::set_global_default(subscriber(options, look, sink))
         .map_err(|error| CliError::failed("the log could not be started").because(error))?;
     Ok(log)
@@ -122,6 +124,7 @@ impl FormatTime for Stamp {
 /// Where every line passes on its way out.
 struct Sink<M> {
     redactor: Arc<RwLock<Redactor>>,
+    has_colours: bool,
     out: M,
 }
 
@@ -129,13 +132,19 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Sink<M> {
     type Writer = Line<M::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Line { redactor: Arc::clone(&self.redactor), out: self.out.make_writer(), text: Vec::new() }
+        Line {
+            redactor: Arc::clone(&self.redactor),
+            has_colours: self.has_colours,
+            out: self.out.make_writer(),
+            text: Vec::new(),
+        }
     }
 }
 
 /// One event. It is written as a whole when it is complete, so that no secret is cut in two and no line in another.
 struct Line<W: Write> {
     redactor: Arc<RwLock<Redactor>>,
+    has_colours: bool,
     out: W,
     text: Vec<u8>,
 }
@@ -155,8 +164,11 @@ impl<W: Write> Drop for Line<W> {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.text);
         let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
+        // One event is one line, whatever people have written into it.
+        let line = redactor.redact(text.strip_suffix('\n').unwrap_or(&text));
+        let line = format!("{}\n", visible::log_line(&line, self.has_colours));
         // There is nowhere to tell that the log cannot be written.
-        drop(self.out.write_all(redactor.redact(&text).as_bytes()));
+        drop(self.out.write_all(line.as_bytes()));
     }
 }
 
@@ -186,7 +198,7 @@ mod tests {
         let page = Page::default();
         let out = page.clone();
         let redactor = Arc::new(RwLock::new(redactor([Secret(secret.into())])));
-        let sink = Sink { redactor, out: move || out.clone() };
+        let sink = Sink { redactor, has_colours: false, out: move || out.clone() };
         let look = Look { is_tty: false, colour: false };
         tracing::subscriber::with_default(subscriber(options, look, sink), events);
         String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
@@ -208,6 +220,23 @@ mod tests {
             assert_eq!(text.lines().count(), 5, "{text}");
             assert!(!text.contains("canary") && !text.contains("ary\\"), "{text}");
             assert!(text.contains("https://x/bot<redacted>/y"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_that_steers_no_terminal() {
+        let evil = "x\u{1b}[2J\u{9b}1m\u{202e}y\n2026-01-01T00:00:00.000Z  INFO forged";
+        for json in [false, true] {
+            let text = logged(Options { verbosity: 0, json }, "", || {
+                info!(name = evil, debugged = ?evil, shown = %evil, "{evil}");
+            });
+            assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");
+            let line = text.trim_end();
+            assert!(!line.contains(|sign: char| sign.is_control() || sign == '\u{202e}'), "{line:?}");
+            if json {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!((line["message"].as_str(), line["name"].as_str()), (Some(evil), Some(evil)));
+            }
         }
     }
 
@@ -252,7 +281,7 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        let sink = Sink { redactor: Arc::default(), out: || Closed };
+        let sink = Sink { redactor: Arc::default(), has_colours: true, out: || Closed };
         let look = Look { is_tty: true, colour: true };
         tracing::subscriber::with_default(subscriber(Options::default(), look, sink), || error!("lost"));
     }

@@ -101,7 +101,7 @@ impl TokenLock {
 /// What the holder wrote; `None` when it has not yet.
 fn holder(path: &Path) -> Option<Holder> {
     let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(TEXT_LEN_MAX).read_to_string(&mut text).ok()?;
+    crate::file::open(path).ok()?.take(TEXT_LEN_MAX).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
 

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::world::{CHILD_MARK, World};
+use crate::world::World;
 
 /// What Node needs to find itself, speak the user's language and reach the network.
 const FOR_ALL: [&str; 22] = [
@@ -50,9 +50,7 @@ const FOR_NOTICE: [&str; 5] =
 
 /// For the bridge itself. `HERMES_BRIDGE_…` are its own names.
 pub(crate) fn for_bridge(world: &World) -> Vec<(OsString, OsString)> {
-    let mut chosen = chosen(world, |name| is_for_all(name) || name.starts_with("HERMES_BRIDGE_"));
-    chosen.push((CHILD_MARK.into(), "1".into()));
-    chosen
+    chosen(world, |name| is_for_all(name) || name.starts_with("HERMES_BRIDGE_"))
 }
 
 /// For `node --version` and for npm. npm reads its names in any case.
@@ -104,10 +102,7 @@ mod tests {
             ]
             .map(|name| (name, "x")),
         );
-        assert_eq!(
-            names(for_bridge(&world)),
-            ["HERMES_BRIDGE_X", "HOME", "LC_ALL", "PATH", "https_proxy", CHILD_MARK]
-        );
+        assert_eq!(names(for_bridge(&world)), ["HERMES_BRIDGE_X", "HOME", "LC_ALL", "PATH", "https_proxy"]);
         assert_eq!(
             names(for_npm(&world)),
             ["HOME", "LC_ALL", "NPM_CONFIG_REGISTRY", "PATH", "https_proxy", "npm_config_cache"]

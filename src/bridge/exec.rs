@@ -9,12 +9,12 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal};
 
 use crate::bridge::{guard, protocol};
+use crate::child;
 use crate::durable::{self, Lock, LockError};
 
 /// The command's name.
@@ -83,7 +83,7 @@ pub fn run(exe: &Path, arguments: &[OsString]) -> u8 {
         Ok(lock) => lock,
         Err((code, why)) => return fail(code, &why),
     };
-    let error = Command::new(&plan.program).args(&plan.args).exec();
+    let error = child::command(&plan.program).args(&plan.args).exec();
     let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
     let why = format!("{} cannot be started: {error}", Path::new(&plan.program).display());
     announce(&why);

@@ -14,6 +14,7 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exec;
+use crate::child;
 
 /// Starts `argv` and returns its exit code; 128 and the signal's number where it was killed.
 ///
@@ -36,9 +37,9 @@ async fn live(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> 
     let mut ending =
         signal(SignalKind::terminate()).map_err(|error| format!("the guard hears nothing: {error}"))?;
     exec::end_with_parent(parent, Signal::TERM)?;
-    let mut program = Command::new(exe)
-        .args(exec::plain_args(std::process::id(), argv))
-        .spawn()
+    let mut program = Command::from(child::command(exe));
+    program.args(exec::plain_args(std::process::id(), argv));
+    let mut program = child::spawn_async(&mut program)
         .map_err(|error| format!("cannot start {}: {error}", exe.display()))?;
     tokio::select! {
         status = program.wait() => status.map(code).map_err(|error| format!("lost sight of the program: {error}")),

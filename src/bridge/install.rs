@@ -55,8 +55,8 @@ pub fn content_hash() -> String {
     HASH.get_or_init(files::content_hash).clone()
 }
 
-/// Whether the bridge of this version is installed and whole: stamped, and every file there with the size it had then.
-/// Takes a few milliseconds; follows a symlinked folder.
+/// Whether the bridge of this version is installed and whole: stamped, and every file there as it was then.
+/// Takes a few milliseconds unless files were touched; follows a symlinked folder.
 pub fn check(home: &HermesHome) -> BridgeFact {
     let dir = home.whatsapp().bridge_root().join(content_hash());
     match tree::difference(&dir) {

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::child_env;
+use crate::child;
 use crate::config::Config;
 use crate::durable;
+use crate::file;
 use crate::home::HermesHome;
 use crate::preflight::{NODE_MAJOR_MIN, NodeFact};
 use crate::world::World;
@@ -120,10 +121,10 @@ fn version_of(world: &World, path: &Path, cache: &mut Cache) -> Result<(u32, u32
 fn ask(world: &World, path: &Path) -> Result<(u32, u32, u32), String> {
     const ANSWER_LEN_MAX: u64 = 4096;
     let (output, input) = std::io::pipe().map_err(|error| reason(&error))?;
-    let mut command = Command::new(path);
-    command.arg("--version").env_clear().envs(child_env::for_npm(world)).process_group(0);
+    let mut command = child::confined(path, child_env::for_npm(world));
+    command.arg("--version");
     command.stdin(Stdio::null()).stderr(input.try_clone().map_err(|error| reason(&error))?).stdout(input);
-    let mut child = command.spawn().map_err(|error| reason(&error))?;
+    let mut child = child::spawn(&mut command).map_err(|error| reason(&error))?;
     // The command holds our ends of the pipe; without them the reader sees the end when the child's are closed.
     drop(command);
     let (sender, answer) = mpsc::sync_channel(1);
@@ -214,7 +215,7 @@ struct Cache {
 
 impl Cache {
     fn load(home: &HermesHome) -> Self {
-        let bytes = std::fs::read(home.whatsapp().node_cache()).unwrap_or_default();
+        let bytes = file::read(home.whatsapp().node_cache(), file::OWN_LEN_MAX).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
@@ -240,7 +241,12 @@ mod tests {
         durable::create_private_dir(path.parent().unwrap()).unwrap();
         // Another process writes it: while a child of any test has our handle for writing, it could not be started.
         let write = r#"rm -f "$0"; printf '#!/bin/sh\n%s\n' "$1" > "$0"; chmod 700 "$0""#;
-        let written = Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(script).status().unwrap();
+        let written = std::process::Command::new("/bin/sh")
+            .args(["-c", write])
+            .arg(&path)
+            .arg(script)
+            .status()
+            .unwrap();
         assert!(written.success());
         path
     }

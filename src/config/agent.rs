@@ -1,6 +1,5 @@
 //! Pure, but for [`AgentConfig::read_files`]. Who answers.
 
-use std::io::Read;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -104,13 +103,8 @@ impl AgentConfig {
         let path = home.root().join(name);
         let unusable =
             |why: String| CliError::config(format!("agent.system_prompt_file: {} {why}", path.display()));
-        let mut text = String::new();
-        std::fs::File::open(&path)
-            .and_then(|file| file.take(PROMPT_LEN_MAX + 1).read_to_string(&mut text))
+        let text = crate::file::read_text(&path, PROMPT_LEN_MAX)
             .map_err(|error| unusable(format!("cannot be read ({error})")))?;
-        if u64::try_from(text.len()).is_ok_and(|len| len > PROMPT_LEN_MAX) {
-            return Err(unusable(format!("is longer than {PROMPT_LEN_MAX} bytes")));
-        }
         openai.system_prompt = Some(text).filter(|text| !text.trim().is_empty());
         Ok(())
     }

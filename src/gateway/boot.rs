@@ -28,6 +28,7 @@ use crate::gateway::http::routes::{HELD_MAX, Http};
 use crate::gateway::http::server::HttpServer;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::life::boots::{self, Boots};
+use crate::gateway::life::lock::HomeLock;
 use crate::gateway::life::notify::{self, Notify};
 use crate::gateway::life::signals::Signals;
 use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
@@ -52,7 +53,7 @@ use crate::home::HermesHome;
 use crate::logging::{self, Log};
 use crate::platform::Platform;
 use crate::world::World;
-use crate::{facts, preflight};
+use crate::{dumps, facts, preflight, proc};
 
 /// How long the store may take to open: a damaged one is saved on the way, as far as it can be read.
 const STORE_LIMIT: Duration = Duration::from_secs(600);
@@ -79,6 +80,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let too_long = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     let _too_long =
         signal(too_long).map_err(|error| CliError::failed("signals cannot be received").because(error))?;
+    // Tokens and keys stay in memory: no dump, and nothing for other programs of this user to read.
+    dumps::close();
     let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
     home_is_safe.and_then(|()| check_home(home))?;
     let config = Config::load(world, home)?;
@@ -98,6 +101,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
             .code("nothing_enabled")
             .hint("Run `hermes setup`."));
     }
+    life::orphans::start();
     let notify = Notify::of(world);
     let drain_timeout = config.gateway.drain_timeout;
     let (patience, taking) = (handover::limit(drain_timeout), handover::take(home, drain_timeout));
@@ -105,12 +109,14 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
         lock = notify.while_starting("waiting for the end of another gateway", patience, taking) => lock?,
         exit = signals.stop() => return Ok(exit),
     };
+    let lock = HomeLock::new(home.lock_file(), lock);
     let identity = identity();
     life::privacy::tighten(home);
     let listening = |events| keep_listening(signals, events);
     let boots = Boots::begin(home.boots_file(), Now::read().wall);
     let opening = Opening { accept_loss, is_safe_mode: boots.is_storm() };
-    let process = Process { identity: identity.clone(), log: Some(log), notify };
+    let process =
+        Process { identity: identity.clone(), log: Some(log), notify, lock: Some(Arc::clone(&lock)) };
     let outcome = start(world, home, config, opening, process, listening).await;
     boots.end(outcome.is_ok());
     if let Err(error) = &outcome {
@@ -129,6 +135,7 @@ struct Process {
     identity: Identity,
     log: Option<Log>,
     notify: Notify,
+    lock: Option<Arc<HomeLock>>,
 }
 
 async fn start(
@@ -139,9 +146,10 @@ async fn start(
     process: Process,
     listen: impl FnOnce(mpsc::Sender<Event>),
 ) -> Result<ExitCode, CliError> {
-    let Process { identity, log, notify } = process;
+    let Process { identity, log, notify, lock } = process;
     write_pid(home, &identity);
     let problems = Problems::default();
+    lock.iter().for_each(|lock| lock.watch(problems.clone()));
     if opening.is_safe_mode {
         boots::tell(problems.clone());
     }
@@ -152,7 +160,9 @@ async fn start(
     }
     let agent: Arc<dyn Agent> = Arc::new(Following::new(Arc::clone(&settings))?);
     let (tended, told) = (Arc::downgrade(&store), problems.clone());
+    let watched = tended.clone();
     kept::keep("store", move || SqliteStore::tend(tended.clone(), told.clone()));
+    kept::keep("store-files", move || SqliteStore::watch(watched.clone()));
     let records: Arc<dyn Records> = Arc::<SqliteStore>::clone(&store);
     let contacts: Arc<dyn Contacts> = Arc::<SqliteStore>::clone(&store);
     let store: Arc<dyn Store> = store;
@@ -258,10 +268,8 @@ fn open_control(home: &HermesHome, control: &Control, routes: Router) -> Option<
 }
 
 fn unusable(home: &HermesHome, error: std::io::Error) -> CliError {
-    CliError::config(format!("the home folder {} cannot be used", home.root().display()))
-        .code("home_unusable")
-        .hint("Set HERMES_HOME to a folder of yours, or change its owner.")
-        .because(error)
+    let root = home.root();
+    CliError::file(format!("the home folder {} cannot be used", root.display()), root, error)
 }
 
 /// Whoever else can write there could put their own settings and session in place of ours.
@@ -306,6 +314,10 @@ fn no_store(home: &HermesHome, error: StoreError) -> CliError {
             .code("store_unusable")
             .hint(format!("Make room on the disk of {}.", path.display()))
             .because(error),
+        StoreError::Fault(_) => CliError::failed("the store cannot be opened: the disk failed")
+            .code("disk_failed")
+            .hint(format!("Look at the disk of {} (`dmesg`). Starting again tries again.", path.display()))
+            .because(error),
         StoreError::Failed(_) => CliError::failed("the store cannot be opened")
             .code("store_unusable")
             .hint(format!("Check the owner and mode of {}.", path.display()))
@@ -330,19 +342,12 @@ fn write_pid(home: &HermesHome, identity: &Identity) {
 }
 
 fn identity() -> Identity {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     Identity {
         pid: std::process::id(),
-        start_time: start_time(&stat).unwrap_or(0),
+        start_time: proc::this().map_or(0, |process| process.start),
         boot_id: Uptime::read().map(|uptime| uptime.boot_id),
         instance_id: format!("{:016x}{:016x}", chance(), chance()),
     }
-}
-
-/// Field 22 of `/proc/<pid>/stat`; the second one is the program's name in brackets and may hold anything.
-fn start_time(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// A number that differs with every start; not for secrets.
@@ -360,14 +365,7 @@ mod tests {
     use crate::gateway::status::snapshot::{GatewayState, Snapshot, WireState};
 
     fn process() -> Process {
-        Process { identity: identity(), log: None, notify: Notify::default() }
-    }
-
-    #[test]
-    fn the_start_time_is_found_behind_any_program_name() {
-        let fields: Vec<String> = (3..=30).map(|field| field.to_string()).collect();
-        assert_eq!(start_time(&format!("1 (a) b (c)) {}", fields.join(" "))), Some(22));
-        assert_eq!(start_time(""), None);
+        Process { identity: identity(), log: None, notify: Notify::default(), lock: None }
     }
 
     #[test]

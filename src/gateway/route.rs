@@ -1,11 +1,14 @@
 //! Whether the host has a way to anywhere: asked when its only platform cannot be reached.
 
-use std::fs;
+use crate::file;
 
 /// Whether there is a default route. Where that cannot be known, there is one.
 pub fn exists() -> bool {
     // Both are made up by the kernel at once; no disk is involved.
-    let (four, six) = (fs::read_to_string("/proc/net/route"), fs::read_to_string("/proc/net/ipv6_route"));
+    const LEN_MAX: u64 = 4 << 20;
+    let table =
+        |path| file::read_system(path, LEN_MAX).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let (four, six) = (table("/proc/net/route"), table("/proc/net/ipv6_route"));
     match (four, six) {
         (Err(_), Err(_)) => true,
         (four, six) => has_default(&four.unwrap_or_default(), &six.unwrap_or_default()),

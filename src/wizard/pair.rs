@@ -449,7 +449,7 @@ fn grouped(code: &str) -> String {
 pub(crate) fn show_me(me: &Me) -> String {
     let number = show_number(me.number());
     match me.name.as_deref() {
-        Some(name) if !name.is_empty() && name != "~" => format!("{name} ({number})"),
+        Some(name) if !name.is_empty() && name != "~" => format!("{} ({number})", crate::visible::line(name)),
         Some(_) | None => number,
     }
 }

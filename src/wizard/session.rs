@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::durable::{self, Lock, LockError};
 use crate::error::CliError;
+use crate::file;
 use crate::home::WhatsAppPaths;
 use crate::pairing::{Pairing, verdict};
 use crate::wizard::failures;
@@ -25,7 +26,7 @@ pub struct Aside {
 /// # Errors
 /// When it is there and cannot be read.
 pub fn read_verdict(paths: &WhatsAppPaths) -> io::Result<Pairing> {
-    match std::fs::read(paths.creds()) {
+    match file::read(paths.creds(), file::OWN_LEN_MAX) {
         Ok(bytes) => Ok(verdict(Some(&bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(verdict(None)),
         Err(error) => Err(error),
@@ -91,7 +92,7 @@ pub fn restore_copy(paths: &WhatsAppPaths) -> Result<(), CliError> {
             .hint("Run `hermes whatsapp --repair`: it moves the session aside and pairs anew.")
             .because(error)
     };
-    let copy = std::fs::read(paths.creds_backup()).map_err(failed)?;
+    let copy = file::read(paths.creds_backup(), file::OWN_LEN_MAX).map_err(failed)?;
     if !matches!(verdict(Some(&copy)), Pairing::Paired { .. }) {
         return Err(failed(io::Error::other("the copy is no pairing")));
     }

@@ -72,7 +72,7 @@ impl TermUi {
 
     /// A terminal that went away is noticed when it is asked; what is shown to it may be lost.
     fn put(&self, text: &str) {
-        drop(self.term.write_str(text));
+        drop(self.term.write_str(&crate::visible::page(text)));
     }
 
     async fn ask<T: Send + 'static>(
@@ -178,7 +178,7 @@ impl Drop for TermUi {
 /// Writes to standard output; a reader that went away ends nothing.
 pub fn print(text: &str) {
     let mut out = io::stdout().lock();
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    drop(out.write_all(crate::visible::page(text).as_bytes()).and_then(|()| out.flush()));
 }
 
 #[async_trait]

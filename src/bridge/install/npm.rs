@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::child_env;
 use crate::bridge::splitter::Splitter;
+use crate::child;
 use crate::redact;
 use crate::world::World;
 
@@ -55,9 +56,9 @@ pub(super) enum Ended {
 
 impl Run<'_> {
     fn command(&self) -> Command {
-        let mut command = Command::new("/bin/sh");
+        let mut command = Command::from(child::confined("/bin/sh", child_env::for_npm(self.world)));
         command.args(["-c", WITH_LIFELINE, "sh"]).arg(self.program).args(&self.args);
-        command.current_dir(self.dir).env_clear().envs(child_env::for_npm(self.world));
+        command.current_dir(self.dir);
         let path = self.world.var_path("PATH").unwrap_or_default();
         let path = match self.node_dir {
             Some(node_dir) => {
@@ -68,7 +69,7 @@ impl Run<'_> {
             }
             None => path.into(),
         };
-        command.env("PATH", path).process_group(0).kill_on_drop(true);
+        command.env("PATH", path).kill_on_drop(true);
         command.stdin(Stdio::piped());
         command
     }
@@ -84,7 +85,7 @@ impl Run<'_> {
         let mut pipe = Receiver::from_owned_fd(output.into())?;
         let mut command = self.command();
         command.stdout(input.try_clone()?).stderr(input);
-        let mut child = command.spawn()?;
+        let mut child = child::spawn_async(&mut command)?;
         // Held until the end: waiting for the child would close it otherwise.
         let _lifeline = child.stdin.take();
         // The command holds our ends of the pipe; without them its end is seen when the child's are closed.
@@ -195,7 +196,7 @@ mod tests {
         let args = vec!["-c".into(), "sleep 600 & sleep 600".into()];
         let (program, dir) = (Path::new("/bin/sh"), Path::new("/"));
         let run = Run { world: &world, program, args, dir, node_dir: None, limit: LONG };
-        let mut child = run.command().spawn().unwrap();
+        let mut child = child::spawn_async(&mut run.command()).unwrap();
         // As when we are killed: our end of the pipe is closed, and nobody signals anything.
         drop(child.stdin.take());
         let status = timeout(Duration::from_secs(60), child.wait()).await.expect("it ends").unwrap();

@@ -1,21 +1,25 @@
-//! The stamp of an installation: written last, it says which files with which sizes belong to it. An installation without
-//! a stamp, or whose files differ from it in name or size, does not count. Contents are not read again: that would take
-//! longer than everything else that is looked at before a start.
+//! The stamp of an installation: written last, it says which files with which contents belong to it. An installation without
+//! a stamp, or whose files differ from it, does not count. Contents are read again only where the file system says that a file
+//! was touched: reading all of them would take longer than everything else that is looked at before a start.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files;
-use crate::durable;
+use crate::{durable, file};
 
 const STAMP: &str = ".hermes-installed.json";
 
 /// Far more than an installation has: a tree that is not ours is given up early.
 const ENTRIES_MAX: usize = 50_000;
+
+/// Far more than a file of an installation has.
+const FILE_LEN_MAX: u64 = 64 << 20;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
@@ -25,18 +29,39 @@ struct Stamp {
     bytes: u64,
     /// Over names and sizes.
     listing: String,
+    /// Over names and contents; a stamp of an earlier hermes has none.
+    #[serde(default)]
+    contents: Option<String>,
+    /// Over names, inodes and times of change: while it is the same, no content has changed.
+    #[serde(default)]
+    seen: Option<String>,
+}
+
+/// A file of an installation.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    name: OsString,
+    len: u64,
+    /// What changes whenever the file is written: nobody can set it back.
+    touched: (u64, u64, i64, i64),
+    is_link: bool,
 }
 
 /// Writes the stamp, which makes an installation of the folder.
 pub(super) fn stamp(dir: &Path) -> io::Result<()> {
-    let stamp = survey(dir)?;
-    let bytes = serde_json::to_vec(&stamp).map_err(io::Error::other)?;
+    let (mut stamp, entries) = survey(dir)?;
+    stamp.contents = Some(contents(dir, &entries)?);
+    write(dir, &stamp)
+}
+
+fn write(dir: &Path, stamp: &Stamp) -> io::Result<()> {
+    let bytes = serde_json::to_vec(stamp).map_err(io::Error::other)?;
     durable::write_atomic(&dir.join(STAMP), &bytes)
 }
 
 /// Whether the folder is as it was stamped: `None` when it was never stamped, else what differs.
 pub(super) fn difference(dir: &Path) -> Option<Result<(), String>> {
-    let bytes = match std::fs::read(dir.join(STAMP)) {
+    let bytes = match file::read(dir.join(STAMP), file::OWN_LEN_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => return Some(Err(format!("its stamp cannot be read: {error}"))),
@@ -44,7 +69,7 @@ pub(super) fn difference(dir: &Path) -> Option<Result<(), String>> {
     let Ok(stamp) = serde_json::from_slice::<Stamp>(&bytes) else {
         return Some(Err("its stamp is damaged".to_owned()));
     };
-    let found = match survey(dir) {
+    let (mut found, entries) = match survey(dir) {
         Ok(found) => found,
         Err(error) => return Some(Err(format!("its files cannot be listed: {error}"))),
     };
@@ -55,33 +80,70 @@ pub(super) fn difference(dir: &Path) -> Option<Result<(), String>> {
         Err(format!("{} files were installed and {} are there", stamp.files, found.files))
     } else if stamp.listing != found.listing {
         Err("files were changed or replaced".to_owned())
-    } else {
+    } else if stamp.seen == found.seen {
         Ok(())
+    } else {
+        match contents(dir, &entries) {
+            Err(error) => Err(format!("its files cannot be read: {error}")),
+            Ok(now) if stamp.contents.as_ref().is_some_and(|then| *then != now) => {
+                Err("files were changed or replaced".to_owned())
+            }
+            Ok(now) => {
+                // Copied or restored as it was. Where that cannot be written down, it is read again the next time.
+                found.contents = Some(now);
+                drop(write(dir, &found));
+                Ok(())
+            }
+        }
     })
 }
 
-fn survey(dir: &Path) -> io::Result<Stamp> {
+fn survey(dir: &Path) -> io::Result<(Stamp, Vec<Entry>)> {
     let mut entries = Vec::new();
     list(dir, OsStr::new(""), &mut entries)?;
     entries.sort_unstable();
-    let mut listing = Vec::new();
+    let (mut listing, mut seen) = (Sha256::new(), Sha256::new());
     let mut bytes = 0;
-    for (name, len) in &entries {
-        listing.extend_from_slice(name.as_encoded_bytes());
-        listing.push(0);
-        listing.extend_from_slice(&len.to_le_bytes());
-        bytes += len;
+    for entry in &entries {
+        for hash in [&mut listing, &mut seen] {
+            hash.update(entry.name.as_encoded_bytes());
+            hash.update([0]);
+        }
+        listing.update(entry.len.to_le_bytes());
+        seen.update(format!("{:?}", entry.touched));
+        bytes += entry.len;
     }
-    Ok(Stamp {
+    let stamp = Stamp {
         content: super::content_hash(),
         files: entries.len() as u64,
         bytes,
-        listing: files::hex(&Sha256::digest(&listing)),
-    })
+        listing: files::hex(&listing.finalize()),
+        contents: None,
+        seen: Some(files::hex(&seen.finalize())),
+    };
+    Ok((stamp, entries))
+}
+
+/// Over the contents of all files, and where links lead.
+fn contents(dir: &Path, entries: &[Entry]) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    for entry in entries {
+        let path = dir.join(&entry.name);
+        hash.update(entry.name.as_encoded_bytes());
+        hash.update([0]);
+        let content = if entry.is_link {
+            std::fs::read_link(&path)?.into_os_string().into_encoded_bytes()
+        } else {
+            file::read(&path, FILE_LEN_MAX)?
+        };
+        hash.update((content.len() as u64).to_le_bytes());
+        hash.update(content);
+    }
+    Ok(files::hex(&hash.finalize()))
 }
 
 /// Names relative to the root, with the sizes.
-fn list(dir: &Path, below: &OsStr, entries: &mut Vec<(OsString, u64)>) -> io::Result<()> {
+fn list(dir: &Path, below: &OsStr, entries: &mut Vec<Entry>) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let mut name = below.to_owned();
@@ -90,7 +152,9 @@ fn list(dir: &Path, below: &OsStr, entries: &mut Vec<(OsString, u64)>) -> io::Re
             name.push("/");
             list(&entry.path(), &name, entries)?;
         } else if name != STAMP {
-            entries.push((name, entry.metadata()?.len()));
+            let meta = entry.metadata()?;
+            let touched = (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec());
+            entries.push(Entry { name, len: meta.len(), touched, is_link: meta.is_symlink() });
         }
         if entries.len() > ENTRIES_MAX {
             return Err(io::Error::other("there are too many files"));
@@ -101,7 +165,7 @@ fn list(dir: &Path, below: &OsStr, entries: &mut Vec<(OsString, u64)>) -> io::Re
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Path, STAMP, difference, durable, stamp};
 
     fn write(path: &Path, bytes: &[u8]) {
         durable::create_private_dir(path.parent().unwrap()).unwrap();
@@ -109,7 +173,34 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_is_whole_as_long_as_names_and_sizes_are() {
+    fn a_change_of_the_same_size_is_noticed_and_a_copy_is_not_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("node_modules/a/index.js");
+        write(&file, b"one");
+        std::os::unix::fs::symlink("index.js", dir.path().join("node_modules/a/bin")).unwrap();
+        stamp(dir.path()).unwrap();
+        let old = file.metadata().unwrap().modified().unwrap();
+        // In place, and with its old date.
+        let open = std::fs::File::options().write(true).open(&file).unwrap();
+        std::io::Write::write_all(&mut &open, b"two").unwrap();
+        open.set_modified(old).unwrap();
+        let changed = Some(Err("files were changed or replaced".into()));
+        assert_eq!(difference(dir.path()), changed);
+        write(&file, b"one");
+        let stamped = std::fs::read(dir.path().join(STAMP)).unwrap();
+        assert_eq!(difference(dir.path()), Some(Ok(())), "restored as it was");
+        assert_ne!(
+            std::fs::read(dir.path().join(STAMP)).unwrap(),
+            stamped,
+            "and not read again the next time"
+        );
+        std::fs::remove_file(dir.path().join("node_modules/a/bin")).unwrap();
+        std::os::unix::fs::symlink("evil.mjs", dir.path().join("node_modules/a/bin")).unwrap();
+        assert_eq!(difference(dir.path()), changed);
+    }
+
+    #[test]
+    fn a_tree_is_whole_as_long_as_names_and_contents_are() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("node_modules/a/index.js");
         write(&file, b"one");
@@ -126,7 +217,7 @@ mod tests {
         assert_eq!(difference(dir.path()), Some(Err("files were changed or replaced".into())));
         std::fs::remove_file(&file).unwrap();
         assert_eq!(difference(dir.path()), Some(Err("2 files were installed and 1 are there".into())));
-        write(&file, b"two");
+        write(&file, b"one");
         assert_eq!(difference(dir.path()), Some(Ok(())));
         write(&dir.path().join(STAMP), b"{");
         assert_eq!(difference(dir.path()), Some(Err("its stamp is damaged".into())));

@@ -11,6 +11,8 @@ use std::thread;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 
+use crate::child;
+
 struct Job {
     command: Command,
     runtime: Handle,
@@ -38,7 +40,7 @@ pub(crate) fn spawn(command: Command) -> io::Result<Child> {
 fn work(jobs: &mpsc::Receiver<Job>) {
     for mut job in jobs {
         let entered = job.runtime.enter();
-        let child = job.command.spawn();
+        let child = child::spawn_async(&mut job.command);
         drop(entered);
         // Nobody waits for it any more: dropping the child ends it.
         drop(job.answer.send(child));

@@ -118,7 +118,7 @@ mod tests {
         });
         assert_eq!(
             list(&answer),
-            "Waiting, each with a code that you approve:\n  scripted1  e\\u{202e}ve  60 min left\n\
+            "Waiting, each with a code that you approve:\n  scripted1  e\\u202eve  60 min left\n\
              Let in by a code:\n  whatsapp   900101@lid  since 2026-01-01T00:00:00Z\n"
         );
         assert!(list(&json!({})).starts_with("Nobody waits"));

@@ -13,6 +13,7 @@ use crate::gateway::inbound::gate::Asker;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::store::api::StoreError;
 use crate::platform::{Platform, UnknownPlatform};
+use crate::visible;
 
 /// Keeps the book.
 pub struct Desk {
@@ -213,5 +214,5 @@ impl Desk {
 
 /// A name as it may stand on a terminal.
 pub(super) fn shown(name: &str) -> String {
-    name.escape_debug().to_string()
+    visible::line(name).into_owned()
 }

@@ -1,7 +1,6 @@
 //! Any OpenAI-compatible service: `POST {base_url}/chat/completions`, read as a stream.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::Read;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -352,13 +351,7 @@ async fn images(attachments: &[Attachment]) -> Vec<Image> {
 }
 
 fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(IMAGE_LEN_MAX + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|len| len <= IMAGE_LEN_MAX) {
-        Ok(bytes)
-    } else {
-        Err(std::io::Error::other("it is larger than 4 MiB"))
-    }
+    crate::file::read(path, IMAGE_LEN_MAX)
 }
 
 fn failed(code: &'static str, told: &str, detail: &str) -> AgentError {

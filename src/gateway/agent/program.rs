@@ -21,6 +21,7 @@ use super::draft::Draft;
 use super::request;
 use crate::bridge::process::{spawner, stderr};
 use crate::bridge::{child_env, exec};
+use crate::child;
 use crate::clock::Now;
 use crate::config::CommandConfig;
 use crate::facts;
@@ -28,7 +29,7 @@ use crate::gateway::life::group::Group;
 use crate::preflight::agent::ProgramFact;
 use crate::world::World;
 
-/// In the program's environment, and so in that of everything it starts: by this we know our own children.
+/// In the program's environment: it tells the program that an agent of hermes is what it is.
 pub const MARK: (&str, &str) = ("HERMES_AGENT", "1");
 
 /// How long its last words on standard error are waited for.
@@ -56,17 +57,16 @@ impl Program {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.world.exe);
+        let listed = self.config.env.iter();
+        let listed = listed.filter_map(|(name, value)| Some((name.into(), value.as_ref()?.0.clone().into())));
+        let environment = child_env::for_agent(&self.world).into_iter().chain(listed);
+        let mut command = Command::from(child::confined(&self.world.exe, environment));
         command
             .args(exec::guarded_args(std::process::id(), &self.config.command))
-            .env_clear()
-            .envs(child_env::for_agent(&self.world))
-            .envs(self.config.env.iter().filter_map(|(name, value)| Some((name, &value.as_ref()?.0))))
             .env(MARK.0, MARK.1)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .kill_on_drop(true);
         command
     }

@@ -1,40 +1,70 @@
 //! The control socket `gateway.sock` in the home folder. The kernel says who is at the other end: only the gateway's own
 //! user and root are heard.
 
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
+use rustix::fs::{Mode, OFlags};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::gateway::control::{ancestry, connection};
+use crate::file::Identity;
+use crate::gateway::control::ancestry::{self, Peer};
+use crate::gateway::control::connection::{self, Connections};
 use crate::gateway::life::kept;
 
-/// Connections served at once; further ones wait.
+/// Connections served at once.
 const CONNECTIONS_MAX: usize = 16;
 
 /// The longest path that every system takes for a socket.
 const PATH_BYTES_MAX: usize = 103;
 
+/// How often it is looked whether the socket is still at its path.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// The socket while it is served. Dropping it ends the serving and removes the file.
 #[derive(Debug)]
 pub struct ControlSocket {
     path: PathBuf,
+    bound: Arc<Mutex<Bound>>,
     server: JoinHandle<()>,
 }
 
+/// A socket, and what it is in its folder.
+#[derive(Debug, Clone)]
+struct Bound {
+    listener: Arc<UnixListener>,
+    identity: Identity,
+}
+
+fn lock(bound: &Mutex<Bound>) -> MutexGuard<'_, Bound> {
+    bound.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl ControlSocket {
-    /// Takes the place and serves `routes`, and `for_children` to programs that this process has started. Needs the gateway's lock: whatever socket is there has no owner any more.
+    /// Takes the place and serves `routes`, and `for_children` to programs that may not steer ([`ancestry`]). Needs the gateway's lock: whatever socket is there has no owner any more.
     ///
     /// # Errors
     /// When the place cannot be taken; the gateway works without it.
     pub fn open(path: PathBuf, routes: Router, for_children: Router) -> io::Result<Self> {
-        match std::fs::symlink_metadata(&path) {
+        let bound = Arc::new(Mutex::new(Bound::at(&path)?));
+        let (place, serving) = (path.clone(), Arc::clone(&bound));
+        let server = kept::keep("control", move || {
+            serve(place.clone(), Arc::clone(&serving), routes.clone(), for_children.clone())
+        });
+        Ok(Self { path, bound, server })
+    }
+}
+
+impl Bound {
+    fn at(path: &Path) -> io::Result<Self> {
+        match std::fs::symlink_metadata(path) {
             Ok(found) if found.is_dir() => return Err(io::Error::other("a folder stands in its place")),
             Ok(found) => {
                 if !found.file_type().is_socket() {
@@ -44,27 +74,76 @@ impl ControlSocket {
                         path.display()
                     );
                 }
-                std::fs::remove_file(&path)?;
+                std::fs::remove_file(path)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let place = Place::of(&path)?;
+        let place = Place::of(path)?;
         let listener = std::os::unix::net::UnixListener::bind(&place.path)?;
-        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
-        let listener = Arc::new(UnixListener::from_std(listener)?);
-        let server = kept::keep("control", move || {
-            accept(Arc::clone(&listener), routes.clone(), for_children.clone())
-        });
-        Ok(Self { path, server })
+        let identity = Identity::of(&std::fs::symlink_metadata(path)?);
+        Ok(Self { listener: Arc::new(UnixListener::from_std(listener)?), identity })
+    }
+
+    /// Whether it is still at its path, or something stands there that answers: that is not ours to take away.
+    fn is_at(&self, path: &Path) -> bool {
+        let there = std::fs::symlink_metadata(path).map(|found| Identity::of(&found));
+        match there {
+            Ok(there) if there == self.identity => true,
+            Ok(_) => {
+                Place::of(path).and_then(|place| std::os::unix::net::UnixStream::connect(&place.path)).is_ok()
+            }
+            // A folder that cannot be looked into holds no place for another one either.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+}
+
+/// Serves for ever, also when the file is removed: it is made again.
+async fn serve(path: PathBuf, bound: Arc<Mutex<Bound>>, routes: Router, for_children: Router) {
+    let mut is_told = false;
+    loop {
+        let current = lock(&bound).clone();
+        tokio::select! {
+            () = accept(Arc::clone(&current.listener), routes.clone(), for_children.clone()) => {}
+            () = removed(&path, &current) => {}
+        }
+        match Bound::at(&path) {
+            Ok(made) => {
+                *lock(&bound) = made;
+                is_told = false;
+                tracing::warn!(code = "control_removed", "the control socket was removed; it is made again");
+            }
+            Err(error) if !is_told => {
+                is_told = true;
+                tracing::warn!(
+                    code = "control_removed",
+                    "the control socket was removed and cannot be made again ({error})"
+                );
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn removed(path: &Path, bound: &Bound) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if !bound.is_at(path) {
+            return;
+        }
     }
 }
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
         self.server.abort();
-        drop(std::fs::remove_file(&self.path));
+        let ours = lock(&self.bound).identity;
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| Identity::of(&found) == ours) {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 
@@ -72,7 +151,7 @@ impl Drop for ControlSocket {
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) path: PathBuf,
-    _folder: Option<File>,
+    _folder: Option<OwnedFd>,
 }
 
 impl Place {
@@ -83,7 +162,8 @@ impl Place {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a path without a folder"));
         };
-        let folder = File::open(parent)?;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(parent, flags, Mode::empty())?;
         let descriptors = Path::new("/proc/self/fd");
         if !descriptors.is_dir() {
             return Err(io::Error::new(
@@ -91,28 +171,23 @@ impl Place {
                 format!("its path is longer than {PATH_BYTES_MAX} bytes"),
             ));
         }
-        let number = std::os::fd::AsRawFd::as_raw_fd(&folder).to_string();
+        let number = folder.as_raw_fd().to_string();
         Ok(Self { path: descriptors.join(number).join(name), _folder: Some(folder) })
     }
 }
 
 async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Connections::new("control", CONNECTIONS_MAX);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
             // To somebody else it is as if nobody were there.
             Ok((stream, _)) if !is_ours(&stream) => {
                 tracing::debug!(code = "control_denied", "somebody else asked at the control socket");
             }
             Ok((stream, _)) => {
-                let peer = stream.peer_cred().ok().and_then(|peer| peer.pid()).map(i32::cast_unsigned);
-                let is_child = peer.is_some_and(ancestry::is_child_of_ours);
-                let routes = if is_child { for_children.clone() } else { routes.clone() };
-                tokio::spawn(async move {
-                    connection::serve(stream, routes, connection::CONNECTION_LIMIT).await;
-                    drop(place);
-                });
+                let routes = if may_steer(&stream) { routes.clone() } else { for_children.clone() };
+                let place = connections.place().await;
+                tokio::spawn(connection::serve(stream, routes, connection::CONNECTION_LIMIT, place));
             }
             Err(error) => {
                 tracing::debug!(code = "control_accept", "a connection could not be accepted: {error}");
@@ -120,6 +195,14 @@ async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Route
             }
         }
     }
+}
+
+fn may_steer(stream: &UnixStream) -> bool {
+    let us = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| {
+        let pid = peer.pid().map(i32::cast_unsigned);
+        ancestry::may_steer(Peer { pid, is_other_user: peer.uid() != us })
+    })
 }
 
 fn is_ours(stream: &UnixStream) -> bool {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::gateway::store::api::{Direction, Letter, LetterId, Pick};
+use crate::visible;
 
 impl Direction {
     /// On the wire and on the command line.
@@ -109,13 +110,13 @@ pub fn table(letters: &[Value], now: Timestamp) -> String {
     }
     let mut text = format!("{:<10} {:<10} {:<4} {:>5}  {}\n", "Id", "Platform", "Way", "Age", "Reason");
     for letter in letters {
-        let word = |name: &str| letter[name].as_str().unwrap_or("?");
+        let word = |name: &str| visible::line(letter[name].as_str().unwrap_or("?"));
         text.push_str(&format!(
             "{:<10} {:<10} {:<4} {:>5}  {}\n",
             word("id"),
             word("platform"),
             word("direction"),
-            age(word("since"), now),
+            age(&word("since"), now),
             word("reason"),
         ));
     }
@@ -125,7 +126,7 @@ pub fn table(letters: &[Value], now: Timestamp) -> String {
 
 /// `dead show` for people.
 pub fn page(letter: &Value, now: Timestamp) -> String {
-    let word = |name: &str| letter[name].as_str().unwrap_or("?");
+    let word = |name: &str| visible::line(letter[name].as_str().unwrap_or("?"));
     let way = if word("direction") == "in" { "from" } else { "to" };
     let maybe = if letter["maybe_sent"] == true { " It may have arrived all the same." } else { "" };
     format!(
@@ -133,10 +134,10 @@ pub fn page(letter: &Value, now: Timestamp) -> String {
         word("id"),
         word("chat"),
         word("platform"),
-        age(word("since"), now),
+        age(&word("since"), now),
         letter["attempts"],
         word("reason"),
-        letter["text"].as_str().unwrap_or("(its text cannot be read)"),
+        visible::text(letter["text"].as_str().unwrap_or("(its text cannot be read)")),
     )
 }
 
@@ -189,6 +190,12 @@ mod tests {
         let page = page(&json(&letter, true), now);
         assert!(page.contains("to 900100@lid") && page.contains("a canary"), "{page}");
         assert!(page.contains("may have arrived"), "{page}");
+        let text = Some(Private("\u{1b}[2J\u{1b}]52;c;aGk=\u{7}two\nlines".to_owned()));
+        let reason = "no\n\u{1b}[8mhidden".to_owned();
+        let evil = Letter { text, reason, ..letter };
+        let shown = super::page(&json(&evil, true), now) + &table(&[json(&evil, false)], now);
+        assert!(shown.contains("two\nlines") && shown.contains("no\\n"), "{shown}");
+        assert!(!shown.contains(|sign: char| sign.is_control() && sign != '\n'), "{shown:?}");
         assert_eq!(table(&[], now), "There are no dead letters.\n");
     }
 }

@@ -3,26 +3,25 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Now;
 use crate::config::{Bind, is_loopback};
-use crate::gateway::control::connection;
+use crate::gateway::control::connection::{self, Connections};
 use crate::gateway::http::guard::Hosts;
 use crate::gateway::http::routes::{Http, routes};
 use crate::gateway::life::kept;
 use crate::gateway::settings::Reading;
 use crate::gateway::status::snapshot::{HttpSnapshot, HttpState};
 
-/// Connections served at once; further ones wait.
-const CONNECTIONS_MAX: usize = 64;
+/// Connections served at once.
+const CONNECTIONS_MAX: usize = 128;
 
 /// How often it is looked whether a key has been set, while one is missing.
 const KEY_EVERY: Duration = Duration::from_secs(1);
@@ -188,18 +187,16 @@ fn trouble(error: &io::Error, address: SocketAddr) -> Trouble {
     }
 }
 
-/// Serves whoever connects, for ever; so many at once, and each for so long at most.
+/// Serves whoever connects, for ever; so many at once, and each for so long at most. Any number of silent connections keeps
+/// nobody out.
 pub async fn accept(listener: TcpListener, routes: Router, limit: Duration) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Connections::new("http", CONNECTIONS_MAX);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let routes = routes.clone().layer(Extension(peer.ip()));
-                tokio::spawn(async move {
-                    connection::serve(stream, routes, limit).await;
-                    drop(place);
-                });
+                let place = connections.place().await;
+                tokio::spawn(connection::serve(stream, routes, limit, place));
             }
             Err(error) => {
                 tracing::debug!(code = "http_accept", "a connection could not be accepted: {error}");

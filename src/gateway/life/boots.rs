@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::clock::Now;
 use crate::durable;
+use crate::file;
 use crate::gateway::life::kept;
 use crate::gateway::problems::Problems;
 
@@ -40,7 +41,8 @@ pub struct Boots {
 impl Boots {
     /// Writes this start down, in this file. A file that cannot be read or written counts nothing.
     pub fn begin(path: PathBuf, now: Timestamp) -> Self {
-        let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known =
+            file::read(&path, file::OWN_LEN_MAX).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let boots = Self { path, late: of_late(known.unwrap_or_default(), now.as_second()) };
         let this = boots.late.iter().copied().chain([now.as_second()]);
         boots.write(&this.collect::<Vec<_>>());

@@ -25,7 +25,8 @@ pub fn limit(drain_timeout: Duration) -> Duration {
 /// Takes the home's lock, within [`limit`].
 ///
 /// # Errors
-/// Exit 78 when another gateway still holds it at the limit, or when the file cannot be used.
+/// Exit 78 when another gateway still holds it at the limit, or when something else stands in its place; 1 when the disk
+/// does not take it.
 pub async fn take(home: &HermesHome, drain_timeout: Duration) -> Result<Lock, CliError> {
     let path = home.lock_file();
     let limit = limit(drain_timeout);
@@ -35,10 +36,11 @@ pub async fn take(home: &HermesHome, drain_timeout: Duration) -> Result<Lock, Cl
         match Lock::acquire(&path) {
             Ok(lock) => return Ok(lock),
             Err(LockError::Io(error)) => {
-                return Err(CliError::config(format!("the lock {} cannot be used", path.display()))
-                    .code("home_unusable")
-                    .hint("Set HERMES_HOME to a folder of yours, or change its owner.")
-                    .because(error));
+                return Err(CliError::file(
+                    format!("the lock {} cannot be used", path.display()),
+                    &path,
+                    error,
+                ));
             }
             Err(LockError::Held { pid }) => {
                 let owner = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));

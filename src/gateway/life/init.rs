@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt as _;
 use rustix::process::{Pid, Signal as Number, WaitOptions, WaitStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::child;
 use crate::error::{CliError, ExitCode};
 use crate::world::World;
 
@@ -39,10 +40,7 @@ async fn live(world: &World, args: &[OsString]) -> Result<ExitCode, CliError> {
     let mut restart = hear(SignalKind::user_defined1())?;
     let mut ended = hear(SignalKind::child())?;
     // A group of its own: the terminal's Ctrl-C must reach it once, through us, and not twice.
-    let child = std::process::Command::new(&world.exe)
-        .args(args)
-        .process_group(0)
-        .spawn()
+    let child = child::spawn(child::gateway(&world.exe).args(args).process_group(0))
         .map_err(|error| CliError::failed("the gateway could not be started").because(error))?;
     let gateway = Pid::from_raw(child.id().cast_signed()).expect("a child has a pid");
     loop {

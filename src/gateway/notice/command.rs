@@ -8,7 +8,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::bridge::child_env;
+use crate::child;
 use crate::gateway::life::group::Group;
+use crate::visible;
 use crate::world::World;
 
 /// The longest that the command may take; then it is killed with everything it started.
@@ -37,23 +39,15 @@ pub enum CommandError {
 /// When it could not be started, failed, or took too long.
 pub async fn run(world: &World, argv: &[String], line: &str, limit: Duration) -> Result<(), CommandError> {
     let [program, args @ ..] = argv else { return Err(CommandError::Empty) };
-    let mut command = Command::new(program);
-    command
-        .args(args)
-        .env_clear()
-        .envs(child_env::for_notice(world))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true);
-    let leader = command.spawn().map_err(CommandError::Start)?;
+    let mut command = Command::from(child::confined(program, child_env::for_notice(world)));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let leader = child::spawn_async(&mut command).map_err(CommandError::Start)?;
     let mut group = Group::new(leader);
     let input = group.leader.stdin.take();
     let life = async {
         if let Some(mut input) = input {
             // A command that does not read has its reasons.
-            drop(input.write_all(format!("{line}\n").as_bytes()).await);
+            drop(input.write_all(format!("{}\n", visible::page(line)).as_bytes()).await);
         }
         group.leader.wait().await
     };
@@ -87,6 +81,7 @@ mod tests {
         let told = std::fs::read_to_string(target).unwrap();
         assert_eq!(told.lines().next(), Some("{\"event\":\"x\"}"));
         assert!(!told.contains("canary"), "{told}");
+        assert!(told.contains("HERMES_CHILD=1"), "by this the control socket knows it: {told}");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Attachments on their way to the disk: whatever was announced, the limits hold while the bytes come in; names are random,
 //! and nothing that a sender chose becomes part of a path.
 
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -30,6 +31,29 @@ pub const NOT_STORED: &str = "it could not be stored";
 
 /// A younger file may belong to a message that is still being answered.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(3600);
+
+/// Random letters and digits, before the ending.
+const NAME_LEN: usize = 16;
+
+/// Whether a file has a name as we give them.
+fn is_ours(name: &OsStr) -> bool {
+    let name = Path::new(name);
+    let is_plain = |part: &OsStr| part.as_encoded_bytes().iter().all(u8::is_ascii_alphanumeric);
+    let has_stem = name.file_stem().is_some_and(|stem| stem.len() == NAME_LEN && is_plain(stem));
+    has_stem && name.extension().is_none_or(|ending| (1..=4).contains(&ending.len()) && is_plain(ending))
+}
+
+/// A file that lies in this folder, whatever links lead there: what another program says of a path is not believed.
+///
+/// # Errors
+/// [`NOT_STORED`] where it is elsewhere, or not a file.
+pub fn within(dir: &Path, path: &Path) -> Result<PathBuf, &'static str> {
+    let place = |path: &Path| path.canonicalize().map_err(|_| NOT_STORED);
+    let (dir, path) = (place(dir)?, place(path)?);
+    let is_there =
+        path.parent() == Some(dir.as_path()) && path.symlink_metadata().is_ok_and(|found| found.is_file());
+    if is_there { Ok(path) } else { Err(NOT_STORED) }
+}
 
 /// A file that is being fetched. Dropping it removes it.
 #[derive(Debug)]
@@ -75,7 +99,7 @@ impl Media {
         let suffix = mime.and_then(extension).map_or_else(String::new, |extension| format!(".{extension}"));
         let file = tempfile::Builder::new()
             .prefix("")
-            .rand_bytes(16)
+            .rand_bytes(NAME_LEN)
             .suffix(&suffix)
             .tempfile_in(&self.dir)
             .map_err(|_| NOT_STORED)?;
@@ -88,7 +112,8 @@ impl Media {
         for entry in std::fs::read_dir(&self.dir)? {
             let entry = entry?;
             let meta = entry.metadata()?;
-            if meta.is_file() {
+            // The folder may be a link to one with other files in it: those are left alone.
+            if meta.is_file() && is_ours(&entry.file_name()) {
                 files.push((meta.modified()?, meta.len(), entry.path()));
             }
         }
@@ -201,6 +226,40 @@ mod tests {
         assert_eq!(arriving.add(&[0]).unwrap_err(), TOO_LARGE);
         drop(arriving);
         assert_eq!(files(&media), 0, "what was given up is gone");
+    }
+
+    #[test]
+    fn in_a_folder_that_is_a_link_nothing_foreign_goes() {
+        let (root, media) = media(10, 20);
+        let foreign = root.path().join("photos");
+        std::fs::create_dir(&foreign).unwrap();
+        std::os::unix::fs::symlink(&foreign, &media.dir).unwrap();
+        for name in ["holiday.jpg", "0123456789abcde.jpg", "0123456789abcdef.", "notes"] {
+            std::fs::File::create(foreign.join(name)).unwrap().set_len(1 << 20).unwrap();
+        }
+        let mut arriving = media.begin(Timestamp::MAX, Some(5), None).unwrap();
+        arriving.add(b"abcde").unwrap();
+        arriving.arrived().unwrap().keep().unwrap();
+        assert_eq!(files(&media), 5);
+    }
+
+    #[test]
+    fn only_a_file_in_the_folder_is_believed_to_be_one() {
+        let (root, media) = media(10, 20);
+        durable::create_private_dir(&media.dir).unwrap();
+        let (inside, outside) = (media.dir.join("a"), root.path().join("b"));
+        for path in [&inside, &outside] {
+            durable::write_atomic(path, b"").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, media.dir.join("link")).unwrap();
+        assert!(within(&media.dir, &inside).is_ok());
+        for path in
+            [&outside, &media.dir.join("../b"), &media.dir.join("link"), &media.dir, &media.dir.join("none")]
+        {
+            assert_eq!(within(&media.dir, path), Err(NOT_STORED), "{}", path.display());
+        }
+        std::os::unix::fs::symlink(&media.dir, root.path().join("other")).unwrap();
+        assert!(within(&root.path().join("other"), &inside).is_ok());
     }
 
     #[test]

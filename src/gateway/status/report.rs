@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::facts;
+use crate::file;
 use crate::gateway::control::client;
 use crate::gateway::platforms::build::{enabled, is_enabled};
 use crate::gateway::status::snapshot::Snapshot;
@@ -20,6 +21,7 @@ use crate::home::HermesHome;
 use crate::pairing::Pairing;
 use crate::platform::Platform;
 use crate::preflight::{self, SessionFact};
+use crate::visible;
 use crate::world::World;
 
 /// The file `gateway.pid`: for people and for older tools. The lock is the truth.
@@ -135,12 +137,14 @@ pub fn last_word(home: &HermesHome) -> Option<Snapshot> {
 fn read(home: &HermesHome, now: Timestamp) -> (View, Option<Snapshot>) {
     // A lock that cannot be looked at is held by nobody that we could speak for.
     let holder = Lock::holder(&home.lock_file()).ok().flatten();
-    let written = || std::fs::read(home.state_file()).ok().and_then(|bytes| Snapshot::read(&bytes));
+    let written =
+        || file::read(home.state_file(), file::OWN_LEN_MAX).ok().and_then(|bytes| Snapshot::read(&bytes));
     let snapshot = holder.and_then(|_| client::snapshot(home)).or_else(written);
     let mut view = View::new(holder, snapshot.clone(), now);
     if view.is_running {
-        let file: Option<PidFile> =
-            std::fs::read(home.pid_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let file: Option<PidFile> = file::read(home.pid_file(), file::OWN_LEN_MAX)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         view.started_at = file.filter(|file| Some(file.pid) == view.pid).and_then(|file| file.started_at);
     }
     (view, snapshot)
@@ -211,7 +215,7 @@ pub(super) fn exit(view: &View) -> ExitCode {
 /// When it cannot be written.
 pub fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(visible::page(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CliError::failed("the output cannot be written").because(error))
         }

@@ -17,6 +17,7 @@ use crate::gateway::status::report;
 use crate::gateway::status::table;
 use crate::gateway::status::view::View;
 use crate::home::HermesHome;
+use crate::visible;
 use crate::world::World;
 
 /// Between two looks.
@@ -96,7 +97,7 @@ impl Page {
         };
         let page = table::platform_status(view, Now::read().wall, look);
         if let Some(screen) = &mut self.screen {
-            return screen.draw(&page);
+            return screen.draw(&visible::page(&page));
         }
         let document = view.to_json();
         if self.printed.as_ref().is_some_and(|printed| lasting(printed) == lasting(&document)) {
@@ -104,9 +105,9 @@ impl Page {
         }
         let mut stdout = io::stdout().lock();
         if self.json {
-            writeln!(stdout, "{document}")?;
+            writeln!(stdout, "{}", visible::page(&document.to_string()))?;
         } else {
-            writeln!(stdout, "{page}")?;
+            writeln!(stdout, "{}", visible::page(&page))?;
         }
         self.printed = Some(document);
         stdout.flush()

@@ -217,6 +217,9 @@ pub enum StoreError {
     /// The disk is full.
     #[error("the disk is full")]
     Full,
+    /// The disk failed.
+    #[error("the disk failed: {0}")]
+    Fault(String),
     /// The file is no database, or is damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),

@@ -7,7 +7,9 @@ use rusqlite::Connection;
 
 use super::api::StoreError;
 use super::health::{Health, Mishap, Remedy};
+use super::presence::{Place, Presence};
 use super::room::Room;
+use super::schema;
 use super::sqlite::{self, Pair};
 use super::writer::{Batch, Need, closed, write_all};
 use crate::clock::Now;
@@ -18,6 +20,9 @@ pub(super) const PASSING: [&str; 2] = ["disk_full", "store_busy"];
 
 /// The code that a reader sets when it finds damage.
 pub(super) const DAMAGE: &str = "store_damaged";
+
+/// The code while the database's file is not at its path.
+const LOST: &str = "store_replaced";
 
 /// The connection that is read by; nothing while the file is being exchanged.
 pub(super) type Reading = Arc<Mutex<Option<Connection>>>;
@@ -34,6 +39,9 @@ pub(super) struct Care {
     writing: Option<Connection>,
     health: Health,
     room: Room,
+    presence: Arc<Presence>,
+    /// It was told that the file is not there.
+    is_lost: bool,
     problems: Problems,
 }
 
@@ -43,9 +51,19 @@ impl Care {
         reading: Reading,
         writing: Connection,
         room: Room,
+        presence: Arc<Presence>,
         problems: Problems,
     ) -> Self {
-        Self { path, reading, writing: Some(writing), health: Health::default(), room, problems }
+        Self {
+            path,
+            reading,
+            writing: Some(writing),
+            health: Health::default(),
+            room,
+            presence,
+            is_lost: false,
+            problems,
+        }
     }
 
     /// Does what was asked, as far as the disk allows.
@@ -53,6 +71,7 @@ impl Care {
         if self.problems.has(&[DAMAGE]) && self.writing.is_some() {
             self.apply(Remedy::Mend, "a reader found it");
         }
+        self.find(jobs);
         if self.health.is_full && !self.room.is_enough() {
             jobs.refuse(Need::Room, &StoreError::Full);
         }
@@ -71,6 +90,55 @@ impl Care {
                 let remedy = self.health.suffers(Now::read().mono, mishap, is_room);
                 self.apply(remedy, &why);
             }
+        }
+    }
+
+    /// Takes nothing new into files that are no longer there.
+    fn find(&mut self, jobs: &mut Batch) {
+        match self.presence.look() {
+            Place::There if self.is_lost => {
+                self.is_lost = false;
+                self.problems.clear(LOST, "gateway.db is back; messages are taken again");
+            }
+            Place::There => {}
+            Place::LogLost => self.restore_log(),
+            Place::Lost => {
+                self.is_lost = true;
+                let path = self.path.display();
+                self.problems.set(
+                    LOST,
+                    &format!("{path} was removed or replaced while the gateway runs: no message is taken over"),
+                    "Put it back, and it goes on by itself; or go on with what is there now: `hermes gateway restart`.",
+                    false,
+                );
+                jobs.refuse(Need::Room, &StoreError::Failed("gateway.db is no longer there".to_owned()));
+            }
+        }
+    }
+
+    /// What stands in the log is still open to us: it is written into the database, and a new log is begun.
+    fn restore_log(&mut self) {
+        *lock(&self.reading) = None;
+        let written = self.writing.as_ref().map(|db| schema::rewrite_log(db).is_ok());
+        if written == Some(false) {
+            return self.apply(Remedy::Lose, "the log beside the database was removed");
+        }
+        tracing::warn!(
+            code = "store_log_removed",
+            "the log beside the database was removed or replaced; what was in it is saved, and a new one is begun"
+        );
+        self.reopen();
+    }
+
+    fn reopen(&mut self) {
+        self.close();
+        match sqlite::reopen(&self.path) {
+            Ok(Pair { writing, reading }) => {
+                self.writing = Some(writing);
+                *lock(&self.reading) = Some(reading);
+                self.presence.renew();
+            }
+            Err(error) => self.apply(Remedy::Lose, &error.to_string()),
         }
     }
 
@@ -101,14 +169,7 @@ impl Care {
             ),
             Remedy::Reopen => {
                 tracing::error!(code = "store_fault", "the disk failed ({why}); the database is opened anew");
-                self.close();
-                match sqlite::reopen(&self.path) {
-                    Ok(Pair { writing, reading }) => {
-                        self.writing = Some(writing);
-                        *lock(&self.reading) = Some(reading);
-                    }
-                    Err(error) => self.apply(Remedy::Lose, &error.to_string()),
-                }
+                self.reopen();
             }
             Remedy::Mend => {
                 self.close();

@@ -19,6 +19,7 @@ mod health;
 mod letters;
 mod orders;
 pub mod pauses;
+mod presence;
 mod queries;
 mod room;
 mod salvage;

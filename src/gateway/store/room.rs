@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 use rustix::process::{Resource, getrlimit};
 
 /// Kept back on the disk; 1/16 of one that is small.
@@ -83,6 +83,8 @@ impl Room {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // A link in its place would have another file grow.
+            .custom_flags(i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default())
             .open(&self.reserve)
             .and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, bytes)?));
         if made.is_err() {

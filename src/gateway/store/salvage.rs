@@ -127,9 +127,13 @@ fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn disk_error(path: &Path, error: &io::Error) -> StoreError {
+/// What the system says of a file, in the store's words.
+pub(super) fn disk_error(path: &Path, error: &io::Error) -> StoreError {
     if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         return StoreError::Full;
+    }
+    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+        return StoreError::Fault(format!("{}: {error}", path.display()));
     }
     StoreError::Failed(format!("{}: {error}", path.display()))
 }

@@ -16,8 +16,10 @@ use super::api::{
     OutboxRow, PauseRow, Pick, Store, StoreError,
 };
 use super::care::{Care, DAMAGE, PASSING};
+use super::presence::{Place, Presence};
 use super::queries::Next;
 use super::room::Room;
+use super::salvage::disk_error;
 use super::schema::Look;
 use super::writer::{Need, Worker, store_error};
 use super::{letters, orders, queries, salvage, schema, sessions};
@@ -38,6 +40,7 @@ pub struct SqliteStore {
     // The reader goes first: the last connection to close cleans the write-ahead log up.
     pub(super) reader: Worker,
     pub(super) writer: Worker,
+    presence: Arc<Presence>,
 }
 
 /// How a database is opened.
@@ -74,6 +77,11 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::TooNew`] and [`StoreError::Damaged`] (nothing is changed), or what is wrong with the file.
     pub fn open_watched(path: &Path, problems: Problems, opening: Opening) -> Result<Self, StoreError> {
+        // SQLite would wait at a pipe, and read a device without an end.
+        if let Some(found) = path.metadata().ok().filter(|found| !found.is_file()) {
+            let what = if found.is_dir() { "a folder" } else { "not a file" };
+            return Err(StoreError::Failed(format!("{} is {what}", path.display())));
+        }
         salvage::finish(path)?;
         match Self::open_whole(path, problems.clone(), opening) {
             Err(StoreError::Damaged(why)) => {
@@ -85,7 +93,7 @@ impl SqliteStore {
     }
 
     fn open_whole(path: &Path, problems: Problems, opening: Opening) -> Result<Self, StoreError> {
-        let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", path.display()));
+        let failed = |error: std::io::Error| disk_error(path, &error);
         failpoint::check("open.before").map_err(failed)?;
         schema::refuse_newer(path, if opening.is_safe_mode { Look::Thorough } else { Look::Quick })?;
         let file = OpenOptions::new()
@@ -113,8 +121,10 @@ impl SqliteStore {
             home::beside_database(path, "reserve"),
             [path.to_owned(), home::beside_database(path, "wal")],
         );
-        let care = Care::new(path.to_owned(), Arc::clone(&reading), writing, room, problems.clone());
-        Ok(Self { reader: Worker::reader(reading, problems.clone())?, writer: Worker::writer(care)? })
+        let presence = Arc::new(Presence::of(path));
+        let (read_by, told) = (Arc::clone(&reading), problems.clone());
+        let care = Care::new(path.to_owned(), read_by, writing, room, Arc::clone(&presence), told);
+        Ok(Self { reader: Worker::reader(reading, problems)?, writer: Worker::writer(care)?, presence })
     }
 
     /// Sees to it that a problem that may end by itself is noticed to have ended, also when nobody writes. Ends with the
@@ -133,6 +143,26 @@ impl SqliteStore {
         }
     }
 }
+
+impl SqliteStore {
+    /// Sees to it that a removed or replaced file is noticed, and one that is back, also when nobody writes. Ends with the
+    /// store.
+    pub async fn watch(store: Weak<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let Some(store) = store.upgrade() else { return };
+            let (presence, was_lost) = (Arc::clone(&store.presence), store.presence.is_lost());
+            let place = tokio::task::spawn_blocking(move || presence.look()).await;
+            if was_lost || !matches!(place, Ok(Place::There)) {
+                // The writer looks as well, before anything else.
+                drop(store.writer.call_for(Need::Room, schema::touch).await);
+            }
+        }
+    }
+}
+
+/// How often it is looked whether the files are there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two trials whether the disk takes something again.
 const TRIAL_PAUSE: Duration = Duration::from_secs(1);

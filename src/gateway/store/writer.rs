@@ -248,6 +248,7 @@ pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(error.to_string()),
+        Some(ErrorCode::SystemIoFailure) => StoreError::Fault(error.to_string()),
         Some(_) | None => StoreError::Failed(error.to_string()),
     }
 }

@@ -11,6 +11,7 @@ use crate::clock::Now;
 use crate::config::{Config, GatewayConfig};
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
+use crate::file;
 use crate::gateway::control::client;
 use crate::gateway::status::report::print;
 use crate::gateway::status::snapshot::{GatewayState, Snapshot};
@@ -258,7 +259,7 @@ impl Failed {
 
 /// How the gateway that is gone has ended, by its own word.
 fn last_words(home: &HermesHome) -> String {
-    let last = std::fs::read(home.state_file()).ok().and_then(|bytes| Snapshot::read(&bytes));
+    let last = file::read(home.state_file(), file::OWN_LEN_MAX).ok().and_then(|bytes| Snapshot::read(&bytes));
     match last {
         Some(Snapshot { restart_requested: true, .. }) => "the gateway has ended with 75".to_owned(),
         Some(Snapshot { gateway_state: GatewayState::StartupFailed, exit_reason: Some(why), .. }) => {
@@ -271,7 +272,8 @@ fn last_words(home: &HermesHome) -> String {
 
 /// Whether somebody runs it in a terminal, as the kernel knows.
 fn has_terminal(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = file::read_system(format!("/proc/{pid}/stat"), 4096).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
     // The second field is the program's name in brackets and may hold anything; of the rest the fifth is the terminal.
     let terminal = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(4));
     terminal.is_some_and(|number| number != "0")

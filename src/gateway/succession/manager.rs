@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
+use crate::child;
 use crate::home::HermesHome;
 
 /// The longest that the manager may take to answer.
@@ -45,7 +46,7 @@ impl Manager {
             Self::SystemdOfUser | Self::Systemd => ("systemctl", "hermes.service".to_owned()),
             Self::Launchd => ("launchctl", format!("gui/{us}/hermes")),
         };
-        let mut command = Command::new(program);
+        let mut command = Command::from(child::command(program));
         if self == Self::SystemdOfUser {
             command.arg("--user");
         }
@@ -66,7 +67,9 @@ impl Manager {
         if self != Self::Launchd {
             command.arg("--property=LoadState,ActiveState,Result,ExecMainStatus,MainPID,Environment");
         }
-        let answer = tokio::time::timeout(ANSWER_LIMIT, command.output()).await.ok()?.ok()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let asked = child::spawn_async(&mut command).ok()?.wait_with_output();
+        let answer = tokio::time::timeout(ANSWER_LIMIT, asked).await.ok()?.ok()?;
         let text = String::from_utf8_lossy(&answer.stdout);
         match self {
             _ if !answer.status.success() => None,
@@ -109,7 +112,7 @@ impl Manager {
             Self::SystemdOfUser | Self::Systemd => "start",
             Self::Launchd => "kickstart",
         };
-        self.command(verb).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+        child::spawn_async(self.command(verb).stdout(Stdio::null()).stderr(Stdio::piped()))
     }
 
     /// What a person types to start it.

@@ -3,6 +3,7 @@
 use crate::config::AllowList;
 use crate::platform::number;
 use crate::telegram::wire::{self, Kind, RawUpdate, User};
+use crate::visible;
 
 /// Somebody who wrote to the bot.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,10 +30,7 @@ impl Person {
 /// Anybody can give themselves any name: it must neither steer the terminal nor turn what stands beside it around.
 pub fn shown(name: &str) -> String {
     const NAME_LEN_MAX: usize = 64;
-    let turns = |sign: char| matches!(sign, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let name: String =
-        name.chars().filter(|sign| !sign.is_control() && !turns(*sign)).take(NAME_LEN_MAX).collect();
-    name.trim().to_owned()
+    visible::line(name.trim()).chars().take(NAME_LEN_MAX).collect()
 }
 
 /// Whoever wrote to the bot itself, with the number of the update, in order. Groups and other bots do not count.
@@ -119,6 +117,9 @@ mod tests {
         ];
         let found = writers(&updates);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].0, found[0].1.id, found[0].1.name.as_str()), (6, 7, "A[2Jda Test"));
+        assert_eq!(
+            (found[0].0, found[0].1.id, found[0].1.name.as_str()),
+            (6, 7, "A\u{5c}u001b[2Jda\u{5c}u202e Test")
+        );
     }
 }

@@ -57,7 +57,7 @@ impl PlayedAdapter {
 
     /// A file of the test's beside the socket.
     fn prop(&self, ending: &str) -> Option<Vec<u8>> {
-        std::fs::read(format!("{}.{}.{ending}", self.socket.display(), self.platform)).ok()
+        crate::file::read(format!("{}.{}.{ending}", self.socket.display(), self.platform), 1 << 20).ok()
     }
 
     /// Takes the token, where the test has given one.

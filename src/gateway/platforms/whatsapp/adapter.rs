@@ -266,7 +266,8 @@ impl Adapter for WhatsAppAdapter {
             .map_err(|error| exits::unspawned(&self.settings.world.exe, &error))?;
         self.memory.inner().last_pid = bridge.pid;
         let judge: Arc<dyn Judge> = Arc::clone(&self.memory) as Arc<dyn Judge>;
-        let link = Arc::new(WhatsAppLink::start(Box::new(bridge), me, inbox, judge));
+        let media_dir = launch.start.media_dir;
+        let link = Arc::new(WhatsAppLink::start(Box::new(bridge), media_dir, me, inbox, judge));
         link.opened().await?;
         // The wizard commits its settings after the pairing that let us connect.
         let settings = Arc::clone(&self.settings);

@@ -15,6 +15,7 @@ use crate::clock::Now;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::{Inbox, Link};
+use crate::gateway::platforms::media;
 use crate::gateway::platforms::whatsapp::pump::{self, Bridge, Judge, Pump};
 use crate::pairing::Me;
 
@@ -81,6 +82,7 @@ pub struct Shared {
     proof: Mutex<Instant>,
     phase: watch::Sender<Phase>,
     quotable: Mutex<VecDeque<(ChatId, QuotedRef)>>,
+    media_dir: PathBuf,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,13 +103,14 @@ impl Drop for Asked<'_> {
 }
 
 impl Shared {
-    /// For a bridge that takes these commands.
-    pub fn new(commands: mpsc::Sender<Command>) -> Self {
+    /// For a bridge that takes these commands, and puts attachments there.
+    pub fn new(commands: mpsc::Sender<Command>, media_dir: PathBuf) -> Self {
         Self {
             commands,
             waiting: Mutex::new(HashMap::new()),
             proof: Mutex::new(Now::read().mono),
             phase: watch::Sender::new(Phase::Opening),
+            media_dir,
             quotable: Mutex::new(VecDeque::new()),
         }
     }
@@ -189,7 +192,16 @@ impl Shared {
             return Err("network".to_owned());
         }
         match tokio::time::timeout(DOWNLOAD_LIMIT, &mut asked.answer).await {
-            Ok(Ok(Answer::Downloaded { path, mime })) => Ok((path, mime)),
+            Ok(Ok(Answer::Downloaded { path, mime })) => match media::within(&self.media_dir, &path) {
+                Ok(path) => Ok((path, mime)),
+                Err(why) => {
+                    tracing::error!(
+                        code = "media_misplaced",
+                        "an attachment is not in the folder for them: {why}"
+                    );
+                    Err("misplaced".to_owned())
+                }
+            },
             Ok(Ok(Answer::DownloadFailed { code })) => Err(code),
             Ok(Ok(Answer::Sent { .. } | Answer::SendFailed(_)) | Err(_)) => Err("network".to_owned()),
             Err(_) => Err("timeout".to_owned()),
@@ -285,8 +297,14 @@ pub struct WhatsAppLink {
 
 impl WhatsAppLink {
     /// Takes a bridge that was just started.
-    pub fn start(bridge: Box<dyn Bridge>, me: Me, inbox: Arc<dyn Inbox>, judge: Arc<dyn Judge>) -> Self {
-        let shared = Arc::new(Shared::new(bridge.commands()));
+    pub fn start(
+        bridge: Box<dyn Bridge>,
+        media_dir: PathBuf,
+        me: Me,
+        inbox: Arc<dyn Inbox>,
+        judge: Arc<dyn Judge>,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(bridge.commands(), media_dir));
         let stop = CancellationToken::new();
         let pump = Pump::new(bridge, me, inbox, judge, Arc::clone(&shared));
         let task = tokio::spawn(pump::run(pump, stop.clone()));

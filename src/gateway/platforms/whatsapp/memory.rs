@@ -4,8 +4,13 @@ use std::path::PathBuf;
 
 /// The count of this moment; `None` where the system keeps none.
 pub fn ended() -> Option<u64> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    counters(&groups).find_map(|path| count(&std::fs::read_to_string(path).ok()?))
+    let groups = read("/proc/self/cgroup".into())?;
+    counters(&groups).find_map(|path| count(&read(path)?))
+}
+
+fn read(path: PathBuf) -> Option<String> {
+    const LEN_MAX: u64 = 1 << 16;
+    String::from_utf8(crate::file::read_system(path, LEN_MAX).ok()?).ok()
 }
 
 /// The files in which our group's count may be, by the list of groups that we are in.

@@ -102,6 +102,7 @@ impl Stage {
         let me = Me { id: "15550001111:7@s.whatsapp.net".into(), lid: None, name: None };
         let link = WhatsAppLink::start(
             Box::new(bridge),
+            std::env::temp_dir(),
             me,
             Arc::clone(&inbox) as Arc<dyn Inbox>,
             Arc::new(Table) as Arc<dyn Judge>,
@@ -214,7 +215,9 @@ async fn an_attachment_is_fetched_before_the_message_is_handed_over() {
     let image = json!({"kind": "image", "media": {"mime": "image/png", "bytes": 3}});
     stage.message(1, "a@lid", image.clone()).await;
     let Command::Download { id, seq: 1 } = stage.command().await else { panic!("no download") };
-    stage.says(json!({"event": "downloaded", "id": id, "path": "/m/1.png", "bytes": 3, "mime": null})).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().canonicalize().unwrap();
+    stage.says(json!({"event": "downloaded", "id": id, "path": path, "bytes": 3, "mime": null})).await;
     assert_eq!(stage.command().await, Command::Ack { seq: 1 });
 
     stage.message(2, "a@lid", image.clone()).await;
@@ -230,12 +233,19 @@ async fn an_attachment_is_fetched_before_the_message_is_handed_over() {
         "an answer that never comes is not waited for"
     );
 
+    stage.message(4, "a@lid", json!({"kind": "image", "media": {"mime": "image/png", "bytes": 3}})).await;
+    let Command::Download { id, .. } = stage.command().await else { panic!("no download") };
+    let elsewhere = json!({"event": "downloaded", "id": id, "path": "/etc/passwd", "bytes": 3, "mime": null});
+    stage.says(elsewhere).await;
+    assert_eq!(stage.command().await, Command::Ack { seq: 4 });
+
     let taken = stage.inbox.taken.lock().unwrap();
     let attachments: Vec<_> = taken.iter().map(|message| &message.attachments[0]).collect();
-    assert_eq!(attachments[0].path.as_deref(), Some(std::path::Path::new("/m/1.png")));
+    assert_eq!(attachments[0].path.as_deref(), Some(path.as_path()));
     assert_eq!(attachments[0].mime.as_deref(), Some("image/png"));
     assert!(attachments[1].error.as_deref().unwrap().contains("larger"));
     assert!(attachments[2].error.as_deref().unwrap().contains("too long"));
+    assert!(attachments[3].path.is_none() && attachments[3].error.is_some(), "a path outside the folder");
 }
 
 #[tokio::test(start_paused = true)]

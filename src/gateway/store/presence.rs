@@ -1,0 +1,125 @@
+//! Whether the files of the open database are still those at its path: what is written into a file that was removed or replaced
+//! is lost with the process.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::file::{self, Identity};
+use crate::home;
+
+/// Where the files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where they were.
+    There,
+    /// The database is, and what belongs to it (its log) is not: all of it can still be written into the database.
+    LogLost,
+    /// The database is not.
+    Lost,
+}
+
+/// The files of one database, as they were opened.
+#[derive(Debug)]
+pub(super) struct Presence {
+    paths: [PathBuf; 3],
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    files: [Option<Identity>; 3],
+    is_lost: bool,
+}
+
+impl Presence {
+    /// Of a database that was just opened.
+    pub(super) fn of(path: &Path) -> Self {
+        let beside = |ending| home::beside_database(path, ending);
+        let presence =
+            Self { paths: [path.to_owned(), beside("wal"), beside("shm")], seen: Mutex::default() };
+        presence.renew();
+        presence
+    }
+
+    /// It was opened again.
+    pub(super) fn renew(&self) {
+        let files = self.paths.each_ref().map(|path| file::identity(path).ok());
+        self.seen().files = files;
+    }
+
+    /// Looks; takes some microseconds.
+    pub(super) fn look(&self) -> Place {
+        let now = self.paths.each_ref().map(|path| file::identity(path).ok());
+        let mut seen = self.seen();
+        let is_there = |at: usize| seen.files[at].is_none() || seen.files[at] == now[at];
+        let place = match (is_there(0), is_there(1) && is_there(2)) {
+            (true, true) => Place::There,
+            (true, false) => Place::LogLost,
+            (false, _) => Place::Lost,
+        };
+        seen.is_lost = place == Place::Lost;
+        place
+    }
+
+    /// What the last look found.
+    pub(super) fn is_lost(&self) -> bool {
+        self.seen().is_lost
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::message::testing::message;
+    use crate::gateway::problems::Problems;
+    use crate::gateway::store::SqliteStore;
+    use crate::gateway::store::api::{Accepted, Store};
+    use crate::gateway::store::sqlite::Opening;
+    use crate::platform::Platform;
+
+    async fn accept(store: &SqliteStore, id: &str) -> bool {
+        matches!(store.accept(Platform::Whatsapp, message(id, "a@lid", id)).await, Ok(Accepted::New(_)))
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_into_a_database_that_is_not_there_and_it_goes_on_when_it_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, aside) = (dir.path().join("gateway.db"), dir.path().join("aside"));
+        let problems = Problems::default();
+        let store = SqliteStore::open_watched(&path, problems.clone(), Opening::default()).unwrap();
+        assert!(accept(&store, "1").await);
+        crate::durable::rename(&path, &aside).unwrap();
+        assert!(!accept(&store, "2").await);
+        assert!(problems.has(&["store_replaced"]));
+        crate::durable::write_atomic(&path, b"").unwrap();
+        assert!(!accept(&store, "2").await, "another file is not it");
+        crate::durable::rename(&aside, &path).unwrap();
+        assert!(accept(&store, "2").await);
+        assert!(!problems.has(&["store_replaced"]));
+    }
+
+    #[tokio::test]
+    async fn what_stood_in_a_log_that_was_removed_is_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gateway.db");
+        let store = SqliteStore::open(&path).unwrap();
+        assert!(accept(&store, "1").await);
+        for ending in ["wal", "shm"] {
+            std::fs::remove_file(home::beside_database(&path, ending)).unwrap();
+        }
+        assert!(accept(&store, "2").await);
+        // As after a kill: the store is not closed.
+        let copy = dir.path().join("copy.db");
+        for ending in ["", "-wal"] {
+            let [from, to] = [&path, &copy].map(|path| format!("{}{ending}", path.display()));
+            std::fs::copy(from, to).unwrap();
+        }
+        let again = SqliteStore::open(&copy).unwrap();
+        assert!(!accept(&again, "1").await && !accept(&again, "2").await, "both are known");
+        assert!(accept(&again, "3").await);
+    }
+}
