@@ -14,6 +14,7 @@ mod trust;
 mod turn;
 mod whatsapp;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub use telegram::WebhookConfig;
 pub use turn::{AT_ONCE_MAX, Busy, TurnConfig};
 
 use crate::env_file::EnvFile;
+use crate::env_grammar::bare_value;
 use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::platform::Platform;
@@ -68,6 +70,8 @@ pub struct Config {
     pub scripted: Option<ScriptedConfig>,
     /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
     pub warnings: Vec<String>,
+    /// The settings that were read from the environment of the process, which goes before `.env`.
+    pub of_process: BTreeSet<String>,
 }
 
 /// Platforms that a test plays; see `gateway::platforms::played`.
@@ -185,6 +189,8 @@ pub enum AllowList {
 pub struct WhatsAppConfig {
     /// `WHATSAPP_ENABLED=true`, and `gateway.toml` does not say `enabled = false`.
     pub enabled: bool,
+    /// `gateway.toml` says `enabled = false`, whatever else is set.
+    pub is_turned_off: bool,
     /// `WHATSAPP_MODE`; `None` when it was never chosen.
     pub mode: Option<WhatsAppMode>,
     /// Where WhatsApp is, if not at its own address.
@@ -236,7 +242,7 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(unreadable(&path, error)),
         };
-        let read = Self::of(&text, &Settings { world, env: &env }).and_then(|mut config| {
+        let read = Self::of(&text, &Settings::new(world, &env)).and_then(|mut config| {
             config.agent.read_files(home)?;
             Ok(config)
         });
@@ -268,7 +274,19 @@ impl Config {
             (platform, access)
         };
         let access = Platform::every().map(access).collect();
+        let expand = |text: &mut String| {
+            if let Some(path) = text.starts_with('~').then(|| settings.world.expand(text)) {
+                *text = path.to_string_lossy().into_owned();
+            }
+        };
+        let mut agent = agent;
+        agent.words_mut().for_each(expand);
+        gateway.notify.command.iter_mut().flatten().for_each(expand);
+        warnings.extend(settings.shadowed().map(|name| {
+            format!("{name} in .env has no effect: the environment that hermes was started with sets {name}, too, and wins")
+        }));
         Ok(Self {
+            of_process: settings.of_process.take(),
             agent,
             session: file.session,
             gateway,
@@ -298,6 +316,11 @@ impl Config {
         }
     }
 
+    /// Where a setting was read that a person must change, for the end of a remedy. `None`: in `.env`, or nowhere.
+    pub fn origin(&self, name: &str) -> Option<String> {
+        self.of_process.contains(name).then(|| shadow_remedy(name))
+    }
+
     /// Who may speak on this platform.
     pub fn access(&self, platform: Platform) -> &AccessConfig {
         self.access.get(&platform).expect("every platform has its rules")
@@ -309,6 +332,15 @@ impl Config {
         let others = [self.gateway.http.key.clone(), self.telegram.token.clone(), webhook];
         self.agent.secrets().into_iter().chain(others.into_iter().flatten()).collect()
     }
+}
+
+/// What to do about a variable of the process that goes before `.env`.
+pub fn shadow_remedy(name: &str) -> String {
+    format!(
+        "{name} comes from the environment that hermes was started with, which goes before .env. Change or remove it there: \
+         `unset {name}` in a shell, `Environment=` or `EnvironmentFile=` of a service, `environment:` or `env_file:` of a \
+         container."
+    )
 }
 
 fn home_channels(settings: &Settings<'_>) -> BTreeMap<Platform, String> {
@@ -339,6 +371,7 @@ impl Default for Config {
             home_channels: BTreeMap::new(),
             scripted: None,
             warnings: Vec::new(),
+            of_process: BTreeSet::new(),
         }
     }
 }
@@ -402,13 +435,32 @@ impl Default for ReconnectConfig {
 struct Settings<'a> {
     world: &'a World,
     env: &'a EnvFile,
+    /// Names whose value came from the process.
+    of_process: RefCell<BTreeSet<String>>,
 }
 
-impl Settings<'_> {
-    /// The value; an empty one counts as not set.
-    fn value(&self, name: &str) -> Option<&str> {
-        let value = self.world.var(name).or_else(|| self.env.value(name))?.trim();
-        (!value.is_empty()).then_some(value)
+impl<'a> Settings<'a> {
+    fn new(world: &'a World, env: &'a EnvFile) -> Self {
+        Self { world, env, of_process: RefCell::default() }
+    }
+
+    /// The value without blanks and quotes around it; an empty one counts as not set.
+    fn value(&self, name: &str) -> Option<&'a str> {
+        if let Some(value) = self.world.var(name) {
+            self.of_process.borrow_mut().insert(name.to_owned());
+            return Some(value);
+        }
+        Some(bare_value(self.env.value(name)?)).filter(|value| !value.is_empty())
+    }
+
+    /// Settings that were read, and of which `.env` says something else than the process.
+    fn shadowed(&self) -> impl Iterator<Item = String> {
+        let of_process = self.of_process.borrow();
+        let is_shadowed = |name: &&String| {
+            let written = self.env.value(name).map(bare_value).filter(|value| !value.is_empty());
+            written.is_some_and(|written| self.world.var(name) != Some(written))
+        };
+        of_process.iter().filter(is_shadowed).cloned().collect::<Vec<_>>().into_iter()
     }
 
     /// A switch: `None` when it is not set, or when its value is neither yes nor no.
@@ -432,7 +484,7 @@ mod tests {
 
     fn load(toml: &str, env: &str, process: &[(&str, &str)]) -> Result<Config, CliError> {
         let world = World::of_env(process.iter().copied());
-        Config::of(toml, &Settings { world: &world, env: &EnvFile::parse(env) })
+        Config::of(toml, &Settings::new(&world, &EnvFile::parse(env)))
     }
 
     #[test]
@@ -473,6 +525,49 @@ mod tests {
         let config = load(toml, "MY_KEY=canary", &[]).unwrap();
         assert!(!format!("{config:?}").contains("canary"));
         assert_eq!(config.secrets(), [Secret("canary".into())]);
+    }
+
+    #[test]
+    fn quotes_around_a_value_are_taken_off_wherever_it_is_set() {
+        let key = |env: &str, process: &[(&str, &str)]| load("", env, process).unwrap().gateway.http.key;
+        let expected = Some(Secret("0123456789abcdef".into()));
+        for text in
+            ["0123456789abcdef", "\"0123456789abcdef\"", "'0123456789abcdef'", " '\"0123456789abcdef\"' "]
+        {
+            assert_eq!(key("", &[("API_SERVER_KEY", text)]), expected, "{text}");
+            assert_eq!(key(&format!("API_SERVER_KEY={text}"), &[]), expected, "{text}");
+        }
+        let toml = "agent.kind = 'openai'\n";
+        let AgentConfig::Openai(openai) = load(toml, "", &[("OPENAI_API_KEY", "'abc'")]).unwrap().agent
+        else {
+            panic!()
+        };
+        assert_eq!(openai.api_key, Some(Secret("abc".into())));
+    }
+
+    #[test]
+    fn what_the_environment_hides_in_dot_env_is_told_by_name() {
+        let process =
+            [("TELEGRAM_BOT_TOKEN", "1:canary"), ("WHATSAPP_MODE", "'bot'"), ("API_SERVER_PORT", "1")];
+        let env = "TELEGRAM_BOT_TOKEN=2:other\nWHATSAPP_MODE=bot\nWHATSAPP_ENABLED=true\nAPI_SERVER_PORT=\n";
+        let config = load("", env, &process).unwrap();
+        let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+        assert!(
+            warning.starts_with("TELEGRAM_BOT_TOKEN in .env has no effect") && !warning.contains("canary")
+        );
+        assert!(config.origin("TELEGRAM_BOT_TOKEN").unwrap().contains("unset TELEGRAM_BOT_TOKEN"));
+        assert!(config.origin("WHATSAPP_MODE").is_some() && config.origin("WHATSAPP_ENABLED").is_none());
+    }
+
+    #[test]
+    fn a_tilde_in_a_path_is_the_users_home() {
+        let toml = "agent.kind = 'command'\nagent.command = ['python3', '~/agent.py', 'a~b']\n\
+                    [gateway]\nnotify_command = ['~/bin/notify', '~']\n";
+        let config = load(toml, "HERMES_NODE='~/node'", &[("HOME", "/h")]).unwrap();
+        let AgentConfig::Command(command) = config.agent else { panic!() };
+        assert_eq!(command.command, ["python3", "/h/agent.py", "a~b"]);
+        assert_eq!(config.gateway.notify.command.unwrap(), ["/h/bin/notify", "/h/"]);
+        assert_eq!(config.whatsapp.node.unwrap(), Path::new("/h/node"));
     }
 
     #[test]

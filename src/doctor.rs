@@ -252,7 +252,8 @@ fn settings(world: &World, home: &HermesHome, config: &Config) -> Vec<Check> {
     checks.extend(agent(world, home, config));
     checks.extend(Platform::every().flat_map(|platform| self::platform(platform, world, home, config)));
     if build::enabled(config).next().is_none() {
-        let message = "no platform is enabled, so the gateway does not start";
+        let message =
+            format!("no platform is set up in {}, so the gateway does not start", home.root().display());
         let check = Check::warning("nothing_enabled", message, "Run `hermes setup`.");
         checks.push(Check { status: Status::Blocking, ..check });
     }

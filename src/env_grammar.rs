@@ -204,6 +204,18 @@ fn unescape(next: Option<u8>, quote: Quote) -> (u8, usize) {
     }
 }
 
+/// A value without the blanks and quotes around it. Docker's `--env-file`, Compose and people who quote twice leave quotes in
+/// the value, where no setting wants them. Quotes that also stand inside belong to the value.
+pub(crate) fn bare_value(text: &str) -> &str {
+    let mut text = text.trim();
+    while let Some(inner) = ['"', '\''].into_iter().find_map(|quote| {
+        text.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote))
+    }) {
+        text = inner.trim();
+    }
+    text
+}
+
 /// The name can be written, and every reader takes it for one.
 pub(crate) fn is_key(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
@@ -284,6 +296,23 @@ mod tests {
             ("A='ü — 😀'", "ü — 😀"),
         ] {
             assert_eq!(pairs(text), [("A".to_owned(), value.to_owned())], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_around_a_whole_value_are_no_part_of_it() {
+        for (text, value) in [
+            ("\"abc\"", "abc"),
+            ("'abc'", "abc"),
+            (" '\"abc\"' \n", "abc"),
+            ("\"a", "\"a"),
+            ("\"", "\""),
+            ("\"\"", ""),
+            ("\"a\",\"b\"", "\"a\",\"b\""),
+            ("it's", "it's"),
+            ("[\"a\"]", "[\"a\"]"),
+        ] {
+            assert_eq!(bare_value(text), value, "{text:?}");
         }
     }
 

@@ -15,19 +15,32 @@ impl HermesHome {
     /// `$HERMES_HOME`, else `~/.hermes`. The folder need not exist yet.
     ///
     /// # Errors
-    /// When neither `HERMES_HOME` nor `HOME` is set.
+    /// When neither `HERMES_HOME` nor `HOME` is set, or the one that counts is not a whole path.
     pub fn find(world: &World) -> Result<Self, CliError> {
-        if let Some(root) = world.var_path("HERMES_HOME") {
-            let root = std::path::absolute(&root).unwrap_or(root);
+        let (name, root) = match (world.var_path("HERMES_HOME"), world.var_path("HOME")) {
+            (Some(root), _) => ("HERMES_HOME", root),
+            (None, Some(user)) => ("HOME", user.join(".hermes")),
+            (None, None) => {
+                return Err(CliError::config(
+                    "cannot tell where hermes keeps its files: neither HERMES_HOME nor HOME is set",
+                )
+                .hint("Set HERMES_HOME to a folder of yours."));
+            }
+        };
+        let shown = root.display().to_string();
+        if root.is_absolute() && !shown.contains(char::is_control) {
             return Ok(Self { root });
         }
-        let Some(user) = world.var_path("HOME") else {
-            return Err(CliError::config(
-                "cannot tell where hermes keeps its files: neither HERMES_HOME nor HOME is set",
-            )
-            .hint("Set HERMES_HOME to a folder of yours."));
-        };
-        Ok(Self { root: user.join(".hermes") })
+        // Elsewhere it would be another folder: in a service, in a terminal, after `cd`.
+        Err(CliError::config(format!(
+            "{name} is `{}`, which is not the whole path of a folder",
+            shown.escape_debug()
+        ))
+        .code("home_not_absolute")
+        .hint(
+            "Give the path from the root, as in HERMES_HOME=/home/you/.hermes. `~/.hermes` works, too; other",
+        )
+        .hint("abbreviations (`~user`, `$HOME`, `%h`) are not expanded inside quotes and environment files."))
     }
 
     /// A home at this folder.
@@ -120,7 +133,8 @@ pub fn token_locks_dir(world: &World) -> Option<PathBuf> {
     let state = || world.var_path("XDG_STATE_HOME").filter(|path| path.is_absolute());
     let ours = || Some(world.var_path("HOME")?.join(".local").join("state"));
     let below = |state: PathBuf| state.join("hermes").join("gateway-locks");
-    world.var_path("HERMES_GATEWAY_LOCK_DIR").or_else(|| state().or_else(ours).map(below))
+    let named = || world.var_path("HERMES_GATEWAY_LOCK_DIR").filter(|path| path.is_absolute());
+    named().or_else(|| state().or_else(ours).map(below))
 }
 
 /// A file that belongs to a database and stands beside it: `wal` is SQLite's own, the others are ours.
@@ -234,7 +248,25 @@ mod tests {
         assert_eq!(dir(&[state, home]), Some("/s/hermes/gateway-locks".into()));
         let of_user = Some("/h/.local/state/hermes/gateway-locks".into());
         assert_eq!(dir(&[("XDG_STATE_HOME", "relative"), home]), of_user);
+        assert_eq!(dir(&[("HERMES_GATEWAY_LOCK_DIR", "relative"), home]), of_user);
+        assert_eq!(dir(&[("HERMES_GATEWAY_LOCK_DIR", "'~/l'"), home]), Some("/h/l".into()));
         assert_eq!(dir(&[]), None);
+    }
+
+    #[test]
+    fn a_home_is_a_whole_path_and_a_tilde_is_the_users_home() {
+        let find = |home: &str| HermesHome::find(&World::of_env([("HOME", "/h"), ("HERMES_HOME", home)]));
+        for (text, expected) in
+            [("", "/h/.hermes"), ("~/.hermes", "/h/.hermes"), ("'/srv/h' ", "/srv/h"), ("\"~\"", "/h")]
+        {
+            assert_eq!(find(text).unwrap().root(), Path::new(expected), "{text:?}");
+        }
+        for text in ["hermes", "./h", "~other/.hermes", "$HOME/.hermes", "%h/.hermes", "/a\nb"] {
+            let error = find(text).unwrap_err();
+            assert_eq!(error.exit(), crate::error::ExitCode::Config, "{text:?}");
+            assert!(error.message.contains(&text.escape_debug().to_string()), "{}", error.message);
+        }
+        assert!(HermesHome::find(&World::of_env([("HOME", "relative")])).is_err());
     }
 
     #[test]

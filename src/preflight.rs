@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod origin;
 pub mod telegram;
 
 use std::path::PathBuf;

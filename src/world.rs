@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::env_grammar;
 
 /// Set in the environment of programs that the gateway starts on its own account: they may look at it, and not steer it.
 pub const CHILD_MARK: &str = "HERMES_CHILD";
@@ -50,9 +52,15 @@ impl World {
         }
     }
 
-    /// A variable's value; `None` when it is unset, empty or not UTF-8.
+    /// A variable's value, without blanks and quotes around it; `None` when it is unset, empty or not UTF-8.
     pub fn var(&self, key: &str) -> Option<&str> {
-        self.env.get(OsStr::new(key))?.to_str().filter(|value| !value.is_empty())
+        Some(env_grammar::bare_value(self.env.get(OsStr::new(key))?.to_str()?))
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A variable's value as it is; `None` when it is unset or empty.
+    pub fn var_os(&self, key: &str) -> Option<&OsStr> {
+        self.env.get(OsStr::new(key)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
     /// Where a test wants a debug build to die or to fail: see [`crate::failpoint`].
@@ -65,9 +73,29 @@ impl World {
         self.env.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str()))
     }
 
-    /// A variable holding a path; `None` when it is unset or empty.
+    /// A variable holding a path, without blanks and quotes around it, and with `~` expanded; `None` when it is unset or
+    /// empty.
     pub fn var_path(&self, key: &str) -> Option<PathBuf> {
-        self.env.get(OsStr::new(key)).filter(|value| !value.is_empty()).map(PathBuf::from)
+        match self.var_os(key)?.to_str() {
+            Some(_) => self.var(key).map(|value| self.expand(value)),
+            // Not UTF-8: nobody wrote quotes around that.
+            None => self.var_os(key).map(PathBuf::from),
+        }
+    }
+
+    /// A path as people write it: `~` and `~/…` begin in `HOME`. Shells expand that, but not inside quotes, and service
+    /// managers and Docker never do.
+    pub fn expand(&self, text: &str) -> PathBuf {
+        let below_home = match text.strip_prefix('~') {
+            Some("") => Some(""),
+            Some(rest) => rest.strip_prefix('/'),
+            None => None,
+        };
+        let user = self.var_os("HOME").map(Path::new).filter(|user| user.is_absolute());
+        match (below_home, user) {
+            (Some(rest), Some(user)) => user.join(rest.trim_start_matches('/')),
+            (Some(_), None) | (None, _) => PathBuf::from(text),
+        }
     }
 
     /// A person can be asked: both the keyboard and the screen that shows prompts are there.
@@ -86,5 +114,34 @@ impl World {
     /// Colour may be used on a stream that is (`tty`) or is not a terminal.
     pub fn colour(&self, tty: bool) -> bool {
         tty && self.var("NO_COLOR").is_none() && self.var("TERM") != Some("dumb")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_as_people_write_it() {
+        for (text, expected) in [
+            ("~/.hermes", Some("/h/.hermes")),
+            ("~", Some("/h/")),
+            ("'~/.hermes'", Some("/h/.hermes")),
+            (" \"/srv/hermes\"\n", Some("/srv/hermes")),
+            ("/srv/it's", Some("/srv/it's")),
+            ("~other/x", Some("~other/x")),
+            ("/a/~/b", Some("/a/~/b")),
+            (" ", None),
+            ("\"\"", None),
+        ] {
+            let world = World::of_env([("HOME", "/h"), ("P", text)]);
+            assert_eq!(world.var_path("P").as_deref(), expected.map(Path::new), "{text:?}");
+        }
+        let world = World::of_env([("P", "~/x")]);
+        assert_eq!(
+            world.var_path("P"),
+            Some("~/x".into()),
+            "without a HOME it stays, and is no absolute path"
+        );
     }
 }

@@ -33,7 +33,7 @@ const FOR_ALL: [&str; 22] = [
 ];
 
 /// What npm is told besides: where packages come from and where they are cached.
-const FOR_NPM: [&str; 8] = [
+const FOR_NPM: [&str; 10] = [
     "npm_config_registry",
     "npm_config_cache",
     "npm_config_cafile",
@@ -42,6 +42,8 @@ const FOR_NPM: [&str; 8] = [
     "npm_config_proxy",
     "npm_config_https_proxy",
     "npm_config_noproxy",
+    "npm_config_strict_ssl",
+    "npm_config_ca",
 ];
 
 /// What the operator's command is told besides: whose gateway it is, and where notifications are shown.
@@ -55,7 +57,12 @@ pub(crate) fn for_bridge(world: &World) -> Vec<(OsString, OsString)> {
 
 /// For `node --version` and for npm. npm reads its names in any case.
 pub(crate) fn for_npm(world: &World) -> Vec<(OsString, OsString)> {
-    chosen(world, |name| is_for_all(name) || FOR_NPM.contains(&name.to_ascii_lowercase().as_str()))
+    chosen(world, |name| {
+        let lower = name.to_ascii_lowercase();
+        // `npm_config_//registry.example/:_authToken` and `npm_config_@scope:registry`.
+        let is_of_registry = ["npm_config_//", "npm_config_@"].iter().any(|start| lower.starts_with(start));
+        is_for_all(name) || is_of_registry || FOR_NPM.contains(&lower.as_str())
+    })
 }
 
 /// For the operator's own command: what a program needs to find itself and to reach the person's desktop.

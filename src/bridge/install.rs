@@ -6,6 +6,7 @@
 mod cause;
 mod files;
 mod npm;
+mod npmrc;
 mod tree;
 
 use std::ffi::OsString;
@@ -31,23 +32,6 @@ const NPM_LIMIT: Duration = Duration::from_secs(30 * 60);
 const TRIAL_LIMIT: Duration = Duration::from_secs(60);
 /// How often a waiting installer looks whether the other one is done.
 const WAIT_STEP: Duration = Duration::from_millis(200);
-
-/// Lockfile only, nothing that is left out of it, no lifecycle scripts, and failing soon when nobody answers.
-const NPM_ARGS: [&str; 13] = [
-    "ci",
-    "--omit=peer",
-    "--omit=dev",
-    "--omit=optional",
-    "--ignore-scripts",
-    "--no-audit",
-    "--no-fund",
-    "--no-progress",
-    "--no-update-notifier",
-    "--fetch-retries=2",
-    "--fetch-retry-mintimeout=1000",
-    "--fetch-retry-maxtimeout=5000",
-    "--fetch-timeout=60000",
-];
 
 /// The hash of the bridge's files in this program: the name of its folder.
 pub fn content_hash() -> String {
@@ -193,16 +177,27 @@ impl Job<'_> {
             let is_there = |folder: &&String| staged.join(folder).join("package.json").exists();
             self.reporter.report(Phase::Download, packages.iter().filter(is_there).count() as u64);
         };
+        let npmrc = npmrc::Variables::of(self.world, self.node, &self.npm);
         let run = Run {
             world: self.world,
             program: &self.npm,
-            args: NPM_ARGS.map(OsString::from).into(),
+            args: npm::CI_ARGS.map(OsString::from).into(),
             dir: staged,
             node_dir: self.node.parent(),
+            env: npmrc.set.clone(),
             limit: NPM_LIMIT,
         };
         let tail = match run.run(&self.cancel, unpacked).await {
-            Ok(Ended::Well) => return Ok(()),
+            Ok(Ended::Well(_)) if packages.iter().all(|folder| staged.join(folder).exists()) => return Ok(()),
+            Ok(Ended::Well(tail)) => {
+                return Err(InstallError::Failed {
+                    message: "npm reported success, but did not install the packages".to_owned(),
+                    hint:
+                        "A setting of npm prevents it: `npm config list` shows the settings and their files."
+                            .to_owned(),
+                    tail,
+                });
+            }
             Ok(Ended::Cancelled) => return Err(InstallError::Cancelled),
             Ok(Ended::Badly(tail)) => tail,
             Ok(Ended::Overdue(tail)) => {
@@ -217,7 +212,11 @@ impl Job<'_> {
             Err(error) => vec![format!("{}: {error}", self.npm.display())],
         };
         let cause = cause::of(&tail);
-        Err(InstallError::Failed { message: cause.message.to_owned(), hint: cause.hint.to_owned(), tail })
+        let mut hint = cause.hint.to_owned();
+        if let (true, Some(unset)) = (cause.is_refusal, npmrc.unset_hint()) {
+            hint = format!("{unset} {hint}");
+        }
+        Err(InstallError::Failed { message: cause.message.to_owned(), hint, tail })
     }
 
     /// Loads what was installed once, in the Node that is going to run it.
@@ -229,10 +228,11 @@ impl Job<'_> {
             args: args.map(OsString::from).into(),
             dir: staged,
             node_dir: self.node.parent(),
+            env: Vec::new(),
             limit: TRIAL_LIMIT,
         };
         let tail = match run.run(&self.cancel, || {}).await {
-            Ok(Ended::Well) => return Ok(()),
+            Ok(Ended::Well(_)) => return Ok(()),
             Ok(Ended::Cancelled) => return Err(InstallError::Cancelled),
             Ok(Ended::Badly(tail) | Ended::Overdue(tail)) => tail,
             Err(error) => vec![format!("{}: {error}", self.node.display())],

@@ -23,16 +23,23 @@ use crate::world::World;
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Most programs that are tried before giving up.
-const CANDIDATES_MAX: usize = 16;
+const CANDIDATES_MAX: usize = 32;
 
-/// `HERMES_NODE`, else the first `node` that is new enough on `PATH` and in the folders where installers put it; without
-/// one, the newest of those found. A good answer is remembered for this very file (path, inode, size, mtime); any other is
-/// asked again, because a version manager changes what its `node` starts without changing the file.
+/// Versions of one version manager that are tried, the newest first.
+const VERSIONS_MAX: usize = 3;
+
+/// `HERMES_NODE`, else the first `node` that is new enough on `PATH` and in the folders where installers and version managers
+/// put it, those that were used before ahead of them; without one, the newest of those found. A good answer is remembered for this very
+/// file (path, inode, size, mtime); any other is asked again, because a version manager changes what its `node` starts
+/// without changing the file.
+///
+/// With each answer stands the file that the path led to: version managers give each shell links of its own, which go with
+/// the shell, while a gateway that was started there goes on.
 pub fn find_node(world: &World, home: &HermesHome, config: &Config) -> NodeFact {
     let mut cache = Cache::load(home);
     let candidates = match &config.whatsapp.node {
-        Some(node) => vec![node.clone()],
-        None => candidates(world),
+        Some(node) => std::iter::once(node.clone()).chain(cache.behind(node)).collect(),
+        None => candidates(world, &cache),
     };
     let mut best: Option<(PathBuf, (u32, u32, u32))> = None;
     let mut broken = None;
@@ -68,20 +75,34 @@ fn on_path(world: &World, name: &str) -> Vec<PathBuf> {
     which::which_in_all(name, world.var_path("PATH"), "/").map(Iterator::collect).unwrap_or_default()
 }
 
-fn candidates(world: &World) -> Vec<PathBuf> {
+fn candidates(world: &World, cache: &Cache) -> Vec<PathBuf> {
     let mut found = on_path(world, "node");
+    found.extend(cache.files().take(VERSIONS_MAX));
     let home = world.var_path("HOME");
     let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    let nvm = world.var_path("NVM_DIR").or_else(|| below_home(".nvm"));
-    found.extend(nvm.into_iter().flat_map(|nvm| newest_first(&nvm.join("versions/node"))));
+    for (variable, usual, versions, node) in VERSION_MANAGERS {
+        let roots =
+            world.var_path(variable).into_iter().chain(usual.iter().filter_map(|path| below_home(path)));
+        found.extend(roots.flat_map(|root| newest_first(&root.join(versions), node)));
+    }
     let dirs = [
         below_home(".volta/bin"),
         below_home(".local/bin"),
+        below_home("n/bin"),
+        below_home(".nix-profile/bin"),
+        world.var_path("N_PREFIX").map(|prefix| prefix.join("bin")),
         Some("/usr/local/bin".into()),
-        Some("/opt/homebrew/bin".into()),
-        Some("/usr/bin".into()),
     ];
-    found.extend(dirs.into_iter().flatten().map(|dir| dir.join("node")).filter(|node| node.is_file()));
+    let homebrew =
+        [Path::new("/opt/homebrew"), Path::new("/home/linuxbrew/.linuxbrew"), Path::new("/usr/local")];
+    // Older versions are installed beside the newest, and on no PATH.
+    let kegs = homebrew.iter().flat_map(|prefix| {
+        let kegs = ["node@24", "node@22", "node@20"].map(|keg| prefix.join("opt").join(keg).join("bin"));
+        std::iter::once(prefix.join("bin")).chain(kegs)
+    });
+    let system = ["/usr/bin", "/snap/bin", "/run/current-system/sw/bin"].map(PathBuf::from);
+    let dirs = dirs.into_iter().flatten().chain(kegs).chain(system);
+    found.extend(dirs.map(|dir| dir.join("node")).filter(|node| node.is_file()));
     let mut once: Vec<PathBuf> = Vec::new();
     for path in found {
         if !once.contains(&path) && once.len() < CANDIDATES_MAX {
@@ -91,18 +112,38 @@ fn candidates(world: &World) -> Vec<PathBuf> {
     once
 }
 
-/// The Nodes of nvm, whose folders are named by version.
-fn newest_first(versions: &Path) -> Vec<PathBuf> {
+/// The variable that says where a version manager keeps its Nodes, its usual places below the user's home, the folder of
+/// the versions there, and the program in each.
+const VERSION_MANAGERS: [(&str, &[&str], &str, &str); 7] = [
+    ("NVM_DIR", &[".nvm"], "versions/node", "bin/node"),
+    (
+        "FNM_DIR",
+        &[".local/share/fnm", ".fnm", "Library/Application Support/fnm"],
+        "node-versions",
+        "installation/bin/node",
+    ),
+    ("VOLTA_HOME", &[".volta"], "tools/image/node", "bin/node"),
+    ("ASDF_DATA_DIR", &[".asdf"], "installs/nodejs", "bin/node"),
+    ("MISE_DATA_DIR", &[".local/share/mise"], "installs/node", "bin/node"),
+    ("NODENV_ROOT", &[".nodenv"], "versions", "bin/node"),
+    ("N_PREFIX", &["n"], "n/versions/node", "bin/node"),
+];
+
+/// The Nodes of a version manager, whose folders are named by version.
+fn newest_first(versions: &Path, node: &str) -> Vec<PathBuf> {
     let Ok(folders) = std::fs::read_dir(versions) else { return Vec::new() };
     let mut nodes: Vec<((u32, u32, u32), PathBuf)> = folders
         .flatten()
         .filter_map(|folder| {
-            Some((parse_version(folder.file_name().to_str()?)?, folder.path().join("bin/node")))
+            let name = folder.file_name();
+            let name = name.to_str()?;
+            let version = parse_version(name).or_else(|| parse_version(&format!("v{name}")))?;
+            Some((version, folder.path().join(node)))
         })
         .filter(|(_, node)| node.is_file())
         .collect();
     nodes.sort();
-    nodes.into_iter().rev().map(|(_, node)| node).collect()
+    nodes.into_iter().rev().map(|(_, node)| node).take(VERSIONS_MAX).collect()
 }
 
 fn version_of(world: &World, path: &Path, cache: &mut Cache) -> Result<(u32, u32, u32), String> {
@@ -112,7 +153,9 @@ fn version_of(world: &World, path: &Path, cache: &mut Cache) -> Result<(u32, u32
     }
     let version = ask(world, path)?;
     if version.0 >= NODE_MAJOR_MIN {
-        cache.answers.insert(path.to_owned(), Answer { identity, version });
+        // By another name it may be another program: the `node` of some managers is a link to a program for all their names.
+        let file = path.canonicalize().ok().filter(|file| file.file_name() == path.file_name());
+        cache.answers.insert(path.to_owned(), Answer { identity, version, file });
         cache.is_changed = true;
     }
     Ok(version)
@@ -202,6 +245,9 @@ struct Answer {
     #[serde(flatten)]
     identity: Identity,
     version: (u32, u32, u32),
+    /// What the path led to, where that has the same name.
+    #[serde(default)]
+    file: Option<PathBuf>,
 }
 
 /// What Nodes answered. Losing it costs a moment, so its failures are not told.
@@ -219,12 +265,25 @@ impl Cache {
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
+    /// The files that were used before and are still there.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.answers.values().filter_map(|answer| answer.file.clone()).filter(|file| file.is_file())
+    }
+
+    /// What this path led to when it was still there.
+    fn behind(&self, path: &Path) -> Option<PathBuf> {
+        self.answers.get(path)?.file.clone().filter(|file| !path.exists() && file.is_file())
+    }
+
     /// Kept only where the folder is already there: looking changes nothing else on the disk.
     fn save(&mut self, home: &HermesHome) {
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
-        self.answers.retain(|path, answer| Identity::of(path).is_ok_and(|now| now == answer.identity));
+        self.answers.retain(|path, answer| {
+            let path = answer.file.as_deref().unwrap_or(path);
+            Identity::of(path).is_ok_and(|now| now == answer.identity)
+        });
         if let Ok(bytes) = serde_json::to_vec(self) {
             drop(durable::write_atomic(&home.whatsapp().node_cache(), &bytes));
         }
@@ -317,6 +376,55 @@ mod tests {
         program(dir, "b/node", &format!("echo x >> {}; echo v20.1.0", asked.display()));
         assert_eq!(fixture.found_version(&env), (20, 1, 0));
         assert_eq!(count(), 2);
+    }
+
+    #[test]
+    fn a_link_of_a_shell_that_is_gone_leaves_the_node_behind_it() {
+        let fixture = Fixture::new();
+        let dir = fixture.dir.path();
+        // Where nobody looks, so that only what was remembered can lead there.
+        let node = program(dir, "store/v20/bin/node", "echo v20.9.0");
+        let (shell, named) = (dir.join("run/fnm_multishells/1_2"), dir.join("current"));
+        durable::create_private_dir(shell.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(dir.join("store/v20"), &shell).unwrap();
+        std::os::unix::fs::symlink(dir.join("store/v20"), &named).unwrap();
+        let env = [("PATH", shell.join("bin").display().to_string())];
+        let found = |path: PathBuf| NodeFact::Found { path, version: (20, 9, 0) };
+        assert_eq!(
+            fixture.find(&env),
+            found(shell.join("bin/node")),
+            "as long as it is there, the path that was given"
+        );
+        let mut config = Config::default();
+        config.whatsapp.node = Some(named.join("bin/node"));
+        let by_name = |fixture: &Fixture| find_node(&World::of_env([("A", "b")]), &fixture.home, &config);
+        assert_eq!(by_name(&fixture), found(named.join("bin/node")));
+        std::fs::remove_file(&shell).unwrap();
+        std::fs::remove_file(&named).unwrap();
+        for _ in 0..2 {
+            assert_eq!(fixture.find(&env), found(node.clone()));
+            assert_eq!(by_name(&fixture), found(node.clone()));
+        }
+    }
+
+    #[test]
+    fn the_nodes_of_version_managers_are_found_without_a_path() {
+        for (variable, usual, versions, node) in VERSION_MANAGERS {
+            for (root, by_variable) in usual.iter().map(|usual| (*usual, false)).chain([("elsewhere", true)])
+            {
+                let fixture = Fixture::new();
+                let home = fixture.dir.path().join("user");
+                for version in ["20.9.0", "v20.10.0", "9.9.9"] {
+                    let path = format!("user/{root}/{versions}/{version}/{node}");
+                    program(fixture.dir.path(), &path, &format!("echo v{}", version.trim_start_matches('v')));
+                }
+                let mut env = vec![("HOME", home.display().to_string())];
+                if by_variable {
+                    env.push((variable, home.join(root).display().to_string()));
+                }
+                assert_eq!(fixture.found_version(&env), (20, 10, 0), "{variable} {root}");
+            }
+        }
     }
 
     #[test]

@@ -292,7 +292,7 @@ mod tests {
     fn on(platform: Platform, env: &str) -> (AccessConfig, Vec<String>) {
         let world = World::of_env([("A", "b")]);
         let mut warnings = Vec::new();
-        let access = read(platform, &Settings { world: &world, env: &EnvFile::parse(env) }, &mut warnings);
+        let access = read(platform, &Settings::new(&world, &EnvFile::parse(env)), &mut warnings);
         (access, warnings)
     }
 

@@ -93,6 +93,16 @@ impl AgentConfig {
         }
     }
 
+    /// The words that may be paths: of a command, and the name of a file.
+    pub(super) fn words_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let (command, file) = match self {
+            Self::Echo => (&mut [][..], None),
+            Self::Openai(openai) => (&mut [][..], openai.system_prompt_file.as_mut()),
+            Self::Command(command) => (&mut command.command[..], None),
+        };
+        command.iter_mut().chain(file)
+    }
+
     /// Reads the files that it names.
     ///
     /// # Errors

@@ -126,7 +126,8 @@ mod tests {
             (Bind::Off, "API_SERVER_PORT=9000", Bind::Off, 0),
         ] {
             let mut warnings = Vec::new();
-            let settings = Settings { world: &world, env: &EnvFile::parse(env) };
+            let env_file = EnvFile::parse(env);
+            let settings = Settings::new(&world, &env_file);
             assert_eq!((bind(from, &settings, &mut warnings), warnings.len()), (expected, told), "{env}");
         }
     }
@@ -136,7 +137,7 @@ mod tests {
         let world = World::of_env([("A", "b")]);
         let of = |env: &str| {
             let mut warnings = Vec::new();
-            let key = key(&Settings { world: &world, env: &EnvFile::parse(env) }, &mut warnings);
+            let key = key(&Settings::new(&world, &EnvFile::parse(env)), &mut warnings);
             (key, warnings)
         };
         assert_eq!(of(""), (None, Vec::new()));

@@ -111,7 +111,8 @@ mod tests {
     fn addresses_are_taken_with_and_without_what_stands_before_the_token() {
         let world = World::of_env([("A", "b")]);
         let of = |toml: &str| {
-            let settings = Settings { world: &world, env: &EnvFile::parse("") };
+            let env = EnvFile::parse("");
+            let settings = Settings::new(&world, &env);
             let table = read(&format!("[platforms.telegram]\n{toml}"), &mut Vec::new()).unwrap().telegram;
             let telegram = merge(table, &settings, &mut Vec::new());
             (telegram.api_base, telegram.file_base)
@@ -134,7 +135,8 @@ mod tests {
         let world = World::of_env([("A", "b")]);
         let of = |toml: &str, env: &str| {
             let mut warnings = Vec::new();
-            let settings = Settings { world: &world, env: &EnvFile::parse(env) };
+            let env = EnvFile::parse(env);
+            let settings = Settings::new(&world, &env);
             let table = read(toml, &mut warnings).unwrap().telegram;
             (merge(table, &settings, &mut warnings).webhook, warnings.len())
         };

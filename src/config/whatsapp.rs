@@ -21,7 +21,8 @@ pub(super) fn merge(
         mode: mode(settings, warnings),
         web_socket_url: table.web_socket_url,
         version: version(settings, warnings),
-        node: settings.value("HERMES_NODE").map(Into::into),
+        is_turned_off: table.enabled == Some(false),
+        node: settings.value("HERMES_NODE").map(|path| settings.world.expand(path)),
         bridge_limits: table.bridge_limits,
     }
 }
@@ -60,7 +61,7 @@ mod tests {
     fn with(table: WhatsAppTable, env: &str) -> (WhatsAppConfig, Vec<String>) {
         let world = World::of_env([("A", "b")]);
         let mut warnings = Vec::new();
-        let config = merge(table, &Settings { world: &world, env: &EnvFile::parse(env) }, &mut warnings);
+        let config = merge(table, &Settings::new(&world, &EnvFile::parse(env)), &mut warnings);
         (config, warnings)
     }
 

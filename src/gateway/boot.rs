@@ -97,7 +97,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
         tracing::warn!(code = finding.code.as_str(), "{}. {}", finding.message, finding.fix);
     }
     if build::enabled(&config).next().is_none() {
-        return Err(CliError::config("nothing to do: no platform is enabled")
+        let home = home.root().display();
+        return Err(CliError::config(format!("nothing to do: no platform is set up in {home}"))
             .code("nothing_enabled")
             .hint("Run `hermes setup`."));
     }

@@ -51,8 +51,15 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
         Platform::Whatsapp => {
             let parts = |config: &WhatsAppConfig| {
                 // Every field is named, so that a new one cannot be forgotten here.
-                let WhatsAppConfig { enabled: _, mode: _, web_socket_url, version, node, bridge_limits } =
-                    config.clone();
+                let WhatsAppConfig {
+                    enabled: _,
+                    mode: _,
+                    web_socket_url,
+                    version,
+                    node,
+                    bridge_limits,
+                    is_turned_off: _,
+                } = config.clone();
                 (web_socket_url, version, node, bridge_limits)
             };
             parts(&old.whatsapp) == parts(&new.whatsapp)

@@ -5,6 +5,18 @@
 pub(super) struct Cause {
     pub(super) message: &'static str,
     pub(super) hint: &'static str,
+    /// The registry answered, and not to somebody whom it knows.
+    pub(super) is_refusal: bool,
+}
+
+impl Cause {
+    const fn new(message: &'static str, hint: &'static str) -> Self {
+        Self { message, hint, is_refusal: false }
+    }
+
+    const fn refusal(message: &'static str, hint: &'static str) -> Self {
+        Self { message, hint, is_refusal: true }
+    }
 }
 
 struct Row {
@@ -17,54 +29,54 @@ struct Row {
 const ROWS: &[Row] = &[
     Row {
         signs: &["ENOSPC", "EDQUOT"],
-        cause: Cause {
-            message: "the bridge could not be installed: the disk is full",
-            hint: "Free some space (about 100 MB) and run it again.",
-        },
+        cause: Cause::new(
+            "the bridge could not be installed: the disk is full",
+            "Free some space (about 100 MB) and run it again.",
+        ),
     },
     Row {
         signs: &["EINTEGRITY"],
-        cause: Cause {
-            message: "the bridge could not be installed: a package is not the one that was published",
-            hint: "Something between here and the registry changes packages, or npm's cache is damaged: \
+        cause: Cause::new(
+            "the bridge could not be installed: a package is not the one that was published",
+            "Something between here and the registry changes packages, or npm's cache is damaged: \
                    run `npm cache clean --force` and try again.",
-        },
+        ),
     },
     Row {
         signs: &["EACCES", "EPERM", "EROFS"],
-        cause: Cause {
-            message: "the bridge could not be installed: a folder may not be written",
-            hint: "Often npm's cache belongs to root: run `sudo chown -R \"$(id -un)\" ~/.npm` and try again. \
+        cause: Cause::new(
+            "the bridge could not be installed: a folder may not be written",
+            "Often npm's cache belongs to root: run `sudo chown -R \"$(id -un)\" ~/.npm` and try again. \
                    The lines above name the folder.",
-        },
+        ),
     },
     Row {
         signs: &["EBADENGINE", "ERR_UNSUPPORTED_ENGINE"],
-        cause: Cause {
-            message: "the bridge could not be installed: this Node.js is too old for a package",
-            hint: "Install Node.js 20 or newer (https://nodejs.org), or set HERMES_NODE to the one to use.",
-        },
+        cause: Cause::new(
+            "the bridge could not be installed: this Node.js is too old for a package",
+            "Install Node.js 20 or newer (https://nodejs.org), or set HERMES_NODE to the one to use.",
+        ),
     },
     Row {
         signs: &["E407", "ERR_PROXY_AUTH", "Proxy Authentication Required"],
-        cause: Cause {
-            message: "the bridge could not be installed: the proxy asks for a name and a password",
-            hint: "Put them into HTTPS_PROXY, as in http://name:password@proxy:8080, and try again.",
-        },
+        cause: Cause::new(
+            "the bridge could not be installed: the proxy asks for a name and a password",
+            "Put them into HTTPS_PROXY, as in http://name:password@proxy:8080, and try again.",
+        ),
     },
     Row {
         signs: &["E401", "E403", "ENEEDAUTH"],
-        cause: Cause {
-            message: "the bridge could not be installed: the package registry refused",
-            hint: "See which registry is set with `npm config get registry`, log in there with `npm login`, and try again.",
-        },
+        cause: Cause::refusal(
+            "the bridge could not be installed: the package registry refused",
+            "See which registry is set with `npm config get registry`, log in there with `npm login`, and try again.",
+        ),
     },
     Row {
         signs: &["E404", "ETARGET", "ENOVERSIONS"],
-        cause: Cause {
-            message: "the bridge could not be installed: the package registry does not have a package",
-            hint: "See which registry is set with `npm config get registry`; a mirror may need time or permission to fetch it.",
-        },
+        cause: Cause::refusal(
+            "the bridge could not be installed: the package registry does not have a package",
+            "See which registry is set with `npm config get registry`; a mirror may need time or permission to fetch it.",
+        ),
     },
     Row {
         signs: &[
@@ -75,10 +87,10 @@ const ROWS: &[Row] = &[
             "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
             "CERT_HAS_EXPIRED",
         ],
-        cause: Cause {
-            message: "the bridge could not be installed: the registry's certificate is not trusted",
-            hint: "If your network has a certificate of its own, set NODE_EXTRA_CA_CERTS to its file and try again.",
-        },
+        cause: Cause::new(
+            "the bridge could not be installed: the registry's certificate is not trusted",
+            "If your network has a certificate of its own, set NODE_EXTRA_CA_CERTS to its file and try again.",
+        ),
     },
     Row {
         signs: &[
@@ -93,31 +105,71 @@ const ROWS: &[Row] = &[
             "FETCH_ERROR",
             "ERR_INVALID_URL",
         ],
-        cause: Cause {
-            message: "the bridge could not be installed: the package registry cannot be reached",
-            hint: "Check the network and try again. Behind a proxy, set HTTPS_PROXY first.",
-        },
+        cause: Cause::new(
+            "the bridge could not be installed: the package registry cannot be reached",
+            "Check the network and try again. Behind a proxy, set HTTPS_PROXY first.",
+        ),
+    },
+    Row {
+        signs: &["E429", "E500", "E502", "E503", "E504"],
+        cause: Cause::new(
+            "the bridge could not be installed: the package registry has a problem of its own",
+            "Try again in some minutes. Another registry can be set with `npm config set registry ADDRESS`.",
+        ),
+    },
+    Row {
+        signs: &[
+            "EPROTO",
+            "ERR_SSL_WRONG_VERSION_NUMBER",
+            "ERR_TLS_CERT_ALTNAME_INVALID",
+            "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+        ],
+        cause: Cause::new(
+            "the bridge could not be installed: something else than the package registry answered",
+            "Compare the addresses in `npm config get registry` and HTTPS_PROXY: http:// and https:// are often mixed up there.",
+        ),
+    },
+    Row {
+        signs: &["EOTP"],
+        cause: Cause::new(
+            "the bridge could not be installed: the package registry asks for a one-time password",
+            "Log in with `npm login`, or use a token that needs none, and try again.",
+        ),
+    },
+    Row {
+        signs: &["--no-workspaces and --workspace", "No workspaces found"],
+        cause: Cause::new(
+            "the bridge could not be installed: npm's settings name a workspace",
+            "Take it out with `npm config delete workspace`, and try again.",
+        ),
+    },
+    Row {
+        signs: &["ERR_INVALID_ARG_VALUE", "EINVALIDTYPE", "Invalid auth"],
+        cause: Cause::new(
+            "the bridge could not be installed: npm does not understand its settings",
+            "`npm config list` shows the settings and their files; correct the one that the lines above name.",
+        ),
     },
     Row {
         signs: &["EUSAGE", "ELOCKVERIFY"],
-        cause: Cause {
-            message: "the bridge could not be installed: this npm does not understand its lockfile",
-            hint: "Update npm (`npm install -g npm`) and try again.",
-        },
+        cause: Cause::new(
+            "the bridge could not be installed: this npm does not understand its lockfile",
+            "Update npm (`npm install -g npm`) and try again.",
+        ),
     },
     Row {
         signs: &["ENOMEM", "heap out of memory"],
-        cause: Cause {
-            message: "the bridge could not be installed: there is not enough memory",
-            hint: "Free some memory (about 300 MB) and run it again.",
-        },
+        cause: Cause::new(
+            "the bridge could not be installed: there is not enough memory",
+            "Free some memory (about 300 MB) and run it again.",
+        ),
     },
 ];
 
-const UNKNOWN: Cause = Cause {
-    message: "the bridge could not be installed: npm failed",
-    hint: "The lines above are npm's own; its full log is below ~/.npm/_logs.",
-};
+const UNKNOWN: Cause = Cause::new(
+    "the bridge could not be installed: npm failed",
+    "The lines above are npm's own; its full log is below ~/.npm/_logs.",
+);
 
 /// The cause as far as it is recognised.
 pub(super) fn of(lines: &[String]) -> &'static Cause {
@@ -167,6 +219,10 @@ mod tests {
             ("npm error code EINTEGRITY", "not the one that was published"),
             ("npm error code SELF_SIGNED_CERT_IN_CHAIN", "certificate is not trusted"),
             ("npm error code EUSAGE", "lockfile"),
+            ("npm error code E429", "problem of its own"),
+            ("npm error code ERR_SSL_WRONG_VERSION_NUMBER", "something else than"),
+            ("npm error code EOTP", "one-time password"),
+            ("npm error Can not use --no-workspaces and --workspace at the same time", "name a workspace"),
             ("FATAL ERROR: Reached heap limit - JavaScript heap out of memory", "not enough memory"),
             ("npm error something else", "npm failed"),
             ("npm error XENOSPCX", "npm failed"),

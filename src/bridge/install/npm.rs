@@ -33,6 +33,67 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
 const WITH_LIFELINE: &str =
     r#"exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec 3<&-; exec "$@" </dev/null"#;
 
+/// `npm ci` with everything pinned that changes what is installed or how the result is reported: a flag goes before every
+/// `.npmrc` and every variable. Where packages come from (registry, proxy, certificates, login) stays the person's choice.
+///
+/// Checked with npm 9, 10 and 11. A `workspace` in an `.npmrc` cannot be taken back by a flag.
+pub(super) const CI_ARGS: [&str; 50] = [
+    "ci",
+    // What is installed, and where.
+    "--omit=peer",
+    "--omit=dev",
+    "--omit=optional",
+    "--include=prod",
+    "--no-dry-run",
+    "--no-global",
+    "--location=project",
+    "--prefix=.",
+    "--no-workspaces",
+    "--package-lock",
+    "--no-package-lock-only",
+    "--install-strategy=hoisted",
+    "--no-install-links",
+    "--no-legacy-peer-deps",
+    "--no-strict-peer-deps",
+    "--no-engine-strict",
+    "--no-force",
+    "--no-bin-links",
+    "--before=null",
+    "--replace-registry-host=npmjs",
+    // What is run.
+    "--ignore-scripts",
+    "--no-foreground-scripts",
+    "--node-options=",
+    "--script-shell=/bin/sh",
+    // How the network is used.
+    "--no-offline",
+    "--no-prefer-offline",
+    "--no-prefer-online",
+    "--fetch-retries=2",
+    "--fetch-retry-factor=10",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=5000",
+    "--fetch-timeout=60000",
+    // What is printed: the cause of a failure is read there.
+    "--loglevel=warn",
+    "--heading=npm",
+    "--no-audit",
+    "--no-fund",
+    "--no-progress",
+    "--no-update-notifier",
+    "--no-json",
+    "--no-parseable",
+    "--no-long",
+    "--no-usage",
+    "--no-version",
+    "--no-versions",
+    "--no-timing",
+    "--no-color",
+    "--no-unicode",
+    "--no-read-only",
+    "--umask=0022",
+];
+
 /// A program to run.
 pub(super) struct Run<'a> {
     pub(super) world: &'a World,
@@ -41,14 +102,16 @@ pub(super) struct Run<'a> {
     pub(super) dir: &'a Path,
     /// The folder of the Node to use: it comes first on its PATH, because npm is a script that asks for `node`.
     pub(super) node_dir: Option<&'a Path>,
+    /// Variables besides those that npm is always given.
+    pub(super) env: Vec<(String, OsString)>,
     /// The longest it may take.
     pub(super) limit: Duration,
 }
 
 /// How it ended.
 pub(super) enum Ended {
-    Well,
-    /// With the last lines it printed.
+    /// With the last lines it printed, as in the other cases.
+    Well(Vec<String>),
     Badly(Vec<String>),
     Overdue(Vec<String>),
     Cancelled,
@@ -59,6 +122,7 @@ impl Run<'_> {
         let mut command = Command::from(child::confined("/bin/sh", child_env::for_npm(self.world)));
         command.args(["-c", WITH_LIFELINE, "sh"]).arg(self.program).args(&self.args);
         command.current_dir(self.dir);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let path = self.world.var_path("PATH").unwrap_or_default();
         let path = match self.node_dir {
             Some(node_dir) => {
@@ -118,7 +182,8 @@ impl Run<'_> {
         while let Ok(Ok(len @ 1..)) = timeout(LAST_WORDS_LIMIT, pipe.read(&mut chunk)).await {
             output.take(&chunk[..len]);
         }
-        Ok(if status?.success() { Ended::Well } else { Ended::Badly(output.finish()) })
+        let tail = output.finish();
+        Ok(if status?.success() { Ended::Well(tail) } else { Ended::Badly(tail) })
     }
 }
 
@@ -173,6 +238,7 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             dir: Path::new("/"),
             node_dir: Some(Path::new("/node/bin")),
+            env: Vec::new(),
             limit,
         };
         run.run(cancel, || {}).await.unwrap()
@@ -187,7 +253,7 @@ mod tests {
         assert_eq!(tail.len(), TAIL_LEN_MAX);
         assert!(tail.contains(&"/node/bin:/usr/bin:/bin".to_owned()), "{tail:?}");
         assert!(tail.contains(&"line 40".to_owned()), "{tail:?}");
-        assert!(matches!(sh("exit 0", LONG, &CancellationToken::new()).await, Ended::Well));
+        assert!(matches!(sh("exit 0", LONG, &CancellationToken::new()).await, Ended::Well(_)));
     }
 
     #[tokio::test]
@@ -195,7 +261,7 @@ mod tests {
         let world = World::of_env([("PATH", "/usr/bin:/bin")]);
         let args = vec!["-c".into(), "sleep 600 & sleep 600".into()];
         let (program, dir) = (Path::new("/bin/sh"), Path::new("/"));
-        let run = Run { world: &world, program, args, dir, node_dir: None, limit: LONG };
+        let run = Run { world: &world, program, args, dir, node_dir: None, env: Vec::new(), limit: LONG };
         let mut child = child::spawn_async(&mut run.command()).unwrap();
         // As when we are killed: our end of the pipe is closed, and nobody signals anything.
         drop(child.stdin.take());

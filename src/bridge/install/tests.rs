@@ -10,8 +10,8 @@ struct Fixture {
 }
 
 /// An npm that "installs" and leaves a mark that it ran.
-const GOOD: &str =
-    "mkdir -p node_modules/baileys; echo {} > node_modules/baileys/package.json; echo $* >> \"$TMPDIR/ran\"";
+const GOOD: &str = "for p in $(sed -n 's,^    \"\\(node_modules/[^\"]*\\)\".*,\\1,p' package-lock.json); do mkdir -p $p; \
+     echo {} > $p/package.json; done; echo $* >> \"$TMPDIR/ran\"";
 
 impl Fixture {
     fn new(npm: &str, node: &str) -> Self {
@@ -159,4 +159,35 @@ async fn without_npm_nothing_is_begun() {
     let result = install(&world, &fixture.home, &fixture.node(), progress, CancellationToken::new()).await;
     assert!(matches!(result, Err(InstallError::NoNpm)));
     assert!(!fixture.home.root().exists());
+}
+
+#[tokio::test]
+async fn an_npm_that_installs_nothing_is_found_out() {
+    let fixture = Fixture::new("echo 'added 0 packages'", "");
+    let (Err(InstallError::Failed { message, hint, tail }), _) = fixture.install().await else { panic!() };
+    assert!(message.contains("did not install") && hint.contains("npm config list"), "{message} {hint}");
+    assert_eq!(tail, ["added 0 packages"]);
+}
+
+#[tokio::test]
+async fn a_token_that_an_npmrc_names_reaches_npm_and_a_missing_one_is_the_cause() {
+    let npm = r#"test -n "$MY_TOKEN" && echo "npm error code E404" || echo "npm error code E401"; exit 1"#;
+    let mut fixture = Fixture::new(npm, "");
+    let home = fixture.dir.path().to_owned();
+    durable::write_atomic(&home.join(".npmrc"), b"//r.test/:_authToken=${MY_TOKEN}\n").unwrap();
+    for (token, message, hint) in [
+        ("x", "does not have a package", "mirror"),
+        ("", "registry refused", "names ${MY_TOKEN}, and MY_TOKEN is not set"),
+    ] {
+        let env = [
+            ("PATH", "/usr/bin:/bin".into()),
+            ("HOME", home.clone().into_os_string()),
+            ("MY_TOKEN", token.into()),
+        ];
+        fixture.world = World::of_env(env);
+        let (Err(InstallError::Failed { message: said, hint: help, .. }), _) = fixture.install().await else {
+            panic!()
+        };
+        assert!(said.contains(message) && help.contains(hint), "{said} {help}");
+    }
 }

@@ -188,7 +188,7 @@ pub fn findings(
     home: &HermesHome,
     config: &Config,
 ) -> Vec<preflight::Finding> {
-    match platform {
+    let findings = match platform {
         Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
         Platform::Telegram => {
             let mut findings = preflight::telegram::findings(&config.telegram);
@@ -196,7 +196,8 @@ pub fn findings(
             findings
         }
         Platform::Scripted(_) => preflight::access::findings(platform, config.access(platform)),
-    }
+    };
+    preflight::origin::with_origin(platform, findings, config)
 }
 
 pub(super) fn look(world: &World) -> Look {
