@@ -22,6 +22,21 @@
 //! **Down:** the link's end, a failed attempt, a lease without proof, a panic → `Event::Seat` → the platform's machine →
 //! one deadline. The retry is decided before the cleanup of the old link begins, and never waits for it.
 //!
+//! # Containment
+//!
+//! A fault touches the smallest thing that it is about, and is tried again by the one who can tell what became of it. What is above or
+//! beside it does not notice. `tests/suite/containment.rs` makes each of these fail and counts who does.
+//!
+//! | fault of | may touch | tried again by |
+//! | --- | --- | --- |
+//! | a message: its text, its picture, its form | that message | its turn or its outbox row, with an end |
+//! | a chat: blocked, gone, flooded | that chat | its lane |
+//! | a request: 429, 5xx, a broken connection | that request | its caller, at once or when the service says |
+//! | a poll or a heartbeat | receiving on that platform; sending goes on | the link, until its lease is over |
+//! | a connection | that platform | the supervisor's ladder |
+//! | the model's service, as several messages show | turns; commands, jobs and platforms go on | its breaker |
+//! | settings, the disk, a file of ours | what is new: nothing is taken that cannot be kept | the gateway, which shows it as a problem |
+//!
 //! - [`boot`]: the order of starting and everything that can refuse it; [`run`] the loop; [`state`] what it knows;
 //!   [`event`] what it hears; [`drain`] how it ends.
 //! - [`command`]: what people and programs ask of it while it runs; [`control`], [`http`]: by which ways they ask.

@@ -8,6 +8,7 @@
 mod admission;
 mod agent;
 mod chat;
+mod containment;
 mod contract;
 mod control;
 mod conversation;

@@ -13,6 +13,8 @@ pub(crate) struct AgentService {
     pub(crate) asked: Arc<Mutex<Vec<Value>>>,
     /// As long as it is set, it says 500.
     pub(crate) failing: Arc<Mutex<bool>>,
+    /// Whole HTTP answers to questions whose last message contains a word; the connection closes after one.
+    pub(crate) odd: Arc<Mutex<Vec<(&'static str, String)>>>,
     tale: Arc<Tale>,
 }
 
@@ -38,14 +40,21 @@ impl AgentService {
     pub(crate) fn at(address: &str) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = format!("http://{}/v1", listener.local_addr().unwrap());
-        let service = Self { address, asked: Arc::default(), failing: Arc::default(), tale: Arc::default() };
+        let service = Self {
+            address,
+            asked: Arc::default(),
+            failing: Arc::default(),
+            odd: Arc::default(),
+            tale: Arc::default(),
+        };
         let (asked, failing) = (Arc::clone(&service.asked), Arc::clone(&service.failing));
-        let tale = Arc::clone(&service.tale);
+        let (odd, tale) = (Arc::clone(&service.odd), Arc::clone(&service.tale));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (asked, failing, tale) = (Arc::clone(&asked), Arc::clone(&failing), Arc::clone(&tale));
+                let odd = Arc::clone(&odd);
                 // Whoever has gone meanwhile hears nothing.
-                std::thread::spawn(move || drop(answer(stream, &asked, &failing, &tale)));
+                std::thread::spawn(move || drop(answer(stream, &asked, &failing, &odd, &tale)));
             }
         });
         service
@@ -77,6 +86,7 @@ fn answer(
     mut stream: TcpStream,
     asked: &Mutex<Vec<Value>>,
     failing: &Mutex<bool>,
+    odd: &Mutex<Vec<(&'static str, String)>>,
     tale: &Tale,
 ) -> std::io::Result<()> {
     let body = question(&stream)?;
@@ -88,6 +98,12 @@ fn answer(
     };
     if *failing.lock().unwrap() {
         return stream.write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
+    let asked_of = last.to_string();
+    let odd =
+        odd.lock().unwrap().iter().find(|(word, _)| asked_of.contains(word)).map(|(_, raw)| raw.clone());
+    if let Some(raw) = odd {
+        return stream.write_all(raw.as_bytes());
     }
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
     stream.write_all(head.as_bytes())?;
