@@ -366,7 +366,8 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
 fn is_wizard(command: &Command) -> bool {
     match command {
         Command::Whatsapp(args) => !matches!(args.command, Some(WhatsAppCommand::Status { .. })),
-        Command::Setup(_) | Command::Telegram(_) => true,
+        Command::Setup(_) => true,
+        Command::Telegram(args) => args.sets_up(),
         Command::Gateway(_)
         | Command::Platform(_)
         | Command::Pairing(_)

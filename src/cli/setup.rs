@@ -69,6 +69,13 @@ enum TelegramCommand {
     },
 }
 
+impl TelegramArgs {
+    /// Whether it is more than a look.
+    pub(super) fn sets_up(&self) -> bool {
+        self.command.is_none()
+    }
+}
+
 /// `hermes setup`.
 pub(super) fn setup(world: &World, home: &HermesHome, args: &SetupArgs) -> Result<ExitCode, CliError> {
     if !args.json {

@@ -162,6 +162,10 @@ fn settings_that_are_not_files_or_not_ours_are_refused_at_once() {
     for name in ["gateway.boots", "gateway_state.json", "gateway.pid"] {
         fifo(&home.root().join(name));
     }
+    let status = home.run(["platform", "status"]);
+    assert_eq!(status.code, Some(3), "{status:?}");
+    // This test reads it itself.
+    std::fs::remove_file(home.root().join("gateway_state.json")).unwrap();
     std::os::unix::fs::symlink(&foreign, home.root().join("gateway.db.reserve")).unwrap();
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("fatal");
@@ -218,4 +222,21 @@ fn files_that_are_taken_away_from_a_running_gateway_are_missed_at_once() {
     until(&house, "not over", &|| !is_told(&house));
     house.assert_others_unaffected();
     assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_first_start_on_a_full_disk_is_tried_again_and_says_what_to_do() {
+    let home = TestHome::empty();
+    home.write(".env", "");
+    let shell = "exec unshare -rm sh -c 'mount -t tmpfs -o size=64k,mode=700 tmpfs \"$HERMES_HOME\" && \
+                 printf WHATSAPP_ENABLED=true > \"$HERMES_HOME/.env\" && \
+                 { cat /dev/zero > \"$HERMES_HOME/filler\"; exec \"$@\"; }' sh \"$@\"";
+    let plain = home.command(["gateway", "run"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", shell, "sh"]).arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+    let output = command.env_clear().envs(home.variables()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    // 78 is started again by no service manager.
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("gateway.lock cannot be used") && told.contains("df -h"), "{told}");
 }
