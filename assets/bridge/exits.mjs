@@ -56,17 +56,6 @@ const SOCKETS = new Set(['connect', 'bind', 'listen', 'getaddrinfo']);
 
 const isStorage = error => error?.code in TROUBLE && !SOCKETS.has(error.syscall);
 
-/** Anything thrown becomes an Exit; file system trouble is `storage`, the rest is a defect of ours. */
-export function asExit(error) {
-  if (error instanceof Exit) return error;
-  if (isStorage(error)) {
-    const what = error.dest ?? error.path ?? 'a file of the session';
-    const verb = READS.has(error.syscall) ? 'read' : 'written';
-    return new Exit('storage', `${what} cannot be ${verb}: ${TROUBLE[error.code]} (${error.code})`);
-  }
-  return new Exit('internal', error?.message ?? String(error));
-}
-
 /** The status code sits inside the Boom of `lastDisconnect.error`; read one level higher, 515 would never be seen. */
 export function statusOf(error) {
   const code = error?.output?.statusCode;
@@ -90,6 +79,21 @@ const CAUSES = Object.freeze({
 
 const TLS_CODE = /^(CERT_|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
 
+const isSocket = error => Boolean(error) && (SOCKETS.has(error.syscall) || error.code in CAUSES || TLS_CODE.test(error.code ?? '')
+  || ['ECONNRESET', 'ECONNABORTED', 'EPIPE'].includes(error.code));
+
+/** Anything thrown becomes an Exit; file system trouble is `storage`, a socket's `connection_lost`, the rest is a defect of ours. */
+export function asExit(error) {
+  if (error instanceof Exit) return error;
+  if (isStorage(error)) {
+    const what = error.dest ?? error.path ?? 'a file of the session';
+    const verb = READS.has(error.syscall) ? 'read' : 'written';
+    return new Exit('storage', `${what} cannot be ${verb}: ${TROUBLE[error.code]} (${error.code})`);
+  }
+  if (isSocket(error)) return new Exit('connection_lost', error.message);
+  return new Exit('internal', error?.message ?? String(error));
+}
+
 /** What garbled bytes from the network look like once they are decrypted. */
 const GARBLED = /unable to authenticate data/;
 
@@ -99,9 +103,7 @@ const GARBLED = /unable to authenticate data/;
  */
 export function isLocal(error) {
   if (!(error instanceof Error) || error.isBoom) return false;
-  const isSocket = SOCKETS.has(error.syscall) || error.code in CAUSES || TLS_CODE.test(error.code ?? '')
-    || ['ECONNRESET', 'ECONNABORTED', 'EPIPE'].includes(error.code);
-  return !isSocket && !GARBLED.test(error.message);
+  return !isSocket(error) && !GARBLED.test(error.message);
 }
 
 /**

@@ -66,7 +66,7 @@ export async function replaceFiles(folder, texts, removals = []) {
     temporary: join(folder, `.hermes-${process.pid}-${(counter += 1)}.tmp`),
   }));
   try {
-    await eachOf(batch, file => writeTemporary(file).catch(error => { throw located(error, file.path); }));
+    await eachOf(batch, file => writeTemporary(file).catch(error => { throw located(error, file.path, 'write'); }));
     await eachOf(batch, file => fs.rename(file.temporary, file.path).catch(error => { throw located(error, file.path); }));
   } catch (error) {
     await eachOf(batch, file => fs.unlink(file.temporary).catch(() => {}));
@@ -102,6 +102,6 @@ function fault(code, syscall) {
 }
 
 /** The error with the file that it is about: Node leaves it out where a file was open, and names a temporary one. */
-export function located(error, path) {
-  return Object.assign(error, { path, dest: undefined });
+export function located(error, path, syscall = error.syscall) {
+  return Object.assign(error, { path, dest: undefined, syscall });
 }

@@ -219,7 +219,9 @@ test('a local error is none of the network', () => {
   assert.deepEqual([isLocal(missing), asExit(missing).message], [true, '/h/k.json cannot be read: permission denied (EACCES)']);
   assert.equal(isLocal(new TypeError('Invalid private key')), true);
   assert.equal(asExit(new TypeError('Invalid private key')).code, 'internal');
-  assert.equal(asExit(Object.assign(new Error('x'), { code: 'EACCES', syscall: 'connect' })).code, 'internal');
+  for (const code of ['EACCES', 'ECONNRESET', 'ETIMEDOUT']) {
+    assert.equal(asExit(Object.assign(new Error('x'), { code, syscall: 'connect' })).code, 'connection_lost', code);
+  }
 });
 
 test('files are private, whatever the folder was', async t => {
