@@ -71,12 +71,17 @@ struct WhatsAppArgs {
     /// What hermes is: `bot` has a number of its own, `self-chat` answers your notes to yourself
     #[arg(long, value_enum)]
     mode: Option<ModeArg>,
-    /// Phone numbers that are answered, separated by commas; `*` for everybody
+    /// Phone numbers that are answered, separated by commas
     #[arg(long, value_name = "LIST")]
     allow: Option<String>,
-    /// Take the default answer for every confirmation
+    /// Answer everybody who knows the number, at your cost and on your machine
+    #[arg(long)]
+    allow_everyone: bool,
+    /// Take the default answer of every question; on a terminal this also starts the gateway after pairing
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    start: setup::StartArgs,
     /// Pair anew; the old session is moved aside, never deleted
     #[arg(long)]
     repair: bool,
@@ -460,6 +465,8 @@ fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<Exit
             ModeArg::SelfChat => WhatsAppMode::SelfChat,
         }),
         allow: args.allow,
+        allow_everyone: args.allow_everyone,
+        start: args.start.choice(),
         yes: args.yes,
         repair: args.repair,
         pairing_code: args.pairing_code,

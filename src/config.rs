@@ -71,7 +71,7 @@ pub struct Config {
     /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
     pub warnings: Vec<String>,
     /// The settings that were read from the environment of the process, which goes before `.env`.
-    pub of_process: BTreeSet<String>,
+    pub of_process: BTreeMap<String, Secret>,
 }
 
 /// Platforms that a test plays; see `gateway::platforms::played`.
@@ -318,7 +318,7 @@ impl Config {
 
     /// Where a setting was read that a person must change, for the end of a remedy. `None`: in `.env`, or nowhere.
     pub fn origin(&self, name: &str) -> Option<String> {
-        self.of_process.contains(name).then(|| shadow_remedy(name))
+        self.of_process.contains_key(name).then(|| shadow_remedy(name))
     }
 
     /// Who may speak on this platform.
@@ -371,7 +371,7 @@ impl Default for Config {
             home_channels: BTreeMap::new(),
             scripted: None,
             warnings: Vec::new(),
-            of_process: BTreeSet::new(),
+            of_process: BTreeMap::new(),
         }
     }
 }
@@ -436,7 +436,7 @@ struct Settings<'a> {
     world: &'a World,
     env: &'a EnvFile,
     /// Names whose value came from the process.
-    of_process: RefCell<BTreeSet<String>>,
+    of_process: RefCell<BTreeMap<String, Secret>>,
 }
 
 impl<'a> Settings<'a> {
@@ -447,7 +447,7 @@ impl<'a> Settings<'a> {
     /// The value without blanks and quotes around it; an empty one counts as not set.
     fn value(&self, name: &str) -> Option<&'a str> {
         if let Some(value) = self.world.var(name) {
-            self.of_process.borrow_mut().insert(name.to_owned());
+            self.of_process.borrow_mut().insert(name.to_owned(), Secret(value.to_owned()));
             return Some(value);
         }
         Some(bare_value(self.env.value(name)?)).filter(|value| !value.is_empty())
@@ -460,7 +460,7 @@ impl<'a> Settings<'a> {
             let written = self.env.value(name).map(bare_value).filter(|value| !value.is_empty());
             written.is_some_and(|written| self.world.var(name) != Some(written))
         };
-        of_process.iter().filter(is_shadowed).cloned().collect::<Vec<_>>().into_iter()
+        of_process.keys().filter(is_shadowed).cloned().collect::<Vec<_>>().into_iter()
     }
 
     /// A switch: `None` when it is not set, or when its value is neither yes nor no.

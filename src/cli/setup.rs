@@ -18,14 +18,34 @@ use crate::wizard::ui::Ui as _;
 use crate::wizard::{self, TelegramOptions, WhatsAppOptions};
 use crate::world::World;
 
+/// Whether the gateway is started at the end.
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    /// Start the gateway at the end without asking, also where no terminal is
+    #[arg(long, conflicts_with = "no_start")]
+    start: bool,
+    /// Do not start the gateway at the end, and do not ask
+    #[arg(long)]
+    no_start: bool,
+}
+
+impl StartArgs {
+    /// `None`: it is asked.
+    pub(super) fn choice(&self) -> Option<bool> {
+        (self.start || self.no_start).then_some(self.start)
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct SetupArgs {
     /// A platform to set up, without asking; may be given several times
     #[arg(long = "platform", value_name = "NAME")]
     platforms: Vec<String>,
-    /// Take the default answer for every confirmation
+    /// Take the default answer of every question; on a terminal this also starts the gateway at the end
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    start: StartArgs,
     /// Print one JSON event a line and ask nothing
     #[arg(long)]
     json: bool,
@@ -39,9 +59,12 @@ pub(super) struct TelegramArgs {
     /// Take the bot's token from the first line of standard input, instead of asking for it
     #[arg(long)]
     token_stdin: bool,
-    /// Ids of the people who are answered, separated by commas; `*` for everybody
+    /// IDs of the people who are answered, separated by commas
     #[arg(long, value_name = "IDS")]
     allow: Option<String>,
+    /// Answer everybody who finds the bot, at your cost and on your machine
+    #[arg(long)]
+    allow_everyone: bool,
     /// The chat in which you are told that a platform needs you
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     home_channel: Option<String>,
@@ -51,9 +74,12 @@ pub(super) struct TelegramArgs {
     /// How long to wait for your message, for example 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     timeout: Duration,
-    /// Take the default answer for every confirmation; who writes first while it waits is the owner
+    /// Take the default answer of every question: the first who writes while it waits is the owner, and on a terminal the
+    /// gateway is started at the end
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    start: StartArgs,
     /// Print one JSON event a line and ask nothing
     #[arg(long)]
     json: bool,
@@ -112,11 +138,12 @@ fn set_up(
         let states = report::setup_states(world, home)?;
         picked = runtime.block_on(wizard::platforms::pick(world, &states))?;
     }
-    let (mut exit, mut failed) = (ExitCode::Ok, Vec::new());
-    for platform in picked {
+    let (mut exit, mut done, mut failed) = (ExitCode::Ok, Vec::new(), Vec::new());
+    for (at, platform) in picked.iter().copied().enumerate() {
         let name = platform.spec().name;
         tell(WizardEvent::Platform { platform: name });
-        let SetupArgs { yes, json, .. } = *args;
+        let SetupArgs { yes, json, .. } = args;
+        let (yes, json) = (*yes, *json);
         let outcome = match platform {
             Platform::Whatsapp => {
                 let options =
@@ -131,25 +158,42 @@ fn set_up(
             Platform::Scripted(_) => continue,
         };
         if outcome.exit == ExitCode::Interrupted {
+            failed.extend(picked.iter().skip(at).map(|platform| platform.spec().name));
+            if !args.json && picked.len() > 1 {
+                wizard::platforms::say_where_it_stopped(world, &done, &failed);
+            }
+            tell(WizardEvent::SetupCancelled { done, not_done: failed });
             return Ok(ExitCode::Interrupted);
         }
-        if outcome.exit != ExitCode::Ok {
-            exit = outcome.exit;
-            failed.push(name);
+        match outcome.exit {
+            ExitCode::Ok => done.push(name),
+            ExitCode::Failed
+            | ExitCode::Usage
+            | ExitCode::NotRunning
+            | ExitCode::Restart
+            | ExitCode::Config
+            | ExitCode::Interrupted => {
+                exit = outcome.exit;
+                failed.push(name);
+            }
         }
     }
     if args.json {
-        tell(WizardEvent::Finished { failed });
+        tell(WizardEvent::Finished { done, failed });
         return Ok(exit);
     }
     report::print("\n")?;
     let is_running = report::platform_status(world, home, false)? == ExitCode::Ok;
     // A gateway without a platform would end at once.
     let has_purpose = build::enabled(&Config::load(world, home)?).next().is_some();
-    if exit != ExitCode::Ok || is_running || args.yes || !has_purpose {
+    if exit != ExitCode::Ok || is_running || !has_purpose {
         return Ok(exit);
     }
-    if runtime.block_on(wizard::platforms::offer_start(world))? {
+    let starts = match args.start.choice() {
+        Some(starts) => starts,
+        None => runtime.block_on(wizard::platforms::offer_start(world, args.yes))?,
+    };
+    if starts {
         drop(runtime);
         return run_gateway(world, home, boot::RunOptions::default());
     }
@@ -163,6 +207,8 @@ pub(super) fn telegram(world: &World, home: &HermesHome, args: TelegramArgs) -> 
     let options = TelegramOptions {
         token_stdin: args.token_stdin,
         allow: args.allow,
+        allow_everyone: args.allow_everyone,
+        start: args.start.choice(),
         home_channel: args.home_channel,
         no_wait: args.no_wait,
         timeout: args.timeout,

@@ -61,7 +61,8 @@ mod tests {
             with_origin(Platform::Telegram, found, config)[0].fix.clone()
         };
         assert!(fix(&config).contains("hermes telegram"));
-        config.of_process.insert("TELEGRAM_BOT_TOKEN".to_owned());
+        let token = crate::config::Secret("no token".into());
+        config.of_process.insert("TELEGRAM_BOT_TOKEN".to_owned(), token);
         assert!(fix(&config).contains("unset TELEGRAM_BOT_TOKEN"));
     }
 }

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AllowList, WhatsAppMode};
+use crate::error::CliError;
 use crate::pairing::Me;
 use crate::platform::Platform;
 use crate::wizard::flow::{Chapter, SessionAnswer};
@@ -77,7 +78,7 @@ impl Setup<'_> {
         self.ui.say(Line::Warn(format!("The saved session cannot be used: {why}.")));
         self.ui.say(texts::text("A new one must be paired. The old folder is moved aside, not deleted."));
         self.ui.say(Line::Gap);
-        if self.confirm("Move it aside and pair again?", true).await? {
+        if self.options.yes || self.confirm("Move it aside and pair again?", true).await? {
             self.answers.session = Some(SessionAnswer::Replace);
             return Ok(());
         }
@@ -85,6 +86,10 @@ impl Setup<'_> {
     }
 
     pub(super) async fn choose_mode(&mut self) -> Result<(), End> {
+        if self.options.yes {
+            self.answers.mode = texts::MODES.first().copied();
+            return Ok(());
+        }
         texts::about_modes().into_iter().for_each(|line| self.ui.say(line));
         let choice = Choice {
             prompt: "Which number does the agent get?".to_owned(),
@@ -98,6 +103,11 @@ impl Setup<'_> {
     pub(super) async fn choose_allowed(&mut self, mode: WhatsAppMode, rejects: &[String]) -> Result<(), End> {
         if !self.ui.can_ask() {
             self.answers.allowed_stays = true;
+            return Ok(());
+        }
+        if self.options.yes && mode == WhatsAppMode::SelfChat {
+            // The default is what is there.
+            (self.answers.allowed, self.answers.allowed_stays) = (None, true);
             return Ok(());
         }
         if !rejects.is_empty() {
@@ -145,6 +155,26 @@ pub(super) async fn confirm(
         biased;
         () = cancel.cancelled() => Err(End::Cancelled),
         answer = ui.confirm(prompt, default) => Ok(answer?),
+    }
+}
+
+/// The list that the flags give. `*` alone opens nothing: a script must say it in words.
+pub(super) fn allowed_by_flags(
+    allowed: Option<AllowList>,
+    everyone: bool,
+    warning: &str,
+) -> Result<Option<AllowList>, CliError> {
+    match (allowed, everyone) {
+        (None | Some(AllowList::Everybody), true) => Ok(Some(AllowList::Everybody)),
+        (Some(AllowList::Only(_) | AllowList::Nobody), true) => Err(CliError::usage(
+            "`--allow` lists people, and `--allow-everyone` lets in everybody: give one of the two",
+        )),
+        (Some(AllowList::Everybody), false) => {
+            Err(CliError::usage("`--allow '*'` needs `--allow-everyone` as well")
+                .hint(warning)
+                .hint("If that is meant, give `--allow-everyone`; else list people with `--allow`."))
+        }
+        (allowed, false) => Ok(allowed),
     }
 }
 

@@ -1,14 +1,18 @@
 //! Pure. What one run of the wizard writes to `.env`, all at once at its end.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::config::{AllowList, Secret, WhatsAppMode};
+use crate::config::{AllowList, Secret, WhatsAppMode, shadow_remedy};
 use crate::env_file::{EnvFile, SetError};
+use crate::error::CliError;
 
 /// Settings to write, in the order in which they are appended.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ChangeSet {
     settings: Vec<(&'static str, String)>,
+    /// Those that stand in the file already, too.
+    wanted: Vec<(&'static str, String)>,
 }
 
 impl ChangeSet {
@@ -73,6 +77,7 @@ impl ChangeSet {
     }
 
     fn set(&mut self, env: &EnvFile, key: &'static str, value: &str) {
+        self.wanted.push((key, value.to_owned()));
         if env.value(key) != Some(value) {
             self.settings.push((key, value.to_owned()));
         }
@@ -91,6 +96,25 @@ impl ChangeSet {
         self.settings.iter().try_for_each(|(key, value)| env.set(key, value))
     }
 
+    /// The failure that the environment of the process says something else, and wins.
+    ///
+    /// # Errors
+    /// When that is so; the settings are written and have no effect.
+    pub fn takes_effect(&self, of_process: &BTreeMap<String, Secret>) -> Result<(), CliError> {
+        let is_hidden = |(name, value): &&(&'static str, String)| {
+            of_process.get(*name).is_some_and(|set| meaning(&set.0) != meaning(value))
+        };
+        let hidden: Vec<&str> = self.wanted.iter().filter(is_hidden).map(|(name, _)| *name).collect();
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        let error = CliError::failed(format!(
+            "what was written to .env has no effect: the environment sets {} to something else",
+            hidden.join(" and ")
+        ));
+        Err(error.code("env_shadowed").hints(hidden.into_iter().map(shadow_remedy)))
+    }
+
     /// The settings by name.
     pub fn settings(&self) -> &[(&'static str, String)] {
         &self.settings
@@ -101,6 +125,15 @@ impl fmt::Debug for ChangeSet {
     /// Only the names: a value may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.settings.iter().map(|(key, _)| key)).finish()
+    }
+}
+
+/// One word for all ways to write a switch.
+fn meaning(value: &str) -> String {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "yes" | "on" => "true".to_owned(),
+        "0" | "no" | "off" => "false".to_owned(),
+        _ => value.trim().to_owned(),
     }
 }
 
@@ -172,6 +205,21 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(file.bytes()), expected);
         assert!(ChangeSet::of_telegram(&file, Some(&token), Some(&only("42")), None).is_empty());
         assert!(ChangeSet::of_telegram(&file, None, None, None).is_empty());
+    }
+
+    #[test]
+    fn what_the_environment_hides_is_told_with_what_helps() {
+        let process =
+            |value: &str| BTreeMap::from([("WHATSAPP_ENABLED".to_owned(), Secret(value.to_owned()))]);
+        for file in [env(&[]), env(&[("WHATSAPP_ENABLED", "true")])] {
+            let changes = ChangeSet::of_whatsapp(&file, None, None);
+            assert!(
+                changes.takes_effect(&process("1")).is_ok() && changes.takes_effect(&BTreeMap::new()).is_ok()
+            );
+            let error = changes.takes_effect(&process("false")).unwrap_err();
+            assert_eq!(error.code, "env_shadowed");
+            assert!(error.hints[0].contains("unset WHATSAPP_ENABLED"), "{:?}", error.hints);
+        }
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub enum WizardEvent {
     },
     /// Every wizard has had its turn.
     Finished {
+        /// The platforms that are set up.
+        done: Vec<&'static str>,
         /// The platforms that are not set up.
         failed: Vec<&'static str>,
     },
@@ -86,6 +88,14 @@ pub enum WizardEvent {
     Expired,
     /// Interrupted.
     Cancelled,
+    /// `hermes setup` was interrupted.
+    #[serde(rename = "cancelled")]
+    SetupCancelled {
+        /// The platforms that are set up.
+        done: Vec<&'static str>,
+        /// The platforms that are not.
+        not_done: Vec<&'static str>,
+    },
     /// It failed.
     Error {
         /// Stable.
@@ -118,6 +128,7 @@ impl WizardEvent {
             | Self::Finished { .. }
             | Self::Expired
             | Self::Cancelled
+            | Self::SetupCancelled { .. }
             | Self::Error { .. } => true,
             Self::Started
             | Self::Platform { .. }
@@ -152,7 +163,7 @@ impl std::fmt::Debug for WizardEvent {
             Self::Platform { .. } => "Platform",
             Self::Finished { .. } => "Finished",
             Self::Expired => "Expired",
-            Self::Cancelled => "Cancelled",
+            Self::Cancelled | Self::SetupCancelled { .. } => "Cancelled",
             Self::Error { .. } => "Error",
         })
     }
@@ -182,8 +193,16 @@ mod tests {
             error.line(),
             "{\"event\":\"error\",\"code\":\"usage\",\"message\":\"m\",\"fix\":\"f\"}\n"
         );
-        let finished = WizardEvent::Finished { failed: vec!["telegram"] };
-        assert_eq!(finished.line(), "{\"event\":\"finished\",\"failed\":[\"telegram\"]}\n");
+        let finished = WizardEvent::Finished { done: vec!["whatsapp"], failed: vec!["telegram"] };
+        assert_eq!(
+            finished.line(),
+            "{\"event\":\"finished\",\"done\":[\"whatsapp\"],\"failed\":[\"telegram\"]}\n"
+        );
+        let stopped = WizardEvent::SetupCancelled { done: vec!["whatsapp"], not_done: vec!["telegram"] };
+        assert_eq!(
+            stopped.line(),
+            "{\"event\":\"cancelled\",\"done\":[\"whatsapp\"],\"not_done\":[\"telegram\"]}\n"
+        );
         let bot = WizardEvent::BotEnabled { username: "u".into() };
         assert_eq!(bot.line(), "{\"event\":\"enabled\",\"username\":\"u\"}\n");
         assert!(bot.is_last());

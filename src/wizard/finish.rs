@@ -26,16 +26,15 @@ impl Setup<'_> {
         if self.cancel.is_cancelled() {
             return Err(End::Cancelled);
         }
-        self.commit()?;
+        self.commit()?.takes_effect(&self.config.of_process)?;
         self.ui.event(&WizardEvent::Enabled { me: me.clone() });
         self.summarise(&me, facts);
-        if !self.paired_now
-            || !self.options.offers_start
-            || !self.ui.can_ask()
-            || self.options.yes
-            || self.gateway_runs()
-        {
-            return Ok(false);
+        if let Some(starts) = self.options.start {
+            return Ok(starts && !self.gateway_runs());
+        }
+        let asks = self.paired_now && self.options.offers_start && self.ui.can_ask() && !self.gateway_runs();
+        if !asks || self.options.yes {
+            return Ok(asks);
         }
         self.ui.say(Line::Gap);
         self.confirm("Start the gateway now?", true).await
@@ -102,7 +101,7 @@ impl Setup<'_> {
     }
 
     /// The only write to `.env`.
-    pub(super) fn commit(&mut self) -> Result<(), CliError> {
+    pub(super) fn commit(&mut self) -> Result<ChangeSet, CliError> {
         let path = self.home.env_file();
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             CliError::failed(format!("the settings in {} cannot be written", path.display()))
@@ -116,7 +115,7 @@ impl Setup<'_> {
         changes.apply(&mut env).map_err(|error| failed(error.into()))?;
         env.save(&path).map_err(|error| failed(error.into()))?;
         self.committed = true;
-        Ok(())
+        Ok(changes)
     }
 
     pub(super) fn gateway_runs(&self) -> bool {
@@ -144,6 +143,13 @@ impl Setup<'_> {
             texts::entry("Settings", &settings),
             Line::Gap,
         ];
+        if self.config.whatsapp.is_turned_off {
+            lines.push(Line::Warn(
+                "gateway.toml says `enabled = false` below `[platforms.whatsapp]`: take that out to turn WhatsApp on."
+                    .to_owned(),
+            ));
+            lines.push(Line::Gap);
+        }
         if self.gateway_runs() {
             lines.push(texts::text("The gateway is running; it picks the pairing up by itself."));
         } else {

@@ -194,19 +194,17 @@ fn asks_who_may_speak(facts: &Facts, answers: &Answers, findings: &[Finding]) ->
 pub fn missing_flags(facts: &Facts, answers: &Answers, yes: bool) -> Vec<&'static str> {
     let with_answers = answers.over(facts);
     let mut missing = Vec::new();
-    if with_answers.mode.is_none() {
+    if with_answers.mode.is_none() && !yes {
         missing.push("--mode bot|self-chat");
     }
     if with_answers.allowed == AllowList::Nobody
         && answers.allowed.is_none()
         && with_answers.mode != Some(WhatsAppMode::SelfChat)
     {
-        missing.push("--allow NUMBERS");
-    }
-    if answers.allowed == Some(AllowList::Everybody) && !yes {
-        missing.push("--yes (to confirm --allow '*')");
+        missing.push("--allow NUMBERS or --allow-everyone");
     }
     if matches!(facts.session, SessionFact::Judged(Pairing::Corrupt { .. }))
+        && !yes
         && answers.session != Some(SessionAnswer::Replace)
     {
         missing.push("--repair (to move the unusable session aside)");
@@ -292,7 +290,10 @@ mod tests {
     #[test]
     fn flags_are_missing_only_for_what_would_be_asked() {
         let none = Answers::default();
-        assert_eq!(missing_flags(&clean(), &none, false), ["--mode bot|self-chat", "--allow NUMBERS"]);
+        assert_eq!(
+            missing_flags(&clean(), &none, false),
+            ["--mode bot|self-chat", "--allow NUMBERS or --allow-everyone"]
+        );
         assert!(missing_flags(&ready(), &none, false).is_empty());
         let own = Answers { mode: Some(WhatsAppMode::SelfChat), ..Answers::default() };
         assert!(missing_flags(&clean(), &own, false).is_empty());

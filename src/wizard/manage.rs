@@ -12,10 +12,13 @@ use crate::error::{CliError, ExitCode};
 use crate::facts;
 use crate::home::HermesHome;
 use crate::pairing::{Me, Pairing};
+use crate::platform::Platform;
+use crate::preflight::origin::with_origin;
 use crate::preflight::{
     BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, findings, is_blocked,
 };
 use crate::wizard::changes::{ChangeSet, mode_word};
+use crate::wizard::failures;
 use crate::wizard::numbers::{show_allow, show_number};
 use crate::wizard::session;
 use crate::wizard::term_ui::{TermUi, print};
@@ -43,8 +46,16 @@ struct Report {
 /// # Errors
 /// When the settings cannot be read.
 pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
-    let facts = facts::gather(world, home, &Config::load(world, home)?);
+    let config = Config::load(world, home)?;
+    let facts = facts::gather(world, home, &config);
     let mut report = report(&facts);
+    if is_untouched(&facts) {
+        // Everything is missing, and one command brings all of it.
+        report.findings.retain(|finding| finding.code == Code::WhatsappNotPaired);
+        print(&if json { json_line(&report) } else { format!("{}\n", not_set_up(home)) });
+        return Ok(ExitCode::Failed);
+    }
+    report.findings = with_origin(Platform::Whatsapp, report.findings, &config);
     // The gateway using the session is how it should be.
     if matches!(Lock::holder(&home.lock_file()), Ok(Some(_))) {
         report.findings.retain(|finding| finding.code != Code::WhatsappSessionLock);
@@ -52,6 +63,15 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     let blocked = is_blocked(&report.findings);
     print(&if json { json_line(&report) } else { prose(&facts, &report) });
     Ok(if blocked { ExitCode::Failed } else { ExitCode::Ok })
+}
+
+/// Nobody has begun to set it up on this home.
+fn is_untouched(facts: &Facts) -> bool {
+    facts.session == SessionFact::Judged(Pairing::Unpaired) && !facts.enabled && facts.mode.is_none()
+}
+
+fn not_set_up(home: &HermesHome) -> String {
+    format!("WhatsApp is not set up in {}. Run `hermes whatsapp`.", home.root().display())
 }
 
 fn report(facts: &Facts) -> Report {
@@ -126,9 +146,13 @@ fn prose(facts: &Facts, report: &Report) -> String {
         (true, Some(pid)) => format!(" (in use by pid {pid})"),
     };
     row("session", &format!("{}{in_use}", report.session_dir));
-    for finding in &report.findings {
-        write!(text, "\n  {}: {}\n    {}\n", finding.code.as_str(), finding.message, finding.fix)
+    for (at, finding) in report.findings.iter().enumerate() {
+        write!(text, "\n  {}: {}\n", finding.code.as_str(), finding.message)
             .expect("writing to a String does not fail");
+        // One remedy for several is said once, below the last of them.
+        if report.findings.get(at + 1).is_none_or(|next| next.fix != finding.fix) {
+            writeln!(text, "    {}", finding.fix).expect("writing to a String does not fail");
+        }
     }
     text
 }
@@ -153,13 +177,14 @@ impl Done {
 /// # Errors
 /// When it is not paired, or the settings cannot be read or written.
 pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
-    let facts = facts::gather(world, home, &Config::load(world, home)?);
+    let config = Config::load(world, home)?;
+    let facts = facts::gather(world, home, &config);
     let me = match &facts.session {
         SessionFact::Judged(Pairing::Paired { me }) | SessionFact::Restorable { me, .. } => me,
         SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
         | SessionFact::Unreadable { .. } => return Err(not_paired(&facts)),
     };
-    let changed = switch(home, true)?;
+    let changed = switch(home, true, &config)?;
     let state = if changed { "on" } else { "on already" };
     let words = format!(
         "WhatsApp is {state}, linked as {}. The gateway picks it up; `hermes gateway run` starts one.",
@@ -171,6 +196,11 @@ pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
 
 fn not_paired(facts: &Facts) -> CliError {
     let pairing = [Code::WhatsappNotPaired, Code::WhatsappHalfPaired, Code::WhatsappCredsCorrupt];
+    if is_untouched(facts) {
+        return CliError::failed("WhatsApp is not set up")
+            .code("whatsapp_not_paired")
+            .hint("Run `hermes whatsapp`.");
+    }
     let findings = findings(facts);
     match findings.iter().find(|finding| pairing.contains(&finding.code)) {
         Some(finding) => {
@@ -186,11 +216,19 @@ fn not_paired(facts: &Facts) -> CliError {
 ///
 /// # Errors
 /// When the settings cannot be read or written.
-pub fn disable(_world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
-    let changed = switch(home, false)?;
+pub fn disable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let config = Config::load(world, home)?;
+    let session = facts::session(&home.whatsapp());
+    let changed = switch(home, false, &config)?;
     let state = if changed { "off" } else { "off already" };
-    let words =
-        format!("WhatsApp is {state}. The pairing is kept: `hermes whatsapp enable` turns it on again.");
+    let words = match session {
+        SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } => {
+            format!("WhatsApp is {state}. The pairing is kept: `hermes whatsapp enable` turns it on again.")
+        }
+        SessionFact::Judged(Pairing::Unpaired) if !changed => not_set_up(home),
+        SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
+        | SessionFact::Unreadable { .. } => format!("WhatsApp is {state}. It is not paired."),
+    };
     Done { enabled: false, changed, moved_to: None }.say(json, &words);
     Ok(ExitCode::Ok)
 }
@@ -200,7 +238,14 @@ pub fn disable(_world: &World, home: &HermesHome, json: bool) -> Result<ExitCode
 /// # Errors
 /// When a bridge uses the session, when it was not confirmed, or when a file cannot be written or moved.
 pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> Result<ExitCode, CliError> {
-    if !yes {
+    let config = Config::load(world, home)?;
+    let paths = home.whatsapp();
+    let has_session = paths.session_dir().exists();
+    // While a bridge uses it nothing at all may change, so there is nothing to ask.
+    if let LockFact::Held { pid } = facts::lock(&paths) {
+        return Err(failures::locked(pid));
+    }
+    if !yes && has_session {
         let mut ui = TermUi::new(world);
         if json || !ui.can_ask() {
             return Err(CliError::usage("unpairing must be confirmed, and there is no terminal to ask on")
@@ -217,25 +262,30 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
             return Ok(ExitCode::Ok);
         }
     }
-    let paths = home.whatsapp();
-    // First the folder: while a bridge uses it nothing at all may change.
+    // First the folder: a bridge may have begun to use it meanwhile.
     let aside = session::move_aside(&paths, "unpaired", Now::read().wall)?;
-    let switched = switch(home, false)?;
-    let changed = aside.is_some() || switched;
     let moved_to = aside.map(|aside| aside.to.display().to_string());
+    let switched = switch(home, false, &config).map_err(|error| match &moved_to {
+        Some(to) => {
+            error.hint(format!("WhatsApp is unlinked here all the same; the session is kept in {to}."))
+        }
+        None => error,
+    })?;
+    let changed = moved_to.is_some() || switched;
     let words = match &moved_to {
         Some(to) => format!(
             "WhatsApp is unlinked here and off. The session is kept in {to}.\n\
              On the phone, remove the device too: Settings → Linked devices."
         ),
-        None => "There was no pairing. WhatsApp is off.".to_owned(),
+        None if switched => "There was no pairing. WhatsApp is off.".to_owned(),
+        None => not_set_up(home),
     };
     Done { enabled: false, changed, moved_to }.say(json, &words);
     Ok(ExitCode::Ok)
 }
 
 /// Writes the switch; whether that changed anything.
-fn switch(home: &HermesHome, enabled: bool) -> Result<bool, CliError> {
+fn switch(home: &HermesHome, enabled: bool, config: &Config) -> Result<bool, CliError> {
     let path = home.env_file();
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         CliError::failed(format!("the settings in {} cannot be written", path.display()))
@@ -244,13 +294,14 @@ fn switch(home: &HermesHome, enabled: bool) -> Result<bool, CliError> {
             .because(error)
     };
     let mut env = EnvFile::load(&path).map_err(|error| failed(error.into()))?;
+    let changes = ChangeSet::of_enabled(&env, enabled);
     // A switch that was never set is off.
-    if !enabled && env.value("WHATSAPP_ENABLED").is_none() {
-        return Ok(false);
+    if enabled || env.value("WHATSAPP_ENABLED").is_some() {
+        changes.apply(&mut env).map_err(|error| failed(error.into()))?;
     }
-    ChangeSet::of_enabled(&env, enabled).apply(&mut env).map_err(|error| failed(error.into()))?;
     let changed = env.is_changed();
     env.save(&path).map_err(|error| failed(error.into()))?;
+    changes.takes_effect(&config.of_process)?;
     Ok(changed)
 }
 
@@ -294,12 +345,27 @@ mod tests {
         assert_eq!(refused.code, "whatsapp_session_lock");
         assert_eq!(stage.env().as_deref(), Some("WHATSAPP_ENABLED=true\n"));
         drop(lock);
+        let env = World::of_env([("WHATSAPP_ENABLED", "yes")]);
+        assert_eq!(disable(&env, &stage.home, false).unwrap_err().code, "env_shadowed");
         assert_eq!(unpair(&nowhere(), &stage.home, true, false).await.unwrap(), ExitCode::Ok);
         assert_eq!(stage.env().as_deref(), Some("WHATSAPP_ENABLED=false\n"));
         assert!(stage.asides()[0].starts_with("session.unpaired-"), "{:?}", stage.asides());
         assert!(!stage.home.whatsapp().creds().exists());
         assert_eq!(unpair(&nowhere(), &stage.home, true, true).await.unwrap(), ExitCode::Ok);
         assert_eq!(stage.asides().len(), 1, "there was nothing more to move");
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_set_up_nothing_is_asked_or_written() {
+        let stage = Stage::new([]);
+        assert_eq!(unpair(&nowhere(), &stage.home, false, false).await.unwrap(), ExitCode::Ok);
+        assert_eq!(disable(&nowhere(), &stage.home, false).unwrap(), ExitCode::Ok);
+        assert_eq!(status(&nowhere(), &stage.home, false).unwrap(), ExitCode::Failed);
+        let error = enable(&nowhere(), &stage.home, false).unwrap_err();
+        assert_eq!((error.code, error.message.as_str()), ("whatsapp_not_paired", "WhatsApp is not set up"));
+        assert_eq!(error.hints, ["Run `hermes whatsapp`."]);
+        assert!(!stage.home.root().exists());
+        assert!(not_set_up(&stage.home).contains("Run `hermes whatsapp`."));
     }
 
     #[test]

@@ -13,8 +13,12 @@ pub struct WhatsAppOptions {
     pub mode: Option<WhatsAppMode>,
     /// `--allow`: numbers with commas between them, or `*`.
     pub allow: Option<String>,
-    /// `--yes`: confirmations take their default, `--allow '*'` needs no further word.
+    /// `--allow-everyone`: everybody may write.
+    pub allow_everyone: bool,
+    /// `--yes`: every question that has a default takes it.
     pub yes: bool,
+    /// `--start`, `--no-start`: whether the gateway is started at the end.
+    pub start: Option<bool>,
     /// `--repair`: pair anew; the old session is moved aside.
     pub repair: bool,
     /// `--pairing-code`: the number to link by a code instead of a QR.
@@ -34,7 +38,9 @@ impl Default for WhatsAppOptions {
         Self {
             mode: None,
             allow: None,
+            allow_everyone: false,
             yes: false,
+            start: None,
             repair: false,
             pairing_code: None,
             qr: QrStyle::Auto,

@@ -44,14 +44,31 @@ pub fn unpicked() -> CliError {
         .hint(format!("Give this flag, also several times: --platform {names}."))
 }
 
-/// Asks whether the gateway is to be started.
+/// Says what was set up before an interrupt, and what was not.
+pub fn say_where_it_stopped(world: &World, done: &[&str], not_done: &[&str]) {
+    let titles = |names: &[&str]| {
+        let title = |name: &&str| match name.parse::<Platform>() {
+            Ok(platform) => platform.spec().title.to_owned(),
+            Err(_) => (*name).to_owned(),
+        };
+        names.iter().map(title).collect::<Vec<_>>().join(", ")
+    };
+    let mut ui = TermUi::new(world);
+    ui.say(Line::Gap);
+    if !done.is_empty() {
+        ui.say(Line::Done(format!("Set up: {}.", titles(done))));
+    }
+    ui.say(Line::Warn(format!("Not set up: {}. Run `hermes setup` to go on.", titles(not_done))));
+}
+
+/// Asks whether the gateway is to be started; with `yes` it is, where it would be asked.
 ///
 /// # Errors
 /// When the question was interrupted.
-pub async fn offer_start(world: &World) -> Result<bool, CliError> {
+pub async fn offer_start(world: &World, yes: bool) -> Result<bool, CliError> {
     let mut ui = TermUi::new(world);
-    if !ui.can_ask() {
-        return Ok(false);
+    if !ui.can_ask() || yes {
+        return Ok(ui.can_ask());
     }
     ui.say(Line::Gap);
     let mut interrupts = Interrupts::listen()?;

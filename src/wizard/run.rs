@@ -137,7 +137,7 @@ impl Remains {
     pub(super) fn closing(self) -> Closing {
         Closing {
             words: match self {
-                Self::Nothing => "Nothing was changed.",
+                Self::Nothing => "No WhatsApp setting was changed.",
                 Self::Pairing => {
                     "No setting was changed. The phone is linked already: run `hermes whatsapp` again to finish."
                 }
@@ -184,7 +184,9 @@ pub(super) fn show_end(ui: &mut dyn Ui, end: &End, closing: &Closing) -> Outcome
         }
         End::Failed(error) => {
             ui.failure(error);
-            ui.say(texts::text(words));
+            // What fails after the settings are written is that they have no effect.
+            let saved = "The settings are saved in .env.";
+            ui.say(texts::text(if *is_committed { saved } else { words }));
             ui.event(&WizardEvent::failed(error));
             error.exit()
         }

@@ -109,11 +109,32 @@ async fn without_a_terminal_missing_answers_are_named_and_nothing_happens() {
     let everybody = WhatsAppOptions { allow: Some("*".to_owned()), ..flags() };
     let mut ui = no_person();
     assert_eq!(stage.play(everybody.clone(), &mut ui).await.exit, ExitCode::Usage);
-    assert!(ui.transcript.contains("--yes"), "{}", ui.transcript);
+    assert!(ui.transcript.contains("--allow-everyone"), "{}", ui.transcript);
+    for (asks, yes) in [(false, true), (true, true), (true, false)] {
+        let mut ui = if asks { person() } else { no_person() };
+        let options = WhatsAppOptions { yes, ..everybody.clone() };
+        assert_eq!(stage.play(options, &mut ui).await.exit, ExitCode::Usage, "`--yes` opens nothing");
+        assert_eq!((stage.env().as_deref(), ui.questions), (Some(OLD_ENV), 0));
+    }
     let stage = Stage::new([good()]);
-    let outcome = stage.play(WhatsAppOptions { yes: true, ..everybody }, &mut no_person()).await;
-    assert_eq!(outcome.exit, ExitCode::Ok);
+    let everyone = WhatsAppOptions { allow: None, allow_everyone: true, ..flags() };
+    let outcome = stage.play(everyone, &mut no_person()).await;
+    assert_eq!((outcome.exit, outcome.start_gateway), (ExitCode::Ok, false));
     assert!(stage.env().unwrap().contains("WHATSAPP_ALLOWED_USERS=*\nWHATSAPP_ALLOW_ALL_USERS=true\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn yes_takes_every_default_and_starts_the_gateway_only_on_a_terminal() {
+    for (asks, start, starts) in
+        [(true, None, true), (false, None, false), (true, Some(false), false), (false, Some(true), true)]
+    {
+        let stage = Stage::new([good()]).with_creds(Creds::Broken);
+        let mut ui = if asks { person() } else { no_person() };
+        let options = WhatsAppOptions { allow: Some(FRIEND.to_owned()), yes: true, start, ..plain() };
+        let outcome = stage.play(options, &mut ui).await;
+        assert_eq!((outcome.exit, outcome.start_gateway), (ExitCode::Ok, starts), "{}", ui.transcript);
+        assert_eq!((ui.questions, stage.env().as_deref()), (0, Some(DONE_ENV)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +237,7 @@ async fn without_node_or_npm_nothing_is_asked_in_vain() {
         let mut ui = person();
         assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Failed);
         assert!(ui.transcript.contains(part), "{}", ui.transcript);
-        assert!(ui.transcript.contains("Nothing was changed."), "{}", ui.transcript);
+        assert!(ui.transcript.contains("No WhatsApp setting was changed."), "{}", ui.transcript);
         assert_eq!(stage.env().as_deref(), Some(OLD_ENV));
     }
 }
@@ -409,7 +430,11 @@ async fn ctrl_c_at_every_question_changes_nothing_and_the_next_run_finishes() {
         let outcome = stage.play(plain(), &mut ui).await;
         assert_eq!((outcome.exit, outcome.start_gateway), (ExitCode::Interrupted, false), "{at}");
         if at < 2 {
-            assert!(ui.transcript.ends_with("Stopped. Nothing was changed.\n"), "{}", ui.transcript);
+            assert!(
+                ui.transcript.ends_with("Stopped. No WhatsApp setting was changed.\n"),
+                "{}",
+                ui.transcript
+            );
             assert_eq!(stage.env().as_deref(), Some(OLD_ENV));
             assert_eq!(ui.events.last(), Some(&WizardEvent::Cancelled));
         } else {
@@ -424,15 +449,15 @@ async fn ctrl_c_at_every_question_changes_nothing_and_the_next_run_finishes() {
 #[tokio::test(start_paused = true)]
 async fn ctrl_c_at_every_moment_changes_nothing_and_the_next_run_finishes() {
     for (moment, remains) in [
-        ("Connect WhatsApp", "Nothing was changed."),
-        ("Node 20", "Nothing was changed."),
-        ("… Unpack", "Nothing was changed."),
-        ("… Download 32", "Nothing was changed."),
-        ("… Verify", "Nothing was changed."),
-        ("The bridge is installed", "Nothing was changed."),
-        ("On the phone", "Nothing was changed."),
-        ("[code 1]", "Nothing was changed."),
-        ("[code 2]", "Nothing was changed."),
+        ("Connect WhatsApp", "No WhatsApp setting was changed."),
+        ("Node 20", "No WhatsApp setting was changed."),
+        ("… Unpack", "No WhatsApp setting was changed."),
+        ("… Download 32", "No WhatsApp setting was changed."),
+        ("… Verify", "No WhatsApp setting was changed."),
+        ("The bridge is installed", "No WhatsApp setting was changed."),
+        ("On the phone", "No WhatsApp setting was changed."),
+        ("[code 1]", "No WhatsApp setting was changed."),
+        ("[code 2]", "No WhatsApp setting was changed."),
         ("The phone accepted", "linked already"),
         ("Connected as", "linked already"),
         ("All set up", "linked already"),

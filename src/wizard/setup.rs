@@ -3,11 +3,12 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
-use crate::config::{AllowList, Config, WhatsAppMode};
+use crate::config::{Config, WhatsAppMode};
 use crate::error::{CliError, ExitCode};
 use crate::home::HermesHome;
 use crate::pairing::Pairing;
 use crate::preflight::{Facts, Finding};
+use crate::wizard::ask::allowed_by_flags;
 use crate::wizard::failures;
 use crate::wizard::flow::{Answers, Chapter, SessionAnswer, Step, missing_flags, next};
 use crate::wizard::hands::Hands;
@@ -78,9 +79,6 @@ impl<'a> Setup<'a> {
             refuse_to_guess("hermes whatsapp", &missing_flags(&facts, &self.answers, self.options.yes))?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
-        if self.answers.allowed == Some(AllowList::Everybody) && !self.options.yes {
-            self.confirm_everybody().await?.then_some(()).ok_or(End::Cancelled)?;
-        }
         let mut last = None;
         loop {
             let step = next(&facts, &self.answers);
@@ -108,10 +106,12 @@ impl<'a> Setup<'a> {
     /// Reads the flags; what is wrong with them is told before anything else happens.
     fn take_flags(&mut self) -> Result<(), CliError> {
         self.answers.mode = self.options.mode;
-        if let Some(allow) = &self.options.allow {
-            let no_list = CliError::usage("`--allow` holds something that is no phone number");
-            self.answers.allowed = Some(parse_allow(allow).map_err(|wrong| no_list.hints(wrong))?);
-        }
+        let no_list =
+            |wrong| CliError::usage("`--allow` contains something that is not a phone number").hints(wrong);
+        let listed =
+            self.options.allow.as_deref().map(|allow| parse_allow(allow).map_err(no_list)).transpose()?;
+        self.answers.allowed =
+            allowed_by_flags(listed, self.options.allow_everyone, texts::EVERYBODY_WARNING)?;
         if let Some(number) = &self.options.pairing_code {
             let number = parse_number(number)
                 .map_err(|why| CliError::usage("`--pairing-code` needs a phone number").hint(why))?;

@@ -99,7 +99,7 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
             if end != End::Kill {
                 assert_eq!(code, 130, "{question} {end:?}:\n{}", terminal.text());
                 // The last words may still be on their way to the screen.
-                terminal.wait_for("Nothing was changed");
+                terminal.wait_for("No WhatsApp setting was changed");
                 assert!(terminal.cursor_is_shown(), "{question} {end:?}: the cursor is back");
             }
             assert_eq!(home.dot_env().as_deref(), Some(BEFORE.as_bytes()), "{question} {end:?}");

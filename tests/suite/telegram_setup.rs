@@ -140,7 +140,7 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
             }
             assert_eq!(terminal.exit_code(), 130, "{question}:\n{}", terminal.text());
             // The last words may still be on their way to the screen.
-            terminal.wait_for("Nothing was changed");
+            terminal.wait_for("No Telegram setting was changed");
             let seen = terminal.text();
             assert!(!seen.contains("not-a-real-token"), "{question}:\n{seen}");
             let restored = wait::until(wait::LIMIT, || terminal.is_as_found().then_some(()));
@@ -184,7 +184,7 @@ fn ended_at_any_other_question_nothing_changes_either() {
         terminal.wait_for(question);
         terminal.send("\u{3}");
         assert_eq!(terminal.exit_code(), 130, "{question}:\n{}", terminal.text());
-        terminal.wait_for("Nothing was changed");
+        terminal.wait_for("No Telegram setting was changed");
         let restored = wait::until(wait::LIMIT, || terminal.is_as_found().then_some(()));
         assert!(restored.is_some(), "{question}: the terminal is not as it was");
         assert_eq!(scene.env(), before, "{question}");
@@ -206,7 +206,7 @@ fn a_webhook_that_was_removed_before_the_end_is_not_denied() {
     assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
     terminal.wait_for("No setting was changed, but the webhook is removed");
     let seen = terminal.text();
-    assert!(!seen.contains("Nothing was changed") && !seen.contains("secret-path"), "{seen}");
+    assert!(!seen.contains("No Telegram setting was changed") && !seen.contains("secret-path"), "{seen}");
     assert_eq!((scene.env().as_str(), scene.service.webhook().as_str()), (BEFORE, ""));
 }
 
@@ -313,7 +313,7 @@ fn without_a_terminal_flags_say_everything() {
     let answer = scene.run(&[], "");
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert_eq!(scene.env(), written);
-    let answer = scene.run(&["--home-channel", "-100", "--allow", "*", "--yes", "--json"], "");
+    let answer = scene.run(&["--home-channel", "-100", "--allow-everyone", "--yes", "--json"], "");
     assert_eq!(answer.code, Some(0), "{answer:?}");
     let env = scene.env();
     assert!(env.contains("ALLOWED_USERS=*\r\n") && env.contains("ALLOW_ALL_USERS=true"), "{env}");

@@ -10,17 +10,17 @@ use crate::clock::Now;
 use crate::gateway::admission::desk::Desk;
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::{Asker, Reason};
-use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::inbound::identity::{chat_key, listed_name};
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::message::{InboundMessage, Private};
-use crate::gateway::repeats::Repeats;
+use crate::gateway::repeats::{PERIOD, Repeats};
 use crate::platform::Platform;
 
 /// An id that the owner may want to list is shown this often at most.
-const LID_SHOWN_EVERY: Duration = Duration::from_secs(3600);
+const SHOWN_EVERY: Duration = Duration::from_secs(3600);
 
-/// Different ids shown within [`LID_SHOWN_EVERY`]: strangers must not fill the log.
-const LIDS_SHOWN_MAX: usize = 10;
+/// Different ids shown within [`PERIOD`]: strangers must not fill the log.
+const SHOWN_MAX: usize = 10;
 
 /// The longest that sending a code may take.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
@@ -34,18 +34,12 @@ pub(super) struct Strangers {
     outboxes: Arc<BTreeMap<Platform, Outbox>>,
     desk: OnceLock<Arc<Desk>>,
     repeats: Repeats,
-    lids_shown: Mutex<BTreeMap<String, Instant>>,
+    shown: Mutex<BTreeMap<(Platform, String), Instant>>,
 }
 
 impl Strangers {
     pub(super) fn new(rules: Arc<Rules>, outboxes: Arc<BTreeMap<Platform, Outbox>>) -> Self {
-        Self {
-            rules,
-            outboxes,
-            desk: OnceLock::new(),
-            repeats: Repeats::default(),
-            lids_shown: Mutex::default(),
-        }
+        Self { rules, outboxes, desk: OnceLock::new(), repeats: Repeats::default(), shown: Mutex::default() }
     }
 
     /// From now on those who may ask to be let in are given codes.
@@ -60,23 +54,20 @@ impl Strangers {
             tracing::debug!(%platform, reason = reason.as_str(), "ignored");
             return;
         }
-        if let Some(more) = self.repeats.say(Now::read().mono, platform.spec().name) {
-            tracing::info!(
-                code = "stranger_ignored", %platform, reason = reason.as_str(),
-                "a message was ignored: its sender may not speak{more}"
-            );
+        let sender = listed_name(platform, &message.sender.0);
+        match sender.filter(|id| matches!(reason, Reason::SenderNotAllowed) && self.may_show(platform, id)) {
+            Some(id) => self.show_sender(platform, message, &id),
+            None => {
+                if let Some(more) = self.repeats.say(Now::read().mono, platform.spec().name) {
+                    tracing::info!(
+                        code = "stranger_ignored", %platform, reason = reason.as_str(),
+                        "Ignored a message from somebody who is not on the allow list{more}"
+                    );
+                }
+            }
         }
         if let Reason::LidUnknown { entry } = reason {
             self.show_lid(platform, entry);
-        }
-        if let Some((entry, number)) = self.rules.gate().near_entry(platform, message)
-            && self.is_shown(&number)
-        {
-            tracing::info!(
-                code = "sender_almost_listed", %platform,
-                "Ignored a message from {number}; the allow list has a similar number, {entry}. If that is the same person, \
-                 correct it in WHATSAPP_ALLOWED_USERS"
-            );
         }
         let Some(desk) = self.desk.get() else { return };
         let Some(asker) = self.rules.gate().asker(platform, message) else { return };
@@ -129,21 +120,43 @@ impl Strangers {
         }
     }
 
-    /// Whether an id is to be shown now: each once an hour, and only so many.
-    fn is_shown(&self, id: &str) -> bool {
+    /// Whether this id is written to the log now: each once an hour, and not more than some in a quarter of an hour.
+    fn may_show(&self, platform: Platform, id: &str) -> bool {
         let now = Now::read().mono;
-        let mut shown = self.lids_shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.retain(|_, shown| now.duration_since(*shown) < LID_SHOWN_EVERY);
-        if shown.len() >= LIDS_SHOWN_MAX || shown.contains_key(id) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.retain(|_, shown| now.duration_since(*shown) < SHOWN_EVERY);
+        let key = (platform, id.to_owned());
+        let recent = shown.values().filter(|shown| now.duration_since(**shown) < PERIOD).count();
+        if recent >= SHOWN_MAX || shown.contains_key(&key) {
             return false;
         }
-        shown.insert(id.to_owned(), now);
+        shown.insert(key, now);
         true
+    }
+
+    /// Who was ignored, with what lets them in: the id is no secret to the owner.
+    fn show_sender(&self, platform: Platform, message: &InboundMessage, id: &str) {
+        if let Some((entry, number)) = self.rules.gate().near_entry(platform, message) {
+            tracing::info!(
+                code = "sender_almost_listed", %platform,
+                "Ignored a message from {number}; the allow list has a similar number, {entry}. If that is the same person, \
+                 correct it in WHATSAPP_ALLOWED_USERS"
+            );
+            return;
+        }
+        let name = message.sender_name.as_ref().map_or(String::new(), |name| printable(&name.0));
+        let name = if name.is_empty() { name } else { format!(" ({name})") };
+        let setting = platform.spec().name.to_ascii_uppercase();
+        tracing::info!(
+            code = "stranger_ignored", %platform,
+            "Ignored a message from {id}{name}: not on the allow list. To answer this person, add {id} to \
+             {setting}_ALLOWED_USERS in .env"
+        );
     }
 
     /// The owner may know this id, and only the id helps them: so it is shown whole here, and nowhere else.
     fn show_lid(&self, platform: Platform, entry: &str) {
-        if !self.is_shown(entry) {
+        if !self.may_show(platform, entry) {
             return;
         }
         tracing::warn!(
@@ -153,6 +166,13 @@ impl Strangers {
              WHATSAPP_ALLOWED_USERS"
         );
     }
+}
+
+/// A name that a stranger chose, without signs that steer a terminal or turn the text around.
+fn printable(name: &str) -> String {
+    const NAME_LEN_MAX: usize = 64;
+    let is_shown = |sign: &char| sign.is_alphanumeric() || !sign.escape_debug().to_string().starts_with('\\');
+    name.chars().filter(is_shown).take(NAME_LEN_MAX).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

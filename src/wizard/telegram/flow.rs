@@ -134,9 +134,6 @@ pub fn missing_flags(facts: &Facts, answers: &Answers) -> Vec<&'static str> {
         AllowList::Nobody if answers.allowed.is_none() && !facts.no_wait && !facts.yes => {
             missing.push("--allow IDS or --no-wait or --yes (the first who writes to the bot is its owner)");
         }
-        AllowList::Everybody if answers.allowed.is_some() && !facts.yes => {
-            missing.push("--yes (to confirm --allow '*')");
-        }
         AllowList::Nobody | AllowList::Only(_) | AllowList::Everybody => {}
     }
     missing
@@ -227,9 +224,6 @@ mod tests {
         assert!(missing_flags(&set, &none).is_empty());
         let given = Answers { token: token(), allowed: Some(only()), ..Answers::default() };
         assert!(missing_flags(&facts(), &given).is_empty());
-        let given = Answers { allowed: Some(AllowList::Everybody), ..given };
-        assert_eq!(missing_flags(&facts(), &given).len(), 1);
-        assert!(missing_flags(&Facts { yes: true, ..facts() }, &given).is_empty());
         let waits = Answers { token: token(), ..Answers::default() };
         assert_eq!(missing_flags(&facts(), &waits).len(), 1);
         for facts in [Facts { yes: true, ..facts() }, Facts { no_wait: true, ..facts() }] {

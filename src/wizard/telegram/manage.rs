@@ -8,6 +8,7 @@ use crate::config::{AllowList, Config};
 use crate::error::{CliError, ExitCode};
 use crate::home::HermesHome;
 use crate::platform::Platform;
+use crate::preflight::origin::with_origin;
 use crate::preflight::telegram::{TokenFact, findings, token_fact};
 use crate::preflight::{Finding, access, is_blocked};
 use crate::wizard::telegram::people::show_allow;
@@ -32,7 +33,11 @@ struct Report {
 pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
     let config = Config::load(world, home)?;
     let report = report(&config);
-    let text = if json {
+    let is_untouched =
+        report.token == "missing" && report.allowed.is_empty() && report.home_channel.is_none();
+    let text = if is_untouched && !json {
+        format!("Telegram is not set up in {}. Run `hermes telegram`.\n", home.root().display())
+    } else if json {
         let line = serde_json::to_string(&report).expect("a report has only strings and switches");
         format!("{line}\n")
     } else {
@@ -60,7 +65,7 @@ fn report(config: &Config) -> Report {
             AllowList::Everybody => vec!["*".to_owned()],
         },
         home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
-        findings,
+        findings: with_origin(Platform::Telegram, findings, config),
     }
 }
 

@@ -9,6 +9,8 @@ pub struct TelegramOptions {
     pub token_stdin: bool,
     /// `--allow`: ids with commas between them, or `*`.
     pub allow: Option<String>,
+    /// `--allow-everyone`: everybody may write.
+    pub allow_everyone: bool,
     /// `--home-channel`: the chat in which the operator is told things.
     pub home_channel: Option<String>,
     /// `--no-wait`: nobody is waited for.
@@ -17,6 +19,8 @@ pub struct TelegramOptions {
     pub timeout: Duration,
     /// `--yes`: confirmations take their default, and the first who writes is the owner.
     pub yes: bool,
+    /// `--start`, `--no-start`: whether the gateway is started at the end.
+    pub start: Option<bool>,
     /// `--json`: one event a line on stdout, no questions.
     pub json: bool,
     /// Whether the start of the gateway is offered at the end.
@@ -28,6 +32,8 @@ impl Default for TelegramOptions {
         Self {
             token_stdin: false,
             allow: None,
+            allow_everyone: false,
+            start: None,
             home_channel: None,
             no_wait: false,
             timeout: Duration::from_mins(5),

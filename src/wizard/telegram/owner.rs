@@ -62,7 +62,8 @@ impl TelegramSetup<'_> {
             }
             self.ui.say(Line::Warn(
                 "The gateway is running with this bot and receives its messages, so the wizard cannot wait for yours. \
-                 Type your id, or stop the gateway with `hermes gateway stop` and run this again."
+                 Write to the bot: the gateway's log then shows your ID. Type it here, or stop the gateway with \
+                 `hermes gateway stop` and run this again."
                     .to_owned(),
             ));
             return Ok(());

@@ -76,7 +76,7 @@ async fn begin(
     let telegram = &config.telegram;
     let found = Found {
         token: telegram.token.clone(),
-        is_token_of_process: world.var("TELEGRAM_BOT_TOKEN").is_some(),
+        of_process: config.of_process.clone(),
         allowed: access.allowed.clone(),
         home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
         wants_groups: !access.groups.is_empty(),

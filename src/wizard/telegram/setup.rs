@@ -1,5 +1,7 @@
 //! One run of the Telegram wizard: takes the next step until none is left, then writes.
 
+use std::collections::BTreeMap;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AllowList, Secret};
@@ -33,8 +35,8 @@ const TOKEN_TRIES: u32 = 3;
 pub(crate) struct Found {
     /// The token that is set.
     pub(crate) token: Option<Secret>,
-    /// It is set in the environment, which goes before `.env`.
-    pub(crate) is_token_of_process: bool,
+    /// The settings of the environment, which goes before `.env`.
+    pub(crate) of_process: BTreeMap<String, Secret>,
     /// Who may write.
     pub(crate) allowed: AllowList,
     /// Where the operator is told things.
@@ -137,9 +139,6 @@ impl<'a> TelegramSetup<'a> {
             refuse_to_guess("hermes telegram", &missing_flags(&facts, &self.answers))?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
-        if self.answers.allowed == Some(AllowList::Everybody) && !self.options.yes {
-            self.confirm_everybody().await?.then_some(()).ok_or(End::Cancelled)?;
-        }
         loop {
             let step = next(&facts, &self.answers);
             if let Some(chapter) = step.chapter()
@@ -180,10 +179,11 @@ impl<'a> TelegramSetup<'a> {
             self.answers.token = Some(token).filter(|token| self.found.token.as_ref() != Some(token));
             self.answers.stays = true;
         }
-        if let Some(allow) = &self.options.allow {
-            let no_list = CliError::usage("`--allow` holds something that is no id");
-            self.answers.allowed = Some(parse_allow(allow).map_err(|wrong| no_list.hints(wrong))?);
-        }
+        let no_list = |wrong| CliError::usage("`--allow` contains something that is not an ID").hints(wrong);
+        let listed =
+            self.options.allow.as_deref().map(|allow| parse_allow(allow).map_err(no_list)).transpose()?;
+        self.answers.allowed =
+            ask::allowed_by_flags(listed, self.options.allow_everyone, texts::EVERYBODY_WARNING)?;
         if let Some(chat) = &self.options.home_channel {
             let chat = number(chat.trim()).ok_or_else(|| {
                 CliError::usage("`--home-channel` needs a chat's id, a whole number")
@@ -355,20 +355,26 @@ impl<'a> TelegramSetup<'a> {
         }
         // A running gateway takes the bot up as soon as it is written.
         self.lock = None;
-        let is_changed = self.commit()?;
+        let changes = self.commit()?;
+        changes.takes_effect(&self.found.of_process)?;
+        let is_changed = !changes.is_empty();
         let me = self.answers.bot.clone().expect("it is checked before the end");
         self.ui.event(&WizardEvent::BotEnabled { username: username(&me) });
         self.summarise(&me, facts);
         let runs = self.gateway_runs();
-        if !is_changed || !self.options.offers_start || !self.ui.can_ask() || self.options.yes || runs {
-            return Ok(false);
+        if let Some(starts) = self.options.start {
+            return Ok(starts && !runs);
+        }
+        let asks = is_changed && self.options.offers_start && self.ui.can_ask() && !runs;
+        if !asks || self.options.yes {
+            return Ok(asks);
         }
         self.ui.say(Line::Gap);
         self.confirm("Start the gateway now?", true).await
     }
 
-    /// The only write to `.env`. Whether it changed anything.
-    fn commit(&mut self) -> Result<bool, CliError> {
+    /// The only write to `.env`.
+    fn commit(&mut self) -> Result<ChangeSet, CliError> {
         let path = self.home.env_file();
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             CliError::failed(format!("the settings in {} cannot be written", path.display()))
@@ -383,7 +389,7 @@ impl<'a> TelegramSetup<'a> {
         changes.apply(&mut env).map_err(|error| failed(error.into()))?;
         env.save(&path).map_err(|error| failed(error.into()))?;
         self.committed = true;
-        Ok(!changes.is_empty())
+        Ok(changes)
     }
 
     fn gateway_runs(&self) -> bool {
@@ -417,11 +423,6 @@ impl<'a> TelegramSetup<'a> {
                 "gateway.toml says `enabled = false` below `[platforms.telegram]`: take that out to turn Telegram on.",
             );
         }
-        if self.found.is_token_of_process && self.answers.token.is_some() {
-            notes.push(
-                "TELEGRAM_BOT_TOKEN is set in the environment and goes before the one that was written now: unset it.",
-            );
-        }
         if !notes.is_empty() {
             lines.extend(notes.into_iter().map(|note| Line::Warn(note.to_owned())));
             lines.push(Line::Gap);
@@ -453,9 +454,9 @@ impl Remains {
     pub(super) fn closing(self) -> Closing {
         Closing {
             words: match self {
-                Self::Nothing => "Nothing was changed.",
+                Self::Nothing => "No Telegram setting was changed.",
                 Self::NoWebhook => {
-                    "No setting was changed, but the webhook is removed: the program that had it must set it again to get \
+                    "No Telegram setting was changed, but the webhook is removed: the program that had it must set it again to get \
                      this bot's messages."
                 }
                 Self::Everything => "Telegram is set up. Start the gateway with `hermes gateway run`.",

@@ -272,3 +272,14 @@ async fn a_stranger_gets_one_code_is_let_in_by_it_and_out_again() {
     );
     assert!(!house.holds(CANARY));
 }
+
+#[tokio::test]
+async fn an_id_is_shown_once_and_a_flood_of_strangers_shows_some() {
+    let strangers = Strangers::new(Rules::new(Gate::default()), Arc::default());
+    assert!(strangers.may_show(played(), "1") && !strangers.may_show(played(), "1"));
+    assert!(strangers.may_show(Platform::Telegram, "1"), "an id is of its platform");
+    let shown = (2..10_000).filter(|id| strangers.may_show(played(), &id.to_string())).count();
+    assert_eq!(shown, SHOWN_MAX - 2);
+    assert_eq!(strangers.shown.lock().unwrap().len(), SHOWN_MAX);
+    assert_eq!(printable("A\u{1b}[2Jda O\u{202e}Bri\nen \u{e9}"), "A[2Jda OBrien \u{e9}");
+}
