@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 pub use crate::bridge::protocol::Private;
 use crate::platform::Platform;
@@ -81,6 +82,27 @@ pub struct InboundMessage {
     pub album: Option<String>,
 }
 
+impl MessageId {
+    /// The id of this message with another text. A time has seconds, in which there may be two changes.
+    #[must_use]
+    pub fn changed(&self, at_s: i64, text: &str) -> Self {
+        let [first, second, third, ..] = <[u8; 32]>::from(Sha256::digest(text.as_bytes()));
+        Self(format!("{self}.e{at_s}.{first:02x}{second:02x}{third:02x}"))
+    }
+
+    /// The id of the message that this one is a change of.
+    pub fn original(&self) -> Option<Self> {
+        let (original, change) = self.0.rsplit_once(".e")?;
+        let (at, hash) = change.split_once('.')?;
+        let is_change =
+            at.parse::<i64>().is_ok() && hash.len() == 6 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_change.then(|| Self(original.to_owned()))
+    }
+}
+
+/// The first line of a changed message.
+const EDITED: &str = "[edited]";
+
 /// The source of a forwarded message whose first writer is not known; see [`InboundMessage::mark_forwarded`].
 pub const FORWARDED: &str = "forwarded";
 
@@ -94,6 +116,21 @@ impl InboundMessage {
         let text = &mut self.text.0;
         let gap = if text.is_empty() { "" } else { "\n" };
         text.insert_str(0, &format!("[{source}]{gap}"));
+    }
+
+    /// Marks it as another text of an earlier message, for the agent with a first line that says so.
+    pub fn mark_edited(&mut self) {
+        let gap = if self.text.0.is_empty() { "" } else { "\n" };
+        self.text.0.insert_str(0, &format!("{EDITED}{gap}"));
+    }
+
+    /// Whether it says the same as an earlier form of it: platforms report changes that nobody sees, as of the preview of a link.
+    pub fn says_the_same(&self, earlier: &Self) -> bool {
+        let words = |message: &Self| {
+            let text = message.text.0.as_str();
+            text.strip_prefix(EDITED).unwrap_or(text).trim().to_owned()
+        };
+        words(self) == words(earlier) && self.attachments.len() == earlier.attachments.len()
     }
 
     /// Whether the sender wrote a command, to the gateway or to the agent.

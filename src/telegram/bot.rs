@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::wire::{self, Envelope, Refusal};
 use crate::config::Secret;
@@ -100,7 +100,7 @@ impl Bot {
         method: &str,
         parameters: &impl Serialize,
         limit: Duration,
-    ) -> Result<Value, Fault> {
+    ) -> Result<Box<RawValue>, Fault> {
         let request = self.client.post(format!("{}/{method}", self.methods)).json(parameters).timeout(limit);
         let response = request.send().await.map_err(|error| Fault::Way(net::classify(&error)))?;
         let status = response.status();
@@ -108,8 +108,11 @@ impl Bot {
             return Err(Fault::Way(fault));
         }
         let body = body(response).await?;
-        match serde_json::from_slice::<Envelope>(&body) {
-            Ok(Envelope { ok: true, result, .. }) => Ok(result),
+        // Bytes that are not text are as readable as anything else that is not known.
+        match serde_json::from_str::<Envelope<'_>>(&String::from_utf8_lossy(&body)) {
+            Ok(Envelope { ok: true, result, .. }) => {
+                result.map(ToOwned::to_owned).ok_or(Fault::Garbled("an answer without a result"))
+            }
             Ok(Envelope { error_code, description, parameters, .. }) => Err(Fault::Refused(Refusal {
                 status: error_code.unwrap_or(status.as_u16()),
                 description: shown(&description.unwrap_or_default()),

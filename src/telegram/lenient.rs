@@ -1,13 +1,18 @@
-//! Pure. Reads what a message can do without: in a form that is not known, it is as if it were not there.
+//! Pure. Reads what a message can do without: in a form that is not known, it is as if it were not there. Nothing more than the
+//! grammar of JSON is asked of it: half a character is grammar, too.
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
+
+fn read<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
 
 /// A value, or nothing where it cannot be read.
 pub(super) fn optional<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
-    Ok(T::deserialize(Value::deserialize(from)?).ok())
+    Ok(read(&Box::<RawValue>::deserialize(from)?))
 }
 
 /// A value; one that cannot be read is as if nothing stood in it.
@@ -16,11 +21,12 @@ where
     D: Deserializer<'de>,
     T: DeserializeOwned + Default,
 {
-    Ok(Option::<Value>::deserialize(from)?.map(|value| T::deserialize(value).unwrap_or_default()))
+    Ok(Option::<Box<RawValue>>::deserialize(from)?.map(|raw| read(&raw).unwrap_or_default()))
 }
 
 /// Of a list whatever can be read.
 pub(super) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
-    let Value::Array(values) = Value::deserialize(from)? else { return Ok(Vec::new()) };
-    Ok(values.into_iter().filter_map(|value| T::deserialize(value).ok()).collect())
+    let raw = Box::<RawValue>::deserialize(from)?;
+    let Some(values) = read::<Vec<Box<RawValue>>>(&raw) else { return Ok(Vec::new()) };
+    Ok(values.iter().filter_map(|value| read(value)).collect())
 }

@@ -3,29 +3,33 @@
 //! Fields that hermes does not know are ignored, every field that the service may leave out is optional, and so is whatever only
 //! adorns a message: a new version of the service must not make old messages unreadable.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::{self, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::lenient;
 use crate::bridge::protocol::Private;
 
-/// What every answer is wrapped in.
+/// What every answer is wrapped in. Only that it is one object of the Bot API is asked of it; each part is read for itself.
 #[derive(Debug, Deserialize)]
-pub struct Envelope {
+pub struct Envelope<'a> {
     /// Whether there is a `result`.
     pub ok: bool,
     /// What was asked for.
-    #[serde(default)]
-    pub result: Value,
+    #[serde(borrow)]
+    pub result: Option<&'a RawValue>,
     /// The number of the error; its own documentation calls it subject to change.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub error_code: Option<u16>,
     /// The error for people.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub description: Option<String>,
     /// What may help to go on.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub parameters: Option<Parameters>,
 }
 
@@ -33,8 +37,10 @@ pub struct Envelope {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Parameters {
     /// Seconds until the request may be repeated.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub retry_after: Option<u64>,
     /// The group has become a supergroup with this id.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub migrate_to_chat_id: Option<i64>,
 }
 
@@ -61,28 +67,80 @@ pub struct Refusal {
     pub parameters: Parameters,
 }
 
-/// One update, not yet looked into: one that cannot be read must not hide the others.
+/// One update, not yet looked into: one that cannot be read must not hide the others. Only its grammar is known; a text in it may
+/// be half a character, and a number larger than any.
 #[derive(Debug)]
 pub struct RawUpdate {
     /// Its number: asking for a higher one confirms it.
     pub update_id: i64,
     /// All of it.
-    pub body: Value,
+    pub body: Box<RawValue>,
 }
 
 impl RawUpdate {
-    /// `None`: it has no number.
-    pub fn of(body: Value) -> Option<Self> {
-        Some(Self { update_id: body.get("update_id")?.as_i64()?, body })
+    /// `None`: it has no number, or is not JSON.
+    pub fn of(text: &str) -> Option<Self> {
+        let body = serde_json::from_str(text).ok()?;
+        let Number(update_id) = serde_json::from_str(text).ok()?;
+        Some(Self { update_id, body })
+    }
+}
+
+/// The number of an update, whatever else stands in it.
+struct Number(i64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an update")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Number, A::Error> {
+                let mut number = None;
+                while let Some(Key(is_number)) = fields.next_key()? {
+                    if is_number {
+                        number = Some(fields.next_value()?);
+                    } else {
+                        fields.next_value::<IgnoredAny>()?;
+                    }
+                }
+                number.map(Number).ok_or_else(|| A::Error::missing_field("update_id"))
+            }
+        }
+        from.deserialize_map(Fields)
+    }
+}
+
+/// The name of a field, which may be half a character: whether it is that of the number.
+struct Key(bool);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_bytes<E: de::Error>(self, name: &[u8]) -> Result<Key, E> {
+                Ok(Key(name == b"update_id"))
+            }
+        }
+        from.deserialize_bytes(Name)
     }
 }
 
 /// The updates of an answer. What has no number cannot be confirmed, and is counted.
-pub fn updates(result: Value) -> Option<(Vec<RawUpdate>, usize)> {
-    let Value::Array(bodies) = result else { return None };
-    let all = bodies.len();
-    let updates: Vec<RawUpdate> = bodies.into_iter().filter_map(RawUpdate::of).collect();
-    let unnumbered = all - updates.len();
+pub fn updates(result: &RawValue) -> Option<(Vec<RawUpdate>, usize)> {
+    let bodies: Vec<&RawValue> = serde_json::from_str(result.get()).ok()?;
+    let updates: Vec<RawUpdate> = bodies.iter().filter_map(|body| RawUpdate::of(body.get())).collect();
+    let unnumbered = bodies.len() - updates.len();
     Some((updates, unnumbered))
 }
 
@@ -123,19 +181,45 @@ impl Kind {
     }
 }
 
+/// Nothing in a message is nested deeper.
+const DEPTH_MAX: usize = 128;
+
 /// The message in an update, where it has one of a [`Kind`]. `Err`: it has, and it cannot be read.
-pub fn message(body: &Value) -> Result<Option<(Kind, Message)>, Unreadable> {
+pub fn message(update: &RawUpdate) -> Result<Option<(Kind, Message)>, Unreadable> {
+    if depth(update.body.get()) > DEPTH_MAX {
+        return Err(Unreadable);
+    }
+    let fields: BTreeMap<String, &RawValue> = read(&update.body)?;
     for kind in Kind::ALL {
-        if let Some(inner) = body.get(kind.name()) {
+        if let Some(inner) = fields.get(kind.name()) {
             return Ok(Some((kind, read(inner)?)));
         }
     }
     Ok(None)
 }
 
+/// How deep a JSON text is nested.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut is_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Reads a value. The reason is not kept: it could repeat what people wrote.
-pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Unreadable> {
-    T::deserialize(value).map_err(|_| Unreadable)
+pub fn read<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, Unreadable> {
+    serde_json::from_str(value.get()).map_err(|_| Unreadable)
 }
 
 /// It has not the documented form.
@@ -218,7 +302,8 @@ pub struct Message {
     /// When it was written, in the form of older servers, which have no `forward_origin`.
     pub forward_date: Option<IgnoredAny>,
     /// The bot that made it; the sender only picked it.
-    pub via_bot: Option<Value>,
+    #[serde(default, deserialize_with = "lenient::emptied")]
+    pub via_bot: Option<Via>,
     /// The sizes of a picture.
     #[serde(default, deserialize_with = "lenient::list")]
     pub photo: Vec<PhotoSize>,
@@ -260,7 +345,7 @@ pub struct Message {
     /// The group becomes a supergroup, which has this id.
     pub migrate_to_chat_id: Option<i64>,
     /// The message that opened a topic, which every message in it seems to answer.
-    pub forum_topic_created: Option<Value>,
+    pub forum_topic_created: Option<IgnoredAny>,
 }
 
 /// A part of a text with a meaning.
@@ -297,6 +382,13 @@ pub struct Origin {
     pub sender_chat: Option<Chat>,
     /// A channel.
     pub chat: Option<Chat>,
+}
+
+/// The bot that made a message.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+pub struct Via {
+    /// Without the `@`.
+    pub username: Option<String>,
 }
 
 /// One size of a picture.
@@ -428,9 +520,10 @@ pub struct WebhookInfo {
 }
 
 /// What was sent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Sent {
-    /// Its id.
+    /// Its id; 0 where it cannot be read. It was sent all the same.
+    #[serde(default)]
     pub message_id: i64,
 }
 

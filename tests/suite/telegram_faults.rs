@@ -149,3 +149,60 @@ fn row_23_whoever_sends_a_file_that_is_too_large_is_told_and_its_text_is_answere
     assert_eq!(scene.service.asked("getFile").len(), 0, "it is not even asked for");
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn a_conflict_stops_receiving_alone_and_a_resume_ends_its_wait() {
+    let scene = Scene::set();
+    let mut gateway = scene.connected();
+    scene
+        .service
+        .stand("getUpdates", Some(Fault::refuse(409, "Conflict: terminated by other getUpdates request")));
+    scene.write("nobody fetches it");
+    // Each resume is one more try at once, and each conflict waits longer.
+    for count in 1..=6 {
+        let asked = || scene.service.asked("getUpdates").len();
+        let entry =
+            wait_until(&gateway, "in conflict", |entry| entry["error_code"] == "telegram_polling_conflict");
+        assert_eq!(entry["state"], "retrying", "{entry:#}");
+        let before = asked();
+        let resumed = scene.home.run(["platform", "resume", "telegram"]);
+        assert!(resumed.stdout.contains("tried again now"), "{resumed:?}");
+        let tried = wait::until(wait::LIMIT, || (asked() > before).then_some(()));
+        assert!(tried.is_some(), "{count}: {:#}", gateway.state());
+    }
+    let sent = scene.home.run(["send", &format!("telegram:{FRIEND}"), "sent all the same", "--wait"]);
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    scene.service.stand("getUpdates", None);
+    assert_eq!(scene.home.run(["platform", "resume", "telegram"]).code, Some(0));
+    scene.answered("nobody fetches it");
+    wait_until(&gateway, "connected", |entry| entry["state"] == "connected");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn failing_polls_are_tried_again_inside_the_connection_which_goes_on_sending() {
+    let scene = Scene::set();
+    let mut gateway = scene.connected();
+    let connects = || scene.service.asked("getMe").len();
+    let before = connects();
+    for fault in
+        [Fault::Answer(502, json!("Bad Gateway")), Fault::CutBefore, Fault::Garbage(b"<html>".to_vec())]
+    {
+        scene.service.stand("getUpdates", Some(fault));
+        scene.write("while polls fail");
+        let entry = wait_until(&gateway, "retrying", |entry| entry["attempts"].as_u64() >= Some(2));
+        assert_eq!(
+            (&entry["state"], &entry["error_code"]),
+            (&json!("retrying"), &json!("telegram_network_error"))
+        );
+        assert!(entry["error_message"].as_str().is_some_and(|told| told.contains("/10 ")), "{entry:#}");
+        assert!(entry["next_retry_at"].is_string(), "{entry:#}");
+        let sent = scene.home.run(["send", &format!("telegram:{FRIEND}"), "sent all the same", "--wait"]);
+        assert_eq!(sent.code, Some(0), "{sent:?}");
+        scene.service.stand("getUpdates", None);
+        wait_until(&gateway, "connected", |entry| entry["state"] == "connected" && entry["attempts"] == 0);
+    }
+    scene.answered("while polls fail");
+    assert!(connects() <= before + 3, "the connection is the same, and is looked at each 30 s");
+    assert_eq!(gateway.stop(), Some(0));
+}

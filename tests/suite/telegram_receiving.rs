@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::house::QUICK;
+use crate::support::telegram::Fault;
 use crate::support::telegram::scene::{FRIEND, entry};
 use crate::support::telegram::service::{TOKEN, now};
 use crate::telegram::{Scene, lines};
@@ -187,5 +188,93 @@ fn of_what_a_group_says_to_others_and_of_each_step_of_a_person_nothing_is_answer
     scene.service.push(said(4, json!({ "story": { "id": 1, "chat": { "id": FRIEND, "type": "private" } } })));
     scene.answered("[a message of a kind that cannot be shown]");
     assert_eq!(scene.service.sent().len(), 3, "{:#?}", scene.service.sent());
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_change_that_changes_no_text_is_not_answered_however_often_it_comes() {
+    let scene = set("");
+    let mut gateway = scene.connected();
+    let mut at = now();
+    let mut edit = |text: &str| {
+        at += 1;
+        let message = &said(
+            1,
+            json!({ "text": text, "edit_date": at, "link_preview_options": { "url": "u" } }),
+        )["message"];
+        scene.service.push(json!({ "edited_message": message }));
+    };
+    scene.service.push(said(1, json!({ "text": "the first" })));
+    scene.answered("the first");
+    for text in ["the first", "the first", "the second", "the second", "the first", "the first"] {
+        edit(text);
+    }
+    scene.write("and on");
+    scene.answered("and on");
+    let sent = scene.service.sent();
+    let texts: Vec<_> = sent.iter().map(|sent| sent.text.as_str()).collect();
+    let edited = texts.iter().filter(|text| text.contains("[edited]")).count();
+    assert!(edited <= 2 && texts.len() <= 4, "{texts:#?}");
+    assert!(texts.iter().any(|text| text.contains("[edited]\nthe second")), "{texts:#?}");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_command_that_was_only_passed_on_is_for_the_agent() {
+    let scene = set("");
+    let mut gateway = scene.connected();
+    let origin = json!({ "type": "hidden_user", "sender_user_name": "Eve", "date": 1 });
+    for (id, fields, marked) in [
+        (1, json!({ "forward_origin": origin }), "[forwarded from Eve]\n/platform pause telegram"),
+        (2, json!({ "via_bot": { "id": 9, "username": "gif" } }), "[via @gif]\n/platform pause telegram"),
+        (
+            3,
+            json!({ "entities": [{ "type": "blockquote", "offset": 0, "length": 9 }] }),
+            "/platform pause telegram",
+        ),
+    ] {
+        let mut fields = fields;
+        fields["text"] = json!("/platform pause telegram");
+        scene.service.push(said(id, fields));
+        scene.answered(marked);
+        assert_eq!(entry(&gateway)["state"], "connected");
+    }
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn an_update_that_is_half_a_character_is_set_aside_and_the_others_are_answered() {
+    let scene = set("");
+    let mut gateway = scene.connected();
+    let good = |id: i64, text: &str| {
+        let mut update = said(id, json!({ "text": text }));
+        update["update_id"] = json!(id);
+        update.to_string()
+    };
+    let odd = r#"{"update_id":101,"message":{"message_id":1,"date":1,"chat":{"id":1,"type":"private"},"text":"\ud83d"}}"#;
+    let batch =
+        format!(r#"{{"ok":true,"result":[{},{odd},{}]}}"#, good(100, "before it"), good(102, "behind it"));
+    scene.service.fail("getUpdates", [Fault::Garbage(batch.into_bytes())]);
+    // The poll that waits ends, and the next one brings them.
+    scene.write("first");
+    for text in ["first", "before it", "behind it"] {
+        scene.answered(text);
+    }
+    let kept = scene.home.paths().telegram().unreadable_dir().join("101.json");
+    assert_eq!(std::fs::read_to_string(kept).expect("it is kept"), odd);
+    // What was sent was sent, whatever its answer says.
+    scene
+        .service
+        .fail("sendMessage", [Fault::Garbage(br#"{"ok":true,"result":{"message_id":"\ud83d"}}"#.to_vec())]);
+    scene.write("once");
+    scene.write("and on");
+    scene.answered("and on");
+    let times = scene
+        .service
+        .asked("sendMessage")
+        .iter()
+        .filter(|asked| asked.parameters["text"].as_str().is_some_and(|text| text.contains("once")))
+        .count();
+    assert_eq!((times, &entry(&gateway)["state"]), (1, &json!("connected")));
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -104,7 +104,43 @@ pub(super) fn accept(
     })
 }
 
+/// Whether it was accepted before, or changes nothing of what was.
 pub(super) fn knows(db: &Connection, platform: Platform, message: &InboundMessage) -> Result<bool> {
+    Ok(has(db, platform, message)? || changes_nothing(db, platform, message)?)
+}
+
+/// Whether it is a change of a message whose newest form says the same.
+fn changes_nothing(db: &Connection, platform: Platform, message: &InboundMessage) -> Result<bool> {
+    let Some(original) = message.id.original() else { return Ok(false) };
+    let alt = message.chat_alt.as_ref().map(|chat| &chat.0);
+    let key = chat_key(platform, message);
+    // All its forms begin with its id, and `.f` is next to `.e`.
+    let mut statement = db.prepare_cached(
+        "SELECT id, message_id, body FROM inbox WHERE platform = ?1 AND message_id >= ?2 AND message_id < ?3
+         AND (chat_key = ?4 OR chat IN (?5, ?6) OR chat_alt IN (?5, ?6))",
+    )?;
+    let end = format!("{original}.f");
+    let forms = params![platform.spec().name, original.0, end, key.chat.0, message.chat.0, alt];
+    let forms = statement
+        .query_map(forms, |row| {
+            let id = MessageId(row.get(1)?);
+            Ok((row.get::<_, i64>(0)?, id, from_json::<InboundMessage>(row, 2)?))
+        })?
+        .collect::<Result<Vec<_>>>()?;
+    let of_it = |id: &MessageId| *id == original || id.original().as_ref() == Some(&original);
+    let newest = forms.into_iter().filter(|(_, id, _)| of_it(id)).max_by_key(|(row, ..)| *row);
+    Ok(newest.is_some_and(|(_, id, earlier)| match earlier {
+        Some(earlier) => message.says_the_same(&earlier),
+        // Its text is not kept any more: of a change there is the digest, and of the first form nothing.
+        None => {
+            id == original
+                || id.0.rsplit_once('.').map(|(_, digest)| digest)
+                    == message.id.0.rsplit_once('.').map(|(_, digest)| digest)
+        }
+    }))
+}
+
+fn has(db: &Connection, platform: Platform, message: &InboundMessage) -> Result<bool> {
     let alt = message.chat_alt.as_ref().map(|chat| &chat.0);
     let key = chat_key(platform, message);
     // A message's first copy may have come under one identity of its chat and the second under the other.

@@ -115,6 +115,44 @@ async fn every_step_survives_a_crash_right_after_it() {
 }
 
 #[tokio::test]
+async fn a_change_that_says_the_same_as_the_newest_form_is_known() {
+    let mut crashing = Crashing::new();
+    let mut at = 0;
+    let edit = |at: i64, text: &str| {
+        let mut edit = message("A", CHAT, text);
+        edit.id = edit.id.changed(at, text);
+        edit.mark_edited();
+        edit
+    };
+    let other = {
+        let mut other = message("AB", CHAT, "elsewhere");
+        other.id = other.id.changed(1, "elsewhere");
+        other
+    };
+    assert!(matches!(crashing.open().accept(W, other).await.unwrap(), Accepted::New(_)));
+    assert!(matches!(crashing.open().accept(W, message("A", CHAT, "one")).await.unwrap(), Accepted::New(_)));
+    for (text, is_new) in [
+        ("one", false),
+        ("one", false),
+        ("two", true),
+        ("two", false),
+        ("one", true),
+        ("one", false),
+        ("two", true),
+    ] {
+        at += 1;
+        let store = crashing.open();
+        assert_eq!(store.knows(W, &edit(at, text)).await.unwrap(), !is_new, "{at}: {text}");
+        let accepted = store.accept(W, edit(at, text)).await.unwrap();
+        assert_eq!(matches!(accepted, Accepted::New(_)), is_new, "{at}: {text}");
+    }
+    // In another chat it is another message.
+    let mut elsewhere = edit(9, "two");
+    elsewhere.chat = ChatId("15550199@s.whatsapp.net".into());
+    assert!(!crashing.open().knows(W, &elsewhere).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_finish_that_is_repeated_answers_once() {
     let mut crashing = Crashing::new();
     let store = crashing.open();

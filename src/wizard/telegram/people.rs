@@ -36,7 +36,7 @@ pub fn shown(name: &str) -> String {
 /// Whoever wrote to the bot itself, with the number of the update, in order. Groups and other bots do not count.
 pub fn writers(updates: &[RawUpdate]) -> Vec<(i64, Person)> {
     let writer = |update: &RawUpdate| {
-        let (kind, message) = wire::message(&update.body).ok().flatten()?;
+        let (kind, message) = wire::message(update).ok().flatten()?;
         let from = message.from.filter(|from| !from.is_bot)?;
         let is_direct = kind == Kind::Message && message.chat.kind == "private";
         is_direct.then(|| (update.update_id, Person::of(&from)))
@@ -98,6 +98,7 @@ mod tests {
     }
 
     fn update(update_id: i64, body: Value) -> RawUpdate {
+        let body = serde_json::value::to_raw_value(&body).unwrap();
         RawUpdate { update_id, body }
     }
 

@@ -2,9 +2,7 @@
 //!
 //! A chat is its number, and a topic of a forum is a chat of its own: `-1001234567890:42`. Each bot counts the messages of a chat
 //! for itself, so that a message is its number and the bot's, `17@7000001`; a changed message is one more:
-//! `17.e1700000000.2cf24d@7000001`.
-
-use sha2::{Digest as _, Sha256};
+//! `17@7000001.e1700000000.2cf24d`.
 
 use crate::gateway::message::{ChatId, MessageId};
 use crate::telegram::wire::Message;
@@ -44,16 +42,12 @@ impl Address {
     }
 }
 
-/// The name of a message, as it is now, among those of this bot. `edited`: what it says since it was changed. The time of a
-/// change has seconds, in which there may be two.
+/// The name of a message, as it is now, among those of this bot. `edited`: what it says since it was changed.
 pub fn message_id(bot: i64, message: &Message, edited: Option<&str>) -> MessageId {
-    let number = message.message_id;
+    let id = sent_id(bot, message.message_id);
     match edited.zip(message.edit_date) {
-        Some((text, date)) => {
-            let [first, second, third, ..] = <[u8; 32]>::from(Sha256::digest(text.as_bytes()));
-            MessageId(format!("{number}.e{date}.{first:02x}{second:02x}{third:02x}@{bot}"))
-        }
-        None => sent_id(bot, number),
+        Some((text, date)) => id.changed(date, text),
+        None => id,
     }
 }
 
@@ -64,7 +58,9 @@ pub fn sent_id(bot: i64, number: i64) -> MessageId {
 
 /// The number of a message, whatever became of it later. `None`: it is no message of this bot's.
 pub fn number(bot: i64, id: &MessageId) -> Option<i64> {
-    // Names of an earlier program do not say whose they are.
+    let original = id.original();
+    let id = original.as_ref().unwrap_or(id);
+    // Names of an earlier program do not say whose they are, and say of a change before they do.
     let (name, of) = id.0.split_once('@').map_or((id.0.as_str(), None), |(name, of)| (name, Some(of)));
     let number = name.split_once('.').map_or(name, |(number, _)| number);
     let is_ours = of.is_none_or(|of| of.parse() == Ok(bot));
@@ -91,7 +87,10 @@ mod tests {
         }
         for (id, expected) in [
             ("17@7", Some(17)),
+            ("17@7.e1700000000.2cf24d", Some(17)),
             ("17.e1700000000.2cf24d@7", Some(17)),
+            ("17@8.e1700000000.2cf24d", None),
+            ("17@7.e1700000000.2cf24", None),
             ("17", Some(17)),
             ("17@8", None),
             ("17@", None),

@@ -24,7 +24,7 @@ use crate::gateway::platforms::patience::Patience;
 use crate::platform::Platform;
 use crate::telegram::bot::{Bot, Fault};
 use crate::telegram::wire::{
-    EditMessageText, Refusal, ReplyParameters, SendChatAction, SendMessage, Sent, User,
+    self, EditMessageText, Refusal, ReplyParameters, SendChatAction, SendMessage, Sent, User,
 };
 
 /// The longest that one request to send may take.
@@ -108,7 +108,9 @@ impl TelegramLink {
                 .and_then(|id| number(self.me, id))
                 .map(|message_id| ReplyParameters { message_id, allow_sending_without_reply: true }),
         };
-        self.bot.ask::<Sent>("sendMessage", &question, SEND_LIMIT).await.map(|sent| sent.message_id)
+        // Whatever else the answer says: it was sent, and must not be sent again.
+        let sent = self.bot.result("sendMessage", &question, SEND_LIMIT).await?;
+        Ok(wire::read::<Sent>(&sent).unwrap_or_default().message_id)
     }
 
     /// What else can be tried with a refused message, or its fate.

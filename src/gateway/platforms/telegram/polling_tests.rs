@@ -74,7 +74,7 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Service<F> {
             let from = self.known(|known| known.confirmed) + 1;
             if from <= last {
                 return Ok((from..=last)
-                    .filter_map(|id| RawUpdate::of(json!({ "update_id": id })))
+                    .filter_map(|id| RawUpdate::of(&json!({ "update_id": id }).to_string()))
                     .collect());
             }
             if now >= until {

@@ -81,7 +81,7 @@ impl Receiver {
             allowed_updates: &kinds,
         };
         let result = bot.result("getUpdates", &question, poll + ANSWER_LIMIT).await?;
-        match wire::updates(result) {
+        match wire::updates(&result) {
             Some((updates, 0)) => Ok(updates),
             // What has no number can never be confirmed, and would come again for ever.
             Some((updates, _)) if !updates.is_empty() => Ok(updates),
@@ -145,7 +145,7 @@ impl Receiver {
 
     /// What somebody said in it. `None`: nothing, or it is of a kind that was asked for by an earlier program.
     fn translate(&self, update: &RawUpdate) -> Result<Option<Translated>, wire::Unreadable> {
-        let Some((kind, raw)) = wire::message(&update.body)? else { return Ok(None) };
+        let Some((kind, raw)) = wire::message(update)? else { return Ok(None) };
         if let Some(new) = raw.migrate_to_chat_id {
             self.tell_migrated(raw.chat.id, new);
         }
@@ -245,7 +245,7 @@ impl Receiver {
 
     /// One that cannot be read is kept for people to look at, and does not hide the others.
     async fn keep_aside(&self, RawUpdate { update_id, body }: &RawUpdate) -> io::Result<()> {
-        let (aside, name, body) = (self.aside.clone(), update_id.to_string(), body.to_string());
+        let (aside, name, body) = (self.aside.clone(), update_id.to_string(), body.get().to_owned());
         let kept = tokio::task::spawn_blocking(move || aside.keep(&name, body.as_bytes()));
         let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         let path = kept?;

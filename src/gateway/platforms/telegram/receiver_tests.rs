@@ -70,7 +70,7 @@ async fn while_a_file_comes_the_connection_is_proven_by_another_and_given_up_it_
     };
     let update = json!({ "update_id": 1, "message": { "message_id": 1, "date": 1, "chat": { "id": 4, "type": "private" },
         "from": { "id": 4, "first_name": "Ada" }, "document": { "file_id": "f" } } });
-    let batch = vec![RawUpdate::of(update).unwrap()];
+    let batch = vec![RawUpdate::of(&update.to_string()).unwrap()];
     let receiving = tokio::spawn(async move { receiver.run(Ok(batch)).await });
     let sizes = || -> Vec<u64> {
         let Ok(files) = std::fs::read_dir(&dir) else { return Vec::new() };

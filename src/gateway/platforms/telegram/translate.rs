@@ -1,7 +1,5 @@
 //! Pure. Telegram's messages as everybody else sees them.
 
-use serde_json::Value;
-
 use super::address::{Address, message_id};
 use crate::gateway::message::{Attachment, FORWARDED, InboundMessage, Private, UserId};
 use crate::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
@@ -14,6 +12,9 @@ const LINKS_MAX: usize = 100;
 
 /// The longest such address, in bytes.
 const LINK_LEN_MAX: usize = 2048;
+
+/// A change so long after the message is not taken, in seconds: texts are kept for a week, and whether it changes any is not known.
+const EDITED_WITHIN_S: i64 = 7 * 24 * 3600;
 
 /// Something to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +53,10 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
     if is_bare && (described.is_none() || is_step) {
         return None;
     }
-    let edited = kind.is_edit().then_some("[edited]");
-    let parts: Vec<&str> = [edited, described.as_deref(), Some(&written)]
+    if kind.is_edit() && raw.edit_date.is_some_and(|date| date.saturating_sub(raw.date) > EDITED_WITHIN_S) {
+        return None;
+    }
+    let parts: Vec<&str> = [described.as_deref(), Some(&written)]
         .into_iter()
         .flatten()
         .filter(|part| !part.is_empty())
@@ -81,6 +84,9 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
     };
     if let Some(source) = source(raw) {
         message.mark_forwarded(&source);
+    }
+    if kind.is_edit() {
+        message.mark_edited();
     }
     Some(Translated { message, wanted: wanted.into_iter().collect() })
 }
@@ -274,7 +280,7 @@ fn source(raw: &Message) -> Option<String> {
     if raw.forward_date.is_some() {
         return Some(FORWARDED.to_owned());
     }
-    let bot = raw.via_bot.as_ref()?.get("username").and_then(Value::as_str);
+    let bot = raw.via_bot.as_ref()?.username.as_ref();
     Some(bot.map_or_else(|| "via a bot".to_owned(), |bot| format!("via @{bot}")))
 }
 

@@ -1,3 +1,4 @@
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
@@ -9,6 +10,11 @@ fn me() -> User {
         json!({ "id": 7, "is_bot": true, "first_name": "Hermes", "username": "Hermes_bot" }),
     )
     .unwrap()
+}
+
+/// It comes over the wire.
+fn received(update: &Value) -> wire::RawUpdate {
+    wire::RawUpdate::of(&update.to_string()).unwrap()
 }
 
 /// An update with this in its message, over what every message has.
@@ -25,7 +31,7 @@ fn update(kind: Kind, fields: Value) -> Value {
 }
 
 fn translated(kind: Kind, fields: Value) -> Option<Translated> {
-    let (found, raw) = wire::message(&update(kind, fields)).unwrap().unwrap();
+    let (found, raw) = wire::message(&received(&update(kind, fields))).unwrap().unwrap();
     assert_eq!(found, kind);
     message(&raw, kind, &me())
 }
@@ -253,10 +259,17 @@ fn a_changed_message_is_one_more_and_says_so() {
         translated(Kind::EditedMessage, fields).unwrap().message
     };
     let edit = edited("hello");
-    assert_eq!(edit.id, MessageId("17.e1700000100.2cf24d@7".into()));
+    assert_eq!(edit.id, MessageId("17@7.e1700000100.2cf24d".into()));
     assert_eq!((edit.text.0.as_str(), edit.sent_at_s), ("[edited]\nhello", 1_700_000_100));
     assert_eq!(super::super::address::number(7, &edit.id), Some(17));
+    assert_eq!(edit.id.original(), Some(MessageId("17@7".into())));
     assert_ne!(edited("Hello").id, edit.id, "twice within a second");
+    let late = json!({ "text": "x", "edit_date": 1_700_000_000 + EDITED_WITHIN_S + 1 });
+    assert_eq!(
+        translated(Kind::EditedMessage, late),
+        None,
+        "whether it changes anything is not known any more"
+    );
 }
 
 #[test]
@@ -431,25 +444,48 @@ fn whoever_hides_behind_a_chat_is_that_chat() {
     assert_eq!((anonymous.sender, anonymous.sender_name), (UserId("-100".into()), Some(Private("G".into()))));
     let post = json!({ "update_id": 1, "channel_post": {
         "message_id": 5, "date": 1, "chat": { "id": -200, "type": "channel", "title": "News" }, "text": "new" } });
-    let (kind, raw) = wire::message(&post).unwrap().unwrap();
+    let (kind, raw) = wire::message(&received(&post)).unwrap().unwrap();
     let post = message(&raw, kind, &me()).unwrap().message;
     assert_eq!((post.sender.0.as_str(), post.is_group, post.addressed), ("-200", true, false));
 }
 
 #[test]
 fn what_cannot_be_read_is_said_to_be_so_and_what_is_unknown_is_nothing() {
-    assert_eq!(wire::message(&json!({ "update_id": 1, "callback_query": {} })), Ok(None));
+    assert_eq!(wire::message(&received(&json!({ "update_id": 1, "callback_query": {} }))), Ok(None));
     assert_eq!(
-        wire::message(&json!({ "update_id": 1, "message": { "message_id": "x" } })),
+        wire::message(&received(&json!({ "update_id": 1, "message": { "message_id": "x" } }))),
         Err(wire::Unreadable)
     );
-    assert_eq!(wire::message(&json!({ "update_id": 1, "message": null })), Err(wire::Unreadable));
-    let (updates, unnumbered) =
-        wire::updates(json!([{ "update_id": 5 }, { "no": 1 }, 3, { "update_id": "x" }, { "update_id": 6 }]))
-            .unwrap();
-    assert_eq!(
-        (updates.iter().map(|update| update.update_id).collect::<Vec<_>>(), unnumbered),
-        (vec![5, 6], 3)
+    assert_eq!(wire::message(&received(&json!({ "update_id": 1, "message": null }))), Err(wire::Unreadable));
+    let split = |answer: &str| {
+        let answer: Box<RawValue> = serde_json::from_str(answer).unwrap();
+        wire::updates(&answer)
+    };
+    // Nested deeper than anything that is read, and a text that is half a character: in a name, too.
+    let (deep, end) = ("{\"reply_to_message\":".repeat(100_000), "}".repeat(100_000));
+    let odd = [
+        r#"{"update_id":7,"message":{"message_id":1,"date":1,"chat":{"id":1,"type":"private"},"text":"\ud83d"}}"#.to_owned(),
+        r#"{"\udc00":1,"update_id":8,"message":{}}"#.to_owned(),
+        r#"{"update_id":9,"message":{"message_id":1,"date":1e999}}"#.to_owned(),
+        format!("{{\"update_id\":10,\"message\":{deep}1{end}}}"),
+        r#"{"update_id":11,"message":[[],{}]}"#.to_owned(),
+        r#"{"update_id":12,"message":{"message_id":99999999999999999999999}}"#.to_owned(),
+    ];
+    let all = format!(
+        r#"[{{"update_id":5}},{{"no":1}},3,null,"x",{{"update_id":"x"}},{{"update_id":1e40}},{},{{"update_id":6}}]"#,
+        odd.join(",")
     );
-    assert!(wire::updates(json!({ "ok": 1 })).is_none());
+    let (updates, unnumbered) = split(&all).unwrap();
+    let numbers: Vec<_> = updates.iter().map(|update| update.update_id).collect();
+    assert_eq!((numbers, unnumbered), (vec![5, 7, 8, 9, 10, 11, 12, 6], 6));
+    for update in &updates {
+        let expected = if [5, 6].contains(&update.update_id) { Ok(None) } else { Err(wire::Unreadable) };
+        assert_eq!(wire::message(update), expected, "{}", update.update_id);
+    }
+    // What only adorns a message does not hide it.
+    let adorned = r#"{"update_id":1,"message":{"message_id":1,"date":1,"chat":{"id":1,"type":"private"},"text":"hi",
+        "entities":[{"type":"\ud83d"}],"reply_to_message":{"text":"\ud83d"},"via_bot":{"username":"\ud83d"},"new":"\ud83d"}}"#;
+    let (_, message) = wire::message(&wire::RawUpdate::of(adorned).unwrap()).unwrap().unwrap();
+    assert_eq!((message.text, message.via_bot), (Some(Private("hi".into())), Some(wire::Via::default())));
+    assert!(split("{\"ok\":1}").is_none());
 }

@@ -163,7 +163,7 @@ async fn deliver(State(desk): State<Arc<Desk>>, request: Request) -> StatusCode 
         Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE,
         Err(_) => return StatusCode::REQUEST_TIMEOUT,
     };
-    let Some(update) = serde_json::from_slice(&body).ok().and_then(RawUpdate::of) else {
+    let Some(update) = RawUpdate::of(&String::from_utf8_lossy(&body)) else {
         return StatusCode::BAD_REQUEST;
     };
     match tokio::time::timeout(UPDATE_LIMIT, desk.receiver.offer(&update)).await {

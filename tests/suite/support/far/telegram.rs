@@ -42,8 +42,10 @@ impl FarEnd for TelegramEnd {
             Blow::Away => Expected::Retrying(&["telegram_network_error"]),
             Blow::Silence => Expected::Retrying(&["telegram_network_error", "net_timeout"]),
             Blow::Unwelcome => Expected::Fatal(&["telegram_bad_token"]),
-            Blow::Failing => Expected::Retrying(&["telegram_server_error"]),
-            Blow::Garbage | Blow::Endless => Expected::Retrying(&["telegram_protocol"]),
+            Blow::Failing => Expected::Retrying(&["telegram_network_error"]),
+            Blow::Garbage | Blow::Endless => {
+                Expected::Retrying(&["telegram_network_error", "telegram_protocol"])
+            }
         }
     }
 
