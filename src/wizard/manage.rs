@@ -170,7 +170,12 @@ pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
 }
 
 fn not_paired(facts: &Facts) -> CliError {
-    let pairing = [Code::WhatsappNotPaired, Code::WhatsappHalfPaired, Code::WhatsappCredsCorrupt];
+    let pairing = [
+        Code::WhatsappNotPaired,
+        Code::WhatsappPasskeyRequired,
+        Code::WhatsappHalfPaired,
+        Code::WhatsappCredsCorrupt,
+    ];
     let findings = findings(facts);
     match findings.iter().find(|finding| pairing.contains(&finding.code)) {
         Some(finding) => {
