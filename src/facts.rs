@@ -163,7 +163,8 @@ mod tests {
         assert!(!session_refused(&home, &paths));
         tell("whatsapp_logged_out");
         assert!(session_refused(&home, &paths));
-        let later = std::time::SystemTime::now() + std::time::Duration::from_mins(1);
+        let told = home.state_file().metadata().unwrap().modified().unwrap();
+        let later = told + std::time::Duration::from_mins(1);
         File::options().append(true).open(paths.creds()).unwrap().set_modified(later).unwrap();
         assert!(!session_refused(&home, &paths), "it was paired again since");
     }

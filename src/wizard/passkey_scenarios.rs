@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::bridge::protocol::{Event, Exit, PasskeyRequest};
 use crate::config::WhatsAppMode;
+use crate::durable;
 use crate::error::ExitCode;
 use crate::preflight::{Code, findings};
 use crate::wizard::event::WizardEvent;
@@ -89,7 +90,7 @@ async fn without_anybody_to_answer_it_ends_at_once_and_is_remembered_until_it_is
     assert!(codes.contains(&Code::WhatsappPasskeyRequired), "{codes:?}");
 
     let file = stage.home.root().join("answer.json");
-    std::fs::write(&file, "from the file\n").unwrap();
+    durable::write_atomic(&file, b"from the file\n").unwrap();
     let options = WhatsAppOptions { passkey_answer: Some(AnswerFrom::File(file)), ..flags() };
     let mut ui = script();
     assert_eq!(stage.play(options, &mut ui).await.exit, ExitCode::Ok, "{}", ui.transcript);

@@ -132,7 +132,7 @@ fn without_a_terminal_it_has_its_code_everywhere_and_can_be_answered_by_a_file()
     assert!(format!("{status:?}").contains("whatsapp_passkey_required"), "{status:?}");
     home.write(
         ".env",
-        &format!("WHATSAPP_MODE=bot\nWHATSAPP_ALLOWED_USERS={FRIEND}\nWHATSAPP_ENABLED=true\n"),
+        format!("WHATSAPP_MODE=bot\nWHATSAPP_ALLOWED_USERS={FRIEND}\nWHATSAPP_ENABLED=true\n"),
     );
     for args in [&["doctor", "--json"][..], &["platform", "status", "--json"]] {
         let said = home.run(args);
@@ -147,7 +147,7 @@ fn without_a_terminal_it_has_its_code_everywhere_and_can_be_answered_by_a_file()
     wizard.wait_for("passkey_required");
     home.write("answer.json", "{}");
     wizard.wait_for("passkey_rejected");
-    home.write("answer.json", &answer(&mut fake, json!({})));
+    home.write("answer.json", answer(&mut fake, json!({})));
     wizard.wait_for("enabled");
     assert_eq!(wizard.exit_code(), Some(0), "{:#?}", wizard.events());
     let phone = fake.wait_for("passkey_code", |_| true);
