@@ -21,7 +21,7 @@ use crate::gateway::status::{report, watch};
 use crate::gateway::succession::command::{Asked as Succession, Verb};
 use crate::gateway::{boot, dead, succession};
 use crate::home::HermesHome;
-use crate::wizard::{self, QrStyle, WhatsAppOptions};
+use crate::wizard::{self, AnswerFrom, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
 use crate::{bridge, doctor, dumps, failpoint};
 
@@ -82,9 +82,15 @@ struct WhatsAppArgs {
     yes: bool,
     #[command(flatten)]
     start: setup::StartArgs,
-    /// Pair anew; the old session is moved aside, never deleted
+    /// Pair again; the old session is moved aside, never deleted. Asks first if it may still work
     #[arg(long)]
     repair: bool,
+    /// With --repair: replace the pairing without asking, even if it still works. `--yes` alone keeps it
+    #[arg(long, requires = "repair")]
+    relink: bool,
+    /// If WhatsApp asks for a passkey: read the browser's answer from FILE once it is there, or from standard input (-)
+    #[arg(long, value_name = "FILE", value_parser = parse_answer_from)]
+    passkey_answer: Option<AnswerFrom>,
     /// Link by a code typed on the phone with this number, instead of a QR code
     #[arg(long, value_name = "+NUMBER")]
     pairing_code: Option<String>,
@@ -469,6 +475,8 @@ fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<Exit
         start: args.start.choice(),
         yes: args.yes,
         repair: args.repair,
+        relink: args.relink,
+        passkey_answer: args.passkey_answer,
         pairing_code: args.pairing_code,
         qr: args.qr,
         timeout: args.timeout,
@@ -519,6 +527,14 @@ fn parse_qr(text: &str) -> Result<QrStyle, String> {
             Some(file) if !file.is_empty() => Ok(QrStyle::Png(PathBuf::from(file))),
             Some(_) | None => Err("use auto, blocks, ascii, raw or png=FILE".to_owned()),
         },
+    }
+}
+
+fn parse_answer_from(text: &str) -> Result<AnswerFrom, String> {
+    match text {
+        "" => Err("use a file name, or - for standard input".to_owned()),
+        "-" => Ok(AnswerFrom::Stdin),
+        file => Ok(AnswerFrom::File(PathBuf::from(file))),
     }
 }
 

@@ -25,6 +25,8 @@ pub fn gather(world: &World, home: &HermesHome, config: &Config) -> Facts {
         session_dir: paths.session_dir().to_owned(),
         session: session(&paths),
         lock: lock(&paths),
+        session_refused: session_refused(home, &paths),
+        passkey_required: paths.passkey_mark().exists(),
         mode: config.whatsapp.mode,
         allowed: access.allowed.clone(),
         allowed_rejects: access.allowed_rejects.clone(),
@@ -123,6 +125,20 @@ fn writable(dir: &Path) -> Result<(), String> {
         .map_err(|error| format!("its folder: {}", io::Error::from(error)))
 }
 
+/// Whether the gateway last saw WhatsApp refuse this session, as its status says; a session written later is another.
+fn session_refused(home: &HermesHome, paths: &WhatsAppPaths) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    let path = home.state_file();
+    let (Some(told), Some(written)) = (changed(&path), changed(&paths.creds())) else { return false };
+    let status: serde_json::Value = match read(&path) {
+        Ok(Some(bytes)) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        Ok(None) | Err(_) => return false,
+    };
+    let refused = ["whatsapp_logged_out", "whatsapp_forbidden"];
+    let code = status["platforms"]["whatsapp"]["error_code"].as_str();
+    written <= told && code.is_some_and(|code| refused.contains(&code))
+}
+
 /// Who uses the session.
 pub fn lock(paths: &WhatsAppPaths) -> LockFact {
     match Lock::holder(&paths.session_lock()) {
@@ -160,6 +176,28 @@ mod tests {
             }
         }
         session(&paths)
+    }
+
+    #[test]
+    fn a_session_that_whatsapp_refused_is_known_by_the_gateways_status_until_it_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let paths = home.whatsapp();
+        let tell = |code: &str| {
+            let status = serde_json::json!({ "platforms": { "whatsapp": { "error_code": code } } });
+            write_atomic(&home.state_file(), status.to_string().as_bytes()).unwrap();
+        };
+        create_private_dir(paths.session_dir()).unwrap();
+        write_atomic(&paths.creds(), paired().as_bytes()).unwrap();
+        assert!(!session_refused(&home, &paths));
+        tell("whatsapp_bridge_exited");
+        assert!(!session_refused(&home, &paths));
+        tell("whatsapp_logged_out");
+        assert!(session_refused(&home, &paths));
+        let told = home.state_file().metadata().unwrap().modified().unwrap();
+        let later = told + std::time::Duration::from_mins(1);
+        File::options().append(true).open(paths.creds()).unwrap().set_modified(later).unwrap();
+        assert!(!session_refused(&home, &paths), "it was paired again since");
     }
 
     #[test]

@@ -200,6 +200,11 @@ impl WhatsAppPaths {
         self.root.join("qr.png")
     }
 
+    /// There while the last attempt to link ended because WhatsApp asked for a passkey.
+    pub fn passkey_mark(&self) -> PathBuf {
+        self.root.join("passkey-required")
+    }
+
     /// Held (flock) by whichever bridge process uses the session.
     pub fn session_lock(&self) -> PathBuf {
         self.session.with_extension("lock")

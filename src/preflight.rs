@@ -35,6 +35,10 @@ pub struct Facts {
     pub session: SessionFact,
     /// Who uses it at the moment.
     pub lock: LockFact,
+    /// The gateway saw WhatsApp refuse this session, which has not changed since.
+    pub session_refused: bool,
+    /// The last attempt to link ended because WhatsApp asked for a passkey.
+    pub passkey_required: bool,
     /// Bot or self-chat; `None` when never chosen.
     pub mode: Option<WhatsAppMode>,
     /// Who may speak.
@@ -149,6 +153,8 @@ pub enum Code {
     WhatsappBridgeNotInstalled,
     /// No pairing.
     WhatsappNotPaired,
+    /// No pairing, because WhatsApp links this account only with its passkey.
+    WhatsappPasskeyRequired,
     /// A pairing that was begun and not completed.
     WhatsappHalfPaired,
     /// Unreadable or unusable credentials.
@@ -199,6 +205,7 @@ impl Code {
             Self::WhatsappNodeTooOld => "whatsapp_node_too_old",
             Self::WhatsappBridgeNotInstalled => "whatsapp_bridge_not_installed",
             Self::WhatsappNotPaired => "whatsapp_not_paired",
+            Self::WhatsappPasskeyRequired => "whatsapp_passkey_required",
             Self::WhatsappHalfPaired => "whatsapp_half_paired",
             Self::WhatsappCredsCorrupt => "whatsapp_creds_corrupt",
             Self::WhatsappSessionLock => "whatsapp_session_lock",
@@ -313,6 +320,11 @@ fn lock(lock: LockFact) -> Option<Finding> {
 fn session(facts: &Facts) -> Option<Finding> {
     match &facts.session {
         SessionFact::Judged(Pairing::Paired { .. }) => None,
+        SessionFact::Judged(Pairing::Unpaired) if facts.passkey_required => Some(Finding::blocking(
+            Code::WhatsappPasskeyRequired,
+            "no phone is paired with WhatsApp: it links this account only with its passkey",
+            "Run `hermes whatsapp` in a terminal, with a browser at hand that can use the passkey; it says what to do there.",
+        )),
         SessionFact::Judged(Pairing::Unpaired) => {
             Some(Finding::blocking(Code::WhatsappNotPaired, "no phone is paired with WhatsApp", SETUP))
         }
@@ -446,6 +458,8 @@ mod tests {
             mode: Some(WhatsAppMode::Bot),
             allowed: AllowList::Only(vec!["15550002222".into()]),
             allowed_rejects: Vec::new(),
+            session_refused: false,
+            passkey_required: false,
         }
     }
 
@@ -521,6 +535,12 @@ mod tests {
                 Facts { session: SessionFact::Restorable { why: "x".into(), me: me() }, ..good() },
                 vec![(WhatsappCredsCorrupt, Warning)],
             ),
+            (
+                "passkey",
+                Facts { passkey_required: true, ..judged(Pairing::Unpaired) },
+                vec![(WhatsappPasskeyRequired, Blocking)],
+            ),
+            ("passkey, paired since", Facts { passkey_required: true, ..good() }, vec![]),
             (
                 "unreadable",
                 Facts { session: SessionFact::Unreadable { why: "x".into(), obstacle: None }, ..good() },

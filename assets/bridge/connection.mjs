@@ -30,8 +30,8 @@ const quietLogger = {
 };
 
 /**
- * Events: `socket` (a new one), `qr` (payload, number, life in ms), `paired` (me), `open`, `synced` (timed out?), `interrupted` (the
- * socket is gone), `end` (an Exit).
+ * Events: `socket` (a new one), `qr` (payload, number, life in ms), `passkey` (a stanza about the passkey that the link needs),
+ * `paired` (me), `open`, `synced` (timed out?), `interrupted` (the socket is gone), `end` (an Exit).
  */
 export class Connection extends EventEmitter {
   #session;
@@ -66,7 +66,7 @@ export class Connection extends EventEmitter {
     if (this.#ended) return;
     this.#attempt += 1;
     writer.event('connecting', { attempt: this.#attempt, version: versions.current });
-    const life = { closed: false, timers: new Set(), qr: 0, wasOpen: false, socket: null };
+    const life = { closed: false, timers: new Set(), qr: 0, passkey: false, wasOpen: false, socket: null };
     this.#current = life;
 
     const socket = baileys.makeWASocket({
@@ -76,7 +76,7 @@ export class Connection extends EventEmitter {
       auth: { creds: auth.creds, keys: auth.keys },
       logger: quietLogger,
       connectTimeoutMs: limits.connect_ms,
-      qrTimeout: qrLives(limits),
+      qrTimeout: qrLives(limits, life),
       markOnlineOnConnect: false,
       syncFullHistory: false,
       shouldSyncHistoryMessage: () => false,
@@ -112,6 +112,14 @@ export class Connection extends EventEmitter {
       inbox.intercept(args[0], socket, stanza => emit(name, stanza));
       return true;
     };
+    socket.ws.prependListener('CB:iq,type:set,pair-device', keepCodesOpen);
+    for (const type of ['passkey_prologue_request', 'crsc_continuation']) {
+      socket.ws.on(`CB:notification,type:${type}`, node => {
+        // The code that was scanned is the last one: another would be scanned in vain.
+        life.passkey = true;
+        this.emit('passkey', node);
+      });
+    }
     socket.ws.on('CB:ack,class:message', node => this.emit('ack', node));
     socket.ws.on('CB:receipt', node => this.emit('receipt', node));
     // ws leaves the connection open when anybody listens to this event, as Baileys does: it would wait for ever.
@@ -131,8 +139,12 @@ export class Connection extends EventEmitter {
   async #onUpdate(life, update) {
     if (life.closed) return;
     const { limits } = this.#session;
-    if (update.qr) {
+    if (update.qr && !life.passkey) {
       this.#unwatch(life);
+      if (update.qr.includes(`#${NO_REF},`)) {
+        this.#close(life, 408, 'QR refs attempts ended', { cause: 'timeout' });
+        return;
+      }
       life.qr += 1;
       this.emit('qr', update.qr, life.qr, life.qr === 1 ? limits.qr_first_ms : limits.qr_next_ms);
     }
@@ -246,7 +258,10 @@ export class Connection extends EventEmitter {
       return;
     }
     const { writer, committer, versions } = this.#session;
-    const reaction = forced ?? reactionTo(status, reason);
+    const ended = forced ?? reactionTo(status, reason);
+    // A link that waited for a passkey cannot go on in another connection.
+    const linkBroke = life.passkey && !this.#paired && (ended === 'restart' || ended === 'version');
+    const reaction = linkBroke ? 'connection_lost' : ended;
     const pairingBroke = this.#paired && reaction === 'connection_lost';
     if (reaction === 'restart' || pairingBroke) {
       await committer.flush();
@@ -297,11 +312,27 @@ function exitFor(reaction, reason, versions) {
   }
 }
 
+/** Long enough for every limit of ours, and the longest that a timer takes. */
+const FOREVER_MS = 2 ** 31 - 1;
+
 /**
  * The lives of the pairing codes. Baileys has one setting for all of them and hands it to setTimeout unread; an object
- * that becomes a number when it is used gives the first code its longer life, as WhatsApp has it.
+ * that becomes a number when it is used gives the first code its longer life, as WhatsApp has it. Once a passkey is asked
+ * for, no further code is made.
  */
-function qrLives({ qr_first_ms: first, qr_next_ms: next }) {
+function qrLives({ qr_first_ms: first, qr_next_ms: next }, life) {
   let used = 0;
-  return { [Symbol.toPrimitive]: () => ((used += 1) === 1 ? first : next) };
+  return { [Symbol.toPrimitive]: () => (life.passkey ? FOREVER_MS : (used += 1) === 1 ? first : next) };
+}
+
+/** Stands where a reference of WhatsApp's would; no phone scans it. */
+const NO_REF = 'none';
+
+/**
+ * Baileys ends the connection after the last code, whatever is under way. It is given one more than WhatsApp sent, whose turn
+ * means that the codes have run out.
+ */
+function keepCodesOpen(stanza) {
+  const list = Array.isArray(stanza.content) ? stanza.content.find(({ tag }) => tag === 'pair-device')?.content : null;
+  if (Array.isArray(list) && list.length) list.push({ tag: 'ref', attrs: {}, content: Buffer.from(NO_REF) });
 }

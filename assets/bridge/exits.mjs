@@ -15,6 +15,7 @@ export const EXITS = Object.freeze({
   stale_connection: 21,
   storage: 22,
   half_paired: 23,
+  passkey_required: 24,
   internal: 70,
 });
 

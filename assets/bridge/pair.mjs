@@ -5,6 +5,7 @@
 import { log } from './console.mjs';
 import { Connection } from './connection.mjs';
 import { Exit } from './exits.mjs';
+import { PasskeyLink } from './passkey.mjs';
 import { identity } from './run.mjs';
 
 export async function pair(session, done) {
@@ -12,6 +13,7 @@ export async function pair(session, done) {
   const connection = new Connection(session);
   let codeWanted = start.pairing_code_for;
   let socketOfCode = null;
+  let passkey = null;
 
   connection.on('qr', async (payload, seq, life_ms) => {
     writer.event('qr', { payload, seq, expires_in_s: Math.round(life_ms / 1000) });
@@ -25,8 +27,16 @@ export async function pair(session, done) {
       log('warn', 'no pairing code:', error.message);
     }
   });
-  connection.on('socket', socket => { socketOfCode = number => socket.requestPairingCode(number); });
-  connection.on('paired', me => writer.event('pair_success', { me: identity(me) }));
+  connection.on('socket', socket => {
+    socketOfCode = number => socket.requestPairingCode(number);
+    passkey = new PasskeyLink(session, socket);
+  });
+  connection.on('passkey', node => passkey.notified(node).catch(fatal));
+  connection.on('paired', me => {
+    passkey.close();
+    writer.event('pair_success', { me: identity(me) });
+  });
+  connection.on('interrupted', () => passkey.close());
   connection.on('open', () => writer.event('open', { me: identity(auth.creds.me), version: versions.current }));
   connection.on('end', fatal);
   connection.on('synced', timedOut => finish(timedOut).catch(fatal));
@@ -43,8 +53,12 @@ export async function pair(session, done) {
 
   connection.connect().catch(fatal);
   return {
-    command() {},
+    async command({ cmd, answer, matches }) {
+      if (cmd === 'passkey_answer') await passkey?.answer(answer);
+      else if (cmd === 'passkey_confirm') await passkey?.confirm(matches);
+    },
     async stop() {
+      passkey?.close();
       connection.shutdown();
     },
   };

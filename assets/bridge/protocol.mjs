@@ -114,6 +114,9 @@ const LIMITS = Object.freeze({
   media_file_bytes: 20 * 1024 * 1024,
   media_total_bytes: 1024 * 1024 * 1024,
   version_fetch_ms: 10_000,
+  passkey_ms: 600_000,
+  passkey_step_ms: 120_000,
+  passkey_handoff_ms: 300_000,
 });
 
 /** Checks the `start` command and fills in the defaults. */

@@ -1,6 +1,8 @@
 /** `run`: receive and send until told to stop. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './connection.mjs';
+import { log } from './console.mjs';
+import { Exit } from './exits.mjs';
 import { Downloads, MediaError } from './media.mjs';
 import { Sender } from './send.mjs';
 import { MAX_LINE } from './protocol.mjs';
@@ -26,6 +28,11 @@ export async function run(session) {
   connection.on('ack', node => sender.onAck(node));
   connection.on('receipt', node => sender.onReceipt(node));
   connection.on('interrupted', () => sender.connectionLost());
+  // In a session that is open already this changes nothing; before, it is what stands in the way.
+  connection.on('passkey', () => {
+    if (connection.socket) log('warn', 'WhatsApp asked for a passkey');
+    else fatal(new Exit('passkey_required', 'WhatsApp lets this device in only with a passkey'));
+  });
   connection.on('open', () => writer.event('open', { me: identity(auth.creds.me), version: versions.current }));
   connection.on('synced', timedOut => writer.event('synced', timedOut ? { timed_out: true } : {}));
   const told = tellEvents({ spool, writer, fatal });

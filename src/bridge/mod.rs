@@ -1,6 +1,6 @@
 //! The Node bridge to WhatsApp, shared by the wizard (which pairs through it) and the gateway (which runs it).
 //!
-//! - [`protocol`]: the lines exchanged with it (pure).
+//! - [`protocol`]: the lines exchanged with it, and [`exit`]: how it ended (both pure).
 //! - [`toolchain`]: finds Node and npm.
 //! - [`install`]: puts the bridge on disk.
 //! - [`process`]: owns one running bridge; [`exec`] is what its child does before it becomes Node, or the program of an
@@ -8,6 +8,7 @@
 
 pub(crate) mod child_env;
 pub mod exec;
+pub mod exit;
 mod guard;
 pub mod install;
 pub mod process;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::bridge::exit::Exit;
 use crate::pairing::Me;
 
 /// The version in every line, both ways.
@@ -51,6 +52,16 @@ pub enum Command {
         chat: String,
         /// Show it.
         on: bool,
+    },
+    /// What the browser answered to [`Event::PasskeyRequired`].
+    PasskeyAnswer {
+        /// As it was pasted; the bridge checks it.
+        answer: Private,
+    },
+    /// The answer to [`Event::PasskeyCode`].
+    PasskeyConfirm {
+        /// The phone shows the same code.
+        matches: bool,
     },
     /// Finish and exit 0.
     Stop,
@@ -137,6 +148,24 @@ pub enum Event {
     PairingCode {
         /// Eight characters.
         code: Private,
+    },
+    /// WhatsApp links this account only with its passkey. No further code comes.
+    PasskeyRequired(PasskeyRequest),
+    /// The answer was not sent, because it is not what WhatsApp needs; another may be given.
+    PasskeyRejected {
+        /// What is wrong with it, for the person who gave it.
+        #[serde(default, deserialize_with = "absent_or_null")]
+        message: String,
+    },
+    /// WhatsApp has taken the answer.
+    PasskeySent,
+    /// What the phone shows too, if it shows a code.
+    PasskeyCode {
+        /// Two groups of four.
+        code: String,
+        /// The bridge waits for [`Command::PasskeyConfirm`].
+        #[serde(default, deserialize_with = "absent_or_null")]
+        confirm: bool,
     },
     /// The phone accepted; credentials are on disk.
     PairSuccess {
@@ -237,6 +266,17 @@ pub enum Event {
     /// An event this version does not know.
     #[serde(other)]
     Other,
+}
+
+/// What a browser is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PasskeyRequest {
+    /// For `PublicKeyCredential.parseRequestOptionsFromJSON`.
+    pub options: serde_json::Value,
+    /// A line for the browser's console that asks for the passkey and prints the answer.
+    pub snippet: String,
+    /// How long the answer is waited for, in seconds.
+    pub expires_in_s: u64,
 }
 
 /// An inbound message.
@@ -462,71 +502,6 @@ fn unreadable_message(line: &str) -> Option<Event> {
     }
     let Numbered { event, seq } = serde_json::from_str(line).ok()?;
     (event == "message").then(|| Event::Unreadable { seq, line: Private(line.to_owned()) })
-}
-
-/// How a bridge process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// Asked to stop, or pairing done.
-    Done,
-    /// No completed pairing.
-    NotPaired,
-    /// 401: removed on the phone, or refused.
-    LoggedOut,
-    /// 403.
-    Forbidden,
-    /// 440: another process uses the session.
-    Replaced,
-    /// Credentials unreadable, no good copy.
-    CredsCorrupt,
-    /// Another bridge holds the session.
-    SessionLock,
-    /// No code was scanned in time.
-    QrExpired,
-    /// 405.
-    VersionRejected,
-    /// Any network or server end.
-    ConnectionLost,
-    /// Our own lines were unusable.
-    Protocol,
-    /// 411.
-    MultideviceMismatch,
-    /// The probe got no answer.
-    StaleConnection,
-    /// Session or spool cannot be written.
-    Storage,
-    /// An abandoned pairing is in the folder.
-    HalfPaired,
-    /// SIGTERM, SIGINT or SIGKILL: the host's doing, not a fault.
-    Signalled(i32),
-    /// A defect: any other code or signal.
-    Crashed(Option<i32>),
-}
-
-impl Exit {
-    /// From the process's status: its code, else its signal.
-    pub fn from_status(status: std::process::ExitStatus) -> Self {
-        use std::os::unix::process::ExitStatusExt;
-        match (status.code(), status.signal()) {
-            (Some(0), _) => Self::Done,
-            (Some(10), _) => Self::NotPaired,
-            (Some(11), _) => Self::LoggedOut,
-            (Some(12), _) => Self::Forbidden,
-            (Some(13), _) => Self::Replaced,
-            (Some(14), _) => Self::CredsCorrupt,
-            (Some(15), _) => Self::SessionLock,
-            (Some(16), _) => Self::QrExpired,
-            (Some(17), _) => Self::VersionRejected,
-            (Some(18), _) => Self::ConnectionLost,
-            (Some(19), _) => Self::Protocol,
-            (Some(20), _) => Self::MultideviceMismatch,
-            (Some(21), _) => Self::StaleConnection,
-            (Some(22), _) => Self::Storage,
-            (Some(23), _) => Self::HalfPaired,
-            (None, Some(signal @ (2 | 9 | 15))) => Self::Signalled(signal),
-            (code, signal) => Self::Crashed(code.or(signal)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -52,11 +52,14 @@ pub(super) struct WhatsAppTable {
 }
 
 /// The bridge's limits that can be set, with the largest value of each. `assets/bridge/README.md` explains them.
-pub(super) const BRIDGE_LIMITS: [(&str, u64); 10] = [
+pub(super) const BRIDGE_LIMITS: [(&str, u64); 13] = [
     ("connect_ms", MILLISECONDS_MAX),
     ("drain_ms", MILLISECONDS_MAX),
     ("media_file_bytes", BYTES_MAX),
     ("media_total_bytes", BYTES_MAX),
+    ("passkey_handoff_ms", MILLISECONDS_MAX),
+    ("passkey_ms", MILLISECONDS_MAX),
+    ("passkey_step_ms", MILLISECONDS_MAX),
     ("probe_every_ms", MILLISECONDS_MAX),
     ("probe_ms", MILLISECONDS_MAX),
     ("qr_first_ms", MILLISECONDS_MAX),

@@ -6,7 +6,8 @@ use crate::config::{AllowList, WhatsAppMode};
 use crate::error::CliError;
 use crate::pairing::Me;
 use crate::platform::Platform;
-use crate::wizard::flow::{Chapter, SessionAnswer};
+use crate::preflight::Facts;
+use crate::wizard::flow::{Chapter, RELINK, SessionAnswer};
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::parse_allow;
 use crate::wizard::pair::show_me;
@@ -83,6 +84,23 @@ impl Setup<'_> {
             return Ok(());
         }
         Err(End::Cancelled)
+    }
+
+    /// `--yes` takes the default here as everywhere, and the default is to keep what works.
+    pub(super) async fn ask_relink(&mut self, me: &Me, facts: &Facts) -> Result<(), End> {
+        self.ui.say(Line::Gap);
+        self.ui.say(Line::Warn(format!("This machine is linked as {}.", show_me(me))));
+        texts::about_relinking(facts.passkey_required).into_iter().for_each(|line| self.ui.say(line));
+        if self.options.yes {
+            return Err(CliError::usage("a pairing that may still work is not replaced without a word")
+                .hint(format!("Add {RELINK}."))
+                .into());
+        }
+        if !self.confirm("Replace this pairing?", false).await? {
+            return Err(End::Cancelled);
+        }
+        self.answers.relink = true;
+        Ok(())
     }
 
     pub(super) async fn choose_mode(&mut self) -> Result<(), End> {

@@ -33,6 +33,27 @@ pub enum WizardEvent {
         /// Eight characters, without separator.
         code: String,
     },
+    /// WhatsApp links this account only with its passkey; no further code comes.
+    PasskeyRequired {
+        /// For `PublicKeyCredential.parseRequestOptionsFromJSON`.
+        options: serde_json::Value,
+        /// A line for the browser's console on web.whatsapp.com that prints the answer.
+        snippet: String,
+        /// How long the answer is waited for.
+        expires_in_s: u64,
+    },
+    /// The answer was not sent; another may be given.
+    PasskeyRejected {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// What the phone shows, if it shows a code.
+    PasskeyCode {
+        /// Two groups of four.
+        code: String,
+        /// `yes` or `no` is waited for: whether the phone shows this code.
+        confirm: bool,
+    },
     /// The phone accepted.
     PairSuccess,
     /// The session is opened again, as WhatsApp asks.
@@ -135,6 +156,9 @@ impl WizardEvent {
             | Self::Install { .. }
             | Self::Qr { .. }
             | Self::PairingCode { .. }
+            | Self::PasskeyRequired { .. }
+            | Self::PasskeyRejected { .. }
+            | Self::PasskeyCode { .. }
             | Self::PairSuccess
             | Self::Restart
             | Self::Checked { .. }
@@ -153,6 +177,9 @@ impl std::fmt::Debug for WizardEvent {
             Self::Install { .. } => "Install",
             Self::Qr { .. } => "Qr",
             Self::PairingCode { .. } => "PairingCode",
+            Self::PasskeyRequired { .. } => "PasskeyRequired",
+            Self::PasskeyRejected { .. } => "PasskeyRejected",
+            Self::PasskeyCode { .. } => "PasskeyCode",
             Self::PairSuccess => "PairSuccess",
             Self::Restart => "Restart",
             Self::Connected { .. } => "Connected",

@@ -44,6 +44,16 @@ pub fn of_exit(exit: Exit, circumstances: Circumstances<'_>) -> CliError {
         Exit::QrExpired => CliError::failed("no code was scanned in time")
             .code("whatsapp_not_paired")
             .hint("Run `hermes whatsapp` again when the phone is at hand."),
+        Exit::PasskeyRequired => CliError::failed("WhatsApp links this account only with its passkey")
+            .code("whatsapp_passkey_required")
+            .hint(
+                "Since 2026 WhatsApp asks some accounts for it, with a QR code and with a pairing code alike. Nothing is \
+                 wrong with this machine.",
+            )
+            .hint(
+                "Run `hermes whatsapp` in a terminal, with a browser at hand that can use the passkey: the wizard says what \
+                 to do. Without a terminal, give `--passkey-answer FILE` or `--passkey-answer -`.",
+            ),
         Exit::VersionRejected => CliError::failed("WhatsApp does not accept this version of the connection")
             .code("whatsapp_version_rejected")
             .hint("This passes when hermes is brought up to date. Nothing is wrong with the phone."),
@@ -87,6 +97,7 @@ pub fn of_exit(exit: Exit, circumstances: Circumstances<'_>) -> CliError {
         | Exit::StaleConnection
         | Exit::MultideviceMismatch
         | Exit::Storage
+        | Exit::PasskeyRequired
         | Exit::Signalled(_) => error,
     }
 }
@@ -164,6 +175,7 @@ mod tests {
             (Exit::StaleConnection, "whatsapp_connection_lost", "HTTPS_PROXY"),
             (Exit::MultideviceMismatch, "whatsapp_logged_out", "Update WhatsApp"),
             (Exit::Storage, "whatsapp_storage", "free space"),
+            (Exit::PasskeyRequired, "whatsapp_passkey_required", "--passkey-answer"),
             (Exit::Signalled(9), "whatsapp_bridge_exited", "memory"),
             (Exit::Protocol, "whatsapp_bridge_exited", "hermes doctor"),
             (Exit::Crashed(Some(70)), "whatsapp_bridge_exited", "hermes doctor"),

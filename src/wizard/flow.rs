@@ -16,6 +16,8 @@ pub struct Answers {
     pub allowed_stays: bool,
     /// What becomes of the session that is there.
     pub session: Option<SessionAnswer>,
+    /// A pairing that may still work is replaced all the same.
+    pub relink: bool,
 }
 
 /// What becomes of the session that is there.
@@ -61,6 +63,11 @@ pub enum Step {
     AskReplace {
         /// What is wrong with it.
         why: String,
+    },
+    /// The pairing that is to be replaced may still work: warn, and ask whether it is meant.
+    AskRelink {
+        /// Its account.
+        me: Me,
     },
     /// Ask for the mode.
     ChooseMode,
@@ -114,6 +121,7 @@ impl Step {
             | Self::RefuseLocked { .. }
             | Self::AskKeep { .. }
             | Self::AskReplace { .. }
+            | Self::AskRelink { .. }
             | Self::Finish => None,
         }
     }
@@ -135,7 +143,7 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
     {
         return Step::Refuse(finding.clone());
     }
-    let session = session_step(&facts, answers.session);
+    let session = session_step(&facts, answers);
     if let Some(ask @ (Step::AskKeep { .. } | Step::AskReplace { .. })) = session {
         return ask;
     }
@@ -143,6 +151,9 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
         && let LockFact::Held { pid } = facts.lock
     {
         return Step::RefuseLocked { pid };
+    }
+    if let Some(ask @ Step::AskRelink { .. }) = session {
+        return ask;
     }
     if facts.mode.is_none() {
         return Step::ChooseMode;
@@ -157,9 +168,15 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
 }
 
 /// What the session needs; `None` when it is a pairing that stays.
-fn session_step(facts: &Facts, answer: Option<SessionAnswer>) -> Option<Step> {
+fn session_step(facts: &Facts, answers: &Answers) -> Option<Step> {
+    let answer = answers.session;
     let replace = answer == Some(SessionAnswer::Replace);
     match &facts.session {
+        SessionFact::Judged(Pairing::Paired { me }) | SessionFact::Restorable { me, .. }
+            if replace && needs_word(facts, answers) =>
+        {
+            Some(Step::AskRelink { me: me.clone() })
+        }
         SessionFact::Judged(Pairing::Unpaired) => Some(Step::Pair),
         SessionFact::Judged(Pairing::HalfPaired) => Some(Step::MoveAside { word: "abandoned" }),
         SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } if replace => {
@@ -178,6 +195,11 @@ fn session_step(facts: &Facts, answer: Option<SessionAnswer>) -> Option<Step> {
     }
 }
 
+/// A pairing that works goes on, and another one may need a passkey: it is given up only by a word of its own.
+fn needs_word(facts: &Facts, answers: &Answers) -> bool {
+    !answers.relink && !facts.session_refused
+}
+
 /// In self-chat nobody needs to be listed, so it is asked only together with the mode.
 fn asks_who_may_speak(facts: &Facts, answers: &Answers, findings: &[Finding]) -> bool {
     let nobody = facts.allowed == AllowList::Nobody;
@@ -189,6 +211,10 @@ fn asks_who_may_speak(facts: &Facts, answers: &Answers, findings: &[Finding]) ->
             Some(WhatsAppMode::Bot) | None => invalid || nobody,
         }
 }
+
+/// The flag that takes the place of the answer to [`Step::AskRelink`].
+pub const RELINK: &str =
+    "--relink (to replace a pairing that may still work; linking again may need a passkey)";
 
 /// The flags that are needed where nobody can be asked.
 pub fn missing_flags(facts: &Facts, answers: &Answers, yes: bool) -> Vec<&'static str> {
@@ -208,6 +234,9 @@ pub fn missing_flags(facts: &Facts, answers: &Answers, yes: bool) -> Vec<&'stati
         && answers.session != Some(SessionAnswer::Replace)
     {
         missing.push("--repair (to move the unusable session aside)");
+    }
+    if let Some(Step::AskRelink { .. }) = session_step(facts, answers) {
+        missing.push(RELINK);
     }
     missing
 }
@@ -231,6 +260,8 @@ mod tests {
             session_dir: PathBuf::from("/session"),
             session: SessionFact::Judged(Pairing::Unpaired),
             lock: LockFact::Free,
+            session_refused: false,
+            passkey_required: false,
             mode: None,
             allowed: AllowList::Nobody,
             allowed_rejects: Vec::new(),
@@ -268,7 +299,11 @@ mod tests {
         assert_eq!(next(&facts, &answers), Step::AskKeep { me: me() });
         answers.session = Some(SessionAnswer::Keep);
         assert_eq!(next(&facts, &answers), Step::Finish);
-        assert_eq!(next(&ready(), &answered(SessionAnswer::Replace)), Step::MoveAside { word: "replaced" });
+        let replaced = answered(SessionAnswer::Replace);
+        assert_eq!(next(&ready(), &replaced), Step::AskRelink { me: me() });
+        let aside = Step::MoveAside { word: "replaced" };
+        assert_eq!(next(&ready(), &Answers { relink: true, ..replaced.clone() }), aside);
+        assert_eq!(next(&Facts { session_refused: true, ..ready() }, &replaced), aside);
     }
 
     #[test]
@@ -301,5 +336,9 @@ mod tests {
         let facts = Facts { session: SessionFact::Judged(corrupt), ..ready() };
         assert_eq!(missing_flags(&facts, &none, false).len(), 1);
         assert!(missing_flags(&facts, &answered(SessionAnswer::Replace), false).is_empty());
+        let replaced = answered(SessionAnswer::Replace);
+        assert_eq!(missing_flags(&ready(), &replaced, true), [RELINK]);
+        assert!(missing_flags(&ready(), &Answers { relink: true, ..replaced.clone() }, true).is_empty());
+        assert!(missing_flags(&Facts { session_refused: true, ..ready() }, &replaced, true).is_empty());
     }
 }

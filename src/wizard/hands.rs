@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::install::{InstallError, Progress, install};
 use crate::bridge::process::{BridgeProcess, Launch, Output};
+use crate::bridge::protocol::Command;
 use crate::config::Config;
 use crate::facts;
 use crate::home::HermesHome;
@@ -20,6 +21,9 @@ use crate::world::World;
 pub trait PairingBridge: Send {
     /// What comes next; may be dropped without losing anything.
     async fn next(&mut self) -> Option<Output>;
+
+    /// Tells it something; of no consequence once it has ended.
+    fn tell(&mut self, command: Command);
 
     /// Ends it within `grace` or by force.
     async fn stop(self: Box<Self>, grace: Duration);
@@ -89,6 +93,10 @@ impl Hands for Machine {
 impl PairingBridge for BridgeProcess {
     async fn next(&mut self) -> Option<Output> {
         Self::next(self).await
+    }
+
+    fn tell(&mut self, command: Command) {
+        drop(self.commands().try_send(command));
     }
 
     async fn stop(self: Box<Self>, grace: Duration) {

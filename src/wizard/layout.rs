@@ -42,6 +42,8 @@ pub enum Line {
     Fail(String),
     /// What another program said.
     Quote(String),
+    /// To be copied: never broken into lines, and alone on its own.
+    Verbatim(String),
 }
 
 /// What the screen can show.
@@ -100,6 +102,7 @@ impl Layout {
             Line::Warn(text) => self.marked(Tone::Careful, text),
             Line::Done(text) => self.marked(Tone::Good, text),
             Line::Fail(text) => self.marked(Tone::Bad, text),
+            Line::Verbatim(text) => format!("{text}\n"),
             Line::Quote(text) => format!("    {}\n", self.paint(Tone::Faint, &format!("| {text}"))),
         }
     }

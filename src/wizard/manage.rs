@@ -67,7 +67,10 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
 
 /// Nobody has begun to set it up on this home.
 fn is_untouched(facts: &Facts) -> bool {
-    facts.session == SessionFact::Judged(Pairing::Unpaired) && !facts.enabled && facts.mode.is_none()
+    facts.session == SessionFact::Judged(Pairing::Unpaired)
+        && !facts.enabled
+        && facts.mode.is_none()
+        && !facts.passkey_required
 }
 
 fn not_set_up(home: &HermesHome) -> String {
@@ -195,12 +198,17 @@ pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
 }
 
 fn not_paired(facts: &Facts) -> CliError {
-    let pairing = [Code::WhatsappNotPaired, Code::WhatsappHalfPaired, Code::WhatsappCredsCorrupt];
     if is_untouched(facts) {
         return CliError::failed("WhatsApp is not set up")
             .code("whatsapp_not_paired")
             .hint("Run `hermes whatsapp`.");
     }
+    let pairing = [
+        Code::WhatsappNotPaired,
+        Code::WhatsappPasskeyRequired,
+        Code::WhatsappHalfPaired,
+        Code::WhatsappCredsCorrupt,
+    ];
     let findings = findings(facts);
     match findings.iter().find(|finding| pairing.contains(&finding.code)) {
         Some(finding) => {

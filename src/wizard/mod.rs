@@ -23,6 +23,9 @@ pub mod manage;
 pub mod numbers;
 pub mod options;
 mod pair;
+mod passkey;
+#[cfg(test)]
+mod passkey_scenarios;
 pub mod platforms;
 pub mod qr;
 pub mod run;
@@ -41,6 +44,6 @@ pub mod ui;
 mod work;
 
 pub use manage::{disable, enable, status, unpair};
-pub use options::{Outcome, QrStyle, WhatsAppOptions};
+pub use options::{AnswerFrom, Outcome, QrStyle, WhatsAppOptions};
 pub use run::whatsapp;
 pub use telegram::{TelegramOptions, telegram};

@@ -21,6 +21,10 @@ pub struct WhatsAppOptions {
     pub start: Option<bool>,
     /// `--repair`: pair anew; the old session is moved aside.
     pub repair: bool,
+    /// `--relink`: also a pairing that may still work is replaced, without a question.
+    pub relink: bool,
+    /// `--passkey-answer`: where the answer of the passkey comes from, if not from the terminal.
+    pub passkey_answer: Option<AnswerFrom>,
     /// `--pairing-code`: the number to link by a code instead of a QR.
     pub pairing_code: Option<String>,
     /// `--qr`.
@@ -42,6 +46,8 @@ impl Default for WhatsAppOptions {
             yes: false,
             start: None,
             repair: false,
+            relink: false,
+            passkey_answer: None,
             pairing_code: None,
             qr: QrStyle::Auto,
             timeout: Duration::from_mins(5),
@@ -49,6 +55,15 @@ impl Default for WhatsAppOptions {
             offers_start: true,
         }
     }
+}
+
+/// Where the answer of a passkey comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerFrom {
+    /// Lines of standard input.
+    Stdin,
+    /// A file, read each time it changes.
+    File(PathBuf),
 }
 
 /// How a code is shown.

@@ -19,6 +19,7 @@ use crate::wizard::hands::PairingBridge;
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::{parse_number, show_number};
 use crate::wizard::options::QrStyle;
+use crate::wizard::passkey::{Answers, Gate};
 use crate::wizard::qr::{Code, Drawing, Size};
 use crate::wizard::texts;
 use crate::wizard::ui::{Choice, Frame, Question, Stop, Ui};
@@ -54,6 +55,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) number: Option<&'a str>,
     /// The longest wait for the phone, from the first code.
     pub(crate) timeout: Duration,
+    /// Where the answer of a passkey comes from, if not from the terminal.
+    pub(crate) answers: Option<&'a mut Answers>,
     pub(crate) shown: Option<Shown>,
     pub(crate) progress: Pairing,
 }
@@ -67,6 +70,7 @@ pub(crate) struct Pairing {
     asked_about_window: bool,
     /// A code was shown, and before it what to do with it.
     explained: bool,
+    pub(super) passkey: Gate,
 }
 
 /// The code at hand.
@@ -94,6 +98,8 @@ const COMPLETION: Duration = Duration::from_secs(120);
 /// Until the first code: the bridge gives up a connection after 30 s and tries another protocol version once. The
 /// person's own limit counts from the first code, which is when a phone is of use.
 const FIRST_CODE: Duration = Duration::from_secs(90);
+/// From the request for a passkey to the phone's consent; the bridge has shorter limits for each part of it.
+const PASSKEY: Duration = Duration::from_mins(20);
 const GRACE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(250);
 
@@ -117,6 +123,7 @@ impl Attempt<'_> {
         loop {
             let running = bridge.as_mut().expect("it is taken only when this loop ends");
             let (explained, accepted) = (self.progress.explained, self.progress.accepted);
+            let gated = self.progress.passkey.is_met();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(Failed::Cancelled),
@@ -131,8 +138,15 @@ impl Attempt<'_> {
             }
             if self.progress.accepted && !accepted {
                 limit = Box::pin(sleep(COMPLETION));
+            } else if self.progress.passkey.is_met() && !gated {
+                limit = Box::pin(sleep(PASSKEY));
             } else if self.progress.explained && !explained {
                 limit = Box::pin(sleep(self.timeout));
+            }
+            if self.progress.passkey.asks()
+                && let Some(ended) = self.ask_for_passkey(bridge).await?
+            {
+                return ended;
             }
             if self.needs_another_way()
                 && let Some(ended) = self.ask_for_another_way(bridge).await?
@@ -150,7 +164,7 @@ impl Attempt<'_> {
         Err(Failed::Error(failures::of_exit(Exit::ConnectionLost, self.circumstances(&[]))))
     }
 
-    fn circumstances<'a>(&'a self, tail: &'a [String]) -> Circumstances<'a> {
+    pub(super) fn circumstances<'a>(&'a self, tail: &'a [String]) -> Circumstances<'a> {
         Circumstances {
             accepted: self.progress.accepted,
             complete: self.progress.opened,
@@ -164,7 +178,7 @@ impl Attempt<'_> {
     }
 
     /// Takes what came from the bridge; the outer `Some` says that it ended.
-    fn take(&mut self, output: Option<Output>) -> Result<Option<Result<Ended, Failed>>, Failed> {
+    pub(super) fn take(&mut self, output: Option<Output>) -> Result<Option<Result<Ended, Failed>>, Failed> {
         match output {
             Some(Output::Event(event)) => {
                 self.take_event(event)?;
@@ -208,6 +222,10 @@ impl Attempt<'_> {
                 self.ui.say(Line::Gap);
                 self.ui.say(Line::Done("The phone accepted.".to_owned()));
             }
+            Event::PasskeyRequired(request) => self.passkey_required(&request),
+            Event::PasskeyRejected { message } => self.passkey_rejected(message),
+            Event::PasskeySent => self.ui.say(Line::Done(texts::PASSKEY_SENT.to_owned())),
+            Event::PasskeyCode { code, confirm } => self.passkey_code(code, confirm),
             Event::Restart => self.ui.event(&WizardEvent::Restart),
             Event::Open { me } if self.progress.accepted => {
                 self.ui.event(&WizardEvent::Connected { me: me.clone() });
@@ -279,7 +297,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn hide(&mut self) {
+    pub(super) fn hide(&mut self) {
         if self.shown.take().is_some() {
             self.ui.code(None);
         }

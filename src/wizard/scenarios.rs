@@ -390,7 +390,7 @@ async fn a_good_copy_is_put_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_repair_that_fails_brings_the_old_session_back() {
-    let repair = WhatsAppOptions { repair: true, ..flags() };
+    let repair = WhatsAppOptions { repair: true, relink: true, ..flags() };
     let stage = Stage::new([vec![qr(1), Move::Save(Creds::Half), Move::Exit(Exit::LoggedOut)], good()])
         .with_env(DONE_ENV)
         .with_creds(Creds::Paired)

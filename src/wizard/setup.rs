@@ -124,6 +124,7 @@ impl<'a> Setup<'a> {
                 "The picture is removed afterwards, so `--qr png=FILE` takes only the name of a new file.",
             ));
         }
+        self.answers.relink = self.options.relink;
         if self.options.repair {
             self.answers.session = Some(SessionAnswer::Replace);
         } else if self.options.yes {
@@ -163,6 +164,7 @@ impl<'a> Setup<'a> {
             Step::RefuseLocked { pid } => Err(failures::locked(*pid).into()),
             Step::AskKeep { me } => self.ask_keep(me).await,
             Step::AskReplace { why } => self.ask_replace(why).await,
+            Step::AskRelink { me } => self.ask_relink(me, facts).await,
             Step::ChooseMode => self.choose_mode().await,
             Step::ChooseAllowed { rejects } => {
                 let mode = self.answers.over(facts).mode;
@@ -229,6 +231,7 @@ fn stuck(step: &Step) -> CliError {
         | Step::RefuseLocked { .. }
         | Step::AskKeep { .. }
         | Step::AskReplace { .. }
+        | Step::AskRelink { .. }
         | Step::ChooseMode
         | Step::ChooseAllowed { .. }
         | Step::Finish => "the settings do not hold what was answered",

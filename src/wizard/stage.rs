@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::install::{InstallError, Phase, Progress};
 use crate::bridge::process::{Launch, Output};
-use crate::bridge::protocol::{Event, Exit, Private};
+use crate::bridge::protocol::{Command, Event, Exit, Private, encode};
 use crate::config::Config;
 use crate::durable::{self, Lock};
 use crate::home::HermesHome;
@@ -58,6 +58,8 @@ pub(crate) enum Move {
     Say(Event),
     Save(Creds),
     Exit(Exit),
+    /// Waits for a command whose line contains this.
+    Hear(&'static str),
     /// Nothing, for ever.
     Hang,
     /// Puts a folder where the settings file belongs.
@@ -221,6 +223,8 @@ impl Hands for Stage {
                 Some(holder) => LockFact::Held { pid: holder.pid },
                 None => LockFact::Free,
             },
+            session_refused: false,
+            passkey_required: paths.passkey_mark().exists(),
             mode: config.mode,
             allowed: access.allowed.clone(),
             allowed_rejects: access.allowed_rejects.clone(),
@@ -267,6 +271,7 @@ impl Hands for Stage {
             env_file: self.home.env_file(),
             lock: Some(Lock::acquire(&launch.session_lock).map_err(std::io::Error::other)?),
             running: std::sync::Arc::clone(&self.running),
+            told: Vec::new(),
         }))
     }
 }
@@ -277,6 +282,7 @@ struct ScriptBridge {
     env_file: PathBuf,
     lock: Option<Lock>,
     running: std::sync::Arc<Mutex<usize>>,
+    told: Vec<String>,
 }
 
 impl Drop for ScriptBridge {
@@ -308,10 +314,20 @@ impl PairingBridge for ScriptBridge {
                     self.moves.pop_front();
                     durable::create_private_dir(&self.env_file).unwrap();
                 }
+                Some(Move::Hear(part)) => {
+                    if !self.told.iter().any(|told| told.contains(part)) {
+                        std::future::pending::<()>().await;
+                    }
+                    self.moves.pop_front();
+                }
                 Some(Move::Hang) => std::future::pending().await,
                 None => return None,
             }
         }
+    }
+
+    fn tell(&mut self, command: Command) {
+        self.told.push(encode(&command));
     }
 
     async fn stop(self: Box<Self>, _: Duration) {}

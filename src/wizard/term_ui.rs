@@ -109,6 +109,14 @@ impl TermUi {
         tcsetattr(io::stdin(), OptionalActions::Now, &mode).ok();
     }
 
+    /// Takes keys one by one: a line that is pasted may be longer than the 4096 bytes that a terminal gathers for a program.
+    fn long_lines(&self) {
+        let Some(found) = &self.found else { return };
+        let mut mode = found.clone();
+        mode.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
+        tcsetattr(io::stdin(), OptionalActions::Now, &mode).ok();
+    }
+
     fn draw(&mut self, frame: &Frame, window: Size) {
         let live = console::truncate_str(&frame.live, window.cols.saturating_sub(1), "").into_owned();
         match &self.drawn {
@@ -236,7 +244,7 @@ impl Ui for TermUi {
     /// shows it.
     async fn secret(&mut self, prompt: &str, check: Check) -> Result<Secret, Stop> {
         loop {
-            self.quiet_keys(true);
+            self.long_lines();
             self.put(&format!("  {} {prompt} (it is not shown): ", self.layout.paint(Tone::Careful, "?")));
             let typed = self.ask(|term, _| Ok(read_unseen(term)?)).await;
             drop(self.term.clear_line());
@@ -331,7 +339,7 @@ impl Ui for TermUi {
 
 /// Reads a line that nobody sees.
 fn read_unseen(term: &Term) -> io::Result<Secret> {
-    const LEN_MAX: usize = 1024;
+    const LEN_MAX: usize = 32 << 10;
     let mut text = String::new();
     loop {
         let key = term.read_key()?;

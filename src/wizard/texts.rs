@@ -1,5 +1,6 @@
 //! Pure. The longer words of the WhatsApp wizard.
 
+use crate::bridge::protocol::PasskeyRequest;
 use crate::config::WhatsAppMode;
 use crate::wizard::flow::Chapter;
 use crate::wizard::layout::Line;
@@ -98,6 +99,54 @@ pub(crate) fn about_typing(number: &str) -> Vec<Line> {
         Line::Gap,
     ]
 }
+
+/// Before a pairing that may still work is replaced. `known`: the last attempt to link was stopped by the passkey.
+pub(crate) fn about_relinking(known: bool) -> Vec<Line> {
+    let passkey = if known {
+        "The last attempt to link this account ended because WhatsApp asked for its passkey, and it will ask again."
+    } else {
+        "Linked devices go on working, but since 2026 WhatsApp asks some accounts for a passkey before it links a new one. \
+         Without it the account cannot be linked again."
+    };
+    vec![
+        text(passkey),
+        text("The old session is moved aside, and put back if the new link fails."),
+        Line::Gap,
+    ]
+}
+
+/// What to do when WhatsApp asks for the passkey.
+pub(crate) fn about_passkey(request: &PasskeyRequest) -> Vec<Line> {
+    vec![
+        Line::Gap,
+        Line::Warn("WhatsApp links this account only with its passkey.".to_owned()),
+        text(
+            "hermes cannot use a passkey, but your browser can. A wrong answer may count against the number, so hermes \
+             checks it before anything is sent. Ctrl-C stops, and nothing is changed.",
+        ),
+        Line::Gap,
+        text(
+            "1. Keep WhatsApp open on the phone. If the account has no passkey yet, create one there: Settings → Account \
+             → Passkeys.",
+        ),
+        text(
+            "2. Open https://web.whatsapp.com in a browser that has the passkey or can use the phone's. Do not log in. \
+             Press F12, choose Console, paste this line and press Enter. The browser may ask you to type `allow pasting` \
+             first.",
+        ),
+        Line::Gap,
+        Line::Verbatim(request.snippet.clone()),
+        Line::Gap,
+        text(
+            "3. Confirm with fingerprint, face or PIN. The console then prints a line that begins with {. Copy all of it \
+             and paste it here.",
+        ),
+        text(&format!("There are {} minutes for this.", request.expires_in_s / 60)),
+        Line::Gap,
+    ]
+}
+
+pub(crate) const PASSKEY_SENT: &str = "WhatsApp took the passkey. Waiting for the phone …";
 
 pub(crate) fn text(text: &str) -> Line {
     Line::Text(text.to_owned())

@@ -15,6 +15,7 @@ use crate::wizard::failures;
 use crate::wizard::flow::SessionAnswer;
 use crate::wizard::layout::Line;
 use crate::wizard::pair::{self, Attempt, Ended};
+use crate::wizard::passkey::{self, Answers};
 use crate::wizard::run::End;
 use crate::wizard::session;
 use crate::wizard::setup::Setup;
@@ -90,6 +91,7 @@ impl Setup<'_> {
         let paths = self.home.whatsapp();
         let mut style = self.options.qr.clone();
         let mut number = self.options.pairing_code.clone();
+        let mut answers = self.options.passkey_answer.clone().map(Answers::new);
         loop {
             // A code that was asked for and not used leaves credentials with which no new one can be had.
             if matches!(session::read_verdict(&paths), Ok(Pairing::HalfPaired)) {
@@ -109,13 +111,16 @@ impl Setup<'_> {
                 style: &mut style,
                 number: number.as_deref(),
                 timeout: self.options.timeout,
+                answers: answers.as_mut(),
                 shown: None,
                 progress: pair::Pairing::default(),
             }
             .follow(bridge)
-            .await?;
+            .await
+            .inspect_err(|failed| passkey::remember(failed, &paths))?;
             match ended {
                 Ended::Complete => {
+                    passkey::forget(&paths);
                     self.paired_now = true;
                     self.answers.session = Some(SessionAnswer::Keep);
                     return Ok(());

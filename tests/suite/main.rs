@@ -31,6 +31,7 @@ mod linking;
 mod metrics;
 mod mixed;
 mod operator;
+mod passkey;
 mod reload;
 mod rows;
 mod scripted;

@@ -11,6 +11,7 @@ macro_rules! files {
 /// Name and content of each, sorted by name.
 pub(super) const FILES: &[(&str, &[u8])] = files![
     ".npmrc",
+    "assertion.mjs",
     "auth.mjs",
     "bridge.mjs",
     "commit.mjs",
@@ -25,6 +26,7 @@ pub(super) const FILES: &[(&str, &[u8])] = files![
     "package-lock.json",
     "package.json",
     "pair.mjs",
+    "passkey.mjs",
     "protocol.mjs",
     "proxy.mjs",
     "ratchet.mjs",

@@ -12,13 +12,14 @@ export class Control {
   constructor(service, report) {
     this.#service = service;
     this.#report = report;
-    const { messages, groups, faults, pairing, linking } = service;
+    const { messages, groups, faults, pairing, linking, passkeys } = service;
     this.#commands = {
       scan: async ({ delay_ms, ...fields }) => {
         if (delay_ms) await wait(delay_ms);
         return pairing.scan(fields);
       },
       link: fields => linking.link(fields),
+      assert: fields => ({ answer: passkeys.assertion(fields) }),
       message: fields => messages.inbound(fields),
       group: fields => ({ group: groups.define(fields).jid }),
       group_message: fields => groups.inbound(fields),

@@ -6,7 +6,7 @@
 const CONDITIONS = new Set([
   'refs', 'edge_routing', 'tamper_hmac', 'drop_before_restart', 'failure', 'http_status', 'mute', 'refuse', 'ignore_iq',
   'ack_error', 'no_ack', 'delay_ack', 'media', 'unreadable', 'garble', 'no_receipts',
-  'lose_receipts',
+  'lose_receipts', 'passkey',
 ]);
 const BLOWS = new Set(['reset', 'close', 'stream_end', 'stream_error', 'silence']);
 const MOMENTS = new Set(['now', 'connect', 'login', 'ready']);

@@ -63,6 +63,7 @@ export class Linking {
     const offers = [...this.#offers].filter(([connection, offer]) => connection.open && offer.number === phone.number);
     if (!offers.length) throw new Error('no client has offered a code for this phone');
     const [connection, offer] = offers.at(-1);
+    if (this.#service.faults.find('passkey', ({ early }) => early)) return this.#skip(connection, offer);
     const ephemeral = generateKeys();
     const typed = String(code).replaceAll('-', '').toUpperCase();
     const shared = agree(ephemeral.private, await unwrap(typed, offer.wrapped));
@@ -90,7 +91,18 @@ export class Linking {
     const secret = Buffer.from(
       hkdfSync('sha256', Buffer.concat([shared, identities, bundle.random]), Buffer.alloc(0), 'adv_secret', 32),
     );
-    return this.#service.pairing.complete(connection, secret);
+    return this.#service.pairing.accept(connection, secret);
+  }
+
+  /** Some phones do not exchange keys when the passkey follows: what they send lacks them. */
+  #skip(connection, offer) {
+    connection.send(node('notification', {
+      from: SERVER, type: 'link_code_companion_reg', id: this.#service.nextId(), t: seconds(),
+    }, [
+      node('link_code_companion_reg', { stage: 'primary_hello' }, [node('link_code_pairing_ref', {}, offer.ref)]),
+    ]));
+    this.#offers.delete(connection);
+    return this.#service.pairing.accept(connection, null);
   }
 
   /** The client has answered the phone's half of the exchange. */

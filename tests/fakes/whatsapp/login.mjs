@@ -144,6 +144,7 @@ export class Login {
     const linking = child(iq, 'link_code_companion_reg');
     if (linking?.attrs.stage === 'companion_hello') return this.#service.linking.hello(connection, iq);
     if (linking?.attrs.stage === 'companion_finish') return this.#service.linking.finish(connection, iq);
+    if (this.#service.passkeys.query(connection, iq)) return undefined;
     connection.send(result(iq));
     if (removed) this.#service.remove(parseJid(removed.attrs.jid).device, 'client');
     return undefined;

@@ -54,7 +54,12 @@ export class Pairing {
     if (connection.registration.identity.toString('base64') !== identityKey) {
       throw new Error('the code names another identity key');
     }
-    return this.complete(connection, Buffer.from(secret, 'base64'), { tamper_hmac });
+    return this.accept(connection, Buffer.from(secret, 'base64'), { tamper_hmac });
+  }
+
+  /** The phone knows the client by this secret; whether the account also needs its passkey is the service's matter. */
+  accept(connection, secret, how) {
+    return this.#service.passkeys.demand(connection, secret) ? { passkey: true } : this.complete(connection, secret, how);
   }
 
   /** The phone signs the new device's identity, the service assigns it a number and tells the client. */

@@ -10,6 +10,7 @@ import { Media } from './media.mjs';
 import { Messages } from './messages.mjs';
 import { Outbound } from './outbound.mjs';
 import { Pairing, readRegistration } from './pairing.mjs';
+import { Passkeys } from './passkey.mjs';
 import { SignalPeer } from './signal_peer.mjs';
 import { makeServerIdentity } from './noise.mjs';
 import { node, numberOfLid, parseJid, seconds, userJid } from './nodes.mjs';
@@ -34,6 +35,7 @@ export class Service {
     this.faults = new Faults(this);
     this.pairing = new Pairing(this);
     this.linking = new Linking(this);
+    this.passkeys = new Passkeys(this);
     this.login = new Login(this);
     this.groups = new Groups(this);
     this.media = new Media(this);
@@ -82,6 +84,7 @@ export class Service {
     this.connections = this.connections.filter(each => each !== connection);
     if (connection.device?.connection === connection) connection.device.connection = null;
     this.linking.gone(connection);
+    this.passkeys.gone(connection);
     this.report('disconnected', { n: connection.number });
   }
 

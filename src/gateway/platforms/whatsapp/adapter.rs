@@ -188,8 +188,10 @@ impl WhatsAppAdapter {
 
 /// The finding that says most: without a pairing the wizard must be run, and it mends all the others on its way.
 fn telling(findings: impl Iterator<Item = Finding>) -> Option<Finding> {
-    let unpaired =
-        |finding: &Finding| matches!(finding.code, Code::WhatsappNotPaired | Code::WhatsappHalfPaired);
+    let unpaired = |finding: &Finding| {
+        let Finding { code, .. } = finding;
+        matches!(code, Code::WhatsappNotPaired | Code::WhatsappPasskeyRequired | Code::WhatsappHalfPaired)
+    };
     let mut findings: Vec<Finding> = findings.collect();
     let index = findings.iter().position(unpaired).unwrap_or(0);
     (index < findings.len()).then(|| findings.swap_remove(index))

@@ -159,6 +159,11 @@ impl History {
                 "a pairing with WhatsApp was begun and not completed",
                 SETUP,
             ),
+            Exit::PasskeyRequired => AdapterError::blocked(
+                "whatsapp_passkey_required",
+                "WhatsApp lets this device in only with the passkey of the account",
+                "Run `hermes whatsapp` in a terminal, with a browser at hand that can use the passkey.",
+            ),
             Exit::VersionRejected => AdapterError::retryable(
                 "whatsapp_version_rejected",
                 "WhatsApp refuses this version of its protocol (405); the pairing is kept",
@@ -276,6 +281,7 @@ mod tests {
             (Exit::StaleConnection, "whatsapp_bridge_hung", Backoff),
             (Exit::Storage, "whatsapp_storage", Backoff),
             (Exit::HalfPaired, "whatsapp_half_paired", Never),
+            (Exit::PasskeyRequired, "whatsapp_passkey_required", Never),
             (Exit::Signalled(9), "whatsapp_bridge_exited", wait(2)),
             (Exit::Signalled(15), "whatsapp_bridge_exited", wait(2)),
             (Exit::Signalled(2), "whatsapp_bridge_exited", wait(2)),

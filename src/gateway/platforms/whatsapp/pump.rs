@@ -200,6 +200,10 @@ impl Pump {
             | Event::Connecting { .. }
             | Event::Qr { .. }
             | Event::PairingCode { .. }
+            | Event::PasskeyRequired(_)
+            | Event::PasskeyRejected { .. }
+            | Event::PasskeySent
+            | Event::PasskeyCode { .. }
             | Event::PairSuccess { .. }
             | Event::Restart
             | Event::Synced { .. }
