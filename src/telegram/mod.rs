@@ -2,4 +2,5 @@
 
 pub mod bot;
 mod lenient;
+mod update;
 pub mod wire;
