@@ -196,7 +196,7 @@ mod tests {
         assert!(session_refused(&home, &paths));
         let told = home.state_file().metadata().unwrap().modified().unwrap();
         let later = told + std::time::Duration::from_mins(1);
-        File::options().append(true).open(paths.creds()).unwrap().set_modified(later).unwrap();
+        std::fs::File::options().append(true).open(paths.creds()).unwrap().set_modified(later).unwrap();
         assert!(!session_refused(&home, &paths), "it was paired again since");
     }
 

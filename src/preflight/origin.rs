@@ -34,6 +34,7 @@ fn settings_of(platform: Platform, code: Code) -> Vec<String> {
         | Code::WhatsappNodeTooOld
         | Code::WhatsappBridgeNotInstalled
         | Code::WhatsappNotPaired
+        | Code::WhatsappPasskeyRequired
         | Code::WhatsappHalfPaired
         | Code::WhatsappCredsCorrupt
         | Code::WhatsappSessionLock
