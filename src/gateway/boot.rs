@@ -2,7 +2,6 @@
 //! only a human can mend ends with exit 78; nothing of another gateway is touched before the lock is held.
 
 use std::hash::{BuildHasher, RandomState};
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use crate::gateway::http::server::HttpServer;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::life::boots::{self, Boots};
 use crate::gateway::life::notify::{self, Notify};
+use crate::gateway::life::restart::Restart;
 use crate::gateway::life::signals::Signals;
 use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
 use crate::gateway::life::{self, handover, kept};
@@ -50,6 +50,7 @@ use crate::gateway::store::sqlite::Opening;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging::{self, Log};
+use crate::ownership::{self, Owned, Standing, Us};
 use crate::platform::Platform;
 use crate::world::World;
 use crate::{facts, preflight};
@@ -79,8 +80,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let too_long = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     let _too_long =
         signal(too_long).map_err(|error| CliError::failed("signals cannot be received").because(error))?;
-    let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
-    home_is_safe.and_then(|()| check_home(home))?;
+    let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(world, home, error));
+    home_is_safe.and_then(|()| check_home(world, home))?;
     let config = Config::load(world, home)?;
     let RunOptions { verbosity, json_log, accept_loss } = options;
     let log = logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
@@ -142,6 +143,9 @@ async fn start(
     let Process { identity, log, notify } = process;
     write_pid(home, &identity);
     let problems = Problems::default();
+    if let Some(zone) = preflight::time::finding(&config, &facts::zone(world)) {
+        problems.set(zone.code.as_str(), &zone.message, &zone.fix, false);
+    }
     if opening.is_safe_mode {
         boots::tell(problems.clone());
     }
@@ -193,6 +197,7 @@ async fn start(
         reloading: Reloading { reading: settings.reading(), asked: Arc::clone(&asked), make },
         seed: chance(),
         identity,
+        restart: Restart::of(world),
     });
     let control = Control { snapshots, commands: gateway.commands() };
     path.connect(control.clone());
@@ -257,32 +262,39 @@ fn open_control(home: &HermesHome, control: &Control, routes: Router) -> Option<
         .ok()
 }
 
-fn unusable(home: &HermesHome, error: std::io::Error) -> CliError {
+fn unusable(world: &World, home: &HermesHome, error: std::io::Error) -> CliError {
     CliError::config(format!("the home folder {} cannot be used", home.root().display()))
         .code("home_unusable")
-        .hint("Set HERMES_HOME to a folder of yours, or change its owner.")
+        .hints(ownership::hints(world, home.root()))
         .because(error)
 }
 
 /// Whoever else can write there could put their own settings and session in place of ours.
-fn check_home(home: &HermesHome) -> Result<(), CliError> {
+fn check_home(world: &World, home: &HermesHome) -> Result<(), CliError> {
     const OTHERS_WRITE: u32 = 0o002;
-    let root = home.root().display();
-    let folder = std::fs::metadata(home.root()).map_err(|error| unusable(home, error))?;
-    let us = rustix::process::geteuid().as_raw();
-    if folder.uid() != us {
-        return Err(CliError::config(format!("the home folder {root} belongs to another user"))
+    let root = home.root();
+    let folder = std::fs::metadata(root).map_err(|error| unusable(world, home, error))?;
+    let (us, folder) = (Us::now(), Owned::from(&folder));
+    if us.standing(folder) == Standing::Foreign {
+        let owner = ownership::user(folder.uid);
+        return Err(CliError::config(format!("the home folder {} belongs to {owner}", root.display()))
             .code("home_unsafe")
-            .hint(format!(
-                "Run `sudo chown -R \"$(id -un)\" {root}`, or set HERMES_HOME to a folder of yours."
-            )));
+            .hints(ownership::hints(world, root)));
     }
-    if folder.mode() & OTHERS_WRITE != 0 {
+    if folder.mode & OTHERS_WRITE != 0 {
         return Err(CliError::config(format!(
-            "every user of this machine can write to the home folder {root}"
+            "every user of this machine can write to the home folder {}",
+            root.display()
         ))
         .code("home_unsafe")
-        .hint(format!("Run `chmod 700 {root}`.")));
+        .hint(ownership::hints_on_open(&us, folder, root)));
+    }
+    if us.standing(folder) == Standing::OfGroup {
+        tracing::info!(
+            code = "home_of_group",
+            "the home folder {} belongs to a group of this user, and is shared with it",
+            root.display()
+        );
     }
     Ok(())
 }
@@ -319,6 +331,7 @@ fn write_pid(home: &HermesHome, identity: &Identity) {
         pid: identity.pid,
         start_time: identity.start_time,
         started_at: Some(Now::read().wall),
+        instance_id: Some(identity.instance_id.clone()),
     };
     let bytes = serde_json::to_vec(&file).expect("plain data with string keys");
     if let Err(error) = durable::write_atomic(&home.pid_file(), &bytes) {
@@ -333,16 +346,10 @@ fn identity() -> Identity {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     Identity {
         pid: std::process::id(),
-        start_time: start_time(&stat).unwrap_or(0),
+        start_time: life::process::start_time(&stat).unwrap_or(0),
         boot_id: Uptime::read().map(|uptime| uptime.boot_id),
         instance_id: format!("{:016x}{:016x}", chance(), chance()),
     }
-}
-
-/// Field 22 of `/proc/<pid>/stat`; the second one is the program's name in brackets and may hold anything.
-fn start_time(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// A number that differs with every start; not for secrets.
@@ -364,20 +371,13 @@ mod tests {
     }
 
     #[test]
-    fn the_start_time_is_found_behind_any_program_name() {
-        let fields: Vec<String> = (3..=30).map(|field| field.to_string()).collect();
-        assert_eq!(start_time(&format!("1 (a) b (c)) {}", fields.join(" "))), Some(22));
-        assert_eq!(start_time(""), None);
-    }
-
-    #[test]
     fn a_home_that_others_can_write_to_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let home = HermesHome::at(dir.path());
-        check_home(&home).unwrap();
+        check_home(&World::of_env::<&str, &str>([]), &home).unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(check_home(&home).unwrap_err().exit(), ExitCode::Config);
+        assert_eq!(check_home(&World::of_env::<&str, &str>([]), &home).unwrap_err().exit(), ExitCode::Config);
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ pub async fn take(home: &HermesHome, drain_timeout: Duration) -> Result<Lock, Cl
             Err(LockError::Io(error)) => {
                 return Err(CliError::config(format!("the lock {} cannot be used", path.display()))
                     .code("home_unusable")
-                    .hint("Set HERMES_HOME to a folder of yours, or change its owner.")
+                    .hint("`hermes doctor` says whose it is, and what to do.")
                     .because(error));
             }
             Err(LockError::Held { pid }) => {

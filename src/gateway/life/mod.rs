@@ -6,7 +6,9 @@
 //! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
 //! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
 //! - [`boots`]: whether it dies again and again.
+//! - [`process`]: what the kernel says of a process (pure).
 //! - [`program`]: whether it was replaced on disk; [`privacy`]: secrets that others could read.
+//! - [`restart`]: who starts it again.
 //! - [`group`]: a child with everything that it started.
 //! - [`kept`]: background tasks that are begun again when they die.
 //! - [`init`]: process 1 of a container.
@@ -20,7 +22,9 @@ pub mod netlink;
 pub mod network;
 pub mod notify;
 pub mod privacy;
+pub mod process;
 pub mod program;
+pub mod restart;
 pub mod signals;
 pub mod watch;
 pub mod watchdog;
