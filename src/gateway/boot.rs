@@ -143,9 +143,7 @@ async fn start(
     let Process { identity, log, notify } = process;
     write_pid(home, &identity);
     let problems = Problems::default();
-    if let Some(zone) = preflight::time::finding(&config, &facts::zone(world)) {
-        problems.set(zone.code.as_str(), &zone.message, &zone.fix, false);
-    }
+    tell_of_zone(world, &config, &problems);
     if opening.is_safe_mode {
         boots::tell(problems.clone());
     }
@@ -222,6 +220,13 @@ async fn start(
     Ok(exit)
 }
 
+/// The zone is that of this process; it stays so until the next start.
+fn tell_of_zone(world: &World, config: &Config, problems: &Problems) {
+    if let Some(zone) = preflight::time::finding(config, &facts::zone(world)) {
+        problems.set(zone.code.as_str(), &zone.message, &zone.fix, false);
+    }
+}
+
 async fn open_store(
     home: &HermesHome,
     problems: &Problems,
@@ -288,13 +293,6 @@ fn check_home(world: &World, home: &HermesHome) -> Result<(), CliError> {
         ))
         .code("home_unsafe")
         .hint(ownership::hints_on_open(&us, folder, root)));
-    }
-    if us.standing(folder) == Standing::OfGroup {
-        tracing::info!(
-            code = "home_of_group",
-            "the home folder {} belongs to a group of this user, and is shared with it",
-            root.display()
-        );
     }
     Ok(())
 }

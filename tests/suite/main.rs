@@ -13,6 +13,7 @@ mod control;
 mod conversation;
 mod delivery;
 mod disconnects;
+mod doctor;
 mod endurance;
 mod existing_session;
 mod faults;

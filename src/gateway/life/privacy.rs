@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::home::HermesHome;
-use crate::ownership::{Owned, Us};
+use crate::ownership::{Owned, Standing, Us};
 
 /// Closes what is ours, and tells of it in one line. What belongs to somebody else is left as it is, and told as well. A home of a
 /// group stays open to that group.
@@ -12,6 +12,12 @@ pub fn tighten(home: &HermesHome) {
     let us = Us::now();
     let (mut closed, mut left) = (Vec::new(), Vec::new());
     let Ok(folder) = home.root().metadata().map(|metadata| Owned::from(&metadata)) else { return };
+    if us.standing(folder) == Standing::OfGroup {
+        tracing::info!(
+            code = "home_of_group",
+            "the home folder belongs to a group of this user, and is shared with it"
+        );
+    }
     for (path, _) in home.private_paths() {
         let Ok(metadata) = path.metadata() else { continue };
         let (name, file) = (path.display(), Owned::from(&metadata));
