@@ -17,6 +17,7 @@ use crate::gateway::dead::view::Asked;
 use crate::gateway::delivery::send::{self, Sending};
 use crate::gateway::delivery::target::Target;
 use crate::gateway::life::init;
+use crate::gateway::life::restart::Restart;
 use crate::gateway::status::{report, watch};
 use crate::gateway::succession::command::{Asked as Succession, Verb};
 use crate::gateway::{boot, dead, succession};
@@ -55,8 +56,11 @@ enum Command {
     Dead(DeadCommand),
     /// Send a message by hand, through the running gateway
     Send(SendArgs),
-    /// Check everything hermes needs, and say how to mend what is missing
+    /// Check everything hermes needs, ask the running gateway, and say what to do (exit 1 when something needs you)
     Doctor {
+        /// Repair what needs no person: file modes, missing folders, what a dead gateway left, the bridge's files
+        #[arg(long)]
+        fix: bool,
         /// Print one JSON document
         #[arg(long)]
         json: bool,
@@ -369,7 +373,7 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
             let text = if text == "-" { read_stdin()? } else { text };
             send::run(&home, &Sending { target, text, wait, json })
         }
-        Command::Doctor { json } => doctor::run(world, &home, json),
+        Command::Doctor { json, fix } => runtime()?.block_on(doctor::run(world, &home, json, fix)),
     }
 }
 
@@ -398,6 +402,7 @@ fn refuse_children(world: &World, command: &Command) -> Result<(), CliError> {
                 | Command::Pairing(PairingCommand::Approve { .. } | PairingCommand::Revoke { .. })
                 | Command::Dead(_)
                 | Command::Send(_)
+                | Command::Doctor { fix: true, .. }
         );
     if steers && world.var(CHILD_MARK).is_some() {
         return Err(CliError::failed("a program that the gateway started may not steer it")
@@ -493,11 +498,11 @@ fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<Exit
 
 fn run_gateway(world: &World, home: &HermesHome, options: boot::RunOptions) -> Result<ExitCode, CliError> {
     let boot::RunOptions { verbosity, json_log, accept_loss } = options;
+    let mut args: Vec<std::ffi::OsString> = vec!["gateway".into(), "run".into()];
+    args.extend(std::iter::repeat_n("-v".into(), usize::try_from(verbosity).unwrap_or(0)));
+    args.extend((verbosity < 0).then(|| "-q".into()));
+    args.extend(json_log.then(|| "--log-format=json".into()));
     if init::is_needed() {
-        let mut args: Vec<std::ffi::OsString> = vec!["gateway".into(), "run".into()];
-        args.extend(std::iter::repeat_n("-v".into(), usize::try_from(verbosity).unwrap_or(0)));
-        args.extend((verbosity < 0).then(|| "-q".into()));
-        args.extend(json_log.then(|| "--log-format=json".into()));
         args.extend(accept_loss.then(|| "--accept-loss".into()));
         return init::run(world, &args);
     }
@@ -505,7 +510,11 @@ fn run_gateway(world: &World, home: &HermesHome, options: boot::RunOptions) -> R
     let exit = runtime.block_on(boot::run(world, home, options));
     // A thread that hangs in a foreign call must not keep a stopped gateway alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    exit
+    match exit {
+        // A loss that was accepted once is not accepted for the next start.
+        Ok(ExitCode::Restart) => Restart::of(world).begin(&args),
+        exit => exit,
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {

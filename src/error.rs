@@ -93,8 +93,7 @@ impl CliError {
                 .code("disk_failed")
                 .hint(format!("The disk failed. Look at it: `dmesg`, and `findmnt -T {path}`.")),
             Kind::PermissionDenied => Self::config(message).code("home_unusable").hint(format!(
-                "Check whose it is: `ls -ld {path}`. Give it to the user who runs hermes, or set HERMES_HOME to a folder of \
-                 theirs."
+                "`ls -ld {path}` shows whose it is. Run hermes as that user, or set HERMES_HOME to a folder of your own."
             )),
             _ if is_of_disk(&cause) && !is_of_path(&cause) => Self::failed(message).code("home_unusable"),
             _ => Self::config(message)

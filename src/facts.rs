@@ -11,6 +11,7 @@ use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{self, Pairing};
 use crate::platform::Platform;
 use crate::preflight::agent::ProgramFact;
+use crate::preflight::time::ZoneFact;
 use crate::preflight::{Facts, LockFact, SessionFact};
 use crate::world::World;
 
@@ -41,6 +42,15 @@ pub fn program(world: &World, name: &str) -> ProgramFact {
         Some(_) => ProgramFact::Found,
         None if path.is_absolute() && path.is_file() => ProgramFact::NotExecutable,
         None => ProgramFact::Missing,
+    }
+}
+
+/// The time zone that this process follows.
+pub fn zone(world: &World) -> ZoneFact {
+    match (jiff::tz::TimeZone::try_system(), world.var("TZ")) {
+        (Ok(_), _) => ZoneFact::Known,
+        (Err(_), Some(name)) => ZoneFact::Unknown { name: name.to_owned() },
+        (Err(_), None) => ZoneFact::NotSet,
     }
 }
 

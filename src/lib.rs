@@ -6,11 +6,11 @@
 //! ```text
 //!              bin/hermes ─► cli ──┬─► wizard ────────┐            asks, installs, pairs, commits once
 //!                                  ├─► gateway ───────┤            receives, asks the agent, answers
-//!                                  └─► doctor ────────┤            shows what is missing
+//!                                  └─► doctor ────────┤            asks, shows what is wrong, repairs
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible tls net telegram
+//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible tls net telegram
 //! ```
 //!
 //! # Where to look
@@ -20,7 +20,7 @@
 //! | What can be typed, and which exit code comes back? | [`cli`], [`error`] |
 //! | What is missing before it works, and what does "paired" mean? | [`preflight`], [`pairing`] |
 //! | Where does a setting come from? | [`config`], [`env_file`] |
-//! | Where is a file? | [`home`] |
+//! | Where is a file, and whose is it? | [`home`], [`ownership`] |
 //! | How does the bridge get on the disk, start and end? | [`bridge::install`], [`bridge::process`], [`bridge::exec`] |
 //! | What is said between hermes and the bridge? | [`bridge::protocol`] |
 //! | What does a wizard ask next, and when does it write? | [`wizard::flow`], [`wizard::telegram::flow`], [`wizard::changes`] |
@@ -62,6 +62,7 @@ pub mod gateway;
 pub mod home;
 pub mod logging;
 pub mod net;
+pub mod ownership;
 pub mod pairing;
 pub mod phone;
 pub mod platform;

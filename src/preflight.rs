@@ -1,5 +1,5 @@
 //! Pure. What is missing before WhatsApp can work, as findings in the order in which they are to be mended; before the
-//! agent can answer: [`agent`]; and before anybody is answered on any other platform: [`access`].
+//! agent can answer: [`agent`]; before the clock on the wall is the right one: [`time`]; and before anybody is answered on any other platform: [`access`].
 //!
 //! One list for everybody: the wizard mends one finding after another until none is left, the gateway refuses to start
 //! the platform while a blocking one is there, `platform status` and `doctor` print them.
@@ -8,6 +8,7 @@ pub mod access;
 pub mod agent;
 pub mod origin;
 pub mod telegram;
+pub mod time;
 
 use std::path::PathBuf;
 
@@ -195,6 +196,8 @@ pub enum Code {
     TelegramWebhookSecret,
     /// A token is set, and `gateway.toml` turns Telegram off.
     TelegramNotEnabled,
+    /// The time zone is misspelt, or there is none where a rule needs one.
+    TimeZoneUnknown,
 }
 
 impl Code {
@@ -226,6 +229,7 @@ impl Code {
             Self::TelegramBadToken => "telegram_bad_token",
             Self::TelegramWebhookSecret => "telegram_webhook_secret",
             Self::TelegramNotEnabled => "telegram_not_enabled",
+            Self::TimeZoneUnknown => "time_zone_unknown",
         }
     }
 }
@@ -354,7 +358,9 @@ fn session(facts: &Facts) -> Option<Finding> {
                 }
                 None => {
                     let dir = quoted(&facts.session_dir.display().to_string());
-                    format!("Run `sudo chown -R \"$(id -un)\" {dir} && chmod -R u+rwX,go= {dir}`.")
+                    format!(
+                        "Run hermes as the user that owns it (`ls -ld {dir}` shows who); if that is you, run `chmod -R u+rwX,go= {dir}`."
+                    )
                 }
             },
         )),
@@ -599,7 +605,8 @@ mod tests {
         let facts = Facts { session: unreadable(None), ..good() };
         assert_eq!(
             findings(&facts)[0].fix,
-            "Run `sudo chown -R \"$(id -un)\" '/home/a b/session' && chmod -R u+rwX,go= '/home/a b/session'`."
+            "Run hermes as the user that owns it (`ls -ld '/home/a b/session'` shows who); if that is you, run \
+             `chmod -R u+rwX,go= '/home/a b/session'`."
         );
         assert!(is_blocked(&findings(&facts)));
         let facts = Facts { session: unreadable(Some("/home/a b/session/k.json".into())), ..good() };

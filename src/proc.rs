@@ -16,6 +16,8 @@ pub struct Process {
     pub start: u64,
     /// It has ended and is not reaped.
     pub has_ended: bool,
+    /// It is stopped, by SIGSTOP, Ctrl-Z or a debugger.
+    pub is_stopped: bool,
 }
 
 /// The process of this number, if it is there and can be seen.
@@ -54,6 +56,7 @@ fn parse(pid: u32, stat: &str) -> Option<Process> {
         parent: Some(fields.get(1)?.parse().ok()?).filter(|pid| *pid != 0),
         start: fields.get(19)?.parse().ok()?,
         has_ended: fields[0].starts_with(['Z', 'X', 'x']),
+        is_stopped: fields[0].starts_with(['T', 't']),
     })
 }
 
@@ -63,11 +66,13 @@ mod tests {
 
     #[test]
     fn fields_are_found_behind_any_program_name() {
-        let process = Process { pid: 7, parent: Some(42), start: 4711, has_ended: false };
+        let process = Process { pid: 7, parent: Some(42), start: 4711, has_ended: false, is_stopped: false };
         let stat = format!("7 (a ) S 1) R 42 {}", "0 ".repeat(17)) + "4711 0";
         assert_eq!(parse(7, &stat), Some(process.clone()));
         let ended = parse(7, &stat.replace(" R ", " Z "));
-        assert_eq!(ended, Some(Process { has_ended: true, ..process }));
+        assert_eq!(ended, Some(Process { has_ended: true, ..process.clone() }));
+        let stopped = parse(7, &stat.replace(" R ", " T "));
+        assert_eq!(stopped, Some(Process { is_stopped: true, ..process }));
         assert_eq!(parse(1, &stat.replace("42", "0")).unwrap().parent, None);
         assert_eq!(parse(1, ""), None);
         assert_eq!(parse(1, "1 (x) R"), None);

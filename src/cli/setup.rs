@@ -183,7 +183,7 @@ fn set_up(
         return Ok(exit);
     }
     report::print("\n")?;
-    let is_running = report::platform_status(world, home, false)? == ExitCode::Ok;
+    let is_running = report::platform_status(world, home, false)? != ExitCode::NotRunning;
     // A gateway without a platform would end at once.
     let has_purpose = build::enabled(&Config::load(world, home)?).next().is_some();
     if exit != ExitCode::Ok || is_running || !has_purpose {

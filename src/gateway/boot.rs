@@ -2,7 +2,6 @@
 //! only a human can mend ends with exit 78; nothing of another gateway is touched before the lock is held.
 
 use std::hash::{BuildHasher, RandomState};
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ use crate::gateway::inbound::gate::Gate;
 use crate::gateway::life::boots::{self, Boots};
 use crate::gateway::life::lock::HomeLock;
 use crate::gateway::life::notify::{self, Notify};
+use crate::gateway::life::restart::Restart;
 use crate::gateway::life::signals::Signals;
 use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
 use crate::gateway::life::{self, handover, kept};
@@ -51,6 +51,7 @@ use crate::gateway::store::sqlite::Opening;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging::{self, Log};
+use crate::ownership::{self, Owned, Standing, Us};
 use crate::platform::Platform;
 use crate::world::World;
 use crate::{dumps, facts, preflight, proc};
@@ -82,8 +83,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
         signal(too_long).map_err(|error| CliError::failed("signals cannot be received").because(error))?;
     // Tokens and keys stay in memory: no dump, and nothing for other programs of this user to read.
     dumps::close();
-    let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(home, error));
-    home_is_safe.and_then(|()| check_home(home))?;
+    let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(world, home, error));
+    home_is_safe.and_then(|()| check_home(world, home))?;
     let config = Config::load(world, home)?;
     let RunOptions { verbosity, json_log, accept_loss } = options;
     let log = logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
@@ -149,11 +150,7 @@ async fn start(
 ) -> Result<ExitCode, CliError> {
     let Process { identity, log, notify, lock } = process;
     write_pid(home, &identity);
-    let problems = Problems::default();
-    lock.iter().for_each(|lock| lock.watch(problems.clone()));
-    if opening.is_safe_mode {
-        boots::tell(problems.clone());
-    }
+    let problems = first_problems(world, &config, opening, lock.as_ref());
     let store = Arc::new(open_store(home, &problems, opening, &notify).await?);
     let settings = Settings::new(world.clone(), home.clone(), config.clone());
     if let Some(log) = log {
@@ -204,6 +201,7 @@ async fn start(
         reloading: Reloading { reading: settings.reading(), asked: Arc::clone(&asked), make },
         seed: chance(),
         identity,
+        restart: Restart::of(world),
     });
     let control = Control { snapshots, commands: gateway.commands() };
     path.connect(control.clone());
@@ -226,6 +224,22 @@ async fn start(
     drop(watchdog);
     tracing::info!(code = "stopped", exit = exit as u8, "the gateway has ended");
     Ok(exit)
+}
+
+/// The zone is that of this process; it stays so until the next start.
+/// What is wrong at the start, and from now on with the lock.
+fn first_problems(world: &World, config: &Config, opening: Opening, lock: Option<&HomeLock>) -> Problems {
+    let problems = Problems::default();
+    if let Some(lock) = lock {
+        lock.watch(problems.clone());
+    }
+    if let Some(zone) = preflight::time::finding(config, &facts::zone(world)) {
+        problems.set(zone.code.as_str(), &zone.message, &zone.fix, false);
+    }
+    if opening.is_safe_mode {
+        boots::tell(problems.clone());
+    }
+    problems
 }
 
 async fn open_store(
@@ -268,30 +282,37 @@ fn open_control(home: &HermesHome, control: &Control, routes: Router) -> Option<
         .ok()
 }
 
-fn unusable(home: &HermesHome, error: std::io::Error) -> CliError {
+fn unusable(world: &World, home: &HermesHome, error: std::io::Error) -> CliError {
     let root = home.root();
-    CliError::file(format!("the home folder {} cannot be used", root.display()), root, error)
+    let message = format!("the home folder {} cannot be used", root.display());
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        return CliError::config(message)
+            .code("home_unusable")
+            .hints(ownership::hints(world, root))
+            .because(error);
+    }
+    CliError::file(message, root, error)
 }
 
 /// Whoever else can write there could put their own settings and session in place of ours.
-fn check_home(home: &HermesHome) -> Result<(), CliError> {
+fn check_home(world: &World, home: &HermesHome) -> Result<(), CliError> {
     const OTHERS_WRITE: u32 = 0o002;
-    let root = home.root().display();
-    let folder = std::fs::metadata(home.root()).map_err(|error| unusable(home, error))?;
-    let us = rustix::process::geteuid().as_raw();
-    if folder.uid() != us {
-        return Err(CliError::config(format!("the home folder {root} belongs to another user"))
+    let root = home.root();
+    let folder = std::fs::metadata(root).map_err(|error| unusable(world, home, error))?;
+    let (us, folder) = (Us::now(), Owned::from(&folder));
+    if us.standing(folder) == Standing::Foreign {
+        let owner = ownership::user(folder.uid);
+        return Err(CliError::config(format!("the home folder {} belongs to {owner}", root.display()))
             .code("home_unsafe")
-            .hint(format!(
-                "Run `sudo chown -R \"$(id -un)\" {root}`, or set HERMES_HOME to a folder of yours."
-            )));
+            .hints(ownership::hints(world, root)));
     }
-    if folder.mode() & OTHERS_WRITE != 0 {
+    if folder.mode & OTHERS_WRITE != 0 {
         return Err(CliError::config(format!(
-            "every user of this machine can write to the home folder {root}"
+            "every user of this machine can write to the home folder {}",
+            root.display()
         ))
         .code("home_unsafe")
-        .hint(format!("Run `chmod 700 {root}`.")));
+        .hint(ownership::hints_on_open(&us, folder, root)));
     }
     Ok(())
 }
@@ -332,6 +353,7 @@ fn write_pid(home: &HermesHome, identity: &Identity) {
         pid: identity.pid,
         start_time: identity.start_time,
         started_at: Some(Now::read().wall),
+        instance_id: Some(identity.instance_id.clone()),
     };
     let bytes = serde_json::to_vec(&file).expect("plain data with string keys");
     if let Err(error) = durable::write_atomic(&home.pid_file(), &bytes) {
@@ -374,9 +396,9 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let home = HermesHome::at(dir.path());
-        check_home(&home).unwrap();
+        check_home(&World::of_env::<&str, &str>([]), &home).unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(check_home(&home).unwrap_err().exit(), ExitCode::Config);
+        assert_eq!(check_home(&World::of_env::<&str, &str>([]), &home).unwrap_err().exit(), ExitCode::Config);
     }
 
     #[tokio::test]

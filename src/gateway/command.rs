@@ -34,7 +34,7 @@ pub enum Command {
     },
     /// Read the settings again.
     Reload,
-    /// Finish what is under way and end, to be started again (exit 75).
+    /// Finish what is under way and end, to be started again.
     Restart,
     /// Finish what is under way and end (exit 0).
     Stop,
@@ -69,6 +69,12 @@ pub enum CommandError {
         /// The command that sets it up.
         setup: &'static str,
     },
+    /// It could not be started again, so it is not ended.
+    #[error("The gateway was not restarted, and goes on: {why}.")]
+    NotRestarted {
+        /// Why; a part of a sentence.
+        why: String,
+    },
     /// The gateway stops, or has stopped.
     #[error("The gateway is stopping; nothing is changed any more.")]
     Stopping,
@@ -83,6 +89,7 @@ impl CommandError {
         match self {
             Self::UnknownPlatform { .. } => "unknown_platform",
             Self::NotEnabled { .. } => "not_enabled",
+            Self::NotRestarted { .. } => "not_restarted",
             Self::Stopping => "stopping",
             Self::Unanswered => "unanswered",
         }

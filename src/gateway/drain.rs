@@ -25,7 +25,7 @@ pub enum StopSignal {
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,
-    /// SIGUSR1, or a restart command: end in order to be started again.
+    /// SIGUSR1, or a restart command: end in order to be started again (see [`super::life::restart`]).
     Restart,
     /// Every platform is blocked, and the settings say to end then.
     AllBlocked,

@@ -45,6 +45,9 @@ pub trait MessageFlow: Inbox {
     /// Rows that are not in a final state, as last counted.
     fn depths(&self) -> Depths;
 
+    /// Since when the oldest of those that wait has waited, as last counted.
+    fn oldest_waiting(&self) -> Option<Timestamp>;
+
     /// Who answers, and how it is, as last looked.
     fn agent(&self) -> About;
 

@@ -20,6 +20,7 @@ use crate::gateway::failure::{Degraded, Retry};
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::life::kept;
 use crate::gateway::life::notify::Notify;
+use crate::gateway::life::restart::Restart;
 use crate::gateway::life::watchdog::Pulse;
 use crate::gateway::platforms::api::{Adapter, Inbox, Link};
 use crate::gateway::platforms::driver::{self, Reporter};
@@ -76,6 +77,8 @@ pub struct Parts {
     pub status: StatusFile,
     /// Who we are.
     pub identity: Identity,
+    /// Who starts us again.
+    pub restart: Restart,
     /// The source of chance for jitter.
     pub seed: u64,
 }
@@ -99,6 +102,7 @@ pub struct Gateway {
     next_seed: u64,
     status: StatusFile,
     identity: Identity,
+    restart: Restart,
     events: mpsc::Sender<Event>,
     inputs: mpsc::Receiver<Event>,
     /// Pauses on their way to the disk.
@@ -156,6 +160,7 @@ impl Gateway {
             next_seed: parts.seed.wrapping_add(1 << 32),
             status: parts.status,
             identity: parts.identity,
+            restart: parts.restart,
             events,
             inputs,
             changes,
@@ -274,7 +279,7 @@ impl Gateway {
             Event::Seat { seat, generation, report } => self.hear(now, seat, generation, report),
             Event::Returned(seat) => self.give(now, seat, Input::Returned),
             Event::Command(request) => self.obey(now, request),
-            Event::StopAsked(signal) => self.drain.handle(now.mono, drain::Input::Asked(signal)),
+            Event::StopAsked(signal) => self.stop_asked(now, signal),
             Event::ReloadAsked => {
                 if self.drain.phase() == Phase::Running {
                     self.notify.reloading();

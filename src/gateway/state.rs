@@ -379,7 +379,12 @@ pub fn snapshot(
         active_agents: flow.active_turns(),
         platforms: enabled().map(|seat| (seat.name.clone(), seat.snapshot(now, flow))).collect(),
         agent: Some(agent(flow.agent())),
-        queues: Queues { inbox: depths.inbox, outbox: depths.outbox, dead: depths.dead },
+        queues: Queues {
+            inbox: depths.inbox,
+            outbox: depths.outbox,
+            dead: depths.dead,
+            oldest_at: flow.oldest_waiting(),
+        },
         ..blank(identity, now)
     }
 }

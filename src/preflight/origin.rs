@@ -44,7 +44,8 @@ fn settings_of(platform: Platform, code: Code) -> Vec<String> {
         | Code::AgentKeyMissing
         | Code::AgentVariableMissing
         | Code::TelegramTokenMissing
-        | Code::TelegramNotEnabled => Vec::new(),
+        | Code::TelegramNotEnabled
+        | Code::TimeZoneUnknown => Vec::new(),
     }
 }
 

@@ -69,7 +69,9 @@ impl Scene {
     fn noticed(&mut self, during: Value) -> Vec<String> {
         self.rounds += 1;
         let question = format!("question {} of all", self.rounds);
-        OTHERS.for_each(|id| drop(self.telegram.write(id, id, &question)));
+        for id in OTHERS {
+            self.telegram.write(id, id, &question);
+        }
         let mut noticed = Vec::new();
         for id in OTHERS {
             let heard = || self.telegram.sent().into_iter().filter(move |sent| sent.chat == id);
@@ -110,7 +112,9 @@ fn http(status: &str, body: &str) -> String {
 /// A message to which the model's service always answers this.
 fn poison(scene: &Scene, word: &'static str, answer: String) {
     scene.agent.odd.lock().unwrap().push((word, answer));
-    (0..3).for_each(|n| scene.write_odd(&format!("{word} {n}")));
+    for n in 0..3 {
+        scene.write_odd(&format!("{word} {n}"));
+    }
     scene.wait_asked(word);
 }
 

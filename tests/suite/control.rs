@@ -543,7 +543,7 @@ fn watching_on_a_terminal_counts_down_in_place_and_leaves_the_terminal_as_it_was
     wait_for_platform(&gateway, "scripted1", "retrying");
     for (key, code) in [("q", 0), ("\u{3}", 130)] {
         let mut terminal = Terminal::start(&home, &["platform", "status", "--watch"], 24, 80);
-        terminal.wait_for("q ends this");
+        terminal.wait_for("Press q to quit");
         let seconds = |text: &str| -> Option<u32> {
             let (_, rest) = text.split_once(", in ")?;
             rest.split(' ').next()?.parse().ok()

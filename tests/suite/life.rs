@@ -36,7 +36,7 @@ fn each_way_of_asking_has_its_exit_code_and_its_last_words() {
         (Signal::INT, 0, "stopped on request"),
         (Signal::USR1, 75, "restart requested"),
     ] {
-        let home = blocked_home();
+        let (home, _manager) = manager();
         let mut gateway = Gateway::start(&home);
         gateway.wait_for_state("fatal");
         gateway.signal(signal);
@@ -160,7 +160,7 @@ fn a_second_gateway_takes_over_when_the_first_ends_and_touches_nothing_before() 
 
 #[test]
 fn a_second_gateway_gives_up_at_the_limit_and_can_be_stopped_before() {
-    let home = blocked_home();
+    let (home, _manager) = manager();
     home.write("gateway.toml", "[gateway]\ndrain_timeout = \"1s\"\n");
     let mut first = Gateway::start(&home);
     first.wait_for_state("fatal");
@@ -386,7 +386,7 @@ fn process_1_of_a_container_reaps_orphans_and_passes_signals_and_exit_codes_on()
         // Without the right to make a namespace nobody can be process 1; the rest of this file still holds.
         return;
     }
-    let mut home = blocked_home();
+    let (mut home, _manager) = manager();
     // A Node whose version check leaves an orphan behind, which ends when nobody looks.
     let node = home.write("node", "#!/bin/sh\n(sleep 0.2; sleep 0.3) >/dev/null 2>&1 &\necho v22.0.0\n");
     std::fs::set_permissions(&node, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

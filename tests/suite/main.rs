@@ -14,6 +14,7 @@ mod control;
 mod conversation;
 mod delivery;
 mod disconnects;
+mod doctor;
 mod doors;
 mod endurance;
 mod existing_session;

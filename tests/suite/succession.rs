@@ -19,6 +19,13 @@ fn home() -> TestHome {
     home
 }
 
+/// The same under a service manager, which is told of the gateway's state and starts it again.
+fn managed() -> TestHome {
+    let mut home = home();
+    home.env.push(("NOTIFY_SOCKET".to_owned(), home.root().join("notify").display().to_string()));
+    home
+}
+
 fn running(home: &TestHome) -> Gateway {
     let gateway = Gateway::start(home);
     gateway.wait_for_state("fatal");
@@ -36,7 +43,7 @@ fn until(is_so: impl Fn() -> bool) {
 
 #[test]
 fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended() {
-    let home = home();
+    let home = managed();
     let first = running(&home);
     let first_pid = first.pid();
     std::thread::scope(|scope| {
@@ -64,7 +71,7 @@ fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended
 
         let again = home.run(["gateway", "restart"]);
         assert_eq!(again.code, Some(0), "{again:?}");
-        assert!(again.stdout.starts_with("The gateway has restarted (pid "), "{again:?}");
+        assert!(again.stdout.starts_with("The gateway has restarted (process "), "{again:?}");
         let started = home.run(["gateway", "start"]);
         assert_eq!(started.code, Some(0), "{started:?}");
         assert!(started.stdout.contains("was running already"), "{started:?}");
@@ -78,20 +85,82 @@ fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended
 
 #[test]
 fn a_restart_after_which_nobody_comes_is_told_with_the_command_that_mends_it() {
-    let home = home();
+    let home = managed();
     let mut gateway = running(&home);
     let mut terminal = Terminal::start(&home, &["gateway", "restart", "--timeout", "6s"], 24, 100);
-    terminal.wait_for("It has ended, and waits to be started again … ");
+    terminal.wait_for("Stopped. Waiting for it to start again … ");
     terminal.wait_for("error: ");
     assert_eq!(terminal.exit_code(), 1);
     let said = terminal.text();
-    assert!(
-        said.starts_with("error: the gateway has ended with 75, and nobody has started it again"),
-        "{said}"
-    );
+    assert!(said.starts_with("error: the gateway stopped but was not restarted within"), "{said}");
     assert!(said.contains("Start it with `hermes gateway run`."), "{said}");
     assert_eq!(gateway.exit_code(), Some(75));
     assert_eq!(home.run(["gateway", "restart"]).code, Some(3), "there is none to restart");
+}
+
+#[test]
+fn without_a_service_manager_the_gateway_starts_itself_again_and_keeps_its_process() {
+    let home = home();
+    let mut gateway = running(&home);
+    let instance = |gateway: &Gateway| gateway.state()["instance_id"].clone();
+    let first = instance(&gateway);
+    let answer = home.run(["gateway", "restart", "--json"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    let restarted = document(&answer);
+    assert_eq!(
+        (&restarted["pid"], &restarted["previous_pid"]),
+        (&json!(gateway.pid()), &json!(gateway.pid()))
+    );
+    until(|| instance(&gateway).is_string() && instance(&gateway) != first);
+    let second = instance(&gateway);
+    // The signal does the same, and the log goes on where it was.
+    gateway.wait_for_state("fatal");
+    gateway.signal(Signal::USR1);
+    until(|| instance(&gateway).is_string() && instance(&gateway) != second);
+    gateway.wait_for_state("fatal");
+    assert_eq!(gateway.log().iter().filter(|line| line.contains("code=\"started\"")).count(), 3);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_gateway_in_a_terminal_restarts_in_it() {
+    let home = home();
+    let mut terminal = Terminal::start(&home, &["gateway", "run"], 40, 200);
+    let pid = || home.run(["gateway", "status", "--json"]).stdout;
+    until(|| pid().contains("\"gateway_state\":\"degraded\""));
+    let answer = home.run(["gateway", "restart"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    terminal.wait_for("the gateway starts again");
+    terminal.send("\u{3}");
+    assert_eq!(terminal.exit_code(), 0);
+}
+
+#[test]
+fn a_gateway_that_could_not_start_again_is_not_ended_by_any_way_of_asking() {
+    let home = home();
+    let program = home.root().with_file_name("hermes-program");
+    std::fs::copy(env!("CARGO_BIN_EXE_hermes"), &program).unwrap();
+    let mut command = std::process::Command::new(&program);
+    command.args(["gateway", "run", "-v"]).stdin(std::process::Stdio::null());
+    command.env_clear().envs(home.variables());
+    let mut gateway = Gateway::of(&home, command);
+    gateway.wait_for_state("fatal");
+    std::fs::remove_file(&program).unwrap();
+    let answer = home.run(["gateway", "restart"]);
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    assert!(answer.stderr.contains("was not restarted, and goes on"), "{answer:?}");
+    assert!(answer.stderr.contains("hermes-program cannot be started again"), "{answer:?}");
+    gateway.signal(Signal::USR1);
+    gateway.wait_for_log("not_restarted");
+    assert!(gateway.is_running());
+    // By a signal, settings that cannot be read end it no more than by the command.
+    std::fs::copy(env!("CARGO_BIN_EXE_hermes"), &program).unwrap();
+    home.write("gateway.toml", "[gateway\n");
+    until(|| gateway.state()["config_stale"].is_string());
+    gateway.signal(Signal::USR1);
+    gateway.wait_for_log("the changed settings cannot be read");
+    assert!(gateway.is_running());
+    assert_eq!(gateway.stop(), Some(0));
 }
 
 #[test]
@@ -156,7 +225,7 @@ struct Systemctl {
 
 impl Systemctl {
     fn new() -> Self {
-        let mut home = home();
+        let mut home = managed();
         let systemd = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho \"$*\" >> asked\ncase \"$*\" in\n\
                       '--user --no-ask-password show hermes.service '*) cat user;;\n\
                       '--no-ask-password show hermes.service '*) cat machine;;\n\
@@ -205,7 +274,7 @@ fn a_start_asks_the_manager_that_has_a_service_and_returns_when_the_gateway_is_r
     let home = &systemctl.home;
     let answer = home.run(["gateway", "start"]);
     assert_eq!(answer.code, Some(1), "{answer:?}");
-    assert!(answer.stderr.contains("no service manager of this machine knows hermes"), "{answer:?}");
+    assert!(answer.stderr.contains("hermes is not installed as a service"), "{answer:?}");
     assert!(answer.stderr.contains("hermes gateway run"), "{answer:?}");
 
     let root = home.root().display().to_string();
@@ -273,7 +342,7 @@ fn a_manager_that_gives_the_gateway_up_is_believed_at_once() {
         asking.join().unwrap()
     });
     assert_eq!(answer.code, Some(1), "{answer:?}");
-    let why = "ended with 75, and the service manager leaves it at that (result exit-code, exit status 78)";
+    let why = "stopped and the service manager does not start it again (result exit-code, exit status 78)";
     assert!(answer.stderr.contains(why), "{answer:?}");
     assert!(answer.stderr.contains("systemctl --user start hermes"), "{answer:?}");
 }

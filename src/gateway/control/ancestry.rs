@@ -110,6 +110,7 @@ mod tests {
                 parent: Some(*parent).filter(|pid| *pid != 0),
                 start: u64::from(pid) + if is_other { 1000 } else { 0 },
                 has_ended: false,
+                is_stopped: false,
             })
         }
 

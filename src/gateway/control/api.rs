@@ -126,7 +126,7 @@ fn answer(answer: Answer) -> Response {
         Err(refused) => {
             let status = match &refused {
                 CommandError::UnknownPlatform { .. } => StatusCode::NOT_FOUND,
-                CommandError::NotEnabled { .. } => StatusCode::CONFLICT,
+                CommandError::NotEnabled { .. } | CommandError::NotRestarted { .. } => StatusCode::CONFLICT,
                 CommandError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
                 CommandError::Unanswered => StatusCode::GATEWAY_TIMEOUT,
             };

@@ -1,11 +1,17 @@
 //! The other end of the control socket, for commands typed on this machine. Blocking: a command has nothing else to do.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
+use rustix::io::FdFlags;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use serde_json::Value;
 
+use crate::clock::Now;
 use crate::durable::Lock;
 use crate::error::CliError;
 use crate::gateway::control::socket::Place;
@@ -13,11 +19,14 @@ use crate::gateway::status::snapshot::Snapshot;
 use crate::home::HermesHome;
 use crate::platform::{Platform, UnknownPlatform};
 
-/// The longest wait for an answer. The gateway's own limit is a little shorter.
+/// The longest wait for the answer to a command. The gateway's own limit is a little shorter.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// The longest wait for the gateway's state, which takes it at most 1 s: after 2 s a person has an answer of ours.
+const LOOK_LIMIT: Duration = Duration::from_millis(1800);
+
 /// A longer answer is none of ours.
-const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,10 +35,37 @@ struct Reply {
     body: Value,
 }
 
+/// What came back from the control socket.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Word {
+    /// The gateway's own state.
+    State(Box<Snapshot>),
+    /// It is there, and its loop has not turned yet.
+    Starting,
+    /// Something holds the socket, and gives no answer that makes sense in time.
+    Mute,
+    /// Nothing listens.
+    Nothing,
+}
+
+/// Asks the running gateway for its state; takes less than 2 s.
+pub fn look(home: &HermesHome) -> Word {
+    match ask(home, "GET", "/v1/platforms", "", LOOK_LIMIT) {
+        Ok(Some(reply)) if reply.status == 503 => Word::Starting,
+        Ok(Some(reply)) if reply.status == 200 => {
+            serde_json::from_value(reply.body).map_or(Word::Mute, |snapshot| Word::State(Box::new(snapshot)))
+        }
+        Ok(None) => Word::Nothing,
+        Ok(Some(_)) | Err(_) => Word::Mute,
+    }
+}
+
 /// The running gateway's own state; `None` when no gateway answers.
 pub fn snapshot(home: &HermesHome) -> Option<Snapshot> {
-    let reply = ask(home, "GET", "/v1/platforms", "").ok().flatten().filter(|reply| reply.status == 200)?;
-    serde_json::from_value(reply.body).ok()
+    match look(home) {
+        Word::State(snapshot) => Some(*snapshot),
+        Word::Starting | Word::Mute | Word::Nothing => None,
+    }
 }
 
 /// What is asked of a platform.
@@ -71,7 +107,7 @@ pub fn request(
     body: Option<&Value>,
 ) -> Result<Option<Value>, CliError> {
     let body = body.map(Value::to_string).unwrap_or_default();
-    let Some(reply) = ask(home, method, path, &body).map_err(mute)? else {
+    let Some(reply) = ask(home, method, path, &body, LIMIT).map_err(mute)? else {
         return match Lock::holder(&home.lock_file()).ok().flatten() {
             Some(_) => Err(mute(io::ErrorKind::ConnectionRefused.into())),
             None => Ok(None),
@@ -89,7 +125,7 @@ pub fn request(
 fn mute(error: io::Error) -> CliError {
     CliError::failed("the gateway does not answer at its control socket")
         .code("control_mute")
-        .hint("Look into its log, or stop it with Ctrl-C or SIGTERM.")
+        .hint("`hermes gateway status` says why, and what to do.")
         .because(error)
 }
 
@@ -102,19 +138,23 @@ pub fn post(home: &HermesHome, path: &str) -> Result<String, CliError> {
     Ok(answer["message"].as_str().unwrap_or("the answer was not understood").to_owned())
 }
 
-/// `None`: nobody listens.
-fn ask(home: &HermesHome, method: &str, path: &str, body: &str) -> io::Result<Option<Reply>> {
-    let mut stream = match Place::of(&home.control_socket())
-        .and_then(|place| UnixStream::connect(&place.path))
-    {
+/// `None`: nothing listens.
+fn ask(
+    home: &HermesHome,
+    method: &str,
+    path: &str,
+    body: &str,
+    limit: Duration,
+) -> io::Result<Option<Reply>> {
+    let deadline = Now::read().mono + limit;
+    let mut stream = match Place::of(&home.control_socket()).and_then(|place| connect(&place.path, limit)) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(left(deadline)?))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: hermes\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
@@ -122,10 +162,37 @@ fn ask(home: &HermesHome, method: &str, path: &str, body: &str) -> io::Result<Op
         body.len()
     )?;
     let mut bytes = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;
+    let mut part = [0; 16 * 1024];
+    loop {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        match stream.read(&mut part) {
+            Ok(0) => break,
+            Ok(length) => bytes.extend_from_slice(&part[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if bytes.len() > ANSWER_BYTES_MAX {
+            break;
+        }
+    }
     parse(&bytes)
         .map(Some)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer was not understood"))
+}
+
+/// Connects within this time: where many connections wait already, the kernel would hold the next one up without end.
+fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
+    let socket: OwnedFd = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(limit))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+/// The time until then.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Now::read().mono);
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 /// A whole answer; its body ends with the connection.
@@ -139,6 +206,25 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_that_takes_connections_and_gives_no_answer_is_mute_in_less_than_2_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        assert_eq!(look(&home), Word::Nothing);
+        let listener = std::os::unix::net::UnixListener::bind(home.control_socket()).unwrap();
+        let begun = Now::read().mono;
+        assert_eq!(look(&home), Word::Mute);
+        assert!(begun.elapsed() >= LOOK_LIMIT);
+        // So many wait that the kernel takes no further one. A system that refuses it at once says so, too.
+        let mut waiting = Vec::new();
+        while let Ok(stream) = connect(&home.control_socket(), Duration::from_millis(1)) {
+            waiting.push(stream);
+        }
+        assert_ne!(look(&home), Word::Starting);
+        drop(listener);
+        assert_eq!(look(&home), Word::Nothing, "what was left behind by a gateway that is gone");
+    }
 
     #[test]
     fn an_answer_is_its_status_and_its_json() {

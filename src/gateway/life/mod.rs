@@ -7,6 +7,7 @@
 //! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
 //! - [`boots`]: whether it dies again and again.
 //! - [`program`]: whether it was replaced on disk; [`privacy`]: secrets that others could read.
+//! - [`restart`]: who starts it again.
 //! - [`group`]: a child with everything that it started; [`orphans`]: what is left of it.
 //! - [`kept`]: background tasks that are begun again when they die.
 //! - [`init`]: process 1 of a container.
@@ -23,6 +24,7 @@ pub mod notify;
 pub mod orphans;
 pub mod privacy;
 pub mod program;
+pub mod restart;
 pub mod signals;
 pub mod watch;
 pub mod watchdog;

@@ -1,37 +1,43 @@
 //! Secrets that other users could read are closed to them at the start: whoever wrote them by hand hardly thought of it.
 
 use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 
 use crate::home::HermesHome;
+use crate::ownership::{Owned, Standing, Us};
 
-/// What group and others may do.
-const GROUP_AND_OTHERS: u32 = 0o077;
-
-/// Closes what is ours, and tells of it in one line. What belongs to somebody else is left as it is, and told as well.
+/// Closes what is ours, and tells of it in one line. What belongs to somebody else is left as it is, and told as well. A home of a
+/// group stays open to that group.
 pub fn tighten(home: &HermesHome) {
-    let us = rustix::process::geteuid().as_raw();
+    let us = Us::now();
     let (mut closed, mut left) = (Vec::new(), Vec::new());
-    for (path, mode) in home.private_paths() {
+    let Ok(folder) = home.root().metadata().map(|metadata| Owned::from(&metadata)) else { return };
+    if us.standing(folder) == Standing::OfGroup {
+        tracing::info!(
+            code = "home_of_group",
+            "the home folder belongs to a group of this user, and is shared with it"
+        );
+    }
+    for (path, _) in home.private_paths() {
         let Ok(metadata) = path.metadata() else { continue };
-        let name = path.display();
-        if metadata.uid() != us {
-            left.push(format!("{name} (of another user)"));
-        } else if metadata.mode() & GROUP_AND_OTHERS != 0 {
-            let was = metadata.mode() & 0o777;
+        let (name, file) = (path.display(), Owned::from(&metadata));
+        let open = us.open_bits(folder, file);
+        if file.uid != us.uid {
+            // Where it is closed to all but us, it is meant for us.
+            if open != 0 {
+                left.push(format!("{name} (of another user, {:o})", file.mode & 0o777));
+            }
+        } else if open != 0 {
+            let was = file.mode & 0o777;
             // What its owner may not do stays forbidden.
-            match std::fs::set_permissions(&path, Permissions::from_mode(was & mode)) {
+            match std::fs::set_permissions(&path, Permissions::from_mode(was & !open)) {
                 Ok(()) => closed.push(format!("{name} (was {was:o})")),
                 Err(error) => left.push(format!("{name} ({error})")),
             }
         }
     }
     if !closed.is_empty() {
-        tracing::warn!(
-            code = "modes_tightened",
-            "other users could read what is private, and no longer can: {}",
-            closed.join(", ")
-        );
+        tracing::warn!(code = "modes_tightened", "restricted permissions on {}", closed.join(", "));
     }
     if !left.is_empty() {
         tracing::warn!(
@@ -44,6 +50,8 @@ pub fn tighten(home: &HermesHome) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]

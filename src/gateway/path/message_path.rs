@@ -392,6 +392,10 @@ impl MessageFlow for MessagePath {
         lock(&self.counted).depths
     }
 
+    fn oldest_waiting(&self) -> Option<Timestamp> {
+        lock(&self.counted).oldest_at
+    }
+
     fn agent(&self) -> About {
         lock(&self.counted).agent.clone()
     }

@@ -32,6 +32,7 @@ const COUNT_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counted {
     pub(super) depths: Depths,
+    pub(super) oldest_at: Option<Timestamp>,
     pub(super) agent: About,
 }
 
@@ -132,6 +133,10 @@ impl Upkeep {
             match self.store.depths().await {
                 Ok(depths) => self.look().depths = depths,
                 Err(error) => tracing::debug!(%error, "the queues cannot be counted"),
+            }
+            match self.store.oldest_waiting().await {
+                Ok(oldest_at) => self.look().oldest_at = oldest_at,
+                Err(error) => tracing::debug!(%error, "what waits longest cannot be looked for"),
             }
             self.told.send_replace(());
             self.changed.notified().await;

@@ -223,6 +223,10 @@ impl MessageFlow for CountingFlow {
         *self.depths.lock().unwrap()
     }
 
+    fn oldest_waiting(&self) -> Option<Timestamp> {
+        None
+    }
+
     fn agent(&self) -> About {
         About { kind: "echo", ..About::default() }
     }

@@ -28,11 +28,32 @@ impl Gateway {
             Command::Restart if self.drain.phase() != Phase::Running && !self.drain.restarts() => {
                 Err(CommandError::Stopping)
             }
-            Command::Restart => Ok(self.end(now, StopSignal::Restart, "restarts")),
+            Command::Restart => match self.restart_obstacle() {
+                Some(why) => Err(CommandError::NotRestarted { why }),
+                None => Ok(self.end(now, StopSignal::Restart, "restarts")),
+            },
             Command::Stop => Ok(self.end(now, StopSignal::Terminate, "stops")),
         };
         // Whoever asked may have gone.
         drop(reply.send(answer));
+    }
+
+    /// A signal asks for the end, or for a restart.
+    pub(super) fn stop_asked(&mut self, now: Now, signal: StopSignal) {
+        let obstacle = (signal == StopSignal::Restart).then(|| self.restart_obstacle()).flatten();
+        match obstacle {
+            Some(why) => {
+                tracing::error!(code = "not_restarted", "the gateway was not restarted, and goes on: {why}");
+            }
+            None => self.drain.handle(now.mono, drain::Input::Asked(signal)),
+        }
+    }
+
+    /// Why the next gateway would not start: then this one is not ended.
+    fn restart_obstacle(&self) -> Option<String> {
+        let stale = self.reloading.reading.stale.as_ref();
+        let stale = stale.map(|why| format!("the changed settings cannot be read: {why}"));
+        stale.or_else(|| self.restart.obstacle())
     }
 
     fn end(&mut self, now: Now, signal: StopSignal, verb: &str) -> String {

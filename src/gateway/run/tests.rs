@@ -137,6 +137,7 @@ fn parts(status: StatusFile) -> Parts {
         },
         status,
         identity: Identity { pid: 1, start_time: 0, boot_id: None, instance_id: "test".to_owned() },
+        restart: Restart::ByManager,
         seed: 7,
     }
 }

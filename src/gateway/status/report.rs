@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::clock::Now;
+use crate::clock::{Now, Uptime};
 use crate::config::Config;
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
@@ -14,6 +14,7 @@ use crate::facts;
 use crate::file;
 use crate::gateway::control::client;
 use crate::gateway::platforms::build::{enabled, is_enabled};
+use crate::gateway::status::presence::{Evidence, Presence};
 use crate::gateway::status::snapshot::Snapshot;
 use crate::gateway::status::table::{self, Look};
 use crate::gateway::status::view::{PlatformView, View};
@@ -21,6 +22,7 @@ use crate::home::HermesHome;
 use crate::pairing::Pairing;
 use crate::platform::Platform;
 use crate::preflight::{self, SessionFact};
+use crate::proc;
 use crate::visible;
 use crate::world::World;
 
@@ -37,6 +39,9 @@ pub struct PidFile {
     /// The same for people.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
+    /// As in the state file.
+    #[serde(default)]
+    pub instance_id: Option<String>,
 }
 
 /// Shows every enabled platform. With a gateway: its own word. Without: what it last said, dated, and what is missing now.
@@ -44,12 +49,12 @@ pub struct PidFile {
 /// # Errors
 /// When the settings are broken while no gateway runs, or the output is gone.
 pub fn platform_status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
-    let now = Now::read().wall;
-    let view = view(world, home, now)?;
+    let view = view(world, home)?;
     if json {
         print(&format!("{}\n", view.to_json()))?;
     } else {
-        print(&table::platform_status(&view, now, look(world)))?;
+        // Ages are those of the moment in which they are shown, however long the answer took.
+        print(&table::platform_status(&view, Now::read().wall, look(world)))?;
     }
     Ok(exit(&view))
 }
@@ -58,20 +63,11 @@ pub fn platform_status(world: &World, home: &HermesHome, json: bool) -> Result<E
 ///
 /// # Errors
 /// When the settings are broken while no gateway runs.
-pub(super) fn view(world: &World, home: &HermesHome, now: Timestamp) -> Result<View, CliError> {
-    let (mut view, snapshot) = read(home, now);
-    if view.is_running {
-        let platforms = snapshot.map(|snapshot| snapshot.platforms).unwrap_or_default();
-        view.platforms = platforms
-            .into_iter()
-            .map(|(name, last)| {
-                let title = name.parse().map_or("", |platform: Platform| platform.spec().title);
-                PlatformView { name, title, last: Some(last), findings: Vec::new() }
-            })
-            .collect();
-    } else {
+pub(super) fn view(world: &World, home: &HermesHome) -> Result<View, CliError> {
+    let (mut view, snapshot) = gateway(home);
+    let mut platforms = snapshot.map(|snapshot| snapshot.platforms).unwrap_or_default();
+    if view.presence == Presence::Absent {
         let config = Config::load(world, home)?;
-        let mut platforms = snapshot.map(|snapshot| snapshot.platforms).unwrap_or_default();
         view.findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
         view.platforms = enabled(&config)
             .map(|platform| PlatformView {
@@ -79,6 +75,14 @@ pub(super) fn view(world: &World, home: &HermesHome, now: Timestamp) -> Result<V
                 title: platform.spec().title,
                 last: platforms.remove(platform.spec().name),
                 findings: findings(platform, world, home, &config),
+            })
+            .collect();
+    } else {
+        view.platforms = platforms
+            .into_iter()
+            .map(|(name, last)| {
+                let title = name.parse().map_or("", |platform: Platform| platform.spec().title);
+                PlatformView { name, title, last: Some(last), findings: Vec::new() }
             })
             .collect();
     }
@@ -90,8 +94,7 @@ pub(super) fn view(world: &World, home: &HermesHome, now: Timestamp) -> Result<V
 /// # Errors
 /// When the output is gone.
 pub fn gateway_status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
-    let now = Now::read().wall;
-    let (view, _) = read(home, now);
+    let (view, _) = gateway(home);
     if json {
         let mut value = view.to_json();
         if let Some(object) = value.as_object_mut() {
@@ -99,7 +102,7 @@ pub fn gateway_status(world: &World, home: &HermesHome, json: bool) -> Result<Ex
         }
         print(&format!("{value}\n"))?;
     } else {
-        print(&table::gateway_status(&view, now, look(world)))?;
+        print(&table::gateway_status(&view, Now::read().wall, look(world)))?;
     }
     Ok(exit(&view))
 }
@@ -130,24 +133,54 @@ pub fn platform_list(world: &World, home: &HermesHome, json: bool) -> Result<Exi
 
 /// What a running gateway says; `None` where none does.
 pub fn last_word(home: &HermesHome) -> Option<Snapshot> {
-    let (view, snapshot) = read(home, Now::read().wall);
-    snapshot.filter(|_| view.is_running)
+    let (view, snapshot) = gateway(home);
+    snapshot.filter(|_| view.is_believed())
 }
 
-fn read(home: &HermesHome, now: Timestamp) -> (View, Option<Snapshot>) {
+/// The gateway of this home, without its platforms, and its own last word. Takes less than 2 s.
+pub fn gateway(home: &HermesHome) -> (View, Option<Snapshot>) {
+    let asked_at = Now::read().wall;
+    let word = client::look(home);
     // A lock that cannot be looked at is held by nobody that we could speak for.
     let holder = Lock::holder(&home.lock_file()).ok().flatten();
     let written =
-        || file::read(home.state_file(), file::OWN_LEN_MAX).ok().and_then(|bytes| Snapshot::read(&bytes));
-    let snapshot = holder.and_then(|_| client::snapshot(home)).or_else(written);
-    let mut view = View::new(holder, snapshot.clone(), now);
-    if view.is_running {
-        let file: Option<PidFile> = file::read(home.pid_file(), file::OWN_LEN_MAX)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        view.started_at = file.filter(|file| Some(file.pid) == view.pid).and_then(|file| file.started_at);
-    }
-    (view, snapshot)
+        file::read(home.state_file(), file::OWN_LEN_MAX).ok().and_then(|bytes| Snapshot::read(&bytes));
+    let pid_file: Option<PidFile> = file::read(home.pid_file(), file::OWN_LEN_MAX)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let pid = holder.and_then(|holder| holder.pid);
+    let file = pid_file.filter(|file| pid.is_none_or(|pid| file.pid == pid));
+    let evidence = Evidence {
+        holder,
+        asked_at,
+        word,
+        is_holders: written.as_ref().is_some_and(|written| is_of(written, pid, file.as_ref())),
+        written,
+        started_at: file.as_ref().and_then(|file| file.started_at),
+        is_stopped: pid.is_some_and(|pid| is_stopped(pid, file.as_ref().map_or(0, |file| file.start_time))),
+    };
+    View::new(evidence, Now::read().wall)
+}
+
+/// Whether the process that has this pid and this pid file wrote the document. A pid alone tells little: in a container each life
+/// of the gateway may have the same.
+fn is_of(written: &Snapshot, pid: Option<u32>, file: Option<&PidFile>) -> bool {
+    let is_this_boot = match (&written.boot_id, Uptime::read()) {
+        (Some(theirs), Some(ours)) => *theirs == ours.boot_id,
+        (Some(_) | None, _) => true,
+    };
+    let is_this_life = file.is_none_or(|file| match &file.instance_id {
+        Some(instance_id) => written.instance_id == *instance_id,
+        None => written.start_time == file.start_time,
+    });
+    pid.is_none_or(|pid| written.pid == pid) && is_this_boot && is_this_life
+}
+
+/// Whether this process is stopped, by SIGSTOP or Ctrl-Z. `start_time` tells a reused pid, and one of another container; 0 where
+/// it is not known.
+fn is_stopped(pid: u32, start_time: u64) -> bool {
+    proc::process(pid)
+        .is_some_and(|process| process.is_stopped && (start_time == 0 || process.start == start_time))
 }
 
 /// Every platform that people can use, and how it stands, in a word or two.
@@ -207,7 +240,11 @@ pub(super) fn look(world: &World) -> Look {
 }
 
 pub(super) fn exit(view: &View) -> ExitCode {
-    if view.is_running { ExitCode::Ok } else { ExitCode::NotRunning }
+    match view.presence {
+        Presence::Absent => ExitCode::NotRunning,
+        Presence::Starting | Presence::Answering | Presence::WithoutSocket => ExitCode::Ok,
+        Presence::Mute(_) => ExitCode::Failed,
+    }
 }
 
 /// Prints to standard output. A reader that has gone away (`| head`) is no failure.

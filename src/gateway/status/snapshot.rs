@@ -284,6 +284,9 @@ pub struct Queues {
     pub outbox: u64,
     /// Given up.
     pub dead: u64,
+    /// Since when the oldest of those that wait has waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_at: Option<Timestamp>,
 }
 
 impl Snapshot {

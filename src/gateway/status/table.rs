@@ -3,9 +3,10 @@
 use console::style;
 use jiff::Timestamp;
 
+use crate::gateway::status::headline::{headline, next_step, notes_on_gateway};
+use crate::gateway::status::presence::Presence;
 use crate::gateway::status::snapshot::{
-    AgentSnapshot, AgentState, GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues,
-    WireState,
+    AgentSnapshot, AgentState, HttpSnapshot, HttpState, PlatformSnapshot, Queues, WireState,
 };
 use crate::gateway::status::view::{PlatformView, View};
 use crate::preflight::Finding;
@@ -34,11 +35,15 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
     let head = format!("{}\n{}", headline(view, now), notes_on_gateway(view, now));
     let mut text = folded(&head, look.width);
     if view.platforms.is_empty() {
-        text.push_str("\nNo platform is enabled. Run `hermes setup`.\n");
+        if matches!(view.presence, Presence::Starting | Presence::Mute(_)) {
+            text.push_str(&folded(&next_step(view), look.width));
+        } else {
+            text.push_str("\nNo platform is enabled. Run `hermes setup`.\n");
+        }
         return text;
     }
     let rows: Vec<[String; 6]> =
-        view.platforms.iter().map(|platform| row(platform, view.is_running, now, look)).collect();
+        view.platforms.iter().map(|platform| row(platform, view, now, look)).collect();
     let widths = widths(&rows);
     text.push('\n');
     // What does not fit beside the rest stands below it.
@@ -47,14 +52,14 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
     let indent = if is_narrow { 4 } else { widths[0] + 4 };
     text.push_str(&line(&HEADS.map(str::to_owned)[..columns], widths, look, None));
     for (platform, row) in view.platforms.iter().zip(rows) {
-        text.push_str(&line(&row[..columns], widths, look, Some(shown_state(platform, view.is_running))));
+        text.push_str(&line(&row[..columns], widths, look, Some(shown_state(platform, view.presence))));
         let rest = HEADS.iter().zip(&row).skip(columns).map(|(head, cell)| format!("{head} {cell}"));
         let rest = is_narrow.then(|| rest.collect::<Vec<_>>().join(", "));
-        for note in rest.into_iter().chain(notes(platform, view.is_running)) {
+        for note in rest.into_iter().chain(notes(platform, view.presence)) {
             text.push_str(&wrapped(&note, indent, look.width));
         }
     }
-    if view.is_running {
+    if view.is_believed() {
         text.push_str(&queues_note(view.queues));
         let agent = view.agent.as_ref().map_or(String::new(), |agent| agent_note(agent, now));
         let http = view.http.as_ref().map_or(String::new(), |http| http_note(http, now));
@@ -64,7 +69,7 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
             let note = format!("\nAgent  {}: {message}.\n  {fix}\n", code.as_str());
             text.push_str(&folded(&note, look.width));
         }
-        text.push_str("\nStart it with `hermes gateway run`.\n");
+        text.push_str(&folded(&format!("\n{}", next_step(view)), look.width));
     }
     text
 }
@@ -75,7 +80,7 @@ fn queues_note(queues: Queues) -> String {
     let waiting: Vec<_> =
         [some(queues.inbox, "unanswered"), some(queues.outbox, "unsent")].into_iter().flatten().collect();
     let waiting = (!waiting.is_empty()).then(|| format!("Waiting: {}.\n", waiting.join(", ")));
-    let dead = some(queues.dead, "given up: `hermes dead list` shows them.\n");
+    let dead = some(queues.dead, "not delivered: `hermes dead list` shows them.\n");
     let text: String = waiting.into_iter().chain(dead).collect();
     if text.is_empty() { text } else { format!("\n{text}") }
 }
@@ -121,19 +126,6 @@ fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
     format!("\nAgent  {}{model}, {state}.\n", agent.kind)
 }
 
-/// The gateway itself is spoken of only while something is wrong with it or with its settings' files.
-fn notes_on_gateway(view: &View, now: Timestamp) -> String {
-    let mut text = String::new();
-    for Problem { code, message, since, user_action, .. } in &view.problems {
-        text.push_str(&format!("{code}, since {}: {message}.\n", ago(*since, now)));
-        text.extend(user_action.iter().map(|action| format!("  {action}\n")));
-    }
-    if let Some(why) = &view.config_stale {
-        text.push_str(&format!("Changed settings cannot be read: {why}. Those from before stay in force.\n"));
-    }
-    text
-}
-
 /// The HTTP API is spoken of only when something is wrong with it.
 fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
     let when = match (http.state, http.next_retry_at) {
@@ -149,76 +141,60 @@ fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
 
 /// `gateway status`.
 pub fn gateway_status(view: &View, now: Timestamp, look: Look) -> String {
-    let mut text = format!("{}\n{}", headline(view, now), notes_on_gateway(view, now));
-    if !view.is_running {
-        text.push_str("Start it with `hermes gateway run`.\n");
-    } else if view.last_state == Some(GatewayState::Degraded) {
-        text.push_str("Not every platform is connected: `hermes platform status` says why.\n");
-    }
+    let text = format!("{}\n{}{}", headline(view, now), notes_on_gateway(view, now), next_step(view));
     folded(&text, look.width)
 }
 
-fn headline(view: &View, now: Timestamp) -> String {
-    if view.is_running {
-        let pid = view.pid.map_or(String::new(), |pid| format!(", pid {pid}"));
-        let since = view.started_at.map_or(String::new(), |at| format!(", started {}", ago(at, now)));
-        let state = match view.last_state {
-            Some(GatewayState::Running) => String::new(),
-            Some(state) => format!(", {state}"),
-            None => String::new(),
-        };
-        return format!("The gateway is running{state}{pid}{since}.");
-    }
-    let Some(at) = view.as_of else { return "The gateway is not running.".to_owned() };
-    let reason = view.exit_reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
-    format!(
-        "The gateway is not running{reason}. It was last heard of {}, at {}.",
-        ago(at, now),
-        at.strftime("%Y-%m-%d %H:%M UTC")
-    )
-}
-
-fn shown_state(platform: &PlatformView, is_running: bool) -> WireState {
-    match &platform.last {
-        Some(last) if is_running => last.state,
-        Some(_) | None => WireState::Disconnected,
+/// `None`: not known, since the gateway does not answer.
+fn shown_state(platform: &PlatformView, presence: Presence) -> Option<WireState> {
+    match (&platform.last, presence) {
+        (Some(last), Presence::Answering | Presence::WithoutSocket) => Some(last.state),
+        (Some(_) | None, Presence::Starting | Presence::Mute(_)) => None,
+        (Some(_) | None, _) => Some(WireState::Disconnected),
     }
 }
 
-fn row(platform: &PlatformView, is_running: bool, now: Timestamp, look: Look) -> [String; 6] {
+fn row(platform: &PlatformView, view: &View, now: Timestamp, look: Look) -> [String; 6] {
     let none = if look.utf8 { "–" } else { "-" };
     let at = |at: Option<Timestamp>| at.map_or(none.to_owned(), |at| ago(at, now));
-    let state = shown_state(platform, is_running);
+    let state = shown_state(platform, view.presence);
     let symbol = match state {
         _ if !look.utf8 => "",
-        WireState::Connected => "✓ ",
-        WireState::Connecting => "… ",
-        WireState::RateLimited => "~ ",
-        WireState::Retrying => "↻ ",
-        WireState::Paused => "‖ ",
-        WireState::Fatal => "✗ ",
-        WireState::Disabled | WireState::Disconnected => "○ ",
+        None => "? ",
+        Some(WireState::Connected) => "✓ ",
+        Some(WireState::Connecting) => "… ",
+        Some(WireState::RateLimited) => "~ ",
+        Some(WireState::Retrying) => "↻ ",
+        Some(WireState::Paused) => "‖ ",
+        Some(WireState::Fatal) => "✗ ",
+        Some(WireState::Disabled | WireState::Disconnected) => "○ ",
     };
+    let shown = state.map_or("unknown".to_owned(), |state| state.to_string());
     let Some(last) = &platform.last else {
         return [
             platform.title.to_owned(),
-            format!("{symbol}{state}"),
+            format!("{symbol}{shown}"),
             none.into(),
             none.into(),
             none.into(),
             none.into(),
         ];
     };
-    let state = match (is_running, state) {
-        (true, _) => format!("{symbol}{state}{}", by_and_when(last, now)),
-        (false, _) if last.state == state => format!("{symbol}{state}"),
-        (false, _) => format!("{symbol}{state} (was {})", last.state),
+    let is_believed = view.is_believed();
+    let state = if is_believed {
+        format!("{symbol}{shown}{}", by_and_when(last, now))
+    } else if state == Some(last.state) {
+        format!("{symbol}{shown}")
+    } else {
+        format!("{symbol}{shown} (was {})", last.state)
     };
-    let proof = last.proof_age_s.filter(|_| is_running).map_or(none.to_owned(), ago_s);
+    // Its age at this moment: the word itself may have some.
+    let word = view.as_of.map_or(0, |at| seconds_since(at, now));
+    let proof = last.proof_age_s.filter(|_| is_believed).map_or(none.to_owned(), |age| ago_s(age + word));
     [
         platform.title.to_owned(),
         state,
-        at(last.since.filter(|_| is_running)),
+        at(last.since.filter(|_| is_believed)),
         at(last.last_inbound_at),
         at(last.last_outbound_at),
         proof,
@@ -242,7 +218,8 @@ fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
     format!("{by}{when}")
 }
 
-pub(super) fn until(at: Timestamp, now: Timestamp) -> String {
+/// When that will be, for people.
+pub fn until(at: Timestamp, now: Timestamp) -> String {
     match u64::try_from(at.duration_since(now).as_secs()) {
         Ok(0) | Err(_) => "now".to_owned(),
         Ok(seconds) => format!("in {}", span(seconds)),
@@ -250,7 +227,7 @@ pub(super) fn until(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Why, and what to do: while it runs by its own word, otherwise by what is found now, below its last word.
-fn notes(platform: &PlatformView, is_running: bool) -> Vec<String> {
+fn notes(platform: &PlatformView, presence: Presence) -> Vec<String> {
     let why = platform.last.as_ref().and_then(|last| match (&last.error_code, &last.error_message) {
         (Some(code), Some(message)) => Some(format!("{code}: {message}")),
         (Some(why), None) | (None, Some(why)) => Some(why.clone()),
@@ -259,7 +236,7 @@ fn notes(platform: &PlatformView, is_running: bool) -> Vec<String> {
         }
         (None, None) => None,
     });
-    if is_running {
+    if presence.is_believed() {
         let action = platform.last.as_ref().and_then(|last| last.user_action.clone());
         return why.into_iter().chain(action).collect();
     }
@@ -282,7 +259,7 @@ fn widths(rows: &[[String; 6]]) -> [usize; 6] {
 }
 
 /// Pads first and colours then: colours have no width.
-fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<WireState>) -> String {
+fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<Option<WireState>>) -> String {
     let mut text = String::from("  ");
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let is_last = index + 1 == cells.len();
@@ -290,15 +267,16 @@ fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<WireStat
         let styled = style(padded).force_styling(look.colour);
         let styled = match (index, state) {
             (_, None) => styled.dim(),
-            (1, Some(WireState::Connected)) => styled.green(),
-            (1, Some(WireState::Fatal)) => styled.red(),
+            (1, Some(Some(WireState::Connected))) => styled.green(),
+            (1, Some(Some(WireState::Fatal))) => styled.red(),
             (
                 1,
-                Some(
+                Some(Some(
                     WireState::Connecting | WireState::RateLimited | WireState::Retrying | WireState::Paused,
-                ),
+                )),
             ) => styled.yellow(),
-            (1, Some(WireState::Disabled | WireState::Disconnected)) => styled.dim(),
+            (1, Some(None)) => styled.red(),
+            (1, Some(Some(WireState::Disabled | WireState::Disconnected))) => styled.dim(),
             (_, Some(_)) => styled,
         };
         text.push_str(&styled.to_string());
@@ -307,8 +285,13 @@ fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<WireStat
     format!("{}\n", text.trim_end())
 }
 
-pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
-    ago_s(u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0))
+/// How long ago that was, for people.
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    ago_s(seconds_since(at, now))
+}
+
+fn seconds_since(at: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0)
 }
 
 fn ago_s(age: u64) -> String {
@@ -328,6 +311,8 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::status::presence::Silence;
+    use crate::gateway::status::snapshot::GatewayState;
     use crate::preflight::{Code, Severity};
 
     fn now() -> Timestamp {
@@ -359,7 +344,7 @@ mod tests {
 
     fn view(platform: PlatformView) -> View {
         View {
-            is_running: true,
+            presence: Presence::Answering,
             pid: Some(4711),
             started_at: Some("2026-01-01T08:00:00Z".parse().unwrap()),
             last_state: Some(GatewayState::Running),
@@ -405,7 +390,7 @@ mod tests {
         last.next_retry_at = Some("2026-01-01T12:00:42Z".parse().unwrap());
         let mut degraded = view(retrying);
         degraded.last_state = Some(GatewayState::Degraded);
-        degraded.queues = Queues { inbox: 1, outbox: 2, dead: 0 };
+        degraded.queues = Queues { inbox: 1, outbox: 2, ..Queues::default() };
         degraded.http = Some(HttpSnapshot {
             state: HttpState::Retrying,
             address: "127.0.0.1:8642".to_owned(),
@@ -422,7 +407,7 @@ mod tests {
             ..agent
         });
         pages += &platform_status(&degraded, now(), look);
-        degraded.queues = Queues { inbox: 0, outbox: 0, dead: 3 };
+        degraded.queues = Queues { dead: 3, ..Queues::default() };
         pages += &platform_status(&degraded, now(), Look { width: 60, ..look });
 
         let mut limited = platform(WireState::RateLimited);
@@ -434,7 +419,7 @@ mod tests {
         opened.last.as_mut().unwrap().next_retry_at = Some("2026-01-01T12:15:00Z".parse().unwrap());
         let mut gone = view(opened.clone());
         pages += &platform_status(&view(opened), now(), look);
-        gone.is_running = false;
+        gone.presence = Presence::Absent;
         pages += &platform_status(&gone, now(), look);
 
         let mut fatal = failing(WireState::Fatal, "whatsapp_not_paired", "no phone is paired with WhatsApp");
@@ -450,7 +435,7 @@ mod tests {
             fix: "Run `hermes whatsapp`.".to_owned(),
         });
         let mut stopped = view(fatal);
-        stopped.is_running = false;
+        stopped.presence = Presence::Absent;
         stopped.agent = None;
         stopped.findings.push(Finding {
             code: Code::AgentCommandMissing,
@@ -461,6 +446,19 @@ mod tests {
         stopped.exit_reason = Some("stopped on request".to_owned());
         pages += &platform_status(&stopped, now(), look);
         pages += &gateway_status(&stopped, now(), look);
+        for silence in [Silence::Stopped, Silence::Loop, Silence::Unknown] {
+            let mut mute = view(platform(WireState::Connected));
+            mute.presence = Presence::Mute(silence);
+            pages += &platform_status(&mute, now(), look);
+            pages += &gateway_status(&mute, now(), look);
+        }
+        let mut without_socket = view(platform(WireState::Connected));
+        without_socket.presence = Presence::WithoutSocket;
+        pages += &platform_status(&without_socket, now(), look);
+        let mut starting = view(platform(WireState::Connected));
+        starting.presence = Presence::Starting;
+        starting.platforms.clear();
+        pages += &platform_status(&starting, now(), look);
         pages += &gateway_status(&blocked, now(), Look { width: 40, ..look });
         insta::assert_snapshot!(pages);
     }

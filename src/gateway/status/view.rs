@@ -1,10 +1,10 @@
-//! Pure. What a reader may believe: a document counts only while its writer holds the lock and it is fresh.
+//! Pure. The gateway as a reader sees it: what it says itself counts only while [`Presence`] lets it be believed.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::durable::Holder;
+use crate::gateway::status::presence::{Evidence, Presence, Silence};
 use crate::gateway::status::snapshot::{
     AgentSnapshot, GatewayState, HttpSnapshot, PlatformSnapshot, Problem, Queues, Snapshot,
 };
@@ -13,8 +13,8 @@ use crate::preflight::Finding;
 /// The gateway as a reader sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// A gateway runs at this moment.
-    pub is_running: bool,
+    /// Whether a gateway runs at this moment.
+    pub presence: Presence,
     /// Its process.
     pub pid: Option<u32>,
     /// When it was started.
@@ -55,42 +55,39 @@ pub struct PlatformView {
 }
 
 impl View {
-    /// Judges what was read.
-    pub fn new(holder: Option<Holder>, snapshot: Option<Snapshot>, now: Timestamp) -> Self {
-        let is_fresh = snapshot.as_ref().is_some_and(|snapshot| snapshot.is_fresh(now));
-        let is_running = holder.is_some() && is_fresh;
-        let Some(snapshot) = snapshot else {
-            return Self {
-                is_running,
-                pid: None,
-                started_at: None,
-                last_state: None,
-                exit_reason: None,
-                as_of: None,
-                platforms: Vec::new(),
-                queues: Queues::default(),
-                http: None,
-                config_stale: None,
-                problems: Vec::new(),
-                agent: None,
-                findings: Vec::new(),
-            };
-        };
-        Self {
-            is_running,
-            pid: is_running.then_some(snapshot.pid),
-            started_at: None,
-            last_state: Some(snapshot.gateway_state),
-            exit_reason: snapshot.exit_reason,
-            as_of: Some(snapshot.updated_at),
+    /// Judges what was seen, and returns the gateway's own last word with it.
+    pub fn new(evidence: Evidence, now: Timestamp) -> (Self, Option<Snapshot>) {
+        let (holder, started_at) = (evidence.holder, evidence.started_at);
+        let (presence, snapshot) = evidence.judge(now);
+        let is_believed = presence.is_believed();
+        let last = snapshot.as_ref();
+        let view = Self {
+            presence,
+            pid: match presence {
+                Presence::Absent => None,
+                Presence::Starting => holder.and_then(|holder| holder.pid),
+                Presence::Answering | Presence::WithoutSocket | Presence::Mute(_) => {
+                    last.map(|last| last.pid).or(holder.and_then(|holder| holder.pid))
+                }
+            },
+            started_at: started_at.filter(|_| presence != Presence::Absent),
+            last_state: last.map(|last| last.gateway_state),
+            exit_reason: last.and_then(|last| last.exit_reason.clone()),
+            as_of: last.map(|last| last.updated_at),
             platforms: Vec::new(),
-            queues: snapshot.queues,
-            http: snapshot.http.filter(|_| is_running),
-            config_stale: snapshot.config_stale.filter(|_| is_running),
-            problems: if is_running { snapshot.problems } else { Vec::new() },
-            agent: snapshot.agent.filter(|_| is_running),
+            queues: last.map(|last| last.queues).unwrap_or_default(),
+            http: last.filter(|_| is_believed).and_then(|last| last.http.clone()),
+            config_stale: last.filter(|_| is_believed).and_then(|last| last.config_stale.clone()),
+            problems: last.filter(|_| is_believed).map(|last| last.problems.clone()).unwrap_or_default(),
+            agent: last.filter(|_| is_believed).and_then(|last| last.agent.clone()),
             findings: Vec::new(),
-        }
+        };
+        (view, snapshot)
+    }
+
+    /// What it says of its platforms may be believed.
+    pub fn is_believed(&self) -> bool {
+        self.presence.is_believed()
     }
 
     /// `--json`.
@@ -100,9 +97,24 @@ impl View {
             .iter()
             .map(|platform| (platform.name.clone(), self.platform_json(platform)))
             .collect();
-        let state = if self.is_running { self.last_state } else { Some(GatewayState::Stopped) };
+        let state = match self.presence {
+            Presence::Absent => GatewayState::Stopped.to_string(),
+            Presence::Starting => GatewayState::Starting.to_string(),
+            Presence::Mute(_) => "not_answering".to_owned(),
+            Presence::Answering | Presence::WithoutSocket => {
+                self.last_state.unwrap_or(GatewayState::Starting).to_string()
+            }
+        };
+        let silence = match self.presence {
+            Presence::Mute(Silence::Stopped) => Some("process_stopped"),
+            Presence::Mute(Silence::Loop) => Some("loop_stalled"),
+            Presence::Mute(Silence::Unknown) => Some("unknown"),
+            Presence::Absent | Presence::Starting | Presence::Answering | Presence::WithoutSocket => None,
+        };
         json!({
-            "running": self.is_running,
+            "running": self.presence != Presence::Absent,
+            "answers": self.presence == Presence::Answering,
+            "silence": silence,
             "gateway_state": state,
             "pid": self.pid,
             "started_at": self.started_at,
@@ -125,10 +137,10 @@ impl View {
             last_known: &'a Option<PlatformSnapshot>,
             findings: &'a [Finding],
         }
-        let value = match (&platform.last, self.is_running) {
-            (Some(last), true) => serde_json::to_value(last),
-            (last, _) => serde_json::to_value(Stopped {
-                state: "disconnected",
+        let value = match (&platform.last, self.presence) {
+            (Some(last), Presence::Answering | Presence::WithoutSocket) => serde_json::to_value(last),
+            (last, presence) => serde_json::to_value(Stopped {
+                state: if presence == Presence::Absent { "disconnected" } else { "unknown" },
                 last_known: last,
                 findings: &platform.findings,
             }),
@@ -140,35 +152,48 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durable::Holder;
+    use crate::gateway::control::client::Word;
     use crate::gateway::status::snapshot::tests::example;
 
-    #[test]
-    fn a_document_is_believed_only_with_its_writer_alive_and_fresh() {
-        let at = example().updated_at;
-        let holder = Some(Holder { pid: Some(1) });
-        let stale = at + jiff::SignedDuration::from_secs(60);
-        assert!(View::new(holder, Some(example()), at).is_running);
-        assert!(!View::new(None, Some(example()), at).is_running, "whatever the text says");
-        assert!(!View::new(holder, Some(example()), stale).is_running);
-        assert!(!View::new(holder, None, at).is_running);
-    }
-
-    #[test]
-    fn what_a_dead_gateway_said_is_no_current_state() {
+    fn json_of(holder: Option<Holder>, word: Word) -> Value {
         let mut snapshot = example();
         snapshot.gateway_state = GatewayState::Running;
         let at = snapshot.updated_at;
         let last = snapshot.platforms.remove("whatsapp");
-        let mut view = View::new(None, Some(snapshot), at);
+        let evidence = Evidence {
+            holder,
+            asked_at: at,
+            word,
+            written: Some(snapshot),
+            started_at: None,
+            is_holders: true,
+            is_stopped: true,
+        };
+        let (mut view, _) = View::new(evidence, at);
         view.platforms.push(PlatformView {
             name: "whatsapp".to_owned(),
             title: "WhatsApp",
             last,
             findings: Vec::new(),
         });
-        let json = view.to_json();
-        assert_eq!(json["gateway_state"], "stopped");
+        view.to_json()
+    }
+
+    #[test]
+    fn what_a_dead_gateway_said_is_no_current_state() {
+        let json = json_of(None, Word::Nothing);
+        assert_eq!((&json["running"], &json["gateway_state"]), (&json!(false), &json!("stopped")));
         assert_eq!(json["platforms"]["whatsapp"]["state"], "disconnected");
         assert_eq!(json["platforms"]["whatsapp"]["last_known"]["state"], "fatal");
+    }
+
+    #[test]
+    fn what_a_gateway_said_before_it_fell_silent_is_no_current_state() {
+        let json = json_of(Some(Holder { pid: Some(1) }), Word::Mute);
+        assert_eq!((&json["running"], &json["answers"]), (&json!(true), &json!(false)));
+        assert_eq!(json["gateway_state"], "not_answering");
+        assert_eq!((&json["pid"], &json["silence"]), (&json!(1), &json!("process_stopped")));
+        assert_eq!(json["platforms"]["whatsapp"]["state"], "unknown");
     }
 }

@@ -37,7 +37,7 @@ pub async fn run(world: &World, home: &HermesHome, json: bool) -> Result<ExitCod
         tokio::select! {
             _ = ticks.tick() => {
                 let (world, home) = (world.clone(), home.clone());
-                let look = move || report::view(&world, &home, Now::read().wall);
+                let look = move || report::view(&world, &home);
                 let seen = tokio::task::spawn_blocking(look)
                     .await
                     .map_err(|_| CliError::failed("looking at the gateway failed in an unforeseen way"))?;
@@ -169,7 +169,7 @@ impl Screen {
     /// Draws over the page before. What does not fit is left out: a page that scrolls cannot be drawn over.
     fn draw(&mut self, page: &str) -> io::Result<()> {
         let (rows, cols) = self.size();
-        let hint = if self.found.is_some() { "\nq ends this.\n" } else { "" };
+        let hint = if self.found.is_some() { "\nPress q to quit.\n" } else { "" };
         let page = format!("{page}{hint}");
         let lines: Vec<_> = page
             .lines()

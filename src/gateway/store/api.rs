@@ -342,6 +342,9 @@ pub trait Store: SessionStore {
     /// How many rows are not in a final state.
     async fn depths(&self) -> Result<Depths, StoreError>;
 
+    /// Since when the oldest row that is not in a final state has waited.
+    async fn oldest_waiting(&self) -> Result<Option<Timestamp>, StoreError>;
+
     /// The platforms that an operator has paused, by name.
     async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError>;
 

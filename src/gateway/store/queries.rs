@@ -473,6 +473,20 @@ pub(super) fn depths(db: &Connection) -> Result<Depths> {
     })
 }
 
+/// Rows are numbered as they came, so that the first is the oldest.
+pub(super) fn oldest_waiting(db: &Connection) -> Result<Option<Timestamp>> {
+    db.prepare_cached(
+        "SELECT MIN(at_s) FROM (
+            SELECT accepted_at_s AS at_s FROM inbox
+                WHERE id = (SELECT MIN(id) FROM inbox WHERE ended_at_s IS NULL)
+            UNION ALL
+            SELECT queued_at_s FROM outbox
+                WHERE id = (SELECT MIN(id) FROM outbox WHERE ended_at_s IS NULL))",
+    )?
+    .query_row([], |row| row.get::<_, Option<i64>>(0))
+    .map(|at_s| at_s.and_then(|at_s| Timestamp::from_second(at_s).ok()))
+}
+
 pub(super) fn pauses(db: &Connection) -> Result<Vec<PauseRow>> {
     db.prepare_cached("SELECT platform, since_s FROM pause ORDER BY platform")?
         .query_map([], |row| {

@@ -414,6 +414,10 @@ impl Store for SqliteStore {
         self.reader.call(queries::depths).await
     }
 
+    async fn oldest_waiting(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.reader.call(queries::oldest_waiting).await
+    }
+
     async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError> {
         self.reader.call(queries::pauses).await
     }

@@ -13,8 +13,11 @@ use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::file;
 use crate::gateway::control::client;
-use crate::gateway::status::report::print;
+use crate::gateway::status::headline::{headline, next_step};
+use crate::gateway::status::presence::Presence;
+use crate::gateway::status::report::{self, print};
 use crate::gateway::status::snapshot::{GatewayState, Snapshot};
+use crate::gateway::status::view::View;
 use crate::home::HermesHome;
 use crate::preflight::quoted;
 use crate::world::World;
@@ -22,11 +25,8 @@ use crate::world::World;
 /// What ending and starting take beside finishing what is under way.
 const BESIDE_DRAIN: Duration = Duration::from_secs(60);
 
-/// How long the next gateway may take to appear: service managers wait before they start again, launchd up to 30 s.
+/// How long the next gateway may take to appear: service managers wait before they start again.
 const PATIENCE: Duration = Duration::from_secs(40);
-
-/// The same after a gateway that somebody ran in a terminal: only a loop around it starts it again, and at once.
-const PATIENCE_IN_TERMINAL: Duration = Duration::from_secs(5);
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(100);
@@ -68,7 +68,11 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
     let drain =
         config.as_ref().map_or(GatewayConfig::default().drain_timeout, |config| config.gateway.drain_timeout);
     let limit = timeout.unwrap_or(drain + BESIDE_DRAIN);
-    let running = client::snapshot(home);
+    let (view, said) = report::gateway(home);
+    if matches!(view.presence, Presence::Mute(_)) {
+        return Err(hangs(&view));
+    }
+    let running = said.filter(|_| view.presence == Presence::Answering);
     let before = running.as_ref().map(Life::from);
     let done = |now: Option<&Life>| {
         tell(&asked, before.as_ref(), now, Now::read().mono.saturating_duration_since(begun))
@@ -89,14 +93,12 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
             config.map_err(|error| {
                 error.hint("The gateway that runs goes on with the settings from before.")
             })?;
-            let pid = before.as_ref().map(|life| life.pid);
-            let manager = match pid {
-                Some(pid) => manager::starter_of(pid).await,
+            let manager = match &before {
+                Some(life) => manager::starter_of(life.pid).await,
                 None => None,
             };
-            let in_terminal = manager.is_none() && pid.is_some_and(has_terminal);
             client::post(home, "/v1/restart")?;
-            (manager, Some(if in_terminal { PATIENCE_IN_TERMINAL } else { PATIENCE }))
+            (manager, Some(PATIENCE))
         }
     };
     let mut waiting = Waiting {
@@ -117,6 +119,14 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
     }
 }
 
+/// A gateway that does not answer can neither end nor restart in order.
+fn hangs(view: &View) -> CliError {
+    let message = headline(view, Now::read().wall);
+    CliError::failed(message.trim_end_matches('.').to_owned())
+        .code("control_mute")
+        .hint(next_step(view).trim_end().to_owned())
+}
+
 impl Verb {
     fn goal(self) -> Goal {
         match self {
@@ -129,11 +139,9 @@ impl Verb {
 /// The service manager that has a service for this home.
 async fn installed(home: &HermesHome) -> Result<Manager, CliError> {
     let Some(service) = manager::installed().await else {
-        return Err(CliError::failed("no service manager of this machine knows hermes")
-            .code("no_service")
-            .hint(
-                "Run it in a terminal with `hermes gateway run`. The README says how it becomes a service.",
-            ));
+        return Err(CliError::failed("hermes is not installed as a service").code("no_service").hint(
+            "Run it in a terminal with `hermes gateway run`. The README says how it becomes a service.",
+        ));
     };
     match service.other_home(home) {
         None => Ok(service.manager),
@@ -204,10 +212,10 @@ impl Waiting<'_> {
 /// What it waits for, for people.
 fn words(verb: Verb, stage: &Stage) -> &'static str {
     match (stage, verb) {
-        (Stage::Ending, _) => "The gateway finishes what is under way",
-        (Stage::Absent, Verb::Restart) => "It has ended, and waits to be started again",
+        (Stage::Ending, _) => "Finishing what is under way",
+        (Stage::Absent, Verb::Restart) => "Stopped. Waiting for it to start again",
         (Stage::Absent, Verb::Start | Verb::Stop) | (Stage::Starting | Stage::Ready(_), _) => {
-            "The gateway starts"
+            "Starting the gateway"
         }
     }
 }
@@ -226,21 +234,19 @@ impl Failed {
         let log = manager.map(|manager| format!("What it wrote: `{}`.", manager.log()));
         let look = "`--timeout` waits longer, `hermes gateway status` looks.";
         let alone = |why: String| {
-            let as_service = "As a service it is started again by itself; the README says how.";
-            CliError::failed(format!("{}, and {why}", last_words(home)))
+            CliError::failed(format!("{} {why}", last_words(home)))
                 .code("not_restarted")
                 .hint(format!("Start it with `{start}`."))
-                .hints(manager.is_none().then(|| as_service.to_owned()))
         };
         let error = match self {
             Self::Refused(why) => CliError::failed(format!("the service manager has not started it: {why}"))
                 .code("not_started")
                 .hint(format!("By hand: `{start}`.")),
             Self::Seen(Failure::GivenUp(last)) => {
-                alone(format!("the service manager leaves it at that ({last})"))
+                alone(format!("and the service manager does not start it again ({last})"))
             }
             Self::Seen(Failure::NobodyCame(waited)) => {
-                alone(format!("nobody has started it again within {} s", waited.as_secs_f64().round()))
+                alone(format!("but was not restarted within {} s", waited.as_secs_f64().round()))
             }
             Self::Seen(Failure::TimeUp(Stage::Ending)) => {
                 CliError::failed("the time is up, and the gateway still finishes what is under way")
@@ -261,22 +267,13 @@ impl Failed {
 fn last_words(home: &HermesHome) -> String {
     let last = file::read(home.state_file(), file::OWN_LEN_MAX).ok().and_then(|bytes| Snapshot::read(&bytes));
     match last {
-        Some(Snapshot { restart_requested: true, .. }) => "the gateway has ended with 75".to_owned(),
+        Some(Snapshot { restart_requested: true, .. }) => "the gateway stopped".to_owned(),
         Some(Snapshot { gateway_state: GatewayState::StartupFailed, exit_reason: Some(why), .. }) => {
-            format!("the gateway has ended, the next one could not start ({why})")
+            format!("the gateway stopped, the next one could not start ({why}),")
         }
-        Some(Snapshot { exit_reason: Some(why), .. }) => format!("the gateway has ended ({why})"),
-        Some(_) | None => "the gateway has ended".to_owned(),
+        Some(Snapshot { exit_reason: Some(why), .. }) => format!("the gateway stopped ({why})"),
+        Some(_) | None => "the gateway stopped".to_owned(),
     }
-}
-
-/// Whether somebody runs it in a terminal, as the kernel knows.
-fn has_terminal(pid: u32) -> bool {
-    let stat = file::read_system(format!("/proc/{pid}/stat"), 4096).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    // The second field is the program's name in brackets and may hold anything; of the rest the fifth is the terminal.
-    let terminal = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(4));
-    terminal.is_some_and(|number| number != "0")
 }
 
 /// Says what has come about.
@@ -294,14 +291,14 @@ fn tell(
     } else {
         match (asked.verb, now) {
             (Verb::Start, Some(life)) if before == Some(life) => {
-                format!("The gateway was running already (pid {}).", life.pid)
+                format!("The gateway was running already (process {}).", life.pid)
             }
-            (Verb::Start, Some(life)) => format!("The gateway runs (pid {}).", life.pid),
+            (Verb::Start, Some(life)) => format!("The gateway is running (process {}).", life.pid),
             (Verb::Restart, Some(life)) => {
-                format!("The gateway has restarted (pid {}, after {} s).", life.pid, took.as_secs())
+                format!("The gateway has restarted (process {}, after {} s).", life.pid, took.as_secs())
             }
             (Verb::Stop, Some(life)) => {
-                format!("The gateway has stopped, and another one has begun (pid {}).", life.pid)
+                format!("The gateway has stopped, and another one has begun (process {}).", life.pid)
             }
             (Verb::Start | Verb::Stop | Verb::Restart, None) => "The gateway has stopped.".to_owned(),
         }

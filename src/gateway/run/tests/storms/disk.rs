@@ -119,6 +119,7 @@ on_disk! { Store:
     Room queue(key: &ChatKey, parts: Vec<OutboundMessage>) -> ();
     Look is_ours(platform: Platform, id: &MessageId) -> bool;
     Look depths() -> Depths;
+    Look oldest_waiting() -> Option<Timestamp>;
     Look pauses() -> Vec<PauseRow>;
     Reserve set_pause(platform: &str, paused: bool) -> ();
     Reserve prune() -> bool;

@@ -1,0 +1,327 @@
+//! Pure. What the running gateway says of itself, as checks: whether it answers, its problems, platforms, agent, queues and HTTP
+//! API.
+
+use jiff::Timestamp;
+
+use super::{Check, Status};
+use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step};
+use crate::gateway::status::presence::Presence;
+use crate::gateway::status::snapshot::{
+    AgentSnapshot, AgentState, GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues,
+    Snapshot, WireState,
+};
+use crate::gateway::status::table::{ago, until};
+use crate::gateway::status::view::View;
+use crate::platform::Platform;
+
+/// A message that has waited for so long is worth a word.
+const OLD_S: i64 = 300;
+
+/// Whether it runs, and what is wrong with it as a whole.
+pub(super) fn checks(view: &View, snapshot: Option<&Snapshot>, now: Timestamp) -> Vec<Check> {
+    let mut checks = vec![presence(view, now)];
+    let Some(snapshot) = snapshot.filter(|_| view.is_believed()) else { return checks };
+    checks.extend(snapshot.problems.iter().map(problem));
+    if let Some(why) = &snapshot.config_stale {
+        let message = format!("changed settings cannot be read: {why}; those from before stay in force");
+        let fix = "Correct the file; the running gateway takes it up by itself.";
+        checks.push(Check::problem("config_stale", message, fix));
+    }
+    checks.extend(snapshot.http.as_ref().and_then(|http| self::http(http, now)));
+    checks.extend(queues(snapshot.queues, now));
+    if snapshot.task_restarts > 0 {
+        let message = match snapshot.task_restarts {
+            1 => "a background task of the gateway failed and was started again".to_owned(),
+            count => format!("background tasks of the gateway failed and were started again {count} times"),
+        };
+        let fix = "This is a defect of hermes: look for `task_died` in the log, and report it.";
+        checks.push(Check::warning("task_died", message, fix));
+    }
+    checks
+}
+
+fn presence(view: &View, now: Timestamp) -> Check {
+    let headline = headline(view, now);
+    let headline = headline.trim_end_matches('.');
+    // A message begins in lower case, as those of findings do.
+    let message = headline.replacen("The gateway", "the gateway", 1);
+    let fix = next_step(view).trim_end().to_owned();
+    match view.presence {
+        Presence::Answering => Check::good("gateway", message),
+        Presence::Starting => Check::info("gateway", message, fix),
+        Presence::Absent if view.last_state == Some(GatewayState::StartupFailed) => {
+            let why = view.exit_reason.as_deref().unwrap_or("unknown");
+            let message = format!("the gateway is not running, and could not start the last time: {why}");
+            Check::warning("gateway", message, fix)
+        }
+        Presence::Absent => Check::info("gateway", message, fix),
+        Presence::WithoutSocket => Check::problem(
+            "control_unavailable",
+            format!("{message}, and its control socket is gone; what follows is from its status file"),
+            WITHOUT_SOCKET,
+        ),
+        Presence::Mute(_) => Check::problem("gateway_not_answering", message, fix),
+    }
+}
+
+fn problem(problem: &Problem) -> Check {
+    let Problem { code, message, user_action, .. } = problem;
+    let check = Check::problem(code, message.as_str(), "");
+    Check { fix: user_action.clone(), ..check }
+}
+
+fn http(http: &HttpSnapshot, now: Timestamp) -> Option<Check> {
+    let when = match (http.state, http.next_retry_at) {
+        (HttpState::Listening, _) => return None,
+        (HttpState::Retrying, Some(at)) => format!("; tried again {}", until(at, now)),
+        (HttpState::Retrying | HttpState::Fatal, _) => String::new(),
+    };
+    let why = http.error_message.as_deref().unwrap_or("it does not listen");
+    let code = http.error_code.as_deref().unwrap_or("http");
+    let check = Check::problem(code, format!("the HTTP API at {} is off: {why}{when}", http.address), "");
+    Some(Check { fix: http.user_action.clone(), ..check })
+}
+
+fn queues(queues: Queues, now: Timestamp) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let messages = |count: u64| if count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
+    if queues.dead > 0 {
+        checks.push(Check::problem(
+            "dead_letters",
+            format!("{} could not be delivered", messages(queues.dead)),
+            "Look at them with `hermes dead list`; `hermes dead retry` tries them again, `hermes dead drop` forgets them.",
+        ));
+    }
+    let waiting = queues.inbox + queues.outbox;
+    if let Some(oldest) = queues.oldest_at.filter(|at| now.duration_since(*at).as_secs() >= OLD_S)
+        && waiting > 0
+    {
+        let Queues { inbox, outbox, .. } = queues;
+        checks.push(Check::warning(
+            "messages_waiting",
+            format!(
+                "{} wait ({inbox} for an answer, {outbox} to be sent), the oldest since {}",
+                messages(waiting),
+                ago(oldest, now)
+            ),
+            "They are kept, and handled as soon as the agent and the platform are there; `hermes platform status` shows both.",
+        ));
+    }
+    checks
+}
+
+/// Who answers, where the gateway knows better than the settings.
+pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Check> {
+    let AgentSnapshot { state: AgentState::Unavailable, since, error_message, .. } = agent? else {
+        return None;
+    };
+    let since = since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
+    let why = error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
+    Some(Check::problem(
+        "agent_unavailable",
+        format!("the agent is not available{since}{why}"),
+        "Look at the program or service under [agent] in gateway.toml. Messages are kept until it is back.",
+    ))
+}
+
+/// One enabled platform, by the gateway's word.
+pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View, now: Timestamp) -> Check {
+    let spec = platform.spec();
+    let (title, name) = (spec.title, spec.name);
+    let since = last.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
+    let why = last.error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
+    let next = last.next_retry_at.map(|at| until(at, now));
+    let code = last.error_code.as_deref().unwrap_or(name);
+    let action = |other: String| last.user_action.clone().unwrap_or(other);
+    let resume = || format!("To try now: `hermes platform resume {name}`.");
+    match last.state {
+        WireState::Connected => {
+            let word = view.as_of.map_or(0, |at| now.duration_since(at).as_secs().max(0).unsigned_abs());
+            let checked = last.proof_age_s.map_or(String::new(), |age| match age + word {
+                0 => ", checked just now".to_owned(),
+                age => format!(", checked {age} s ago"),
+            });
+            Check::good(name, format!("{title} is connected{since}{checked}"))
+        }
+        WireState::RateLimited => {
+            let until = next.map_or(String::new(), |next| format!("; it sends again {next}"));
+            Check::info(name, format!("{title} is connected, and asks for less{until}"), "Nothing to do.")
+        }
+        // The first attempt has not failed.
+        WireState::Connecting if last.error_code.is_none() => {
+            Check::info(name, format!("{title} is connecting{since}"), "Nothing to do but wait.")
+        }
+        WireState::Connecting | WireState::Retrying | WireState::Disconnected => {
+            let next = next.map_or(String::new(), |next| format!("; next try {next}"));
+            let fix = action(format!("It is tried again by itself. {}", resume()));
+            Check::problem(code, format!("{title} is not connected{since}{why}{next}"), fix)
+        }
+        WireState::Paused if last.paused_by.as_deref() == Some("breaker") => {
+            let next = next.map_or(String::new(), |next| format!("; next try {next}"));
+            Check::problem(
+                code,
+                format!("{title} failed too often and is paused{since}{why}{next}"),
+                action(resume()),
+            )
+        }
+        // Somebody wants it so.
+        WireState::Paused => {
+            let fix = format!("To end the pause: `hermes platform resume {name}`.");
+            Check::warning(code, format!("{title} was paused by you{since}"), fix)
+        }
+        WireState::Fatal => {
+            Check::problem(code, format!("{title} needs attention{since}{why}"), action(resume()))
+        }
+        WireState::Disabled => Check {
+            status: Status::Info,
+            ..Check::warning(name, format!("{title} is off"), format!("Run `{}`.", spec.setup))
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::durable::Holder;
+    use crate::gateway::control::client::Word;
+    use crate::gateway::status::presence::Evidence;
+
+    fn at() -> Timestamp {
+        "2026-01-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn entry(state: WireState) -> PlatformSnapshot {
+        PlatformSnapshot {
+            state,
+            error_code: None,
+            error_message: None,
+            updated_at: None,
+            since: Some(at()),
+            attempts: 0,
+            next_retry_at: None,
+            paused_by: None,
+            user_action: None,
+            last_inbound_at: None,
+            last_outbound_at: None,
+            proof_age_s: Some(3),
+            reconnects: BTreeMap::new(),
+        }
+    }
+
+    fn running(change: impl FnOnce(&mut Snapshot)) -> Snapshot {
+        let mut snapshot: Snapshot = serde_json::from_value(serde_json::json!({
+            "kind": "hermes-gateway", "pid": 7, "updated_at": "2026-01-01T12:00:00Z", "gateway_state": "running",
+        }))
+        .unwrap();
+        change(&mut snapshot);
+        snapshot
+    }
+
+    fn view(word: Word, written: Option<Snapshot>) -> View {
+        let evidence = Evidence {
+            holder: (word != Word::Nothing).then_some(Holder { pid: Some(7) }),
+            asked_at: at(),
+            word,
+            written,
+            started_at: None,
+            is_holders: true,
+            is_stopped: false,
+        };
+        View::new(evidence, at()).0
+    }
+
+    fn of(snapshot: &Snapshot, after_s: i64) -> Vec<(Status, String)> {
+        let view = view(Word::State(Box::new(snapshot.clone())), None);
+        let now = at() + jiff::SignedDuration::from_secs(after_s);
+        let mut found = checks(&view, Some(snapshot), now);
+        found.extend(agent(snapshot.agent.as_ref(), now));
+        found.into_iter().map(|check| (check.status, check.code)).skip(1).collect()
+    }
+
+    #[test]
+    fn what_needs_a_person_is_a_problem() {
+        let problem = |code: &str| vec![(Status::Blocking, code.to_owned())];
+        assert_eq!(of(&running(|_| {}), 0), []);
+        let taken = running(|snapshot| {
+            snapshot.http = Some(HttpSnapshot {
+                state: HttpState::Retrying,
+                address: "127.0.0.1:8642".to_owned(),
+                error_code: Some("api_server_port_in_use".to_owned()),
+                error_message: None,
+                next_retry_at: None,
+                user_action: None,
+            });
+        });
+        assert_eq!(of(&taken, 0), problem("api_server_port_in_use"));
+        assert_eq!(of(&running(|snapshot| snapshot.queues.dead = 2), 0), problem("dead_letters"));
+        let away = running(|snapshot| {
+            snapshot.agent = Some(AgentSnapshot {
+                kind: "openai".to_owned(),
+                model: None,
+                state: AgentState::Unavailable,
+                since: None,
+                error_message: None,
+            });
+        });
+        assert_eq!(of(&away, 0), problem("agent_unavailable"));
+        let stale = running(|snapshot| snapshot.config_stale = Some("line 1".to_owned()));
+        assert_eq!(of(&stale, 0), problem("config_stale"));
+        let waiting = running(|snapshot| {
+            snapshot.queues = Queues { inbox: 1, oldest_at: Some(at()), ..Queues::default() };
+        });
+        assert_eq!(of(&waiting, 60), []);
+        assert_eq!(of(&waiting, 600), [(Status::Warning, "messages_waiting".to_owned())]);
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_answer_is_a_problem_and_one_that_does_not_run_is_told_with_the_command() {
+        let gone = &checks(&view(Word::Nothing, Some(running(|_| {}))), None, at())[0];
+        assert_eq!(gone.status, Status::Info);
+        assert!(gone.fix.as_ref().unwrap().contains("hermes gateway run"));
+        let failed = running(|snapshot| {
+            snapshot.gateway_state = GatewayState::StartupFailed;
+            snapshot.exit_reason = Some("the store is damaged".to_owned());
+        });
+        let failed = &checks(&view(Word::Nothing, Some(failed)), None, at())[0];
+        assert!(
+            failed.status == Status::Warning && failed.message.contains("the store is damaged"),
+            "{failed:?}"
+        );
+        let mute = &checks(&view(Word::Mute, Some(running(|_| {}))), None, at())[0];
+        assert_eq!((mute.status, mute.code.as_str()), (Status::Blocking, "gateway_not_answering"));
+        assert!(mute.message.contains("Process 7 does not answer"), "{mute:?}");
+    }
+
+    #[test]
+    fn each_state_of_a_platform_is_one_line() {
+        let view = view(Word::State(Box::new(running(|_| {}))), None);
+        for (state, paused_by, code, status) in [
+            (WireState::Connected, None, None, Status::Good),
+            (WireState::RateLimited, None, None, Status::Info),
+            (WireState::Connecting, None, None, Status::Info),
+            (WireState::Connecting, None, Some("net_dns"), Status::Blocking),
+            (WireState::Retrying, None, Some("telegram_polling_conflict"), Status::Blocking),
+            (WireState::Paused, Some("breaker"), Some("net_dns"), Status::Blocking),
+            (WireState::Paused, Some("operator"), Some("paused_by_operator"), Status::Warning),
+            (WireState::Fatal, None, Some("telegram_bad_token"), Status::Blocking),
+        ] {
+            let mut last = entry(state);
+            (last.paused_by, last.error_code) = (paused_by.map(str::to_owned), code.map(str::to_owned));
+            let check = platform(Platform::Telegram, &last, &view, at());
+            assert_eq!(
+                (check.status, check.code.as_str()),
+                (status, code.unwrap_or("telegram")),
+                "{check:?}"
+            );
+            assert!(check.message.starts_with("Telegram "), "{check:?}");
+        }
+        let told = PlatformSnapshot {
+            user_action: Some("Stop the other one.".to_owned()),
+            ..entry(WireState::Retrying)
+        };
+        let told = platform(Platform::Telegram, &told, &view, at());
+        assert_eq!(told.fix.as_deref(), Some("Stop the other one."));
+    }
+}

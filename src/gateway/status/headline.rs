@@ -1,0 +1,86 @@
+//! Pure. The first and the last lines of what people read about the gateway: whether it runs, what is wrong with it, and what
+//! to do.
+
+use jiff::Timestamp;
+
+use crate::gateway::status::presence::{Presence, Silence};
+use crate::gateway::status::snapshot::{GatewayState, Problem};
+use crate::gateway::status::table::ago;
+use crate::gateway::status::view::View;
+
+/// Whether it runs; a sentence.
+pub fn headline(view: &View, now: Timestamp) -> String {
+    let process = view.pid.map_or(String::new(), |pid| format!(", process {pid}"));
+    let started = view.started_at.map_or(String::new(), |at| format!(", started {}", ago(at, now)));
+    match view.presence {
+        Presence::Answering | Presence::WithoutSocket => {
+            let state = match view.last_state {
+                Some(GatewayState::Running) | None => String::new(),
+                Some(state) => format!(", {state}"),
+            };
+            format!("The gateway is running{state}{process}{started}.")
+        }
+        Presence::Starting => format!("The gateway is starting{process}{started}."),
+        Presence::Mute(_) => {
+            let who = view.pid.map_or("The gateway's process".to_owned(), |pid| format!("Process {pid}"));
+            let since = match view.as_of {
+                Some(at) => format!("does not answer; last heard of {}", ago(at, now)),
+                None => "does not answer".to_owned(),
+            };
+            format!("The gateway hangs. {who} {since}.")
+        }
+        Presence::Absent => {
+            let Some(at) = view.as_of else { return "The gateway is not running.".to_owned() };
+            let reason = view.exit_reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
+            format!("The gateway is not running{reason}. It was last heard of {}.", ago(at, now))
+        }
+    }
+}
+
+/// The gateway itself is spoken of only while something is wrong with it or with its settings' files.
+pub(super) fn notes_on_gateway(view: &View, now: Timestamp) -> String {
+    let mut text = String::new();
+    if view.presence == Presence::WithoutSocket {
+        let since = view.as_of.map_or(String::new(), |at| format!(" from its status file, {}", ago(at, now)));
+        text.push_str(&format!("Its control socket is gone; this is{since}.\n  {WITHOUT_SOCKET}\n"));
+    }
+    for Problem { code, message, since, user_action, .. } in &view.problems {
+        text.push_str(&format!("{code}, since {}: {message}.\n", ago(*since, now)));
+        text.extend(user_action.iter().map(|action| format!("  {action}\n")));
+    }
+    if let Some(why) = &view.config_stale {
+        text.push_str(&format!("Changed settings cannot be read: {why}. Those from before stay in force.\n"));
+    }
+    text
+}
+
+/// What is done about a gateway that cannot be asked.
+pub const WITHOUT_SOCKET: &str =
+    "Commands such as `hermes platform pause` do not reach it. End it with SIGTERM and start it again.";
+
+/// What to do next; lines.
+pub fn next_step(view: &View) -> String {
+    let pid = view.pid.map_or("PID".to_owned(), |pid| pid.to_string());
+    match view.presence {
+        Presence::Absent => "Start it with `hermes gateway run`.\n".to_owned(),
+        Presence::Starting => "Its platforms are shown as soon as it is ready.\n".to_owned(),
+        Presence::Mute(Silence::Stopped) => {
+            format!("The process is stopped (SIGSTOP, or Ctrl-Z in its terminal). Run `kill -CONT {pid}`.\n")
+        }
+        Presence::Mute(Silence::Loop) => format!(
+            "The process is there, and its main loop stands still. Its watchdog ends it within a minute, or: `kill -9 {pid}`. \
+             No accepted message is lost.\n"
+        ),
+        Presence::Mute(Silence::Unknown) => {
+            format!(
+                "Look at its log. To end it: `kill {pid}`, then `kill -9 {pid}`. No accepted message is lost.\n"
+            )
+        }
+        Presence::Answering | Presence::WithoutSocket
+            if view.last_state == Some(GatewayState::Degraded) && view.problems.is_empty() =>
+        {
+            "Not every platform is connected: `hermes platform status` says why.\n".to_owned()
+        }
+        Presence::Answering | Presence::WithoutSocket => String::new(),
+    }
+}
