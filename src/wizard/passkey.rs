@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bridge::process::Output;
 use crate::bridge::protocol::{Command, Exit, PasskeyRequest, Private};
 use crate::durable;
+use crate::file;
 use crate::home::WhatsAppPaths;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::failures;
@@ -56,6 +57,8 @@ pub(crate) struct Answers {
     last: String,
 }
 
+/// The bridge takes no longer one.
+const ANSWER_LEN_MAX: u64 = 32 << 10;
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
@@ -74,7 +77,7 @@ impl Answers {
 
     async fn next_content(&mut self, path: PathBuf) -> Result<String, Stop> {
         loop {
-            match std::fs::read_to_string(&path) {
+            match file::read_text(&path, ANSWER_LEN_MAX) {
                 // A file that is still being written has no line break yet, as a rule; the bridge asks again otherwise.
                 Ok(text) if !text.trim().is_empty() && text != self.last => {
                     self.last.clone_from(&text);
