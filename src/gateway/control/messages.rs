@@ -15,7 +15,7 @@ use super::api::error;
 use crate::gateway::dead::desk::{Verb, carry_out};
 use crate::gateway::dead::view::Asked;
 use crate::gateway::delivery::handle::handle;
-use crate::gateway::delivery::{chunk, markup};
+use crate::gateway::delivery::markdown::parts;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::identity::channel_key;
 use crate::gateway::message::{MessageId, OutboundMessage, Private};
@@ -100,7 +100,7 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
     };
     let key = channel_key(platform, to);
     let id = MessageId(letter.id);
-    let texts = chunk::parts(platform, &markup::render(platform, &letter.text.0));
+    let texts = parts::parts(platform, &letter.text.0);
     let parts: Vec<_> = texts
         .into_iter()
         .enumerate()

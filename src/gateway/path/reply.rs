@@ -1,6 +1,7 @@
 //! Pure. What an answer becomes: messages that the platform takes.
 
-use crate::gateway::delivery::{chunk, handle, markup};
+use crate::gateway::delivery::handle;
+use crate::gateway::delivery::markdown::parts;
 use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage, Private};
 
 /// The purpose of a notice that a message was given up.
@@ -9,9 +10,8 @@ pub const NOTICE: &str = "notice";
 /// The parts of what is said about `message`, in order. In a group the first part says what it answers; with one
 /// person that is plain, unless the message was given up: others may have been answered since.
 pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
-    let text = markup::render(key.platform, markdown);
     let is_reply = message.is_group || purpose == NOTICE;
-    chunk::parts(key.platform, &text)
+    parts::parts(key.platform, markdown)
         .into_iter()
         .enumerate()
         .map(|(part, text)| OutboundMessage {

@@ -1,5 +1,6 @@
 //! One live connection: sends, and watches itself.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,12 @@ use super::adapter::Memory;
 use super::address::{Address, number, sent_id};
 use super::failure::{self, CHAT_GONE, MESSAGE_GONE, Way};
 use super::flood::Floods;
-use super::html;
 use super::polling::of_poll;
 use super::shared::Shared;
 use super::webhook::Watch;
 use crate::clock::Now;
 use crate::config::Secret;
+use crate::gateway::delivery::markdown::telegram;
 use crate::gateway::failure::{AdapterError, Certainty, Degraded, Retry, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::Link;
@@ -39,8 +40,6 @@ const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// The longest such a look may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
-/// The longest text that Telegram takes, in UTF-16 units of what is shown.
-const LENGTH_MAX: usize = 4096;
 
 /// How often a message is tried in another way: plain, without its topic or what it answers, to where its chat has moved.
 const WAYS_MAX: u32 = 4;
@@ -86,12 +85,10 @@ impl TelegramLink {
         replaces: Option<i64>,
         how: Try,
     ) -> Result<i64, Fault> {
-        let text = &message.text.0;
-        let html = (!how.is_plain).then(|| html::render(text));
-        // Of some markup nothing is left to be shown: people rather read it as it is.
-        let html = html.filter(|html| html.length <= LENGTH_MAX && !html.is_blank);
-        let text = html.as_ref().map_or(text.as_str(), |html| &html.text);
-        let parse_mode = html.as_ref().map(|_| "HTML");
+        let html = &message.text.0;
+        let text =
+            if how.is_plain { Cow::Owned(telegram::plain(html)) } else { Cow::Borrowed(html.as_str()) };
+        let (text, parse_mode) = (&*text, (!how.is_plain).then_some("HTML"));
         if let Some(message_id) = replaces {
             let question = EditMessageText { chat_id: how.address.chat, message_id, text, parse_mode };
             return self.bot.result("editMessageText", &question, SEND_LIMIT).await.map(|_| message_id);
