@@ -121,6 +121,7 @@ impl Preview<'_> {
             chat: self.answers.chat.clone(),
             handle: handle::handle(self.key, &self.answers.id, "preview", 0),
             text: Private(text.clone()),
+            is_markup: true,
             reply_to: self.answers.is_group.then(|| self.answers.id.clone()),
             fleeting: true,
             replaces: self.sent.clone(),

@@ -1,8 +1,7 @@
 //! Pure. What an answer becomes: messages that the platform takes.
 
-use crate::gateway::delivery::handle;
 use crate::gateway::delivery::markdown::parts;
-use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage, Private};
+use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
 
 /// The purpose of a notice that a message was given up.
 pub const NOTICE: &str = "notice";
@@ -11,16 +10,13 @@ pub const NOTICE: &str = "notice";
 /// person that is plain, unless the message was given up: others may have been answered since.
 pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
     let is_reply = message.is_group || purpose == NOTICE;
-    parts::parts(key.platform, markdown)
+    parts::messages(key, &message.id, purpose, markdown)
         .into_iter()
         .enumerate()
-        .map(|(part, text)| OutboundMessage {
+        .map(|(part, said)| OutboundMessage {
             chat: message.chat.clone(),
-            handle: handle::handle(key, &message.id, purpose, part),
-            text: Private(text),
             reply_to: (is_reply && part == 0).then(|| message.id.clone()),
-            fleeting: false,
-            replaces: None,
+            ..said
         })
         .collect()
 }
@@ -28,7 +24,7 @@ pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::{ChatId, MessageId};
+    use crate::gateway::message::{ChatId, MessageId, Private};
     use crate::gateway::platforms::played::script::{Written, inbound};
     use crate::platform::Platform;
 

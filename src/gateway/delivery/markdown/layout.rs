@@ -103,7 +103,8 @@ impl<'a> Layout<'a> {
                 }
             }
             Event::Break if self.table.is_some() => self.text(" "),
-            Event::Break => self.break_lines(1),
+            // Two in a row are an empty line.
+            Event::Break => self.break_lines((self.owed + 1).min(2)),
             Event::Rule => self.text(self.form.rule),
             Event::Box(done) => self.text(if *done { "☑ " } else { "☐ " }),
         }

@@ -17,7 +17,7 @@ mod reader;
 mod rich;
 mod split;
 mod table;
-pub mod telegram;
+mod telegram;
 mod tokens;
 mod verbatim;
 mod whatsapp;
@@ -25,5 +25,7 @@ mod write;
 
 #[cfg(test)]
 mod answers;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,48 @@ use super::layout::lay_out;
 use super::reader::read;
 use super::rich::{Rich, is_visible};
 use super::split::Parts;
+use super::telegram;
+use crate::gateway::delivery::handle::handle;
 use crate::gateway::delivery::outbox::AGAIN;
+use crate::gateway::message::{ChatKey, MessageId, OutboundMessage, Private};
 use crate::platform::{Platform, PlatformSpec, Repeat};
+
+/// The messages that a text in Markdown becomes in this chat: what is said about the message of this id, and what for.
+pub fn messages(key: &ChatKey, about: &MessageId, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
+    let parts = parts(key.platform, markdown).into_iter().enumerate();
+    parts
+        .map(|(part, text)| OutboundMessage {
+            chat: key.chat.clone(),
+            handle: handle(key, about, purpose, part),
+            text: Private(text),
+            is_markup: true,
+            reply_to: None,
+            fleeting: false,
+            replaces: None,
+        })
+        .collect()
+}
+
+/// The text of a message in the platform's markup. `None`: nothing of it can be seen then, or it would not fit.
+pub fn markup(platform: Platform, message: &OutboundMessage) -> Option<Cow<'_, str>> {
+    let text = &message.text.0;
+    if message.is_markup {
+        return Some(Cow::Borrowed(text));
+    }
+    let spec = platform.spec();
+    let rich = shown(dialect::of(platform), text);
+    let mut parts = Parts::new(dialect::of(platform), &rich, spec.text_len_max, spec.text_unit);
+    parts.next().filter(|_| parts.next().is_none()).map(Cow::Owned)
+}
+
+/// The text of a message for people who do not see it on its platform: Markdown, where the platform's markup is not to be
+/// read.
+pub fn readable(platform: Platform, message: &OutboundMessage) -> Cow<'_, str> {
+    match platform {
+        Platform::Telegram if message.is_markup => Cow::Owned(telegram::plain(&message.text.0)),
+        Platform::Telegram | Platform::Whatsapp | Platform::Scripted(_) => Cow::Borrowed(&message.text.0),
+    }
+}
 
 /// The parts of a text in Markdown as this platform takes them, each with room for saying that it is a repeat where people
 /// may see it twice.

@@ -142,24 +142,32 @@ impl<'a> Reader<'a> {
                 Within::Blocks | Within::Line | Within::Html => self.text(text, range),
             },
             cmark::Event::Code(code) => self.leaf(Piece::Leaf(Event::Code(cow(code))), range),
+            cmark::Event::InlineHtml(html) if is_line_break(&html) => {
+                self.leaf(Piece::Leaf(Event::Break), range);
+            }
             cmark::Event::InlineHtml(html) => self.leaf(Piece::Text(cow(html)), range),
             cmark::Event::Html(html) => {
                 if !self.pieces.is_empty() {
                     self.pieces.push(Piece::Leaf(Event::Break));
                 }
-                let text = cow(html);
-                let end = range.start + text.trim_end_matches('\n').len();
-                let line = match text {
-                    Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches('\n')),
-                    Cow::Owned(text) => Cow::Owned(text.trim_end_matches('\n').to_owned()),
-                };
-                self.leaf(Piece::Text(line), range.start..end.min(range.end));
+                let line = html.trim_end_matches('\n');
+                let range = range.start..range.end.min(range.start + line.len());
+                let mut rest = line;
+                while let Some((at, len)) = line_break(rest) {
+                    self.leaf(Piece::Text(Cow::Owned(rest[..at].to_owned())), range.clone());
+                    self.pieces.push(Piece::Leaf(Event::Break));
+                    rest = &rest[at + len..];
+                }
+                self.leaf(Piece::Text(Cow::Owned(rest.to_owned())), range);
             }
             cmark::Event::SoftBreak | cmark::Event::HardBreak => {
                 if self.source[range.start..].starts_with('\\') && is_in_path(&self.places, range.start) {
                     self.pieces.push(Piece::Text(Cow::Borrowed("\\")));
                 }
-                self.leaf(Piece::Leaf(Event::Break), range.clone());
+                // A line that ends with `<br>` ends once.
+                if !matches!(self.pieces.last(), Some(Piece::Leaf(Event::Break))) {
+                    self.leaf(Piece::Leaf(Event::Break), range.clone());
+                }
                 // Nothing of a line break is left to be looked at.
                 self.said(range.end);
             }
@@ -336,7 +344,7 @@ impl<'a> Reader<'a> {
             && self.source.as_bytes()[range.start - 1] == b'\\'
             && self.source.get(range.clone()) == Some(&*text);
         self.begin(range.start);
-        if is_escaped && is_in_path(&self.places, range.start - 1) {
+        if is_escaped && (is_in_path(&self.places, range.start - 1) || is_formula(self.source, range.start)) {
             self.pieces.push(Piece::Text(Cow::Borrowed("\\")));
         }
         if self.source.get(range.clone()) != Some(&*text) || !text.contains(is_marker) {
@@ -517,6 +525,30 @@ impl<'a> Reader<'a> {
         self.is_begun = false;
         let pieces = std::mem::take(&mut self.pieces);
         emphasis::resolve(self.source, &self.places, pieces, &mut self.events);
+    }
+}
+
+/// The place and the length of the first `<br>` in it.
+fn line_break(html: &str) -> Option<(usize, usize)> {
+    html.match_indices('<').find_map(|(at, _)| {
+        let len = html[at..].find('>')? + 1;
+        is_line_break(&html[at..at + len]).then_some((at, len))
+    })
+}
+
+fn is_line_break(tag: &str) -> bool {
+    let name = tag.strip_prefix('<').and_then(|tag| tag.strip_suffix('>')).unwrap_or_default();
+    name.trim_end_matches([' ', '/']).eq_ignore_ascii_case("br")
+}
+
+/// Whether the escaped sign in this place begins or ends a formula of LaTeX: `\(x\)`, `\[ x \]`.
+fn is_formula(source: &str, at: usize) -> bool {
+    let is_space = |sign: Option<char>| sign.is_some_and(char::is_whitespace);
+    match source.as_bytes()[at] {
+        b'(' | b')' => true,
+        b'[' => is_space(source[at + 1..].chars().next()),
+        b']' => is_space(source[..at - 1].chars().next_back()),
+        _ => false,
     }
 }
 

@@ -84,7 +84,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The same text in Markdown, for a service that does not take its markup.
-pub fn plain(html: &str) -> String {
+pub(super) fn plain(html: &str) -> String {
     let mut out = String::with_capacity(html.len());
     let mut rest = html;
     let mut address = "";
