@@ -455,9 +455,10 @@ impl<'a> Reader<'a> {
             return;
         }
         let mut cell = String::new();
-        for part in rest.split('|') {
+        let mut parts = rest.split('|').peekable();
+        while let Some(part) = parts.next() {
             cell.push_str(part.trim());
-            if part.ends_with('\\') {
+            if part.ends_with('\\') && parts.peek().is_some() {
                 cell.pop();
                 cell.push('|');
                 continue;

@@ -106,6 +106,7 @@ fn nothing_that_was_written_is_left_out() {
             "<pre>a | b\n--|---|---|----\nc | d | e | f|g</pre>",
             "```\na | b\n--|---|---|----\nc | d | e | f|g\n```",
         ),
+        ("|a|\n|-|\n|b|c\\", "<pre>a\n--|---\nb | c\\</pre>", "```\na\n--|---\nb | c\\\n```"),
         ("[x](docs/a.md)", "x (docs/a.md)", "x (docs/a.md)"),
         ("[x](javascript:alert(1))", "x (javascript:alert(1))", "x (javascript:alert(1))"),
         ("[x](mailto:a@b.cd) <a@b.cd>", "x (mailto:a@b.cd) a@b.cd", "x (mailto:a@b.cd) a@b.cd"),
