@@ -174,8 +174,11 @@ pub struct OutboundMessage {
     pub chat: ChatId,
     /// Our own id of it, stable over restarts: where the platform takes it, a repeat is the same message.
     pub handle: String,
-    /// What to say, in the platform's markup.
+    /// What to say.
     pub text: Private,
+    /// The text is in the platform's markup. Else it is Markdown: a notice, or a part that an earlier program stored.
+    #[serde(default)]
+    pub is_markup: bool,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
     /// It only makes sense now, as a sign of progress does: it is never sent twice, and nobody is told of its loss.

@@ -14,11 +14,10 @@ use serde_json::json;
 use super::api::error;
 use crate::gateway::dead::desk::{Verb, carry_out};
 use crate::gateway::dead::view::Asked;
-use crate::gateway::delivery::handle::handle;
-use crate::gateway::delivery::{chunk, markup};
+use crate::gateway::delivery::markdown::parts;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::identity::channel_key;
-use crate::gateway::message::{MessageId, OutboundMessage, Private};
+use crate::gateway::message::{MessageId, Private};
 use crate::gateway::platforms::build::is_enabled;
 use crate::gateway::settings::Settings;
 use crate::gateway::store::api::{Fate, Store};
@@ -100,19 +99,7 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
     };
     let key = channel_key(platform, to);
     let id = MessageId(letter.id);
-    let texts = chunk::parts(platform, &markup::render(platform, &letter.text.0));
-    let parts: Vec<_> = texts
-        .into_iter()
-        .enumerate()
-        .map(|(part, text)| OutboundMessage {
-            chat: key.chat.clone(),
-            handle: handle(&key, &id, "send", part),
-            text: Private(text),
-            reply_to: None,
-            fleeting: false,
-            replaces: None,
-        })
-        .collect();
+    let parts = parts::messages(&key, &id, "send", &letter.text.0);
     if parts.is_empty() {
         return bad("empty", "There is nothing to send: the text is empty.");
     }

@@ -1,15 +1,14 @@
 //! From the answer to the platform.
 //!
 //! - [`handle`]: the id of a message that we send, before it is sent.
-//! - [`markup`]: Markdown as the platform writes it; [`chunk`]: in pieces that fit.
+//! - [`markdown`]: Markdown as the platform writes it, in parts that fit.
 //! - [`outbox`]: sends what waits, in order; [`rates`]: how fast.
 //! - [`target`], [`send`]: what somebody sends by hand.
 //! - [`lost`]: what a chat is told of what it never got.
 
-pub mod chunk;
 pub mod handle;
 pub mod lost;
-pub mod markup;
+pub mod markdown;
 pub mod outbox;
 pub mod rates;
 pub mod send;

@@ -11,11 +11,11 @@ use super::decider::{Action, Input, Limits, Notice, Notices, Route, sights};
 use super::text::{json, text};
 use crate::clock::Now;
 use crate::config::{Config, NotifyConfig};
-use crate::gateway::delivery::handle::handle;
+use crate::gateway::delivery::markdown::parts;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::identity::channel_key;
 use crate::gateway::life::kept;
-use crate::gateway::message::{MessageId, OutboundMessage, Private};
+use crate::gateway::message::MessageId;
 use crate::gateway::settings::Settings;
 use crate::gateway::status::snapshot::Snapshot;
 use crate::platform::Platform;
@@ -127,15 +127,8 @@ impl Teller {
         };
         let key = channel_key(platform, to);
         let id = MessageId(format!("{name} {id}"));
-        let message = OutboundMessage {
-            chat: key.chat.clone(),
-            handle: handle(&key, &id, "operator", 0),
-            text: Private(text(title, notice)),
-            reply_to: None,
-            fleeting: false,
-            replaces: None,
-        };
-        match tokio::time::timeout(SAY_LIMIT, self.flow.say(&key, vec![message])).await {
+        let messages = parts::messages(&key, &id, "operator", &text(title, notice));
+        match tokio::time::timeout(SAY_LIMIT, self.flow.say(&key, messages)).await {
             Ok(said) => said.map_err(|error| error.to_string()),
             Err(_) => Err(format!("the store did not answer within {} s", SAY_LIMIT.as_secs())),
         }

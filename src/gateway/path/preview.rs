@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::turns::Turns;
 use crate::gateway::agent::draft::Draft;
+use crate::gateway::delivery::handle;
+use crate::gateway::delivery::markdown::parts;
 use crate::gateway::delivery::outbox::{Claim, Outbox};
-use crate::gateway::delivery::{chunk, handle, markup};
 use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
 use crate::gateway::store::api::{InboxId, Store};
 use crate::platform::Platform;
@@ -42,6 +43,8 @@ pub(super) struct Preview<'a> {
     sent: Option<MessageId>,
     /// What it shows.
     shown: String,
+    /// The beginning of the answer that it shows, in Markdown.
+    draft: String,
 }
 
 impl Turns {
@@ -56,7 +59,7 @@ impl Turns {
         let outbox = self.outboxes.get(&key.platform)?;
         let store = self.store.as_ref();
         key.platform.spec().stream_every?;
-        Some(Preview { store, outbox, key, id, answers, sent, shown: String::new() })
+        Some(Preview { store, outbox, key, id, answers, sent, shown: String::new(), draft: String::new() })
     }
 }
 
@@ -84,6 +87,7 @@ impl Preview<'_> {
             if self.show(claim, told).await.is_none() {
                 return;
             }
+            self.draft = text;
         }
     }
 
@@ -92,10 +96,12 @@ impl Preview<'_> {
         if self.sent.is_none() || self.outbox.link().is_none() {
             return;
         }
-        let text = self.shown.strip_suffix(GOES_ON).unwrap_or_default();
         // What an earlier run has shown is not known.
-        let told =
-            if text.is_empty() { UNFINISHED.to_owned() } else { shown(self.key.platform, text, STOPPED) };
+        let told = if self.draft.is_empty() {
+            UNFINISHED.to_owned()
+        } else {
+            shown(self.key.platform, &self.draft, STOPPED)
+        };
         let telling = async {
             // The answer to the word that stopped it may be on its way.
             let claim = loop {
@@ -115,6 +121,7 @@ impl Preview<'_> {
             chat: self.answers.chat.clone(),
             handle: handle::handle(self.key, &self.answers.id, "preview", 0),
             text: Private(text.clone()),
+            is_markup: true,
             reply_to: self.answers.is_group.then(|| self.answers.id.clone()),
             fleeting: true,
             replaces: self.sent.clone(),
@@ -141,11 +148,7 @@ impl Preview<'_> {
 
 /// What is shown of an answer: as much as fits into one message.
 fn shown(platform: Platform, markdown: &str, end: &str) -> String {
-    let spec = platform.spec();
-    let room = spec.text_len_max - spec.text_unit.len(end);
-    let text = markup::render(platform, markdown.trim_end());
-    let first = chunk::split(&text, room, spec.text_unit).into_iter().next();
-    first.map_or_else(String::new, |text| text + end)
+    parts::beginning(platform, markdown.trim_end(), end).map_or_else(String::new, |text| text + end)
 }
 
 #[cfg(test)]
@@ -161,7 +164,10 @@ mod tests {
         let (len, max) = (platform.spec().text_unit.len(&long), platform.spec().text_len_max);
         assert!(len <= max && len > max - 10, "{len}");
         let code = shown(platform, &format!("```rust\n{}", "let a = 1;\n".repeat(1000)), STOPPED);
-        assert!(code.ends_with(&format!("```{STOPPED}")), "a block is closed where the message ends");
+        assert!(
+            code.ends_with(&format!("</code></pre>{STOPPED}")),
+            "a block is closed where the message ends"
+        );
         assert_eq!(shown(platform, " \n", GOES_ON), "");
     }
 }

@@ -1,7 +1,7 @@
 //! Pure. What an answer becomes: messages that the platform takes.
 
-use crate::gateway::delivery::{chunk, handle, markup};
-use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage, Private};
+use crate::gateway::delivery::markdown::parts;
+use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
 
 /// The purpose of a notice that a message was given up.
 pub const NOTICE: &str = "notice";
@@ -9,18 +9,14 @@ pub const NOTICE: &str = "notice";
 /// The parts of what is said about `message`, in order. In a group the first part says what it answers; with one
 /// person that is plain, unless the message was given up: others may have been answered since.
 pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
-    let text = markup::render(key.platform, markdown);
     let is_reply = message.is_group || purpose == NOTICE;
-    chunk::parts(key.platform, &text)
+    parts::messages(key, &message.id, purpose, markdown)
         .into_iter()
         .enumerate()
-        .map(|(part, text)| OutboundMessage {
+        .map(|(part, said)| OutboundMessage {
             chat: message.chat.clone(),
-            handle: handle::handle(key, &message.id, purpose, part),
-            text: Private(text),
             reply_to: (is_reply && part == 0).then(|| message.id.clone()),
-            fleeting: false,
-            replaces: None,
+            ..said
         })
         .collect()
 }
@@ -28,7 +24,7 @@ pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::{ChatId, MessageId};
+    use crate::gateway::message::{ChatId, MessageId, Private};
     use crate::gateway::platforms::played::script::{Written, inbound};
     use crate::platform::Platform;
 

@@ -19,6 +19,7 @@ fn part(handle: &str) -> OutboundMessage {
         chat,
         handle: handle.into(),
         text: Private("said".into()),
+        is_markup: false,
         reply_to: None,
         fleeting: false,
         replaces: None,

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::api::{Direction, Fate, GivenUp, Letter, LetterId, OutboxId, Pick, TARGET_DEAD};
 use super::queries::{from_json, key_of};
-use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::delivery::markdown::parts::readable;
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
 use crate::platform::Platform;
 
 /// Letters that one look shows.
@@ -140,13 +141,15 @@ fn read(
     };
     for id in ids {
         let rows = statement.query_map(params![with_text, platform, id, SHOWN_MAX], |row| {
+            let key = key_of(row)?;
             let text = match direction {
                 Direction::In => from_json::<InboundMessage>(row, 7)?.map(|message| message.text),
-                Direction::Out => from_json::<OutboundMessage>(row, 7)?.map(|message| message.text),
+                Direction::Out => from_json::<OutboundMessage>(row, 7)?
+                    .map(|message| Private(readable(key.platform, &message).into_owned())),
             };
             Ok(Letter {
                 id: LetterId { direction, number: row.get(2)? },
-                key: key_of(row)?,
+                key,
                 since: Timestamp::from_second(row.get(3)?).unwrap_or(Timestamp::UNIX_EPOCH),
                 attempts: row.get(4)?,
                 reason: row.get::<_, Option<String>>(5)?.unwrap_or_default(),

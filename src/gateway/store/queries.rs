@@ -290,6 +290,7 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
             chat: answer.chat.clone(),
             handle: handle(&key, &untold.id, "lost", 0),
             text: Private(lost::notice(untold.count, untold.unsure, untold.oldest)),
+            is_markup: false,
             reply_to: None,
             fleeting: false,
             replaces: None,

@@ -24,6 +24,7 @@ fn reply(handle: &str) -> OutboundMessage {
         chat: ChatId(CHAT.into()),
         handle: handle.into(),
         text: Private("answer".into()),
+        is_markup: false,
         reply_to: None,
         fleeting: false,
         replaces: None,

@@ -385,6 +385,7 @@ mod tests {
             chat: ChatId("c".to_owned()),
             handle: "h1".to_owned(),
             text: Private("hello".to_owned()),
+            is_markup: false,
             reply_to: None,
             fleeting: false,
             replaces: None,

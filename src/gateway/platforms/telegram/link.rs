@@ -1,5 +1,6 @@
 //! One live connection: sends, and watches itself.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,12 @@ use super::adapter::Memory;
 use super::address::{Address, number, sent_id};
 use super::failure::{self, CHAT_GONE, MESSAGE_GONE, Way};
 use super::flood::Floods;
-use super::html;
 use super::polling::of_poll;
 use super::shared::Shared;
 use super::webhook::Watch;
 use crate::clock::Now;
 use crate::config::Secret;
+use crate::gateway::delivery::markdown::parts;
 use crate::gateway::failure::{AdapterError, Certainty, Degraded, Retry, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::Link;
@@ -39,9 +40,6 @@ const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// The longest such a look may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
-/// The longest text that Telegram takes, in UTF-16 units of what is shown.
-const LENGTH_MAX: usize = 4096;
-
 /// How often a message is tried in another way: plain, without its topic or what it answers, to where its chat has moved.
 const WAYS_MAX: u32 = 4;
 
@@ -62,6 +60,14 @@ struct Try {
     is_plain: bool,
     /// It says what it answers.
     is_reply: bool,
+}
+
+/// The text with the service's name for its markup.
+fn written(message: &OutboundMessage, is_plain: bool) -> (Cow<'_, str>, Option<&'static str>) {
+    match parts::markup(Platform::Telegram, message).filter(|_| !is_plain) {
+        Some(html) => (html, Some("HTML")),
+        None => (parts::readable(Platform::Telegram, message), None),
+    }
 }
 
 impl TelegramLink {
@@ -86,12 +92,8 @@ impl TelegramLink {
         replaces: Option<i64>,
         how: Try,
     ) -> Result<i64, Fault> {
-        let text = &message.text.0;
-        let html = (!how.is_plain).then(|| html::render(text));
-        // Of some markup nothing is left to be shown: people rather read it as it is.
-        let html = html.filter(|html| html.length <= LENGTH_MAX && !html.is_blank);
-        let text = html.as_ref().map_or(text.as_str(), |html| &html.text);
-        let parse_mode = html.as_ref().map(|_| "HTML");
+        let (text, parse_mode) = written(message, how.is_plain);
+        let text = &*text;
         if let Some(message_id) = replaces {
             let question = EditMessageText { chat_id: how.address.chat, message_id, text, parse_mode };
             return self.bot.result("editMessageText", &question, SEND_LIMIT).await.map(|_| message_id);
@@ -333,5 +335,37 @@ pub(super) async fn probe(
             None if is_proof => return shared.end(memory.judge(&token, fault)),
             None => patience.forgive(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_an_earlier_program_stored_is_sent_as_it_would_have_sent_it() {
+        let stored = |text: &str| -> OutboundMessage {
+            let row = serde_json::json!({ "chat": "1", "handle": "3EB0", "text": text, "reply_to": null });
+            serde_json::from_value(row).unwrap()
+        };
+        let long = "**a** ".repeat(4000);
+        for (text, expected, plain) in [
+            ("**a** <b> & c", ("<b>a</b> &lt;b&gt; &amp; c", Some("HTML")), "**a** <b> & c"),
+            (
+                "(maybe a repeat)\n`x`",
+                ("(maybe a repeat)\n<code>x</code>", Some("HTML")),
+                "(maybe a repeat)\n`x`",
+            ),
+            ("***", ("———", Some("HTML")), "***"),
+            ("```\n```", ("```\n```", None), "```\n```"),
+            (&long, (long.as_str(), None), &long),
+        ] {
+            let message = stored(text);
+            assert_eq!(written(&message, false), (expected.0.into(), expected.1));
+            assert_eq!(written(&message, true), (plain.into(), None));
+        }
+        let message = OutboundMessage { is_markup: true, ..stored("<b>a</b> &lt;b&gt;") };
+        assert_eq!(written(&message, false), ("<b>a</b> &lt;b&gt;".into(), Some("HTML")));
+        assert_eq!(written(&message, true), ("**a** <b>".into(), None));
     }
 }

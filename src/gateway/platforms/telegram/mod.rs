@@ -2,7 +2,7 @@
 //!
 //! - [`adapter`]: what stands in the way, and how it connects. [`polling`]: long polling, with its retries;
 //!   [`receiver`]: takes what came, and nothing is confirmed before it is on disk; [`webhook`]: the other way, on which the service calls us. [`link`]: sends, and watches itself. [`shared`]: what these know of each other.
-//! - Pure: [`address`], [`translate`], [`html`] between Telegram's words and hermes' words; [`albums`], what belongs together;
+//! - Pure: [`address`], [`translate`] between Telegram's words and hermes' words; [`albums`], what belongs together;
 //!   [`failure`], what a refusal means; [`flood`], whose limit it is.
 
 pub mod adapter;
@@ -10,7 +10,6 @@ pub mod address;
 pub mod albums;
 pub mod failure;
 pub mod flood;
-pub mod html;
 mod link;
 mod polling;
 mod receiver;
