@@ -101,7 +101,7 @@ fn a_refused_passkey_and_ctrl_c_leave_everything_as_it_was() {
             terminal.send("\u{3}");
             130
         };
-        terminal.wait_for("Nothing was changed");
+        terminal.wait_for("No WhatsApp setting was changed");
         assert_eq!(terminal.exit_code(), code, "{}", terminal.text());
         assert!(terminal.is_as_found());
         assert_eq!(home.dot_env(), None);

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::file;
 use crate::world::World;
 
 /// The longest `.npmrc` that is read.
@@ -65,14 +65,9 @@ fn files(world: &World, node: &Path, npm: &Path) -> Vec<PathBuf> {
     [user, global, builtin].into_iter().flatten().collect()
 }
 
-/// What cannot be read names nothing; npm says it.
+/// The text of a file; one that cannot be read names nothing, and npm says it.
 fn read(path: &Path) -> String {
-    let mut bytes = Vec::new();
-    if path.is_file()
-        && let Ok(file) = std::fs::File::open(path)
-    {
-        drop(file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
-    }
+    let bytes = file::read(path, FILE_BYTES_MAX).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

@@ -1,0 +1,117 @@
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../assets/gateway.example.toml");
+
+fn load(toml: &str, env: &str, process: &[(&str, &str)]) -> Result<Config, CliError> {
+    let world = World::of_env(process.iter().copied());
+    Config::of(toml, &Settings::new(&world, &EnvFile::parse(env)))
+}
+
+#[test]
+fn the_example_is_the_defaults_and_so_is_nothing_at_all() {
+    assert_eq!(load(EXAMPLE, "", &[]).unwrap(), Config::default());
+    assert_eq!(load("", "", &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn the_examples_settings_behind_a_comment_sign_can_be_used_as_they_stand() {
+    let is_setting = |line: &&str| !line.starts_with("# ") && *line != "#";
+    let text: Vec<&str> =
+        EXAMPLE.lines().filter(is_setting).map(|line| line.strip_prefix('#').unwrap_or(line)).collect();
+    let text = text.join("\n").replace("kind = \"echo\"\n", "");
+    let config = load(&text, "", &[]).unwrap();
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let AgentConfig::Openai(openai) = config.agent else { panic!("not openai") };
+    assert_eq!(OpenaiConfig { system_prompt: None, api_key_named: false, ..openai }, OpenaiConfig::default());
+    assert!(config.whatsapp.web_socket_url.is_some());
+    assert_eq!(config.whatsapp.bridge_limits.len(), file::BRIDGE_LIMITS.len());
+}
+
+#[test]
+fn the_process_wins_over_env_and_empty_is_not_set() {
+    let toml = "agent.kind = 'openai'\nagent.api_key_env = 'MY_KEY'\n";
+    let key = |env: &str, process: &[(&str, &str)]| {
+        let AgentConfig::Openai(openai) = load(toml, env, process).unwrap().agent else { panic!() };
+        openai.api_key.map(|key| key.0)
+    };
+    assert_eq!(key("", &[]), None);
+    assert_eq!(key("MY_KEY=", &[("MY_KEY", "")]), None);
+    assert_eq!(key("MY_KEY=file", &[]).as_deref(), Some("file"));
+    assert_eq!(key("MY_KEY=file", &[("MY_KEY", "")]).as_deref(), Some("file"));
+    assert_eq!(key("MY_KEY=file", &[("MY_KEY", "process")]).as_deref(), Some("process"));
+    let config = load(toml, "MY_KEY=canary", &[]).unwrap();
+    assert!(!format!("{config:?}").contains("canary"));
+    assert_eq!(config.secrets(), [Secret("canary".into())]);
+}
+
+#[test]
+fn quotes_around_a_value_are_taken_off_wherever_it_is_set() {
+    let key = |env: &str, process: &[(&str, &str)]| load("", env, process).unwrap().gateway.http.key;
+    let expected = Some(Secret("0123456789abcdef".into()));
+    for text in ["0123456789abcdef", "\"0123456789abcdef\"", "'0123456789abcdef'", " '\"0123456789abcdef\"' "]
+    {
+        assert_eq!(key("", &[("API_SERVER_KEY", text)]), expected, "{text}");
+        assert_eq!(key(&format!("API_SERVER_KEY={text}"), &[]), expected, "{text}");
+    }
+    let toml = "agent.kind = 'openai'\n";
+    let AgentConfig::Openai(openai) = load(toml, "", &[("OPENAI_API_KEY", "'abc'")]).unwrap().agent else {
+        panic!()
+    };
+    assert_eq!(openai.api_key, Some(Secret("abc".into())));
+}
+
+#[test]
+fn what_the_environment_hides_in_dot_env_is_told_by_name() {
+    let process = [("TELEGRAM_BOT_TOKEN", "1:canary"), ("WHATSAPP_MODE", "'bot'"), ("API_SERVER_PORT", "1")];
+    let env = "TELEGRAM_BOT_TOKEN=2:other\nWHATSAPP_MODE=bot\nWHATSAPP_ENABLED=true\nAPI_SERVER_PORT=\n";
+    let config = load("", env, &process).unwrap();
+    let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+    assert!(warning.starts_with("TELEGRAM_BOT_TOKEN in .env has no effect") && !warning.contains("canary"));
+    assert!(config.origin("TELEGRAM_BOT_TOKEN").unwrap().contains("unset TELEGRAM_BOT_TOKEN"));
+    assert!(config.origin("WHATSAPP_MODE").is_some() && config.origin("WHATSAPP_ENABLED").is_none());
+}
+
+#[test]
+fn a_tilde_in_a_path_is_the_users_home() {
+    let toml = "agent.kind = 'command'\nagent.command = ['python3', '~/agent.py', 'a~b']\n\
+                [gateway]\nnotify_command = ['~/bin/notify', '~']\n";
+    let config = load(toml, "HERMES_NODE='~/node'", &[("HOME", "/h")]).unwrap();
+    let AgentConfig::Command(command) = config.agent else { panic!() };
+    assert_eq!(command.command, ["python3", "/h/agent.py", "a~b"]);
+    assert_eq!(config.gateway.notify.command.unwrap(), ["/h/bin/notify", "/h/"]);
+    assert_eq!(config.whatsapp.node.unwrap(), Path::new("/h/node"));
+}
+
+#[test]
+fn a_home_channel_is_a_setting_of_its_platform() {
+    let config = load("", "WHATSAPP_HOME_CHANNEL= 15550001111 ", &[]).unwrap();
+    assert_eq!(config.home_channels[&Platform::Whatsapp], "15550001111");
+    assert!(load("", "WHATSAPP_HOME_CHANNEL=", &[]).unwrap().home_channels.is_empty());
+}
+
+#[test]
+fn scripted_platforms_are_of_the_process_only() {
+    let names = |env: &str, process: &[(&str, &str)]| {
+        let scripted = load("", env, process).unwrap().scripted;
+        scripted.iter().flat_map(ScriptedConfig::platforms).map(|one| one.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("", &[("HERMES_SCRIPTED", "2@/tmp/stage")]), ["scripted1", "scripted2"]);
+    assert_eq!(names("HERMES_SCRIPTED=2@/tmp/stage", &[]), Vec::<String>::new());
+    assert_eq!(names("", &[("HERMES_SCRIPTED", "stage")]), Vec::<String>::new());
+}
+
+#[test]
+fn loading_tells_which_file_is_broken_and_a_missing_one_is_fine() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = HermesHome::at(dir.path());
+    let world = World::of_env([("A", "b")]);
+    assert_eq!(Config::load(&world, &home).unwrap(), Config::default());
+    crate::durable::write_atomic(&home.env_file(), b"WHATSAPP_ENABLED=true\noops\n").unwrap();
+    let config = Config::load(&world, &home).unwrap();
+    assert!(config.whatsapp.enabled);
+    assert_eq!(config.warnings, [".env: line 2 is not of the form NAME=value"]);
+    crate::durable::write_atomic(&home.config_file(), b"[gateway]\nconnect_timeout = 5\n").unwrap();
+    let error = Config::load(&world, &home).unwrap_err();
+    assert_eq!(error.exit(), crate::error::ExitCode::Config);
+    assert!(error.hints[0].contains("gateway.toml"));
+}
