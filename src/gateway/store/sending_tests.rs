@@ -141,3 +141,23 @@ async fn what_is_retried_by_hand_is_a_new_message_whatever_was_shown() {
     assert_eq!(store.next_out(&key()).await.unwrap().unwrap().message, reply("H1"));
     assert_eq!(store.next_in(&key()).await.unwrap().unwrap().preview, None);
 }
+
+#[tokio::test]
+async fn a_dead_letter_is_shown_without_tags_and_a_row_without_a_mark_is_markdown() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let key = ChatKey { platform: Platform::Telegram, chat: ChatId("1".into()) };
+    let html = OutboundMessage { text: Private("<b>a</b> &lt;".into()), is_markup: true, ..reply("H1") };
+    store.queue(&key, vec![html.clone()]).await.unwrap();
+    let row = store.next_out(&key).await.unwrap().unwrap();
+    store.bury(row.id, "refused".into(), GivenUp::Message).await.unwrap();
+    let shown = store.letters(Pick::default(), true).await.unwrap();
+    assert_eq!(shown[0].text.as_ref().unwrap().0, "**a** <");
+    store.retry_letters(Pick::default()).await.unwrap();
+    assert_eq!(store.next_out(&key).await.unwrap().unwrap().message, html);
+
+    let unmark = "UPDATE outbox SET body = json_remove(body, '$.is_markup')";
+    store.writer.call(|db| db.execute(unmark, []).map(drop)).await.unwrap();
+    let old = store.next_out(&key).await.unwrap().unwrap().message;
+    assert_eq!(old, OutboundMessage { is_markup: false, ..html });
+}

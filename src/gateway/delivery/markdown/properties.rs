@@ -273,6 +273,8 @@ fn hostile_text_costs_no_more_than_its_length() {
         ("spaces", format!("a{}b", " ".repeat(big))),
         ("breaks", format!("{}{}b", "> - ".repeat(1000), "\n".repeat(big))),
         ("ticks", (1..400).map(|len| "`".repeat(len) + " ").collect()),
+        ("tags", format!("<div {}", "<br".repeat(big / 3))),
+        ("line breaks", format!("<div>{}", "<br>".repeat(big / 4))),
         ("code", format!("```\n{}", "x\n".repeat(big / 2))),
     ] {
         for platform in PLATFORMS {

@@ -17,6 +17,9 @@ pub(super) use pulldown_cmark::Alignment;
 /// A longer name of a language is no name.
 const LANGUAGE_LEN_MAX: usize = 32;
 
+/// Longer tags are no `<br />`.
+const LINE_BREAK_LEN_MAX: usize = 8;
+
 /// What the text says, in order. Each [`Event::Start`] has its [`Event::End`], and they nest.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event<'a> {
@@ -532,7 +535,7 @@ impl<'a> Reader<'a> {
 /// The place and the length of the first `<br>` in it.
 fn line_break(html: &str) -> Option<(usize, usize)> {
     html.match_indices('<').find_map(|(at, _)| {
-        let len = html[at..].find('>')? + 1;
+        let len = html[at..].bytes().take(LINE_BREAK_LEN_MAX).position(|byte| byte == b'>')? + 1;
         is_line_break(&html[at..at + len]).then_some((at, len))
     })
 }
