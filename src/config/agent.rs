@@ -15,6 +15,9 @@ use crate::net;
 /// The longest system prompt in a file, in bytes.
 const PROMPT_LEN_MAX: u64 = 64 << 10;
 
+/// The smallest window that makes sense, in tokens.
+const CONTEXT_TOKENS_MIN: u32 = 512;
+
 /// Who answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentConfig {
@@ -47,6 +50,8 @@ pub struct OpenaiConfig {
     pub system_prompt_file: Option<String>,
     /// The longest wait for the next piece of an answer.
     pub idle_timeout: Duration,
+    /// The model's window in tokens, where it is set.
+    pub context_tokens: Option<u32>,
 }
 
 /// A program of this machine.
@@ -72,6 +77,7 @@ impl Default for OpenaiConfig {
             system_prompt: None,
             system_prompt_file: None,
             idle_timeout: Duration::from_secs(120),
+            context_tokens: None,
         }
     }
 }
@@ -148,6 +154,7 @@ pub(super) struct RawAgent {
     system_prompt: Option<String>,
     system_prompt_file: Option<Spanned<String>>,
     idle_timeout: Option<Spanned<String>>,
+    context_tokens: Option<Spanned<i64>>,
     command: Option<Spanned<Vec<String>>>,
     env: Vec<Spanned<String>>,
 }
@@ -194,6 +201,16 @@ impl Place<'_> {
             }
             env.push((name.into_inner(), None));
         }
+        let context_tokens = match raw.context_tokens {
+            Some(tokens) => match u32::try_from(*tokens.get_ref()) {
+                Ok(count @ CONTEXT_TOKENS_MIN..) => Some(count),
+                Ok(_) | Err(_) => {
+                    let why = format!("context_tokens is a number of tokens, at least {CONTEXT_TOKENS_MIN}");
+                    return Err(self.error(tokens.span(), &why));
+                }
+            },
+            None => None,
+        };
         let Some(kind) = raw.kind else { return Ok(AgentConfig::Echo) };
         match kind.get_ref().as_str() {
             "echo" => Ok(AgentConfig::Echo),
@@ -207,6 +224,7 @@ impl Place<'_> {
                 system_prompt,
                 system_prompt_file,
                 idle_timeout,
+                context_tokens,
             })),
             "command" => match raw.command {
                 Some(command) if command.get_ref().first().is_some_and(|program| !program.trim().is_empty()) => {
@@ -252,6 +270,7 @@ mod tests {
             ("[agent]\nkind='command'", "line 2, column 6: the kind command needs `command`"),
             ("[agent]\nkind='command'\ncommand=[]", "line 3, column 9: command begins with the name"),
             ("[agent]\nenv=['A=b']", "line 2, column 6: env lists names"),
+            ("[agent]\ncontext_tokens=100", "line 2, column 16: context_tokens is a number of tokens"),
         ] {
             let error = load(&dir, toml).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -17,6 +17,9 @@ env > "$0.env"
 case "$turn" in
 *'"text":"hang'*) sleep 1000 & echo "$$ $!" > "$0.pids"; wait ;;
 *'"text":"fail'*) echo "the key is sk-canary0123456789abcdef0123456789" >&2; exit 3 ;;
+*'"text":"partly'*) printf 'as far as it came'; exit 3 ;;
+*'"text":"stuck'*) printf 'as far as it came'; exec sleep 1000 ;;
+*'"text":"bytes'*) printf 'a\377\376b \303' ;;
 *'"text":"much'*) yes 'more and more' ;;
 *'"text":"deaf'*) exec sleep 1000 ;;
 *) printf 'half '; printf 'and half' ;;
@@ -174,6 +177,24 @@ fn a_program_that_fails_is_silent_or_says_too_much_is_told_of_in_a_sentence() {
         sent.into_iter().find(is_cut)
     });
     assert!(cut.is_some(), "{}", chat.house.gateway.log().join("\n"));
+}
+
+#[test]
+fn what_a_program_said_before_it_failed_is_kept_odd_bytes_are_replaced_and_another_chat_is_answered() {
+    const CUT: &str = "as far as it came\n\n(The answer was cut: it ended before it was complete.)";
+    let mut chat = Chat::open("idle_timeout = \"1s\"\n");
+    assert_eq!(chat.ask("partly", "as far"), CUT);
+    let log = chat.house.gateway.log().join("\n");
+    assert!(log.contains("the agent's answer was cut") && log.contains("exit status: 3"), "{log}");
+    assert_eq!(chat.ask("stuck", "as far"), CUT);
+    let bytes = chat.ask("bytes", "a\u{fffd}");
+    assert!(bytes.starts_with("a\u{fffd}\u{fffd}b") && bytes.ends_with('\u{fffd}'), "{bytes:?}");
+    // The same program fails, hangs and answers at the same time.
+    chat.house.well.write("X1", "friend", "deaf");
+    chat.house.well.write("X2", "other", "hello");
+    let answer = chat.house.well.take_message("half and half");
+    assert_eq!(answer["chat"], "other", "{answer}");
+    chat.house.well.take_message("The agent did not answer in time.");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::support::wait;
 /// The person whose message, chat or picture fails.
 const ODD: i64 = 4_200_001;
 
+/// People whose messages the model's service fails at, each in a chat of their own: such a message holds up what follows it there.
+const POISONED: std::ops::Range<i64> = 4_200_010..4_200_015;
+
 /// People who write beside that.
 const OTHERS: std::ops::Range<i64> = 4_200_002..4_200_008;
 
@@ -40,7 +43,8 @@ impl Scene {
             agent.table(),
             telegram.table()
         );
-        let people: Vec<_> = std::iter::once(ODD).chain(OTHERS).map(|id| id.to_string()).collect();
+        let people: Vec<_> =
+            std::iter::once(ODD).chain(POISONED).chain(OTHERS).map(|id| id.to_string()).collect();
         let house = House::furnish(2, &toml, |home| {
             home.env.push(("API_SERVER_PORT".to_owned(), String::new()));
             let locks = home.root().join("locks").display().to_string();
@@ -111,9 +115,13 @@ fn http(status: &str, body: &str) -> String {
 
 /// A message to which the model's service always answers this.
 fn poison(scene: &Scene, word: &'static str, answer: String) {
-    scene.agent.odd.lock().unwrap().push((word, answer));
+    let mut odd = scene.agent.odd.lock().unwrap();
+    let id = POISONED.start + i64::try_from(odd.len()).unwrap();
+    assert!(POISONED.contains(&id), "one more person is needed");
+    odd.push((word, answer));
+    drop(odd);
     for n in 0..3 {
-        scene.write_odd(&format!("{word} {n}"));
+        scene.telegram.write(id, id, &format!("{word} {n}"));
     }
     scene.wait_asked(word);
 }

@@ -42,17 +42,25 @@ pub struct AgentError {
     pub again: Again,
 }
 
+impl AgentError {
+    /// Writes to the log why an answer is not whole.
+    pub(super) fn log_cut(&self) {
+        tracing::warn!(code = self.code, "the agent's answer was cut: {}", self.detail);
+    }
+}
+
 /// Whether a message that got no answer is put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Again {
     /// It had its turn: the person is told.
     #[default]
     Never,
-    /// Nobody was there to ask; after this wait, and as often as it takes.
+    /// The agent is away; after this wait, for a day at most. The chat is told.
     After(Duration),
-    /// It was asked, and something broke, perhaps by this very message: after this wait, and not for ever.
+    /// It was asked, and something broke, perhaps by this very message: after this wait, and not for long.
     Briefly(Duration),
-    /// It was asked and fell silent before it said anything: once more, at once. Then it had its turn.
+    /// It was asked, and fell silent, broke off or made no sense before it said anything: once more, at once. Then it had its
+    /// turn.
     Once,
 }
 

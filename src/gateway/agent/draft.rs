@@ -25,13 +25,19 @@ impl fmt::Debug for Draft {
 }
 
 impl Draft {
-    /// This is said so far, all of it. What is no longer than before changes nothing. Does not block.
+    /// This is said so far, all of it. A beginning of what was said before changes nothing; another text takes its place.
+    /// Does not block.
     pub fn grow(&self, text: &str) {
         let mut state = self.state();
-        if let Some(more) = text.get(state.text.len()..).filter(|more| !more.is_empty()) {
-            state.text.push_str(more);
-            self.changed.notify_one();
+        if state.text.starts_with(text) {
+            return;
         }
+        if let Some(more) = text.strip_prefix(state.text.as_str()) {
+            state.text.push_str(more);
+        } else {
+            text.clone_into(&mut state.text);
+        }
+        self.changed.notify_one();
     }
 
     /// Nothing more comes.

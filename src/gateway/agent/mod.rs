@@ -4,7 +4,8 @@
 //!   [`following`]: also after they have changed; [`lateness`]: what is old news by then; [`draft`]: an answer that is not whole yet.
 //! - [`echo`]: repeats what it is told.
 //! - [`openai`]: any OpenAI-compatible service; [`request`]: what it is asked, [`sse`]: the stream that it answers with,
-//!   [`answer`]: the text in it, [`breaker`]: when nothing is asked because nobody was there.
+//!   [`reading`]: a stream or a body, [`answer`]: the text in it, [`thinking`]: what is left out of that, [`refusal`]: what a
+//!   refusal means, [`breaker`]: when nothing is asked because the service was away.
 //! - [`program`]: a program of this machine; [`request`] also says what that is told.
 
 pub mod answer;
@@ -17,5 +18,10 @@ pub mod following;
 pub mod lateness;
 pub mod openai;
 pub mod program;
+pub mod reading;
+pub mod refusal;
 pub mod request;
 pub mod sse;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod thinking;

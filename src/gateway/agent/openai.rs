@@ -2,25 +2,31 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Response, Url};
 
-use super::answer::{ANSWER_LEN_MAX, Answer, Unusable, failure_code};
-use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn};
-use super::breaker::{Breaker, Ending};
+use super::answer::{Answer, Cut};
+use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn, said};
+use super::breaker::{Breaker, Ending, TRIES_MAX};
 use super::draft::Draft;
+use super::reading::{Failure, Reading};
+use super::refusal::{Kind, Refusal};
 use super::request::{self, Image};
-use super::sse::Parser;
+use super::thinking;
 use crate::clock::Now;
 use crate::config::OpenaiConfig;
 use crate::error::CliError;
 use crate::gateway::failure::Certainty;
 use crate::gateway::message::Attachment;
+use crate::gateway::store::api::Exchange;
 use crate::{net, tls};
 
 /// The longest wait for the service to take the connection.
@@ -32,8 +38,14 @@ const IMAGE_LEN_MAX: u64 = 4 << 20;
 /// Images of one message that are sent to the model.
 const IMAGES_MAX: usize = 4;
 
-/// The longest body that is no stream: JSON escapes may make the text six times as long.
-const BODY_LEN_MAX: usize = 6 * ANSWER_LEN_MAX;
+/// So much of a refusal is read.
+const REFUSAL_LEN_MAX: usize = 64 << 10;
+
+/// For so many times the idle timeout, comments alone keep a connection alive.
+const QUIET_MAX: u32 = 3;
+
+/// The window that is assumed where neither the settings nor the service name one, in tokens.
+const WINDOW_DEFAULT: u32 = 16_384;
 
 /// What people hear when the service cannot be reached.
 const UNREACHABLE: &str = "The agent cannot be reached at the moment.";
@@ -46,6 +58,12 @@ pub struct Openai {
     system_prompt: Option<String>,
     idle_timeout: Duration,
     breaker: Mutex<Breaker>,
+    /// The model's window by the settings.
+    context_tokens: Option<u32>,
+    /// The same by the service's own word; 0: not known.
+    window: AtomicU32,
+    /// The model thinks in its answers, before a closing tag alone.
+    thinks: AtomicBool,
 }
 
 impl Openai {
@@ -82,113 +100,231 @@ impl Openai {
             system_prompt: config.system_prompt.clone(),
             idle_timeout: config.idle_timeout,
             breaker: Mutex::new(Breaker::new(RandomState::new().hash_one(&config.base_url))),
+            context_tokens: config.context_tokens,
+            window: AtomicU32::new(0),
+            thinks: AtomicBool::new(thinking::is_known_for_it(&config.model)),
         })
     }
 
-    async fn ask(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
-        let images = images(&turn.message.attachments).await;
-        let body = request::body(&self.model, self.system_prompt.as_deref(), &turn, &images);
-        let sending = self.client.post(self.url.clone()).json(&body).send();
-        let response = self.within(sending).await?.map_err(|error| self.broken(error))?;
-        if response.status() != StatusCode::OK {
-            return Err(self.refused(response).await);
-        }
-        let streams = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|kind| kind.to_ascii_lowercase().contains("event-stream"));
-        let answer =
-            if streams { self.read_stream(response, draft).await? } else { self.read_body(response).await? };
-        answer
-            .into_text()
-            .ok_or_else(|| failed("agent_silent", "The agent answered nothing.", "an empty answer"))
-    }
-
-    async fn read_stream(&self, mut response: Response, draft: &Draft) -> Result<Answer, AgentError> {
-        let mut parser = Parser::default();
-        let mut answer = Answer::default();
+    /// Asks; again without the pictures where they are refused, and with less of the conversation where it is too long.
+    async fn ask(&self, turn: &Turn, draft: &Draft) -> Result<String, AgentError> {
+        let mut pictures = images(&turn.message.attachments).await;
+        let mut history = self.fitting(turn);
+        let whole = history;
         loop {
-            let step = self.within(response.chunk()).await;
-            // What has begun to answer is not asked again.
-            let step = step.map_err(|error| {
-                if answer.is_empty() { error } else { AgentError { again: Again::Never, ..error } }
+            let body = request::body(&self.model, self.system_prompt.as_deref(), turn, history, &pictures);
+            let (refusal, after) = match self.ask_once(&body, draft).await {
+                Ok(answer) => return self.told(answer),
+                Err(Failure::Refused(refusal, after)) => (refusal, after),
+                Err(Failure::Failed(error)) => return Err(error),
+            };
+            let is_too_long = matches!(refusal.kind, Kind::TooLong(_));
+            if let Kind::TooLong(Some(tokens)) = refusal.kind {
+                self.window.store(tokens, Ordering::Relaxed);
+            }
+            let passes = matches!(refusal.kind, Kind::Busy | Kind::Away | Kind::Key | Kind::Quota);
+            let is_size = is_too_long && refusal.status != Some(413) && !history.is_empty();
+            if !pictures.is_empty() && refusal.pictures && !passes && !is_size {
+                tracing::info!(
+                    code = "images_refused",
+                    "the agent's service refused an image; it is asked without"
+                );
+                pictures.clear();
+            } else if is_too_long && !history.is_empty() {
+                let fewer = if history.len() == whole.len() { history.len() / 2 } else { 0 };
+                history = &history[history.len() - fewer..];
+            } else {
+                return Err(self.refused(refusal, after));
+            }
+        }
+    }
+
+    /// The newest exchanges that fit into the model's window beside the message, with a quarter of it left for the answer.
+    fn fitting<'a>(&self, turn: &'a Turn) -> &'a [Exchange] {
+        let learnt = Some(self.window.load(Ordering::Relaxed)).filter(|tokens| *tokens > 0);
+        let window = self.context_tokens.into_iter().chain(learnt).min().unwrap_or(WINDOW_DEFAULT);
+        let mut room = (u64::from(window) / 4 * 3).saturating_sub(
+            tokens(&said(&turn.message)) + tokens(self.system_prompt.as_deref().unwrap_or("")),
+        );
+        let kept = turn.history.iter().rev().take_while(|exchange| {
+            let needed = tokens(&exchange.said) + tokens(&exchange.answered);
+            let fits = needed <= room;
+            room = room.saturating_sub(needed);
+            fits
+        });
+        &turn.history[turn.history.len() - kept.count()..]
+    }
+
+    async fn ask_once(&self, body: &serde_json::Value, draft: &Draft) -> Result<Answer, Failure> {
+        let sending = self.client.post(self.url.clone()).json(body).send();
+        let response = self.within(sending).await?.map_err(|error| self.broken(error))?;
+        let after = retry_after(response.headers(), Now::read().wall);
+        let status = response.status();
+        if status.is_success() {
+            return self.read(response, draft).await.map_err(|failure| match failure {
+                Failure::Refused(refusal, _) => Failure::Refused(refusal, after),
+                Failure::Failed(error) => Failure::Failed(error),
             });
-            let Some(bytes) = step?.map_err(|error| self.broken(error))? else { break };
-            let events = parser.feed(&bytes).map_err(|error| unreadable(&error.to_string()))?;
-            for event in events {
-                answer.take(&event).map_err(unusable)?;
-            }
-            draft.grow(answer.text());
-            if answer.is_ended() {
-                return Ok(answer);
-            }
         }
-        if let Some(event) = parser.finish().map_err(|error| unreadable(&error.to_string()))? {
-            answer.take(&event).map_err(unusable)?;
+        if let Some(fault) = net::of_status(status) {
+            let why = format!("{} {} ({})", self.host(), fault.said, fault.code);
+            return Err(failed("agent_unreachable", UNREACHABLE, &why).into());
         }
+        let body = self.body(response).await.unwrap_or_default();
+        Err(Failure::Refused(Refusal::of(status.as_u16(), &String::from_utf8_lossy(&body)), after))
+    }
+
+    /// The answer as it is told, with a last line where it is not whole.
+    fn told(&self, answer: Answer) -> Result<String, AgentError> {
+        if thinking::has_only_close(answer.text()) {
+            self.thinks.store(true, Ordering::Relaxed);
+        }
+        let mut text = thinking::visible(answer.text(), true).into_owned();
+        if !text.trim().is_empty() {
+            text.push_str(answer.cut().map_or("", Cut::line));
+            return Ok(text);
+        }
+        let told = match answer.cut() {
+            Some(Cut::Length | Cut::TooLong) => "The model reached its length limit before it answered.",
+            Some(Cut::Filtered) => "The service's content filter withheld the answer.",
+            Some(Cut::Broken) | None => "The agent answered nothing.",
+        };
+        Err(failed("agent_silent", told, "an empty answer"))
+    }
+
+    /// Reads a stream, or a body that is not one; the content type does not tell reliably.
+    async fn read(&self, mut response: Response, draft: &Draft) -> Result<Answer, Failure> {
+        let mut reading = Reading::default();
+        let mut quiet_since = Now::read().mono;
+        let failure = loop {
+            let step = match self.within(response.chunk()).await {
+                Ok(step) => step.map_err(|error| self.broken(error)),
+                Err(silence) => Err(silence),
+            };
+            let bytes = match step {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => break reading.finish().err(),
+                Err(error) => break Some(Failure::Failed(error)),
+            };
+            match reading.take(&bytes) {
+                Ok(true) => quiet_since = Now::read().mono,
+                Ok(false) if Now::read().mono.duration_since(quiet_since) > QUIET_MAX * self.idle_timeout => {
+                    break Some(self.silence().into());
+                }
+                Ok(false) => {}
+                Err(failure) => break Some(failure),
+            }
+            self.show(&mut reading, draft);
+            if reading.answer.is_ended() {
+                break None;
+            }
+        };
+        let is_stream = reading.is_stream();
+        let mut answer = reading.answer;
+        match failure {
+            Some(failure) if answer.is_empty() => return Err(failure),
+            // What was said is worth more than an error in its place.
+            Some(failure) => {
+                let error = match failure {
+                    Failure::Refused(refusal, after) => self.refused(refusal, after),
+                    Failure::Failed(error) => error,
+                };
+                error.log_cut();
+                answer.break_off();
+            }
+            None => {}
+        }
+        answer.close(is_stream);
         Ok(answer)
     }
 
-    async fn read_body(&self, response: Response) -> Result<Answer, AgentError> {
-        let body = self.body(response, BODY_LEN_MAX).await?;
-        let body = String::from_utf8_lossy(&body);
-        let mut answer = Answer::default();
-        // Some servers stream without saying so.
-        if body.trim_start().starts_with("data:") {
-            let mut parser = Parser::default();
-            let mut events = parser.feed(body.as_bytes()).map_err(|error| unreadable(&error.to_string()))?;
-            events.extend(parser.finish().map_err(|error| unreadable(&error.to_string()))?);
-            for event in events {
-                answer.take(&event).map_err(unusable)?;
-            }
-        } else {
-            answer.take(&body).map_err(unusable)?;
+    /// Shows what can be shown of an answer that grows.
+    fn show(&self, reading: &mut Reading, draft: &Draft) {
+        let text = reading.answer.text();
+        // A long text is not looked through for every few letters.
+        if text.len() < reading.shown + text.len() / 256 {
+            return;
         }
-        Ok(answer)
+        let visible = thinking::visible(text, false);
+        let may_think = self.thinks.load(Ordering::Relaxed) || thinking::looks_like(text);
+        if may_think && !reading.answer.reasons() && visible.len() == text.len() {
+            return;
+        }
+        draft.grow(&visible);
+        reading.shown = text.len();
     }
 
-    async fn body(&self, mut response: Response, len_max: usize) -> Result<Vec<u8>, AgentError> {
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, AgentError> {
         let mut body = Vec::new();
         while let Some(bytes) = self.within(response.chunk()).await?.map_err(|error| self.broken(error))? {
-            if body.len() + bytes.len() > len_max {
-                return Err(unreadable("a body without end"));
+            body.extend_from_slice(&bytes[..bytes.len().min(REFUSAL_LEN_MAX - body.len())]);
+            if body.len() == REFUSAL_LEN_MAX {
+                break;
             }
-            body.extend_from_slice(&bytes);
         }
         Ok(body)
     }
 
-    /// Any status but 200.
-    async fn refused(&self, response: Response) -> AgentError {
-        let status = response.status();
-        let after = retry_after(response.headers());
-        if let Some(fault) = net::of_status(status) {
-            let why = format!("{} {} ({})", self.host(), fault.said, fault.code);
-            return failed("agent_unreachable", UNREACHABLE, &why);
-        }
-        let body = self.body(response, 64 << 10).await.unwrap_or_default();
-        let code = failure_code(&String::from_utf8_lossy(&body));
-        let (name, told) = match status.as_u16() {
-            401 | 403 => ("agent_key_refused", "The agent's service refused the key that it was given."),
-            404 => ("agent_model_unknown", "The agent's service does not know the model."),
-            400 if code.as_deref() == Some("model_not_found") => {
-                ("agent_model_unknown", "The agent's service does not know the model.")
+    /// What a refusal is to the person, and whether it is worth another try.
+    fn refused(&self, refusal: Refusal, after: Option<Duration>) -> AgentError {
+        let (name, told) = match refusal.kind {
+            Kind::TooLong(_) => (
+                "agent_message_too_long",
+                "This message is too long for the agent's model. Please send a shorter one.",
+            ),
+            Kind::Key => ("agent_key_refused", "The agent's service refused the key that it was given."),
+            Kind::Quota => {
+                ("agent_quota", "The quota of the agent's service is used up. Please try again later.")
             }
-            429 => {
+            Kind::Address => (
+                "agent_address_unknown",
+                "The agent's service does not answer at the address that is set. The log of hermes says which.",
+            ),
+            Kind::Model => ("agent_model_unknown", "The agent's service does not know the model."),
+            Kind::Content => {
+                ("agent_content_refused", "The agent's service refused the content of this message.")
+            }
+            Kind::Busy => {
                 ("agent_rate_limited", "The agent is asked too much at the moment. Please try again later.")
             }
-            _ => ("agent_failed", "The agent's service reported a failure."),
+            Kind::Away | Kind::Broke | Kind::Refused => {
+                ("agent_failed", "The agent's service reported a failure.")
+            }
         };
-        let code = code.map_or_else(String::new, |code| format!(", {code}"));
-        let detail = format!("{} answered {status}{code} for the model {}", self.host(), self.model);
-        let again = match status.as_u16() {
-            // What is full or being mended says nothing about the message.
-            429 | 502..=504 | 529 => Again::After(after.unwrap_or_default()),
-            500..=599 => Again::Briefly(after.unwrap_or_default()),
-            _ => Again::Never,
+        let status = refusal.status.map_or_else(String::new, |status| format!(" {status}"));
+        let code = refusal.code.map_or_else(String::new, |code| format!(", {code}"));
+        let at = match refusal.kind {
+            Kind::Address | Kind::Model => self.address_asked(),
+            _ if !status.is_empty() => String::new(),
+            _ => " within its answer".to_owned(),
+        };
+        let detail = format!("{} answered{status}{code} for the model {}{at}", self.host(), self.model);
+        let again = match refusal.kind {
+            Kind::Busy | Kind::Away | Kind::Broke => Again::Briefly(after.unwrap_or_default()),
+            Kind::TooLong(_)
+            | Kind::Key
+            | Kind::Quota
+            | Kind::Address
+            | Kind::Model
+            | Kind::Content
+            | Kind::Refused => Again::Never,
         };
         AgentError { again, ..failed(name, told, &detail) }
+    }
+
+    /// Which address was asked, without what may be secret, and what it should perhaps be.
+    fn address_asked(&self) -> String {
+        let path = self.url.path();
+        let asked = format!("{}://{}{path}", self.url.scheme(), self.host());
+        let base = asked.trim_end_matches("/chat/completions");
+        let guess = if path.matches("/chat/completions").count() > 1 {
+            format!("; base_url should end before /chat/completions: {base}")
+        } else if path.split('/').any(|part| part == "v1") {
+            String::new()
+        } else {
+            format!("; is base_url {base}/v1?")
+        };
+        format!(": POST {asked}{guess}")
     }
 
     /// The connection failed before or within the answer.
@@ -201,16 +337,19 @@ impl Openai {
         };
         let again = match fault.certainty {
             Certainty::NotSent => Again::After(Duration::ZERO),
-            Certainty::MaybeSent => Again::Never,
+            // It may have been asked; as after silence, once more is worth it.
+            Certainty::MaybeSent => Again::Once,
         };
         AgentError { again, ..failed(code, told, &format!("{why}: {}", with_causes(&error.without_url()))) }
     }
 
     async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, AgentError> {
-        tokio::time::timeout(self.idle_timeout, step).await.map_err(|_| {
-            let detail = format!("{} was silent for {} s", self.host(), self.idle_timeout.as_secs());
-            AgentError { again: Again::Once, ..failed("agent_stalled", STALLED, &detail) }
-        })
+        tokio::time::timeout(self.idle_timeout, step).await.map_err(|_| self.silence())
+    }
+
+    fn silence(&self) -> AgentError {
+        let detail = format!("{} said nothing for {} s", self.host(), self.idle_timeout.as_secs());
+        AgentError { again: Again::Once, ..failed("agent_stalled", STALLED, &detail) }
     }
 
     /// The address without anything that may be secret.
@@ -223,6 +362,7 @@ impl Openai {
 /// An attempt that is under way; dropped before its end it was broken off.
 struct Attempt<'a> {
     agent: &'a Openai,
+    message: &'a str,
     ending: Ending,
 }
 
@@ -230,7 +370,7 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let mut breaker = self.agent.breaker();
         let was_open = breaker.open_since().is_some();
-        breaker.end(Now::read(), self.ending);
+        breaker.end(Now::read(), self.message, self.ending);
         if was_open != breaker.open_since().is_some() {
             let host = self.agent.host();
             if was_open {
@@ -252,37 +392,46 @@ impl Openai {
 
     fn unavailable(&self, wait: Duration) -> AgentError {
         let detail = format!("{} was not there a moment ago", self.host());
-        AgentError {
-            again: Again::After(wait),
-            ..failed("agent_unavailable", "The agent cannot be reached at the moment.", &detail)
+        AgentError { again: self.again(wait), ..failed("agent_unavailable", UNREACHABLE, &detail) }
+    }
+
+    /// As long as the service may be there for others, a message waits alone.
+    fn again(&self, wait: Duration) -> Again {
+        if self.breaker().open_since().is_some() { Again::After(wait) } else { Again::Briefly(wait) }
+    }
+
+    /// A message that failed waits for another try, or has had its tries.
+    fn later(&self, error: AgentError, message: &str) -> AgentError {
+        if self.breaker().is_spent(message) {
+            self.breaker().forget(message);
+            let told = format!("{} I tried {TRIES_MAX} times. Send /retry to ask again.", error.told);
+            return AgentError { told, again: Again::Never, ..error };
         }
+        let wait = self.breaker().own_wait(Now::read().mono, message);
+        AgentError { again: self.again(wait), ..error }
     }
 }
 
 #[async_trait]
 impl Agent for Openai {
     async fn answer(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
-        if let Some(wait) = self.breaker().begin(Now::read().mono) {
+        let message = name_of(&turn);
+        let wait = self.breaker().begin(Now::read().mono, &message);
+        if let Some(wait) = wait {
             return Err(self.unavailable(wait));
         }
-        let mut attempt = Attempt { agent: self, ending: Ending::Dropped };
-        let answer = self.ask(turn, draft).await;
+        let mut attempt = Attempt { agent: self, message: &message, ending: Ending::Dropped };
+        let answer = self.ask(&turn, draft).await;
         attempt.ending = match answer.as_ref().map_err(|error| error.again) {
-            Ok(_) | Err(Again::Never | Again::Once) => Ending::Heard,
-            Err(Again::After(asked) | Again::Briefly(asked)) => {
-                Ending::Unavailable(Some(asked).filter(|asked| !asked.is_zero()))
-            }
+            Ok(_) | Err(Again::Never) => Ending::Heard,
+            Err(Again::Once) => Ending::Dropped,
+            Err(Again::After(_)) => Ending::Away,
+            Err(Again::Briefly(asked)) => Ending::Failed(Some(asked).filter(|asked| !asked.is_zero())),
         };
         drop(attempt);
-        let wait = self.wait().unwrap_or_default();
-        answer.map_err(|error| {
-            let again = match error.again {
-                Again::Never => Again::Never,
-                Again::Once => Again::Once,
-                Again::After(_) => Again::After(wait),
-                Again::Briefly(_) => Again::Briefly(wait),
-            };
-            AgentError { again, ..error }
+        answer.map_err(|error| match error.again {
+            Again::Never | Again::Once => error,
+            Again::After(_) | Again::Briefly(_) => self.later(error, &message),
         })
     }
 
@@ -297,10 +446,28 @@ impl Agent for Openai {
     }
 }
 
-/// How long the service asks us to wait, in whole seconds; a date is not looked at.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// A message among those of all chats.
+fn name_of(turn: &Turn) -> String {
+    format!("{} {} {}", turn.key.platform, turn.key.chat.0, turn.message.id.0)
+}
+
+/// How long the service asks us to wait: in milliseconds, in seconds, or until a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    if let Some(wait) = text("retry-after-ms").and_then(|text| text.parse().ok()) {
+        return Duration::try_from_secs_f64(f64::max(wait, 0.0) / 1000.0).ok();
+    }
+    let after = text("retry-after")?;
+    if let Ok(seconds) = after.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(after).ok()?;
+    Duration::try_from(date.duration_since(now)).ok()
+}
+
+/// How many tokens a text is, roughly and rather too many.
+fn tokens(text: &str) -> u64 {
+    8 + u64::try_from(text.len()).unwrap_or(u64::MAX / 4) / 3
 }
 
 fn address(base_url: &str) -> Result<Url, CliError> {
@@ -354,26 +521,8 @@ fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
     crate::file::read(path, IMAGE_LEN_MAX)
 }
 
-fn failed(code: &'static str, told: &str, detail: &str) -> AgentError {
+pub(super) fn failed(code: &'static str, told: &str, detail: &str) -> AgentError {
     AgentError { code, told: told.to_owned(), detail: detail.to_owned(), again: Again::Never }
-}
-
-fn unreadable(detail: &str) -> AgentError {
-    failed("agent_unreadable", "The agent's answer was not readable.", detail)
-}
-
-fn unusable(why: Unusable) -> AgentError {
-    match why {
-        Unusable::Unreadable => unreadable("no chat completion"),
-        Unusable::Failed(code) => {
-            let code = code.unwrap_or_else(|| "no code".to_owned());
-            failed(
-                "agent_failed",
-                "The agent's service reported a failure.",
-                &format!("within its answer: {code}"),
-            )
-        }
-    }
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

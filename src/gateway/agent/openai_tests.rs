@@ -1,11 +1,15 @@
 //! Against a small HTTP server on loopback that says what it is told to say.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::sync::Arc;
+
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::config::Secret;
+use crate::gateway::agent::answer::ANSWER_LEN_MAX;
+use crate::gateway::agent::testing::{head, read_request, service};
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::message::testing::message;
 use crate::platform::Platform;
@@ -20,6 +24,8 @@ enum Say {
     ThenSilence(Vec<u8>),
     /// Bytes for ever.
     ForEver(Vec<u8>, Vec<u8>),
+    /// The same, with so much time between.
+    Every(Duration, Vec<u8>, Vec<u8>),
 }
 
 /// Answers one request; what was asked comes out of the channel.
@@ -47,33 +53,15 @@ async fn serve(say: Say) -> (String, oneshot::Receiver<String>) {
                 socket.write_all(&head).await.unwrap();
                 while socket.write_all(&bytes).await.is_ok() {}
             }
+            Say::Every(pause, head, bytes) => {
+                socket.write_all(&head).await.unwrap();
+                while socket.write_all(&bytes).await.is_ok() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
         }
     });
     (base, request)
-}
-
-async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
-    let mut bytes = Vec::new();
-    loop {
-        let mut piece = [0; 4096];
-        let len = socket.read(&mut piece).await.unwrap();
-        bytes.extend_from_slice(&piece[..len]);
-        let text = String::from_utf8_lossy(&bytes);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
-            });
-            if body.len() >= length.unwrap_or(0) {
-                return text.into_owned();
-            }
-        }
-        assert!(len > 0, "the request ends early: {text}");
-    }
-}
-
-fn head(status: &str, kind: &str) -> String {
-    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n")
 }
 
 fn config(base_url: &str) -> OpenaiConfig {
@@ -128,7 +116,11 @@ async fn answers_that_are_no_stream_or_do_not_say_so_are_accepted() {
     for (kind, body, expected) in [
         ("application/json", json, "whole"),
         ("text/plain", STREAM, "gr\u{fc}n \u{1f33f}"),
-        ("text/event-stream", "data: {\"choices\":[{\"delta\":{\"content\":\"no end\"}}]}", "no end"),
+        (
+            "text/event-stream",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"no end\"}}]}",
+            "no end\n\n(The answer was cut: it ended before it was complete.)",
+        ),
     ] {
         let bytes = (head("200 OK", kind) + body).into_bytes();
         assert_eq!(answer_to(Say::Pieces(vec![bytes])).await.unwrap(), expected);
@@ -167,6 +159,7 @@ async fn each_failure_is_told_in_one_sentence_and_has_its_code() {
         ("429 Too Many Requests", "", "agent_rate_limited"),
         ("500 Internal Server Error", "<html>canary-key-4711</html>", "agent_failed"),
         ("302 Found", "", "agent_failed"),
+        ("503 Service Unavailable", "", "agent_failed"),
         ("200 OK", r#"{"choices":[{"message":{"content":""}}]}"#, "agent_silent"),
         ("200 OK", r#"{"error":{"message":"hello","type":"overloaded"}}"#, "agent_failed"),
         ("200 OK", "hello", "agent_unreadable"),
@@ -203,11 +196,15 @@ async fn a_service_that_is_not_there_or_falls_silent_is_an_error_in_time() {
 
     let silent =
         head("200 OK", "text/event-stream") + "data: {\"choices\":[{\"delta\":{\"content\":\"one\"}}]}\n\n";
-    for (bytes, again) in [(Vec::new(), Again::Once), (silent.into_bytes(), Again::Never)] {
+    for (bytes, begun) in [(Vec::new(), None), (silent.into_bytes(), Some("one\n\n(The answer was cut"))] {
         let (base, _request) = serve(Say::ThenSilence(bytes)).await;
         let config = OpenaiConfig { idle_timeout: Duration::from_millis(300), ..config(&base) };
-        let error = Openai::new(&config).unwrap().answer(turn(), &Draft::default()).await.unwrap_err();
-        assert_eq!((error.code, error.again), ("agent_stalled", again));
+        let answer = Openai::new(&config).unwrap().answer(turn(), &Draft::default()).await;
+        match (answer, begun) {
+            (Ok(answer), Some(begun)) => assert!(answer.starts_with(begun), "{answer}"),
+            (Err(error), None) => assert_eq!((error.code, error.again), ("agent_stalled", Again::Once)),
+            (answer, _) => panic!("{answer:?}"),
+        }
     }
 }
 
@@ -259,3 +256,186 @@ fn addresses_are_taken_as_people_write_them() {
         assert_eq!(net::is_loopback(&address(base).unwrap()), loopback, "{base}");
     }
 }
+
+/// An agent whose service gives these answers, one after another, then the last again; and what that was asked.
+async fn scripted(answers: &[(&str, &str)]) -> (Openai, Arc<Mutex<Vec<String>>>) {
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    let answers: Vec<_> =
+        answers.iter().map(|(status, body)| head(status, "application/json") + body).collect();
+    let base = service(move |request| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(request.to_owned());
+        answers[(seen.len() - 1).min(answers.len() - 1)].clone().into_bytes()
+    });
+    (Openai::new(&config(&base.await)).unwrap(), asked)
+}
+
+const WHOLE: (&str, &str) = ("200 OK", r#"{"choices":[{"message":{"content":"whole"}}]}"#);
+const TOO_LONG: (&str, &str) = (
+    "400 Bad Request",
+    r#"{"error":{"message":"This model's maximum context length is 4096 tokens.","code":"context_length_exceeded"}}"#,
+);
+
+fn long_turn() -> Turn {
+    let exchange = |n| Exchange { said: format!("said-{n}"), answered: format!("answered-{n}") };
+    Turn { history: (0..4).map(exchange).collect(), ..turn() }
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_too_long_is_asked_with_half_of_it_then_with_none_then_the_person_is_told() {
+    for (answers, expected) in [
+        (&[TOO_LONG, WHOLE][..], &[4, 2][..]),
+        (&[TOO_LONG, TOO_LONG, WHOLE], &[4, 2, 0]),
+        (&[TOO_LONG], &[4, 2, 0]),
+    ] {
+        let (agent, asked) = scripted(answers).await;
+        let answer = agent.answer(long_turn(), &Draft::default()).await;
+        let asked: Vec<_> =
+            asked.lock().unwrap().iter().map(|request| request.matches("answered-").count()).collect();
+        assert_eq!(asked, expected);
+        match answer {
+            Ok(answer) => assert_eq!(answer, "whole"),
+            Err(error) => {
+                assert_eq!((error.code, error.again), ("agent_message_too_long", Again::Never));
+                assert!(error.told.contains("send a shorter one"), "{}", error.told);
+            }
+        }
+        assert!(agent.wait().is_none() && agent.about().trouble.is_none());
+        assert_eq!(agent.window.load(Ordering::Relaxed), 4096, "by the service's own word");
+    }
+}
+
+#[test]
+fn no_more_of_a_conversation_is_sent_than_fits_into_the_window() {
+    let with =
+        |context_tokens| Openai::new(&OpenaiConfig { context_tokens, ..config("http://h/v1") }).unwrap();
+    let exchange = |_| Exchange { said: "x".repeat(3000), answered: "y".repeat(3000) };
+    let turn = Turn { history: (0..20).map(exchange).collect(), ..turn() };
+    assert_eq!(with(None).fitting(&turn).len(), 6, "of the window that is assumed");
+    assert_eq!(with(Some(131_072)).fitting(&turn).len(), 20);
+    assert_eq!(with(Some(512)).fitting(&turn).len(), 0);
+    let learnt = with(Some(131_072));
+    learnt.window.store(4096, Ordering::Relaxed);
+    assert_eq!(learnt.fitting(&turn).len(), 1, "the service knows better");
+}
+
+#[tokio::test]
+async fn a_refused_picture_is_asked_once_more_as_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cat.png");
+    crate::durable::write_atomic(&path, b"png").unwrap();
+    let mut turn = turn();
+    turn.message.attachments.push(Attachment {
+        kind: "image".into(),
+        path: Some(path),
+        mime: Some("image/png".into()),
+        file_name: None,
+        error: None,
+    });
+    for refusal in [
+        ("400 Bad Request", r#"{"error":{"message":"Model does not support images."}}"#),
+        (
+            "404 Not Found",
+            r#"{"error":{"message":"No endpoints found that support image input","code":404}}"#,
+        ),
+        ("415 Unsupported Media Type", ""),
+        ("422 Unprocessable Entity", r#"{"detail":"content must be a string"}"#),
+        (
+            "500 Internal Server Error",
+            r#"{"error":{"message":"image input is not supported - hint: mmproj"}}"#,
+        ),
+        ("200 OK", r#"{"error":{"message":"this model does not support vision","code":400}}"#),
+    ] {
+        let (agent, asked) = scripted(&[refusal, WHOLE]).await;
+        let answer = agent.answer(turn.clone(), &Draft::default()).await;
+        assert_eq!(answer.as_deref(), Ok("whole"), "{refusal:?}");
+        let asked = asked.lock().unwrap();
+        assert!(asked[0].contains("data:image/png") && !asked[1].contains("data:image/png"), "{refusal:?}");
+        assert!(asked[1].contains("[image"), "{}", asked[1]);
+    }
+    // What passes by itself is not the picture's fault.
+    let (agent, asked) = scripted(&[("503 Service Unavailable", "{}")]).await;
+    assert!(agent.answer(turn, &Draft::default()).await.is_err());
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_always_fails_waits_alone_and_has_an_end() {
+    let (agent, asked) = scripted(&[("503 Service Unavailable", "{}")]).await;
+    let error = agent.answer(turn(), &Draft::default()).await.unwrap_err();
+    assert!(matches!(error.again, Again::Briefly(wait) if wait >= Duration::from_secs(1)), "{error:?}");
+    let early = agent.answer(turn(), &Draft::default()).await.unwrap_err();
+    assert!(matches!(early.again, Again::Briefly(_)), "{early:?}");
+    assert_eq!(asked.lock().unwrap().len(), 1, "it is not asked before its time");
+    assert!(agent.wait().is_none(), "nothing is said of others");
+    let own = name_of(&turn());
+    while agent.breaker().own_wait(Now::read().mono, &own) > Duration::ZERO {
+        agent.breaker().end(Now::read(), &own, Ending::Failed(Some(Duration::ZERO)));
+    }
+    for _ in 2..TRIES_MAX - 1 {
+        agent.breaker().end(Now::read(), &own, Ending::Failed(Some(Duration::ZERO)));
+    }
+    let last = agent.answer(turn(), &Draft::default()).await.unwrap_err();
+    assert_eq!(last.again, Again::Never, "{last:?}");
+    assert!(last.told.contains("I tried 8 times. Send /retry"), "{}", last.told);
+    let retried = agent.answer(turn(), &Draft::default()).await.unwrap_err();
+    assert!(matches!(retried.again, Again::Briefly(_)), "a retry begins again: {retried:?}");
+    assert_eq!(asked.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn the_wait_that_a_service_asks_for_is_read_in_all_its_forms() {
+    let now: Timestamp = "2026-11-29T08:00:00Z".parse().unwrap();
+    for (name, value, millis) in [
+        ("retry-after", "17", Some(17_000)),
+        ("retry-after", " 1.5 ", Some(1500)),
+        ("retry-after", "Sun, 29 Nov 2026 08:01:30 GMT", Some(90_000)),
+        ("retry-after", "Sun, 29 Nov 2026 07:00:00 GMT", None),
+        ("retry-after", "-5", None),
+        ("retry-after", "NaN", None),
+        ("retry-after", "1e300", None),
+        ("retry-after", "soon", None),
+        ("retry-after-ms", "2500", Some(2500)),
+        ("x-other", "17", None),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        assert_eq!(retry_after(&headers, now), millis.map(Duration::from_millis), "{name}: {value}");
+    }
+}
+
+#[test]
+fn the_log_names_the_address_that_was_asked_and_a_guess_without_secrets() {
+    for (base, asked, guess) in [
+        ("http://u:canary@h:1", "POST http://h:1/chat/completions", "is base_url http://h:1/v1?"),
+        (
+            "http://h:1/api?key=canary",
+            "POST http://h:1/api/chat/completions",
+            "is base_url http://h:1/api/v1?",
+        ),
+        ("http://h:1/v1", "POST http://h:1/v1/chat/completions", ""),
+        ("http://h:1/v1/chat/completions", "POST", "should end before /chat/completions: http://h:1/v1"),
+    ] {
+        let error = Openai::new(&config(base)).unwrap().refused(Refusal::of(404, "404 page not found"), None);
+        assert_eq!(error.code, "agent_address_unknown");
+        assert!(error.detail.contains(asked) && error.detail.contains(guess), "{}", error.detail);
+        assert_eq!(error.detail.contains("base_url"), !guess.is_empty(), "{}", error.detail);
+        assert!(!error.detail.contains("canary") && error.told.contains("address that is set"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_comments_alone_is_bounded_in_bytes_and_in_time() {
+    let comments = || b": OPENROUTER PROCESSING\n\n".repeat(100);
+    let head = head("200 OK", "text/event-stream").into_bytes();
+    let error = answer_to(Say::ForEver(head.clone(), comments())).await.unwrap_err();
+    assert_eq!(error.code, "agent_unreadable");
+    let (base, _request) = serve(Say::Every(Duration::from_millis(5), head, b": ping\n\n".to_vec())).await;
+    let config = OpenaiConfig { idle_timeout: Duration::from_millis(100), ..config(&base) };
+    let error = Openai::new(&config).unwrap().answer(turn(), &Draft::default()).await.unwrap_err();
+    assert_eq!((error.code, error.again), ("agent_stalled", Again::Once));
+}
+
+#[path = "oddities_tests.rs"]
+mod oddities;

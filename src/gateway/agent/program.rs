@@ -15,10 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::answer::{ANSWER_LEN_MAX, Answer};
+use super::answer::{ANSWER_LEN_MAX, Answer, Cut};
 use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn};
 use super::draft::Draft;
-use super::request;
+use super::{request, thinking};
 use crate::bridge::process::{spawner, stderr};
 use crate::bridge::{child_env, exec};
 use crate::child;
@@ -120,47 +120,57 @@ impl Program {
                     Ok(Step::Said(len)) => {
                         said.extend_from_slice(&chunk[..len]);
                         // A chunk may end within a character.
-                        draft.grow(said.utf8_chunks().next().map_or("", |chunk| chunk.valid()));
+                        let text = said.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+                        draft.grow(&thinking::visible(text, false));
                     }
                     Ok(Step::Ended(status)) => ended = Some(status),
                     Err(_) if ended.is_some() => break,
-                    Err(_) if said.is_empty() => {
-                        return Err(AgentError { again: Again::Once, ..self.stalled() });
-                    }
-                    Err(_) => return Err(self.stalled()),
+                    Err(_) => return (said, End::Silent),
                 }
                 if said.len() > ANSWER_LEN_MAX {
-                    return Ok((said, None));
+                    return (said, End::Cut);
                 }
             }
-            let status = match ended {
-                Some(status) => status,
+            let end = match ended {
+                Some(status) => End::Status(status),
                 None => timeout(self.config.idle_timeout, group.leader.wait())
                     .await
-                    .map_err(|_| self.stalled())?,
+                    .map_or(End::Silent, End::Status),
             };
-            Ok((said, Some(status)))
+            (said, end)
         };
-        let (said, status) = tokio::select! {
-            outcome = reading => outcome?,
+        let (said, end) = tokio::select! {
+            outcome = reading => outcome,
             () = telling => unreachable!("it tells until it is dropped"),
         };
-        match status {
-            // It was cut short by us.
-            None => {}
-            Some(Ok(status)) if status.success() => {}
-            Some(status) => {
+        let error = match end {
+            End::Cut => None,
+            End::Silent if said.is_empty() => Some(AgentError { again: Again::Once, ..self.stalled() }),
+            End::Silent => Some(self.stalled()),
+            End::Status(Ok(status)) if status.success() => None,
+            End::Status(status) => {
                 let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 let words = tail.finish(LAST_WORDS_LIMIT).await.pop().unwrap_or_default();
                 let detail = format!("{} ended with {how}: {words}", self.name());
-                return Err(failed("agent_failed", "The agent failed. Please try again later.", detail));
+                Some(failed("agent_failed", "The agent failed. Please try again later.", detail))
             }
-        }
+        };
         let mut answer = Answer::default();
         answer.push(&String::from_utf8_lossy(&said));
-        answer.into_text().ok_or_else(|| {
-            failed("agent_silent", "The agent answered nothing.", format!("{} said nothing", self.name()))
-        })
+        let mut text = thinking::visible(answer.text(), true).into_owned();
+        if text.trim().is_empty() {
+            let detail = format!("{} said nothing", self.name());
+            return Err(
+                error.unwrap_or_else(|| failed("agent_silent", "The agent answered nothing.", detail))
+            );
+        }
+        if let Some(error) = error {
+            // What was said is worth more than an error in its place.
+            error.log_cut();
+            answer.break_off();
+        }
+        text.push_str(answer.cut().map_or("", Cut::line));
+        Ok(text)
     }
 
     fn broken(&self) -> MutexGuard<'_, Option<Timestamp>> {
@@ -171,6 +181,16 @@ impl Program {
         let detail = format!("{} was silent for {} s", self.name(), self.config.idle_timeout.as_secs());
         failed("agent_stalled", STALLED, detail)
     }
+}
+
+/// How an answer ended.
+enum End {
+    /// It is longer than we take.
+    Cut,
+    /// Nothing more came in time.
+    Silent,
+    /// The program ended.
+    Status(std::io::Result<std::process::ExitStatus>),
 }
 
 enum Step {

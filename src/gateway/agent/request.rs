@@ -3,18 +3,25 @@
 use serde_json::{Value, json};
 
 use super::api::{Turn, said};
+use crate::gateway::store::api::Exchange;
 
 /// An image that goes with the message, as a `data:` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image(pub String);
 
-/// The request's body.
-pub fn body(model: &str, system_prompt: Option<&str>, turn: &Turn, images: &[Image]) -> Value {
-    let mut messages = Vec::with_capacity(2 * turn.history.len() + 2);
+/// The request's body, with as much of what was said before as `history` holds.
+pub fn body(
+    model: &str,
+    system_prompt: Option<&str>,
+    turn: &Turn,
+    history: &[Exchange],
+    images: &[Image],
+) -> Value {
+    let mut messages = Vec::with_capacity(2 * history.len() + 2);
     if let Some(prompt) = system_prompt {
         messages.push(json!({"role": "system", "content": prompt}));
     }
-    for exchange in &turn.history {
+    for exchange in history {
         messages.push(json!({"role": "user", "content": exchange.said}));
         messages.push(json!({"role": "assistant", "content": exchange.answered}));
     }
@@ -96,7 +103,6 @@ mod tests {
     use crate::gateway::inbound::identity::chat_key;
     use crate::gateway::message::testing::message;
     use crate::gateway::message::{Attachment, Private};
-    use crate::gateway::store::api::Exchange;
     use crate::platform::Platform;
 
     fn turn() -> Turn {
@@ -112,7 +118,7 @@ mod tests {
     #[test]
     fn the_conversation_is_told_in_order() {
         assert_eq!(
-            body("m", Some("Be brief."), &turn(), &[]),
+            body("m", Some("Be brief."), &turn(), &turn().history, &[]),
             json!({"model": "m", "stream": true, "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": "hi"},
@@ -158,7 +164,7 @@ mod tests {
             file_name: Some(Private("cat.png".into())),
             error: None,
         });
-        let asked = body("m", None, &turn, &[Image("data:image/png;base64,AA==".into())]);
+        let asked = body("m", None, &turn, &[], &[Image("data:image/png;base64,AA==".into())]);
         assert_eq!(
             asked["messages"],
             json!([{"role": "user", "content": [

@@ -548,6 +548,9 @@ mod joining;
 #[path = "orders_tests.rs"]
 mod orders;
 
+#[path = "poison_tests.rs"]
+mod poison;
+
 #[path = "preview_tests.rs"]
 mod preview;
 

@@ -58,6 +58,9 @@ pub(super) const GIVEN_UP: &str =
 const QUARANTINED: &str =
     "I stopped retrying a task that kept crashing me: this message. Please say it in another way.";
 
+/// Said behind the failure of a message that has waited for long.
+const WAITED: &str = " Your message has waited long enough; send /retry to ask again.";
+
 /// The work of the inbox.
 pub(super) struct Turns {
     pub(super) store: Arc<dyn Store>,
@@ -204,9 +207,10 @@ impl Turns {
             && let Some(next) = self.store.next_in(key).await?
             && !next.is_suspect
             && slash::of(&next.message).is_none()
+            && !self.waits.is_forlorn(key, next.id, Now::read().mono)
             && self.rules.gate().decide(key.platform, &next.message) == Decision::Admit
         {
-            return Ok(Next::Not(self.put_off(key, &next, wait).await));
+            return Ok(Next::Not(self.put_off(key, &next, wait, true).await));
         }
         let pause = self.pause(key);
         if pause > Duration::ZERO {
@@ -245,8 +249,9 @@ impl Turns {
         if let Some(wait) = self.later(key, ids[0], &ended) {
             // What its acceptance ended meanwhile is not put back.
             self.release(key, ids).await?;
+            let is_away = matches!(&ended.answer, Err(error) if matches!(error.again, Again::After(_)));
             return Ok(Turned::Back(match self.store.next_in(key).await? {
-                Some(next) => self.put_off(key, &next, wait).await,
+                Some(next) => self.put_off(key, &next, wait, is_away).await,
                 None => Outcome::Again,
             }));
         }
@@ -261,10 +266,10 @@ impl Turns {
     /// How long the agent is not there, where the message is to wait for it.
     fn later(&self, key: &ChatKey, id: InboxId, ended: &Ended) -> Option<Duration> {
         match ended.answer.as_ref().err()?.again {
-            Again::After(wait) => Some(wait),
+            Again::After(wait) if !self.waits.is_forlorn(key, id, Now::read().mono) => Some(wait),
             Again::Briefly(wait) if !self.waits.is_overdue(key, id, Now::read().mono) => Some(wait),
-            // It was asked twice.
-            Again::Briefly(_) | Again::Never | Again::Once => None,
+            // It was asked twice, or has waited for long enough.
+            Again::After(_) | Again::Briefly(_) | Again::Never | Again::Once => None,
         }
     }
 
@@ -288,16 +293,18 @@ impl Turns {
                         "the agent gave no answer: {}{more}", error.detail
                     );
                 }
-                replies.extend(reply::parts(key, message, "answer", &error.told));
+                let waited =
+                    if matches!(error.again, Again::After(_) | Again::Briefly(_)) { WAITED } else { "" };
+                replies.extend(reply::parts(key, message, "answer", &format!("{}{waited}", error.told)));
                 None
             }
         };
         Finish { belongs: Some(context.belongs), exchange, replies, ..Finish::default() }
     }
 
-    /// The agent is not there: the message waits, and its chat is told once, and once more when that takes long.
-    async fn put_off(&self, key: &ChatKey, row: &InboxRow, wait: Duration) -> Outcome {
-        if let Some((purpose, text)) = self.waits.put_off(key, row.id, Now::read().mono) {
+    /// The message waits for the agent. Where that is away, its chat is told once, and once more when that takes long.
+    async fn put_off(&self, key: &ChatKey, row: &InboxRow, wait: Duration, is_away: bool) -> Outcome {
+        if let Some((purpose, text)) = self.waits.put_off(key, row.id, Now::read().mono, is_away) {
             // It is a courtesy: the message itself is safe.
             drop(self.store.queue(key, reply::parts(key, &row.message, purpose, text)).await);
             if let Some(outbox) = self.outboxes.get(&key.platform) {

@@ -10,6 +10,9 @@ use crate::gateway::store::api::InboxId;
 /// After this time a chat is told a second time; and a message of which the agent breaks is given back to its writer.
 const LONG: Duration = Duration::from_secs(600);
 
+/// After this time a message is given back to its writer, although the agent is still away.
+const FORLORN: Duration = Duration::from_secs(24 * 3600);
+
 /// Chats that are remembered; the ids of notices keep the others from being told twice of one message.
 const CHATS_MAX: usize = 4096;
 
@@ -28,41 +31,51 @@ struct Wait {
     /// The message at the head of the chat, and since when it waits.
     id: InboxId,
     since: Instant,
+    told: bool,
     told_again: bool,
 }
 
 impl Waits {
-    /// The chat's next message waits. What the chat is told of it, with the notice's purpose.
+    /// The chat's next message waits. What the chat is told of it, with the notice's purpose; nothing, unless the agent is away.
     pub(super) fn put_off(
         &self,
         key: &ChatKey,
         id: InboxId,
         now: Instant,
+        is_away: bool,
     ) -> Option<(&'static str, &'static str)> {
         let mut chats = self.chats();
-        match chats.get_mut(key) {
-            Some(wait) if wait.id != id => {
-                // The one before was taken back; its chat knows.
-                *wait = Wait { id, since: now, told_again: wait.told_again };
-                None
-            }
-            Some(wait) if !wait.told_again && now.duration_since(wait.since) >= LONG => {
-                wait.told_again = true;
-                Some(("unavailable2", SECOND))
-            }
-            Some(_) => None,
-            None => {
-                if chats.len() < CHATS_MAX {
-                    chats.insert(key.clone(), Wait { id, since: now, told_again: false });
-                }
-                Some(("unavailable", FIRST))
-            }
+        if chats.len() >= CHATS_MAX && !chats.contains_key(key) {
+            return is_away.then_some(("unavailable", FIRST));
         }
+        let new = Wait { id, since: now, told: false, told_again: false };
+        let wait = chats.entry(key.clone()).or_insert(new);
+        if wait.id != id {
+            // The one before was taken back; its chat knows what it was told.
+            *wait = Wait { id, since: now, ..*wait };
+        }
+        if !is_away {
+            return None;
+        }
+        if !wait.told {
+            wait.told = true;
+            return Some(("unavailable", FIRST));
+        }
+        if wait.told_again || now.duration_since(wait.since) < LONG {
+            return None;
+        }
+        wait.told_again = true;
+        Some(("unavailable2", SECOND))
     }
 
     /// This message has waited for long.
     pub(super) fn is_overdue(&self, key: &ChatKey, id: InboxId, now: Instant) -> bool {
         self.chats().get(key).is_some_and(|wait| wait.id == id && now.duration_since(wait.since) >= LONG)
+    }
+
+    /// This message has waited for as long as any does.
+    pub(super) fn is_forlorn(&self, key: &ChatKey, id: InboxId, now: Instant) -> bool {
+        self.chats().get(key).is_some_and(|wait| wait.id == id && now.duration_since(wait.since) >= FORLORN)
     }
 
     /// The agent has answered in this chat.
@@ -87,15 +100,21 @@ mod tests {
         let key = ChatKey { platform: Platform::Whatsapp, chat: ChatId("a".into()) };
         let (waits, now) = (Waits::default(), Now::read().mono);
         let first = InboxId(1);
-        assert_eq!(waits.put_off(&key, first, now), Some(("unavailable", FIRST)));
-        assert_eq!(waits.put_off(&key, first, now + LONG / 2), None);
+        assert_eq!(
+            waits.put_off(&key, first, now, false),
+            None,
+            "a message that fails alone is nothing to the chat"
+        );
+        assert_eq!(waits.put_off(&key, first, now, true), Some(("unavailable", FIRST)));
+        assert_eq!(waits.put_off(&key, first, now + LONG / 2, true), None);
         assert!(!waits.is_overdue(&key, first, now + LONG / 2));
-        assert_eq!(waits.put_off(&key, first, now + LONG), Some(("unavailable2", SECOND)));
-        assert_eq!(waits.put_off(&key, first, now + LONG * 3), None);
+        assert_eq!(waits.put_off(&key, first, now + LONG, true), Some(("unavailable2", SECOND)));
+        assert_eq!(waits.put_off(&key, first, now + LONG * 3, true), None);
         assert!(waits.is_overdue(&key, first, now + LONG));
-        assert_eq!(waits.put_off(&key, InboxId(2), now + LONG), None, "the next in its place");
+        assert!(!waits.is_forlorn(&key, first, now + LONG) && waits.is_forlorn(&key, first, now + FORLORN));
+        assert_eq!(waits.put_off(&key, InboxId(2), now + LONG, true), None, "the next in its place");
         assert!(!waits.is_overdue(&key, InboxId(2), now + LONG));
         waits.end(&key);
-        assert_eq!(waits.put_off(&key, InboxId(3), now + LONG), Some(("unavailable", FIRST)));
+        assert_eq!(waits.put_off(&key, InboxId(3), now + LONG, true), Some(("unavailable", FIRST)));
     }
 }

@@ -1,0 +1,155 @@
+//! Pure. A service's reply while it comes in: a stream of events, or one body.
+
+use std::time::Duration;
+
+use super::answer::{ANSWER_LEN_MAX, Answer, Unusable};
+use super::api::{Again, AgentError};
+use super::openai::failed;
+use super::refusal::Refusal;
+use super::sse::Parser;
+
+/// The longest body that is not a stream: JSON escapes may make the text six times as long.
+const BODY_LEN_MAX: usize = 6 * ANSWER_LEN_MAX;
+
+/// So many bytes of a stream may come without an event that says anything.
+const EMPTY_LEN_MAX: usize = 2 << 20;
+
+/// The longest stream, in bytes: every letter in an event of its own, and what the model thinks beside it.
+const STREAM_LEN_MAX: usize = 256 << 20;
+
+/// Why a request brought no answer.
+pub(super) enum Failure {
+    /// The service refused it, and may have asked for a wait.
+    Refused(Refusal, Option<Duration>),
+    /// Anything else.
+    Failed(AgentError),
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Unusable> for Failure {
+    fn from(why: Unusable) -> Self {
+        match why {
+            Unusable::Unreadable => unreadable("it is not a chat completion").into(),
+            Unusable::Failed(refusal) => Self::Refused(refusal, None),
+        }
+    }
+}
+
+/// What comes in.
+enum Form {
+    /// Events.
+    Stream(Parser),
+    /// One document, or several.
+    Body(Vec<u8>),
+}
+
+/// A reply as far as it has come.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub(super) answer: Answer,
+    /// So many bytes of the answer are shown.
+    pub(super) shown: usize,
+    form: Option<Form>,
+    /// Bytes since an event that said anything.
+    empty: usize,
+    len: usize,
+    /// An event that could not be read.
+    odd: bool,
+    took: bool,
+}
+
+impl Reading {
+    /// It is a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.form, Some(Form::Stream(_)))
+    }
+
+    /// Takes bytes. Returns whether they said anything.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+        self.len += bytes.len();
+        self.empty += bytes.len();
+        if self.form.is_none() {
+            // White space and the mark of UTF-8 may come before either.
+            let first =
+                bytes.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xEF | 0xBB | 0xBF));
+            self.form = first.map(|first| match first {
+                b'd' | b'e' | b'i' | b'r' | b':' => Form::Stream(Parser::default()),
+                _ => Form::Body(Vec::new()),
+            });
+        }
+        let events = match &mut self.form {
+            None => Vec::new(),
+            Some(Form::Stream(parser)) => {
+                parser.feed(bytes).map_err(|error| unreadable(&error.to_string()))?
+            }
+            Some(Form::Body(body)) if body.len() + bytes.len() > BODY_LEN_MAX => {
+                return Err(unreadable("a body without end").into());
+            }
+            Some(Form::Body(body)) => {
+                body.extend_from_slice(bytes);
+                return Ok(true);
+            }
+        };
+        let mut said = false;
+        for event in events {
+            said |= self.event(&event)?;
+        }
+        if said {
+            self.empty = 0;
+        }
+        if self.empty > EMPTY_LEN_MAX || self.len > STREAM_LEN_MAX {
+            return Err(unreadable("a stream without end").into());
+        }
+        Ok(said)
+    }
+
+    /// One that cannot be read takes nothing from those around it.
+    fn event(&mut self, event: &str) -> Result<bool, Failure> {
+        match self.answer.take(event) {
+            Ok(said) => {
+                self.took |= said;
+                Ok(said)
+            }
+            Err(Unusable::Unreadable) => {
+                self.odd = true;
+                Ok(false)
+            }
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
+    /// No more comes.
+    pub(super) fn finish(&mut self) -> Result<(), Failure> {
+        match &mut self.form {
+            None => {}
+            Some(Form::Stream(parser)) => {
+                let last = std::mem::take(parser).finish().map_err(|error| unreadable(&error.to_string()))?;
+                if let Some(event) = last {
+                    self.event(&event)?;
+                }
+            }
+            Some(Form::Body(body)) => {
+                let body = std::mem::take(body);
+                self.answer.take(&String::from_utf8_lossy(&body))?;
+                return Ok(());
+            }
+        }
+        if self.answer.is_empty() && (self.odd || !self.took) {
+            return Err(unreadable("nothing in the stream could be read").into());
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(detail: &str) -> AgentError {
+    // Nothing of it was shown; a proxy's page for a moment is seldom there a second time.
+    AgentError {
+        again: Again::Once,
+        ..failed("agent_unreadable", "The agent's answer was not readable.", detail)
+    }
+}
