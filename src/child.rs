@@ -39,7 +39,7 @@ pub fn confined(
     command
 }
 
-/// The gateway itself, as the child of process 1: the only child without the mark.
+/// The gateway itself, as the child of process 1 or in the place of its earlier run: the only program without the mark.
 pub fn gateway(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }

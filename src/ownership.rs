@@ -5,6 +5,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::file;
 use crate::preflight::quoted;
 use crate::world::World;
 
@@ -175,9 +176,12 @@ fn shown(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 
+/// The largest list of users that is read.
+const USERS_BYTES_MAX: u64 = 4 << 20;
+
 /// The user's name, by the machine's own list: elsewhere (LDAP) the number must do.
 pub fn name_of(uid: u32) -> Option<String> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let users = file::read_text("/etc/passwd", USERS_BYTES_MAX).ok()?;
     users.lines().find_map(|line| {
         let mut fields = line.split(':');
         let (name, number) = (fields.next()?, fields.nth(1)?);

@@ -22,7 +22,9 @@ fn the_examples_settings_behind_a_comment_sign_can_be_used_as_they_stand() {
     let config = load(&text, "", &[]).unwrap();
     assert_eq!(config.warnings, Vec::<String>::new());
     let AgentConfig::Openai(openai) = config.agent else { panic!("not openai") };
-    assert_eq!(OpenaiConfig { system_prompt: None, api_key_named: false, ..openai }, OpenaiConfig::default());
+    assert_eq!(openai.context_tokens, Some(32768));
+    let rest = OpenaiConfig { system_prompt: None, api_key_named: false, context_tokens: None, ..openai };
+    assert_eq!(rest, OpenaiConfig::default());
     assert!(config.whatsapp.web_socket_url.is_some());
     assert_eq!(config.whatsapp.bridge_limits.len(), file::BRIDGE_LIMITS.len());
 }

@@ -38,11 +38,8 @@ fn standing(entry: &Value) -> Value {
 impl Scene {
     fn set() -> Self {
         let (telegram, agent) = (TelegramService::start(), AgentService::start());
-        let toml = format!(
-            "{}{QUICK}http = {{ bind = \"127.0.0.1:0\" }}\n{}rates = \"off\"\n",
-            agent.table(),
-            telegram.table()
-        );
+        let toml =
+            format!("{}{QUICK}http = {{ bind = \"127.0.0.1:0\" }}\n{}", agent.table(), telegram.table());
         let people: Vec<_> =
             std::iter::once(ODD).chain(POISONED).chain(OTHERS).map(|id| id.to_string()).collect();
         let house = House::furnish(2, &toml, |home| {

@@ -293,10 +293,12 @@ impl Openai {
         };
         let status = refusal.status.map_or_else(String::new, |status| format!(" {status}"));
         let code = refusal.code.map_or_else(String::new, |code| format!(", {code}"));
-        let at = match refusal.kind {
-            Kind::Address | Kind::Model => self.address_asked(),
-            _ if !status.is_empty() => String::new(),
-            _ => " within its answer".to_owned(),
+        let at = if matches!(refusal.kind, Kind::Address | Kind::Model) {
+            self.address_asked()
+        } else if status.is_empty() {
+            " within its answer".to_owned()
+        } else {
+            String::new()
         };
         let detail = format!("{} answered{status}{code} for the model {}{at}", self.host(), self.model);
         let again = match refusal.kind {

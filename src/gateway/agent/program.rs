@@ -94,7 +94,7 @@ impl Program {
         let (Some(mut input), Some(mut output), Some(errors)) = pipes else {
             return Err(self.unstartable("it has no pipes"));
         };
-        let mut tail = stderr::Tail::follow(errors, group.leader.id(), "the agent");
+        let tail = stderr::Tail::follow(errors, group.leader.id(), "the agent");
         let line = format!("{}\n", request::line(&turn));
         let telling = async {
             // A program that does not read has its reasons.
@@ -143,18 +143,7 @@ impl Program {
             outcome = reading => outcome,
             () = telling => unreachable!("it tells until it is dropped"),
         };
-        let error = match end {
-            End::Cut => None,
-            End::Silent if said.is_empty() => Some(AgentError { again: Again::Once, ..self.stalled() }),
-            End::Silent => Some(self.stalled()),
-            End::Status(Ok(status)) if status.success() => None,
-            End::Status(status) => {
-                let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                let words = tail.finish(LAST_WORDS_LIMIT).await.pop().unwrap_or_default();
-                let detail = format!("{} ended with {how}: {words}", self.name());
-                Some(failed("agent_failed", "The agent failed. Please try again later.", detail))
-            }
-        };
+        let error = self.error_of(end, said.is_empty(), tail).await;
         let mut answer = Answer::default();
         answer.push(&String::from_utf8_lossy(&said));
         let mut text = thinking::visible(answer.text(), true).into_owned();
@@ -171,6 +160,22 @@ impl Program {
         }
         text.push_str(answer.cut().map_or("", Cut::line));
         Ok(text)
+    }
+
+    /// What went wrong, where anything did.
+    async fn error_of(&self, end: End, is_empty: bool, mut tail: stderr::Tail) -> Option<AgentError> {
+        match end {
+            End::Cut => None,
+            End::Silent if is_empty => Some(AgentError { again: Again::Once, ..self.stalled() }),
+            End::Silent => Some(self.stalled()),
+            End::Status(Ok(status)) if status.success() => None,
+            End::Status(status) => {
+                let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let words = tail.finish(LAST_WORDS_LIMIT).await.pop().unwrap_or_default();
+                let detail = format!("{} ended with {how}: {words}", self.name());
+                Some(failed("agent_failed", "The agent failed. Please try again later.", detail))
+            }
+        }
     }
 
     fn broken(&self) -> MutexGuard<'_, Option<Timestamp>> {

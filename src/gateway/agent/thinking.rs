@@ -181,7 +181,7 @@ impl Code {
         let run = mark.map_or(0, |mark| line.chars().take_while(|c| *c == mark).count());
         match (self.fence, mark) {
             (Some((open, len)), Some(mark)) if mark == open && run >= len && line.len() == run => {
-                self.fence = None
+                self.fence = None;
             }
             (None, Some(mark)) if run >= 3 && !line[run..].contains('`') => {
                 self.fence = Some((mark, run));

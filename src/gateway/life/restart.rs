@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
+use crate::child;
 use crate::error::{CliError, ExitCode};
 use crate::world::World;
 
@@ -43,7 +44,7 @@ impl Restart {
             Self::ByManager => Ok(ExitCode::Restart),
             Self::ByItself(program) => {
                 tracing::info!(code = "restarting", "the gateway starts again");
-                let error = std::process::Command::new(program).args(args).exec();
+                let error = child::gateway(program).args(args).exec();
                 Err(CliError::failed("the gateway stopped and could not be started again")
                     .code("not_restarted")
                     .hint("Start it with `hermes gateway run`.")
