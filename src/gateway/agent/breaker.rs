@@ -31,8 +31,11 @@ const ALONE_MAX: u32 = 3;
 /// So many messages that fail, with no success between, show that the service is away for all.
 const MESSAGES_MIN: usize = 3;
 
-/// A message that fails so often, while the service is not away, has had its tries.
-pub const TRIES_MAX: u32 = 8;
+/// A message that fails so often, while others succeed, has had its tries.
+const TRIES_MAX: u32 = 8;
+
+/// The same while nothing else is asked, so that the service may be what fails: about an hour.
+const ALONE_TRIES_MAX: u32 = 60;
 
 /// Failing messages that are remembered.
 const MESSAGES_MAX: usize = 1024;
@@ -176,10 +179,12 @@ impl Breaker {
         self.wait(now).or(own).unwrap_or_default()
     }
 
-    /// Whether this message has had its tries: it failed each time, and nothing says that others fail too.
-    pub fn is_spent(&self, message: &str) -> bool {
-        let own = self.failing.get(message).filter(|own| own.tries >= TRIES_MAX);
-        !self.is_away() && own.is_some_and(|own| own.is_own || self.doubtful() == 1)
+    /// How often this message was tried, once it has had its tries: it failed each time, and nothing says that others fail too.
+    pub fn spent(&self, message: &str) -> Option<u32> {
+        let own = self.failing.get(message).filter(|_| !self.is_away())?;
+        let is_spent =
+            own.is_own && own.tries >= TRIES_MAX || self.doubtful() == 1 && own.tries >= ALONE_TRIES_MAX;
+        is_spent.then_some(own.tries)
     }
 
     /// Whether it is away for all.
@@ -253,7 +258,7 @@ mod tests {
         let mut now = Now::read();
         let mut breaker = Breaker::new(7);
         let mut tries = 0;
-        while !breaker.is_spent("poison") {
+        while breaker.spent("poison").is_none() {
             assert_eq!(breaker.begin(now.mono, "poison"), None);
             breaker.end(now, "poison", FAIL);
             tries += 1;
@@ -280,6 +285,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_fails_while_nothing_else_is_asked_has_more_tries() {
+        let now = Now::read();
+        let mut breaker = Breaker::new(7);
+        for tries in 1..ALONE_TRIES_MAX {
+            breaker.end(now, "a", FAIL);
+            assert_eq!(breaker.spent("a"), None, "after {tries}");
+        }
+        breaker.end(now, "a", FAIL);
+        assert_eq!(breaker.spent("a"), Some(ALONE_TRIES_MAX));
+    }
+
+    #[test]
     fn any_number_of_messages_that_failed_before_another_succeeded_say_nothing_about_the_service() {
         let mut now = Now::read();
         let mut breaker = Breaker::new(7);
@@ -295,21 +312,21 @@ mod tests {
                 assert!(breaker.wait(now.mono).is_none() && breaker.open_since().is_none(), "{round}: {n}");
             }
         }
-        assert!((0..50).all(|n| breaker.is_spent(&n.to_string())));
+        assert!((0..50).all(|n| breaker.spent(&n.to_string()).is_some()));
     }
 
     #[test]
     fn two_messages_that_both_fail_while_nothing_succeeds_are_not_given_up() {
         let now = Now::read();
         let mut breaker = Breaker::new(7);
-        for _ in 0..TRIES_MAX {
+        for _ in 0..ALONE_TRIES_MAX {
             breaker.end(now, "a", FAIL);
             breaker.end(now, "b", FAIL);
         }
         assert!(breaker.wait(now.mono).is_none(), "others may try");
-        assert!(!breaker.is_spent("a") && !breaker.is_spent("b"));
+        assert!(breaker.spent("a").is_none() && breaker.spent("b").is_none());
         breaker.end(now, "c", Ending::Heard);
-        assert!(breaker.is_spent("a") && breaker.is_spent("b"));
+        assert!(breaker.spent("a").is_some() && breaker.spent("b").is_some());
     }
 
     #[test]

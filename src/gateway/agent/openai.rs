@@ -15,7 +15,7 @@ use reqwest::{Client, Response, Url};
 
 use super::answer::{Answer, Cut};
 use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn, said};
-use super::breaker::{Breaker, Ending, TRIES_MAX};
+use super::breaker::{Breaker, Ending};
 use super::draft::Draft;
 use super::reading::{Failure, Reading};
 use super::refusal::{Kind, Refusal};
@@ -404,9 +404,10 @@ impl Openai {
 
     /// A message that failed waits for another try, or has had its tries.
     fn later(&self, error: AgentError, message: &str) -> AgentError {
-        if self.breaker().is_spent(message) {
+        let spent = self.breaker().spent(message);
+        if let Some(tries) = spent {
             self.breaker().forget(message);
-            let told = format!("{} I tried {TRIES_MAX} times. Send /retry to ask again.", error.told);
+            let told = format!("{} I tried {tries} times. Send /retry to ask again.", error.told);
             return AgentError { told, again: Again::Never, ..error };
         }
         let wait = self.breaker().own_wait(Now::read().mono, message);

@@ -373,7 +373,9 @@ async fn a_message_that_always_fails_waits_alone_and_has_an_end() {
     while agent.breaker().own_wait(Now::read().mono, &own) > Duration::ZERO {
         agent.breaker().end(Now::read(), &own, Ending::Failed(Some(Duration::ZERO)));
     }
-    for _ in 2..TRIES_MAX - 1 {
+    // Others are answered, so it is not the service.
+    agent.breaker().end(Now::read(), "another", Ending::Heard);
+    for _ in 3..8 {
         agent.breaker().end(Now::read(), &own, Ending::Failed(Some(Duration::ZERO)));
     }
     let last = agent.answer(turn(), &Draft::default()).await.unwrap_err();
