@@ -37,7 +37,7 @@
 //! 1. The wizard never imports the gateway, nor the gateway the wizard. They meet in `preflight`, `bridge` and the leaves.
 //! 2. A file that begins with `//! Pure.` decides and does nothing else: no clock, no file, no task.
 //! 3. Only [`clock`] asks the time, only [`world`] reads environment and arguments, only [`home`] makes paths of ours, only
-//!    [`file`] opens files to read them, only [`durable`] replaces files, only [`child`] starts programs.
+//!    [`mod@file`] opens files to read them, only [`durable`] replaces files, only [`child`] starts programs.
 //! 4. A platform never retries, sleeps or writes the status: it says what happened, the supervisor decides.
 //! 5. Nothing is acknowledged before it is on disk, and nothing is enabled before it is proven.
 //! 6. What people write, and secrets, have types that `Debug` cannot print, and the log takes them out once more.
