@@ -9,9 +9,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::WhatsAppMode;
+use crate::durable::Lock;
 use crate::error::{CliError, ErrorKind, ExitCode};
 use crate::gateway::admission::{self, desk::Request};
-use crate::gateway::control::client;
+use crate::gateway::control::{ancestry, client};
 use crate::gateway::dead::desk;
 use crate::gateway::dead::view::Asked;
 use crate::gateway::delivery::send::{self, Sending};
@@ -336,7 +337,7 @@ pub fn run(world: &World) -> u8 {
 fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
     failpoint::arm(world.failpoint());
     let home = HermesHome::find(world)?;
-    refuse_children(world, &command)?;
+    refuse_children(world, &home, &command)?;
     if is_wizard(&command) {
         dumps::close();
     }
@@ -392,19 +393,28 @@ fn is_wizard(command: &Command) -> bool {
     }
 }
 
-/// What the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well.
-fn refuse_children(world: &World, command: &Command) -> Result<(), CliError> {
+/// What the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well; here
+/// it is about what a command does by itself: settings, lists and a gateway of its own.
+fn refuse_children(world: &World, home: &HermesHome, command: &Command) -> Result<(), CliError> {
     let steers = is_wizard(command)
         || matches!(
             command,
-            Command::Gateway(GatewayCommand::Start(_) | GatewayCommand::Stop(_) | GatewayCommand::Restart(_))
-                | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
+            Command::Gateway(
+                GatewayCommand::Run(_)
+                    | GatewayCommand::Start(_)
+                    | GatewayCommand::Stop(_)
+                    | GatewayCommand::Restart(_)
+            ) | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
                 | Command::Pairing(PairingCommand::Approve { .. } | PairingCommand::Revoke { .. })
                 | Command::Dead(_)
                 | Command::Send(_)
                 | Command::Doctor { fix: true, .. }
         );
-    if steers && world.var(CHILD_MARK).is_some() {
+    let is_of_gateway = || {
+        let gateway = Lock::holder(&home.lock_file()).ok().flatten().and_then(|holder| holder.pid);
+        ancestry::is_of_gateway(gateway)
+    };
+    if steers && (world.var(CHILD_MARK).is_some() || is_of_gateway()) {
         return Err(CliError::failed("a program that the gateway started may not steer it")
             .code("child_of_gateway")
             .hint("A person must do that, in a terminal of their own."));

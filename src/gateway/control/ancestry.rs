@@ -32,7 +32,19 @@ pub fn may_steer(peer: Peer) -> bool {
     judge(&Proc, pid, std::process::id(), peer.is_other_user)
 }
 
-/// What is asked about processes.
+/// Whether this process was started by the gateway of this number, or by any gateway that its ancestors' marks tell of. `None`: no
+/// gateway runs.
+pub fn is_of_gateway(gateway: Option<u32>) -> bool {
+    cfg!(target_os = "linux") && descends(&Proc, std::process::id(), gateway.unwrap_or(0))
+}
+
+fn descends(system: &impl System, pid: u32, gateway: u32) -> bool {
+    let Some(process) = system.process(pid) else { return false };
+    // The command that became the gateway is not its own child, and a chain that cannot be followed is judged at the socket.
+    (0..TRIES_MAX).find_map(|_| has_other_origin(system, &process, gateway)) == Some(false)
+}
+
+/// Answers about processes.
 trait System {
     fn process(&self, pid: u32) -> Option<Process>;
     /// Whether its environment has the mark; `None` where that cannot be seen.
@@ -129,6 +141,17 @@ mod tests {
         for (pid, may) in [(31, true), (30, true), (20, false), (21, false), (99, false)] {
             assert_eq!(judge(&family(), pid, 10, false), may, "{pid}");
         }
+    }
+
+    #[test]
+    fn a_command_of_the_gateways_descendants_is_known_without_its_socket() {
+        for (pid, gateway, is_of_gateway) in
+            [(31, 10, false), (21, 10, true), (21, 0, false), (99, 10, false)]
+        {
+            assert_eq!(descends(&family(), pid, gateway), is_of_gateway, "{pid} of {gateway}");
+        }
+        let marked = Fake { marked: vec![20], ..family() };
+        assert!(descends(&marked, 21, 0), "its gateway may have ended");
     }
 
     #[test]
