@@ -285,6 +285,11 @@ impl Config {
         warnings.extend(settings.shadowed().map(|name| {
             format!("{name} in .env has no effect: the environment that hermes was started with sets {name}, too, and wins")
         }));
+        if let Some(zone) = settings.env.value("TZ").filter(|zone| settings.world.var("TZ") != Some(*zone)) {
+            warnings.push(format!(
+                "TZ={zone} in .env has no effect: set it in the environment that hermes is started with"
+            ));
+        }
         Ok(Self {
             of_process: settings.of_process.take(),
             agent,

@@ -30,6 +30,7 @@ use crate::platform::Platform;
 use crate::preflight::{
     self, BridgeFact, Code, Facts, Finding, NODE_MAJOR_MIN, NodeFact, SessionFact, Severity,
 };
+use crate::visible;
 use crate::world::World;
 use repair::Repair;
 
@@ -289,7 +290,7 @@ impl Case<'_> {
                 match &config.agent {
                     AgentConfig::Echo => "messages are answered by an echo; no agent is set".to_owned(),
                     AgentConfig::Openai(openai) => {
-                        format!("messages are answered by the model {}", openai.model)
+                        format!("messages are answered by the model {}", visible::line(&openai.model))
                     }
                     AgentConfig::Command(command) => {
                         let program = command.command.first().map_or("", String::as_str);

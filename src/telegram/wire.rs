@@ -225,6 +225,10 @@ pub struct Message {
     pub forward_origin: Option<Origin>,
     /// When it was written, in the form of older servers, which have no `forward_origin`.
     pub forward_date: Option<IgnoredAny>,
+    /// A channel's post that was forwarded to its discussion group.
+    pub is_automatic_forward: Option<IgnoredAny>,
+    /// The bot that wrote it in the name of a business account.
+    pub sender_business_bot: Option<IgnoredAny>,
     /// The bot that made it; the sender only picked it.
     #[serde(default, deserialize_with = "lenient::emptied")]
     pub via_bot: Option<Via>,

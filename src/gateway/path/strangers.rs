@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::gateway::admission::desk::Desk;
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::{Asker, Reason};
-use crate::gateway::inbound::identity::{chat_key, listed_name};
+use crate::gateway::inbound::identity::{self, chat_key};
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::message::{InboundMessage, Private};
 use crate::gateway::repeats::{PERIOD, Repeats};
@@ -54,7 +54,7 @@ impl Strangers {
             tracing::debug!(%platform, reason = reason.as_str(), "ignored");
             return;
         }
-        let sender = listed_name(platform, &message.sender.0);
+        let sender = entry(platform, message);
         match sender.filter(|id| matches!(reason, Reason::SenderNotAllowed) && self.may_show(platform, id)) {
             Some(id) => self.show_sender(platform, message, &id),
             None => {
@@ -166,6 +166,14 @@ impl Strangers {
              WHATSAPP_ALLOWED_USERS"
         );
     }
+}
+
+/// The sender as an entry of the allow list: a number where one is known, else the whole id.
+fn entry(platform: Platform, message: &InboundMessage) -> Option<String> {
+    let ids = std::iter::once(&message.sender).chain(&message.sender_alt);
+    let names: Vec<_> = ids.filter_map(|id| identity::person(platform, &id.0)).collect();
+    let number = names.iter().find_map(|name| name.strip_suffix("@s.whatsapp.net"));
+    number.map(|number| format!("+{number}")).or_else(|| names.into_iter().next())
 }
 
 /// A name that a stranger chose, without signs that steer a terminal or turn the text around.

@@ -10,6 +10,7 @@ use crate::gateway::status::snapshot::{
 };
 use crate::gateway::status::view::{PlatformView, View};
 use crate::preflight::Finding;
+use crate::visible;
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,7 +115,7 @@ fn folded(text: &str, width: usize) -> String {
 
 /// Who answers, and since when nobody does.
 fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
-    let model = agent.model.as_ref().map_or(String::new(), |model| format!(" ({model})"));
+    let model = agent.model.as_ref().map_or(String::new(), |model| format!(" ({})", visible::line(model)));
     let state = match agent.state {
         AgentState::Available => "available".to_owned(),
         AgentState::Unavailable => {

@@ -283,3 +283,17 @@ async fn an_id_is_shown_once_and_a_flood_of_strangers_shows_some() {
     assert_eq!(strangers.shown.lock().unwrap().len(), SHOWN_MAX);
     assert_eq!(printable("A\u{1b}[2Jda O\u{202e}Bri\nen \u{e9}"), "A[2Jda OBrien \u{e9}");
 }
+
+#[test]
+fn a_sender_is_named_as_the_allow_list_takes_it() {
+    let of = |sender: &str, alt: Option<&str>| {
+        let mut message = message("A", "1@lid", "hi");
+        message.sender = UserId(sender.into());
+        message.sender_alt = alt.map(|alt| UserId(alt.into()));
+        entry(Platform::Whatsapp, &message)
+    };
+    let number = Some("+15550001".to_owned());
+    assert_eq!(of("200084@lid", Some("15550001:3@s.whatsapp.net")), number);
+    assert_eq!(of("15550001@s.whatsapp.net", Some("200084@lid")), number);
+    assert_eq!(of("200084:2@lid", None).as_deref(), Some("200084@lid"));
+}

@@ -277,7 +277,7 @@ fn source(raw: &Message) -> Option<String> {
     if let Some(origin) = &raw.forward_origin {
         return Some(forwarded(origin));
     }
-    if raw.forward_date.is_some() {
+    if raw.forward_date.is_some() || raw.is_automatic_forward.is_some() || raw.sender_business_bot.is_some() {
         return Some(FORWARDED.to_owned());
     }
     let bot = raw.via_bot.as_ref()?.username.as_ref();

@@ -304,6 +304,8 @@ fn a_command_in_words_of_others_is_text() {
         (json!({ "forward_origin": forward }), "[forwarded from Eve/stop]\n/platform pause telegram"),
         (json!({ "forward_origin": 3 }), "[forwarded]\n/platform pause telegram"),
         (json!({ "forward_date": 1 }), "[forwarded]\n/platform pause telegram"),
+        (json!({ "is_automatic_forward": true }), "[forwarded]\n/platform pause telegram"),
+        (json!({ "sender_business_bot": { "id": 5 } }), "[forwarded]\n/platform pause telegram"),
         (json!({ "via_bot": { "id": 9, "username": "gif" } }), "[via @gif]\n/platform pause telegram"),
         (json!({ "via_bot": 3 }), "[via a bot]\n/platform pause telegram"),
         (json!({ "entities": entities("blockquote") }), "> /platform pause telegram"),
