@@ -28,7 +28,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A program with this environment and no other, in a process group of its own.
+/// A program with this environment and no other, in its own process group.
 pub fn confined(
     program: impl AsRef<OsStr>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -67,7 +67,7 @@ pub fn spawn_async(command: &mut tokio::process::Command) -> io::Result<tokio::p
     Ok(child)
 }
 
-/// From now on the orphans among our descendants become our children instead of those of process 1. Whoever calls this calls
+/// From now on the orphans among our descendants become our children instead of those of process 1. Its caller calls
 /// [`reap_orphans`] whenever a child has ended.
 ///
 /// # Errors
@@ -86,7 +86,7 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
 
-/// Reaps the orphans that have ended. What we have started ourselves is left to whoever waits for it. Blocks
+/// Reaps the orphans that have ended. Our own children are left to the code that waits for them. Blocks
 /// for some milliseconds where there are any.
 pub fn reap_orphans() {
     use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};

@@ -394,7 +394,7 @@ fn is_wizard(command: &Command) -> bool {
 }
 
 /// What the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well; here
-/// it is about what a command does by itself: settings, lists and a gateway of its own.
+/// it is about what a command does by itself: settings, lists and another gateway.
 fn refuse_children(world: &World, home: &HermesHome, command: &Command) -> Result<(), CliError> {
     let steers = is_wizard(command)
         || matches!(

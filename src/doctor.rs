@@ -345,7 +345,7 @@ impl Case<'_> {
         checks
     }
 
-    /// What WhatsApp will need, while nobody has asked for it.
+    /// The programs that WhatsApp will need, before it is set up.
     fn node_for_later(&self, config: &Config) -> Vec<Check> {
         let node = toolchain::find_node(self.world, self.home, config);
         let message = match &node {

@@ -1,5 +1,6 @@
-//! The gateway's log, on stderr: lines for people, or JSON. Secrets are taken out at the last step, where every line passes
-//! whoever wrote it, and what would steer a terminal is escaped there. A stderr that is closed or full of nothing but trouble loses lines and changes nothing else.
+//! The gateway's log, on stderr: lines for people, or JSON. Secrets are taken out at the last step, which the lines of
+//! every writer pass, and what would steer a terminal is escaped there. A stderr that is closed or fails loses lines and changes
+//! nothing else.
 //!
 //! An event has a sentence and fields; `code = "…"` is its stable name for whoever searches.
 

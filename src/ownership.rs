@@ -119,7 +119,7 @@ pub fn hints(world: &World, path: &Path) -> Vec<String> {
 pub fn hints_on_open(us: &Us, owned: Owned, path: &Path) -> String {
     match us.standing(owned) {
         Standing::Ours => format!("Run `chmod 700 {}`.", shown(path)),
-        // Nobody but its owner may change the mode, and a volume gets its mode back.
+        // Only its owner may change the mode, and a volume gets its mode back.
         Standing::OfGroup | Standing::Foreign => format!(
             "Set HERMES_HOME to a folder below it, such as {}: it is made for this user alone.",
             path.join("hermes").display()

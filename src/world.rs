@@ -78,7 +78,7 @@ impl World {
     pub fn var_path(&self, key: &str) -> Option<PathBuf> {
         match self.var_os(key)?.to_str() {
             Some(_) => self.var(key).map(|value| self.expand(value)),
-            // Not UTF-8: nobody wrote quotes around that.
+            // Not UTF-8, so there are no quotes to take off.
             None => self.var_os(key).map(PathBuf::from),
         }
     }

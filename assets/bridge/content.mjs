@@ -150,7 +150,7 @@ function order(content) {
   return said(named('order', parts.filter(Boolean).join(', ')), content.message);
 }
 
-/** What was written beside a payment is a message of its own. */
+/** The note beside a payment is a message by itself. */
 const note = message => text(message?.conversation ?? message?.extendedTextMessage?.text);
 
 /** Old templates name their text, and only WhatsApp has it; what is filled in stands here. */

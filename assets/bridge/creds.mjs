@@ -82,7 +82,7 @@ export function parseCreds(text) {
 
 /**
  * `paired` needs the account signatures and a device part in the number: `registered` stays false for ever after a scan,
- * and `me` alone is also written by a pairing code nobody has entered yet.
+ * and `me` alone is also written by a pairing code that was not entered yet.
  */
 export function pairingState(creds) {
   if (!creds?.me && !creds?.account) return 'unpaired';

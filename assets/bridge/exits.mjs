@@ -100,7 +100,7 @@ const GARBLED = /unable to authenticate data/;
 
 /**
  * Whether a connection was ended by an error of our own side: thrown by code here or in the library, and not what a socket
- * or the server said. The library wraps those in an error of its own (a Boom).
+ * or the server said. The library wraps those in a Boom.
  */
 export function isLocal(error) {
   if (!(error instanceof Error) || error.isBoom) return false;

@@ -11,7 +11,7 @@ const SHORT = 1_000;
 const QUOTED = 4_000;
 const MENTIONS = 256;
 const EPHEMERAL_SETTING = 3;
-/** Answers by a press on a button: its words are those of whoever made it, and no command. */
+/** Answers by a press on a button: its words are its maker's, so they are not a command. */
 const CHOSEN = new Set(['buttonsResponseMessage', 'templateButtonReplyMessage', 'listResponseMessage',
   'interactiveResponseMessage']);
 /** Meta's bots also have numbers, all of this form. */
@@ -48,7 +48,7 @@ function quotedOf(context, named) {
   };
 }
 
-/** Text, mentions and quote come with what the message is about; a forward is not the words of whoever sends it. */
+/** Text, mentions and quote come with what the message is about; a forward is not its sender's own words. */
 function contextOf(found) {
   const { content } = innermost(found);
   return (typeof content === 'object' && content.contextInfo) || null;

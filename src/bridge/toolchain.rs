@@ -33,7 +33,7 @@ const VERSIONS_MAX: usize = 3;
 /// file (path, inode, size, mtime); any other is asked again, because a version manager changes what its `node` starts
 /// without changing the file.
 ///
-/// With each answer stands the file that the path led to: version managers give each shell links of its own, which go with
+/// With each answer stands the file that the path led to: version managers give each shell its own links, which go with
 /// the shell, while a gateway that was started there goes on.
 pub fn find_node(world: &World, home: &HermesHome, config: &Config) -> NodeFact {
     let mut cache = Cache::load(home);
@@ -382,7 +382,7 @@ mod tests {
     fn a_link_of_a_shell_that_is_gone_leaves_the_node_behind_it() {
         let fixture = Fixture::new();
         let dir = fixture.dir.path();
-        // Where nobody looks, so that only what was remembered can lead there.
+        // A place that is not searched, so that only the memory can lead there.
         let node = program(dir, "store/v20/bin/node", "echo v20.9.0");
         let (shell, named) = (dir.join("run/fnm_multishells/1_2"), dir.join("current"));
         durable::create_private_dir(shell.parent().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Whether settings can be believed: whoever else can write a file of settings could put a token or an allow list of their own
+//! Trust in the files of settings: another user who can write one could put a token or an allow list of their own
 //! into it.
 
 use std::fs::Metadata;
@@ -34,7 +34,7 @@ pub(super) fn check(path: &Path) -> Result<(), CliError> {
     if let Some(why) = us.doubt(&found) {
         return Err(refused(&shown, &why, &target, if found.is_dir() { "700" } else { "600" }));
     }
-    // Whoever can write the folder behind a link can replace the file in it. The home itself is judged elsewhere.
+    // A user who can write the folder behind a link can replace the file in it. The home itself is judged elsewhere.
     let folder = target.parent().filter(|_| is_linked);
     if let Some(folder) = folder
         && let Ok(found) = folder.metadata()
@@ -75,7 +75,7 @@ impl Us {
         if mode & OTHERS_WRITE != 0 {
             return Some(format!("can be written by every user of this machine (mode {:o})", mode & 0o7777));
         }
-        // Our own group is a folder shared on purpose, or nobody else is in it.
+        // Our own group is a folder shared on purpose, or has no other member.
         let is_foreign = !self.groups.contains(&found.gid()) && found.gid() != 0;
         (mode & GROUP_WRITES != 0 && is_foreign).then(|| {
             format!("can be written by another group (gid {}, mode {:o})", found.gid(), mode & 0o7777)

@@ -62,7 +62,7 @@ pub(super) async fn run(world: &World, home: &HermesHome) -> Vec<Repair> {
     let mut repairs = folder(world, home);
     repairs.extend(modes(home));
     repairs.extend(remove_leftovers(home));
-    // With settings that cannot be read nobody knows what is wanted; the report says so.
+    // Settings that cannot be read do not say what is wanted; the report says so.
     if let Ok(config) = Config::load(world, home)
         && config.whatsapp.enabled
     {

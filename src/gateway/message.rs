@@ -124,7 +124,7 @@ impl InboundMessage {
         self.text.0.insert_str(0, &format!("{EDITED}{gap}"));
     }
 
-    /// Whether it says the same as an earlier form of it: platforms report changes that nobody sees, as of the preview of a link.
+    /// Whether it says the same as an earlier form of it: platforms report invisible changes, as of the preview of a link.
     pub fn says_the_same(&self, earlier: &Self) -> bool {
         let words = |message: &Self| {
             let text = message.text.0.as_str();

@@ -195,7 +195,7 @@ fn session_step(facts: &Facts, answers: &Answers) -> Option<Step> {
     }
 }
 
-/// A pairing that works goes on, and another one may need a passkey: it is given up only by a word of its own.
+/// A pairing that works goes on, and another one may need a passkey: it is given up only when the person says so.
 fn needs_word(facts: &Facts, answers: &Answers) -> bool {
     !answers.relink && !facts.session_refused
 }

@@ -65,7 +65,7 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     Ok(if blocked { ExitCode::Failed } else { ExitCode::Ok })
 }
 
-/// Nobody has begun to set it up on this home.
+/// Its setup was never begun in this home.
 fn is_untouched(facts: &Facts) -> bool {
     facts.session == SessionFact::Judged(Pairing::Unpaired)
         && !facts.enabled

@@ -92,7 +92,7 @@ impl Answers {
     }
 }
 
-/// A line of standard input, read by a thread of its own: the end of the wizard does not wait for it.
+/// A line of standard input, read by a separate thread: the end of the wizard does not wait for it.
 async fn next_line() -> Result<String, Stop> {
     let (line, read) = oneshot::channel();
     std::thread::Builder::new()

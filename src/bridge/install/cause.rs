@@ -89,7 +89,7 @@ const ROWS: &[Row] = &[
         ],
         cause: Cause::new(
             "the bridge could not be installed: the registry's certificate is not trusted",
-            "If your network has a certificate of its own, set NODE_EXTRA_CA_CERTS to its file and try again.",
+            "If your network uses its own certificate, set NODE_EXTRA_CA_CERTS to its file and try again.",
         ),
     },
     Row {
@@ -113,7 +113,7 @@ const ROWS: &[Row] = &[
     Row {
         signs: &["E429", "E500", "E502", "E503", "E504"],
         cause: Cause::new(
-            "the bridge could not be installed: the package registry has a problem of its own",
+            "the bridge could not be installed: the package registry itself has a problem",
             "Try again in some minutes. Another registry can be set with `npm config set registry ADDRESS`.",
         ),
     },
@@ -219,7 +219,7 @@ mod tests {
             ("npm error code EINTEGRITY", "not the one that was published"),
             ("npm error code SELF_SIGNED_CERT_IN_CHAIN", "certificate is not trusted"),
             ("npm error code EUSAGE", "lockfile"),
-            ("npm error code E429", "problem of its own"),
+            ("npm error code E429", "itself has a problem"),
             ("npm error code ERR_SSL_WRONG_VERSION_NUMBER", "something else than"),
             ("npm error code EOTP", "one-time password"),
             ("npm error Can not use --no-workspaces and --workspace at the same time", "name a workspace"),

@@ -11,7 +11,7 @@ use crate::world::World;
 /// The longest `.npmrc` that is read.
 const FILE_BYTES_MAX: u64 = 256 << 10;
 
-/// Variables that change what a program is or does. npm is not given these, whoever names them.
+/// Variables that change what a program is or does. npm never gets these, even if a file names them.
 const NEVER: [&str; 6] =
     ["NODE_OPTIONS", "NODE_PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PATH"];
 

@@ -42,7 +42,7 @@ struct Stamp {
 struct Entry {
     name: OsString,
     len: u64,
-    /// What changes whenever the file is written: nobody can set it back.
+    /// The time of the last change of the file; programs cannot set it back.
     touched: (u64, u64, i64, i64),
     is_link: bool,
 }

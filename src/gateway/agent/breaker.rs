@@ -45,7 +45,7 @@ const MESSAGES_MAX: usize = 1024;
 pub enum Ending {
     /// It was answered, or refused for good.
     Heard,
-    /// Nobody was reached.
+    /// The service was not reached.
     Away,
     /// The service failed, or asked for a wait.
     Failed(Option<Duration>),

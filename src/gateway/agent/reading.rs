@@ -14,7 +14,7 @@ const BODY_LEN_MAX: usize = 6 * ANSWER_LEN_MAX;
 /// So many bytes of a stream may come without an event that says anything.
 const EMPTY_LEN_MAX: usize = 2 << 20;
 
-/// The longest stream, in bytes: every letter in an event of its own, and what the model thinks beside it.
+/// The longest stream, in bytes: one event for each letter, and what the model thinks beside it.
 const STREAM_LEN_MAX: usize = 256 << 20;
 
 /// Why a request brought no answer.

@@ -187,8 +187,8 @@ fn trouble(error: &io::Error, address: SocketAddr) -> Trouble {
     }
 }
 
-/// Serves whoever connects, for ever; so many at once, and each for so long at most. Any number of silent connections keeps
-/// nobody out.
+/// Serves connections, for ever; so many at once, and each for so long at most. Silent connections, however many, keep
+/// no other out.
 pub async fn accept(listener: TcpListener, routes: Router, limit: Duration) {
     let connections = Connections::new("http", CONNECTIONS_MAX);
     loop {

@@ -127,7 +127,7 @@ impl SqliteStore {
         Ok(Self { reader: Worker::reader(reading, problems)?, writer: Worker::writer(care)?, presence })
     }
 
-    /// Sees to it that a problem that may end by itself is noticed to have ended, also when nobody writes. Ends with the
+    /// Sees to it that a problem that may end by itself is noticed to have ended, also while nothing is written. Ends with the
     /// store.
     pub async fn tend(store: Weak<Self>, problems: Problems) {
         let mut standing = problems.subscribe();
@@ -145,7 +145,7 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    /// Sees to it that a removed or replaced file is noticed, and one that is back, also when nobody writes. Ends with the
+    /// Sees to it that a removed or replaced file is noticed, and one that is back, also while nothing is written. Ends with the
     /// store.
     pub async fn watch(store: Weak<Self>) {
         loop {

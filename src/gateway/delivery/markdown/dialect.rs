@@ -20,7 +20,7 @@ pub(super) trait Dialect: Sync {
 
 /// How blocks are laid out, and what is counted.
 pub(super) struct Form {
-    /// The text is not Markdown, or the platform reads none of its own.
+    /// The text is not Markdown, or the platform reads no markup.
     pub(super) is_verbatim: bool,
     /// The sign of a list's entries; `None`: as it was written.
     pub(super) bullet: Option<&'static str>,

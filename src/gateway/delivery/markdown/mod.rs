@@ -6,7 +6,7 @@
 //!
 //! There is one [`reader`] for all platforms. [`layout`] makes of its events what people see: a text, and spans that say
 //! which of it is bold, a link or code. [`split`] cuts that text, so no cut can break markup; [`mod@write`] puts a part into
-//! the platform's markup. A platform is one [`dialect::Dialect`], in a file of its own: [`telegram`], [`whatsapp`], and
+//! the platform's markup. A platform is one [`dialect::Dialect`], in its own file: [`telegram`], [`whatsapp`], and
 //! [`verbatim`] for platforms that tests play. [`parts`] is the way in.
 
 mod dialect;

@@ -27,7 +27,7 @@ pub(super) struct Span {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Style {
     Quote,
-    /// Code on lines of its own, in this language.
+    /// A block of code, in this language.
     Block(String),
     /// The lines of a table, in a font of one width.
     Table,

@@ -25,7 +25,7 @@ pub(super) struct Shared {
     limit: watch::Sender<Option<Duration>>,
     /// What fails at the moment, and is tried again.
     health: watch::Sender<Option<Degraded>>,
-    /// Wakes whoever waits before it tries something again.
+    /// Wakes a task that waits before it tries something again.
     hurry: Notify,
     /// Wakes the look at the service.
     doubt: Notify,

@@ -25,7 +25,7 @@ const OOM_MAX: usize = 3;
 /// See [`OOM_MAX`].
 const OOM_WINDOW: Duration = Duration::from_secs(600);
 
-/// The bridge's exit for an error of its own or of its library: nothing that WhatsApp or the network did.
+/// The bridge's exit for its own error or one of its library; neither WhatsApp nor the network caused it.
 const INTERNAL: i32 = 70;
 
 const SETUP: &str = "Run `hermes whatsapp`.";

@@ -353,7 +353,7 @@ fn a_drop_each_minute_is_tried_at_once_and_opens_no_breaker_and_a_crash_loop_cli
         bench.up();
     }
     assert!(waits.iter().all(|wait| *wait == 0), "{waits:?}");
-    // Whoever crashes sooner climbs, also with a rest in between that is no proof.
+    // One that crashes sooner climbs, also with a rest in between that is no proof.
     let mut bench = Bench::connected();
     let mut waits = Vec::new();
     for held in [29, 20, 5, 29, 1] {
