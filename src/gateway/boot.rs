@@ -1,14 +1,16 @@
 //! From nothing to a running gateway, in this order: home, settings, lock, pid file, store, status file, platforms. What
 //! only a human can mend ends with exit 78; nothing of another gateway is touched before the lock is held.
 
+use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
 use crate::clock::{Now, Uptime};
 use crate::config::Config;
@@ -114,11 +116,14 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let lock = HomeLock::new(home.lock_file(), lock);
     let identity = identity();
     life::privacy::tighten(home);
+    let signals = Arc::new(Mutex::new(signals));
+    let heard = Arc::clone(&signals);
+    let stop = Box::pin(async move { heard.lock().await.stop().await });
     let listening = |events| keep_listening(signals, events);
     let boots = Boots::begin(home.boots_file(), Now::read().wall);
     let opening = Opening { accept_loss, is_safe_mode: boots.is_storm() };
     let process =
-        Process { identity: identity.clone(), log: Some(log), notify, lock: Some(Arc::clone(&lock)) };
+        Process { identity: identity.clone(), log: Some(log), notify, lock: Some(Arc::clone(&lock)), stop };
     let outcome = start(world, home, config, opening, process, listening).await;
     boots.end(outcome.is_ok());
     if let Err(error) = &outcome {
@@ -138,6 +143,8 @@ struct Process {
     log: Option<Log>,
     notify: Notify,
     lock: Option<Arc<HomeLock>>,
+    /// Ends when a signal asks us to stop, until the gateway listens to them itself.
+    stop: Pin<Box<dyn Future<Output = ExitCode> + Send>>,
 }
 
 async fn start(
@@ -148,19 +155,20 @@ async fn start(
     process: Process,
     listen: impl FnOnce(mpsc::Sender<Event>),
 ) -> Result<ExitCode, CliError> {
-    let Process { identity, log, notify, lock } = process;
+    let Process { identity, log, notify, lock, stop } = process;
     write_pid(home, &identity);
     let problems = first_problems(world, &config, opening, lock.as_ref());
-    let store = Arc::new(open_store(home, &problems, opening, &notify).await?);
+    let store = tokio::select! {
+        biased;
+        exit = stop => return Ok(stopped_early(exit)),
+        store = open_store(home, &problems, opening, &notify, lock) => Arc::new(store?),
+    };
     let settings = Settings::new(world.clone(), home.clone(), config.clone());
     if let Some(log) = log {
         settings.hide_in(log);
     }
     let agent: Arc<dyn Agent> = Arc::new(Following::new(Arc::clone(&settings))?);
-    let (tended, told) = (Arc::downgrade(&store), problems.clone());
-    let watched = tended.clone();
-    kept::keep("store", move || SqliteStore::tend(tended.clone(), told.clone()));
-    kept::keep("store-files", move || SqliteStore::watch(watched.clone()));
+    keep_store(&store, &problems);
     let records: Arc<dyn Records> = Arc::<SqliteStore>::clone(&store);
     let contacts: Arc<dyn Contacts> = Arc::<SqliteStore>::clone(&store);
     let store: Arc<dyn Store> = store;
@@ -251,9 +259,15 @@ async fn open_store(
     problems: &Problems,
     opening: Opening,
     notify: &Notify,
+    lock: Option<Arc<HomeLock>>,
 ) -> Result<SqliteStore, CliError> {
     let (database, told) = (home.database(), problems.clone());
-    let open = tokio::task::spawn_blocking(move || SqliteStore::open_watched(&database, told, opening));
+    let open = tokio::task::spawn_blocking(move || {
+        let opened = SqliteStore::open_watched(&database, told, opening);
+        // Held until here also when a signal ends the start: another gateway must not open the same files.
+        drop(lock);
+        opened
+    });
     notify
         .while_starting("opening the store", STORE_LIMIT, open)
         .await
@@ -261,9 +275,21 @@ async fn open_store(
         .map_err(|error| no_store(home, error))
 }
 
+fn keep_store(store: &Arc<SqliteStore>, problems: &Problems) {
+    let (tended, told) = (Arc::downgrade(store), problems.clone());
+    let watched = tended.clone();
+    kept::keep("store", move || SqliteStore::tend(tended.clone(), told.clone()));
+    kept::keep("store-files", move || SqliteStore::watch(watched.clone()));
+}
+
+/// A stop before there is anything to drain. Opening can be cut off at any point: the next start begins it again.
+fn stopped_early(exit: ExitCode) -> ExitCode {
+    tracing::info!(code = "stopped", exit = exit as u8, "the gateway was stopped while it opened the store");
+    exit
+}
+
 /// Hears signals as long as the loop lives, also when the task that does so dies.
-fn keep_listening(signals: Signals, events: mpsc::Sender<Event>) {
-    let signals = Arc::new(tokio::sync::Mutex::new(signals));
+fn keep_listening(signals: Arc<Mutex<Signals>>, events: mpsc::Sender<Event>) {
     kept::keep("signals", move || {
         let (signals, events) = (Arc::clone(&signals), events.clone());
         async move { signals.lock().await.listen(&events).await }
@@ -336,6 +362,14 @@ fn no_store(home: &HermesHome, error: StoreError) -> CliError {
                 path.display()
             ))
             .because(error),
+        StoreError::TooLarge(_) => CliError::config("the store is damaged")
+            .code("store_damaged")
+            .hint(format!(
+                "Move {path} away, and {path}-wal where there is one: the gateway then begins with an empty store, and \
+                 does not answer what waits in the old one.",
+                path = path.display()
+            ))
+            .because(error),
         StoreError::Full => CliError::failed("the store cannot be opened")
             .code("store_unusable")
             .hint(format!("Make room on the disk of {}.", path.display()))
@@ -392,7 +426,8 @@ mod tests {
     use crate::gateway::status::snapshot::{GatewayState, Snapshot, WireState};
 
     fn process() -> Process {
-        Process { identity: identity(), log: None, notify: Notify::default(), lock: None }
+        let stop = Box::pin(std::future::pending());
+        Process { identity: identity(), log: None, notify: Notify::default(), lock: None, stop }
     }
 
     #[test]
@@ -485,6 +520,49 @@ mod tests {
         assert!(running.await.is_err());
         let store = SqliteStore::open(&home.database()).unwrap();
         assert_eq!(store.pauses().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_stop_while_the_store_opens_ends_the_start_and_the_lock_is_held_until_it_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let world = World::of_env([("WHATSAPP_ENABLED", "true")]);
+        let config = Config::load(&world, &home).unwrap();
+        drop(SqliteStore::open(&home.database()).unwrap());
+        // Opening waits for it.
+        let other = rusqlite::Connection::open(home.database()).unwrap();
+        other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+        let lock = durable::Lock::acquire(&home.lock_file()).unwrap();
+        let lock = HomeLock::new(home.lock_file(), lock);
+        let held = Arc::downgrade(&lock);
+        // The second time it is asked, the store is being opened.
+        let stop = Box::pin(async move {
+            tokio::task::yield_now().await;
+            ExitCode::Interrupted
+        });
+        let process = Process { lock: Some(lock), stop, ..process() };
+        let exit = start(&world, &home, config, Opening::default(), process, |_| panic!("it runs")).await;
+        assert_eq!(exit.unwrap(), ExitCode::Interrupted);
+        drop(other);
+        let deadline = Now::read().mono + Duration::from_secs(60);
+        while held.strong_count() > 0 {
+            assert!(Now::read().mono < deadline, "it is let go of when opening has ended");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_store_of_many_gigabytes_ends_the_start_with_78_and_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        std::fs::File::create(home.database()).unwrap().set_len(200 << 30).unwrap();
+        let world = World::of_env([("WHATSAPP_ENABLED", "true")]);
+        let config = Config::load(&world, &home).unwrap();
+        let error = start(&world, &home, config, Opening::default(), process(), |_| panic!("it runs"))
+            .await
+            .unwrap_err();
+        assert_eq!((error.exit(), error.code), (ExitCode::Config, "store_damaged"));
+        assert!(error.hints[0].contains(&home.database().display().to_string()), "{:?}", error.hints);
     }
 
     #[tokio::test]

@@ -223,6 +223,9 @@ pub enum StoreError {
     /// The file is no database, or is damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// The file is damaged, and too large to be read through. Nothing is changed.
+    #[error("the database is damaged and has {0} bytes, which is too much to be saved")]
+    TooLarge(u64),
     /// Anything else.
     #[error("{0}")]
     Failed(String),

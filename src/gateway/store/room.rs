@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 use rustix::process::{Resource, getrlimit};
@@ -55,10 +55,10 @@ impl Room {
 
     /// Whether new things may be taken again: enough is free, and the reserve is there again.
     pub(super) fn is_enough(&self) -> bool {
-        let Ok(disk) = statvfs(&self.dir) else { return false };
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let wanted = FREE_BYTES_MIN.min(self.disk_bytes() / 4);
-        free >= wanted && !self.is_limited() && (!self.has_reserve || self.make_reserve())
+        let wanted = FREE_BYTES_MIN.min(disk_bytes(&self.dir) / 4);
+        free_bytes(&self.dir).is_some_and(|free| free >= wanted)
+            && !self.is_limited()
+            && (!self.has_reserve || self.make_reserve())
     }
 
     fn is_limited(&self) -> bool {
@@ -68,12 +68,8 @@ impl Room {
         limit <= longest.unwrap_or(0).saturating_add(WRITE_BYTES as u64)
     }
 
-    fn disk_bytes(&self) -> u64 {
-        statvfs(&self.dir).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
-    }
-
     fn make_reserve(&self) -> bool {
-        let bytes = RESERVE_BYTES.min(self.disk_bytes() / 16);
+        let bytes = reserve_bytes(&self.dir);
         // A soft limit on files would end us with a signal that nobody may have asked to be told of.
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < bytes) {
             return false;
@@ -92,6 +88,23 @@ impl Room {
         }
         made.is_ok()
     }
+}
+
+/// Whether new files of this size leave the reserve free on the disk of this folder.
+pub(super) fn fits(dir: &Path, bytes: u64) -> bool {
+    free_bytes(dir).is_some_and(|free| free >= reserve_bytes(dir).saturating_add(bytes))
+}
+
+fn free_bytes(dir: &Path) -> Option<u64> {
+    statvfs(dir).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn disk_bytes(dir: &Path) -> u64 {
+    statvfs(dir).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+}
+
+fn reserve_bytes(dir: &Path) -> u64 {
+    RESERVE_BYTES.min(disk_bytes(dir) / 16)
 }
 
 #[cfg(test)]
@@ -113,6 +126,14 @@ mod tests {
         assert!(!reserve.exists());
         assert!(!room.is_cause(), "there is room here");
         assert!(room.is_enough() && reserve.exists());
+    }
+
+    #[test]
+    fn a_file_larger_than_the_free_space_does_not_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(fits(dir.path(), 0));
+        assert!(!fits(dir.path(), disk_bytes(dir.path())) && !fits(dir.path(), u64::MAX));
+        assert!(!fits(&dir.path().join("gone"), 0));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
@@ -15,8 +16,8 @@ use rusqlite::{Connection, OpenFlags, Statement, params};
 
 use super::api::StoreError;
 use super::health::Mishap;
-use super::schema;
 use super::writer::store_error;
+use super::{room, schema};
 use crate::{durable, home};
 
 /// The longest run of unreadable rows that is stepped over.
@@ -24,6 +25,12 @@ const SKIP_MAX: i64 = 1 << 32;
 
 /// A higher number is damage: so many rows are never made, and the next one would have none left.
 const NUMBER_MAX: i64 = 1 << 53;
+
+/// A longer database and log are not saved: a gateway's has some megabytes, and to read so much takes minutes.
+const LEN_MAX: u64 = 8 << 30;
+
+/// How much is copied at once.
+const COPY_BYTES: usize = 1 << 20;
 
 /// The page sizes that SQLite chooses by itself, the usual one first.
 const PAGE_LENS: [u16; 2] = [4096, 8192];
@@ -66,16 +73,27 @@ impl fmt::Display for Report {
 /// Puts a new database in the place of a damaged one.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when that would lose what waits and nobody has accepted that, and what the disk says while the
-/// new one is written; the file is left alone then.
+/// [`StoreError::Damaged`] when that would lose what waits and nobody has accepted that, [`StoreError::TooLarge`],
+/// [`StoreError::Full`] when the disk has too little room for it, and what the disk says while the new one is written; the
+/// file is left alone then.
 pub(super) fn mend(path: &Path, why: &str, accept_loss: bool) -> Result<Report, StoreError> {
+    let Size { len, used } = Size::of(path);
+    if len > LEN_MAX {
+        return Err(StoreError::TooLarge(len));
+    }
+    let shown = path.display();
+    tracing::warn!(
+        code = "store_salvaging",
+        "{shown} is damaged ({why}); what can be read of its {len} bytes is being saved"
+    );
+    check_room(path, used)?;
     let making = home::beside_database(path, "salvaging");
     remove(&making)?;
     // An empty file of private mode, before anything is in it.
     durable::write_atomic(&making, b"").map_err(|error| disk_error(&making, &error))?;
     let mut saved = save(path, &making);
     if saved.as_ref().is_ok_and(|report| report.0.is_empty()) {
-        saved = save_headless(path, &making);
+        saved = save_headless(path, &making, used);
     }
     let report = match saved {
         Ok(report) if report.is_safe() || accept_loss => report,
@@ -120,6 +138,57 @@ pub(super) fn finish(path: &Path) -> Result<Option<PathBuf>, StoreError> {
     Ok(Some(kept))
 }
 
+/// Removes what a salvage that was cut off has left beside the database.
+pub(super) fn clear(path: &Path) -> Result<(), StoreError> {
+    remove(&home::beside_database(path, "salvaging"))?;
+    clear_copy(&home::beside_database(path, "reading"))
+}
+
+fn clear_copy(copy: &Path) -> Result<(), StoreError> {
+    let [log, shared] = ["wal", "shm"].map(|ending| home::beside_database(copy, ending));
+    [copy, &log, &shared].into_iter().try_for_each(remove)
+}
+
+/// What a database and its log have together.
+struct Size {
+    len: u64,
+    /// Bytes on the disk: holes take none.
+    used: u64,
+}
+
+impl Size {
+    fn of(path: &Path) -> Self {
+        let files = [path.metadata(), home::beside_database(path, "wal").metadata()];
+        files.iter().flatten().fold(Self { len: 0, used: 0 }, |Self { len, used }, file| Self {
+            len: len.saturating_add(file.len()),
+            used: used.saturating_add(file.blocks().saturating_mul(512)),
+        })
+    }
+}
+
+fn check_room(path: &Path, bytes: u64) -> Result<(), StoreError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    if room::fits(dir, bytes) { Ok(()) } else { Err(StoreError::Full) }
+}
+
+/// Copies a file with its holes, so that the copy takes no more room on the disk.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    let to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let (mut bytes, zeros) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
+    let mut at = 0;
+    loop {
+        let len = from.read(&mut bytes)?;
+        if len == 0 {
+            return to.set_len(at);
+        }
+        if bytes[..len] != zeros[..len] {
+            to.write_all_at(&bytes[..len], at)?;
+        }
+        at += len as u64;
+    }
+}
+
 fn remove(path: &Path) -> Result<(), StoreError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk_error(path, &error)),
@@ -139,19 +208,19 @@ pub(super) fn disk_error(path: &Path, error: &io::Error) -> StoreError {
 }
 
 /// Saves from a file whose first bytes are lost, or that was cut off: by a copy with first bytes as ours are.
-fn save_headless(from: &Path, to: &Path) -> Result<Report, StoreError> {
+fn save_headless(from: &Path, to: &Path, used: u64) -> Result<Report, StoreError> {
+    // The copy, and what is saved from it.
+    check_room(from, used.saturating_mul(2))?;
     let copy = home::beside_database(from, "reading");
     let [log, from_log] = [&copy, from].map(|path| home::beside_database(path, "wal"));
-    let clear =
-        || [&copy, &log, &home::beside_database(&copy, "shm")].into_iter().try_for_each(|path| remove(path));
     let attempt = |page_len: u16| {
         let failed = |error: io::Error| disk_error(&copy, &error);
-        clear()?;
-        std::fs::copy(from, &copy).map_err(failed)?;
+        clear_copy(&copy)?;
+        copy_file(from, &copy).map_err(failed)?;
         if from_log.exists() {
-            std::fs::copy(&from_log, &log).map_err(failed)?;
+            copy_file(&from_log, &log).map_err(failed)?;
         }
-        let file = std::fs::OpenOptions::new().write(true).open(&copy).map_err(failed)?;
+        let file = OpenOptions::new().write(true).open(&copy).map_err(failed)?;
         let pages = file.metadata().map_err(failed)?.len() / u64::from(page_len);
         file.write_all_at(&head(page_len, u32::try_from(pages).unwrap_or(u32::MAX)), 0).map_err(failed)?;
         save(&copy, to)
@@ -159,7 +228,7 @@ fn save_headless(from: &Path, to: &Path) -> Result<Report, StoreError> {
     let is_of_use =
         |saved: &Result<Report, StoreError>| saved.as_ref().map_or(true, |report| !report.0.is_empty());
     let saved = PAGE_LENS.into_iter().map(attempt).find(is_of_use);
-    clear()?;
+    clear_copy(&copy)?;
     saved.unwrap_or_else(|| Ok(Report::default()))
 }
 

@@ -39,7 +39,7 @@ fn damage_row(path: &Path, number: i64) {
     let word = if number > 380 { word } else { format!("cm{number}done") };
     let at = bytes.windows(word.len()).position(|found| found == word.as_bytes()).expect("the row is there")
         as u64;
-    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    let file = OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(&DAMAGE, at / PAGE * PAGE).unwrap();
 }
 
@@ -104,7 +104,7 @@ fn what_waits_is_lost_only_when_somebody_accepts_it_and_the_counts_are_exact() {
 fn with_lost_first_bytes_all_that_follows_is_saved() {
     let dir = tempfile::tempdir().unwrap();
     let path = full(dir.path());
-    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[0; 100], 0).unwrap();
     let before = std::fs::read(&path).unwrap();
     drop(open(&path, false).unwrap());
@@ -121,7 +121,7 @@ fn with_lost_first_bytes_all_that_follows_is_saved() {
 #[test]
 fn what_is_cut_off_or_no_database_is_begun_anew_only_when_somebody_accepts_it() {
     let cut = |path: &Path, len| {
-        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+        OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
     };
     let damages: [(Harm<'_>, bool); 3] = [
         (
@@ -156,7 +156,7 @@ fn what_an_operator_decided_is_not_lost_unasked() {
         .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'pause'", [], |row| row.get(0))
         .unwrap();
     drop(db);
-    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&DAMAGE, u64::from(root - 1) * PAGE).unwrap();
     assert!(matches!(open(&path, false), Err(StoreError::Damaged(_))));
     drop(open(&path, true).unwrap());
@@ -187,4 +187,48 @@ fn an_exchange_that_was_cut_off_is_finished_at_the_next_start() {
     assert_eq!(count(&path, "inbox"), 400);
     assert!(!salvaged.exists());
     assert_eq!(kept(dir.path()).len(), 1, "the old log");
+}
+
+#[test]
+fn a_damaged_file_of_many_gigabytes_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.db");
+    File::create(&path).unwrap().set_len(200 << 30).unwrap();
+    for accept_loss in [false, true] {
+        let error = open(&path, accept_loss).err().unwrap();
+        assert!(matches!(error, StoreError::TooLarge(len) if len == 200 << 30), "{error}");
+    }
+    assert_eq!(path.metadata().unwrap().len(), 200 << 30);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is made beside it");
+}
+
+#[test]
+fn a_copy_keeps_the_bytes_and_the_holes() {
+    let dir = tempfile::tempdir().unwrap();
+    let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+    let file = File::create(&from).unwrap();
+    file.write_all_at(b"first", 0).unwrap();
+    file.write_all_at(b"last", 40 << 20).unwrap();
+    file.set_len(64 << 20).unwrap();
+    copy_file(&from, &to).unwrap();
+    assert!(std::fs::read(&from).unwrap() == std::fs::read(&to).unwrap());
+    let used = to.metadata().unwrap().blocks() * 512;
+    assert!(used <= 2 * COPY_BYTES as u64, "{used} bytes are on the disk");
+    assert_eq!(to.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_a_salvage_that_was_cut_off_left_is_removed_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = full(dir.path());
+    let left = ["salvaging", "reading", "reading-wal", "reading-shm"];
+    let left = left.map(|ending| home::beside_database(&path, ending));
+    for path in &left {
+        File::create(path).unwrap();
+    }
+    drop(open(&path, false).unwrap());
+    for path in &left {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    assert_eq!(count(&path, "inbox"), 400);
 }

@@ -75,7 +75,7 @@ impl SqliteStore {
     /// [`Opening::accept_loss`].
     ///
     /// # Errors
-    /// [`StoreError::TooNew`] and [`StoreError::Damaged`] (nothing is changed), or what is wrong with the file.
+    /// [`StoreError::TooNew`], [`StoreError::Damaged`] and [`StoreError::TooLarge`] (nothing is changed), or what is wrong with the file.
     pub fn open_watched(path: &Path, problems: Problems, opening: Opening) -> Result<Self, StoreError> {
         // SQLite would wait at a pipe, and read a device without an end.
         if let Some(found) = path.metadata().ok().filter(|found| !found.is_file()) {
@@ -83,6 +83,8 @@ impl SqliteStore {
             return Err(StoreError::Failed(format!("{} is {what}", path.display())));
         }
         salvage::finish(path)?;
+        // What stands in its way is in the way only of a salvage, which says so.
+        drop(salvage::clear(path));
         match Self::open_whole(path, problems.clone(), opening) {
             Err(StoreError::Damaged(why)) => {
                 salvage::mend(path, &why, opening.accept_loss)?;
