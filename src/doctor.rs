@@ -148,7 +148,10 @@ impl Report {
         let config = Config::load(world, home);
         let mut checks = gateway::checks(&case.view, case.word.as_ref(), case.now);
         checks.extend(lock(home));
-        checks.extend(files::checks(world, home));
+        // A running gateway may have told of the same.
+        let mut files = files::checks(world, home);
+        files.retain(|found| checks.iter().all(|told| told.code != found.code));
+        checks.extend(files);
         match &config {
             Ok(config) => checks.extend(case.settings(config)),
             // What is enabled, and who answers, is not known until they can be read.

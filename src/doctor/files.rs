@@ -1,10 +1,12 @@
 //! The files of the home folder: who may read what is private, and what a gateway that is gone has left behind.
 
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::{Check, Status};
 use crate::durable::Lock;
+use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::ownership::{self, Owned, Standing, Us};
 use crate::preflight;
@@ -14,6 +16,9 @@ use crate::world::World;
 pub(super) const DO_FIX: &str = "Run `hermes doctor --fix`.";
 
 const OTHERS_WRITE: u32 = 0o002;
+
+/// How much is written to see whether the disk takes it.
+const TRIAL_BYTES: usize = 8 << 10;
 
 /// A file of ours whose mode is not as it should be.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +51,7 @@ pub(super) fn checks(world: &World, home: &HermesHome) -> Vec<Check> {
             return checks;
         }
     }
+    checks.extend(unwritable(root));
     if folder.mode & OTHERS_WRITE != 0 {
         let message = format!("every user of this machine can write to {}", root.display());
         checks.push(Check::problem("open_mode", message, ownership::hints_on_open(&us, folder, root)));
@@ -74,6 +80,21 @@ pub(super) fn checks(world: &World, home: &HermesHome) -> Vec<Check> {
         checks.push(Check::info("leftovers", message, format!("The next start removes them; or: {DO_FIX}")));
     }
     checks
+}
+
+/// Why no file can be written in the home folder: the disk is full, can only be read, or fails.
+fn unwritable(root: &Path) -> Option<Check> {
+    let error = write_trial(root).err()?;
+    let error =
+        CliError::file(format!("files cannot be written in the home folder {}", root.display()), root, error);
+    Some(Check::problem(error.code, error.to_string(), error.hints.join(" ")))
+}
+
+/// Writes a file without a name, which is gone when it is closed.
+fn write_trial(dir: &Path) -> io::Result<()> {
+    let mut file = tempfile::tempfile_in(dir)?;
+    file.write_all(&[1; TRIAL_BYTES])?;
+    file.sync_all()
 }
 
 /// Files that belong to somebody else, and not to the group whose home this is.

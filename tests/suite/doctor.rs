@@ -144,6 +144,35 @@ fn fix_installs_the_bridge_or_says_why_it_cannot() {
 }
 
 #[test]
+fn a_home_that_cannot_be_written_to_is_a_problem_with_its_cause() {
+    let home = TestHome::empty();
+    home.write(".env", "");
+    for (harm, code, fix) in [
+        ("true", None, ""),
+        ("cat /dev/zero > \"$HERMES_HOME/filler\"", Some("disk_full"), "df -h"),
+        ("mount -o remount,ro \"$HERMES_HOME\"", Some("disk_read_only"), "findmnt"),
+    ] {
+        let shell = format!(
+            "exec unshare -rm sh -c 'mount -t tmpfs -o size=64k,mode=700 tmpfs \"$HERMES_HOME\" && \
+             (umask 077; printf \"TELEGRAM_BOT_TOKEN=1:a-token-of-nobody-at-all\\nTELEGRAM_ALLOWED_USERS=1\" \
+             > \"$HERMES_HOME/.env\") && {{ {harm}; exec \"$@\"; }}' sh \"$@\""
+        );
+        let plain = home.command(["doctor", "--json"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &shell, "sh"]).arg(plain.get_program()).args(plain.get_args());
+        let output = command.env_clear().envs(home.variables()).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(i32::from(code.is_some())), "{harm}: {output:?}");
+        let report: Value = serde_json::from_str(&said).unwrap();
+        let checks = report["checks"].as_array().unwrap().iter();
+        let problems: Vec<_> = checks.filter(|check| check["status"] == "blocking").collect();
+        assert_eq!(problems.first().and_then(|check| check["code"].as_str()), code, "{harm}: {said}");
+        assert_eq!(problems.len(), usize::from(code.is_some()), "{harm}: {said}");
+        assert!(problems.iter().all(|check| check["fix"].as_str().unwrap().contains(fix)), "{harm}: {said}");
+    }
+}
+
+#[test]
 fn a_misspelt_time_zone_is_told_at_the_start_in_the_status_and_by_doctor() {
     let mut home = TestHome::empty();
     home.write(".env", "WHATSAPP_ENABLED=true\n");
