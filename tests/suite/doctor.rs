@@ -146,6 +146,7 @@ fn fix_installs_the_bridge_or_says_why_it_cannot() {
 #[test]
 fn a_home_that_cannot_be_written_to_is_a_problem_with_its_cause() {
     let home = TestHome::empty();
+    home.write(".env", "");
     for (harm, code, fix) in [
         ("true", None, ""),
         ("cat /dev/zero > \"$HERMES_HOME/filler\"", Some("disk_full"), "df -h"),
