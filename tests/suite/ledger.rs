@@ -232,9 +232,14 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
             scene.excuses.unknown += 3;
         }
         // A message to an idle chat is begun with its acceptance; one that waited for the agent is not.
-        "begin" | "release" | "queue" => {
+        "begin" | "release" => {
             scene.agent.trouble("503 Busy", "");
             scene.excuses.unknown += 1;
+        }
+        // Several chats that fail, with no success between, are told that the agent is away.
+        "queue" => {
+            (0..3).for_each(|_| scene.agent.trouble("503 Busy", ""));
+            scene.excuses.unknown += 3;
         }
         "revive" | "drop" => {
             let life = scene.start(None);

@@ -33,6 +33,9 @@ const HEALED_WITHIN: Duration = Duration::from_secs(75 * 60);
 /// Attempts within an hour without a connection that lasted, however the ways to fail are mixed.
 const ATTEMPTS_MAX: usize = 30;
 
+/// The ladder's first wait: a connection that held for so long has lasted, and is replaced at once when it is lost.
+const LASTED: Duration = Duration::from_secs(30);
+
 /// Runs of `cargo test`; `HERMES_SIMULATE` asks for more.
 const SEEDS: u64 = 1000;
 
@@ -287,6 +290,11 @@ impl Simulation {
             }
             Report::Down(error) => {
                 seat.task.take_if(|task| *task == generation);
+                if matches!(seat.machine.state(), State::Connected { generation: live, since, .. }
+                    if *live == generation && self.now >= *since + LASTED)
+                {
+                    seat.attempts.clear();
+                }
                 Input::Down { generation, error }
             }
             Report::Checked => {
