@@ -204,7 +204,7 @@ fn a_webhook_that_was_removed_before_the_end_is_not_denied() {
     terminal.wait_for(WAITING);
     terminal.send("\u{3}");
     assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
-    terminal.wait_for("No setting was changed, but the webhook is removed");
+    terminal.wait_for("No Telegram setting was changed, but the webhook is removed");
     let seen = terminal.text();
     assert!(!seen.contains("No Telegram setting was changed") && !seen.contains("secret-path"), "{seen}");
     assert_eq!((scene.env().as_str(), scene.service.webhook().as_str()), (BEFORE, ""));
@@ -517,6 +517,6 @@ fn setup_tells_programs_of_each_platform_and_of_the_end() {
     assert_eq!(answer.code, Some(0), "{answer:?}");
     let told = events(&answer);
     assert_eq!(told.first(), Some(&json!({ "event": "platform", "platform": "telegram" })));
-    assert_eq!(told.last(), Some(&json!({ "event": "finished", "failed": [] })));
+    assert_eq!(told.last(), Some(&json!({ "event": "finished", "done": ["telegram"], "failed": [] })));
     assert!(!answer.stdout.contains("not-a-real-token"), "{answer:?}");
 }

@@ -35,7 +35,10 @@ fn assert_refused(home: &TestHome, code: &str) {
     assert_eq!(entry["error_code"], code, "{entry:#}");
     assert!(entry["user_action"].as_str().is_some_and(|action| !action.is_empty()), "{entry:#}");
     let line = gateway.wait_for_log(code);
-    assert!(line.contains("hermes whatsapp") || line.contains("ch"), "the line names no remedy: {line}");
+    assert!(
+        line.contains("hermes whatsapp") || line.contains("`mv ") || line.contains("chmod "),
+        "the line names no remedy: {line}"
+    );
     assert_eq!(gateway.children(), Vec::<u32>::new(), "a refused platform has no child");
     let status = home.run(["platform", "status", "--json"]);
     assert!(status.stdout.contains(code), "{status:?}");
