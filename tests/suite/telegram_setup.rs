@@ -206,7 +206,7 @@ fn a_webhook_that_was_removed_before_the_end_is_not_denied() {
     assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
     terminal.wait_for("No Telegram setting was changed, but the webhook is removed");
     let seen = terminal.text();
-    assert!(!seen.contains("No Telegram setting was changed") && !seen.contains("secret-path"), "{seen}");
+    assert!(!seen.contains("No Telegram setting was changed.") && !seen.contains("secret-path"), "{seen}");
     assert_eq!((scene.env().as_str(), scene.service.webhook().as_str()), (BEFORE, ""));
 }
 
