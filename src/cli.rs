@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and which part of the program does it.
 
 use std::io::Read;
+mod migrate;
 mod setup;
 
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ enum Command {
     Setup(setup::SetupArgs),
     /// Set up Telegram: give it a bot's token, write to the bot, done. Safe to run again at any time
     Telegram(setup::TelegramArgs),
+    /// Take over the home of a hermes-agent gateway; without --apply it only says what it would do
+    Migrate(migrate::MigrateArgs),
     /// Run the gateway, or see whether it runs
     #[command(subcommand, arg_required_else_help = true)]
     Gateway(GatewayCommand),
@@ -345,6 +348,7 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         Command::Whatsapp(args) => whatsapp(world, &home, args),
         Command::Setup(args) => setup::setup(world, &home, &args),
         Command::Telegram(args) => setup::telegram(world, &home, args),
+        Command::Migrate(args) => migrate::run(world, &home, &args),
         Command::Gateway(GatewayCommand::Run(args)) => {
             let verbosity = if args.quiet { -1 } else { i8::try_from(args.verbose).unwrap_or(i8::MAX) };
             let json_log = args.log_format == LogFormat::Json;
@@ -384,6 +388,7 @@ fn is_wizard(command: &Command) -> bool {
         Command::Whatsapp(args) => !matches!(args.command, Some(WhatsAppCommand::Status { .. })),
         Command::Setup(_) => true,
         Command::Telegram(args) => args.sets_up(),
+        Command::Migrate(args) => args.writes(),
         Command::Gateway(_)
         | Command::Platform(_)
         | Command::Pairing(_)

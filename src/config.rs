@@ -7,6 +7,7 @@ mod access;
 mod agent;
 mod file;
 mod gateway;
+mod hermes_agent;
 mod http;
 mod session;
 mod telegram;
@@ -23,9 +24,11 @@ use std::time::Duration;
 pub use access::{AccessConfig, DirectPolicy, mention_pattern};
 pub use agent::{AgentConfig, CommandConfig, OpenaiConfig};
 pub(crate) use file::duration;
+pub use hermes_agent::{Foreign, ROWS, Row, Standing, standing};
 pub use http::{Bind, HttpConfig, is_loopback};
 pub use session::{Reset, ResetConfig, SessionConfig};
 pub use telegram::WebhookConfig;
+pub(crate) use trust::check as check_trust;
 pub use turn::{AT_ONCE_MAX, Busy, TurnConfig};
 
 use crate::env_file::EnvFile;
@@ -70,6 +73,8 @@ pub struct Config {
     pub scripted: Option<ScriptedConfig>,
     /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
     pub warnings: Vec<String>,
+    /// Settings of hermes-agent that are set and have no effect here.
+    pub foreign: Vec<Foreign>,
     /// The settings that were read from the environment of the process, which goes before `.env`.
     pub of_process: BTreeMap<String, Secret>,
 }
@@ -210,6 +215,8 @@ pub struct TelegramConfig {
     pub enabled: bool,
     /// `TELEGRAM_BOT_TOKEN`.
     pub token: Option<Secret>,
+    /// `TELEGRAM_PROXY`: the way to the service. Its address may hold a password.
+    pub proxy: Option<Secret>,
     /// Where the Bot API is.
     pub api_base: String,
     /// Where its files are; below `api_base` unless it is said.
@@ -260,6 +267,8 @@ impl Config {
         let mut gateway = file.gateway;
         gateway.http.bind = http::bind(gateway.http.bind, settings, &mut warnings);
         gateway.http.key = http::key(settings, &mut warnings);
+        let mut session = file.session;
+        session::by_name(&mut session, settings, &mut warnings);
         let agent = agent::with_secrets(file.agent, settings);
         let scripted = settings.world.var("HERMES_SCRIPTED").and_then(ScriptedConfig::parse);
         let home_channels = home_channels(settings);
@@ -293,8 +302,9 @@ impl Config {
         Ok(Self {
             of_process: settings.of_process.take(),
             agent,
-            session: file.session,
+            session,
             gateway,
+            foreign: hermes_agent::foreign(settings),
             whatsapp,
             telegram,
             unpaced: file.unpaced,
@@ -334,7 +344,8 @@ impl Config {
     /// The secrets among the settings, for the log to leave out.
     pub fn secrets(&self) -> Vec<Secret> {
         let webhook = self.telegram.webhook.as_ref().and_then(|webhook| webhook.secret.clone());
-        let others = [self.gateway.http.key.clone(), self.telegram.token.clone(), webhook];
+        let proxy = self.telegram.proxy.clone();
+        let others = [self.gateway.http.key.clone(), self.telegram.token.clone(), webhook, proxy];
         self.agent.secrets().into_iter().chain(others.into_iter().flatten()).collect()
     }
 }
@@ -376,6 +387,7 @@ impl Default for Config {
             home_channels: BTreeMap::new(),
             scripted: None,
             warnings: Vec::new(),
+            foreign: Vec::new(),
             of_process: BTreeMap::new(),
         }
     }
@@ -386,6 +398,7 @@ impl Default for TelegramConfig {
         Self {
             enabled: false,
             token: None,
+            proxy: None,
             api_base: "https://api.telegram.org".to_owned(),
             file_base: "https://api.telegram.org/file".to_owned(),
             poll_timeout: Duration::from_secs(30),

@@ -24,6 +24,7 @@ use crate::gateway::status::report;
 use crate::gateway::status::snapshot::Snapshot;
 use crate::gateway::status::view::View;
 use crate::home::HermesHome;
+use crate::migrate::outlook::{Outlook, outlook};
 use crate::pairing::Pairing;
 use crate::phone;
 use crate::platform::Platform;
@@ -255,6 +256,17 @@ fn lock(home: &HermesHome) -> Option<Check> {
     ))
 }
 
+/// What a hermes-agent has left in this home and has no effect here.
+fn hermes_agent(home: &HermesHome, config: &Config) -> Option<Check> {
+    let Outlook { message, is_new } = outlook(home, config)?;
+    Some(if is_new {
+        let fix = "Run `hermes migrate`: it shows why, and what it can take over with `--apply`.";
+        Check::warning("hermes_agent", message, fix)
+    } else {
+        Check::info("hermes_agent", message, "`hermes migrate` shows why.")
+    })
+}
+
 impl Case<'_> {
     /// All that the settings ask for.
     fn settings(&self, config: &Config) -> Vec<Check> {
@@ -262,6 +274,7 @@ impl Case<'_> {
         let warnings = config.warnings.iter();
         let mut checks: Vec<Check> =
             warnings.map(|warning| Check::warning("config_warning", warning.as_str(), fix)).collect();
+        checks.extend(hermes_agent(self.home, config));
         // A running gateway has its own zone, and has told of it.
         if self.word.is_none() {
             let zone = preflight::time::finding(config, &facts::zone(self.world));

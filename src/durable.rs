@@ -25,14 +25,52 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// As [`write_atomic`]; and where the link does not lead to a regular file.
 pub fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(&target(path)?, bytes)
+}
+
+/// The regular file that a path leads to, or where one may be made.
+fn target(path: &Path) -> io::Result<PathBuf> {
     let target = follow(path)?;
     if target.symlink_metadata().is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "what stands there is not a file"));
     }
-    replace(&target, bytes)
+    Ok(target)
+}
+
+/// A file that is whole and on the disk, and not in its place yet. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Staged {
+    temp: tempfile::NamedTempFile,
+    target: PathBuf,
+}
+
+/// Writes a file as [`write_through`] does, up to its last step: so that several can be put in place one right after the other.
+///
+/// # Errors
+/// As [`write_through`]; the old file is as it was.
+pub fn stage_through(path: &Path, bytes: &[u8]) -> io::Result<Staged> {
+    let target = target(path)?;
+    stage(&target, bytes)
+}
+
+impl Staged {
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// When the rename or the sync fails.
+    pub fn commit(self) -> io::Result<()> {
+        failpoint::check_file("replace.before", &self.target)?;
+        self.temp.persist(&self.target).map_err(|failed| failed.error)?;
+        failpoint::check_file("replace.after", &self.target)?;
+        sync_dir(parent(&self.target)?)
+    }
 }
 
 fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    stage(target, bytes)?.commit()
+}
+
+fn stage(target: &Path, bytes: &[u8]) -> io::Result<Staged> {
     let dir = parent(target)?;
     let mut temp = tempfile::Builder::new()
         .prefix(".hermes-")
@@ -41,10 +79,7 @@ fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
         .tempfile_in(dir)?;
     temp.write_all(bytes)?;
     temp.as_file().sync_all()?;
-    failpoint::check_file("replace.before", target)?;
-    temp.persist(target).map_err(|failed| failed.error)?;
-    failpoint::check_file("replace.after", target)?;
-    sync_dir(dir)
+    Ok(Staged { temp, target: target.to_owned() })
 }
 
 /// Where a chain of symlinks ends, also when nothing is there yet.

@@ -55,6 +55,17 @@ impl EnvFile {
         self.entries(key).next_back().map(|entry| entry.value.as_str())
     }
 
+    /// The names that are set, each once, in the order of the file.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for entry in &self.parsed.entries {
+            if !names.contains(&entry.key.as_str()) {
+                names.push(&entry.key);
+            }
+        }
+        names
+    }
+
     /// Sets `key`: in place in the line that counts (the last), else in a line of its own at the end. Other lines that set
     /// the same key are removed, so that every reader finds the same value. Nothing changes when all of them say so already.
     ///

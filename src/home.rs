@@ -93,6 +93,11 @@ impl HermesHome {
         self.root.join("gateway.boots")
     }
 
+    /// What `hermes migrate` has taken over that no settings show.
+    pub fn migration_file(&self) -> PathBuf {
+        self.root.join("migration.json")
+    }
+
     /// Log files.
     pub fn logs_dir(&self) -> PathBuf {
         self.root.join("logs")
@@ -105,6 +110,7 @@ impl HermesHome {
             (self.root.clone(), 0o700),
             (self.env_file(), 0o600),
             (self.config_file(), 0o600),
+            (self.migration_file(), 0o600),
             (self.database(), 0o600),
             (whatsapp.session_dir().to_owned(), 0o700),
             (whatsapp.creds(), 0o600),
@@ -177,6 +183,11 @@ impl WhatsAppPaths {
     /// `platforms/whatsapp/session` when only that one holds a session.
     pub fn session_dir(&self) -> &Path {
         &self.session
+    }
+
+    /// Whether there is a session, of whatever worth.
+    pub fn has_session(&self) -> bool {
+        holds_session(&self.session)
     }
 
     /// The credentials: their content decides what "paired" means (see [`crate::pairing`]).

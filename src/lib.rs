@@ -20,6 +20,7 @@
 //! | What can be typed, and which exit code comes back? | [`cli`], [`error`] |
 //! | What is missing before it works, and what does "paired" mean? | [`preflight`], [`pairing`] |
 //! | Where does a setting come from? | [`config`], [`env_file`] |
+//! | What becomes of the home of a hermes-agent? | [`migrate`] |
 //! | Where is a file, and whose is it? | [`home`], [`ownership`] |
 //! | How does the bridge get on the disk, start and end? | [`bridge::install`], [`bridge::process`], [`bridge::exec`] |
 //! | What is said between hermes and the bridge? | [`bridge::protocol`] |
@@ -61,6 +62,7 @@ pub mod file;
 pub mod gateway;
 pub mod home;
 pub mod logging;
+pub mod migrate;
 pub mod net;
 pub mod ownership;
 pub mod pairing;

@@ -13,8 +13,14 @@ pub struct AccessConfig {
     /// Entries of `<PLATFORM>_ALLOWED_USERS` that name nobody on this platform.
     pub allowed_rejects: Vec<String>,
     /// Groups in which listed people are answered: `<PLATFORM>_GROUP_ALLOWED_USERS`, when `<PLATFORM>_GROUP_POLICY` is
-    /// `allowlist`. Empty: no groups.
+    /// `allowlist`; on Telegram `TELEGRAM_ALLOWED_CHATS`.
     pub groups: Vec<String>,
+    /// Groups in which everyone is answered: `TELEGRAM_GROUP_ALLOWED_CHATS`.
+    pub open_groups: Vec<String>,
+    /// People who are answered in every group, and not in direct chats: `TELEGRAM_GROUP_ALLOWED_USERS`.
+    pub group_people: Vec<String>,
+    /// `TELEGRAM_ALLOWED_CHATS`: the only groups in which anyone is answered. `None`: it is not set.
+    pub group_limit: Option<Vec<String>>,
     /// Who may give commands: `<PLATFORM>_ADMIN_USERS` and `GATEWAY_ADMIN_USERS`. `None` when neither is set: then whoever
     /// may speak may do so, in a direct chat.
     pub admins: Option<Vec<String>>,
@@ -40,12 +46,22 @@ pub enum DirectPolicy {
     Disabled,
 }
 
+impl AccessConfig {
+    /// Whether anyone is answered in any group.
+    pub fn has_groups(&self) -> bool {
+        !(self.groups.is_empty() && self.open_groups.is_empty() && self.group_people.is_empty())
+    }
+}
+
 impl Default for AccessConfig {
     fn default() -> Self {
         Self {
             allowed: AllowList::Nobody,
             allowed_rejects: Vec::new(),
             groups: Vec::new(),
+            open_groups: Vec::new(),
+            group_people: Vec::new(),
+            group_limit: None,
             admins: None,
             direct: DirectPolicy::Listed,
             require_mention: true,
@@ -57,10 +73,20 @@ impl Default for AccessConfig {
 
 /// The settings of this platform.
 pub(super) fn read(platform: Platform, settings: &Settings<'_>, warnings: &mut Vec<String>) -> AccessConfig {
-    Reader { spec: platform.spec(), settings, warnings }.read()
+    Reader { platform, spec: platform.spec(), settings, warnings }.read()
+}
+
+/// The groups of a platform.
+#[derive(Default)]
+struct Groups {
+    listed: Vec<String>,
+    open: Vec<String>,
+    people: Vec<String>,
+    limit: Option<Vec<String>>,
 }
 
 struct Reader<'a, 'b> {
+    platform: Platform,
     spec: &'static PlatformSpec,
     settings: &'a Settings<'b>,
     warnings: &'a mut Vec<String>,
@@ -70,10 +96,14 @@ impl Reader<'_, '_> {
     fn read(mut self) -> AccessConfig {
         let (allowed, allowed_rejects) = self.allow_list();
         let require_mention = self.settings.switch(&self.name("REQUIRE_MENTION"), self.warnings);
+        let groups = self.groups();
         AccessConfig {
             allowed,
             allowed_rejects,
-            groups: self.groups(),
+            groups: groups.listed,
+            open_groups: groups.open,
+            group_people: groups.people,
+            group_limit: groups.limit,
             admins: self.admins(),
             direct: self.direct(),
             require_mention: require_mention.unwrap_or(true),
@@ -174,17 +204,49 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn groups(&mut self) -> Vec<String> {
+    fn groups(&mut self) -> Groups {
         let name = self.name("GROUP_POLICY");
-        match self.settings.value(&name).map(str::to_ascii_lowercase).as_deref() {
-            None | Some("disabled") => Vec::new(),
-            Some("allowlist") => self.group_list("GROUP_ALLOWED_USERS"),
-            Some(_) => {
+        let policy = self.settings.value(&name).map(str::to_ascii_lowercase);
+        match (policy.as_deref(), self.platform) {
+            // Telegram has no such setting in hermes-agent: its lists say all.
+            (Some("allowlist") | None, Platform::Telegram) => self.telegram_groups(),
+            (Some("allowlist"), Platform::Whatsapp | Platform::Scripted(_)) => {
+                Groups { listed: self.group_list("GROUP_ALLOWED_USERS"), ..Groups::default() }
+            }
+            (None | Some("disabled"), _) => Groups::default(),
+            (Some(_), _) => {
                 self.warnings
                     .push(format!("{name} is neither disabled nor allowlist; hermes stays out of groups"));
-                Vec::new()
+                Groups::default()
             }
         }
+    }
+
+    /// `TELEGRAM_GROUP_ALLOWED_USERS` once listed groups. Ids of chats are negative, so those that are still there are known.
+    fn telegram_groups(&mut self) -> Groups {
+        let name = self.name("GROUP_ALLOWED_USERS");
+        let text = self.settings.value(&name).unwrap_or_default();
+        let (chats, people): (Vec<_>, Vec<_>) = entries(text).partition(|entry| entry.starts_with('-'));
+        let (people, rejects) = list(self.spec.naming, &people.join(","));
+        self.warn_of_rejects(&name, rejects.len());
+        let (mut listed, rejects) = list(self.spec.naming, &chats.join(","));
+        self.warn_of_rejects(&name, rejects.len());
+        if !listed.is_empty() {
+            let chats = if let [_] = listed.as_slice() { "1 chat" } else { "chats" };
+            self.warnings.push(format!(
+                "{name} lists people, and holds {chats}. hermes still answers the people of TELEGRAM_ALLOWED_USERS there. Move \
+                 it to TELEGRAM_ALLOWED_CHATS (the same people are answered) or to TELEGRAM_GROUP_ALLOWED_CHATS (everyone in \
+                 the group is answered)"
+            ));
+        }
+        let limit =
+            self.settings.value(&self.name("ALLOWED_CHATS")).map(|_| self.group_list("ALLOWED_CHATS"));
+        for chat in limit.iter().flatten() {
+            if !listed.contains(chat) {
+                listed.push(chat.clone());
+            }
+        }
+        Groups { listed, open: self.group_list("GROUP_ALLOWED_CHATS"), people, limit }
     }
 
     fn group_list(&mut self, setting: &str) -> Vec<String> {
@@ -364,6 +426,55 @@ mod tests {
         let (access, warnings) =
             scripted("SCRIPTED1_GROUP_POLICY=allowlist\nSCRIPTED1_GROUP_ALLOWED_USERS=room, *");
         assert_eq!((access.groups, warnings.len()), (vec!["room".to_owned()], 1));
+    }
+
+    #[test]
+    fn telegrams_lists_of_groups_mean_what_they_mean_in_hermes_agent() {
+        let of = |env: &str| {
+            let (access, warnings) = on(Platform::Telegram, env);
+            let AccessConfig { groups, open_groups, group_people, group_limit, .. } = access;
+            (groups, open_groups, group_people, group_limit, warnings)
+        };
+        let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let none = ids(&[]);
+        for (env, groups, open, people, limit, told) in [
+            ("", &[][..], &[][..], &[][..], None, 0),
+            ("TELEGRAM_GROUP_ALLOWED_USERS=42, 43", &[], &[], &["42", "43"], None, 0),
+            ("TELEGRAM_GROUP_ALLOWED_CHATS=-1005", &[], &["-1005"], &[], None, 0),
+            ("TELEGRAM_ALLOWED_CHATS=-1005", &["-1005"], &[], &[], Some(&["-1005"][..]), 0),
+            // Ids of chats are known by their sign, with and without the policy that they once needed.
+            ("TELEGRAM_GROUP_ALLOWED_USERS=-1005,42", &["-1005"], &[], &["42"], None, 1),
+            (
+                "TELEGRAM_GROUP_POLICY=allowlist\nTELEGRAM_GROUP_ALLOWED_USERS=-1005,-1006",
+                &["-1005", "-1006"],
+                &[],
+                &[],
+                None,
+                1,
+            ),
+            ("TELEGRAM_GROUP_POLICY=disabled\nTELEGRAM_GROUP_ALLOWED_CHATS=-1005", &[], &[], &[], None, 0),
+            ("TELEGRAM_GROUP_ALLOWED_USERS=*,@name", &[], &[], &[], None, 1),
+            ("TELEGRAM_GROUP_ALLOWED_CHATS=*", &[], &[], &[], None, 1),
+            ("TELEGRAM_ALLOWED_CHATS=nonsense", &[], &[], &[], Some(&[][..]), 1),
+        ] {
+            let (found, warnings) = {
+                let (groups, open, people, limit, warnings) = of(env);
+                ((groups, open, people, limit), warnings)
+            };
+            assert_eq!(found, (ids(groups), ids(open), ids(people), limit.map(ids)), "{env}");
+            assert_eq!(warnings.len(), told, "{env}: {warnings:?}");
+        }
+        let (_, _, _, _, warnings) = of("TELEGRAM_GROUP_ALLOWED_USERS=-1005");
+        assert!(
+            warnings[0].contains("TELEGRAM_ALLOWED_CHATS")
+                && warnings[0].contains("TELEGRAM_GROUP_ALLOWED_CHATS")
+        );
+        // On WhatsApp they are groups, there as here.
+        let (access, _) = on(
+            Platform::Whatsapp,
+            "WHATSAPP_GROUP_POLICY=allowlist\nWHATSAPP_GROUP_ALLOWED_USERS=120363000000000001@g.us",
+        );
+        assert_eq!((access.groups.len(), access.group_people), (1, none));
     }
 
     #[test]

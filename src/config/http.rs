@@ -49,9 +49,15 @@ pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// `API_SERVER_HOST` and `API_SERVER_PORT` change the address; what is switched off stays off.
+/// `API_SERVER_HOST` and `API_SERVER_PORT` change the address; `API_SERVER_ENABLED=false` without a key turns it off; what is
+/// switched off stays off.
 pub(super) fn bind(bind: Bind, settings: &Settings<'_>, warnings: &mut Vec<String>) -> Bind {
     let Bind::At(mut address) = bind else { return bind };
+    // In hermes-agent a key alone turns it on.
+    let is_off = settings.switch("API_SERVER_ENABLED", warnings) == Some(false);
+    if is_off && settings.value("API_SERVER_KEY").is_none() {
+        return Bind::Off;
+    }
     if let Some(host) = settings.value("API_SERVER_HOST") {
         match host.parse() {
             Ok(ip) => address.set_ip(ip),
@@ -124,6 +130,10 @@ mod tests {
             (at("[::1]:1"), "API_SERVER_HOST=localhost", at("127.0.0.1:1"), 0),
             (default, "API_SERVER_HOST=example.org\nAPI_SERVER_PORT=many", default, 2),
             (Bind::Off, "API_SERVER_PORT=9000", Bind::Off, 0),
+            (Bind::Off, "API_SERVER_ENABLED=true", Bind::Off, 0),
+            (default, "API_SERVER_ENABLED=true", default, 0),
+            (default, "API_SERVER_ENABLED=false", Bind::Off, 0),
+            (default, "API_SERVER_ENABLED=false\nAPI_SERVER_KEY=0123456789abcdef", default, 0),
         ] {
             let mut warnings = Vec::new();
             let env_file = EnvFile::parse(env);

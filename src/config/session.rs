@@ -1,12 +1,14 @@
 //! Pure. When a conversation begins anew.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::civil::Time;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::Settings;
 use super::file::{HOUR, MINUTE, Place, SECOND};
 use crate::error::CliError;
 use crate::platform::Platform;
@@ -102,6 +104,29 @@ pub(super) struct RawReset {
     daily_at: Option<Spanned<String>>,
 }
 
+/// hermes-agent's names for the silence and the hour of a reset. Whether there is one says `gateway.toml`.
+pub(super) fn by_name(session: &mut SessionConfig, settings: &Settings<'_>, warnings: &mut Vec<String>) {
+    let mut number = |name: &str, range: RangeInclusive<u32>| {
+        let value = settings.value(name)?;
+        let number = value.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let (min, max) = (range.start(), range.end());
+            warnings.push(format!("{name} is not a number from {min} to {max}, and is ignored"));
+        }
+        number
+    };
+    let idle = number("SESSION_IDLE_MINUTES", 1..=365 * 24 * 60);
+    let hour = number("SESSION_RESET_HOUR", 0..=23).and_then(|hour| i8::try_from(hour).ok());
+    for reset in core::iter::once(&mut session.reset).chain(session.platforms.values_mut()) {
+        if let Some(minutes) = idle {
+            reset.idle_after = minutes * MINUTE;
+        }
+        if let Some(hour) = hour {
+            reset.daily_at = Time::constant(hour, 0, 0, 0);
+        }
+    }
+}
+
 impl Place<'_> {
     pub(super) fn session(
         &self,
@@ -156,6 +181,36 @@ impl Place<'_> {
 mod tests {
     use super::super::file::read;
     use super::*;
+
+    #[test]
+    fn hermes_agents_names_change_the_numbers_and_begin_no_rule() {
+        let of = |env: &str| {
+            let world = crate::world::World::of_env([("A", "b")]);
+            let env = crate::env_file::EnvFile::parse(env);
+            let text = "[session]\nidle_after = '2h'\n[platforms.telegram.session]\nreset = 'idle'\n";
+            let (mut session, mut warnings) = (read(text, &mut Vec::new()).unwrap().session, Vec::new());
+            by_name(&mut session, &Settings::new(&world, &env), &mut warnings);
+            (session, warnings.len())
+        };
+        let (session, told) = of("SESSION_IDLE_MINUTES=30\nSESSION_RESET_HOUR=6");
+        let expected =
+            ResetConfig { reset: Reset::None, idle_after: 30 * MINUTE, daily_at: Time::constant(6, 0, 0, 0) };
+        assert_eq!((session.reset, told), (expected, 0));
+        assert_eq!(session.of(Platform::Telegram), ResetConfig { reset: Reset::Idle, ..expected });
+        for env in [
+            "SESSION_IDLE_MINUTES=0",
+            "SESSION_IDLE_MINUTES=x",
+            "SESSION_RESET_HOUR=24",
+            "SESSION_RESET_HOUR=-1",
+        ] {
+            let (session, told) = of(env);
+            assert_eq!(
+                (session.reset.idle_after, session.reset.daily_at.hour(), told),
+                (2 * HOUR, 4, 1),
+                "{env}"
+            );
+        }
+    }
 
     #[test]
     fn a_platform_may_have_its_own_rule_and_inherits_what_it_leaves_out() {

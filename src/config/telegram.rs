@@ -60,6 +60,7 @@ pub(super) fn merge(
     TelegramConfig {
         enabled: token.is_some() && table.enabled != Some(false),
         token,
+        proxy: settings.value("TELEGRAM_PROXY").map(|proxy| Secret(proxy.to_owned())),
         // Files stand below the same service, unless it is said where.
         file_base: table.file_base.map_or_else(|| format!("{api_base}/file"), root),
         api_base,

@@ -17,7 +17,7 @@ const STICKY: u32 = 0o1000;
 ///
 /// # Errors
 /// Exit 78, with the command that repairs it.
-pub(super) fn check(path: &Path) -> Result<(), CliError> {
+pub(crate) fn check(path: &Path) -> Result<(), CliError> {
     let found = match path.metadata() {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

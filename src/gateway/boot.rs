@@ -53,6 +53,7 @@ use crate::gateway::store::sqlite::Opening;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging::{self, Log};
+use crate::migrate::outlook::outlook;
 use crate::ownership::{self, Owned, Standing, Us};
 use crate::platform::Platform;
 use crate::world::World;
@@ -92,6 +93,13 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let log = logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
     for warning in &config.warnings {
         tracing::warn!(code = "config_warning", "{warning}");
+    }
+    if let Some(outlook) = outlook(home, &config).filter(|outlook| outlook.is_new) {
+        tracing::warn!(
+            code = "hermes_agent",
+            "{}; `hermes migrate` shows why, and what it can take over",
+            outlook.message
+        );
     }
     let findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
     let others = build::enabled(&config).filter(|platform| *platform != Platform::Whatsapp);

@@ -69,6 +69,7 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
                 let TelegramConfig {
                     enabled: _,
                     token,
+                    proxy,
                     api_base,
                     file_base,
                     poll_timeout,
@@ -78,7 +79,7 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
                     webhook,
                 } = config.clone();
                 let media = (media_timeout, media_file_bytes, media_total_bytes);
-                (token, api_base, file_base, poll_timeout, media, webhook)
+                ((token, proxy), api_base, file_base, poll_timeout, media, webhook)
             };
             parts(&old.telegram) == parts(&new.telegram)
         }

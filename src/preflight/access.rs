@@ -9,15 +9,18 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
     let spec = platform.spec();
     let (title, person) = (spec.title, spec.naming.person());
     let prefix = spec.name.to_ascii_uppercase();
-    let is_closed = access.direct == DirectPolicy::Disabled && access.groups.is_empty();
+    let is_closed = access.direct == DirectPolicy::Disabled && !access.has_groups();
     let finding = match &access.allowed {
         _ if is_closed => Finding::warning(
             Code::NobodyAllowed,
             format!("nobody is answered on {title}: direct chats are disabled, and no group is listed"),
-            format!("Set {prefix}_DM_POLICY to allowlist, or list groups in {prefix}_GROUP_ALLOWED_USERS."),
+            format!("Set {prefix}_DM_POLICY to allowlist, or list groups in {}.", groups_setting(platform)),
         ),
         // Strangers can ask to be let in.
         AllowList::Nobody if access.direct == DirectPolicy::Pairing => return Vec::new(),
+        AllowList::Nobody if !access.open_groups.is_empty() || !access.group_people.is_empty() => {
+            return Vec::new();
+        }
         AllowList::Nobody => Finding::warning(
             Code::NobodyAllowed,
             format!("nobody is listed who may write to hermes on {title}"),
@@ -31,6 +34,16 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
         AllowList::Only(_) => return Vec::new(),
     };
     vec![finding]
+}
+
+/// The setting that lists the groups in which listed people are answered.
+fn groups_setting(platform: Platform) -> String {
+    match platform {
+        Platform::Telegram => "TELEGRAM_ALLOWED_CHATS".to_owned(),
+        Platform::Whatsapp | Platform::Scripted(_) => {
+            format!("{}_GROUP_ALLOWED_USERS", platform.spec().name.to_ascii_uppercase())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -42,11 +42,12 @@ pub struct Bot {
 }
 
 impl Bot {
-    /// Nothing is contacted yet. `api` and `files` are the addresses of the service, without `/bot…`.
+    /// Nothing is contacted yet. `api` and `files` are the addresses of the service, without `/bot…`; with a `proxy`, every
+    /// request takes that way.
     ///
     /// # Errors
     /// When an address is unusable, or TLS cannot be set up; told without the token.
-    pub fn new(api: &str, files: &str, token: &Secret) -> Result<Self, String> {
+    pub fn new(api: &str, files: &str, token: &Secret, proxy: Option<&Secret>) -> Result<Self, String> {
         let root = |name: &str, address: &str| {
             let url = Url::parse(address)
                 .ok()
@@ -58,7 +59,9 @@ impl Bot {
             .connect_timeout(CONNECT_LIMIT)
             // A redirect would take the token to an address that nobody has set.
             .redirect(reqwest::redirect::Policy::none());
-        if net::is_loopback(&api) && net::is_loopback(&files) {
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(way(proxy)?);
+        } else if net::is_loopback(&api) && net::is_loopback(&files) {
             builder = builder.no_proxy();
         }
         let client =
@@ -165,6 +168,17 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Fault> {
     Ok(body)
 }
 
+/// The way that `TELEGRAM_PROXY` names; told without its address, which may hold a password.
+fn way(proxy: &Secret) -> Result<reqwest::Proxy, String> {
+    let is_proxy =
+        |url: &Url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
+    let url = Url::parse(&proxy.0).ok().filter(is_proxy);
+    url.and_then(|url| reqwest::Proxy::all(url).ok()).ok_or_else(|| {
+        "TELEGRAM_PROXY is not the address of a proxy, such as http://127.0.0.1:3128 or socks5://127.0.0.1:1080"
+            .to_owned()
+    })
+}
+
 /// The service's words, as they may be logged.
 pub fn shown(description: &str) -> String {
     let words: String = description
@@ -180,10 +194,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_proxy_has_an_address_and_a_wrong_one_is_refused_without_being_shown() {
+        let token = Secret("7000001:not-a-real_token".to_owned());
+        let bot =
+            |proxy: &str| Bot::new("http://a.test", "http://a.test", &token, Some(&Secret(proxy.to_owned())));
+        for proxy in
+            ["http://127.0.0.1:3128", "https://me:canary@p.test", "socks5://[::1]:1080", "socks5h://p.test:1"]
+        {
+            assert!(bot(proxy).is_ok(), "{proxy}");
+        }
+        for proxy in ["127.0.0.1:3128", "canary", "ftp://canary.test", "http://"] {
+            let refused = bot(proxy).err().unwrap();
+            assert!(refused.contains("TELEGRAM_PROXY") && !refused.contains("canary"), "{proxy}: {refused}");
+        }
+    }
+
+    #[test]
     fn a_file_is_below_its_bot_whatever_its_path_says() {
         for base in ["https://api.telegram.org/file", "http://[::1]:8081/file/"] {
             let token = Secret("7000001:not-a-real_token".to_owned());
-            let bot = Bot::new(base, base, &token).unwrap();
+            let bot = Bot::new(base, base, &token, None).unwrap();
             let file = |path| bot.file(path).map(|url| url.path().to_owned());
             let expected = "/file/bot7000001:not-a-real_token/photos/file_1.jpg";
             assert_eq!(file("photos/file_1.jpg").as_deref(), Some(expected));

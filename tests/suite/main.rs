@@ -30,6 +30,7 @@ mod ledger;
 mod life;
 mod linking;
 mod metrics;
+mod migrate;
 mod mixed;
 mod operator;
 mod passkey;

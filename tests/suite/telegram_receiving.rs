@@ -22,7 +22,7 @@ fn set(toml: &str) -> Scene {
         ".env",
         format!(
             "TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_ALLOWED_USERS={FRIEND},{OTHER}\n\
-             TELEGRAM_GROUP_POLICY=allowlist\nTELEGRAM_GROUP_ALLOWED_USERS={GROUP}\n"
+             TELEGRAM_ALLOWED_CHATS={GROUP}\n"
         ),
     );
     scene
@@ -156,7 +156,7 @@ fn a_group_that_has_another_id_now_is_told_once_with_what_to_change() {
     }
     let told = gateway.wait_for_log("telegram_group_migrated");
     assert!(told.contains("-100500") && told.contains("-1001234500500"), "{told}");
-    assert!(told.contains("TELEGRAM_GROUP_ALLOWED_USERS") && !told.contains("Canary"), "{told}");
+    assert!(told.contains("TELEGRAM_ALLOWED_CHATS") && !told.contains("Canary"), "{told}");
     scene.write("and on");
     scene.answered("and on");
     assert_eq!(lines(&gateway, "telegram_group_migrated").len(), 1);

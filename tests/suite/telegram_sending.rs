@@ -17,7 +17,7 @@ const GROUP: i64 = -100_500;
 /// A home in which a group is listed, and as friends these.
 fn group_scene(friends: &str) -> Scene {
     let scene = Scene::set();
-    let groups = format!("TELEGRAM_GROUP_POLICY=allowlist\nTELEGRAM_GROUP_ALLOWED_USERS={GROUP}\n");
+    let groups = format!("TELEGRAM_ALLOWED_CHATS={GROUP}\n");
     scene
         .home
         .write(".env", format!("TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_ALLOWED_USERS={friends}\n{groups}"));

@@ -324,7 +324,7 @@ fn without_a_terminal_flags_say_everything() {
     scene.home.write("gateway.toml", format!("{QUICK}{}", table.replace("/bot/file", "/file/bot")));
     let answer = scene.run(&["--allow=42,-100500"], "");
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    assert!(answer.stderr.contains("TELEGRAM_GROUP_ALLOWED_USERS besides"), "{answer:?}");
+    assert!(answer.stderr.contains("TELEGRAM_ALLOWED_CHATS besides"), "{answer:?}");
     let answer = scene.home.run(["telegram", "status", "--json"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(answer.stdout.contains(r#""token":"set""#) && !answer.stdout.contains("7000001"), "{answer:?}");

@@ -34,7 +34,14 @@ struct PlatformRules {
     people: BTreeSet<String>,
     /// The same people as the settings name them.
     listed: Vec<String>,
+    /// Groups in which `people` are answered.
     groups: BTreeSet<String>,
+    /// Groups in which everyone is answered.
+    open_groups: BTreeSet<String>,
+    /// People who are answered in every group.
+    group_people: BTreeSet<String>,
+    /// The only groups in which anyone is answered, where that is set.
+    group_limit: Option<BTreeSet<String>>,
     direct: DirectPolicy,
     /// Whoever may give commands, in the form of `people`. `None`: whoever may speak, in a direct chat.
     admins: Option<BTreeSet<String>>,
@@ -219,6 +226,9 @@ impl PlatformRules {
             people: people(listed),
             listed: listed.to_vec(),
             groups: groups(&access.groups),
+            open_groups: groups(&access.open_groups),
+            group_people: people(&access.group_people),
+            group_limit: access.group_limit.as_deref().map(groups),
             direct: access.direct,
             admins: access.admins.as_deref().map(people),
             free_groups: access.require_mention.then(|| groups(&access.free_chats)),
@@ -254,16 +264,33 @@ impl PlatformRules {
             }
             let group = is_group.then(|| group_name(self.platform, &message.chat.0));
             match &group {
-                Some(group) if !self.groups.contains(group) => return Err(Reason::GroupNotAllowed),
+                Some(group) => self.check_group(group, message, paired)?,
                 None if self.direct == DirectPolicy::Disabled => return Err(Reason::DirectDisabled),
-                Some(_) | None => {}
+                None => self.check_sender(message, paired)?,
             }
-            self.check_sender(message, paired)?;
             if group.is_some_and(|group| !self.speaks_to_us(&group, message)) {
                 return Err(Reason::NotAddressed);
             }
         }
         Self::check_content(message)
+    }
+
+    fn check_group(
+        &self,
+        group: &str,
+        message: &InboundMessage,
+        paired: &BTreeSet<(Platform, String)>,
+    ) -> Result<(), Reason> {
+        if self.group_limit.as_ref().is_some_and(|limit| !limit.contains(group)) {
+            return Err(Reason::GroupNotAllowed);
+        }
+        if self.open_groups.contains(group) || self.is_among(&self.group_people, message) {
+            return Ok(());
+        }
+        if !self.groups.contains(group) {
+            return Err(Reason::GroupNotAllowed);
+        }
+        self.check_sender(message, paired)
     }
 
     fn check_content(message: &InboundMessage) -> Result<(), Reason> {

@@ -79,13 +79,17 @@ async fn begin(
         of_process: config.of_process.clone(),
         allowed: access.allowed.clone(),
         home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
-        wants_groups: !access.groups.is_empty(),
+        wants_groups: access.has_groups(),
         webhook: telegram.webhook.as_ref().map(|webhook| webhook.url.clone()),
         is_turned_off: telegram.token.is_some() && !telegram.enabled,
         locks: TokenLocks::of(world, home),
         given,
     };
-    let services = BotApi { api_base: telegram.api_base.clone(), file_base: telegram.file_base.clone() };
+    let services = BotApi {
+        api_base: telegram.api_base.clone(),
+        file_base: telegram.file_base.clone(),
+        proxy: telegram.proxy.clone(),
+    };
     Ok((found, services))
 }
 

@@ -58,11 +58,13 @@ pub struct BotApi {
     pub api_base: String,
     /// Of its files.
     pub file_base: String,
+    /// The way there.
+    pub proxy: Option<Secret>,
 }
 
 impl Services for BotApi {
     fn of(&self, token: &Secret) -> Result<Box<dyn Service>, String> {
-        Ok(Box::new(Bot::new(&self.api_base, &self.file_base, token)?))
+        Ok(Box::new(Bot::new(&self.api_base, &self.file_base, token, self.proxy.as_ref())?))
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) const NOBODY_WARNING: &str = "Nobody is listed, so nobody is answered
 
 /// Somebody is listed who is no person.
 pub(super) const CHANNEL_NOTE: &str = "An id below 0 is a channel's, or a group's of which the admins write in its name. Groups and channels in which the \
-     bot answers are listed in TELEGRAM_GROUP_ALLOWED_USERS besides.";
+     bot answers are listed in TELEGRAM_ALLOWED_CHATS besides.";
 
 /// Groups are wanted, and the bot hears only part of them.
 pub(super) const PRIVACY_NOTE: &str = "In groups the bot sees only what speaks to it (privacy mode). That is enough for mentions and replies. To show it \

@@ -383,3 +383,43 @@ fn only_a_stranger_who_writes_directly_where_codes_are_given_may_ask() {
     let group = said("1@g.us", FRIEND, |m| m.is_group = false);
     assert_eq!(configured(Some(WhatsAppMode::Bot), access).asker(Platform::Whatsapp, &group), None);
 }
+
+#[test]
+fn on_telegram_groups_are_listed_with_their_people_or_for_everyone() {
+    let list = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let access = AccessConfig {
+        allowed: only(&["42"]),
+        groups: list(&["-1001"]),
+        open_groups: list(&["-1002"]),
+        group_people: list(&["43"]),
+        require_mention: false,
+        ..AccessConfig::default()
+    };
+    let gate = |access: AccessConfig| {
+        let mut config = Config::default();
+        config.access.insert(Platform::Telegram, access);
+        Gate::new(&config)
+    };
+    let limited = AccessConfig { group_limit: Some(list(&["-1001"])), ..access.clone() };
+    let (free, limited) = (gate(access), gate(limited));
+    // In this chat, this sender: whether they are answered, and whether they are where only one group is wanted.
+    for (chat, sender, answered, answered_in_one) in [
+        ("42", "42", true, true),
+        ("43", "43", false, false),
+        ("-1001", "42", true, true),
+        ("-1001:7", "43", true, true),
+        ("-1001", "44", false, false),
+        ("-1002", "44", true, false),
+        ("-1002", "42", true, false),
+        ("-1003", "43", true, false),
+        ("-1003", "42", false, false),
+    ] {
+        let message = said(chat, sender, |message| message.is_group = chat.starts_with('-'));
+        for (gate, expected) in [(&free, answered), (&limited, answered_in_one)] {
+            let decision = gate.decide(Platform::Telegram, &message);
+            assert_eq!(decision == Decision::Admit, expected, "{sender} in {chat}: {decision:?}");
+            let steers = gate.may_steer(Platform::Telegram, &message).is_ok();
+            assert_eq!(steers, sender == "42" && chat == "42", "{sender} in {chat}");
+        }
+    }
+}

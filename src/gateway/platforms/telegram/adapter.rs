@@ -200,12 +200,10 @@ impl Adapter for TelegramAdapter {
         let token = token(&config)?;
         let lock = self.claim.hold(&token.0)?;
         let telegram = &config.telegram;
-        let bot = Bot::new(&telegram.api_base, &telegram.file_base, &token).map_err(|error| {
-            AdapterError::blocked(
-                "telegram_bad_address",
-                error,
-                "Correct `[platforms.telegram]` in gateway.toml.",
-            )
+        let proxy = telegram.proxy.as_ref();
+        let bot = Bot::new(&telegram.api_base, &telegram.file_base, &token, proxy).map_err(|error| {
+            let fix = "Correct `[platforms.telegram]` in gateway.toml, or TELEGRAM_PROXY.";
+            AdapterError::blocked("telegram_bad_address", error, fix)
         })?;
         let bot = Arc::new(bot);
         let judge = |fault| self.memory.judge(&token, fault);

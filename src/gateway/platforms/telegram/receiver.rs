@@ -159,7 +159,8 @@ impl Receiver {
             tracing::warn!(
                 code, platform = %self.platform,
                 "Telegram has made a supergroup of the group {old}: its id is {new} now. Where .env lists the old one \
-                 (TELEGRAM_GROUP_ALLOWED_USERS, TELEGRAM_FREE_RESPONSE_CHATS, TELEGRAM_HOME_CHANNEL), write the new one{more}"
+                 (TELEGRAM_ALLOWED_CHATS, TELEGRAM_GROUP_ALLOWED_CHATS, TELEGRAM_FREE_RESPONSE_CHATS, TELEGRAM_HOME_CHANNEL), \
+                 write the new one{more}"
             );
         }
     }

@@ -52,7 +52,7 @@ async fn while_a_file_comes_the_connection_is_proven_by_another_and_given_up_it_
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("media");
     let shared = Arc::new(Shared::new());
-    let bot = Bot::new(&base, &base, &Secret("7000001:not-a-real-token".to_owned())).unwrap();
+    let bot = Bot::new(&base, &base, &Secret("7000001:not-a-real-token".to_owned()), None).unwrap();
     let receiver = Receiver {
         bot: Arc::new(bot),
         me: serde_json::from_value(json!({ "id": 7, "first_name": "Hermes" })).unwrap(),

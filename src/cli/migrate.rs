@@ -1,0 +1,167 @@
+//! `hermes migrate`, as it is typed, and the part of it that goes into the store.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::runtime;
+use crate::config::Config;
+use crate::durable::{self, Lock, LockError};
+use crate::error::{CliError, ExitCode};
+use crate::gateway::admission::records::{AdmittedRow, Change, Records};
+use crate::gateway::status::report::print;
+use crate::gateway::store::by_hand;
+use crate::home::HermesHome;
+use crate::migrate::found::{self, Found};
+use crate::migrate::plan::{Plan, plan};
+use crate::migrate::report::{self, Done};
+use crate::migrate::write;
+use crate::ownership::{self, Owned, Standing, Us};
+use crate::world::World;
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// The home of hermes-agent, if it is not this one
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+    /// Write what is taken; without it nothing is changed
+    #[arg(long)]
+    apply: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl MigrateArgs {
+    /// Whether it is more than a look.
+    pub(super) fn writes(&self) -> bool {
+        self.apply
+    }
+}
+
+/// `hermes migrate`.
+pub(super) fn run(world: &World, home: &HermesHome, args: &MigrateArgs) -> Result<ExitCode, CliError> {
+    let from = source(world, home, args)?;
+    let found = found::read(home, &from)?;
+    // Ours must be sound before anything is added to them.
+    Config::load(world, home)?;
+    let mut plan = plan(&found);
+    let mut done = Done::Shown;
+    if args.apply {
+        (plan, done) = (apply(world, home, &from)?, Done::Applied);
+    }
+    if args.json {
+        print(&format!("{:#}\n", report::json(&plan, home.root(), &from, done)))?;
+    } else {
+        print(&report::text(&plan, home.root(), &from, done))?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// The home of hermes-agent that is meant.
+fn source(world: &World, home: &HermesHome, args: &MigrateArgs) -> Result<PathBuf, CliError> {
+    let from = match &args.from {
+        None => home.root().to_owned(),
+        Some(dir) => {
+            let dir = dir.to_str().map_or_else(|| dir.clone(), |text| world.expand(text));
+            std::path::absolute(&dir)
+                .map_err(|error| CliError::usage("`--from` is not the path of a folder").because(error))?
+        }
+    };
+    if found::is_home(&from) {
+        return Ok(from);
+    }
+    let error = CliError::failed(format!("{} is not the home of a hermes-agent", from.display()))
+        .code("no_hermes_agent");
+    Err(error.hint("Name it with `hermes migrate --from DIR`; it holds config.yaml."))
+}
+
+/// Writes what is taken, while no gateway runs on either home.
+fn apply(world: &World, home: &HermesHome, from: &std::path::Path) -> Result<Plan, CliError> {
+    let root = home.root();
+    if let Ok(folder) = root.metadata().map(|metadata| Owned::from(&metadata))
+        && Us::now().standing(folder) == Standing::Foreign
+    {
+        let error = CliError::config(format!(
+            "the home folder {} belongs to {}",
+            root.display(),
+            ownership::user(folder.uid)
+        ));
+        return Err(error.code("home_unusable").hints(ownership::hints(world, root)));
+    }
+    durable::create_private_dir(root)
+        .map_err(|error| CliError::file("the home folder cannot be made", root, error))?;
+    if let Some(pid) = found::running(from)? {
+        return Err(running(pid));
+    }
+    let _lock = Lock::acquire(&home.lock_file()).map_err(|error| match error {
+        LockError::Held { pid } => running(pid),
+        LockError::Io(error) => {
+            CliError::file("the gateway's lock cannot be taken", &home.lock_file(), error)
+        }
+    })?;
+    // What was read before the lock was taken may have changed.
+    let found = found::read(home, from)?;
+    if let Some(why) = &found.broken_config {
+        return Err(CliError::config(format!("{} cannot be read: {why}", from.join("config.yaml").display()))
+            .code("hermes_agent_unreadable")
+            .hint("hermes-agent itself goes on with its defaults then. Correct the file, and run `hermes migrate` again."));
+    }
+    let plan = plan(&found);
+    runtime()?.block_on(write_all(home, found, &plan))?;
+    Ok(plan)
+}
+
+fn running(pid: Option<u32>) -> CliError {
+    let process = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+    CliError::failed(format!("a gateway is running on this home{process}"))
+        .code("gateway_running")
+        .hint("Stop it first: `hermes gateway stop`, with the program that runs it. Without --apply nothing needs to stop.")
+}
+
+/// Until everything is ready to be put in its place, an interrupt ends it and nothing is changed; then it takes a moment.
+async fn write_all(home: &HermesHome, found: Found, plan: &Plan) -> Result<(), CliError> {
+    let unheard = |error| CliError::failed("signals cannot be received").because(error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let cancel = CancellationToken::new();
+    let mut preparing = {
+        let (home, plan, cancel) = (home.clone(), plan.clone(), cancel.clone());
+        tokio::task::spawn_blocking(move || write::prepare(&home, &found, &plan, &cancel))
+    };
+    let prepared = tokio::select! {
+        prepared = &mut preparing => prepared,
+        _ = interrupt.recv() => { cancel.cancel(); preparing.await }
+        _ = terminate.recv() => { cancel.cancel(); preparing.await }
+    };
+    let prepared = prepared.map_err(|_| CliError::failed("writing failed in an unforeseen way"))??;
+    if cancel.is_cancelled() {
+        return Err(CliError::interrupted());
+    }
+    let store = if plan.people.is_empty() { None } else { Some(by_hand::open(home.database()).await?) };
+    if let Some(store) = &store {
+        let known = store.load().await.map_err(by_hand::unusable)?.admitted;
+        let rows = plan.people.iter().map(|one| AdmittedRow {
+            platform: one.platform,
+            person: one.person.clone(),
+            alt: one.alt.clone(),
+            since_s: one.since_s,
+        });
+        let new: Vec<AdmittedRow> = rows
+            .filter(|row| {
+                known.iter().all(|known| (known.platform, &known.person) != (row.platform, &row.person))
+            })
+            .collect();
+        let back: Vec<Change> =
+            new.iter().map(|row| Change::Revoke(row.platform, row.person.clone())).collect();
+        store.keep(new.into_iter().map(Change::Admit).collect()).await.map_err(by_hand::unusable)?;
+        if let Err(error) = prepared.commit() {
+            store.keep(back).await.map_err(by_hand::unusable)?;
+            return Err(error);
+        }
+        return Ok(());
+    }
+    prepared.commit()
+}

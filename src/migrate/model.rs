@@ -1,0 +1,233 @@
+//! Pure. Who answers: the model that `config.yaml` names, where its service speaks as OpenAI's does.
+
+use serde_json::{Map, Value};
+
+use super::plan::{Outcome, Planner};
+use super::toml_text::Key;
+use super::yaml::word;
+
+/// Services that speak as OpenAI's does, with their address and the variable of their key.
+const SERVICES: [(&str, &str, &str); 16] = [
+    ("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    ("openai-api", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    ("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    ("lmstudio", "http://127.0.0.1:1234/v1", "LM_API_KEY"),
+    ("ollama", "http://127.0.0.1:11434/v1", "OLLAMA_API_KEY"),
+    ("ollama-cloud", "https://ollama.com/v1", "OLLAMA_API_KEY"),
+    ("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    ("xai", "https://api.x.ai/v1", "XAI_API_KEY"),
+    ("nvidia", "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
+    ("zai", "https://api.z.ai/api/paas/v4", "GLM_API_KEY"),
+    ("kimi-coding", "https://api.moonshot.ai/v1", "KIMI_API_KEY"),
+    ("kimi-coding-cn", "https://api.moonshot.cn/v1", "KIMI_CN_API_KEY"),
+    ("alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY"),
+    ("huggingface", "https://router.huggingface.co/v1", "HF_TOKEN"),
+    ("arcee", "https://api.arcee.ai/api/v1", "ARCEEAI_API_KEY"),
+    ("opencode-zen", "https://opencode.ai/zen/v1", "OPENCODE_ZEN_API_KEY"),
+];
+
+/// Providers that speak otherwise, or are signed in to.
+const OTHER_PROVIDERS: [&str; 14] = [
+    "anthropic",
+    "nous",
+    "openai-codex",
+    "xai-oauth",
+    "qwen-oauth",
+    "copilot",
+    "copilot-acp",
+    "gemini",
+    "vertex",
+    "bedrock",
+    "minimax",
+    "minimax-cn",
+    "minimax-oauth",
+    "azure-foundry",
+];
+
+/// The variable of ours for a key that stands in `config.yaml` itself.
+const OWN_KEY: &str = "AGENT_API_KEY";
+
+/// Where the answers come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Service {
+    base_url: String,
+    model: Option<String>,
+    /// The variable of the key.
+    key_env: Option<String>,
+    /// The key itself, where it stands in the file.
+    key: Option<String>,
+    context_tokens: Option<u64>,
+}
+
+pub(super) fn plan(planner: &mut Planner<'_>) {
+    let what = "config.yaml: model";
+    if planner.own_key("agent", "kind").is_some() {
+        if planner.found.config.contains_key("model") {
+            planner.say(Outcome::Kept, what, "gateway.toml names who answers, which stays");
+        }
+        return;
+    }
+    if let Some((url, place)) = proxied(planner) {
+        let service = Service {
+            base_url: format!("{}/v1", url.trim_end_matches('/').trim_end_matches("/v1")),
+            model: Some("hermes-agent".to_owned()),
+            key_env: Some("GATEWAY_PROXY_KEY".to_owned()),
+            ..Service::default()
+        };
+        return take(planner, &place, service, "the same hermes-agent answers, with its tools");
+    }
+    let Some(model) = planner.found.config.get("model").cloned() else { return };
+    match service(planner, &model) {
+        Ok(Some(service)) => {
+            take(
+                planner,
+                what,
+                service,
+                "the model answers by itself, without hermes-agent's tools and memory",
+            );
+            if planner.found.has_persona {
+                planner.say(
+                    Outcome::Decision,
+                    "SOUL.md",
+                    "the persona of hermes-agent; to have it said to the model, set `system_prompt_file` under [agent] in gateway.toml",
+                );
+            }
+        }
+        Ok(None) => {}
+        Err(why) => planner.say(Outcome::Decision, what, why),
+    }
+}
+
+/// hermes-agent on another machine, to which the messages are passed on.
+fn proxied(planner: &Planner<'_>) -> Option<(String, String)> {
+    let of_config = || {
+        let url = planner.section("gateway")?.get("proxy_url").and_then(word)?;
+        Some((url, "config.yaml: gateway.proxy_url".to_owned()))
+    };
+    let (url, what) = planner
+        .setting("GATEWAY_PROXY_URL")
+        .map(|(url, _)| (url, "GATEWAY_PROXY_URL".to_owned()))
+        .or_else(of_config)?;
+    is_http(&url).then_some((url, what))
+}
+
+fn take(planner: &mut Planner<'_>, what: &str, service: Service, why: &str) {
+    planner.key(what, Key::text("agent", "kind", "openai"), why);
+    planner.key(what, Key::text("agent", "base_url", service.base_url), "");
+    if let Some(model) = service.model {
+        planner.key(what, Key::text("agent", "model", model), "");
+    }
+    if let Some(tokens) = service.context_tokens.and_then(|tokens| i64::try_from(tokens).ok()) {
+        planner.key(
+            what,
+            Key { table: "agent", name: "context_tokens", value: toml::Value::Integer(tokens) },
+            "",
+        );
+    }
+    let key_env = match (service.key, service.key_env) {
+        (Some(key), _) => {
+            planner.env(&format!("{what}.api_key"), OWN_KEY, &key, "");
+            Some(OWN_KEY.to_owned())
+        }
+        (None, env) => env,
+    };
+    let Some(name) = key_env else { return };
+    planner.key(what, Key::text("agent", "api_key_env", name.as_str()), "");
+    if !planner.found.is_same_home
+        && let Some((key, _)) = planner.setting(&name)
+    {
+        planner.env(&name, &name, &key, "");
+    }
+}
+
+/// `None` where nothing is chosen.
+fn service(planner: &Planner<'_>, model: &Value) -> Result<Option<Service>, String> {
+    let map = match model {
+        Value::String(name) if name.is_empty() => return Ok(None),
+        Value::String(name) => Map::from_iter([("default".to_owned(), Value::String(name.clone()))]),
+        Value::Object(map) => map.clone(),
+        Value::Null => return Ok(None),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            return Err("it has a form that is not understood".to_owned());
+        }
+    };
+    let text =
+        |name: &str| map.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let provider = text("provider").unwrap_or("auto").to_ascii_lowercase();
+    let name = text("default").or_else(|| text("model")).or_else(|| text("name"));
+    if name.is_none() && text("base_url").is_none() && provider == "auto" {
+        return Ok(None);
+    }
+    if OTHER_PROVIDERS.contains(&provider.as_str()) {
+        return Err(format!(
+            "the provider {provider} does not speak as OpenAI does, or is signed in to; choose who answers: `kind` under [agent] in gateway.toml"
+        ));
+    }
+    if let Some(mode) = text("api_mode").filter(|mode| *mode != "chat_completions") {
+        return Err(format!(
+            "the interface {mode} is not OpenAI's chat completions; choose who answers: `kind` under [agent] in gateway.toml"
+        ));
+    }
+    let named = custom(planner, &provider);
+    let known = SERVICES.iter().find(|(service, ..)| *service == provider);
+    let of_named = |key: &str| {
+        named
+            .as_ref()
+            .and_then(|entry| entry.get(key)?.as_str())
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+    };
+    let base_url = text("base_url").or_else(|| of_named("base_url")).or(known.map(|(_, url, _)| *url));
+    let is_openrouter =
+        base_url.is_none() && provider == "auto" && planner.setting("OPENROUTER_API_KEY").is_some();
+    let base_url = base_url.or(is_openrouter.then_some(SERVICES[0].1));
+    let Some(base_url) = base_url.filter(|url| is_http(url)) else {
+        return Err("it does not say which service answers; set `kind`, `base_url` and `model` under [agent] in gateway.toml".to_owned());
+    };
+    let (key, key_env) = match text("api_key").or_else(|| of_named("api_key")) {
+        Some(key) => match key.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => (None, Some(name.to_owned())),
+            None => (Some(key.to_owned()), None),
+        },
+        None => {
+            let said = ["key_env", "api_key_env"].iter().find_map(|key| text(key).or_else(|| of_named(key)));
+            let of_service = known.map(|(.., env)| *env).or(is_openrouter.then_some(SERVICES[0].2));
+            let candidates = [said, of_service, Some("OPENAI_API_KEY")];
+            let is_set = |name: &&str| planner.setting(name).is_some();
+            (None, said.or_else(|| candidates.into_iter().flatten().find(is_set)).map(str::to_owned))
+        }
+    };
+    let context_tokens = map.get("context_length").and_then(Value::as_u64).filter(|tokens| *tokens >= 512);
+    let model = name.or_else(|| of_named("model")).map(str::to_owned);
+    Ok(Some(Service {
+        base_url: base_url.trim_end_matches('/').to_owned(),
+        model,
+        key_env,
+        key,
+        context_tokens,
+    }))
+}
+
+/// A service that the settings describe under this name.
+fn custom(planner: &Planner<'_>, provider: &str) -> Option<Map<String, Value>> {
+    let wanted = provider.strip_prefix("custom:").unwrap_or(provider);
+    let of_map = planner.section("providers").and_then(|providers| {
+        providers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?.1.as_object()
+    });
+    let of_list = || {
+        let list = planner.found.config.get("custom_providers")?.as_array()?;
+        let has_name = |entry: &&Value| {
+            entry
+                .get("name")
+                .and_then(Value::as_str)
+                .is_some_and(|name| name.trim().replace(' ', "-").eq_ignore_ascii_case(wanted))
+        };
+        list.iter().find(has_name)?.as_object()
+    };
+    of_map.or_else(of_list).cloned()
+}
+
+fn is_http(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
+}

@@ -1,0 +1,71 @@
+//! What a home holds of a hermes-agent that has no effect here, in a sentence: for the start of the gateway and for doctor.
+
+use super::found::{self, Found};
+use super::plan::{Outcome, Plan, plan};
+use crate::config::Config;
+use crate::home::HermesHome;
+
+/// Longer is not read.
+const LEN_MAX: usize = 600;
+
+/// What a home holds of a hermes-agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// What has no effect here; a sentence without its period.
+    pub message: String,
+    /// Something is new to the person who runs this: it was not there when they took over, or they have not yet.
+    pub is_new: bool,
+}
+
+/// `None` when everything has its effect. Only our own home is looked at.
+pub fn outlook(home: &HermesHome, config: &Config) -> Option<Outlook> {
+    let found = if found::is_home(home.root()) {
+        match found::read(home, home.root()) {
+            Ok(found) => found,
+            Err(error) => {
+                let message = format!("what hermes-agent has left in this home cannot be read: {error}");
+                return Some(Outlook { message, is_new: true });
+            }
+        }
+    } else {
+        Found { is_same_home: true, ..Found::default() }
+    };
+    let mut plan = plan(&found);
+    if !found::is_home(home.root()) {
+        plan = Plan::default();
+    }
+    let idle = [Outcome::Taken, Outcome::Decision, Outcome::NotSupported];
+    let mut names: Vec<String> =
+        plan.items.iter().filter(|item| idle.contains(&item.outcome)).map(|item| item.what.clone()).collect();
+    // Also those of the environment of the process.
+    let is_named =
+        |name: &str, names: &[String]| names.iter().any(|known| known.split(", ").any(|one| one == name));
+    for foreign in &config.foreign {
+        if !is_named(&foreign.name, &names) {
+            names.push(foreign.name.clone());
+        }
+    }
+    names.dedup();
+    if names.is_empty() {
+        return None;
+    }
+    let is_new =
+        plan.of(Outcome::Taken).next().is_some() || names.iter().any(|name| !found.told.contains(name));
+    Some(Outlook { message: sentence(&names), is_new })
+}
+
+fn sentence(names: &[String]) -> String {
+    let mut list = String::new();
+    for (at, name) in names.iter().enumerate() {
+        let left = names.len() - at;
+        if list.len() + name.len() > LEN_MAX {
+            list.push_str(&format!(" and {left} more"));
+            break;
+        }
+        if at > 0 {
+            list.push_str("; ");
+        }
+        list.push_str(name);
+    }
+    format!("of hermes-agent's settings these have no effect here: {list}")
+}

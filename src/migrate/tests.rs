@@ -1,0 +1,261 @@
+//! What becomes of a home of hermes-agent, thing by thing.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::found::{Approved, Found};
+use super::plan::{Item, Outcome, Plan, plan};
+use super::toml_text;
+use super::yaml;
+use crate::env_file::EnvFile;
+
+fn found(config: &str, env: &str) -> Found {
+    Found {
+        is_same_home: true,
+        config: yaml::read(config).unwrap(),
+        env: EnvFile::parse(env),
+        own_env: EnvFile::parse(env),
+        ..Found::default()
+    }
+}
+
+fn env(plan: &Plan) -> Vec<String> {
+    plan.env.iter().map(|(name, value)| format!("{name}={}", value.0)).collect()
+}
+
+fn toml(plan: &Plan) -> Vec<String> {
+    plan.toml.iter().map(|key| format!("{} = {}", key.path(), key.value)).collect()
+}
+
+fn outcome(plan: &Plan, what: &str) -> Outcome {
+    let item = plan.items.iter().find(|item| item.what == what);
+    item.unwrap_or_else(|| panic!("{what} is not told: {:#?}", plan.items)).outcome
+}
+
+#[test]
+fn the_blocks_of_a_platform_go_to_where_they_mean_the_same() {
+    let config = "
+telegram:
+  require_mention: true
+  allow_from: [42, '43']
+  group_allow_from: [44]
+  group_allowed_chats: '-1005'
+  allowed_chats: [-1006, -1005]
+  mention_patterns: ['^bot[,:]', 'x,y']
+  free_response_chats: [-1005]
+  proxy_url: http://127.0.0.1:3128
+  reply_to_mode: all
+  wonder: 1
+platforms:
+  telegram:
+    allow_from: [1]
+    enabled: true
+    home_channel: {platform: telegram, chat_id: -1005, name: Home, thread_id: '7'}
+    extra:
+      base_url: http://127.0.0.1:8081/bot
+      base_file_url: http://127.0.0.1:8081/file/bot
+      local_mode: true
+  whatsapp: {enabled: false}
+  discord: {enabled: true, token: canary}
+  signal: {enabled: false}
+  api_server: {enabled: true, extra: {port: 9000, cors_origins: '*'}}
+gateway: {platforms: {slack: {token: canary}}, streaming: {enabled: true}, platform_connect_timeout: 45}
+";
+    let plan = plan(&found(config, "TELEGRAM_BOT_TOKEN=7000001:a-canary-of-a-token\n"));
+    let mut lines = env(&plan);
+    lines.sort();
+    let expected = [
+        "API_SERVER_ENABLED=true",
+        "API_SERVER_PORT=9000",
+        "TELEGRAM_ALLOWED_CHATS=-1006,-1005",
+        "TELEGRAM_ALLOWED_USERS=42,43",
+        "TELEGRAM_FREE_RESPONSE_CHATS=-1005",
+        "TELEGRAM_GROUP_ALLOWED_CHATS=-1005",
+        "TELEGRAM_GROUP_ALLOWED_USERS=44",
+        "TELEGRAM_HOME_CHANNEL=-1005:7",
+        "TELEGRAM_MENTION_PATTERNS=[\"^bot[,:]\",\"x,y\"]",
+        "TELEGRAM_PROXY=http://127.0.0.1:3128",
+        "TELEGRAM_REQUIRE_MENTION=true",
+    ];
+    assert_eq!(lines, expected);
+    let keys = toml(&plan);
+    for key in [
+        "platforms.telegram.api_base = \"http://127.0.0.1:8081\"",
+        "platforms.telegram.file_base = \"http://127.0.0.1:8081/file\"",
+        "platforms.whatsapp.enabled = false",
+        "gateway.connect_timeout = \"45s\"",
+        "session.per_user_in_groups = true",
+    ] {
+        assert!(keys.contains(&key.to_owned()), "{key}: {keys:?}");
+    }
+    for (what, expected) in [
+        ("config.yaml: telegram.reply_to_mode", Outcome::NotSupported),
+        ("config.yaml: telegram.wonder", Outcome::NotSupported),
+        ("config.yaml: platforms.telegram.extra.local_mode", Outcome::NotSupported),
+        ("config.yaml: platforms.discord", Outcome::NotSupported),
+        ("config.yaml: gateway.platforms.slack", Outcome::NotSupported),
+        ("config.yaml: gateway.streaming", Outcome::NotSupported),
+        ("config.yaml: platforms.api_server.extra.cors_origins", Outcome::NotSupported),
+        ("TELEGRAM_BOT_TOKEN", Outcome::InUse),
+    ] {
+        assert_eq!(outcome(&plan, what), expected, "{what}");
+    }
+    assert!(plan.items.iter().all(|item| item.what != "config.yaml: platforms.signal"));
+    assert!(!format!("{:?}", plan.items).contains("canary") && !format!("{plan:?}").contains("canary"));
+}
+
+#[test]
+fn what_is_set_here_stays_and_a_second_run_has_nothing_to_do() {
+    let config = "TELEGRAM_ALLOWED_USERS: 42\nmodel: {default: m, base_url: http://127.0.0.1:1/v1, api_key: canary}\n\
+                  platforms: {telegram: {extra: {base_url: http://a.test}}}\nsession_reset: {mode: idle, idle_minutes: 30, at_hour: 5}\n";
+    let mut home = found(config, "TELEGRAM_BOT_TOKEN=7000001:x\nTELEGRAM_HOME_CHANNEL=1\n");
+    let first = plan(&home);
+    assert_eq!(env(&first), ["TELEGRAM_ALLOWED_USERS=42", "AGENT_API_KEY=canary"]);
+    assert_eq!(outcome(&first, "config.yaml: TELEGRAM_ALLOWED_USERS"), Outcome::Taken);
+    home.own_toml = toml_text::with("", &first.toml).unwrap();
+    let parsed: toml::Table = home.own_toml.parse().unwrap();
+    let expected: toml::Table = "platforms.telegram.api_base = 'http://a.test'\n\
+        session = { reset = 'idle', idle_after = '30m', daily_at = '05:00' }\n\
+        agent = { kind = 'openai', base_url = 'http://127.0.0.1:1/v1', model = 'm', api_key_env = 'AGENT_API_KEY' }\n"
+        .parse()
+        .unwrap();
+    assert_eq!(parsed, expected);
+    for (name, value) in &first.env {
+        home.own_env.set(name, &value.0).unwrap();
+    }
+    home.env = home.own_env.clone();
+    let second = plan(&home);
+    assert!(second.is_empty(), "{second:?}");
+
+    let mut home = found(config, "TELEGRAM_ALLOWED_USERS=7\n");
+    home.own_toml = "[agent]\nkind = 'echo'\n[platforms.telegram]\napi_base = 'http://b.test'\n".to_owned();
+    let kept = plan(&home);
+    assert_eq!(outcome(&kept, "config.yaml: platforms.telegram.extra.base_url"), Outcome::Kept);
+    assert_eq!(outcome(&kept, "config.yaml: model"), Outcome::Kept);
+    assert!(kept.env.is_empty() && !toml(&kept).iter().any(|key| key.starts_with("agent")), "{kept:?}");
+    home.own_toml = "platforms = { telegram = { rates = 'off' } }\n".to_owned();
+    let odd = plan(&home);
+    assert_eq!(outcome(&odd, "config.yaml: platforms.telegram.extra.base_url"), Outcome::Decision);
+    assert!(odd.toml.is_empty());
+}
+
+#[test]
+fn a_model_is_taken_where_its_service_speaks_as_openais_does() {
+    let openrouter = "OPENROUTER_API_KEY=canary\n";
+    for (config, env, expected) in [
+        ("model: ''", "", Ok(vec![])),
+        (
+            "model: {default: a/b}",
+            openrouter,
+            Ok(vec!["https://openrouter.ai/api/v1", "a/b", "OPENROUTER_API_KEY"]),
+        ),
+        ("model: a/b", openrouter, Ok(vec!["https://openrouter.ai/api/v1", "a/b", "OPENROUTER_API_KEY"])),
+        ("model: a/b", "", Err(())),
+        (
+            "model: {default: m, provider: deepseek}",
+            "DEEPSEEK_API_KEY=canary",
+            Ok(vec!["https://api.deepseek.com/v1", "m", "DEEPSEEK_API_KEY"]),
+        ),
+        (
+            "model: {default: m, provider: custom, base_url: 'http://127.0.0.1:1/v1/'}",
+            openrouter,
+            Ok(vec!["http://127.0.0.1:1/v1", "m"]),
+        ),
+        (
+            "model: {default: m, provider: custom, base_url: 'http://127.0.0.1:1/v1', api_key: '${MY_KEY}'}",
+            "",
+            Ok(vec!["http://127.0.0.1:1/v1", "m", "MY_KEY"]),
+        ),
+        (
+            "model: {default: m, provider: 'custom:my-box'}\ncustom_providers: [{name: My Box, base_url: 'http://b.test/v1', key_env: BOX_KEY}]",
+            "",
+            Ok(vec!["http://b.test/v1", "m", "BOX_KEY"]),
+        ),
+        ("model: {default: claude, provider: anthropic}", "ANTHROPIC_API_KEY=canary", Err(())),
+        ("model: {default: m, base_url: 'http://b.test', api_mode: anthropic_messages}", "", Err(())),
+        ("model: [a]", "", Err(())),
+        (
+            "gateway: {proxy_url: 'http://b.test:8642/'}\nmodel: a/b",
+            "GATEWAY_PROXY_KEY=canary",
+            Ok(vec!["http://b.test:8642/v1", "hermes-agent", "GATEWAY_PROXY_KEY"]),
+        ),
+    ] {
+        let plan = plan(&found(config, env));
+        let agent: Vec<String> = plan
+            .toml
+            .iter()
+            .filter(|key| key.table == "agent" && key.name != "kind")
+            .map(|key| key.value.as_str().unwrap_or_default().to_owned())
+            .collect();
+        match expected {
+            Ok(values) => assert_eq!(agent, values, "{config}"),
+            Err(()) => assert!(
+                agent.is_empty() && outcome(&plan, "config.yaml: model") == Outcome::Decision,
+                "{config}: {plan:?}"
+            ),
+        }
+        assert!(!format!("{plan:?}").contains("canary"), "{config}");
+    }
+}
+
+#[test]
+fn people_are_taken_once_and_strangers_are_treated_as_before() {
+    let approved = |person: &str| Approved { person: person.to_owned(), since_s: 5 };
+    let mut home = found("", "TELEGRAM_BOT_TOKEN=7000001:x\n");
+    home.approved.insert("telegram".to_owned(), vec![approved("77"), approved("@name")]);
+    home.approved.insert("whatsapp".to_owned(), vec![approved("15550001111")]);
+    home.approved.insert("discord".to_owned(), vec![approved("1")]);
+    let first = plan(&home);
+    let people: Vec<_> = first.people.iter().map(|one| (one.mark.as_str(), one.alt.as_deref())).collect();
+    assert_eq!(
+        people,
+        [("telegram:77", None), ("whatsapp:15550001111@s.whatsapp.net", Some("15550001111@lid"))]
+    );
+    assert_eq!(outcome(&first, "1 approved person on discord"), Outcome::NotSupported);
+    assert_eq!(outcome(&first, "1 of the approved on telegram"), Outcome::Decision);
+    // Without a list hermes-agent gives codes.
+    assert_eq!(env(&first), ["TELEGRAM_DM_POLICY=pairing"]);
+    home.taken_people = first.people.iter().map(|one| one.mark.clone()).collect();
+    assert!(plan(&home).people.is_empty());
+
+    let policy = |config: &str, env: &str| {
+        self::env(&plan(&found(config, &format!("TELEGRAM_BOT_TOKEN=7000001:x\n{env}"))))
+    };
+    assert!(policy("", "TELEGRAM_ALLOWED_USERS=42").is_empty());
+    assert!(policy("unauthorized_dm_behavior: ignore", "").is_empty());
+    assert_eq!(
+        policy("unauthorized_dm_behavior: pair", "TELEGRAM_ALLOWED_USERS=42"),
+        ["TELEGRAM_DM_POLICY=pairing"]
+    );
+    assert!(policy("", "TELEGRAM_DM_POLICY=disabled").is_empty());
+    // In its groups hermes-agent answers everything.
+    assert_eq!(policy("", "TELEGRAM_GROUP_ALLOWED_CHATS=-1005"), ["TELEGRAM_REQUIRE_MENTION=false"]);
+}
+
+#[test]
+fn from_another_home_settings_and_the_session_are_copied_and_what_opens_is_for_a_person() {
+    let mut home = found(
+        "",
+        "TELEGRAM_BOT_TOKEN=7000001:x\nTELEGRAM_ALLOWED_USERS=*\nDISCORD_BOT_TOKEN=canary\nDISCORD_ALLOWED_USERS=1\nFIRECRAWL_API_KEY=canary\n",
+    );
+    (home.is_same_home, home.own_env) = (false, EnvFile::default());
+    home.session = Some(Path::new("/there/whatsapp/session").to_owned());
+    home.jobs = vec!["greeting (every 2h)".to_owned()];
+    home.profiles = vec!["work".to_owned()];
+    let copied = plan(&home);
+    assert_eq!(env(&copied), ["TELEGRAM_BOT_TOKEN=7000001:x", "TELEGRAM_ALLOWED_USERS=*"]);
+    assert_eq!(copied.session.as_deref(), Some(Path::new("/there/whatsapp/session")));
+    assert_eq!(outcome(&copied, "DISCORD_BOT_TOKEN, DISCORD_ALLOWED_USERS"), Outcome::NotSupported);
+    assert_eq!(outcome(&copied, "1 job in cron/jobs.json"), Outcome::NotSupported);
+    assert_eq!(outcome(&copied, "1 profile"), Outcome::Decision);
+    assert_eq!(outcome(&copied, "FIRECRAWL_API_KEY"), Outcome::Stays);
+    let opens = |item: &&Item| item.what == "TELEGRAM_ALLOWED_USERS" && item.outcome == Outcome::Decision;
+    assert_eq!(copied.items.iter().filter(opens).count(), 1);
+    home.has_own_session = true;
+    assert_eq!(plan(&home).session, None);
+    let shown =
+        super::report::json(&copied, Path::new("/h"), Path::new("/there"), super::report::Done::Shown);
+    assert_eq!((&shown["nothing_to_do"], &shown["applied"]), (&json!(false), &json!(false)));
+    assert!(!shown.to_string().contains("canary") && !shown.to_string().contains("7000001"));
+}

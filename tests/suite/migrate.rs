@@ -1,0 +1,276 @@
+//! `hermes migrate`: a home as hermes-agent 0.19 leaves it, taken over, and given back.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use hermes::durable::Lock;
+use serde_json::Value;
+
+use crate::support::home::{Answer, TestHome, tree};
+use crate::support::process::Gateway;
+
+/// What no output may show.
+const CANARY: &str = "canary";
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/hermes_agent_home")
+}
+
+/// Copies the home into this folder.
+fn lay_out(root: &Path) {
+    for name in tree(&fixture()) {
+        let target = root.join(if name == Path::new("dot-env") { Path::new(".env") } else { &name });
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(fixture().join(&name), target).unwrap();
+    }
+    std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+fn taken_in_place() -> TestHome {
+    let home = TestHome::empty();
+    lay_out(&home.root());
+    home
+}
+
+/// Every file with its bytes.
+fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    tree(root).into_iter().map(|name| (name.clone(), std::fs::read(root.join(&name)).unwrap())).collect()
+}
+
+fn json(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.stdout).unwrap_or_else(|_| panic!("no document: {answer:?}"))
+}
+
+fn good(answer: Answer) -> Answer {
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(!answer.stdout.contains(CANARY) && !answer.stderr.contains(CANARY), "{answer:?}");
+    answer
+}
+
+fn outcome<'a>(document: &'a Value, what: &str) -> &'a str {
+    let items = document["items"].as_array().unwrap();
+    let item = items.iter().find(|item| item["what"] == what);
+    item.unwrap_or_else(|| panic!("{what}: {document:#}"))["outcome"].as_str().unwrap()
+}
+
+#[test]
+fn a_home_is_taken_over_once_and_what_is_hermes_agents_stays_as_it_was() {
+    let home = taken_in_place();
+    let before = files(&home.root());
+    let shown = good(home.run(["migrate"]));
+    assert!(shown.stdout.contains("Nothing was changed. `hermes migrate --apply`"), "{shown:?}");
+    for group in ["Taken", "In use already", "Needs a decision", "Not supported", "Stays with hermes-agent"] {
+        assert!(shown.stdout.contains(&format!("\n{group}\n")), "{group}: {shown:?}");
+    }
+    let document = json(&good(home.run(["migrate", "--json"])));
+    for (what, expected) in [
+        ("config.yaml: platforms.telegram.extra.base_url", "taken"),
+        ("config.yaml: platforms.telegram.home_channel", "taken"),
+        ("config.yaml: TELEGRAM_ALLOWED_USERS", "taken"),
+        ("config.yaml: model", "taken"),
+        ("1 approved person on telegram", "taken"),
+        ("TELEGRAM_BOT_TOKEN", "in_use"),
+        ("SOUL.md", "decision"),
+        ("TELEGRAM_FALLBACK_IPS", "not_supported"),
+        ("DISCORD_BOT_TOKEN", "not_supported"),
+        ("config.yaml: platforms.discord", "not_supported"),
+        ("1 approved person on discord", "not_supported"),
+        ("1 job in cron/jobs.json", "not_supported"),
+        ("config.yaml: compression, terminal", "stays"),
+    ] {
+        assert_eq!(outcome(&document, what), expected, "{what}");
+    }
+    assert_eq!((&document["applied"], &document["nothing_to_do"]), (&false.into(), &false.into()));
+    assert_eq!(files(&home.root()), before, "a look changes nothing");
+    let told = good(home.run(["doctor"])).stdout;
+    assert!(told.contains("hermes-agent") && told.contains("hermes migrate"), "{told}");
+
+    let applied = good(home.run(["migrate", "--apply"]));
+    assert!(applied.stdout.contains("\nDone. Files of hermes-agent are as they were"), "{applied:?}");
+    let after = files(&home.root());
+    for (name, bytes) in &before {
+        // The one file that both programs read: what stood there stands there still.
+        let is_same =
+            if name == Path::new(".env") { after[name].starts_with(bytes) } else { after[name] == *bytes };
+        assert!(is_same, "{} was changed", name.display());
+    }
+    let env = String::from_utf8(home.dot_env().unwrap()).unwrap();
+    for line in [
+        "TELEGRAM_ALLOWED_USERS=42",
+        "TELEGRAM_HOME_CHANNEL=42",
+        "AGENT_API_KEY=a-canary-of-a-model-key",
+        "TELEGRAM_REQUIRE_MENTION=false",
+    ] {
+        assert!(env.lines().any(|one| one == line), "{line}: {env}");
+    }
+    let toml = std::fs::read_to_string(home.paths().config_file()).unwrap();
+    for line in [
+        "api_base = \"http://127.0.0.1:9\"",
+        "base_url = \"http://127.0.0.1:11434/v1\"",
+        "idle_after = \"90m\"",
+        "per_user_in_groups = true",
+    ] {
+        assert!(toml.lines().any(|one| one == line), "{line}: {toml}");
+    }
+    for file in [
+        home.paths().env_file(),
+        home.paths().config_file(),
+        home.paths().migration_file(),
+        home.paths().database(),
+    ] {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    let again = good(home.run(["migrate", "--apply"]));
+    assert!(again.stdout.contains("\nNothing to do.\n"), "{again:?}");
+    let second: BTreeMap<_, _> = files(&home.root());
+    let is_ours = |name: &Path| name.to_string_lossy().starts_with("gateway.");
+    for (name, bytes) in &after {
+        assert!(is_ours(name) || second[name] == *bytes, "{} was changed by the second run", name.display());
+    }
+    // What is known is no news any more.
+    let doctor: Value = json(&home.run(["doctor", "--json"]));
+    let check =
+        doctor["checks"].as_array().unwrap().iter().find(|check| check["code"] == "hermes_agent").cloned();
+    assert_eq!(check.unwrap()["status"], "info", "{doctor:#}");
+}
+
+#[test]
+fn somebody_who_was_approved_there_has_access_here_until_it_is_revoked() {
+    let home = taken_in_place();
+    good(home.run(["migrate", "--apply"]));
+    let list = || good(home.run(["pairing", "list"])).stdout;
+    assert!(list().contains("77"), "{}", list());
+    good(home.run(["pairing", "revoke", "telegram", "77"]));
+    let again = good(home.run(["migrate", "--apply"]));
+    assert!(again.stdout.contains("Nothing to do."), "{again:?}");
+    assert!(!list().contains("77"), "{}", list());
+}
+
+#[test]
+fn another_home_is_copied_with_its_session_and_refused_while_its_gateway_runs() {
+    let home = TestHome::empty();
+    let there = tempfile::tempdir().unwrap();
+    lay_out(there.path());
+    let session = there.path().join("platforms/whatsapp/session");
+    std::fs::create_dir_all(&session).unwrap();
+    for name in ["creds.json", "lid-mapping-1.json"] {
+        std::fs::write(session.join(name), format!("{{\"{name}\":1}}")).unwrap();
+    }
+    let before = files(there.path());
+    let args = |more: &[&str]| {
+        let from = there.path().to_str().unwrap().to_owned();
+        ["migrate".to_owned(), "--from".to_owned(), from]
+            .into_iter()
+            .chain(more.iter().map(ToString::to_string))
+            .collect::<Vec<_>>()
+    };
+    let lock = Lock::acquire(&there.path().join("gateway.lock")).unwrap();
+    let refused = home.run(args(&["--apply"]));
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("a gateway is running") && refused.stderr.contains("Stop it first"),
+        "{refused:?}"
+    );
+    assert!(!home.paths().env_file().exists() && !home.paths().whatsapp().session_dir().exists());
+    drop(lock);
+    std::fs::remove_file(there.path().join("gateway.lock")).unwrap();
+
+    good(home.run(args(&["--apply"])));
+    assert_eq!(files(there.path()), before);
+    assert_eq!(files(home.paths().whatsapp().session_dir()), files(&session));
+    let env = String::from_utf8(home.dot_env().unwrap()).unwrap();
+    assert!(
+        env.contains("TELEGRAM_BOT_TOKEN=7000001:")
+            && !env.contains("DISCORD")
+            && !env.contains("OPENROUTER"),
+        "{env}"
+    );
+    assert!(good(home.run(args(&["--apply"]))).stdout.contains("Nothing to do."));
+}
+
+#[test]
+fn what_cannot_be_taken_is_refused_and_nothing_is_half_done() {
+    let home = TestHome::empty();
+    std::fs::create_dir(home.root()).unwrap();
+    let refused = home.run(["migrate"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("is not the home of a hermes-agent") && refused.stderr.contains("--from"),
+        "{refused:?}"
+    );
+
+    let home = taken_in_place();
+    home.write("config.yaml", "a: [1\nb: 2\n");
+    let shown = good(home.run(["migrate"]));
+    assert!(shown.stdout.contains("it cannot be read: line"), "{shown:?}");
+    let before = files(&home.root());
+    let refused = home.run(["migrate", "--apply"]);
+    assert_eq!(refused.code, Some(78), "{refused:?}");
+    assert!(refused.stderr.contains("config.yaml cannot be read: line"), "{refused:?}");
+    let mut after = files(&home.root());
+    after.remove(Path::new("gateway.lock"));
+    assert_eq!(after, before);
+
+    // The second of several files fails: the first is as it was, and nobody was admitted.
+    for failpoint in ["replace.before@.env:1:error", "replace.after@.env:1:error", "replace.before@.env"] {
+        let mut home = taken_in_place();
+        let before = files(&home.root());
+        home.env.push(("HERMES_FAILPOINT".to_owned(), failpoint.to_owned()));
+        let failed = home.run(["migrate", "--apply"]);
+        assert_ne!(failed.code, Some(0), "{failpoint}: {failed:?}");
+        home.env.pop();
+        if failpoint.contains("error") {
+            let after = files(&home.root());
+            for (name, bytes) in &before {
+                assert_eq!(after.get(name), Some(bytes), "{failpoint}: {}", name.display());
+            }
+            assert!(
+                !home.paths().config_file().exists() && !home.paths().migration_file().exists(),
+                "{failpoint}"
+            );
+            let list = good(home.run(["pairing", "list"])).stdout;
+            assert!(!list.contains("77"), "{failpoint}: {list}");
+        }
+        // Whatever happened, the next run does the rest.
+        good(home.run(["migrate", "--apply"]));
+        assert!(good(home.run(["migrate"])).stdout.contains("Nothing to do."), "{failpoint}");
+        assert!(good(home.run(["pairing", "list"])).stdout.contains("77"), "{failpoint}");
+    }
+}
+
+#[test]
+fn the_first_start_names_what_is_not_taken_in_one_line() {
+    let home = taken_in_place();
+    // Nothing listens there: what counts is what is said before.
+    home.write("gateway.toml", "[platforms.telegram]\napi_base = \"http://127.0.0.1:9\"\n");
+    let mut gateway = Gateway::start(&home);
+    let line = gateway.wait_for_log("hermes migrate");
+    for name in
+        ["config.yaml: model", "DISCORD_BOT_TOKEN", "1 approved person on telegram", "TELEGRAM_FALLBACK_IPS"]
+    {
+        assert!(line.contains(name), "{name}: {line}");
+    }
+    let log = gateway.log().join("\n");
+    assert!(!log.contains(CANARY) && log.matches("hermes migrate").count() == 1, "{log}");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn every_request_to_telegram_takes_the_way_that_telegram_proxy_names() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = TestHome::empty();
+    let address = proxy.local_addr().unwrap();
+    home.write(".env", format!("TELEGRAM_BOT_TOKEN=7000001:not-a-real-token\nTELEGRAM_PROXY=http://{address}\nTELEGRAM_ALLOWED_USERS=42\n"));
+    // No such host: only the proxy could know it.
+    home.write("gateway.toml", "[platforms.telegram]\napi_base = \"http://bot.invalid\"\n");
+    std::fs::set_permissions(home.root(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let mut gateway = Gateway::start(&home);
+    let (stream, _) = proxy.accept().unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert!(line.starts_with("POST http://bot.invalid/bot7000001:"), "{line}");
+    assert_eq!(gateway.stop(), Some(0));
+}
