@@ -1,13 +1,13 @@
 //! `hermes migrate`, as it is typed, and the part of it that goes into the store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::runtime;
-use crate::config::Config;
+use crate::config::{Config, Foreign};
 use crate::durable::{self, Lock, LockError};
 use crate::error::{CliError, ExitCode};
 use crate::gateway::admission::records::{AdmittedRow, Change, Records};
@@ -43,14 +43,13 @@ impl MigrateArgs {
 
 /// `hermes migrate`.
 pub(super) fn run(world: &World, home: &HermesHome, args: &MigrateArgs) -> Result<ExitCode, CliError> {
-    let from = source(world, home, args)?;
-    let found = found::read(home, &from)?;
-    // Ours must be sound before anything is added to them.
-    Config::load(world, home)?;
-    let mut plan = plan(&found);
+    // Our own settings must be sound before anything is added to them.
+    let foreign = Config::load(world, home)?.foreign;
+    let from = source(world, home, args, &foreign)?;
+    let mut plan = plan(&found::read(home, &from, &foreign)?);
     let mut done = Done::Shown;
     if args.apply {
-        (plan, done) = (apply(world, home, &from)?, Done::Applied);
+        (plan, done) = (apply(world, home, &from, &foreign)?, Done::Applied);
     }
     if args.json {
         print(&format!("{:#}\n", report::json(&plan, home.root(), &from, done)))?;
@@ -61,7 +60,12 @@ pub(super) fn run(world: &World, home: &HermesHome, args: &MigrateArgs) -> Resul
 }
 
 /// The home of hermes-agent that is meant.
-fn source(world: &World, home: &HermesHome, args: &MigrateArgs) -> Result<PathBuf, CliError> {
+fn source(
+    world: &World,
+    home: &HermesHome,
+    args: &MigrateArgs,
+    foreign: &[Foreign],
+) -> Result<PathBuf, CliError> {
     let from = match &args.from {
         None => home.root().to_owned(),
         Some(dir) => {
@@ -70,7 +74,8 @@ fn source(world: &World, home: &HermesHome, args: &MigrateArgs) -> Result<PathBu
                 .map_err(|error| CliError::usage("`--from` is not the path of a folder").because(error))?
         }
     };
-    if found::is_home(&from) {
+    // A setting alone can be explained as well.
+    if found::is_home(&from) || args.from.is_none() && !foreign.is_empty() {
         return Ok(from);
     }
     let error = CliError::failed(format!("{} is not the home of a hermes-agent", from.display()))
@@ -79,7 +84,7 @@ fn source(world: &World, home: &HermesHome, args: &MigrateArgs) -> Result<PathBu
 }
 
 /// Writes what is taken, while no gateway runs on either home.
-fn apply(world: &World, home: &HermesHome, from: &std::path::Path) -> Result<Plan, CliError> {
+fn apply(world: &World, home: &HermesHome, from: &Path, foreign: &[Foreign]) -> Result<Plan, CliError> {
     let root = home.root();
     if let Ok(folder) = root.metadata().map(|metadata| Owned::from(&metadata))
         && Us::now().standing(folder) == Standing::Foreign
@@ -103,7 +108,7 @@ fn apply(world: &World, home: &HermesHome, from: &std::path::Path) -> Result<Pla
         }
     })?;
     // What was read before the lock was taken may have changed.
-    let found = found::read(home, from)?;
+    let found = found::read(home, from, foreign)?;
     if let Some(why) = &found.broken_config {
         return Err(CliError::config(format!("{} cannot be read: {why}", from.join("config.yaml").display()))
             .code("hermes_agent_unreadable")

@@ -53,7 +53,7 @@ use crate::gateway::store::sqlite::Opening;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging::{self, Log};
-use crate::migrate::outlook::outlook;
+use crate::migrate::outlook;
 use crate::ownership::{self, Owned, Standing, Us};
 use crate::platform::Platform;
 use crate::world::World;
@@ -94,12 +94,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     for warning in &config.warnings {
         tracing::warn!(code = "config_warning", "{warning}");
     }
-    if let Some(outlook) = outlook(home, &config).filter(|outlook| outlook.is_new) {
-        tracing::warn!(
-            code = "hermes_agent",
-            "{}; `hermes migrate` shows why, and what it can take over",
-            outlook.message
-        );
+    if let Some(line) = outlook::at_start(home, &config) {
+        tracing::warn!(code = "hermes_agent", "{line}");
     }
     let findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
     let others = build::enabled(&config).filter(|platform| *platform != Platform::Whatsapp);

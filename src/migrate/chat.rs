@@ -262,7 +262,7 @@ fn groups(planner: &mut Planner<'_>, prefix: &str) {
         && planner.own_key("session", "per_user_in_groups").is_none()
     {
         let key = Key::switch("session", "per_user_in_groups", true);
-        planner.key(&what, key, "each person has a conversation of their own there, as in hermes-agent");
+        planner.key(&what, key, "each person has a separate conversation there, as in hermes-agent");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::yaml;
-use crate::config;
+use crate::config::{self, Foreign};
 use crate::durable::Lock;
 use crate::env_file::EnvFile;
 use crate::error::CliError;
@@ -17,8 +17,12 @@ use crate::home::HermesHome;
 /// What was found.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
+    /// A hermes-agent has lived there.
+    pub is_home: bool,
     /// Its home is ours.
     pub is_same_home: bool,
+    /// Settings of hermes-agent that have no effect here, also those of the environment of the process.
+    pub foreign: Vec<Foreign>,
     /// Its home.
     pub from: PathBuf,
     /// `config.yaml`.
@@ -88,14 +92,16 @@ pub fn is_home(dir: &Path) -> bool {
 ///
 /// # Errors
 /// When a file cannot be read, or another user could have written it.
-pub fn read(home: &HermesHome, from: &Path) -> Result<Found, CliError> {
+pub fn read(home: &HermesHome, from: &Path, foreign: &[Foreign]) -> Result<Found, CliError> {
     let is_same_home = is_same(home.root(), from);
     let source = HermesHome::at(from);
     for path in [source.env_file(), from.join("config.yaml"), from.join("gateway.json")] {
         config::check_trust(&path)?;
     }
     let mut found = Found {
+        is_home: is_home(from),
         is_same_home,
+        foreign: foreign.to_vec(),
         from: from.to_owned(),
         older: json(&from.join("gateway.json"))?.unwrap_or_default(),
         env: env(&source.env_file())?,
@@ -150,7 +156,7 @@ fn text(path: &Path) -> Result<Option<String>, CliError> {
     }
 }
 
-/// `None` when it is not there; what is no JSON object is an error.
+/// `None` when it is not there; anything but a JSON object is an error.
 fn json(path: &Path) -> Result<Option<Map<String, Value>>, CliError> {
     let bytes = match file::read(path, file::OWN_LEN_MAX) {
         Ok(bytes) => bytes,

@@ -1,7 +1,7 @@
 //! What a home holds of a hermes-agent that has no effect here, in a sentence: for the start of the gateway and for doctor.
 
-use super::found::{self, Found};
-use super::plan::{Outcome, Plan, plan};
+use super::found;
+use super::plan::{Outcome, plan};
 use crate::config::Config;
 use crate::home::HermesHome;
 
@@ -17,44 +17,38 @@ pub struct Outlook {
     pub is_new: bool,
 }
 
+/// The line of the log at the start. `None` when there is nothing new.
+pub fn at_start(home: &HermesHome, config: &Config) -> Option<String> {
+    let Outlook { message, .. } = outlook(home, config).filter(|outlook| outlook.is_new)?;
+    Some(format!("{message}. `hermes migrate` shows why, and what it can take over"))
+}
+
 /// `None` when everything has its effect. Only our own home is looked at.
 pub fn outlook(home: &HermesHome, config: &Config) -> Option<Outlook> {
-    let found = if found::is_home(home.root()) {
-        match found::read(home, home.root()) {
-            Ok(found) => found,
-            Err(error) => {
-                let message = format!("what hermes-agent has left in this home cannot be read: {error}");
-                return Some(Outlook { message, is_new: true });
-            }
+    if !found::is_home(home.root()) && config.foreign.is_empty() {
+        return None;
+    }
+    let found = match found::read(home, home.root(), &config.foreign) {
+        Ok(found) => found,
+        Err(error) => {
+            let message = format!("what hermes-agent has left in this home cannot be read: {error}");
+            return Some(Outlook { message, is_new: true });
         }
-    } else {
-        Found { is_same_home: true, ..Found::default() }
     };
-    let mut plan = plan(&found);
-    if !found::is_home(home.root()) {
-        plan = Plan::default();
-    }
+    let plan = plan(&found);
     let idle = [Outcome::Taken, Outcome::Decision, Outcome::NotSupported];
-    let mut names: Vec<String> =
-        plan.items.iter().filter(|item| idle.contains(&item.outcome)).map(|item| item.what.clone()).collect();
-    // Also those of the environment of the process.
-    let is_named =
-        |name: &str, names: &[String]| names.iter().any(|known| known.split(", ").any(|one| one == name));
-    for foreign in &config.foreign {
-        if !is_named(&foreign.name, &names) {
-            names.push(foreign.name.clone());
-        }
-    }
+    let items = plan.items.iter().filter(|item| idle.contains(&item.outcome));
+    let mut names: Vec<&str> = items.map(|item| item.what.as_str()).collect();
     names.dedup();
     if names.is_empty() {
         return None;
     }
     let is_new =
-        plan.of(Outcome::Taken).next().is_some() || names.iter().any(|name| !found.told.contains(name));
+        plan.of(Outcome::Taken).next().is_some() || names.iter().any(|name| !found.told.contains(*name));
     Some(Outlook { message: sentence(&names), is_new })
 }
 
-fn sentence(names: &[String]) -> String {
+fn sentence(names: &[&str]) -> String {
     let mut list = String::new();
     for (at, name) in names.iter().enumerate() {
         let left = names.len() - at;

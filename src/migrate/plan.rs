@@ -11,7 +11,7 @@ use super::found::{Approved, Found};
 use super::model;
 use super::toml_text::Key;
 use super::yaml::word;
-use crate::config::{Secret, standing};
+use crate::config::{Foreign, Secret, standing};
 use crate::env_grammar::bare_value;
 use crate::platform::{Naming, Platform, number};
 use crate::visible;
@@ -97,6 +97,10 @@ pub fn plan(found: &Found) -> Plan {
     let mut planner = Planner { found, own, plan: Plan::default() };
     if let Some(why) = &found.broken_config {
         planner.say(Outcome::Decision, "config.yaml", format!("it cannot be read: {why}"));
+    }
+    if !found.is_home {
+        planner.settings();
+        return planner.plan;
     }
     chat::telegram(&mut planner);
     chat::whatsapp(&mut planner);
@@ -252,10 +256,16 @@ impl Planner<'_> {
                 },
             }
         }
+        for Foreign { name, row } in &self.found.foreign {
+            let is_known = families.iter().any(|(.., names)| names.contains(name));
+            if let Some(why) = row.reason().filter(|_| !is_known) {
+                families.push((row.name, why, vec![name.clone()]));
+            }
+        }
         for (_, why, names) in families {
             self.say(Outcome::NotSupported, names.join(", "), why);
         }
-        // Ours are no business of hermes-agent's.
+        // In a home that both use they are in use already.
         if !self.found.is_same_home && !unknown.is_empty() {
             self.say(
                 Outcome::Stays,

@@ -12,6 +12,7 @@ use crate::env_file::EnvFile;
 
 fn found(config: &str, env: &str) -> Found {
     Found {
+        is_home: true,
         is_same_home: true,
         config: yaml::read(config).unwrap(),
         env: EnvFile::parse(env),

@@ -43,6 +43,7 @@ impl Key {
 pub fn with(text: &str, keys: &[Key]) -> Option<String> {
     let mut expected: Table = text.parse().ok()?;
     let mut new = text.to_owned();
+    let mut tables: Vec<(&str, String)> = Vec::new();
     for key in keys {
         let mut table = &mut expected;
         for part in key.table.split('.') {
@@ -52,16 +53,19 @@ pub fn with(text: &str, keys: &[Key]) -> Option<String> {
             return None;
         }
         let line = format!("{} = {}\n", key.name, key.value);
-        match header_end(&new, key.table) {
-            Some(at) => new.insert_str(at, &line),
+        match tables.iter_mut().find(|(table, _)| *table == key.table) {
+            Some((_, lines)) => lines.push_str(&line),
+            None => tables.push((key.table, line)),
+        }
+    }
+    for (table, lines) in tables {
+        match header_end(&new, table) {
+            Some(at) => new.insert_str(at, &lines),
             None => {
-                if !new.is_empty() && !new.ends_with('\n') {
-                    new.push('\n');
-                }
                 if !new.is_empty() {
-                    new.push('\n');
+                    new.push_str(if new.ends_with('\n') { "\n" } else { "\n\n" });
                 }
-                new.push_str(&format!("[{}]\n{line}", key.table));
+                new.push_str(&format!("[{table}]\n{lines}"));
             }
         }
     }

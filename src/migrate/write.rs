@@ -1,6 +1,7 @@
 //! Writes what the plan takes: every file whole beside its place first, then all of them put in place. What fails before that leaves
 //! everything as it was; what fails there is taken back.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +88,8 @@ fn record(found: &Found, plan: &Plan) -> String {
     let mut people = found.taken_people.clone();
     people.extend(plan.people.iter().map(|person| person.mark.clone()));
     let told = [Outcome::Decision, Outcome::NotSupported].into_iter().flat_map(|outcome| plan.of(outcome));
-    let told: std::collections::BTreeSet<&str> = told.map(|item| item.what.as_str()).collect();
+    let told: BTreeSet<&str> =
+        told.map(|item| item.what.as_str()).chain(found.told.iter().map(String::as_str)).collect();
     let document = json!({ "kind": "hermes-migration", "schema": 1, "people": people, "told": told });
     format!("{document:#}\n")
 }

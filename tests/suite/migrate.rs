@@ -140,10 +140,10 @@ fn a_home_is_taken_over_once_and_what_is_hermes_agents_stays_as_it_was() {
 #[test]
 fn somebody_who_was_approved_there_has_access_here_until_it_is_revoked() {
     let home = taken_in_place();
-    good(home.run(["migrate", "--apply"]));
+    drop(good(home.run(["migrate", "--apply"])));
     let list = || good(home.run(["pairing", "list"])).stdout;
     assert!(list().contains("77"), "{}", list());
-    good(home.run(["pairing", "revoke", "telegram", "77"]));
+    drop(good(home.run(["pairing", "revoke", "telegram", "77"])));
     let again = good(home.run(["migrate", "--apply"]));
     assert!(again.stdout.contains("Nothing to do."), "{again:?}");
     assert!(!list().contains("77"), "{}", list());
@@ -178,7 +178,7 @@ fn another_home_is_copied_with_its_session_and_refused_while_its_gateway_runs() 
     drop(lock);
     std::fs::remove_file(there.path().join("gateway.lock")).unwrap();
 
-    good(home.run(args(&["--apply"])));
+    drop(good(home.run(args(&["--apply"]))));
     assert_eq!(files(there.path()), before);
     assert_eq!(files(home.paths().whatsapp().session_dir()), files(&session));
     let env = String::from_utf8(home.dot_env().unwrap()).unwrap();
@@ -214,7 +214,7 @@ fn what_cannot_be_taken_is_refused_and_nothing_is_half_done() {
     after.remove(Path::new("gateway.lock"));
     assert_eq!(after, before);
 
-    // The second of several files fails: the first is as it was, and nobody was admitted.
+    // The second of several files fails: the first is as it was, and no one was admitted.
     for failpoint in ["replace.before@.env:1:error", "replace.after@.env:1:error", "replace.before@.env"] {
         let mut home = taken_in_place();
         let before = files(&home.root());
@@ -235,7 +235,7 @@ fn what_cannot_be_taken_is_refused_and_nothing_is_half_done() {
             assert!(!list.contains("77"), "{failpoint}: {list}");
         }
         // Whatever happened, the next run does the rest.
-        good(home.run(["migrate", "--apply"]));
+        drop(good(home.run(["migrate", "--apply"])));
         assert!(good(home.run(["migrate"])).stdout.contains("Nothing to do."), "{failpoint}");
         assert!(good(home.run(["pairing", "list"])).stdout.contains("77"), "{failpoint}");
     }
