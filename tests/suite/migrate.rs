@@ -5,12 +5,14 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use hermes::durable::Lock;
 use serde_json::Value;
 
 use crate::support::home::{Answer, TestHome, tree};
 use crate::support::process::Gateway;
+use crate::support::wait;
 
 /// What no output may show.
 const CANARY: &str = "canary";
@@ -273,4 +275,48 @@ fn every_request_to_telegram_takes_the_way_that_telegram_proxy_names() {
     BufReader::new(stream).read_line(&mut line).unwrap();
     assert!(line.starts_with("POST http://bot.invalid/bot7000001:"), "{line}");
     assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_half_done() {
+    let home = TestHome::empty();
+    let there = tempfile::tempdir().unwrap();
+    lay_out(there.path());
+    let session = there.path().join("whatsapp/session");
+    std::fs::create_dir_all(&session).unwrap();
+    // Enough that copying them takes a while: each is flushed.
+    for number in 0..5000 {
+        std::fs::write(session.join(format!("session-{number}.json")), "{}").unwrap();
+    }
+    std::fs::write(session.join("creds.json"), "{}").unwrap();
+    let args = ["migrate", "--apply", "--from", there.path().to_str().unwrap()];
+    let child = home.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let place = home.paths().whatsapp().session_dir().to_owned();
+    let copy = place.with_extension("migrating");
+    wait::until(wait::LIMIT, || copy.exists().then_some(())).expect("it begins to copy");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let answer: Answer = child.wait_with_output().unwrap().into();
+    assert_eq!(answer.code, Some(130), "{answer:?}");
+    assert!(!copy.exists() && !place.exists(), "the copy is gone");
+    let left: Vec<_> =
+        tree(&home.root()).into_iter().filter(|name| name != Path::new("gateway.lock")).collect();
+    assert_eq!(left, Vec::<PathBuf>::new());
+    drop(good(home.run(args)));
+    assert_eq!(files(&place), files(&session));
+}
+
+#[test]
+fn a_setting_that_has_no_effect_is_named_without_a_home_of_hermes_agent_as_well() {
+    let mut home = TestHome::empty();
+    home.write(".env", "TELEGRAM_REACTIONS=true\n");
+    std::fs::set_permissions(home.root(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    home.env.push(("DISCORD_BOT_TOKEN".to_owned(), "a-canary-of-discord".to_owned()));
+    let document = json(&good(home.run(["migrate", "--json"])));
+    for what in ["TELEGRAM_REACTIONS", "DISCORD_BOT_TOKEN"] {
+        assert_eq!(outcome(&document, what), "not_supported", "{document:#}");
+        let doctor = home.run(["doctor"]).stdout;
+        assert!(doctor.contains(what) && !doctor.contains(CANARY), "{doctor}");
+    }
+    assert_eq!(document["nothing_to_do"], true);
 }
