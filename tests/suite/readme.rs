@@ -30,7 +30,7 @@ enum Run {
 const COMMANDS: [(&str, Run); 22] = [
     ("telegram", Run::FirstSteps),
     ("whatsapp", Run::There("first_run.rs", "from_an_empty_machine_to_the_first_answer")),
-    ("setup", Run::There("telegram_setup.rs", "setup_goes_from_one_platform_to_the_next_and_shows_how_all_are")),
+    ("setup", Run::There("telegram_setup.rs", "several_platforms_are_set_up_in_one_go_and_shown_at_the_end")),
     ("gateway run", Run::FirstSteps),
     ("gateway status", Run::Here(&["gateway", "status"], 0)),
     ("gateway start", Run::There("succession.rs", "a_start_asks_the_manager_that_has_a_service_and_returns_when_the_gateway_is_ready")),
