@@ -135,13 +135,18 @@ fn every_link_of_the_pages_leads_somewhere() {
             if target.starts_with("https://") {
                 continue;
             }
-            let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
+            let (path, anchor) =
+                target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
             let file = if path.is_empty() { root().join(&page.name) } else { page.dir().join(path) };
             let Ok(file) = file.canonicalize() else {
                 complaints.push(format!("{}: {target} is not there", page.name));
                 continue;
             };
-            let name = file.strip_prefix(root().canonicalize().expect("it is there")).expect("inside").display().to_string();
+            let name = file
+                .strip_prefix(root().canonicalize().expect("it is there"))
+                .expect("inside")
+                .display()
+                .to_string();
             if let Some(anchor) = anchor
                 && !Page::read(&name).anchors().iter().any(|known| known == anchor)
             {
@@ -174,7 +179,8 @@ fn example() -> BTreeMap<String, Option<String>> {
             continue;
         }
         for name in setting.captures_iter(line) {
-            let value = line.split_once(" = ").filter(|_| !line.starts_with('#')).map(|(_, value)| value.to_owned());
+            let value =
+                line.split_once(" = ").filter(|_| !line.starts_with('#')).map(|(_, value)| value.to_owned());
             let known: &mut Option<String> = found.entry(format!("{at}.{}", &name[1])).or_default();
             *known = known.take().or(value);
         }
@@ -196,9 +202,14 @@ fn the_settings_page_and_the_example_name_the_same_settings() {
     }
     for (name, value) in &example {
         match (rows.get(name), value) {
-            (None, _) => complaints.push(format!("{}: `{name}` is in the example, and has no row", page.name)),
+            (None, _) => {
+                complaints.push(format!("{}: `{name}` is in the example, and has no row", page.name))
+            }
             (Some(default), Some(value)) if bare(default) != Some(value) => {
-                complaints.push(format!("{}: the default of `{name}` is {value} in the example, not {default}", page.name));
+                complaints.push(format!(
+                    "{}: the default of `{name}` is {value} in the example, not {default}",
+                    page.name
+                ));
             }
             (Some(_), _) => {}
         }
@@ -208,12 +219,16 @@ fn the_settings_page_and_the_example_name_the_same_settings() {
     }
     // What the program reads.
     let table = regex::Regex::new(r"(?s)struct Raw\w+ \{\n(.*?)\n\}").expect("a pattern of ours");
-    let field = regex::Regex::new(r"(?m)^    (?:pub\(super\) )?(\w+): (Option|Vec|BTreeMap)<(?:Spanned<)?(\w+)")
-        .expect("a pattern of ours");
+    let field =
+        regex::Regex::new(r"(?m)^    (?:pub\(super\) )?(\w+): (Option|Vec|BTreeMap)<(?:Spanned<)?(\w+)")
+            .expect("a pattern of ours");
     let mut read = 0;
     for (file, text) in sources::before_tests("src/config") {
         for table in table.captures_iter(&text) {
-            for field in field.captures_iter(&table[1]).filter(|field| !field[3].starts_with("Raw") && &field[1] != "bridge") {
+            for field in field
+                .captures_iter(&table[1])
+                .filter(|field| !field[3].starts_with("Raw") && &field[1] != "bridge")
+            {
                 read += 1;
                 if !rows.keys().any(|name| name.rsplit('.').next() == Some(&field[1])) {
                     complaints.push(format!("{}: `{}` of {file} has no row", page.name, &field[1]));
@@ -240,8 +255,10 @@ fn the_settings_page_names_every_variable() {
             }
         }
     }
-    let own = regex::Regex::new(r#"(?:\.value|\.switch|var_path|named_var)\(&?"([A-Z_]+)""#).expect("a pattern of ours");
-    let of_platform = regex::Regex::new(r#"self\.(?:name|group_list)\(&?"([A-Z_]+)""#).expect("a pattern of ours");
+    let own = regex::Regex::new(r#"(?:\.value|\.switch|var_path|named_var)\(&?"([A-Z_]+)""#)
+        .expect("a pattern of ours");
+    let of_platform =
+        regex::Regex::new(r#"self\.(?:name|group_list)\(&?"([A-Z_]+)""#).expect("a pattern of ours");
     let mut read = BTreeSet::new();
     for (_, text) in sources::before_tests("src/config") {
         read.extend(own.captures_iter(&text).map(|name| name[1].to_owned()));

@@ -33,16 +33,40 @@ const COMMANDS: [(&str, Run); 22] = [
     ("setup", Run::There("telegram_setup.rs", "several_platforms_are_set_up_in_one_go_and_shown_at_the_end")),
     ("gateway run", Run::FirstSteps),
     ("gateway status", Run::Here(&["gateway", "status"], 0)),
-    ("gateway start", Run::There("succession.rs", "a_start_asks_the_manager_that_has_a_service_and_returns_when_the_gateway_is_ready")),
-    ("gateway stop", Run::There("succession.rs", "a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended")),
-    ("gateway restart", Run::There("succession.rs", "a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended")),
+    (
+        "gateway start",
+        Run::There(
+            "succession.rs",
+            "a_start_asks_the_manager_that_has_a_service_and_returns_when_the_gateway_is_ready",
+        ),
+    ),
+    (
+        "gateway stop",
+        Run::There(
+            "succession.rs",
+            "a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended",
+        ),
+    ),
+    (
+        "gateway restart",
+        Run::There(
+            "succession.rs",
+            "a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended",
+        ),
+    ),
     ("gateway install", Run::Here(&["gateway", "install"], 2)),
     ("platform status", Run::FirstSteps),
     ("platform pause", Run::Here(&["platform", "pause", "telegram"], 0)),
     ("platform resume", Run::Here(&["platform", "resume", "telegram"], 0)),
     ("pairing list", Run::Here(&["pairing", "list"], 0)),
-    ("pairing approve", Run::There("admission.rs", "a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back")),
-    ("pairing revoke", Run::There("admission.rs", "a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back")),
+    (
+        "pairing approve",
+        Run::There("admission.rs", "a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back"),
+    ),
+    (
+        "pairing revoke",
+        Run::There("admission.rs", "a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back"),
+    ),
     ("send TARGET TEXT", Run::Here(&["send", "telegram:4200001", "a text by hand"], 0)),
     ("dead list", Run::Here(&["dead", "list"], 0)),
     ("dead show", Run::Here(&["dead", "show", "all"], 0)),
@@ -61,9 +85,18 @@ fn picture() -> Vec<String> {
 
 /// What of a line is the same each time: words without numbers and without the space between columns.
 fn plain(line: &str) -> String {
-    let line = line.replace("my_agent_bot", "hermes_test_bot").replace("My agent", "Hermes").replace("just now", "1 s ago");
-    let time = regex::Regex::new(r"\d+ (?:s|min|h) ago").expect("a pattern of ours").replace_all(&line, "N ago").into_owned();
-    let number = regex::Regex::new(r"process \d+").expect("a pattern of ours").replace_all(&time, "process N").into_owned();
+    let line = line
+        .replace("my_agent_bot", "hermes_test_bot")
+        .replace("My agent", "Hermes")
+        .replace("just now", "1 s ago");
+    let time = regex::Regex::new(r"\d+ (?:s|min|h) ago")
+        .expect("a pattern of ours")
+        .replace_all(&line, "N ago")
+        .into_owned();
+    let number = regex::Regex::new(r"process \d+")
+        .expect("a pattern of ours")
+        .replace_all(&time, "process N")
+        .into_owned();
     number.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -71,7 +104,8 @@ fn home(service: &TelegramService, agent: &AgentService) -> TestHome {
     let home = scene::home();
     let agent = agent.table().replace("\"test\"", "\"llama3.2\"");
     home.write("gateway.toml", format!("{agent}{QUICK}{}", service.table()));
-    std::fs::set_permissions(home.root(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("it is ours");
+    std::fs::set_permissions(home.root(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .expect("it is ours");
     home
 }
 
@@ -98,12 +132,16 @@ fn the_first_steps_lead_to_the_readmes_picture() {
     scene::wait_until(&gateway, "connected after its first message", |entry| {
         entry["state"] == "connected" && entry["last_outbound_at"].is_string()
     });
-    // Once the first turn is over the agent is known to be available, and the lease has its proof.
-    let answer = home.run(["platform", "status"]);
-    assert_eq!(answer.code, Some(0), "{answer:?}");
-    shown.extend(answer.stdout.lines().map(plain));
+    let mut terminal = Terminal::start(&home, &["platform", "status"], 30, 100);
+    terminal.wait_for("Agent");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    shown.extend(terminal.text().lines().map(plain));
     for line in picture().iter().filter(|line| !line.starts_with("$ ")) {
-        assert!(shown.contains(&plain(line)), "the README shows `{line}`; the program shows\n{}", shown.join("\n"));
+        assert!(
+            shown.contains(&plain(line)),
+            "the README shows `{line}`; the program shows\n{}",
+            shown.join("\n")
+        );
     }
 
     for (command, run) in &COMMANDS {
@@ -128,7 +166,10 @@ fn every_command_of_the_readme_is_run() {
         if let Run::There(file, test) = run {
             let path = Path::new("tests/suite").join(file);
             let text = std::fs::read_to_string(root().join(path)).expect("it is there");
-            assert!(text.contains(&format!("#[test]\nfn {test}() {{")), "{command}: {file} has no test {test}");
+            assert!(
+                text.contains(&format!("#[test]\nfn {test}() {{")),
+                "{command}: {file} has no test {test}"
+            );
         }
     }
 }

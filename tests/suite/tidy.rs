@@ -321,14 +321,17 @@ const PLAIN: [(&str, &str, Part); 4] = [
 fn texts_for_people_use_plain_words() {
     let mut complaints = Vec::new();
     for (place, ending, part) in PLAIN {
-        let paths = if root().join(place).is_dir() { files(place, &[ending]) } else { vec![root().join(place)] };
+        let paths =
+            if root().join(place).is_dir() { files(place, &[ending]) } else { vec![root().join(place)] };
         assert!(!paths.is_empty(), "{place} holds no {ending}");
         for path in paths.iter().filter(|path| !is_test(path)) {
             let text = fs::read_to_string(path).unwrap();
             let read = match part {
                 Part::Whole => text,
                 Part::Comments => {
-                    let comment = |line: &str| line.split_once('#').map_or("", |(_, comment)| comment).to_owned() + "\n";
+                    let comment = |line: &str| {
+                        line.split_once('#').map_or("", |(_, comment)| comment).to_owned() + "\n"
+                    };
                     text.lines().map(comment).collect()
                 }
                 Part::Literals => words::literals(code(&text)),
@@ -343,7 +346,8 @@ fn texts_for_people_use_plain_words() {
 
 #[test]
 fn words_that_are_out_are_found_and_only_they() {
-    let hits = |text: &str| words::out(text).into_iter().map(|(line, word, _)| (line, word)).collect::<Vec<_>>();
+    let hits =
+        |text: &str| words::out(text).into_iter().map(|(line, word, _)| (line, word)).collect::<Vec<_>>();
     let text = "It is no phone number.\nWhoever mends it\nis let\nin anew; nobody of its own is told. There is no one, and it is no longer.";
     let expected = [
         (1, "is no phone"),

@@ -50,7 +50,11 @@ pub(crate) fn of_source(text: &str) -> BTreeSet<String> {
     }
     found.extend(all(&pattern(FAMILIES), &text));
     // One word may be anything; two are a code.
-    found.extend(all(&pattern(&format!("const [A-Z_]+: &str = {CODE}")), &text).into_iter().filter(|code| code.contains('_')));
+    found.extend(
+        all(&pattern(&format!("const [A-Z_]+: &str = {CODE}")), &text)
+            .into_iter()
+            .filter(|code| code.contains('_')),
+    );
     // A field of a log line, or a variable.
     let level = pattern(r"\b(trace|debug|info|warn|error)!\(");
     for hit in pattern(&format!(r"\bcode\s*=\s*{CODE}")).captures_iter(&text) {
@@ -61,9 +65,11 @@ pub(crate) fn of_source(text: &str) -> BTreeSet<String> {
         }
     }
     // `fn code(&self)` of an error, and `as_str` of the findings' codes.
-    let function = pattern(r"(?s)fn (?:code\(&self\)|as_str\(self\)) -> &'static str \{(.*?)\n    \s*\}\n\s*\}");
+    let function =
+        pattern(r"(?s)fn (?:code\(&self\)|as_str\(self\)) -> &'static str \{(.*?)\n    \s*\}\n\s*\}");
     let arm = pattern(&format!("=> {CODE}"));
-    let is_code = |body: &str, name: &str| name.contains("fn code") || body.contains("Self::WhatsappNodeMissing");
+    let is_code =
+        |body: &str, name: &str| name.contains("fn code") || body.contains("Self::WhatsappNodeMissing");
     for hit in function.captures_iter(&text).filter(|hit| is_code(&hit[1], &hit[0])) {
         found.extend(all(&arm, &hit[1]));
     }

@@ -23,7 +23,9 @@ pub(crate) fn out(text: &str) -> Vec<(usize, String, &'static str)> {
     for (pattern, instead) in OUT {
         let pattern = format!(r"\b{}\b", pattern.replace(' ', r"\s+"));
         let pattern = RegexBuilder::new(&pattern).case_insensitive(true).build().expect("a pattern of ours");
-        for hit in pattern.find_iter(text).filter(|hit| !PLAIN.iter().any(|plain| hit.as_str().ends_with(plain))) {
+        for hit in
+            pattern.find_iter(text).filter(|hit| !PLAIN.iter().any(|plain| hit.as_str().ends_with(plain)))
+        {
             let line = text[..hit.start()].matches('\n').count() + 1;
             found.push((line, hit.as_str().split_whitespace().collect::<Vec<_>>().join(" "), instead));
         }
@@ -82,5 +84,12 @@ fn token(rest: &str, sign: char) -> (usize, Option<&str>) {
     }
     // A name is taken whole, so that its last letter is not the beginning of a raw string.
     let name = rest.find(|sign: char| !sign.is_alphanumeric() && sign != '_').unwrap_or(rest.len());
-    (if name > 0 && !rest.starts_with("r\"") && !rest.starts_with("r#\"") { name } else { sign.len_utf8() }, None)
+    (
+        if name > 0 && !rest.starts_with("r\"") && !rest.starts_with("r#\"") {
+            name
+        } else {
+            sign.len_utf8()
+        },
+        None,
+    )
 }
