@@ -203,7 +203,7 @@ fn the_settings_page_and_the_example_name_the_same_settings() {
     for (name, value) in &example {
         match (rows.get(name), value) {
             (None, _) => {
-                complaints.push(format!("{}: `{name}` is in the example, and has no row", page.name))
+                complaints.push(format!("{}: `{name}` is in the example, and has no row", page.name));
             }
             (Some(default), Some(value)) if bare(default) != Some(value) => {
                 complaints.push(format!(
@@ -259,11 +259,11 @@ fn the_settings_page_names_every_variable() {
         .expect("a pattern of ours");
     let of_platform =
         regex::Regex::new(r#"self\.(?:name|group_list)\(&?"([A-Z_]+)""#).expect("a pattern of ours");
+    let all = regex::Regex::new(r#""(GATEWAY_[A-Z_]+)""#).expect("a pattern of ours");
     let mut read = BTreeSet::new();
     for (_, text) in sources::before_tests("src/config") {
         read.extend(own.captures_iter(&text).map(|name| name[1].to_owned()));
         read.extend(of_platform.captures_iter(&text).map(|name| format!("<PLATFORM>_{}", &name[1])));
-        let all = regex::Regex::new(r#""(GATEWAY_[A-Z_]+)""#).expect("a pattern of ours");
         read.extend(all.captures_iter(&text).map(|name| name[1].to_owned()));
     }
     for name in read.iter().filter(|name| !named.contains(*name)) {
