@@ -125,6 +125,21 @@ fn every_command_of_the_pages_is_understood() {
 }
 
 #[test]
+fn every_metric_and_path_of_the_http_api_is_on_its_page() {
+    let page = Page::read("docs/operations.md");
+    let metric = regex::Regex::new(r#""(hermes_[a-z_]+)""#).expect("a pattern of ours");
+    let route = regex::Regex::new(r#"\.route\("(/[a-z0-9/]+)""#).expect("a pattern of ours");
+    let mut found = BTreeSet::new();
+    for (_, text) in sources::before_tests("src/gateway/http") {
+        found.extend(metric.captures_iter(&text).map(|name| name[1].to_owned()));
+        found.extend(route.captures_iter(&text).map(|path| path[1].to_owned()));
+    }
+    let missing: Vec<_> = found.iter().filter(|name| !page.text.contains(&format!("{name}`"))).collect();
+    assert!(missing.is_empty(), "{} does not explain {missing:?}", page.name);
+    assert!(found.len() > 18, "{found:?}: the scan is broken");
+}
+
+#[test]
 fn every_link_of_the_pages_leads_somewhere() {
     let link = regex::Regex::new(r"\]\(([^)\s]+)\)").expect("a pattern of ours");
     let mut complaints = Vec::new();

@@ -88,9 +88,10 @@ pub(crate) fn all() -> Vec<Page> {
     names.iter().map(|name| Page::read(name)).collect()
 }
 
-/// The code spans of a line. In a table's first cell a command may be followed by others of its family: `hermes dead list`, `show`.
+/// The code spans of a line, none of which goes on in the next. In a table's first cell a command may be followed by others of its family: `hermes dead list`, `show`.
 fn spans(line: &str) -> Vec<String> {
     let cell = if line.starts_with("| `") { line[2..].split(" | ").next().unwrap_or(line) } else { line };
+    assert!(line.matches('`').count().is_multiple_of(2), "a code span is cut by the end of its line: {line}");
     let mut family: Option<String> = None;
     let mut found = Vec::new();
     for span in cell.split('`').skip(1).step_by(2) {
