@@ -118,7 +118,9 @@ fn command(text: &str) -> Option<Vec<String>> {
     let is_prefix = |word: &String| word.contains('=') || ["sudo", "-u", "hermes"].contains(&word.as_str());
     // `sudo -u hermes HERMES_HOME=… hermes telegram`: the user has the program's name.
     let at = words.iter().skip(at + 1).position(|word| word == "hermes").map_or(at, |next| at + 1 + next);
-    words[..at].iter().all(is_prefix).then(|| words[at + 1..].to_vec())
+    let args = words[..at].iter().all(is_prefix).then(|| words[at + 1..].to_vec())?;
+    // The name alone is the program, not a command.
+    (!args.is_empty()).then_some(args)
 }
 
 /// Splits as a shell does, up to a comment, a redirection or a pipe.
