@@ -24,7 +24,7 @@ const OTHERS: [(&str, &str); 27] = [
     ("weixin", "Weixin"),
     ("yuanbao", "Yuanbao"),
     ("bluebubbles", "iMessage by BlueBubbles"),
-    ("whatsapp_cloud", "WhatsApp by the Cloud API"),
+    (concat!("whatsapp", "_cloud"), "WhatsApp by the Cloud API"),
     ("homeassistant", "Home Assistant"),
     ("google_chat", "Google Chat"),
     ("teams", "Microsoft Teams"),

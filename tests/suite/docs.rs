@@ -9,7 +9,7 @@ use crate::support::pages::{self, Page};
 use crate::support::sources::{self, root};
 
 /// Commands that the pages name as not existing. Each must really be unknown.
-const NOT_BUILT: [&[&str]; 2] = [&["gateway", "install"], &["migrate"]];
+const NOT_BUILT: [&[&str]; 1] = [&["gateway", "install"]];
 
 fn settle(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
@@ -276,7 +276,10 @@ fn the_settings_page_names_every_variable() {
         regex::Regex::new(r#"self\.(?:name|group_list)\(&?"([A-Z_]+)""#).expect("a pattern of ours");
     let all = regex::Regex::new(r#""(GATEWAY_[A-Z_]+)""#).expect("a pattern of ours");
     let mut read = BTreeSet::new();
-    for (_, text) in sources::before_tests("src/config") {
+    // The table of hermes-agent's names holds also those that have no effect.
+    for (_, text) in
+        sources::before_tests("src/config").iter().filter(|(file, _)| !file.ends_with("hermes_agent.rs"))
+    {
         read.extend(own.captures_iter(&text).map(|name| name[1].to_owned()));
         read.extend(of_platform.captures_iter(&text).map(|name| format!("<PLATFORM>_{}", &name[1])));
         read.extend(all.captures_iter(&text).map(|name| name[1].to_owned()));
