@@ -231,7 +231,7 @@ enum PlatformCommand {
 
 #[derive(Debug, Subcommand)]
 enum PairingCommand {
-    /// Show who waits with a code, and who was let in by one
+    /// Show who waits with a code, who was approved by one, and who was ignored of late
     List {
         /// Print one JSON document
         #[arg(long)]

@@ -75,6 +75,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Settings of hermes-agent that are set and have no effect here.
     pub foreign: Vec<Foreign>,
+    /// Settings of `.env` without effect: the environment of the process says something else.
+    pub shadowed: Vec<String>,
     /// The settings that were read from the environment of the process, which goes before `.env`.
     pub of_process: BTreeMap<String, Secret>,
 }
@@ -291,15 +293,15 @@ impl Config {
         let mut agent = agent;
         agent.words_mut().for_each(expand);
         gateway.notify.command.iter_mut().flatten().for_each(expand);
-        warnings.extend(settings.shadowed().map(|name| {
-            format!("{name} in .env has no effect: the environment that hermes was started with sets {name}, too, and wins")
-        }));
+        let shadowed: Vec<String> = settings.shadowed().collect();
+        warnings.extend(shadowed.iter().map(|name| shadow_warning(name)));
         if let Some(zone) = settings.env.value("TZ").filter(|zone| settings.world.var("TZ") != Some(*zone)) {
             warnings.push(format!(
                 "TZ={zone} in .env has no effect: set it in the environment that hermes is started with"
             ));
         }
         Ok(Self {
+            shadowed,
             of_process: settings.of_process.take(),
             agent,
             session,
@@ -350,6 +352,13 @@ impl Config {
     }
 }
 
+/// That a variable of the process hides a setting of `.env`.
+pub fn shadow_warning(name: &str) -> String {
+    format!(
+        "{name} in .env has no effect: the environment that hermes was started with sets {name}, too, and wins"
+    )
+}
+
 /// What to do about a variable of the process that goes before `.env`.
 pub fn shadow_remedy(name: &str) -> String {
     format!(
@@ -388,6 +397,7 @@ impl Default for Config {
             scripted: None,
             warnings: Vec::new(),
             foreign: Vec::new(),
+            shadowed: Vec::new(),
             of_process: BTreeMap::new(),
         }
     }

@@ -1,8 +1,9 @@
 //! `hermes doctor`: looks at everything hermes needs, asks the running gateway, and says what to do about what is wrong. It changes
 //! nothing, unless `--fix` says so.
 //!
-//! - [`gateway`]: what the running gateway says (pure). [`files`]: the home folder. [`repair`]: `--fix`.
+//! - [`gateway`]: what the running gateway says (pure). [`agent`]: who answers. [`files`]: the home folder. [`repair`]: `--fix`.
 
+mod agent;
 mod files;
 mod gateway;
 mod repair;
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::bridge::{install, toolchain};
 use crate::clock::Now;
-use crate::config::{AgentConfig, Config};
+use crate::config::{Config, shadow_warning};
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::facts;
@@ -31,8 +32,8 @@ use crate::platform::Platform;
 use crate::preflight::{
     self, BridgeFact, Code, Facts, Finding, NODE_MAJOR_MIN, NodeFact, SessionFact, Severity,
 };
-use crate::visible;
 use crate::world::World;
+use agent::Probe;
 use repair::Repair;
 
 /// Prints the report, after repairing what can be repaired where that is wanted. Exit 0 when nothing needs a person, else 1; a
@@ -42,7 +43,12 @@ use repair::Repair;
 /// When the output cannot be written.
 pub async fn run(world: &World, home: &HermesHome, json: bool, fix: bool) -> Result<ExitCode, CliError> {
     let repairs = if fix { Some(repair::run(world, home).await) } else { None };
-    let report = Report::make(world, home, repairs);
+    let config = Config::load(world, home);
+    let probe = match &config {
+        Ok(config) => agent::probe(&config.agent).await,
+        Err(_) => None,
+    };
+    let report = Report::make(world, home, config, probe.as_ref(), repairs);
     let text = if json {
         let text = serde_json::to_string_pretty(&report).expect("a report has only strings for keys");
         format!("{text}\n")
@@ -143,11 +149,26 @@ struct Case<'a> {
 }
 
 impl Report {
-    fn make(world: &World, home: &HermesHome, repairs: Option<Vec<Repair>>) -> Self {
-        let (view, snapshot) = report::gateway(home);
+    fn make(
+        world: &World,
+        home: &HermesHome,
+        config: Result<Config, CliError>,
+        probe: Option<&Probe>,
+        repairs: Option<Vec<Repair>>,
+    ) -> Self {
+        let (mut view, snapshot) = report::gateway(home);
+        view.is_unset = config.as_ref().is_ok_and(|config| build::enabled(config).next().is_none());
         let word = snapshot.filter(|_| view.is_believed());
-        let case = Case { world, home, view, word, now: Now::read().wall };
-        let config = Config::load(world, home);
+        Self::of(&Case { world, home, view, word, now: Now::read().wall }, config, probe, repairs)
+    }
+
+    fn of(
+        case: &Case<'_>,
+        config: Result<Config, CliError>,
+        probe: Option<&Probe>,
+        repairs: Option<Vec<Repair>>,
+    ) -> Self {
+        let (world, home) = (case.world, case.home);
         let mut checks = gateway::checks(&case.view, case.word.as_ref(), case.now);
         checks.extend(lock(home));
         // A running gateway may have told of the same.
@@ -155,10 +176,11 @@ impl Report {
         files.retain(|found| checks.iter().all(|told| told.code != found.code));
         checks.extend(files);
         match &config {
-            Ok(config) => checks.extend(case.settings(config)),
+            Ok(config) => checks.extend(case.settings(config, probe)),
             // What is enabled, and who answers, is not known until they can be read.
             Err(error) => {
                 checks.retain(|check| check.code != "config_stale");
+                checks.extend(case.platforms_of_gateway(|_| true));
                 checks.push(Check::problem(error.code, error.to_string(), error.hints.join(" ")));
             }
         }
@@ -269,9 +291,12 @@ fn hermes_agent(home: &HermesHome, config: &Config) -> Option<Check> {
 
 impl Case<'_> {
     /// All that the settings ask for.
-    fn settings(&self, config: &Config) -> Vec<Check> {
+    fn settings(&self, config: &Config, probe: Option<&Probe>) -> Vec<Check> {
         let fix = "Correct the line, or remove it.";
-        let warnings = config.warnings.iter();
+        // Which of them the running gateway does not hear of either, it has told itself.
+        let shadowed = self.word.iter().flat_map(|word| &word.shadowed);
+        let told: Vec<String> = shadowed.map(|name| shadow_warning(name)).collect();
+        let warnings = config.warnings.iter().filter(|warning| !told.contains(warning));
         let mut checks: Vec<Check> =
             warnings.map(|warning| Check::warning("config_warning", warning.as_str(), fix)).collect();
         checks.extend(hermes_agent(self.home, config));
@@ -280,40 +305,19 @@ impl Case<'_> {
             let zone = preflight::time::finding(config, &facts::zone(self.world));
             checks.extend(zone.map(Check::from));
         }
-        checks.extend(self.agent(config));
+        checks.extend(self.agent(config, probe));
         checks.extend(Platform::every().flat_map(|platform| self.platform(platform, config)));
         if !config.whatsapp.enabled {
             checks.extend(self.node_for_later(config));
         }
-        if build::enabled(config).next().is_none() {
+        // Enabled for the gateway, by an environment that this command has not.
+        let others = self.platforms_of_gateway(|platform| !build::is_enabled(platform, config));
+        let is_unset = build::enabled(config).next().is_none() && others.is_empty();
+        checks.extend(others);
+        if is_unset {
             let home = self.home.root().display();
             let message = format!("no platform is set up in {home}, so the gateway does not start");
             checks.push(Check::problem("nothing_enabled", message, "Run `hermes setup`."));
-        }
-        checks
-    }
-
-    /// Who answers, what is missing for that, and what a running gateway knows of it.
-    fn agent(&self, config: &Config) -> Vec<Check> {
-        let look = |program: &str| facts::program(self.world, program);
-        let findings = preflight::agent::findings(&config.agent, look);
-        let mut checks: Vec<Check> = findings.into_iter().map(Check::from).collect();
-        let known = self.word.as_ref().and_then(|word| word.agent.as_ref());
-        checks.extend(gateway::agent(known, self.now));
-        if checks.is_empty() {
-            checks.push(Check::good(
-                "agent",
-                match &config.agent {
-                    AgentConfig::Echo => "messages are answered by an echo; no agent is set".to_owned(),
-                    AgentConfig::Openai(openai) => {
-                        format!("messages are answered by the model {}", visible::line(&openai.model))
-                    }
-                    AgentConfig::Command(command) => {
-                        let program = command.command.first().map_or("", String::as_str);
-                        format!("messages are answered by the program {program}")
-                    }
-                },
-            ));
         }
         checks
     }
@@ -330,6 +334,9 @@ impl Case<'_> {
             let off = findings
                 .into_iter()
                 .find(|finding| matches!(finding.code, Code::WhatsappNotEnabled | Code::TelegramNotEnabled));
+            if self.word.as_ref().is_some_and(|word| word.platforms.contains_key(spec.name)) {
+                return Vec::new();
+            }
             let (message, fix) = match off.filter(|_| report::is_set_up(platform, home, config)) {
                 Some(off) => (format!("{} is set up, and turned off", spec.title), off.fix),
                 None => (format!("{} is not set up", spec.title), format!("Run `{}`.", spec.setup)),
@@ -348,9 +355,15 @@ impl Case<'_> {
                 "It takes changed settings up within seconds; else run `hermes gateway restart`.",
             ),
         });
+        // A session that WhatsApp has refused is one fault, however it is found.
+        let is_of_session = |code: &str| SESSION_FAULTS.contains(&code);
+        let is_refused =
+            told.as_ref().is_some_and(|told| told.status == Status::Blocking && is_of_session(&told.code));
+        checks.retain(|check| !(is_refused && check.code == "paired"));
         // A running gateway has its bridge; that is what the session is for.
         let is_expected = |finding: &Finding| {
             self.view.pid.is_some() && finding.code == Code::WhatsappSessionLock
+                || is_refused && is_of_session(finding.code.as_str())
                 || told.as_ref().is_some_and(|told| told.code == finding.code.as_str())
         };
         checks.extend(findings.into_iter().filter(|finding| !is_expected(finding)).map(Check::from));
@@ -359,6 +372,16 @@ impl Case<'_> {
         }
         checks.extend(told);
         checks
+    }
+
+    /// The platforms of the running gateway that are `wanted`, each by its word.
+    fn platforms_of_gateway(&self, wanted: impl Fn(Platform) -> bool) -> Vec<Check> {
+        let Some(word) = &self.word else { return Vec::new() };
+        let told = word.platforms.iter().filter_map(|(name, last)| {
+            let platform: Platform = name.parse().ok()?;
+            wanted(platform).then(|| gateway::platform(platform, last, &self.view, self.now))
+        });
+        told.collect()
     }
 
     /// The programs that WhatsApp will need, before it is set up.
@@ -385,6 +408,17 @@ impl Case<'_> {
         vec![Check::info("node", message, "")]
     }
 }
+
+/// What is wrong with a WhatsApp session, or with what WhatsApp makes of it.
+const SESSION_FAULTS: [&str; 7] = [
+    "whatsapp_not_paired",
+    "whatsapp_half_paired",
+    "whatsapp_creds_corrupt",
+    "whatsapp_passkey_required",
+    "whatsapp_logged_out",
+    "whatsapp_forbidden",
+    "whatsapp_replaced",
+];
 
 /// What is as it should be; what is not, the findings tell.
 fn good_facts(world: &World, facts: &Facts) -> Vec<Check> {

@@ -108,10 +108,14 @@ impl CliError {
         Self::new(ErrorKind::Interrupted, "cancelled", "cancelled")
     }
 
-    /// No gateway runs with this home folder.
-    pub fn not_running() -> Self {
-        Self::new(ErrorKind::NotRunning, "not_running", "the gateway is not running")
-            .hint("Start it with `hermes gateway run`.")
+    /// No gateway runs with this home folder. `is_set_up`: it has settings with which one could.
+    pub fn not_running(is_set_up: bool) -> Self {
+        let hint = if is_set_up {
+            "Start it with `hermes gateway run`."
+        } else {
+            "Nothing is set up yet. Run `hermes setup`."
+        };
+        Self::new(ErrorKind::NotRunning, "not_running", "the gateway is not running").hint(hint)
     }
 
     /// With this stable code.

@@ -11,7 +11,7 @@ use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{self, Pairing};
 use crate::platform::Platform;
 use crate::preflight::agent::ProgramFact;
-use crate::preflight::time::ZoneFact;
+use crate::preflight::time::{self, ZoneFact};
 use crate::preflight::{Facts, LockFact, SessionFact};
 use crate::world::World;
 
@@ -48,6 +48,10 @@ pub fn program(world: &World, name: &str) -> ProgramFact {
 /// The time zone that this process follows.
 pub fn zone(world: &World) -> ZoneFact {
     match (jiff::tz::TimeZone::try_system(), world.var("TZ")) {
+        (Ok(zone), Some(name)) if time::is_reversed(name) => {
+            let offset_s = zone.to_offset(jiff::Timestamp::UNIX_EPOCH).seconds();
+            ZoneFact::Reversed { name: name.to_owned(), offset_s }
+        }
         (Ok(_), _) => ZoneFact::Known,
         (Err(_), Some(name)) => ZoneFact::Unknown { name: name.to_owned() },
         (Err(_), None) => ZoneFact::NotSet,

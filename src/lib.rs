@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible tls net telegram
+//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible tls net telegram control_client
 //! ```
 //!
 //! # Where to look
@@ -50,6 +50,7 @@ pub mod child;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control_client;
 pub mod doctor;
 pub mod dumps;
 pub mod durable;

@@ -6,6 +6,8 @@
 //! Argentina: the mobile 9 and the domestic 15; Benin: the 01 of 2024), as gateways to WhatsApp apply them
 //! (<https://support.whapi.cloud/help-desk/faq/specifics-of-sending-messages-to-numbers-of-different-countries>).
 
+use crate::visible;
+
 /// Fewest digits of an international number.
 pub const DIGITS_MIN: usize = 6;
 
@@ -173,12 +175,44 @@ pub fn masked(digits: &str) -> String {
     }
 }
 
+/// An entry, to be found again: findings go to logs, and an entry may be most of a number, so of its digits only the last two
+/// are shown.
+pub fn hinted(entry: &str) -> String {
+    const SHOWN_MAX: usize = 40;
+    let digits = entry.chars().filter(char::is_ascii_digit).count();
+    let mut seen = 0;
+    let mask = |sign: char| {
+        let is_digit = sign.is_ascii_digit();
+        seen += usize::from(is_digit);
+        if is_digit && seen + 2 <= digits { '*' } else { sign }
+    };
+    let shown: String = visible::line(entry).chars().take(SHOWN_MAX).map(mask).collect();
+    format!("`{shown}`")
+}
+
+/// An entry of a list: the digits of a number, or a LID with its ending, which is not a number that anyone could dial.
+///
+/// # Errors
+/// See [`PhoneError`].
+pub fn entry(text: &str) -> Result<String, PhoneError> {
+    let digits = digits(text)?;
+    Ok(if text.trim().ends_with(LID_END) { format!("{digits}{LID_END}") } else { digits })
+}
+
+/// What a LID ends with.
+const LID_END: &str = "@lid";
+
+/// An entry for people to read: `+` and the digits of a number, or a LID as it is.
+pub fn shown(entry: &str) -> String {
+    if entry.ends_with(LID_END) { entry.to_owned() } else { format!("+{entry}") }
+}
+
 /// The entries of a list of numbers, sorted into numbers (each once, in order) and what is none.
 pub fn list(text: &str) -> (Vec<String>, Vec<String>) {
     let mut numbers: Vec<String> = Vec::new();
     let mut rejects = Vec::new();
     for entry in text.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty()) {
-        match digits(entry) {
+        match self::entry(entry) {
             Ok(number) if numbers.contains(&number) => {}
             Ok(number) => numbers.push(number),
             Err(_) => rejects.push(entry.to_owned()),
@@ -190,6 +224,18 @@ pub fn list(text: &str) -> (Vec<String>, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lid_in_a_list_stays_one_and_what_is_not_a_number_is_named_without_its_digits() {
+        let (entries, rejects) = list("+1 555 000 1111, 900101@lid, tel:+15550002222, 15550001111");
+        assert_eq!((entries, rejects.len()), (vec!["15550001111".to_owned(), "900101@lid".to_owned()], 1));
+        assert_eq!(
+            (shown("15550001111").as_str(), shown("900101@lid").as_str()),
+            ("+15550001111", "900101@lid")
+        );
+        assert_eq!(hinted("tel:+15550002222"), "`tel:+*********22`");
+        assert_eq!(hinted("al\u{1b}ice"), "`al\\u001bice`");
+    }
 
     #[test]
     fn numbers_are_read_as_people_and_programs_write_them() {

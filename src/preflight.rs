@@ -198,6 +198,8 @@ pub enum Code {
     TelegramNotEnabled,
     /// The time zone is misspelt, or there is none where a rule needs one.
     TimeZoneUnknown,
+    /// The time zone is written in a form whose sign means the opposite of what people mean.
+    TimeZoneReversed,
 }
 
 impl Code {
@@ -230,6 +232,7 @@ impl Code {
             Self::TelegramWebhookSecret => "telegram_webhook_secret",
             Self::TelegramNotEnabled => "telegram_not_enabled",
             Self::TimeZoneUnknown => "time_zone_unknown",
+            Self::TimeZoneReversed => "time_zone_reversed",
         }
     }
 }
@@ -391,18 +394,7 @@ fn mode(facts: &Facts) -> Option<Finding> {
 fn allow_list(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_bot = facts.mode == Some(WhatsAppMode::Bot);
-    if !facts.allowed_rejects.is_empty() {
-        let shown: Vec<String> = facts.allowed_rejects.iter().take(3).map(|entry| hinted(entry)).collect();
-        let (count, noun) = match facts.allowed_rejects.len() {
-            1 => (1, "entry is"),
-            count => (count, "entries are"),
-        };
-        findings.push(Finding::warning(
-            Code::WhatsappAllowlistInvalid,
-            format!("{count} {noun} no phone number in WHATSAPP_ALLOWED_USERS ({})", shown.join(", ")),
-            "Write each number with its country code, as in +1 555 000 1111, with commas between them.",
-        ));
-    }
+    findings.extend(invalid_entries(&facts.allowed_rejects));
     match &facts.allowed {
         AllowList::Nobody if is_bot => findings.push(Finding::warning(
             Code::WhatsappNobodyAllowed,
@@ -426,9 +418,19 @@ fn allow_list(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// The beginning of an entry, enough to find it again: findings go to logs, and an entry may be most of a number.
-fn hinted(entry: &str) -> String {
-    format!("`{}…`", entry.chars().take(2).collect::<String>())
+/// Entries of WhatsApp's allow list that are not phone numbers, and so allow no one.
+fn invalid_entries(rejects: &[String]) -> Option<Finding> {
+    let shown: Vec<String> = rejects.iter().take(3).map(|entry| phone::hinted(entry)).collect();
+    let noun = match rejects.len() {
+        0 => return None,
+        1 => "entry is not a phone number and is ignored",
+        _ => "entries are not phone numbers and are ignored",
+    };
+    Some(Finding::warning(
+        Code::WhatsappAllowlistInvalid,
+        format!("{} {noun} in WHATSAPP_ALLOWED_USERS ({})", rejects.len(), shown.join(", ")),
+        "Write each number with its country code, as in +1 555 000 1111, with commas between them, and nothing else.",
+    ))
 }
 
 /// The list has one number, in whatever form, and it is the account's.

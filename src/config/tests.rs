@@ -80,7 +80,7 @@ fn a_tilde_in_a_path_is_the_users_home() {
     let config = load(toml, "HERMES_NODE='~/node'", &[("HOME", "/h")]).unwrap();
     let AgentConfig::Command(command) = config.agent else { panic!() };
     assert_eq!(command.command, ["python3", "/h/agent.py", "a~b"]);
-    assert_eq!(config.gateway.notify.command.unwrap(), ["/h/bin/notify", "/h/"]);
+    assert_eq!(config.gateway.notify.command.unwrap(), ["/h/bin/notify", "/h"]);
     assert_eq!(config.whatsapp.node.unwrap(), Path::new("/h/node"));
 }
 

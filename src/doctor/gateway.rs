@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Check, Status};
-use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step};
+use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step, shadowed_remedy};
 use crate::gateway::status::presence::Presence;
 use crate::gateway::status::snapshot::{
     AgentSnapshot, AgentState, GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues,
@@ -13,6 +13,7 @@ use crate::gateway::status::snapshot::{
 use crate::gateway::status::table::{ago, until};
 use crate::gateway::status::view::View;
 use crate::platform::Platform;
+use crate::preflight::Code;
 
 /// A message that has waited for so long is worth a word.
 const OLD_S: i64 = 300;
@@ -27,6 +28,11 @@ pub(super) fn checks(view: &View, snapshot: Option<&Snapshot>, now: Timestamp) -
         let fix = "Correct the file; the running gateway takes it up by itself.";
         checks.push(Check::problem("config_stale", message, fix));
     }
+    checks.extend(snapshot.shadowed.iter().map(|name| {
+        let message =
+            format!("{name} in .env has no effect on the gateway: its environment sets {name}, too");
+        Check::warning("env_shadowed", message, shadowed_remedy(name))
+    }));
     checks.extend(snapshot.http.as_ref().and_then(|http| self::http(http, now)));
     checks.extend(queues(snapshot.queues, now));
     if snapshot.task_restarts > 0 {
@@ -47,8 +53,16 @@ fn presence(view: &View, now: Timestamp) -> Check {
     let message = headline.replacen("The gateway", "the gateway", 1);
     let fix = next_step(view).trim_end().to_owned();
     match view.presence {
-        Presence::Answering => Check::good("gateway", message),
-        Presence::Starting => Check::info("gateway", message, fix),
+        Presence::Answering => match view.last_state {
+            Some(GatewayState::Starting | GatewayState::Draining | GatewayState::Stopped) => {
+                Check::warning("gateway", message, fix)
+            }
+            // The checks below say what makes it less than well.
+            Some(GatewayState::Running | GatewayState::Degraded | GatewayState::StartupFailed) | None => {
+                Check::good("gateway", message)
+            }
+        },
+        Presence::Starting => Check::warning("gateway", message, fix),
         Presence::Absent if view.last_state == Some(GatewayState::StartupFailed) => {
             let why = view.exit_reason.as_deref().unwrap_or("unknown");
             let message = format!("the gateway is not running, and could not start the last time: {why}");
@@ -66,8 +80,11 @@ fn presence(view: &View, now: Timestamp) -> Check {
 
 fn problem(problem: &Problem) -> Check {
     let Problem { code, message, user_action, .. } = problem;
-    let check = Check::problem(code, message.as_str(), "");
-    Check { fix: user_action.clone(), ..check }
+    // What is a warning before the gateway runs is one afterwards.
+    let is_warning =
+        [Code::TimeZoneUnknown, Code::TimeZoneReversed].iter().any(|known| known.as_str() == code);
+    let status = if is_warning { Status::Warning } else { Status::Blocking };
+    Check { fix: user_action.clone(), ..Check::of(status, code, message.as_str(), "") }
 }
 
 fn http(http: &HttpSnapshot, now: Timestamp) -> Option<Check> {
@@ -112,16 +129,22 @@ fn queues(queues: Queues, now: Timestamp) -> Vec<Check> {
 
 /// Who answers, where the gateway knows better than the settings.
 pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Check> {
-    let AgentSnapshot { state: AgentState::Unavailable, since, error_message, .. } = agent? else {
-        return None;
-    };
+    let AgentSnapshot { state, since, error_message, .. } = agent?;
     let since = since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
     let why = error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
-    Some(Check::problem(
-        "agent_unavailable",
-        format!("the agent is not available{since}{why}"),
-        "Look at the program or service under [agent] in gateway.toml. Messages are kept until it is back.",
-    ))
+    match state {
+        AgentState::Available | AgentState::Untried => None,
+        AgentState::Unavailable => Some(Check::problem(
+            "agent_unavailable",
+            format!("the agent is not available{since}{why}"),
+            "Look at the program or service under [agent] in gateway.toml. Messages are kept until it is back.",
+        )),
+        AgentState::Refused => Some(Check::problem(
+            "agent_refused",
+            format!("the agent's service refuses every request{since}{why}"),
+            "Correct the key, the model or base_url of [agent]. People who were refused can send /retry afterwards.",
+        )),
+    }
 }
 
 /// One enabled platform, by the gateway's word.
@@ -145,11 +168,12 @@ pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View,
         }
         WireState::RateLimited => {
             let until = next.map_or(String::new(), |next| format!("; it sends again {next}"));
-            Check::info(name, format!("{title} is connected, and asks for less{until}"), "Nothing to do.")
+            let fix = "Nothing to do: what waits is sent by itself.";
+            Check::warning(name, format!("{title} is connected, and asks for less{until}"), fix)
         }
         // The first attempt has not failed.
         WireState::Connecting if last.error_code.is_none() => {
-            Check::info(name, format!("{title} is connecting{since}"), "Nothing to do but wait.")
+            Check::warning(name, format!("{title} is connecting{since}"), "Nothing to do but wait.")
         }
         WireState::Connecting | WireState::Retrying | WireState::Disconnected => {
             let next = next.map_or(String::new(), |next| format!("; next try {next}"));
@@ -172,10 +196,9 @@ pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View,
         WireState::Fatal => {
             Check::problem(code, format!("{title} needs attention{since}{why}"), action(resume()))
         }
-        WireState::Disabled => Check {
-            status: Status::Info,
-            ..Check::warning(name, format!("{title} is off"), format!("Run `{}`.", spec.setup))
-        },
+        WireState::Disabled => {
+            Check::warning(name, format!("{title} is off"), format!("Run `{}`.", spec.setup))
+        }
     }
 }
 
@@ -299,8 +322,8 @@ mod tests {
         let view = view(Word::State(Box::new(running(|_| {}))), None);
         for (state, paused_by, code, status) in [
             (WireState::Connected, None, None, Status::Good),
-            (WireState::RateLimited, None, None, Status::Info),
-            (WireState::Connecting, None, None, Status::Info),
+            (WireState::RateLimited, None, None, Status::Warning),
+            (WireState::Connecting, None, None, Status::Warning),
             (WireState::Connecting, None, Some("net_dns"), Status::Blocking),
             (WireState::Retrying, None, Some("telegram_polling_conflict"), Status::Blocking),
             (WireState::Paused, Some("breaker"), Some("net_dns"), Status::Blocking),

@@ -3,10 +3,14 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::durable::{create_private_dir, write_atomic};
+use crate::durable::{Holder, create_private_dir, write_atomic};
+use crate::gateway::control::client::Word;
+use crate::gateway::status::presence::Evidence;
+use crate::gateway::status::snapshot::{AgentState, GatewayState, HttpState, Problem, Queues, WireState};
 
 fn report(home: &HermesHome, env: &[(&str, &str)]) -> Report {
-    Report::make(&World::of_env(env.iter().copied()), home, None)
+    let world = World::of_env(env.iter().copied());
+    Report::make(&world, home, Config::load(&world, home), None, None)
 }
 
 fn codes(report: &Report) -> Vec<&str> {
@@ -23,12 +27,13 @@ fn what_is_not_set_up_is_no_fault_unless_nothing_is() {
     let off = ["whatsapp_not_enabled", "telegram_not_enabled"];
     assert_eq!(codes(&nothing), ["gateway", "agent", off[0], off[1], "node", "nothing_enabled"]);
     let fixes: Vec<_> = nothing.checks.iter().filter_map(|check| check.fix.as_deref()).collect();
-    assert_eq!(fixes[0], "Start it with `hermes gateway run`.");
+    assert_eq!(fixes[0], "No platform is set up. Run `hermes setup`.");
     assert_eq!(fixes[1..], ["Run `hermes whatsapp`.", "Run `hermes telegram`.", "Run `hermes setup`."]);
 
     let token = ("TELEGRAM_BOT_TOKEN", "1:a-token-of-nobody-at-all");
     let telegram = report(&home, &[node, token, ("TELEGRAM_ALLOWED_USERS", "1")]);
     assert!(telegram.ok, "{telegram:?}");
+    assert_eq!(telegram.checks[0].fix.as_deref(), Some("Start it with `hermes gateway run`."));
     let whatsapp = telegram.checks.iter().find(|check| check.code == off[0]).unwrap();
     assert_eq!((whatsapp.status, whatsapp.message.as_str()), (Status::Info, "WhatsApp is not set up"));
     assert!(!codes(&telegram).contains(&off[1]));
@@ -138,4 +143,231 @@ fn the_text_shows_each_check_with_its_remedy_below() {
     let plain = report.to_text(Look { signs: PLAIN_SIGNS, colour: false });
     assert!(plain.is_ascii() && plain.contains("FAIL something is missing\n     Run `x`.\n"), "{plain}");
     assert!(report.to_text(Look { signs: SIGNS, colour: true }).contains("\u{1b}[31m✗"));
+}
+
+/// What a running gateway says of itself, where all is well with it.
+fn well() -> Snapshot {
+    let at = "2026-01-01T12:00:00Z";
+    let json = serde_json::json!({
+        "kind": "hermes-gateway", "pid": 7, "updated_at": at, "gateway_state": "running",
+        "platforms": { "telegram": { "state": "connected", "since": at, "proof_age_s": 1 } },
+        "agent": { "kind": "echo", "state": "available" },
+        "http": { "state": "listening", "address": "127.0.0.1:8642" },
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+/// The report on a gateway that says this, with Telegram as the settings of this command have it.
+fn beside(word: Word, env: &[(&str, &str)]) -> Report {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, world) = (HermesHome::at(dir.path().join("home")), World::of_env(env.iter().copied()));
+    create_private_dir(home.root()).unwrap();
+    let now = well().updated_at;
+    let evidence = Evidence {
+        holder: Some(Holder { pid: Some(7) }),
+        asked_at: now,
+        word,
+        written: Some(well()),
+        started_at: None,
+        is_holders: true,
+        is_stopped: false,
+    };
+    let (view, snapshot) = View::new(evidence, now);
+    let word = snapshot.filter(|_| view.is_believed());
+    let case = Case { world: &world, home: &home, view, word, now };
+    Report::of(&case, Config::load(&world, &home), None, None)
+}
+
+const TELEGRAM: [(&str, &str); 3] = [
+    ("HERMES_NODE", "/nowhere/node"),
+    ("TELEGRAM_BOT_TOKEN", "1:a-token-of-nobody-at-all"),
+    ("TELEGRAM_ALLOWED_USERS", "1"),
+];
+
+/// Why a platform may not be connected.
+const CODES: [&str; 35] = [
+    "net_dns",
+    "net_refused",
+    "net_timeout",
+    "net_tls",
+    "tls_untrusted",
+    "proxy_auth",
+    "adapter_panicked",
+    "telegram_bad_token",
+    "telegram_forbidden",
+    "telegram_token_lock",
+    "telegram_polling_conflict",
+    "telegram_network_error",
+    "telegram_rate_limited",
+    "telegram_protocol",
+    "telegram_bad_address",
+    "telegram_webhook_secret",
+    "whatsapp_not_paired",
+    "whatsapp_half_paired",
+    "whatsapp_creds_corrupt",
+    "whatsapp_logged_out",
+    "whatsapp_forbidden",
+    "whatsapp_replaced",
+    "whatsapp_session_lock",
+    "whatsapp_passkey_required",
+    "whatsapp_version_rejected",
+    "whatsapp_bridge_exited",
+    "whatsapp_bridge_hung",
+    "whatsapp_bridge_failed",
+    "whatsapp_bridge_oom",
+    "whatsapp_bridge_exec",
+    "whatsapp_storage",
+    "whatsapp_node_missing",
+    "whatsapp_bridge_not_installed",
+    "paused_by_operator",
+    "supervision_lost",
+];
+
+/// How a gateway can be that is not well.
+type Harm = Box<dyn Fn(&mut Snapshot)>;
+
+/// Everything that a gateway can report of a platform.
+fn harms_of_platform() -> Vec<(String, Harm)> {
+    let mut harms: Vec<(String, Harm)> = Vec::new();
+    let mut add = |what: String, harm: Harm| harms.push((what, harm));
+    for state in WireState::ALL.into_iter().filter(|state| *state != WireState::Connected) {
+        for code in CODES.map(Some).into_iter().chain([None]) {
+            for paused_by in ["breaker", "operator"] {
+                let what = format!("telegram {state} {code:?} {paused_by}");
+                add(
+                    what,
+                    Box::new(move |snapshot| {
+                        snapshot.gateway_state = GatewayState::Degraded;
+                        let last = snapshot.platforms.get_mut("telegram").unwrap();
+                        last.state = state;
+                        last.error_code = code.map(str::to_owned);
+                        last.error_message = code.map(|code| format!("it is {code}"));
+                        last.paused_by = (state == WireState::Paused).then(|| paused_by.to_owned());
+                    }),
+                );
+            }
+        }
+    }
+    harms
+}
+
+/// Everything that it can report of itself, each alone.
+fn harms_of_gateway() -> Vec<(String, Harm)> {
+    let mut harms: Vec<(String, Harm)> = Vec::new();
+    let mut add = |what: String, harm: Harm| harms.push((what, harm));
+    // Whatever its code.
+    for code in [
+        "disk_full",
+        "disk_failed",
+        "store_busy",
+        "store_replaced",
+        "lock_lost",
+        "safe_mode",
+        "program_replaced",
+        "time_zone_unknown",
+        "time_zone_reversed",
+        "a_code_of_tomorrow",
+    ] {
+        add(
+            format!("problem {code}"),
+            Box::new(move |snapshot| {
+                let since = snapshot.updated_at;
+                let (code, message) = (code.to_owned(), "it is so".to_owned());
+                snapshot.has_problems(vec![Problem { code, message, since, user_action: None, ends: false }]);
+            }),
+        );
+    }
+    for state in [GatewayState::Starting, GatewayState::Draining, GatewayState::Stopped] {
+        add(format!("gateway {state}"), Box::new(move |snapshot| snapshot.gateway_state = state));
+    }
+    for state in [AgentState::Unavailable, AgentState::Refused] {
+        add(
+            format!("agent {state:?}"),
+            Box::new(move |snapshot| snapshot.agent.as_mut().unwrap().state = state),
+        );
+    }
+    for state in [HttpState::Retrying, HttpState::Fatal] {
+        add(
+            format!("http {state:?}"),
+            Box::new(move |snapshot| snapshot.http.as_mut().unwrap().state = state),
+        );
+    }
+    add("a dead letter".to_owned(), Box::new(|snapshot| snapshot.queues.dead = 1));
+    add(
+        "old messages".to_owned(),
+        Box::new(|snapshot| {
+            let at = snapshot.updated_at - jiff::SignedDuration::from_secs(3600);
+            snapshot.queues = Queues { inbox: 1, oldest_at: Some(at), ..Queues::default() };
+        }),
+    );
+    add("stale settings".to_owned(), Box::new(|snapshot| snapshot.config_stale = Some("line 1".to_owned())));
+    add(
+        "a setting without effect".to_owned(),
+        Box::new(|snapshot| {
+            snapshot.shadowed = vec!["TELEGRAM_ALLOWED_USERS".to_owned()];
+        }),
+    );
+    add("a task that died".to_owned(), Box::new(|snapshot| snapshot.task_restarts = 1));
+    add("a platform that it has not".to_owned(), Box::new(|snapshot| snapshot.platforms.clear()));
+    harms
+}
+
+#[test]
+fn whatever_is_not_well_with_a_running_gateway_is_a_problem_or_a_warning() {
+    let shown = |report: &Report| report.to_text(Look { signs: PLAIN_SIGNS, colour: false });
+    let is_told = |report: &Report| {
+        let is_bad = |check: &&Check| matches!(check.status, Status::Warning | Status::Blocking);
+        report.checks.iter().filter(is_bad).count() > 0 && !shown(report).contains("as it should be")
+    };
+    let well_told = beside(Word::State(Box::new(well())), &TELEGRAM);
+    assert!(well_told.ok && !is_told(&well_told), "{}", shown(&well_told));
+    for (what, harm) in harms_of_platform().into_iter().chain(harms_of_gateway()) {
+        let mut snapshot = well();
+        harm(&mut snapshot);
+        let report = beside(Word::State(Box::new(snapshot)), &TELEGRAM);
+        assert!(is_told(&report), "{what}:\n{}", shown(&report));
+        let lines = shown(&report).lines().filter(|line| line.contains("Telegram ")).count();
+        assert_eq!(lines, 1, "{what}:\n{}", shown(&report));
+    }
+    for word in [Word::Starting, Word::Mute, Word::Nothing] {
+        let report = beside(word.clone(), &TELEGRAM);
+        assert!(is_told(&report), "{word:?}:\n{}", shown(&report));
+    }
+}
+
+#[test]
+fn a_platform_that_only_the_gateways_environment_enables_is_told_by_its_word() {
+    let node = ("HERMES_NODE", "/nowhere/node");
+    let report = beside(Word::State(Box::new(well())), &[node]);
+    assert!(report.ok, "{report:?}");
+    let found: Vec<_> = report.checks.iter().filter(|check| check.message.contains("Telegram")).collect();
+    assert!(found.len() == 1 && found[0].message.starts_with("Telegram is connected"), "{found:?}");
+    assert!(!codes(&report).contains(&"nothing_enabled"));
+}
+
+#[test]
+fn a_session_that_whatsapp_refused_is_one_problem() {
+    let mut snapshot = well();
+    let mut last = snapshot.platforms.remove("telegram").unwrap();
+    last.state = WireState::Fatal;
+    last.error_code = Some("whatsapp_logged_out".to_owned());
+    snapshot.platforms.insert("whatsapp".to_owned(), last);
+    snapshot.gateway_state = GatewayState::Degraded;
+    let report =
+        beside(Word::State(Box::new(snapshot)), &[("WHATSAPP_ENABLED", "true"), ("WHATSAPP_MODE", "bot")]);
+    let found: Vec<_> = codes(&report).into_iter().filter(|code| SESSION_FAULTS.contains(code)).collect();
+    assert_eq!(found, ["whatsapp_logged_out"], "{report:?}");
+}
+
+#[test]
+fn a_setting_without_effect_is_told_once_with_where_it_must_be_changed() {
+    let mut snapshot = well();
+    snapshot.shadowed = vec!["TELEGRAM_ALLOWED_USERS".to_owned()];
+    let report = beside(Word::State(Box::new(snapshot)), &TELEGRAM);
+    let [told] = report.checks.iter().filter(|check| check.code == "env_shadowed").collect::<Vec<_>>()[..]
+    else {
+        panic!("{report:?}")
+    };
+    let fix = told.fix.as_ref().unwrap();
+    assert!(fix.contains("unset TELEGRAM_ALLOWED_USERS") && fix.contains("start it again"), "{fix}");
 }

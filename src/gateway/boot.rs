@@ -22,6 +22,7 @@ use crate::gateway::agent::api::Agent;
 use crate::gateway::agent::following::Following;
 use crate::gateway::control::api::{self, Control};
 use crate::gateway::control::messages::Messages;
+use crate::gateway::control::reports::Reports;
 use crate::gateway::control::socket::ControlSocket;
 use crate::gateway::event::Event;
 use crate::gateway::flow::MessageFlow;
@@ -55,7 +56,6 @@ use crate::home::HermesHome;
 use crate::logging::{self, Log};
 use crate::migrate::outlook;
 use crate::ownership::{self, Owned, Standing, Us};
-use crate::platform::Platform;
 use crate::world::World;
 use crate::{dumps, facts, preflight, proc};
 
@@ -98,8 +98,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
         tracing::warn!(code = "hermes_agent", "{line}");
     }
     let findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
-    let others = build::enabled(&config).filter(|platform| *platform != Platform::Whatsapp);
-    let access = others.flat_map(|platform| preflight::access::findings(platform, config.access(platform)));
+    let access = build::enabled(&config)
+        .flat_map(|platform| preflight::access::at_start(platform, config.access(platform)));
     for finding in findings.into_iter().chain(access) {
         tracing::warn!(code = finding.code.as_str(), "{}. {}", finding.message, finding.fix);
     }
@@ -218,7 +218,8 @@ async fn start(
     let control = Control { snapshots, commands: gateway.commands() };
     path.connect(control.clone());
     let messages = Messages { store, flow: message_flow, settings: Arc::clone(&settings) };
-    let routes = api::owner(control.clone(), admissions, messages);
+    let reports = Reports { settings: Arc::clone(&settings), path: Arc::clone(&path) };
+    let routes = api::owner(control.clone(), admissions, messages, reports);
     let _control = open_control(home, &control, routes);
     let (held, lockout) = (Arc::new(Semaphore::new(HELD_MAX)), Arc::default());
     let (pulse_seen, tally) = (pulse.clone(), path.tally());

@@ -455,6 +455,7 @@ impl Gateway {
         document.http = self.http.borrow().clone();
         document.has_problems(self.problems.borrow().clone());
         document.config_stale.clone_from(&self.reloading.reading.stale);
+        document.shadowed.clone_from(&self.reloading.reading.config.shadowed);
         document.task_restarts = kept::begun_again();
         document.restart_requested = self.drain.restarts();
         document.exit_reason = exit.map(|exit| self.why.clone().unwrap_or_else(|| reason(exit).to_owned()));

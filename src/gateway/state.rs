@@ -77,17 +77,11 @@ struct Wait {
 impl Wait {
     /// What the machine waits for, if that is an attempt.
     fn of(machine: &Machine, now: Instant) -> Option<Self> {
-        let (until, attempt) = match machine.state() {
-            State::Retrying { at, .. } => (*at, machine.next_attempt()),
-            State::Connected { degraded: Some(degraded), .. } => {
-                (degraded.next_at, (degraded.failures + 1, degraded.failures_max))
-            }
-            State::Disabled
-            | State::Connecting { .. }
-            | State::Connected { .. }
-            | State::Blocked { .. }
-            | State::Paused { .. }
-            | State::Stopping => return None,
+        let (until, attempt) = if let State::Retrying { at, .. } = machine.state() {
+            (*at, machine.next_attempt())
+        } else {
+            let degraded = machine.state().degraded()?;
+            (degraded.next_at, (degraded.failures + 1, degraded.failures_max))
         };
         let attempt = match attempt {
             (attempt, Some(bound)) => format!("attempt {attempt}/{bound}"),
@@ -177,21 +171,17 @@ impl Seat {
 
     /// The live link.
     pub fn live(&self) -> Option<&Arc<dyn Link>> {
-        match self.machine.state() {
-            State::Connected { generation, .. } => self.links.get(generation),
-            State::Disabled
-            | State::Connecting { .. }
-            | State::Retrying { .. }
-            | State::Blocked { .. }
-            | State::Paused { .. }
-            | State::Stopping => None,
-        }
+        self.links.get(&self.machine.state().live()?)
     }
 
     /// Takes the machine's state over into what people see. Returns whether that differs.
     pub fn refresh(&mut self, now: Now) -> bool {
         let (state, error) = match self.machine.state() {
             State::Disabled => (WireState::Disabled, None),
+            // The reason of a pause is gone once the pause was ended.
+            State::Connecting { probe: false, .. } if self.shown.state == WireState::Paused => {
+                (WireState::Connecting, None)
+            }
             // The reason of the last failure stands until an attempt succeeds.
             State::Connecting { probe: false, .. } => (WireState::Connecting, self.shown.error.clone()),
             // A look of the breaker does not end its pause.
@@ -272,18 +262,13 @@ impl Seat {
             error_message: shown.message(),
             updated_at: Some(shown.updated_at),
             since: Some(shown.since),
-            attempts: self.machine.failures().max(match self.machine.state() {
-                State::Connected { degraded: Some(degraded), .. } if degraded.failures_max.is_some() => {
-                    degraded.failures
-                }
-                State::Disabled
-                | State::Connecting { .. }
-                | State::Connected { .. }
-                | State::Retrying { .. }
-                | State::Blocked { .. }
-                | State::Paused { .. }
-                | State::Stopping => 0,
-            }),
+            attempts: self.machine.failures().max(
+                self.machine
+                    .state()
+                    .degraded()
+                    .filter(|degraded| degraded.failures_max.is_some())
+                    .map_or(0, |degraded| degraded.failures),
+            ),
             next_retry_at,
             paused_by,
             user_action: shown.error.as_ref().and_then(|error| error.user_action.clone()),
@@ -353,6 +338,7 @@ fn blank(identity: &Identity, now: Now) -> Snapshot {
         gateway_state: GatewayState::Starting,
         exit_reason: None,
         config_stale: None,
+        shadowed: Vec::new(),
         task_restarts: 0,
         restart_requested: false,
         active_agents: 0,
@@ -390,10 +376,12 @@ pub fn snapshot(
 }
 
 fn agent(about: About) -> AgentSnapshot {
-    let About { kind, model, trouble } = about;
+    let About { kind, model, is_untried, trouble } = about;
     let (state, since, error_message) = match trouble {
+        None if is_untried => (AgentState::Untried, None, None),
         None => (AgentState::Available, None, None),
-        Some(Trouble { since, why }) => (AgentState::Unavailable, Some(since), Some(why)),
+        Some(Trouble { since, why, refuses: true }) => (AgentState::Refused, Some(since), Some(why)),
+        Some(Trouble { since, why, refuses: false }) => (AgentState::Unavailable, Some(since), Some(why)),
     };
     AgentSnapshot { kind: kind.to_owned(), model, state, since, error_message }
 }

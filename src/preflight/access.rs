@@ -46,9 +46,30 @@ fn groups_setting(platform: Platform) -> String {
     }
 }
 
+/// Warnings for the start of the gateway. Of WhatsApp only the entries that allow no one: its own check reports the rest.
+pub fn at_start(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
+    match platform {
+        Platform::Whatsapp => super::invalid_entries(&access.allowed_rejects).into_iter().collect(),
+        Platform::Telegram | Platform::Scripted(_) => findings(platform, access),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_that_is_not_a_phone_number_is_named_at_the_start() {
+        let rejects = ["whatsapp:+15550001111".to_owned(), "tel:+15550002222".to_owned()];
+        let access = AccessConfig { allowed_rejects: rejects.to_vec(), ..AccessConfig::default() };
+        let [finding] = &at_start(Platform::Whatsapp, &access)[..] else { panic!() };
+        assert_eq!(finding.code.as_str(), "whatsapp_allowlist_invalid");
+        assert!(finding.message.contains("`whatsapp:+*********11`, `tel:+*********22`"), "{finding:?}");
+        assert!(
+            at_start(Platform::Whatsapp, &AccessConfig::default()).is_empty(),
+            "its own check tells the rest"
+        );
+    }
 
     #[test]
     fn nobody_and_everybody_are_told_and_a_list_is_not() {

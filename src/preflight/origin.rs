@@ -45,7 +45,8 @@ fn settings_of(platform: Platform, code: Code) -> Vec<String> {
         | Code::AgentVariableMissing
         | Code::TelegramTokenMissing
         | Code::TelegramNotEnabled
-        | Code::TimeZoneUnknown => Vec::new(),
+        | Code::TimeZoneUnknown
+        | Code::TimeZoneReversed => Vec::new(),
     }
 }
 

@@ -14,6 +14,13 @@ pub enum ZoneFact {
         /// The value of `TZ`.
         name: String,
     },
+    /// `TZ` is like `UTC+9`, which is read in the form of POSIX: behind UTC by so much, not ahead of it.
+    Reversed {
+        /// The value of `TZ`.
+        name: String,
+        /// What it means, in seconds ahead of UTC.
+        offset_s: i32,
+    },
     /// Neither `TZ` nor the system says which.
     NotSet,
 }
@@ -34,6 +41,7 @@ pub fn finding(config: &Config, zone: &ZoneFact) -> Option<Finding> {
                 "Correct TZ where the gateway is started (its unit, container or shell), for example TZ=Europe/Berlin.",
             )
         }
+        ZoneFact::Reversed { name, offset_s } => return Some(reversed(name, *offset_s)),
         ZoneFact::NotSet => (
             format!("this machine has no time zone, so UTC is used for {}", daily?),
             "Set TZ where the gateway is started, for example TZ=Europe/Berlin; if UTC is meant, TZ=UTC.",
@@ -42,12 +50,104 @@ pub fn finding(config: &Config, zone: &ZoneFact) -> Option<Finding> {
     Some(Finding::warning(Code::TimeZoneUnknown, message, fix))
 }
 
+/// Whether a value of `TZ` is of the form that people write for the opposite: `UTC+9`, `GMT-5:30`.
+pub fn is_reversed(name: &str) -> bool {
+    let offset = ["UTC", "GMT"].into_iter().find_map(|zone| name.strip_prefix(zone));
+    offset.is_some_and(|offset| {
+        let digits = offset.trim_start_matches(['+', '-']);
+        digits.starts_with(|sign: char| sign.is_ascii_digit()) && !digits.trim_matches(['0', ':']).is_empty()
+    })
+}
+
+fn reversed(name: &str, offset_s: i32) -> Finding {
+    let shown = |seconds: i32| match (seconds.abs() / 3600, seconds.abs() % 3600 / 60) {
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    };
+    let (is, is_not) = if offset_s > 0 { ("ahead of", "behind") } else { ("behind", "ahead of") };
+    let meant = -offset_s;
+    let place =
+        PLACES.iter().find(|(offset, _)| offset * 60 == meant).map_or("Europe/Berlin", |(_, place)| place);
+    Finding::warning(
+        Code::TimeZoneReversed,
+        format!(
+            "TZ={name} means {} {is} UTC: in this form the sign is the reverse of the usual one",
+            shown(offset_s)
+        ),
+        format!(
+            "If {} {is_not} UTC is meant, set TZ to the name of a place where the gateway is started, for example TZ={place}.",
+            shown(meant)
+        ),
+    )
+}
+
+/// A place for each usual offset from UTC, in minutes.
+const PLACES: [(i32, &str); 24] = [
+    (-600, "Pacific/Honolulu"),
+    (-540, "America/Anchorage"),
+    (-480, "America/Los_Angeles"),
+    (-420, "America/Denver"),
+    (-360, "America/Chicago"),
+    (-300, "America/New_York"),
+    (-240, "America/Halifax"),
+    (-180, "America/Sao_Paulo"),
+    (60, "Europe/Berlin"),
+    (120, "Europe/Athens"),
+    (180, "Europe/Istanbul"),
+    (210, "Asia/Tehran"),
+    (240, "Asia/Dubai"),
+    (300, "Asia/Karachi"),
+    (330, "Asia/Kolkata"),
+    (345, "Asia/Kathmandu"),
+    (360, "Asia/Dhaka"),
+    (420, "Asia/Bangkok"),
+    (480, "Asia/Shanghai"),
+    (540, "Asia/Tokyo"),
+    (570, "Australia/Adelaide"),
+    (600, "Australia/Sydney"),
+    (660, "Pacific/Noumea"),
+    (720, "Pacific/Auckland"),
+];
+
 /// More of a name is not shown.
 const NAME_MAX: usize = 60;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_that_means_the_opposite_is_told_with_the_zone_that_it_means_and_a_place() {
+        for (name, is) in [
+            ("UTC+9", true),
+            ("GMT-5:30", true),
+            ("UTC9", true),
+            ("UTC", false),
+            ("UTC0", false),
+            ("UTC+0", false),
+            ("GMT+00:00", false),
+            ("JST-9", false),
+            ("EST5EDT", false),
+            ("Etc/GMT-9", false),
+            ("Asia/Tokyo", false),
+        ] {
+            assert_eq!(is_reversed(name), is, "{name}");
+        }
+        let said = |name: &str, offset_s| {
+            let zone = ZoneFact::Reversed { name: name.to_owned(), offset_s };
+            let finding = finding(&Config::default(), &zone).unwrap();
+            (finding.code.as_str(), finding.message, finding.fix)
+        };
+        let (code, message, fix) = said("UTC+9", -9 * 3600);
+        assert_eq!(code, "time_zone_reversed");
+        assert!(message.starts_with("TZ=UTC+9 means 9 h behind UTC"), "{message}");
+        assert!(fix.contains("9 h ahead of UTC") && fix.contains("TZ=Asia/Tokyo"), "{fix}");
+        let (_, message, fix) = said("GMT-5:30", 19800);
+        assert!(
+            message.contains("5 h 30 min ahead of UTC") && fix.contains("5 h 30 min behind"),
+            "{message} {fix}"
+        );
+    }
 
     #[test]
     fn a_misspelt_zone_is_always_told_and_a_missing_one_where_something_follows_it() {

@@ -12,6 +12,7 @@ use crate::wizard::layout::Line;
 use crate::wizard::numbers::parse_allow;
 use crate::wizard::pair::show_me;
 use crate::wizard::run::End;
+use crate::wizard::running;
 use crate::wizard::setup::Setup;
 use crate::wizard::texts;
 use crate::wizard::ui::{Choice, Question, Ui};
@@ -133,6 +134,7 @@ impl Setup<'_> {
                 .say(Line::Warn(format!("Not a phone number in the list so far: {}.", rejects.join(", "))));
         }
         texts::about_people(mode).into_iter().for_each(|line| self.ui.say(line));
+        running::about_ignored(self.home, Platform::Whatsapp).into_iter().for_each(|line| self.ui.say(line));
         let initial = match &self.config.access(Platform::Whatsapp).allowed {
             AllowList::Only(numbers) => numbers.join(", "),
             AllowList::Nobody | AllowList::Everybody => String::new(),

@@ -115,6 +115,24 @@ impl ChangeSet {
         Err(error.code("env_shadowed").hints(hidden.into_iter().map(shadow_remedy)))
     }
 
+    /// The failure that the environment of the running gateway hides some of them. `shadowed`: the gateway's own word.
+    ///
+    /// # Errors
+    /// When that is so; the settings are written, and have no effect on it.
+    pub fn reaches_gateway(&self, shadowed: &[String]) -> Result<(), CliError> {
+        let is_hidden = |name: &&str| shadowed.iter().any(|shadowed| shadowed == name);
+        let hidden: Vec<&str> = self.wanted.iter().map(|(name, _)| *name).filter(is_hidden).collect();
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        let error = CliError::failed(format!(
+            "what was written to .env has no effect on the running gateway: its environment sets {} to something else",
+            hidden.join(" and ")
+        ));
+        let remedy = |name| format!("{} Then stop the gateway and start it again.", shadow_remedy(name));
+        Err(error.code("env_shadowed").hints(hidden.into_iter().map(remedy)))
+    }
+
     /// The settings by name.
     pub fn settings(&self) -> &[(&'static str, String)] {
         &self.settings
@@ -220,6 +238,17 @@ mod tests {
             assert_eq!(error.code, "env_shadowed");
             assert!(error.hints[0].contains("unset WHATSAPP_ENABLED"), "{:?}", error.hints);
         }
+    }
+
+    #[test]
+    fn what_the_gateways_environment_hides_is_told_and_what_else_it_hides_is_not() {
+        let changes = ChangeSet::of_whatsapp(&env(&[]), Some(WhatsAppMode::Bot), None);
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(changes.reaches_gateway(&names(&["TELEGRAM_BOT_TOKEN"])).is_ok());
+        let error = changes.reaches_gateway(&names(&["WHATSAPP_ENABLED"])).unwrap_err();
+        assert_eq!(error.code, "env_shadowed");
+        assert!(error.hints[0].contains("unset WHATSAPP_ENABLED"), "{:?}", error.hints);
+        assert!(error.hints[0].ends_with("start it again."), "{:?}", error.hints);
     }
 
     #[test]

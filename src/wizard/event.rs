@@ -105,8 +105,13 @@ pub enum WizardEvent {
         /// The platforms that are not set up.
         failed: Vec<&'static str>,
     },
-    /// No code was scanned, or nobody wrote, in time.
-    Expired,
+    /// No code was scanned, or no one wrote, in time.
+    Expired {
+        /// What did not come.
+        message: String,
+        /// What to do.
+        fix: String,
+    },
     /// Interrupted.
     Cancelled,
     /// `hermes setup` was interrupted.
@@ -147,7 +152,7 @@ impl WizardEvent {
             Self::Enabled { .. }
             | Self::BotEnabled { .. }
             | Self::Finished { .. }
-            | Self::Expired
+            | Self::Expired { .. }
             | Self::Cancelled
             | Self::SetupCancelled { .. }
             | Self::Error { .. } => true,
@@ -189,7 +194,7 @@ impl std::fmt::Debug for WizardEvent {
             Self::Enabled { .. } | Self::BotEnabled { .. } => "Enabled",
             Self::Platform { .. } => "Platform",
             Self::Finished { .. } => "Finished",
-            Self::Expired => "Expired",
+            Self::Expired { .. } => "Expired",
             Self::Cancelled | Self::SetupCancelled { .. } => "Cancelled",
             Self::Error { .. } => "Error",
         })
@@ -230,6 +235,9 @@ mod tests {
             stopped.line(),
             "{\"event\":\"cancelled\",\"done\":[\"whatsapp\"],\"not_done\":[\"telegram\"]}\n"
         );
+        let expired = WizardEvent::Expired { message: "m".into(), fix: "f".into() };
+        assert_eq!(expired.line(), "{\"event\":\"expired\",\"message\":\"m\",\"fix\":\"f\"}\n");
+        assert!(expired.is_last());
         let bot = WizardEvent::BotEnabled { username: "u".into() };
         assert_eq!(bot.line(), "{\"event\":\"enabled\",\"username\":\"u\"}\n");
         assert!(bot.is_last());

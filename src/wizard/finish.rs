@@ -13,6 +13,7 @@ use crate::wizard::layout::Line;
 use crate::wizard::numbers::{parse_allow, show_allow, show_number};
 use crate::wizard::pair::show_me;
 use crate::wizard::run::End;
+use crate::wizard::running;
 use crate::wizard::session;
 use crate::wizard::setup::Setup;
 use crate::wizard::texts;
@@ -26,7 +27,9 @@ impl Setup<'_> {
         if self.cancel.is_cancelled() {
             return Err(End::Cancelled);
         }
-        self.commit()?.takes_effect(&self.config.of_process)?;
+        let changes = self.commit()?;
+        changes.takes_effect(&self.config.of_process)?;
+        changes.reaches_gateway(&running::shadowed(self.home))?;
         self.ui.event(&WizardEvent::Enabled { me: me.clone() });
         self.summarise(&me, facts);
         if let Some(starts) = self.options.start {

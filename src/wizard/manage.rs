@@ -19,7 +19,9 @@ use crate::preflight::{
 };
 use crate::wizard::changes::{ChangeSet, mode_word};
 use crate::wizard::failures;
+use crate::wizard::layout::Line;
 use crate::wizard::numbers::{show_allow, show_number};
+use crate::wizard::running;
 use crate::wizard::session;
 use crate::wizard::term_ui::{TermUi, print};
 use crate::wizard::ui::{Stop, Ui};
@@ -249,6 +251,12 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     let config = Config::load(world, home)?;
     let paths = home.whatsapp();
     let has_session = paths.session_dir().exists();
+    let was_paired = match facts::session(&paths) {
+        SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } => true,
+        // What cannot be read may be a pairing.
+        SessionFact::Judged(Pairing::Corrupt { .. }) | SessionFact::Unreadable { .. } => true,
+        SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired) => false,
+    };
     // While a bridge uses it nothing at all may change, so there is nothing to ask.
     if let LockFact::Held { pid } = facts::lock(&paths) {
         return Err(failures::locked(pid));
@@ -258,6 +266,9 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
         if json || !ui.can_ask() {
             return Err(CliError::usage("unpairing must be confirmed, and there is no terminal to ask on")
                 .hint("Give this flag: --yes."));
+        }
+        if was_paired {
+            ui.say(Line::Warn(PASSKEY_NOTE.to_owned()));
         }
         let answer = ui.confirm("Unlink WhatsApp from this machine?", false).await;
         if !answer.map_err(|stop| match stop {
@@ -281,16 +292,29 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     })?;
     let changed = moved_to.is_some() || switched;
     let words = match &moved_to {
-        Some(to) => format!(
-            "WhatsApp is unlinked here and off. The session is kept in {to}.\n\
-             On the phone, remove the device too: Settings → Linked devices."
-        ),
+        Some(to) => unpaired(to, was_paired),
         None if switched => "There was no pairing. WhatsApp is off.".to_owned(),
         None => not_set_up(home),
     };
     Done { enabled: false, changed, moved_to }.say(json, &words);
     Ok(ExitCode::Ok)
 }
+
+/// What was done with the session that is kept there now.
+fn unpaired(to: &str, was_paired: bool) -> String {
+    if was_paired {
+        format!(
+            "WhatsApp is unlinked here and off. The session is kept in {to}.\n\
+             On the phone, remove the device too: Settings → Linked devices. {PASSKEY_NOTE}"
+        )
+    } else {
+        format!("There was no pairing. WhatsApp is off; what was left of an attempt is kept in {to}.")
+    }
+}
+
+/// What a person should know before they forget a pairing.
+const PASSKEY_NOTE: &str =
+    "Linking again may need the account's passkey: since 2026 WhatsApp asks some accounts for it.";
 
 /// Writes the switch; whether that changed anything.
 fn switch(home: &HermesHome, enabled: bool, config: &Config) -> Result<bool, CliError> {
@@ -310,6 +334,7 @@ fn switch(home: &HermesHome, enabled: bool, config: &Config) -> Result<bool, Cli
     let changed = env.is_changed();
     env.save(&path).map_err(|error| failed(error.into()))?;
     changes.takes_effect(&config.of_process)?;
+    changes.reaches_gateway(&running::shadowed(home))?;
     Ok(changed)
 }
 
@@ -373,6 +398,7 @@ mod tests {
         assert_eq!((error.code, error.message.as_str()), ("whatsapp_not_paired", "WhatsApp is not set up"));
         assert_eq!(error.hints, ["Run `hermes whatsapp`."]);
         assert!(!stage.home.root().exists());
+        assert!(unpaired("/x", true).contains("passkey") && !unpaired("/x", false).contains("unlinked"));
         assert!(not_set_up(&stage.home).contains("Run `hermes whatsapp`."));
     }
 

@@ -29,6 +29,7 @@ mod passkey_scenarios;
 pub mod platforms;
 pub mod qr;
 pub mod run;
+mod running;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

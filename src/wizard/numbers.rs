@@ -8,7 +8,7 @@ use crate::phone;
 /// # Errors
 /// A sentence about what is wrong with it.
 pub fn parse_number(text: &str) -> Result<String, String> {
-    phone::digits(text).map_err(|why| format!("`{}` is no phone number: {why}.", text.trim()))
+    phone::digits(text).map_err(|why| format!("`{}` is not a phone number: {why}.", text.trim()))
 }
 
 /// A list of numbers, or `*` for everybody, or nothing for nobody.
@@ -24,10 +24,10 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
             everybody = true;
             continue;
         }
-        match parse_number(entry) {
+        match phone::entry(entry) {
             Ok(number) if numbers.contains(&number) => {}
             Ok(number) => numbers.push(number),
-            Err(why) => wrong.push(why),
+            Err(why) => wrong.push(format!("`{entry}` is not a phone number: {why}.")),
         }
     }
     match (wrong.is_empty(), everybody, numbers.is_empty()) {
@@ -41,9 +41,9 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
     }
 }
 
-/// A number for people to read: `+` and its digits.
+/// A number for people to read: `+` and its digits; a LID as it is.
 pub fn show_number(digits: &str) -> String {
-    format!("+{digits}")
+    phone::shown(digits)
 }
 
 /// The list for people to read.
@@ -65,7 +65,7 @@ mod tests {
     fn a_bad_number_says_what_is_wrong_with_it() {
         assert_eq!(parse_number("+1 (555) 000-1111").as_deref(), Ok("15550001111"));
         let error = parse_number(" 0555 000 1111 ").unwrap_err();
-        assert!(error.starts_with("`0555 000 1111` is no phone number: it begins with 0"), "{error}");
+        assert!(error.starts_with("`0555 000 1111` is not a phone number: it begins with 0"), "{error}");
     }
 
     #[test]
@@ -74,6 +74,9 @@ mod tests {
             parse_allow("+1 555 000 1111, 15550002222; 15550001111,"),
             Ok(AllowList::Only(vec!["15550001111".into(), "15550002222".into()]))
         );
+        let known = AllowList::Only(vec!["15550001111".into(), "900101@lid".into()]);
+        assert_eq!(show_allow(&known), "+15550001111, 900101@lid");
+        assert_eq!(parse_allow(&show_allow(&known)), Ok(known), "a LID stays one");
         assert_eq!(parse_allow(" * "), Ok(AllowList::Everybody));
         assert_eq!(parse_allow(" , "), Ok(AllowList::Nobody));
         assert_eq!(parse_allow("12, 15550001111, x").unwrap_err().len(), 2);

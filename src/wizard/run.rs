@@ -179,7 +179,8 @@ pub(super) fn show_end(ui: &mut dyn Ui, end: &End, closing: &Closing) -> Outcome
             ui.say(Line::Gap);
             ui.say(Line::Fail((*expired).to_owned()));
             ui.say(texts::text(&format!("{words} {again}")));
-            ui.event(&WizardEvent::Expired);
+            let message = expired.trim_end_matches('.').to_owned();
+            ui.event(&WizardEvent::Expired { message, fix: (*again).to_owned() });
             ExitCode::Failed
         }
         End::Failed(error) => {

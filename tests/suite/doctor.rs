@@ -38,6 +38,10 @@ fn a_gateway_that_is_stopped_is_told_within_2_s_and_not_believed() {
         &["doctor"],
         &["gateway", "stop"],
         &["gateway", "restart"],
+        &["platform", "pause", "scripted1"],
+        &["pairing", "list"],
+        &["dead", "list"],
+        &["send", "scripted1:friend", "hello"],
     ] {
         let begun = Instant::now();
         let answer = house.home.run(command);
@@ -48,6 +52,7 @@ fn a_gateway_that_is_stopped_is_told_within_2_s_and_not_believed() {
         assert!(said.contains(&format!("Process {pid} does not answer")), "{command:?}: {said}");
         assert!(said.contains(&format!("kill -CONT {pid}")), "{command:?}: {said}");
         assert!(!said.contains("just now") && !said.contains("is running"), "{command:?}: {said}");
+        assert!(!said.contains("os error") && !said.contains("Resource temporarily"), "{command:?}: {said}");
     }
     let status = document(&house.home.run(["platform", "status", "--json"]));
     assert_eq!((&status["running"], &status["answers"]), (&json!(true), &json!(false)), "{status:#}");

@@ -77,6 +77,28 @@ fn what_an_agent_leaves_behind_may_look_and_not_steer() {
 }
 
 #[test]
+fn a_crowd_at_the_control_socket_keeps_no_command_waiting() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const CROWD: usize = 2000;
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    let mut house = House::open(1);
+    let socket = house.home.paths().control_socket();
+    let crowd = std::thread::spawn(move || {
+        let connect = |_| std::os::unix::net::UnixStream::connect(&socket).expect("a connection");
+        (0..CROWD).map(connect).collect::<Vec<_>>()
+    });
+    let silent = crowd.join().expect("all were taken");
+    assert_eq!(silent.len(), CROWD);
+    // A machine that is busy with other things may need a second look.
+    let status = || house.home.run(["gateway", "status"]);
+    let answers = wait::until(wait::LIMIT, || (status().code == Some(0)).then_some(()));
+    assert!(answers.is_some(), "{:?}\n{}", status(), house.gateway.log().join("\n"));
+    house.assert_others_unaffected();
+    assert_eq!(house.gateway.stop(), Some(0));
+}
+
+#[test]
 fn a_crowd_of_silent_connections_keeps_no_probe_waiting() {
     const CROWD: usize = 2000;
     const SHARE: usize = 500;

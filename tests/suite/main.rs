@@ -23,6 +23,7 @@ mod faults;
 mod first_run;
 mod flood;
 mod guard;
+mod heard;
 mod help;
 mod host_faults;
 mod interrupts;

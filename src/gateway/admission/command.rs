@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Request, shown};
 use super::records::{Kept, Records};
+use crate::clock::Now;
 use crate::durable::{Lock, LockError};
 use crate::error::{CliError, ExitCode};
 use crate::gateway::control::client;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::status::report::print;
+use crate::gateway::status::table::ago;
 use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
 
@@ -21,6 +24,12 @@ use crate::home::HermesHome;
 /// When it is refused, the gateway does not answer, or the store cannot be used.
 pub async fn run(home: &HermesHome, request: Request, json: bool) -> Result<ExitCode, CliError> {
     let answer = match ask_gateway(home, &request)? {
+        Some(mut answer) if request == Request::List => {
+            // A gateway of another version may not tell.
+            let told = client::request(home, "GET", "/v1/ignored", None).ok().flatten();
+            answer["ignored"] = told.map_or_else(|| json!([]), |mut told| told["ignored"].take());
+            answer
+        }
         Some(answer) => answer,
         None => ask_store(home, &request).await?,
     };
@@ -100,8 +109,28 @@ fn list(answer: &Value) -> String {
             text.push_str(&format!("  {:10} {}  {when}\n", of("platform"), of("user")));
         }
     }
+    text.push_str(&ignored(answer));
     if text.is_empty() {
         text.push_str("Nobody waits to be let in, and nobody was let in by a code.\n");
+    }
+    text
+}
+
+/// Who was ignored of late, with what allows them; nothing where no gateway runs that could tell.
+fn ignored(answer: &Value) -> String {
+    let rows = answer["ignored"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut text = String::new();
+    if !rows.is_empty() {
+        text.push_str("Ignored of late, not on the list:\n");
+    }
+    let now = Now::read().wall;
+    for row in rows {
+        let of = |name: &str| shown(row[name].as_str().unwrap_or_default());
+        let group = if row["kind"] == "group" { "group " } else { "" };
+        let name = if of("name").is_empty() { String::new() } else { format!(" ({})", of("name")) };
+        let when = of("at").parse().map_or(String::new(), |at: Timestamp| format!(", {}", ago(at, now)));
+        let (platform, id, allow) = (of("platform"), of("id"), of("allow"));
+        text.push_str(&format!("  {platform:10} {group}{id}{name}{when}\n{:13}{allow}\n", ""));
     }
     text
 }
@@ -122,5 +151,17 @@ mod tests {
              Let in by a code:\n  whatsapp   900101@lid  since 2026-01-01T00:00:00Z\n"
         );
         assert!(list(&json!({})).starts_with("Nobody waits"));
+        let at = Now::read().wall;
+        let ignored = json!({ "ignored": [
+            { "platform": "telegram", "kind": "person", "id": "42", "name": "A\u{202e}da", "at": at, "count": 3,
+              "allow": "Run `hermes telegram --allow 7,42`." },
+            { "platform": "telegram", "kind": "group", "id": "-10042", "name": "", "at": at, "count": 1, "allow": "Add it." },
+        ] });
+        assert_eq!(
+            list(&ignored),
+            "Ignored of late, not on the list:\n  telegram   42 (A\\u202eda), just now\n\
+             \x20            Run `hermes telegram --allow 7,42`.\n\
+             \x20 telegram   group -10042, just now\n\x20            Add it.\n"
+        );
     }
 }

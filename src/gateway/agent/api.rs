@@ -92,17 +92,21 @@ pub struct About {
     pub kind: &'static str,
     /// Which model or program, where there is one.
     pub model: Option<String>,
-    /// Why nothing is asked of it at the moment.
+    /// Nothing was asked of it in this run, so it is not known whether it answers.
+    pub is_untried: bool,
+    /// Why nothing is asked of it at the moment, or what it is asked is refused.
     pub trouble: Option<Trouble>,
 }
 
-/// Why an agent is not there.
+/// Why an agent does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// Since when.
     pub since: Timestamp,
     /// What is wrong: no secrets, a few words.
     pub why: String,
+    /// It is there, and refuses all that it is asked.
+    pub refuses: bool,
 }
 
 /// Whoever answers.

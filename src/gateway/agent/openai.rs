@@ -21,6 +21,7 @@ use super::reading::{Failure, Reading};
 use super::refusal::{Kind, Refusal};
 use super::request::{self, Image};
 use super::thinking;
+use super::verdict::Verdict;
 use crate::clock::Now;
 use crate::config::OpenaiConfig;
 use crate::error::CliError;
@@ -58,6 +59,7 @@ pub struct Openai {
     system_prompt: Option<String>,
     idle_timeout: Duration,
     breaker: Mutex<Breaker>,
+    verdict: Mutex<Verdict>,
     /// The model's window by the settings.
     context_tokens: Option<u32>,
     /// The same by the service's own word; 0: not known.
@@ -100,6 +102,7 @@ impl Openai {
             system_prompt: config.system_prompt.clone(),
             idle_timeout: config.idle_timeout,
             breaker: Mutex::new(Breaker::new(RandomState::new().hash_one(&config.base_url))),
+            verdict: Mutex::default(),
             context_tokens: config.context_tokens,
             window: AtomicU32::new(0),
             thinks: AtomicBool::new(thinking::is_known_for_it(&config.model)),
@@ -392,6 +395,10 @@ impl Openai {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn verdict(&self) -> MutexGuard<'_, Verdict> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn unavailable(&self, wait: Duration) -> AgentError {
         let detail = format!("{} was not there a moment ago", self.host());
         AgentError { again: self.again(wait), ..failed("agent_unavailable", UNREACHABLE, &detail) }
@@ -432,6 +439,7 @@ impl Agent for Openai {
             Err(Again::Briefly(asked)) => Ending::Failed(Some(asked).filter(|asked| !asked.is_zero())),
         };
         drop(attempt);
+        self.verdict().ended(Now::read().wall, answer.as_ref().map(drop));
         answer.map_err(|error| match error.again {
             Again::Never | Again::Once => error,
             Again::After(_) | Again::Briefly(_) => self.later(error, &message),
@@ -444,8 +452,15 @@ impl Agent for Openai {
 
     fn about(&self) -> About {
         let since = self.breaker().open_since();
-        let trouble = since.map(|since| Trouble { since, why: format!("{} does not answer", self.host()) });
-        About { kind: "openai", model: Some(self.model.clone()), trouble }
+        let why = || format!("{} does not answer", self.host());
+        let away = since.map(|since| Trouble { since, why: why(), refuses: false });
+        let verdict = self.verdict();
+        About {
+            kind: "openai",
+            model: Some(self.model.clone()),
+            is_untried: verdict.is_untried(),
+            trouble: away.or_else(|| verdict.refuses().cloned()),
+        }
     }
 }
 

@@ -86,6 +86,17 @@ async fn answer_to(say: Say) -> Result<String, AgentError> {
     Openai::new(&config(&base)).unwrap().answer(turn(), &Draft::default()).await
 }
 
+#[tokio::test]
+async fn a_service_that_refuses_all_is_shown_so_and_one_that_was_not_asked_is_not_called_good() {
+    let base = service(|_| (head("401 Unauthorized", "application/json") + "{}").into_bytes());
+    let agent = Openai::new(&config(&base.await)).unwrap();
+    assert!(agent.about().is_untried && agent.about().trouble.is_none());
+    agent.answer(turn(), &Draft::default()).await.unwrap_err();
+    let about = agent.about();
+    assert!(!about.is_untried);
+    assert!(about.trouble.is_some_and(|trouble| trouble.refuses && trouble.why.contains("401")));
+}
+
 const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"gr\u{fc}\"}}]}\r\n\r\n: still here\r\n\r\n\
      data: {\"choices\":[{\"delta\":{\"content\":\"n \u{1f33f}\"}}]}\r\n\r\ndata: [DONE]\r\n\r\n";
 

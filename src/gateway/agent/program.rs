@@ -6,6 +6,7 @@
 //! killed. It sees none of our variables but the harmless ones and those that the settings list.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,12 +45,18 @@ pub struct Program {
     world: World,
     /// Since when it cannot be started.
     broken: Mutex<Option<Timestamp>>,
+    is_tried: AtomicBool,
 }
 
 impl Program {
     /// Nothing is started yet.
     pub fn new(config: &CommandConfig, world: &World) -> Self {
-        Self { config: config.clone(), world: world.clone(), broken: Mutex::default() }
+        Self {
+            config: config.clone(),
+            world: world.clone(),
+            broken: Mutex::default(),
+            is_tried: AtomicBool::new(false),
+        }
     }
 
     fn name(&self) -> &str {
@@ -85,6 +92,7 @@ impl Program {
         }
         let leader = spawner::spawn(self.command()).map_err(|error| self.unstartable(&error.to_string()))?;
         *self.broken() = None;
+        self.is_tried.store(true, Ordering::Relaxed);
         Ok(Group::new(leader))
     }
 
@@ -214,7 +222,12 @@ impl Agent for Program {
     }
 
     fn about(&self) -> About {
-        let trouble = self.broken().map(|since| Trouble { since, why: "it cannot be started".to_owned() });
-        About { kind: "command", model: Some(self.name().to_owned()), trouble }
+        let why = || "it cannot be started".to_owned();
+        About {
+            kind: "command",
+            model: Some(self.name().to_owned()),
+            is_untried: !self.is_tried.load(Ordering::Relaxed),
+            trouble: self.broken().map(|since| Trouble { since, why: why(), refuses: false }),
+        }
     }
 }

@@ -23,13 +23,30 @@ pub struct Peer {
     pub is_other_user: bool,
 }
 
+/// A peer, as the process that its number meant at that moment: should it end, another process of that number is not taken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pinned {
+    peer: Peer,
+    /// When the process was started; `None` where it was gone already, or cannot be seen.
+    start: Option<u64>,
+}
+
+impl Pinned {
+    /// The process of this moment.
+    pub fn new(peer: Peer) -> Self {
+        let process = peer.pid.filter(|pid| *pid != 0).and_then(proc::process);
+        Self { peer, start: process.filter(|process| !process.has_ended).map(|process| process.start) }
+    }
+}
+
 /// Whether this peer may steer the gateway. Where the system does not tell about processes at all, it may.
-pub fn may_steer(peer: Peer) -> bool {
+pub fn may_steer(pinned: Pinned) -> bool {
     if !cfg!(target_os = "linux") {
         return true;
     }
-    let Some(pid) = peer.pid.filter(|pid| *pid != 0) else { return false };
-    judge(&Proc, pid, std::process::id(), peer.is_other_user)
+    let Pinned { peer: Peer { pid, is_other_user }, start } = pinned;
+    let (Some(pid), Some(start)) = (pid.filter(|pid| *pid != 0), start) else { return false };
+    judge(&Proc, (pid, start), std::process::id(), is_other_user)
 }
 
 /// Whether this process was started by the gateway of this number, or by any gateway that its ancestors' marks tell of. `None`: no
@@ -63,8 +80,8 @@ impl System for Proc {
     }
 }
 
-fn judge(system: &impl System, pid: u32, us: u32, is_other_user: bool) -> bool {
-    let Some(peer) = system.process(pid) else { return false };
+fn judge(system: &impl System, (pid, start): (u32, u64), us: u32, is_other_user: bool) -> bool {
+    let Some(peer) = system.process(pid).filter(|peer| peer.start == start) else { return false };
     match system.is_marked(pid) {
         Some(true) => return false,
         Some(false) => {}
@@ -139,7 +156,7 @@ mod tests {
     #[test]
     fn a_command_in_a_shell_may_steer_and_a_descendant_may_not() {
         for (pid, may) in [(31, true), (30, true), (20, false), (21, false), (99, false)] {
-            assert_eq!(judge(&family(), pid, 10, false), may, "{pid}");
+            assert_eq!(judge(&family(), (pid, pid.into()), 10, false), may, "{pid}");
         }
     }
 
@@ -157,19 +174,22 @@ mod tests {
     #[test]
     fn a_mark_in_it_or_above_it_is_enough_and_what_hides_its_own_may_not() {
         for marked in [31, 30] {
-            assert!(!judge(&Fake { marked: vec![marked], ..family() }, 31, 10, false), "{marked}");
+            assert!(!judge(&Fake { marked: vec![marked], ..family() }, (31, 31), 10, false), "{marked}");
         }
         let closed = || Fake { closed: vec![31], ..family() };
-        assert!(!judge(&closed(), 31, 10, false));
-        assert!(judge(&closed(), 31, 10, true), "another user's is closed to us anyway");
-        assert!(judge(&Fake { closed: vec![30], ..family() }, 31, 10, false), "a login program of root's");
+        assert!(!judge(&closed(), (31, 31), 10, false));
+        assert!(judge(&closed(), (31, 31), 10, true), "another user's is closed to us anyway");
+        assert!(
+            judge(&Fake { closed: vec![30], ..family() }, (31, 31), 10, false),
+            "a login program of root's"
+        );
     }
 
     #[test]
     fn one_that_ends_while_it_is_looked_at_may_not() {
         for looks in 1..8 {
             let dying = Fake { dies_after: Some(looks), ..family() };
-            let may = judge(&dying, 31, 10, false);
+            let may = judge(&dying, (31, 31), 10, false);
             let looked = dying.looks.get();
             assert!(!may || looked <= looks, "after {looks} of {looked} looks it was another process");
         }
@@ -178,16 +198,23 @@ mod tests {
     #[test]
     fn a_chain_that_is_broken_or_endless_is_not_trusted() {
         let broken = Fake { parents: vec![(1, 0), (31, 30)], ..Fake::default() };
-        assert!(!judge(&broken, 31, 10, false), "its parent is gone");
+        assert!(!judge(&broken, (31, 31), 10, false), "its parent is gone");
         let hidden = Fake { parents: vec![(31, 30)], ..Fake::default() };
-        assert!(judge(&hidden, 31, 10, false), "other users' processes cannot be seen here");
+        assert!(judge(&hidden, (31, 31), 10, false), "other users' processes cannot be seen here");
         let endless = Fake { parents: vec![(1, 0), (31, 32), (32, 31)], ..Fake::default() };
-        assert!(!judge(&endless, 31, 10, false));
+        assert!(!judge(&endless, (31, 31), 10, false));
         let long = Fake {
             parents: (2..=100).map(|pid| (pid, pid - 1)).chain([(1, 0)]).collect(),
             ..Fake::default()
         };
-        assert!(!judge(&long, 100, 500, false), "it is longer than is looked at");
+        assert!(!judge(&long, (100, 100), 500, false), "it is longer than is looked at");
+    }
+
+    #[test]
+    fn another_process_under_the_number_of_the_peer_may_not() {
+        assert!(judge(&family(), (31, 31), 10, false) && !judge(&family(), (31, 30), 10, false));
+        let gone = Pinned { peer: Peer { pid: Some(std::process::id()), is_other_user: false }, start: None };
+        assert_eq!(may_steer(gone), !cfg!(target_os = "linux"), "it was gone when it was accepted");
     }
 
     #[test]
@@ -196,12 +223,13 @@ mod tests {
         let mut command = crate::child::command("sh");
         command.env_remove(CHILD_MARK).args(["-c", "read line"]).stdin(std::process::Stdio::piped());
         let mut child = crate::child::spawn(&mut command).unwrap();
-        let peer = |pid| Peer { pid, is_other_user: false };
-        assert!(!may_steer(peer(Some(child.id()))));
+        let peer = |pid| Pinned::new(Peer { pid, is_other_user: false });
+        let pinned = peer(Some(child.id()));
+        assert!(!may_steer(pinned));
         assert!(may_steer(peer(Some(std::process::id()))), "this process is not its own child");
         drop(child.stdin.take());
         child.wait().unwrap();
-        assert!(!may_steer(peer(Some(child.id()))));
+        assert!(!may_steer(pinned) && !may_steer(peer(Some(child.id()))));
         assert!(!may_steer(peer(None)) && !may_steer(peer(Some(0))), "one that is not named");
     }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::messages::{self, Messages};
+use super::reports::{self, Reports};
 use crate::gateway::admission::{self, desk::Desk};
 use crate::gateway::command::{Answer, Command, CommandError, Commands};
 use crate::gateway::status::snapshot::Snapshot;
@@ -50,14 +51,15 @@ pub fn platforms(control: Control) -> Router {
 }
 
 /// The same, and the commands about the gateway as a whole: for whoever owns its home folder.
-pub fn owner(control: Control, desk: Arc<Desk>, messages: Messages) -> Router {
+pub fn owner(control: Control, desk: Arc<Desk>, messages: Messages, reports: Reports) -> Router {
     let whole = Router::new()
         .route("/v1/reload", post(reload))
         .route("/v1/restart", post(restart))
         .route("/v1/stop", post(stop))
         .with_state(control.clone());
     let admissions = admission::routes::routes(desk);
-    finish(platforms(control).merge(whole).merge(admissions)).merge(messages::routes(messages))
+    let reports = reports::routes(reports);
+    finish(platforms(control).merge(whole).merge(admissions).merge(reports)).merge(messages::routes(messages))
 }
 
 /// Looking alone: for programs that the gateway itself has started. What speaks for an agent must not be talked into ending

@@ -1,20 +1,14 @@
 //! The other end of the control socket, for commands typed on this machine. Blocking: a command has nothing else to do.
 
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::io::FdFlags;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use serde_json::Value;
 
-use crate::clock::Now;
-use crate::durable::Lock;
+use crate::control_client::ask;
 use crate::error::CliError;
-use crate::gateway::control::socket::Place;
+use crate::gateway::status::headline::WITHOUT_SOCKET;
+use crate::gateway::status::presence::{Presence, Silence};
+use crate::gateway::status::report;
 use crate::gateway::status::snapshot::Snapshot;
 use crate::home::HermesHome;
 use crate::platform::{Platform, UnknownPlatform};
@@ -24,16 +18,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// The longest wait for the gateway's state, which takes it at most 1 s: after 2 s a person has an answer of ours.
 const LOOK_LIMIT: Duration = Duration::from_millis(1800);
-
-/// A longer answer is none of ours.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// An answer.
-#[derive(Debug, Clone, PartialEq)]
-struct Reply {
-    status: u16,
-    body: Value,
-}
 
 /// What came back from the control socket.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,19 +83,39 @@ const REFUSALS: [&str; 5] =
 /// Asks the gateway something that can also be done without one. `None`: none runs.
 ///
 /// # Errors
-/// When it does not answer, or refuses.
+/// When it does not answer, which is said within 2 s or so, or refuses.
 pub fn request(
     home: &HermesHome,
     method: &str,
     path: &str,
     body: Option<&Value>,
 ) -> Result<Option<Value>, CliError> {
+    // The work itself may take long; whether there is a gateway that hears of it shows at once.
+    let (view, _) = report::gateway(home);
+    match view.presence {
+        Presence::Absent => return Ok(None),
+        Presence::Mute(Silence::Stopped | Silence::Unknown) => return Err(report::hangs(&view)),
+        Presence::WithoutSocket => {
+            return Err(CliError::failed("the gateway runs, and its control socket is gone")
+                .code("control_mute")
+                .hint(WITHOUT_SOCKET));
+        }
+        // What does not need its loop may be answered.
+        Presence::Starting | Presence::Answering | Presence::Mute(Silence::Loop) => {}
+    }
     let body = body.map(Value::to_string).unwrap_or_default();
-    let Some(reply) = ask(home, method, path, &body, LIMIT).map_err(mute)? else {
-        return match Lock::holder(&home.lock_file()).ok().flatten() {
-            Some(_) => Err(mute(io::ErrorKind::ConnectionRefused.into())),
-            None => Ok(None),
-        };
+    let reply = match ask(home, method, path, &body, LIMIT) {
+        Ok(Some(reply)) => reply,
+        Ok(None) => {
+            return Err(CliError::failed("the gateway is starting or ending; try again in a moment")
+                .code("control_mute"));
+        }
+        Err(_) => {
+            let who = view.pid.map_or("the gateway".to_owned(), |pid| format!("process {pid}"));
+            return Err(CliError::failed(format!("{who} does not answer within {} s", LIMIT.as_secs()))
+                .code("control_mute")
+                .hint("`hermes gateway status` says why, and what to do."));
+        }
     };
     if reply.status == 200 {
         return Ok(Some(reply.body));
@@ -122,11 +126,9 @@ pub fn request(
     Err(CliError::failed(message.trim_end_matches('.').to_owned()).code(code))
 }
 
-fn mute(error: io::Error) -> CliError {
-    CliError::failed("the gateway does not answer at its control socket")
-        .code("control_mute")
-        .hint("`hermes gateway status` says why, and what to do.")
-        .because(error)
+/// The failure that no gateway runs.
+pub fn not_running(home: &HermesHome) -> CliError {
+    CliError::not_running(home.env_file().exists() || home.config_file().exists())
 }
 
 /// Gives a command. Returns the sentence to show.
@@ -134,78 +136,15 @@ fn mute(error: io::Error) -> CliError {
 /// # Errors
 /// When no gateway runs (exit 3), it does not answer, or it refuses.
 pub fn post(home: &HermesHome, path: &str) -> Result<String, CliError> {
-    let answer = request(home, "POST", path, None)?.ok_or_else(CliError::not_running)?;
+    let answer = request(home, "POST", path, None)?.ok_or_else(|| not_running(home))?;
     Ok(answer["message"].as_str().unwrap_or("the answer was not understood").to_owned())
-}
-
-/// `None`: nothing listens.
-fn ask(
-    home: &HermesHome,
-    method: &str,
-    path: &str,
-    body: &str,
-    limit: Duration,
-) -> io::Result<Option<Reply>> {
-    let deadline = Now::read().mono + limit;
-    let mut stream = match Place::of(&home.control_socket()).and_then(|place| connect(&place.path, limit)) {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    stream.set_write_timeout(Some(left(deadline)?))?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: hermes\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut bytes = Vec::new();
-    let mut part = [0; 16 * 1024];
-    loop {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        match stream.read(&mut part) {
-            Ok(0) => break,
-            Ok(length) => bytes.extend_from_slice(&part[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if bytes.len() > ANSWER_BYTES_MAX {
-            break;
-        }
-    }
-    parse(&bytes)
-        .map(Some)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer was not understood"))
-}
-
-/// Connects within this time: where many connections wait already, the kernel would hold the next one up without end.
-fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
-    let socket: OwnedFd = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
-    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
-    set_socket_timeout(&socket, Timeout::Send, Some(limit))?;
-    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
-    Ok(socket.into())
-}
-
-/// The time until then.
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Now::read().mono);
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-/// A whole answer; its body ends with the connection.
-fn parse(bytes: &[u8]) -> Option<Reply> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&bytes[..end]).ok()?;
-    let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
-    Some(Reply { status, body: serde_json::from_slice(&bytes[end + 4..]).ok()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Now;
+    use crate::control_client::connect;
 
     #[test]
     fn a_socket_that_takes_connections_and_gives_no_answer_is_mute_in_less_than_2_s() {
@@ -224,16 +163,5 @@ mod tests {
         assert_ne!(look(&home), Word::Starting);
         drop(listener);
         assert_eq!(look(&home), Word::Nothing, "what was left behind by a gateway that is gone");
-    }
-
-    #[test]
-    fn an_answer_is_its_status_and_its_json() {
-        let reply = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"message\":\"x\"}").unwrap();
-        assert_eq!((reply.status, reply.body["message"].as_str()), (200, Some("x")));
-        for broken in
-            [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 2", b"SSH-2.0\r\n\r\n{}", b"HTTP/1.1 200\r\n\r\n{"]
-        {
-            assert_eq!(parse(broken), None, "{broken:?}");
-        }
     }
 }

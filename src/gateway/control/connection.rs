@@ -2,6 +2,7 @@
 //! no number of them keeps others out.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
@@ -32,94 +33,119 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The connections of one listener. When all places are taken, the oldest connection that has not sent the head of a request
-/// gives its place to the next one.
+/// gives its place to the next one, which does not wait for its end.
 #[derive(Debug, Clone)]
 pub struct Connections {
     name: &'static str,
-    places: Arc<Semaphore>,
-    silent: Arc<Mutex<Silent>>,
+    count_max: usize,
+    /// Twice as many as there are places: those that gave way take a moment to end.
+    alive: Arc<Semaphore>,
+    shared: Arc<Shared>,
 }
 
-/// Those that have not sent the head of a request, by their age.
 #[derive(Debug, Default)]
-struct Silent {
+struct Shared {
+    open: Mutex<Open>,
+    /// One has ended.
+    ended: Notify,
+}
+
+/// Connections that have not ended, and have not given way.
+#[derive(Debug, Default)]
+struct Open {
+    count: usize,
     next: u64,
-    waiting: BTreeMap<u64, CancellationToken>,
+    /// Those of them that have not sent the head of a request, by their age.
+    silent: BTreeMap<u64, CancellationToken>,
     told_at: Option<Instant>,
 }
 
 impl Connections {
     /// So many at once. `name` is for the log.
     pub fn new(name: &'static str, count_max: usize) -> Self {
-        Self { name, places: Arc::new(Semaphore::new(count_max)), silent: Arc::default() }
+        let alive = Arc::new(Semaphore::new(2 * count_max));
+        Self { name, count_max, alive, shared: Arc::default() }
     }
 
     /// A place for one more connection, as soon as there is one.
     pub async fn place(&self) -> Place {
-        let held = match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(held) => held,
-            Err(_) => {
-                self.give_way();
-                Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
+        let held = Arc::clone(&self.alive).acquire_owned().await.expect("the semaphore is never closed");
+        loop {
+            if let Some((number, cut)) = self.enter() {
+                return Place {
+                    heard: Heard { number, cut: cut.clone(), shared: Arc::clone(&self.shared) },
+                    _held: held,
+                    cut,
+                };
             }
-        };
-        let cut = CancellationToken::new();
-        let mut silent = self.lock();
-        let number = silent.next;
-        silent.next += 1;
-        silent.waiting.insert(number, cut.clone());
-        Place { _held: held, heard: Heard { number, silent: Arc::clone(&self.silent) }, cut }
-    }
-
-    fn give_way(&self) {
-        let mut silent = self.lock();
-        let Some((_, oldest)) = silent.waiting.pop_first() else { return };
-        oldest.cancel();
-        let now = Now::read().mono;
-        if silent.told_at.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_EVERY) {
-            silent.told_at = Some(now);
-            tracing::warn!(
-                code = "connections_crowded",
-                listener = self.name,
-                "more connections than are served at once; the oldest that ask for nothing are closed"
-            );
+            // All of them ask for something.
+            self.shared.ended.notified().await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Silent> {
-        lock(&self.silent)
+    /// `None`: every place is taken by one that asks.
+    fn enter(&self) -> Option<(u64, CancellationToken)> {
+        let mut open = self.shared.open();
+        if open.count >= self.count_max {
+            let (_, oldest) = open.silent.pop_first()?;
+            oldest.cancel();
+            open.count -= 1;
+            let now = Now::read().mono;
+            if open.told_at.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_EVERY) {
+                open.told_at = Some(now);
+                tracing::warn!(
+                    code = "connections_crowded",
+                    listener = self.name,
+                    "more connections than are served at once; the oldest that ask for nothing are closed"
+                );
+            }
+        }
+        let (number, cut) = (open.next, CancellationToken::new());
+        open.next += 1;
+        open.count += 1;
+        open.silent.insert(number, cut.clone());
+        Some((number, cut))
     }
 }
 
-fn lock(silent: &Mutex<Silent>) -> MutexGuard<'_, Silent> {
-    silent.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What one connection holds.
 #[derive(Debug)]
 pub struct Place {
-    _held: OwnedSemaphorePermit,
+    // Dropped before the permit, so that the task which waits for the permit finds the place free.
     heard: Heard,
+    _held: OwnedSemaphorePermit,
     /// It has given way.
     cut: CancellationToken,
 }
 
-/// Takes a connection out of the silent ones: when it has sent a head, and when it ends.
+/// Takes a connection out of the silent ones when it has sent a head, and out of all when it ends.
 #[derive(Debug)]
 struct Heard {
     number: u64,
-    silent: Arc<Mutex<Silent>>,
+    cut: CancellationToken,
+    shared: Arc<Shared>,
 }
 
 impl Heard {
     fn is_heard(&self) {
-        lock(&self.silent).waiting.remove(&self.number);
+        self.shared.open().silent.remove(&self.number);
     }
 }
 
 impl Drop for Heard {
     fn drop(&mut self) {
-        self.is_heard();
+        let mut open = self.shared.open();
+        open.silent.remove(&self.number);
+        // One that gave way was taken out then.
+        open.count -= usize::from(!self.cut.is_cancelled());
+        drop(open);
+        self.shared.ended.notify_one();
     }
 }
 
@@ -130,10 +156,26 @@ pub async fn serve(
     limit: Duration,
     place: Place,
 ) {
-    let routes = TowerToHyperService::new(routes);
+    serve_by(stream, move || routes, limit, place).await;
+}
+
+/// The same, with routes that are chosen when the head of a request is here: whatever that takes, a silent connection does not
+/// cost it.
+pub async fn serve_by(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    choose: impl FnOnce() -> Router + Send,
+    limit: Duration,
+    place: Place,
+) {
+    // One connection has one request.
+    let choose = Mutex::new(Some(choose));
+    let is_heard = AtomicBool::new(false);
     let service = hyper::service::service_fn(|request| {
         place.heard.is_heard();
-        routes.call(request)
+        is_heard.store(true, Ordering::SeqCst);
+        let choose = choose.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let routes = choose.map_or_else(Router::new, |choose| choose());
+        TowerToHyperService::new(routes).call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -141,14 +183,23 @@ pub async fn serve(
         .max_buf_size(HEAD_BYTES_MAX)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
+    let gives_way = async {
+        place.cut.cancelled().await;
+        // It was taken for silent while its request was on the way.
+        if is_heard.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    };
     // A client that breaks off, or is cut off, is a fault of the client.
     tokio::select! {
-        () = place.cut.cancelled() => tracing::debug!(code = "request_silent", "a silent connection gave way"),
+        // What has come is read first.
+        biased;
         ended = tokio::time::timeout(limit, connection) => match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(code = "request_broken", "a request ended early: {error}"),
             Err(_) => tracing::debug!(code = "request_slow", "a request was cut off"),
-        }
+        },
+        () = gives_way => tracing::debug!(code = "request_silent", "a silent connection gave way"),
     }
 }
 
@@ -217,6 +268,31 @@ mod tests {
         assert!(answer.ends_with("here"), "{answer}");
         // On a clock that only waiting moves on.
         assert_eq!(Now::read().mono, begun, "nothing was waited for");
-        assert!(lock(&connections.silent).waiting.len() <= 8, "and nothing is kept of them");
+        assert!(connections.shared.open().silent.len() <= 8, "and nothing is kept of them");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_does_not_wait_for_the_end_of_the_one_that_gave_way() {
+        let connections = Connections::new("test", 8);
+        // Held and never polled: none of them ends.
+        let mut places = Vec::new();
+        for _ in 0..16 {
+            let place = tokio::time::timeout(Duration::from_millis(1), connections.place()).await;
+            places.push(place.expect("there is room for those that end"));
+        }
+        assert_eq!(places.iter().filter(|place| place.cut.is_cancelled()).count(), 8);
+        let next = tokio::time::timeout(Duration::from_millis(1), connections.place()).await;
+        assert!(next.is_err(), "and for no more of them");
+        drop(places.remove(0));
+        places.push(connections.place().await);
+        // Those that ask give way to no one.
+        for place in places.iter().filter(|place| !place.cut.is_cancelled()) {
+            place.heard.is_heard();
+        }
+        places.retain(|place| !place.cut.is_cancelled());
+        assert_eq!(places.len(), 8);
+        assert!(tokio::time::timeout(Duration::from_secs(9), connections.place()).await.is_err());
+        drop(places.pop());
+        connections.place().await;
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! - [`api`]: the routes. [`connection`]: one connection, with its limits.
 //! - [`messages`]: what only the socket offers: messages that were given up, and sending by hand.
+//! - [`reports`]: for the owner only: settings without effect, senders that were ignored.
 //! - [`socket`]: the Unix socket in the home folder, for this machine's commands; who is there is told by the kernel.
 //! - [`ancestry`]: programs that the gateway itself started may look, and not steer.
 //! - [`client`]: the other end of it.
@@ -16,4 +17,5 @@ pub mod api;
 pub mod client;
 pub mod connection;
 pub mod messages;
+pub mod reports;
 pub mod socket;

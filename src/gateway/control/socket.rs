@@ -3,27 +3,23 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use rustix::fs::{Mode, OFlags};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
+use crate::control_client::Place;
 use crate::file::Identity;
-use crate::gateway::control::ancestry::{self, Peer};
+use crate::gateway::control::ancestry::{self, Peer, Pinned};
 use crate::gateway::control::connection::{self, Connections};
 use crate::gateway::life::kept;
 
 /// Connections served at once.
-const CONNECTIONS_MAX: usize = 16;
-
-/// The longest path that every system takes for a socket.
-const PATH_BYTES_MAX: usize = 103;
+const CONNECTIONS_MAX: usize = 32;
 
 /// How often it is looked whether the socket is still at its path.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -147,35 +143,6 @@ impl Drop for ControlSocket {
     }
 }
 
-/// A path that fits a socket's address. A long one is reached through its folder.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) path: PathBuf,
-    _folder: Option<OwnedFd>,
-}
-
-impl Place {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        if path.as_os_str().len() <= PATH_BYTES_MAX {
-            return Ok(Self { path: path.to_path_buf(), _folder: None });
-        }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a path without a folder"));
-        };
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(parent, flags, Mode::empty())?;
-        let descriptors = Path::new("/proc/self/fd");
-        if !descriptors.is_dir() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("its path is longer than {PATH_BYTES_MAX} bytes"),
-            ));
-        }
-        let number = folder.as_raw_fd().to_string();
-        Ok(Self { path: descriptors.join(number).join(name), _folder: Some(folder) })
-    }
-}
-
 async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Router) {
     let connections = Connections::new("control", CONNECTIONS_MAX);
     loop {
@@ -185,9 +152,13 @@ async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Route
                 tracing::debug!(code = "control_denied", "somebody else asked at the control socket");
             }
             Ok((stream, _)) => {
-                let routes = if may_steer(&stream) { routes.clone() } else { for_children.clone() };
+                // To look at a peer's ancestors takes long for one that asks for nothing: first it is only pinned.
+                let peer = pinned(&stream);
+                let (routes, for_children) = (routes.clone(), for_children.clone());
+                let choose =
+                    move || if peer.is_some_and(ancestry::may_steer) { routes } else { for_children };
                 let place = connections.place().await;
-                tokio::spawn(connection::serve(stream, routes, connection::CONNECTION_LIMIT, place));
+                tokio::spawn(connection::serve_by(stream, choose, connection::CONNECTION_LIMIT, place));
             }
             Err(error) => {
                 tracing::debug!(code = "control_accept", "a connection could not be accepted: {error}");
@@ -197,12 +168,11 @@ async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Route
     }
 }
 
-fn may_steer(stream: &UnixStream) -> bool {
+fn pinned(stream: &UnixStream) -> Option<Pinned> {
     let us = rustix::process::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| {
-        let pid = peer.pid().map(i32::cast_unsigned);
-        ancestry::may_steer(Peer { pid, is_other_user: peer.uid() != us })
-    })
+    let peer = stream.peer_cred().ok()?;
+    let pid = peer.pid().map(i32::cast_unsigned);
+    Some(Pinned::new(Peer { pid, is_other_user: peer.uid() != us }))
 }
 
 fn is_ours(stream: &UnixStream) -> bool {

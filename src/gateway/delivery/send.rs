@@ -42,7 +42,7 @@ pub fn run(home: &HermesHome, sending: &Sending) -> Result<ExitCode, CliError> {
         "id": format!("{} {}", std::process::id(), now.wall),
     });
     let mut answer =
-        client::request(home, "POST", "/v1/send", Some(&body))?.ok_or_else(CliError::not_running)?;
+        client::request(home, "POST", "/v1/send", Some(&body))?.ok_or_else(|| client::not_running(home))?;
     let outcome = match sending.wait {
         Some(limit) => wait(home, &mut answer, now.mono + limit),
         None => Ok(()),
@@ -64,7 +64,7 @@ fn wait(home: &HermesHome, answer: &mut Value, deadline: Instant) -> Result<(), 
     let asked = json!({ "platform": answer["platform"], "handles": answer["handles"] });
     loop {
         let fate = client::request(home, "POST", "/v1/send/fate", Some(&asked))?
-            .ok_or_else(CliError::not_running)?;
+            .ok_or_else(|| client::not_running(home))?;
         answer["state"] = fate["state"].clone();
         answer["reason"] = fate["reason"].clone();
         match fate["state"].as_str() {

@@ -67,8 +67,15 @@ pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: T
         page.number(name, &[], value);
     }
     if let Some(agent) = &snapshot.agent {
-        page.family("hermes_agent_available", "gauge", "1 unless the agent was not there the last time.");
-        let value = u64::from(agent.state == AgentState::Available);
+        page.family(
+            "hermes_agent_available",
+            "gauge",
+            "1 unless the agent was not there the last time, or refused what it was asked.",
+        );
+        let value = u64::from(match agent.state {
+            AgentState::Available | AgentState::Untried => true,
+            AgentState::Unavailable | AgentState::Refused => false,
+        });
         page.number("hermes_agent_available", &[("kind", &agent.kind)], value);
     }
     page.family("hermes_task_restarts_total", "counter", "Background tasks that died and were begun again.");

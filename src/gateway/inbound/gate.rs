@@ -21,6 +21,8 @@ pub struct Gate {
     rules: BTreeMap<Platform, PlatformRules>,
     /// Whom the operator has admitted by a code.
     paired: BTreeSet<(Platform, String)>,
+    /// Settings that the environment of the process says, which goes before `.env`.
+    of_process: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -140,7 +142,11 @@ impl Gate {
             };
             (platform, PlatformRules::new(platform, self_chat, config.access(platform)))
         };
-        Self { rules: Platform::every().map(rules).collect(), paired: BTreeSet::new() }
+        Self {
+            rules: Platform::every().map(rules).collect(),
+            paired: BTreeSet::new(),
+            of_process: config.of_process.keys().cloned().collect(),
+        }
     }
 
     /// The same rules, with these people admitted beside those that are listed.
@@ -192,6 +198,37 @@ impl Gate {
         })?;
         let entry = phone::near(&number, rules.listed.iter().map(String::as_str))?;
         Some((entry.to_owned(), number))
+    }
+
+    /// The entries of the platform's allow list, as the settings name them.
+    pub fn listed(&self, platform: Platform) -> &[String] {
+        self.rules.get(&platform).map_or(&[], |rules| &rules.listed)
+    }
+
+    /// Whether this person is answered by now, or, where `is_group` says so, this group's listed members.
+    pub fn lists(&self, platform: Platform, id: &str, is_group: bool) -> bool {
+        let Some(rules) = self.rules.get(&platform) else { return false };
+        if is_group {
+            return rules.groups.contains(&group_name(platform, id));
+        }
+        let is_paired = || person(platform, id).is_some_and(|id| self.paired.contains(&(platform, id)));
+        rules.everybody
+            || listed_name(platform, id).is_some_and(|name| rules.people.contains(&name))
+            || is_paired()
+    }
+
+    /// Where this setting is changed, for the end of a sentence.
+    pub fn place_of(&self, setting: &str) -> &'static str {
+        if self.of_process.contains(setting) {
+            "where the gateway is started (unit, container or shell): its environment goes before .env"
+        } else {
+            "in .env"
+        }
+    }
+
+    /// Whether this setting is the environment's, so that nothing in `.env` changes it.
+    pub fn is_of_process(&self, setting: &str) -> bool {
+        self.of_process.contains(setting)
     }
 
     /// Whether the writer of this message may give commands to the gateway, from where they wrote it.

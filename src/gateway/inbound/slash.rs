@@ -174,7 +174,8 @@ pub fn status(status: &Status, now: Timestamp) -> String {
     let model = status.agent.model.as_ref().map_or_else(String::new, |model| format!(", {model}"));
     lines.push(format!("Agent: {}{model}.", status.agent.kind));
     if let Some(trouble) = &status.agent.trouble {
-        lines.push(format!("It has not been available for {}: {}.", ago(trouble.since), trouble.why));
+        let what = if trouble.refuses { "refused every request" } else { "not been available" };
+        lines.push(format!("It has {what} for {}: {}.", ago(trouble.since), trouble.why));
     }
     lines.push(match status.running {
         Some(running) => format!("I have been working on a message for {}.", brief(running)),

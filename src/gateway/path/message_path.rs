@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, SetOnce, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::ignored::Told;
 use super::orders::Orders;
 use super::reply;
 use super::running::{Cut, Running};
@@ -189,6 +190,11 @@ impl MessagePath {
         let desk = Desk::new(records, Arc::clone(&self.rules), kept);
         self.strangers.connect(Arc::clone(&desk));
         desk
+    }
+
+    /// Who was ignored of late and still would be, the newest first.
+    pub fn ignored(&self) -> Vec<Told> {
+        self.strangers.ignored()
     }
 
     /// Carries a command out beside whatever its chat is waiting for. Where too many are under way, or this ends before

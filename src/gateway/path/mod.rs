@@ -9,11 +9,12 @@
 //!   together, answered; [`preview`]: what is shown of an answer before it is whole. [`attempts`]: how often one was begun for a message. [`upkeep`]: what is done beside the turns.
 //! - [`running`]: the turns that run, and what is done to them from outside; [`busy`]: what a message does to the turn of its
 //!   chat. [`slots`]: how many turns run at once; [`pace`]: how fast those of one chat follow each other.
-//! - [`reply`]: what the answer becomes. [`strangers`]: what is not let in. [`waits`]: the messages that wait because the agent is not there.
+//! - [`reply`]: what the answer becomes. [`strangers`]: what is not let in; [`ignored`]: what the owner can learn of it. [`waits`]: the messages that wait because the agent is not there.
 
 mod asking;
 mod attempts;
 mod busy;
+pub mod ignored;
 pub mod message_path;
 pub mod orders;
 mod pace;

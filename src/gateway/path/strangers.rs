@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::ignored::{Ignored, Kind, Row, Told};
 use super::reply;
 use crate::clock::Now;
 use crate::gateway::admission::desk::Desk;
 use crate::gateway::delivery::outbox::Outbox;
-use crate::gateway::inbound::gate::{Asker, Reason};
-use crate::gateway::inbound::identity::{self, chat_key};
+use crate::gateway::inbound::gate::{Asker, Gate, Reason};
+use crate::gateway::inbound::identity::{self, chat_key, group_name};
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::message::{InboundMessage, Private};
 use crate::gateway::repeats::{PERIOD, Repeats};
@@ -35,11 +36,19 @@ pub(super) struct Strangers {
     desk: OnceLock<Arc<Desk>>,
     repeats: Repeats,
     shown: Mutex<BTreeMap<(Platform, String), Instant>>,
+    ignored: Ignored,
 }
 
 impl Strangers {
     pub(super) fn new(rules: Arc<Rules>, outboxes: Arc<BTreeMap<Platform, Outbox>>) -> Self {
-        Self { rules, outboxes, desk: OnceLock::new(), repeats: Repeats::default(), shown: Mutex::default() }
+        Self {
+            rules,
+            outboxes,
+            desk: OnceLock::new(),
+            repeats: Repeats::default(),
+            shown: Mutex::default(),
+            ignored: Ignored::default(),
+        }
     }
 
     /// From now on those who may ask to be let in are given codes.
@@ -50,11 +59,18 @@ impl Strangers {
 
     /// A message is not let in. Without the disk, and quick.
     pub(super) fn turn_away(&self, platform: Platform, message: &InboundMessage, reason: &Reason) {
+        if *reason == Reason::GroupNotAllowed {
+            self.show_group(platform, message);
+        }
         if !reason.is_stranger() {
             tracing::debug!(%platform, reason = reason.as_str(), "ignored");
             return;
         }
         let sender = entry(platform, message);
+        if let Some(id) = &sender {
+            let name = message.sender_name.as_ref().map_or(String::new(), |name| printable(&name.0));
+            self.note(platform, Kind::Person, id, name);
+        }
         match sender.filter(|id| matches!(reason, Reason::SenderNotAllowed) && self.may_show(platform, id)) {
             Some(id) => self.show_sender(platform, message, &id),
             None => {
@@ -120,6 +136,39 @@ impl Strangers {
         }
     }
 
+    fn note(&self, platform: Platform, kind: Kind, id: &str, name: String) {
+        let (platform, at) = (platform.spec().name, Now::read().wall);
+        self.ignored.note(Row { platform, kind, id: id.to_owned(), name, at, count: 1 });
+    }
+
+    /// Who was ignored of late and still would be, with what allows them.
+    pub(super) fn ignored(&self) -> Vec<Told> {
+        let gate = self.rules.gate();
+        let told = |row: Row| {
+            let platform: Platform = row.platform.parse().ok()?;
+            let is_group = row.kind == Kind::Group;
+            let is_ignored = !gate.lists(platform, &row.id, is_group);
+            is_ignored.then(|| Told { allow: allow(&gate, platform, row.kind, &row.id), row })
+        };
+        self.ignored.rows().into_iter().filter_map(told).collect()
+    }
+
+    /// Which group was ignored, with what has its listed members answered.
+    fn show_group(&self, platform: Platform, message: &InboundMessage) {
+        let id = group_name(platform, &message.chat.0);
+        if id.is_empty() {
+            return;
+        }
+        self.note(platform, Kind::Group, &id, String::new());
+        if self.may_show(platform, &id) {
+            let allow = allow(&self.rules.gate(), platform, Kind::Group, &id);
+            tracing::info!(
+                code = "group_ignored", %platform,
+                "Ignored a message in the group {id}: not on the list of groups. To answer listed people there: {allow}"
+            );
+        }
+    }
+
     /// Whether this id is written to the log now: each once an hour, and not more than some in a quarter of an hour.
     fn may_show(&self, platform: Platform, id: &str) -> bool {
         let now = Now::read().mono;
@@ -136,21 +185,22 @@ impl Strangers {
 
     /// Who was ignored, with what lets them in: the id is no secret to the owner.
     fn show_sender(&self, platform: Platform, message: &InboundMessage, id: &str) {
-        if let Some((entry, number)) = self.rules.gate().near_entry(platform, message) {
+        let gate = self.rules.gate();
+        let setting = format!("{}_ALLOWED_USERS", platform.spec().name.to_ascii_uppercase());
+        let place = gate.place_of(&setting);
+        if let Some((entry, number)) = gate.near_entry(platform, message) {
             tracing::info!(
                 code = "sender_almost_listed", %platform,
                 "Ignored a message from {number}; the allow list has a similar number, {entry}. If that is the same person, \
-                 correct it in WHATSAPP_ALLOWED_USERS"
+                 correct it in WHATSAPP_ALLOWED_USERS {place}"
             );
             return;
         }
         let name = message.sender_name.as_ref().map_or(String::new(), |name| printable(&name.0));
         let name = if name.is_empty() { name } else { format!(" ({name})") };
-        let setting = platform.spec().name.to_ascii_uppercase();
         tracing::info!(
             code = "stranger_ignored", %platform,
-            "Ignored a message from {id}{name}: not on the allow list. To answer this person, add {id} to \
-             {setting}_ALLOWED_USERS in .env"
+            "Ignored a message from {id}{name}: not on the allow list. To answer this person, add {id} to {setting} {place}"
         );
     }
 
@@ -163,8 +213,35 @@ impl Strangers {
             code = "sender_unknown",
             %platform,
             "a message was ignored: its sender is known only by the id {entry}. If this person may speak, add {entry} to \
-             WHATSAPP_ALLOWED_USERS"
+             WHATSAPP_ALLOWED_USERS {}",
+            self.rules.gate().place_of("WHATSAPP_ALLOWED_USERS")
         );
+    }
+}
+
+/// A longer list is changed in the file, not on a command line.
+const LISTED_MAX: usize = 12;
+
+/// What allows this person, or has this group's listed members answered; a sentence.
+fn allow(gate: &Gate, platform: Platform, kind: Kind, id: &str) -> String {
+    let spec = platform.spec();
+    let prefix = spec.name.to_ascii_uppercase();
+    let (people, groups) = (format!("{prefix}_ALLOWED_USERS"), format!("{prefix}_GROUP_ALLOWED_USERS"));
+    match kind {
+        Kind::Group => format!(
+            "Set {prefix}_GROUP_POLICY=allowlist and add {id} to {groups} {}.",
+            gate.place_of(&groups)
+        ),
+        Kind::Person => {
+            let listed = gate.listed(platform);
+            let has_wizard = matches!(platform, Platform::Whatsapp | Platform::Telegram);
+            if has_wizard && !gate.is_of_process(&people) && listed.len() < LISTED_MAX {
+                // The flag gives the whole list.
+                let all = listed.iter().map(String::as_str).chain([id]).collect::<Vec<_>>().join(",");
+                return format!("Run `{} --allow {all}`.", spec.setup);
+            }
+            format!("Add {id} to {people} {}.", gate.place_of(&people))
+        }
     }
 }
 

@@ -110,20 +110,15 @@ impl Gateway {
             let seat = &self.seats[index];
             // An attempt that was abandoned while it took the token had its last word after the pause.
             seat.rest_if_unwanted();
-            let lost = match seat.machine.state() {
-                State::Connected { generation, .. } => {
+            let lost = match seat.machine.state().live() {
+                Some(generation) => {
                     let is_watched = seat
                         .attempt
                         .as_ref()
-                        .is_some_and(|(current, task)| current == generation && !task.is_finished());
-                    (!is_watched).then_some("nobody watches the connection")
+                        .is_some_and(|(current, task)| *current == generation && !task.is_finished());
+                    (!is_watched).then_some("no task watches the connection")
                 }
-                State::Disabled
-                | State::Connecting { .. }
-                | State::Retrying { .. }
-                | State::Blocked { .. }
-                | State::Paused { .. }
-                | State::Stopping => seat.machine.self_check(now.mono).err(),
+                None => seat.machine.self_check(now.mono).err(),
             };
             // A watcher that has just ended has a report on its way; only what is still so at the next look is lost.
             let is_old = std::mem::replace(&mut self.seats[index].is_suspect, lost.is_some());

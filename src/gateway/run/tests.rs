@@ -371,6 +371,19 @@ async fn a_pause_wins_against_an_attempt_and_a_kept_one_holds_from_the_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_that_was_ended_is_no_reason_of_the_attempt_after_it() {
+    let hanging = Scripted::new([Step::Hang, Step::Hang]);
+    let mut stage = Stage::start(&[("a", &hanging)]);
+    stage.commands.give(pause("a")).await.unwrap();
+    stage.until(1, is("a", WireState::Paused)).await;
+    stage.commands.give(resume("a")).await.unwrap();
+    stage.until(1, is("a", WireState::Connecting)).await;
+    let document = stage.documents.borrow().clone().unwrap();
+    let shown = platform(&document, "a");
+    assert_eq!((&shown.error_code, &shown.error_message, &shown.user_action), (&None, &None, &None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resume_looks_at_a_block_at_once_and_cuts_a_wait_short() {
     let failing = Scripted::new([Step::Fail(refused())]);
     let mut stage = Stage::start(&[("a", &failing)]);

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use crate::config::shadow_remedy;
 use crate::gateway::status::presence::{Presence, Silence};
 use crate::gateway::status::snapshot::{GatewayState, Problem};
 use crate::gateway::status::table::ago;
@@ -51,7 +52,18 @@ pub(super) fn notes_on_gateway(view: &View, now: Timestamp) -> String {
     if let Some(why) = &view.config_stale {
         text.push_str(&format!("Changed settings cannot be read: {why}. Those from before stay in force.\n"));
     }
+    for name in &view.shadowed {
+        text.push_str(&format!(
+            "{name} in .env has no effect on the gateway.\n  {}\n",
+            shadowed_remedy(name)
+        ));
+    }
     text
+}
+
+/// What is done about a variable of the gateway's environment that hides a setting of `.env`.
+pub fn shadowed_remedy(name: &str) -> String {
+    format!("{} Then stop the gateway and start it again.", shadow_remedy(name))
 }
 
 /// What is done about a gateway that cannot be asked.
@@ -62,6 +74,7 @@ pub const WITHOUT_SOCKET: &str =
 pub fn next_step(view: &View) -> String {
     let pid = view.pid.map_or("PID".to_owned(), |pid| pid.to_string());
     match view.presence {
+        Presence::Absent if view.is_unset => "No platform is set up. Run `hermes setup`.\n".to_owned(),
         Presence::Absent => "Start it with `hermes gateway run`.\n".to_owned(),
         Presence::Starting => "Its platforms are shown as soon as it is ready.\n".to_owned(),
         Presence::Mute(Silence::Stopped) => {

@@ -14,6 +14,7 @@ use crate::facts;
 use crate::file;
 use crate::gateway::control::client;
 use crate::gateway::platforms::build::{enabled, is_enabled};
+use crate::gateway::status::headline::{headline, next_step};
 use crate::gateway::status::presence::{Evidence, Presence};
 use crate::gateway::status::snapshot::Snapshot;
 use crate::gateway::status::table::{self, Look};
@@ -94,7 +95,10 @@ pub(super) fn view(world: &World, home: &HermesHome) -> Result<View, CliError> {
 /// # Errors
 /// When the output is gone.
 pub fn gateway_status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
-    let (view, _) = gateway(home);
+    let (mut view, _) = gateway(home);
+    if view.presence == Presence::Absent {
+        view.is_unset = Config::load(world, home).is_ok_and(|config| enabled(&config).next().is_none());
+    }
     if json {
         let mut value = view.to_json();
         if let Some(object) = value.as_object_mut() {
@@ -160,6 +164,14 @@ pub fn gateway(home: &HermesHome) -> (View, Option<Snapshot>) {
         is_stopped: pid.is_some_and(|pid| is_stopped(pid, file.as_ref().map_or(0, |file| file.start_time))),
     };
     View::new(evidence, Now::read().wall)
+}
+
+/// The failure that a gateway does not answer.
+pub fn hangs(view: &View) -> CliError {
+    let message = headline(view, Now::read().wall);
+    CliError::failed(message.trim_end_matches('.').to_owned())
+        .code("control_mute")
+        .hint(next_step(view).trim_end().to_owned())
 }
 
 /// Whether the process that has this pid and this pid file wrote the document. A pid alone tells little: in a container each life

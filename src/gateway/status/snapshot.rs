@@ -46,6 +46,9 @@ pub struct Snapshot {
     /// What is wrong with the settings' files, while the settings from before stay in force.
     #[serde(default)]
     pub config_stale: Option<String>,
+    /// Settings of `.env` without effect: the gateway's own environment says something else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadowed: Vec<String>,
     /// How many background tasks died and were begun again: defects of ours.
     #[serde(default)]
     pub task_restarts: u64,
@@ -111,10 +114,14 @@ pub struct AgentSnapshot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentState {
-    /// Nothing is known against it.
+    /// It answered the last time.
     Available,
+    /// Nothing was asked of it in this run.
+    Untried,
     /// It was not there the last time.
     Unavailable,
+    /// It is there, and refused what it was asked the last time: its key, its model or its address is wrong.
+    Refused,
 }
 
 /// The HTTP API. Whatever becomes of it, the gateway goes on.
@@ -335,6 +342,7 @@ pub(crate) mod tests {
             gateway_state: GatewayState::Degraded,
             exit_reason: None,
             config_stale: None,
+            shadowed: Vec::new(),
             task_restarts: 0,
             restart_requested: false,
             active_agents: 0,

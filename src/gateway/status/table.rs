@@ -116,13 +116,13 @@ fn folded(text: &str, width: usize) -> String {
 /// Who answers, and since when nobody does.
 fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
     let model = agent.model.as_ref().map_or(String::new(), |model| format!(" ({})", visible::line(model)));
+    let since = agent.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
+    let why = agent.error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
     let state = match agent.state {
         AgentState::Available => "available".to_owned(),
-        AgentState::Unavailable => {
-            let since = agent.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
-            let why = agent.error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
-            format!("unavailable{since}{why}")
-        }
+        AgentState::Untried => "not asked yet".to_owned(),
+        AgentState::Unavailable => format!("unavailable{since}{why}"),
+        AgentState::Refused => format!("refuses every request{since}{why}"),
     };
     format!("\nAgent  {}{model}, {state}.\n", agent.kind)
 }
@@ -355,6 +355,7 @@ mod tests {
             queues: Queues::default(),
             http: None,
             config_stale: None,
+            shadowed: Vec::new(),
             problems: Vec::new(),
             agent: Some(AgentSnapshot {
                 kind: "openai".to_owned(),
@@ -363,6 +364,7 @@ mod tests {
                 since: None,
                 error_message: None,
             }),
+            is_unset: false,
             findings: Vec::new(),
         }
     }

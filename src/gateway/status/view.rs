@@ -33,10 +33,14 @@ pub struct View {
     pub http: Option<HttpSnapshot>,
     /// What is wrong with the settings' files of a running gateway.
     pub config_stale: Option<String>,
+    /// Settings of `.env` without effect on a running gateway.
+    pub shadowed: Vec<String>,
     /// What is wrong with a running gateway itself.
     pub problems: Vec<Problem>,
     /// Who answers, by the word of a running gateway.
     pub agent: Option<AgentSnapshot>,
+    /// No platform is enabled, as far as the settings of this moment were looked at.
+    pub is_unset: bool,
     /// What is missing before the agent can answer, found just now; gathered only while no gateway runs.
     pub findings: Vec<Finding>,
 }
@@ -78,8 +82,10 @@ impl View {
             queues: last.map(|last| last.queues).unwrap_or_default(),
             http: last.filter(|_| is_believed).and_then(|last| last.http.clone()),
             config_stale: last.filter(|_| is_believed).and_then(|last| last.config_stale.clone()),
+            shadowed: last.filter(|_| is_believed).map(|last| last.shadowed.clone()).unwrap_or_default(),
             problems: last.filter(|_| is_believed).map(|last| last.problems.clone()).unwrap_or_default(),
             agent: last.filter(|_| is_believed).and_then(|last| last.agent.clone()),
+            is_unset: false,
             findings: Vec::new(),
         };
         (view, snapshot)
@@ -124,6 +130,7 @@ impl View {
             "queues": self.queues,
             "http": self.http,
             "config_stale": self.config_stale,
+            "shadowed": self.shadowed,
             "problems": self.problems,
             "agent": self.agent,
             "findings": self.findings,

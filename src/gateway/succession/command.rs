@@ -13,11 +13,9 @@ use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::file;
 use crate::gateway::control::client;
-use crate::gateway::status::headline::{headline, next_step};
 use crate::gateway::status::presence::Presence;
 use crate::gateway::status::report::{self, print};
 use crate::gateway::status::snapshot::{GatewayState, Snapshot};
-use crate::gateway::status::view::View;
 use crate::home::HermesHome;
 use crate::preflight::quoted;
 use crate::world::World;
@@ -70,7 +68,8 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
     let limit = timeout.unwrap_or(drain + BESIDE_DRAIN);
     let (view, said) = report::gateway(home);
     if matches!(view.presence, Presence::Mute(_)) {
-        return Err(hangs(&view));
+        // It can neither end nor restart in order.
+        return Err(report::hangs(&view));
     }
     let running = said.filter(|_| view.presence == Presence::Answering);
     let before = running.as_ref().map(Life::from);
@@ -90,8 +89,11 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
         }
         Verb::Restart => {
             // What would not let the next one start must not end this one.
-            config.map_err(|error| {
-                error.hint("The gateway that runs goes on with the settings from before.")
+            config.map_err(|error| match view.presence {
+                Presence::Absent => error.hint("No gateway is running."),
+                Presence::Starting | Presence::Answering | Presence::WithoutSocket | Presence::Mute(_) => {
+                    error.hint("The gateway that runs goes on with the settings from before.")
+                }
             })?;
             let manager = match &before {
                 Some(life) => manager::starter_of(life.pid).await,
@@ -117,14 +119,6 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
         Ok(life) => done(life.as_ref()),
         Err(failed) => Err(failed.told(home, manager)),
     }
-}
-
-/// A gateway that does not answer can neither end nor restart in order.
-fn hangs(view: &View) -> CliError {
-    let message = headline(view, Now::read().wall);
-    CliError::failed(message.trim_end_matches('.').to_owned())
-        .code("control_mute")
-        .hint(next_step(view).trim_end().to_owned())
 }
 
 impl Verb {

@@ -142,15 +142,8 @@ impl Machine {
 
     /// It flaps: what is connecting is still shown as waiting, and what is connected once it has lasted a little.
     pub fn doubt(&self) -> Option<&AdapterError> {
-        let is_doubted = match &self.state {
-            State::Connected { .. } => self.flaps.doubted_until().is_some(),
-            State::Connecting { probe, .. } => !probe,
-            State::Disabled
-            | State::Retrying { .. }
-            | State::Blocked { .. }
-            | State::Paused { .. }
-            | State::Stopping => false,
-        };
+        let is_tried = matches!(self.state, State::Connecting { probe: false, .. });
+        let is_doubted = is_tried || self.state.live().is_some() && self.flaps.doubted_until().is_some();
         self.flaps.flapping().filter(|_| is_doubted)
     }
 
@@ -338,9 +331,7 @@ impl Machine {
 
     fn up(&mut self, now: Instant, generation: Generation) {
         if !self.is_connecting(generation) {
-            let is_live =
-                matches!(self.state, State::Connected { generation: live, .. } if live == generation);
-            if !is_live {
+            if self.state.live() != Some(generation) {
                 self.actions.push_back(Action::Close { generation });
             }
             return;
@@ -369,7 +360,7 @@ impl Machine {
     fn down(&mut self, now: Instant, generation: Generation, error: AdapterError) {
         if self.is_connecting(generation) {
             self.fail(now, error);
-        } else if matches!(self.state, State::Connected { generation: live, .. } if live == generation) {
+        } else if self.state.live() == Some(generation) {
             // The retry is decided before the cleanup begins, and never waits for it.
             self.lose(now, error);
             self.actions.push_back(Action::Close { generation });
@@ -437,17 +428,12 @@ impl Machine {
 
     /// Drops the attempt or the link of this moment.
     fn let_go(&mut self) {
-        match self.state {
-            State::Connecting { generation, .. } => self.actions.push_back(Action::Abandon { generation }),
-            State::Connected { generation, .. } => {
-                self.actions.push_back(Action::Abandon { generation });
-                self.actions.push_back(Action::Close { generation });
-            }
-            State::Disabled
-            | State::Retrying { .. }
-            | State::Blocked { .. }
-            | State::Paused { .. }
-            | State::Stopping => {}
+        if let State::Connecting { generation, .. } = self.state {
+            self.actions.push_back(Action::Abandon { generation });
+        }
+        if let Some(generation) = self.state.live() {
+            self.actions.push_back(Action::Abandon { generation });
+            self.actions.push_back(Action::Close { generation });
         }
     }
 

@@ -99,6 +99,26 @@ pub enum State {
     Stopping,
 }
 
+impl State {
+    /// The attempt that brought the live link; `None` where there is no link.
+    pub fn live(&self) -> Option<Generation> {
+        match self {
+            Self::Connected { generation, .. } => Some(*generation),
+            Self::Disabled
+            | Self::Connecting { .. }
+            | Self::Retrying { .. }
+            | Self::Blocked { .. }
+            | Self::Paused { .. }
+            | Self::Stopping => None,
+        }
+    }
+
+    /// What fails in the live link.
+    pub fn degraded(&self) -> Option<&Degraded> {
+        if let Self::Connected { degraded, .. } = self { degraded.as_ref() } else { None }
+    }
+}
+
 /// Who paused a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PausedBy {

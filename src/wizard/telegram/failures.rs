@@ -59,7 +59,7 @@ pub(super) fn at_work() -> CliError {
     CliError::failed("the gateway is running with this bot, so the wizard cannot wait for a message")
         .code("telegram_in_use")
         .hint("Give `--allow IDS` or `--no-wait`, or stop the gateway with `hermes gateway stop` first.")
-        .hint("To learn your ID, write to the bot: the gateway's log shows it.")
+        .hint("To learn your ID, write to the bot: `hermes pairing list` then shows it.")
 }
 
 /// The service brings the bot's messages to the gateway of these settings.

@@ -7,11 +7,13 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock::Now;
 use crate::config::AllowList;
+use crate::platform::Platform;
 use crate::telegram::bot::Fault;
 use crate::telegram::wire::RawUpdate;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
 use crate::wizard::run::End;
+use crate::wizard::running;
 use crate::wizard::telegram::failures;
 use crate::wizard::telegram::people::{Person, shown, writers};
 use crate::wizard::telegram::service::{BATCH_MAX, Service};
@@ -60,13 +62,7 @@ impl TelegramSetup<'_> {
             if !asks {
                 return Err(failures::at_work().into());
             }
-            self.ui.say(Line::Warn(
-                "The gateway is running with this bot and receives its messages, so the wizard cannot wait for yours. \
-                 Write to the bot: the gateway's log then shows your ID. Type it here, or stop the gateway with \
-                 `hermes gateway stop` and run this again."
-                    .to_owned(),
-            ));
-            return Ok(());
+            return self.pick_ignored().await;
         }
         let service = self.service.take().expect("the bot is checked first");
         let mut seen = Seen::default();
@@ -119,6 +115,47 @@ impl TelegramSetup<'_> {
             Waited::Brought => return Err(failures::brought().into()),
         }
         Ok(())
+    }
+
+    /// The gateway receives the bot's messages, and knows who wrote without being listed.
+    async fn pick_ignored(&mut self) -> Result<(), End> {
+        let link = link(self.answers.bot.as_ref().expect("the bot is checked first"));
+        self.ui.say(text(
+            "The gateway is running with this bot, so it learns your ID: write anything to the bot now.",
+        ));
+        self.ui.say(text(&link));
+        self.ui.say(Line::Gap);
+        loop {
+            let cancel = self.cancel;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(End::Cancelled),
+                pressed = self.ui.pause("Press Enter when you have written to it.") => pressed?,
+            }
+            let found = running::ignored(self.home, Platform::Telegram);
+            if found.is_empty() {
+                self.ui.say(Line::Warn("No message of a person who is not listed has come yet.".to_owned()));
+            }
+            let now = Now::read().wall;
+            let items = found.iter().map(|row| format!("{} ({})", row.id, row.described(now)));
+            let others = ["None of these: look again", "Type the IDs instead"].map(str::to_owned);
+            let choice = Choice { prompt: "Who are you?".to_owned(), items: items.chain(others).collect() };
+            let picked = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(End::Cancelled),
+                picked = self.ui.select(&choice) => picked?,
+            };
+            match found.get(picked) {
+                Some(row) => {
+                    let Ok(id) = row.id.parse() else { continue };
+                    let name = shown(&row.name);
+                    self.take_owner(&Person { id, name, username: None });
+                    return Ok(());
+                }
+                None if picked == found.len() => {}
+                None => return Ok(()),
+            }
+        }
     }
 
     /// A webhook takes the messages elsewhere; while one is set nothing can be fetched. Returns whether none is set any more:
@@ -244,9 +281,12 @@ impl TelegramSetup<'_> {
         self.ui.event(&WizardEvent::Owner { id: person.id, name: person.name.clone() });
         self.answers.allowed = Some(AllowList::Only(people));
         self.answers.owner = Some(person.id);
-        for line in
-            [text("The message stays at Telegram until the gateway starts, which answers it."), Line::Gap]
-        {
+        let next = if self.is_at_work {
+            "What was written so far was ignored: write to the bot again when this is done."
+        } else {
+            "The message stays at Telegram until the gateway starts, which answers it."
+        };
+        for line in [text(next), Line::Gap] {
             self.ui.say(line);
         }
         self.ui.say(entry("Others", "`hermes telegram --allow IDS`, with all ids that may write"));

@@ -18,6 +18,7 @@ use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
 use crate::wizard::options::Outcome;
 use crate::wizard::run::{Closing, End, show_end};
+use crate::wizard::running;
 use crate::wizard::setup::refuse_to_guess;
 use crate::wizard::telegram::failures;
 use crate::wizard::telegram::flow::{Answers, Chapter, Facts, Step, missing_flags, next};
@@ -305,6 +306,7 @@ impl<'a> TelegramSetup<'a> {
 
     pub(super) async fn ask_people(&mut self) -> Result<(), End> {
         texts::about_ids().into_iter().for_each(|line| self.ui.say(line));
+        running::about_ignored(self.home, Platform::Telegram).into_iter().for_each(|line| self.ui.say(line));
         let initial = match &self.found.allowed {
             AllowList::Only(ids) => ids.join(", "),
             AllowList::Nobody | AllowList::Everybody => String::new(),
@@ -357,6 +359,7 @@ impl<'a> TelegramSetup<'a> {
         self.lock = None;
         let changes = self.commit()?;
         changes.takes_effect(&self.found.of_process)?;
+        changes.reaches_gateway(&running::shadowed(self.home))?;
         let is_changed = !changes.is_empty();
         let me = self.answers.bot.clone().expect("it is checked before the end");
         self.ui.event(&WizardEvent::BotEnabled { username: username(&me) });
@@ -463,7 +466,7 @@ impl Remains {
             },
             is_committed: self == Self::Everything,
             expired: [
-                "Nobody wrote to the bot in time.",
+                "No one wrote to the bot in time.",
                 "Run `hermes telegram` again when you can write to it.",
             ],
         }

@@ -44,6 +44,12 @@ const LIMITS_WITHIN: Duration = Duration::from_secs(3600);
 /// A token that was refused is tried again after this time, in case it was the service that erred.
 const REFUSED_FOR: Duration = Duration::from_secs(6 * 3600);
 
+/// The setting of the token.
+const TOKEN: &str = "TELEGRAM_BOT_TOKEN";
+
+/// A process keeps the environment that it was started with.
+const START_AGAIN: &str = "Then stop the gateway and start it again.";
+
 /// The configured bot.
 pub struct TelegramAdapter {
     settings: Arc<Settings>,
@@ -67,6 +73,8 @@ struct Inner {
     /// Untrusted certificates in a row.
     distrust: Distrust,
     refused: Option<RefusedToken>,
+    /// Where the token must be changed that the environment of the process says.
+    origin: Option<String>,
     /// The service did not get through to us, and nothing has shown since that it does.
     is_unreachable: bool,
 }
@@ -117,7 +125,7 @@ impl Memory {
                 fault
             }
         };
-        let error = meaning(fault, conflicts);
+        let error = inner.remedied(meaning(fault, conflicts));
         Self::remember(&mut inner, token, &error, now);
         error
     }
@@ -138,6 +146,17 @@ impl Memory {
         }
         inner.refused = None;
         Ok(())
+    }
+}
+
+impl Inner {
+    /// What is written to `.env` replaces no token of the environment.
+    fn remedied(&self, error: AdapterError) -> AdapterError {
+        let is_about_token = ["telegram_bad_token", "telegram_forbidden"].contains(&error.code);
+        match &self.origin {
+            Some(origin) if is_about_token => AdapterError { user_action: Some(origin.clone()), ..error },
+            Some(_) | None => error,
+        }
     }
 }
 
@@ -177,7 +196,8 @@ impl Adapter for TelegramAdapter {
 
     fn check(&self) -> Result<(), AdapterError> {
         let config = self.settings.reload();
-        let token = token(&config)?;
+        self.memory.inner().origin = config.origin(TOKEN).map(|origin| format!("{origin} {START_AGAIN}"));
+        let token = token(&config).map_err(|error| self.memory.inner().remedied(error))?;
         webhook(&config.telegram)?;
         self.memory.bar(&token)?;
         self.claim.hold(&token.0).map(drop)
@@ -338,6 +358,22 @@ mod tests {
         let (description, parameters) = ("Bad Gateway".to_owned(), Parameters::default());
         memory.judge(&token, Fault::Refused(Refusal { status: 502, description, parameters }));
         assert_eq!(untrusted(), passing, "whoever answers is trusted");
+    }
+
+    #[test]
+    fn a_token_of_the_environment_is_changed_there_and_another_by_the_wizard() {
+        let token = Secret("7000001:nobody".to_owned());
+        let refused = |origin: Option<&str>| {
+            let memory = Memory::default();
+            memory.inner().origin = origin.map(str::to_owned);
+            let (description, parameters) = ("Unauthorized".to_owned(), Parameters::default());
+            let error =
+                memory.judge(&token, Fault::Refused(Refusal { status: 401, description, parameters }));
+            assert_eq!(memory.bar(&token).unwrap_err(), error, "the same is said as long as it stands");
+            error.user_action.unwrap()
+        };
+        assert!(refused(None).contains("hermes telegram"));
+        assert_eq!(refused(Some("Change it there.")), "Change it there.");
     }
 
     #[test]

@@ -14,31 +14,21 @@ impl Machine {
 
     pub(super) fn limited(&mut self, now: Instant, of: Generation, wait: Duration) {
         let wait = wait.clamp(AFTER_MIN, AFTER_MAX);
-        match &mut self.state {
-            State::Connected { generation, limited_until, .. } if *generation == of => {
-                *limited_until = Some(limited_until.map_or(now + wait, |until| until.max(now + wait)));
-            }
-            State::Disabled
-            | State::Connecting { .. }
-            | State::Connected { .. }
-            | State::Retrying { .. }
-            | State::Blocked { .. }
-            | State::Paused { .. }
-            | State::Stopping => return,
+        if self.state.live() != Some(of) {
+            return;
+        }
+        if let State::Connected { limited_until, .. } = &mut self.state {
+            *limited_until = Some(limited_until.map_or(now + wait, |until| until.max(now + wait)));
         }
         self.tell(|teller| teller.limited(now, wait));
     }
 
     pub(super) fn degraded(&mut self, now: Instant, of: Generation, told: Option<Degraded>) {
-        match &mut self.state {
-            State::Connected { generation, degraded, .. } if *generation == of => degraded.clone_from(&told),
-            State::Disabled
-            | State::Connecting { .. }
-            | State::Connected { .. }
-            | State::Retrying { .. }
-            | State::Blocked { .. }
-            | State::Paused { .. }
-            | State::Stopping => return,
+        if self.state.live() != Some(of) {
+            return;
+        }
+        if let State::Connected { degraded, .. } = &mut self.state {
+            degraded.clone_from(&told);
         }
         match told {
             Some(degraded) => self.tell(|teller| teller.degraded(now, degraded)),

@@ -1,0 +1,114 @@
+//! What the running gateway of this home knows and a wizard cannot see: which settings its environment hides, and who wrote without
+//! being listed. Nothing where none runs.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::Now;
+use crate::control_client::ask;
+use crate::home::HermesHome;
+use crate::platform::Platform;
+use crate::visible;
+use crate::wizard::layout::Line;
+use crate::wizard::texts::{entry, text};
+
+/// The longest that a gateway is waited for.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// So many are shown.
+const SHOWN_MAX: usize = 5;
+
+/// Somebody who wrote and is on no list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Stranger {
+    platform: String,
+    kind: String,
+    /// As an entry of the allow list.
+    pub(super) id: String,
+    /// As they call themselves; may be empty.
+    pub(super) name: String,
+    at: Timestamp,
+}
+
+impl Stranger {
+    /// Name and age, for people.
+    pub(super) fn described(&self, now: Timestamp) -> String {
+        let ago = match now.duration_since(self.at).as_secs() {
+            ..120 => "just now".to_owned(),
+            seconds @ 120..7200 => format!("{} min ago", seconds / 60),
+            seconds => format!("{} h ago", seconds / 3600),
+        };
+        let name = visible::line(self.name.trim());
+        if name.is_empty() { ago } else { format!("{name}, {ago}") }
+    }
+}
+
+/// Settings of `.env` that have no effect on the gateway.
+pub(super) fn shadowed(home: &HermesHome) -> Vec<String> {
+    get(home, "/v1/settings/shadowed", "shadowed")
+}
+
+/// People whose messages were ignored of late, the newest first.
+pub(super) fn ignored(home: &HermesHome, platform: Platform) -> Vec<Stranger> {
+    let mut found: Vec<Stranger> = get(home, "/v1/ignored", "ignored");
+    found.retain(|row| row.platform == platform.spec().name && row.kind == "person");
+    found.truncate(SHOWN_MAX);
+    found
+}
+
+/// The same to be read before a question about the list.
+pub(super) fn about_ignored(home: &HermesHome, platform: Platform) -> Vec<Line> {
+    let found = ignored(home, platform);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let now = Now::read().wall;
+    let mut lines = vec![text("The gateway has ignored messages of these, who are not on the list:")];
+    lines.extend(found.iter().map(|row| entry(&row.id, &row.described(now))));
+    lines.push(Line::Gap);
+    lines
+}
+
+/// A list out of an answer; an answer of another form is none.
+fn get<T: DeserializeOwned>(home: &HermesHome, path: &str, field: &str) -> Vec<T> {
+    let reply = ask(home, "GET", path, "", LIMIT).ok().flatten();
+    let list = reply.filter(|reply| reply.status == 200).map(|mut reply| reply.body[field].take());
+    list.and_then(|list| serde_json::from_value(list).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn people_of_this_platform_are_shown_with_their_age_and_without_a_gateway_there_are_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        assert!(ignored(&home, Platform::Telegram).is_empty() && shadowed(&home).is_empty());
+        let listener = UnixListener::bind(home.control_socket()).unwrap();
+        let at = Now::read().wall;
+        let row = |platform: &str, kind: &str, id: &str| serde_json::json!({ "platform": platform, "kind": kind, "id": id, "name": "A\u{1b}da", "at": at, "count": 1 });
+        let rows = [
+            row("telegram", "group", "-7"),
+            row("whatsapp", "person", "+1"),
+            row("telegram", "person", "42"),
+        ];
+        let body = serde_json::json!({ "ignored": rows }).to_string();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let length = stream.read(&mut [0; 1024]).unwrap();
+            write!(stream, "HTTP/1.1 200 OK\r\n\r\n{body}").unwrap();
+            length
+        });
+        let found = ignored(&home, Platform::Telegram);
+        assert!(serving.join().unwrap() > 0);
+        assert_eq!(found.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["42"]);
+        assert_eq!(found[0].described(at + Duration::from_secs(600)), "A\\u001bda, 10 min ago");
+    }
+}
