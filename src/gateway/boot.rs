@@ -370,6 +370,10 @@ fn no_store(home: &HermesHome, error: StoreError) -> CliError {
                 path = path.display()
             ))
             .because(error),
+        StoreError::InTheWay { path: in_the_way, .. } => CliError::config("the store cannot be opened")
+            .code("store_in_the_way")
+            .hint(format!("See what stands there, and move it away: `mv {in_the_way} {in_the_way}.aside`."))
+            .because(error),
         StoreError::Full => CliError::failed("the store cannot be opened")
             .code("store_unusable")
             .hint(format!("Make room on the disk of {}.", path.display()))
