@@ -80,7 +80,7 @@ fn a_command_in_a_text_that_somebody_else_composed_is_not_obeyed() {
 }
 
 #[test]
-fn a_picture_that_cannot_be_fetched_is_one_message_that_says_so() {
+fn a_picture_that_cannot_be_fetched_is_one_message_that_says_so_and_its_sender_is_told_once() {
     let (home, mut fake) = paired();
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("connected");
@@ -100,7 +100,13 @@ fn a_picture_that_cannot_be_fetched_is_one_message_that_says_so() {
         assert!(!answer.contains("[image]"), "{answer}");
         fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": format!("after {fault}") }));
         wait_for_answer(&fake, &format!("after {fault}"));
-        assert_eq!(fake.received().len(), before + 2, "one for the picture: {:#?}", fake.received());
+        let told: Vec<_> = fake.received().into_iter().skip(before).map(|(_, text)| text).collect();
+        let notices = told.iter().filter(|text| text.starts_with("I did not get your image: ")).count();
+        assert_eq!(
+            (told.len(), notices),
+            (3, 1),
+            "a notice, one answer, and one to the text behind it: {told:#?}"
+        );
     }
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -150,6 +150,45 @@ impl TelegramAdapter {
         let claim = Claim::new(Platform::Telegram, "telegram_token_lock", &settings);
         Self { settings, claim, memory: Arc::default() }
     }
+
+    /// Has the service bring what comes. Where it does not get through to us, the connection can at least send.
+    async fn by_webhook(
+        &self,
+        config: &Config,
+        (webhook, secret): (&WebhookConfig, Secret),
+        mut receiver: Receiver,
+        found: &WebhookInfo,
+    ) -> Result<(BoxFuture<'static, Fault>, Look), AdapterError> {
+        let (bot, shared) = (Arc::clone(&receiver.bot), Arc::clone(&receiver.shared));
+        let (token, every) = (receiver.token.clone(), config.telegram.poll_timeout);
+        receiver.fetch_limit = receiver.fetch_limit.min(FETCH_LIMIT_MAX);
+        // The last one may still be closing.
+        let place = Arc::clone(&self.memory.place).lock_owned().await;
+        let door = Door::open(webhook.bind, secret, place).await?;
+        // From here on it may be called.
+        let refused = |refused| match refused {
+            Refused::Webhook(error) => error,
+            Refused::Otherwise(fault) => self.memory.judge(&token, fault),
+        };
+        let mut watch = door.announce(&bot, &webhook.url, START_LIMIT).await.map_err(refused)?;
+        let mut serving = Box::pin(door.serve(receiver));
+        let failed = found.pending_update_count > 0 && found.last_error_date.is_some();
+        let is_doubtful = failed || self.memory.inner().is_unreachable;
+        let mut unreached = None;
+        if is_doubtful {
+            let limit = PROOF_LIMIT.min(config.gateway.connect_timeout / 2);
+            match watch.prove(&bot, &mut serving, limit).await.map_err(refused) {
+                Ok(()) => {}
+                Err(error) if error.code == UNREACHABLE => {
+                    shared.degrade(Some(is_unreached(error.clone(), every)));
+                    unreached = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+            self.memory.reached(unreached.is_none());
+        }
+        Ok((serving, Look::Webhook { watch, every, unreached }))
+    }
 }
 
 /// The token, if it looks like one.
@@ -220,7 +259,7 @@ impl Adapter for TelegramAdapter {
         self.memory.inner().distrust.answered();
         let (shared, number) = (Arc::new(Shared::new()), me.id);
         let paths = self.settings.home.telegram();
-        let mut receiver = Receiver {
+        let receiver = Receiver {
             bot: Arc::clone(&bot),
             me,
             platform: Platform::Telegram,
@@ -249,37 +288,7 @@ impl Adapter for TelegramAdapter {
                 let first = if is_conflict { first } else { Ok(first.map_err(judge)?) };
                 (Box::pin(async move { receiver.run(first).await }), Look::Service)
             }
-            Some((webhook, secret)) => {
-                receiver.fetch_limit = receiver.fetch_limit.min(FETCH_LIMIT_MAX);
-                // The last one may still be closing.
-                let place = Arc::clone(&self.memory.place).lock_owned().await;
-                let door = Door::open(webhook.bind, secret, place).await?;
-                // From here on it may be called.
-                let (url, every) = (&webhook.url, telegram.poll_timeout);
-                let refused = |refused| match refused {
-                    Refused::Webhook(error) => error,
-                    Refused::Otherwise(fault) => judge(fault),
-                };
-                let mut watch = door.announce(&bot, url, START_LIMIT).await.map_err(refused)?;
-                let mut serving = Box::pin(door.serve(receiver));
-                let failed = found.pending_update_count > 0 && found.last_error_date.is_some();
-                let is_doubtful = failed || self.memory.inner().is_unreachable;
-                let mut unreached = None;
-                if is_doubtful {
-                    let limit = PROOF_LIMIT.min(config.gateway.connect_timeout / 2);
-                    match watch.prove(&bot, &mut serving, limit).await.map_err(refused) {
-                        Ok(()) => {}
-                        // This connection can at least send.
-                        Err(error) if error.code == UNREACHABLE => {
-                            shared.degrade(Some(is_unreached(error.clone(), every)));
-                            unreached = Some(error);
-                        }
-                        Err(error) => return Err(error),
-                    }
-                    self.memory.reached(unreached.is_none());
-                }
-                (serving, Look::Webhook { watch, every, unreached })
-            }
+            Some(webhook) => self.by_webhook(&config, webhook, receiver, &found).await?,
         };
         shared.prove();
         let probing =
