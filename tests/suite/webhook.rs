@@ -283,11 +283,14 @@ fn a_webhook_that_somebody_takes_away_or_that_nobody_reaches_says_so_and_goes_on
     // The service is asked again and again to try, over the same connection, and nothing is taken for better before something
     // comes.
     let count = |method: &str| scene.service.asked(method).len();
+    let is_unreached = |entry: &serde_json::Value| {
+        entry["state"] == "retrying" && entry["error_code"] == "telegram_webhook_unreachable"
+    };
+    wait_until(&gateway, "unreached", is_unreached);
     let (begun, asked) = (count("getMe"), count("setWebhook"));
     let tried = wait::until(wait::LIMIT, || {
         let told = entry(&gateway);
-        assert_eq!(told["state"], "retrying", "{told:#}");
-        assert_eq!(told["error_code"], "telegram_webhook_unreachable", "{told:#}");
+        assert!(is_unreached(&told), "{told:#}");
         (count("setWebhook") >= asked + 3).then_some(())
     });
     assert!(tried.is_some(), "{}", gateway.log().join("\n"));
