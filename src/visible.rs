@@ -74,10 +74,23 @@ fn colour_len(text: &str) -> usize {
 fn is_hidden(sign: char, before: char, after: Option<char>, kept: Kept) -> bool {
     match sign {
         '\n' | '\t' => kept == Kept::Nothing,
-        // They join what some scripts and emoji are made of; between plain letters they only hide.
-        '\u{200c}' | '\u{200d}' => before.is_ascii() || after.is_none_or(|after| after.is_ascii()),
+        '\u{200c}' | '\u{200d}' => !after.is_some_and(|after| is_joined(before, after)),
         _ => is_suspect(sign),
     }
+}
+
+/// Whether the joiner between these two is part of what people see: in emoji of several signs, and in scripts whose letters are
+/// joined. Between other letters it only hides.
+fn is_joined(before: char, after: char) -> bool {
+    let is_emoji = |sign| matches!(sign, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');
+    // Arabic and its neighbours, the scripts of India and of South-East Asia, Mongolian.
+    let is_joining = |sign| {
+        matches!(sign, '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{dff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{18af}'
+            | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}')
+    };
+    // A sign of presentation, or the number on a key, stands behind the emoji that it belongs to.
+    let ends_emoji = is_emoji(before) || matches!(before, '\u{fe0f}' | '\u{20e3}');
+    ends_emoji && is_emoji(after) || is_joining(before) && is_joining(after)
 }
 
 /// Controls, marks that turn text around, and signs that are not seen.
@@ -117,6 +130,10 @@ mod tests {
             ("evil\u{202e}txt.exe", "evil\\u202etxt.exe"),
             ("ad\u{200b}min\u{feff}", "ad\\u200bmin\\ufeff"),
             ("ad\u{200d}min", "ad\\u200dmin"),
+            ("ад\u{200d}мин 管\u{200d}理 é\u{200c}é", "ад\\u200dмин 管\\u200d理 é\\u200cé"),
+            ("👩\u{200d}мин \u{fe0f}\u{200d}x 👩\u{200d}", "👩\\u200dмин \u{fe0f}\\u200dx 👩\\u200d"),
+            ("❤️\u{200d}🔥 👩🏽\u{200d}💻 🏳️\u{200d}⚧️", "❤️\u{200d}🔥 👩🏽\u{200d}💻 🏳️\u{200d}⚧️"),
+            ("क्\u{200d}ष", "क्\u{200d}ष"),
             ("👩\u{200d}👩\u{200d}👧", "👩\u{200d}👩\u{200d}👧"),
             ("می\u{200c}خواهم", "می\u{200c}خواهم"),
             ("\u{e0041}", "\\udb40\\udc41"),

@@ -28,6 +28,10 @@ export const SILENT = new Set(['senderKeyDistributionMessage', 'fastRatchetKeySe
   'messageHistoryBundle', 'messageHistoryNotice', 'albumMessage', 'callLogMesssage', 'statusNotificationMessage',
   'statusStickerInteractionMessage']);
 
+/** Of these, what people do and expect to be noticed: only a device with the message's own secret can read it. */
+const SEALED = { pollUpdateMessage: 'a vote in a poll', encReactionMessage: 'a reaction', encCommentMessage: 'a comment',
+  encEventResponseMessage: 'an answer to an event', secretEncryptedMessage: 'a change of a message or an event' };
+
 /** Files, by what they are called in the protocol. */
 export const MEDIA = { imageMessage: 'image', videoMessage: 'video', ptvMessage: 'video', audioMessage: 'audio',
   documentMessage: 'document', stickerMessage: 'sticker' };
@@ -286,10 +290,16 @@ function corrected(content) {
 function correction(content) {
   const found = corrected(content);
   const { media: file, ...body } = bodyOf(found);
-  const shown = lines('[edited]', body.text);
   // The file stays what it was; only one that comes along can be fetched.
-  if (file && found.content.mediaKey?.length) return { ...body, media: file, text: shown };
-  return { ...body, ...(file && { kind: 'text' }), text: shown };
+  if (file && found.content.mediaKey?.length) return { ...body, media: file };
+  return { ...body, ...(file && { kind: 'text' }) };
+}
+
+/** What a message is whose content only some devices can read, for the log; or null. */
+export function sealedIn(message) {
+  const inner = unwrap(message);
+  const name = Object.keys(SEALED).find(field => inner[field]);
+  return name ? SEALED[name] : null;
 }
 
 /** Takes off the wrappers. */

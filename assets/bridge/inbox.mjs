@@ -7,7 +7,7 @@
  * messages the phone sends again on request; the spool knows what it has.
  */
 import { log } from './console.mjs';
-import { VIEW_ONCE, mediaPart } from './content.mjs';
+import { VIEW_ONCE, mediaPart, sealedIn } from './content.mjs';
 import { Newest, digestOf } from './spool.mjs';
 import { cleanAlt, expirationOf, isChat, mentionsOf, plainJid, translate } from './translate.mjs';
 
@@ -154,7 +154,11 @@ export class Inbox {
     });
     const expiration = expirationOf(info.message);
     if (expiration !== null) timers.set([plainJid(key.remoteJid), remoteJidAlt], expiration);
-    if (!event) return;
+    if (!event) {
+      const sealed = sealedIn(info.message);
+      if (sealed) log('info', `${sealed} came, which only the phone can read: it is not passed on`);
+      return;
+    }
     const chat = lidOf(event.chat, event.chat_alt);
     const participant = event.is_group ? lidOf(event.sender, event.sender_alt) : null;
     const digest = digestOf(chat, participant, event.id);

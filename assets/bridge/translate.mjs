@@ -5,15 +5,14 @@
  * line, numbers are made finite, and a kind we do not know becomes `unsupported` rather than nothing.
  */
 
-import { bodyOf, contentOf, inBrackets, innermost, number, orNull, text, unwrap } from './content.mjs';
+import { MEDIA, bodyOf, contentOf, inBrackets, innermost, number, orNull, text, unwrap } from './content.mjs';
 
 const SHORT = 1_000;
 const QUOTED = 4_000;
 const MENTIONS = 256;
 const EPHEMERAL_SETTING = 3;
-/** Answers by a press on a button: its words are its maker's, so they are not a command. */
-const CHOSEN = new Set(['buttonsResponseMessage', 'templateButtonReplyMessage', 'listResponseMessage',
-  'interactiveResponseMessage']);
+/** What a person types. The words of anything else (a template, a button, a list) are its maker's, so they are not a command. */
+const TYPED = new Set(['conversation', 'extendedTextMessage', ...Object.keys(MEDIA)]);
 /** Meta's bots also have numbers, all of this form. */
 const BOT_NUMBER = /^(1313555\d{4}|131655500\d{2})(:\d+)?@/;
 
@@ -115,7 +114,10 @@ export function translate({ key, message, timestamp, pushName, offline, me, name
     reaction: null,
     ...body,
     text: named(body.text),
-    forwarded: isForwarded(message, context) || (CHOSEN.has(found.name) && body.text.trimStart().startsWith('/')),
+    forwarded: isForwarded(message, context)
+      || (!TYPED.has(innermost(found).name) && body.text.trimStart().startsWith('/')),
+    // Of contents of this name only corrections come so far.
+    edits: found.name === 'protocolMessage' ? text(found.content.key?.id || key.id, SHORT) : null,
     quoted: quotedOf(context, named),
   };
 }

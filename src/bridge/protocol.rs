@@ -335,9 +335,12 @@ pub struct Message {
     /// A reaction.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub reaction: Option<Reaction>,
-    /// Somebody else's words, forwarded from another chat.
+    /// Somebody else's words, forwarded from another chat or composed for it to be sent.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub forwarded: bool,
+    /// The id of the message that this one corrects.
+    #[serde(default, deserialize_with = "absent_or_null")]
+    pub edits: Option<String>,
     /// The message that it answers.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub quoted: Option<Quoted>,

@@ -375,6 +375,10 @@ fn no_store(home: &HermesHome, error: StoreError) -> CliError {
                 path = path.display()
             ))
             .because(error),
+        StoreError::InTheWay { path: ref in_the_way, .. } => CliError::config("the store cannot be opened")
+            .code("store_in_the_way")
+            .hint(format!("See what stands there, and move it away: `mv {in_the_way} {in_the_way}.aside`."))
+            .because(error),
         StoreError::Full => CliError::failed("the store cannot be opened")
             .code("store_unusable")
             .hint(format!("Make room on the disk of {}.", path.display()))
@@ -571,7 +575,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_store_is_a_failure_with_its_remedy() {
+    async fn what_stands_in_the_place_of_the_store_is_for_a_person() {
         let dir = tempfile::tempdir().unwrap();
         let home = HermesHome::at(dir.path());
         std::fs::create_dir(home.database()).unwrap();
@@ -580,8 +584,8 @@ mod tests {
         let error = start(&world, &home, config, Opening::default(), process(), |_| panic!("it runs"))
             .await
             .unwrap_err();
-        assert_eq!((error.exit(), error.code), (ExitCode::Failed, "store_unusable"));
-        assert!(!error.hints.is_empty());
+        assert_eq!((error.exit(), error.code), (ExitCode::Config, "store_in_the_way"));
+        assert!(error.hints[0].contains("mv "), "{:?}", error.hints);
     }
 
     #[test]

@@ -130,7 +130,10 @@ impl InboundMessage {
             let text = message.text.0.as_str();
             text.strip_prefix(EDITED).unwrap_or(text).trim().to_owned()
         };
-        words(self) == words(earlier) && self.attachments.len() == earlier.attachments.len()
+        // A file that does not come along stays what it was.
+        let brings_nothing =
+            self.attachments.is_empty() || self.attachments.len() == earlier.attachments.len();
+        words(self) == words(earlier) && brings_nothing
     }
 
     /// Whether the sender wrote a command, to the gateway or to the agent.

@@ -104,31 +104,28 @@ impl Bot {
         parameters: &impl Serialize,
         limit: Duration,
     ) -> Result<Box<RawValue>, Fault> {
+        self.said(method, parameters, limit).await?.result()
+    }
+
+    /// Asks, and returns the whole answer, whatever it says.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn said(
+        &self,
+        method: &str,
+        parameters: &impl Serialize,
+        limit: Duration,
+    ) -> Result<Said, Fault> {
         let request = self.client.post(format!("{}/{method}", self.methods)).json(parameters).timeout(limit);
         let response = request.send().await.map_err(|error| Fault::Way(net::classify(&error)))?;
         let status = response.status();
         if let Some(fault) = net::of_status(status) {
             return Err(Fault::Way(fault));
         }
-        let body = body(response).await?;
         // Bytes that are not text are as readable as anything else that is not known.
-        match serde_json::from_str::<Envelope<'_>>(&String::from_utf8_lossy(&body)) {
-            Ok(Envelope { ok: true, result, .. }) => {
-                result.map(ToOwned::to_owned).ok_or(Fault::Garbled("an answer without a result"))
-            }
-            Ok(Envelope { error_code, description, parameters, .. }) => Err(Fault::Refused(Refusal {
-                status: error_code.unwrap_or(status.as_u16()),
-                description: shown(&description.unwrap_or_default()),
-                parameters: parameters.unwrap_or_default(),
-            })),
-            // Whatever stands before the service answers in words of its own.
-            Err(_) if status != StatusCode::OK => Err(Fault::Refused(Refusal {
-                status: status.as_u16(),
-                description: status.canonical_reason().unwrap_or("no reason").to_owned(),
-                parameters: wire::Parameters::default(),
-            })),
-            Err(_) => Err(Fault::Garbled("no JSON of the Bot API")),
-        }
+        let text = String::from_utf8_lossy(&body(response).await?).into_owned();
+        Ok(Said { status, text })
     }
 
     /// Begins to fetch a file. `path` is what `getFile` said; the limit is that of the whole.
@@ -154,6 +151,39 @@ impl Bot {
         let below = format!("{}/", self.files);
         let url = Url::parse(&format!("{below}{path}")).ok()?;
         (url.as_str().starts_with(&below) && !path.contains(['?', '#'])).then_some(url)
+    }
+}
+
+/// An answer, not yet looked into.
+pub struct Said {
+    status: StatusCode,
+    /// All of it.
+    pub text: String,
+}
+
+impl Said {
+    /// What it says.
+    ///
+    /// # Errors
+    /// The service refuses, or it is no answer of the Bot API.
+    pub fn result(&self) -> Result<Box<RawValue>, Fault> {
+        match serde_json::from_str::<Envelope<'_>>(&self.text) {
+            Ok(Envelope { ok: true, result, .. }) => {
+                result.map(ToOwned::to_owned).ok_or(Fault::Garbled("an answer without a result"))
+            }
+            Ok(Envelope { error_code, description, parameters, .. }) => Err(Fault::Refused(Refusal {
+                status: error_code.unwrap_or(self.status.as_u16()),
+                description: shown(&description.unwrap_or_default()),
+                parameters: parameters.unwrap_or_default(),
+            })),
+            // Whatever stands before the service answers in words of its own.
+            Err(_) if self.status != StatusCode::OK => Err(Fault::Refused(Refusal {
+                status: self.status.as_u16(),
+                description: self.status.canonical_reason().unwrap_or("no reason").to_owned(),
+                parameters: wire::Parameters::default(),
+            })),
+            Err(_) => Err(Fault::Garbled("no JSON of the Bot API")),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every way in which a connection to WhatsApp ends, against the real bridge: the state shown, its code, and what happens
 //! next.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -77,6 +77,91 @@ fn what_the_network_or_the_server_ends_comes_back_by_itself() {
         gateway.wait_for_state("connected");
     }
     assert!(gateway.is_running());
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+/// Tries again at once, then after 1, 2, 4 … s, and three failures in a row would be enough for the breaker: a drop that counts
+/// shows.
+fn sensitive() -> (TestHome, FakeWhatsApp) {
+    let (home, fake) = quick();
+    let toml = std::fs::read_to_string(home.paths().config_file()).unwrap();
+    let rule = "first = \"1s\", cap = \"300s\", breaker_after = 3";
+    home.write("gateway.toml", toml.replace("first = \"1s\", cap = \"2s\"", rule));
+    (home, fake)
+}
+
+/// Waits until the connection of this moment has been proven for longer than the first rung of the ladder.
+fn wait_until_it_held(gateway: &Gateway) {
+    let held = || {
+        let document = gateway.state();
+        let entry = &document["platforms"]["whatsapp"];
+        let at = |value: &Value| value.as_str()?.parse::<jiff::Timestamp>().ok();
+        let since = at(&entry["since"]).filter(|_| entry["state"] == "connected")?;
+        let proven = at(&document["updated_at"])? - Duration::from_secs(entry["proof_age_s"].as_u64()? + 1);
+        (proven >= since + Duration::from_secs(1)).then_some(())
+    };
+    let seen = wait::until(wait::LIMIT, held);
+    assert!(seen.is_some(), "it never held:\n{:#}\n{}", gateway.state(), gateway.log().join("\n"));
+}
+
+#[test]
+fn drops_again_and_again_cost_no_message_long_and_open_no_breaker() {
+    let (home, mut fake) = sensitive();
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    let mut slowest = Duration::ZERO;
+    for round in 0..6 {
+        wait_until_it_held(&gateway);
+        let logins = logins(&fake);
+        fake.tell(json!({ "cmd": "fault", "name": if round % 2 == 0 { "reset" } else { "stream_end" } }));
+        let dropped_at = Instant::now();
+        let text = format!("written during drop {round}");
+        assert_works(&gateway, &mut fake, &text);
+        slowest = slowest.max(dropped_at.elapsed());
+        assert!(self::logins(&fake) > logins, "it was a drop");
+        let entry = whatsapp(&gateway);
+        assert_ne!(entry["state"], "paused", "the breaker stays closed: {entry:#}");
+    }
+    // With a climbing ladder the last alone would have waited for half a minute and more.
+    assert!(slowest < Duration::from_secs(25), "{slowest:?}\n{}", gateway.log().join("\n"));
+    gateway.wait_for_state("connected");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_passkey_asked_of_a_running_gateway_is_said_truthfully_and_nothing_loops() {
+    let (home, mut fake) = sensitive();
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    let before = logins(&fake);
+    // In a session that is open it stands in nothing's way.
+    fake.tell(json!({ "cmd": "fault", "name": "passkey_notice" }));
+    assert_works(&gateway, &mut fake, "beside the notice");
+    assert_eq!(whatsapp(&gateway)["state"], "connected");
+    assert_eq!(logins(&fake), before, "the connection stays");
+
+    // At a login it does, and only a person can help.
+    fake.tell(json!({ "cmd": "fault", "name": "passkey_notice", "when": "login", "times": 100 }));
+    fake.tell(json!({ "cmd": "fault", "name": "reset" }));
+    let entry = wait_for(&gateway, "fatal", "whatsapp_passkey_required");
+    assert!(entry["user_action"].as_str().unwrap().starts_with("Run `hermes whatsapp`"), "{entry:#}");
+    assert_eq!(entry["next_retry_at"], Value::Null);
+    let tried = logins(&fake);
+    assert_eq!(tried, before + 1, "it was tried once");
+    assert_eq!(gateway.children(), Vec::<u32>::new(), "no bridge is left");
+    let said = home.run(["platform", "status", "--json"]);
+    assert!(said.stdout.contains("whatsapp_passkey_required"), "{said:?}");
+
+    // An operator's word is one more try, and its outcome stands again.
+    let resumed = home.run(["platform", "resume", "whatsapp"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    wait::until(wait::LIMIT, || (logins(&fake) > tried).then_some(())).expect("one more try");
+    wait_for(&gateway, "fatal", "whatsapp_passkey_required");
+    assert_eq!(logins(&fake), tried + 1);
+    fake.tell(json!({ "cmd": "heal" }));
+    assert_eq!(home.run(["platform", "resume", "whatsapp"]).code, Some(0));
+    gateway.wait_for_state("connected");
+    assert_works(&gateway, &mut fake, "without the notice");
     assert_eq!(gateway.stop(), Some(0));
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::support::bridge;
 use crate::support::home::{Answer, TestHome};
 use crate::support::house::{House, QUICK};
 use crate::support::process::Gateway;
@@ -136,16 +137,40 @@ fn fix_repairs_what_needs_no_person_and_a_second_time_there_is_nothing() {
 
 #[test]
 fn fix_installs_the_bridge_or_says_why_it_cannot() {
-    let home = TestHome::empty();
-    home.write(".env", "WHATSAPP_ENABLED=true\nWHATSAPP_MODE=self-chat\n");
-    let fixed = home.run(["doctor", "--fix", "--json"]);
-    let repairs = document(&fixed)["repairs"].clone();
-    let is_bridge = |repair: &&Value| repair["message"].as_str().unwrap().contains("WhatsApp bridge");
-    let bridge = repairs.as_array().unwrap().iter().find(is_bridge).unwrap_or_else(|| panic!("{fixed:?}"));
-    // Where npm reaches no registry, what is left is said; nothing that counts as installed is.
-    let is_installed = bridge["done"] == true;
-    let still = fixed.stdout.contains("whatsapp_bridge_not_installed");
-    assert_ne!(is_installed, still, "{fixed:?}");
+    let real = |name: &str| which::which(name).expect("Node and npm are installed").display().to_string();
+    let copied = format!("cp -a '{}/node_modules' .", bridge::installed_dir().display());
+    let refused = "echo 'npm error code ECONNREFUSED' >&2; echo 'npm error connect ECONNREFUSED 127.0.0.1:9' >&2; exit 1";
+    for (installs, told) in [(copied.as_str(), None), (refused, Some("registry"))] {
+        // A Node with an npm beside it that needs no registry, or reaches none.
+        let tools = tempfile::tempdir().unwrap();
+        let npm = format!("case \"$1\" in ci) {installs} ;; *) exec '{}' \"$@\" ;; esac", real("npm"));
+        for (name, script) in [("node", format!("exec '{}' \"$@\"", real("node"))), ("npm", npm)] {
+            let path = tools.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+        }
+        let mut home = TestHome::empty();
+        let paths = std::env::var("PATH").unwrap();
+        home.env.push(("PATH".to_owned(), format!("{}:{paths}", tools.path().display())));
+        home.write(".env", "WHATSAPP_ENABLED=true\nWHATSAPP_MODE=self-chat\n");
+        let fixed = home.run(["doctor", "--fix", "--json"]);
+        let repairs = document(&fixed)["repairs"].clone();
+        let is_bridge = |repair: &&Value| repair["message"].as_str().unwrap().contains("WhatsApp bridge");
+        let repair =
+            repairs.as_array().unwrap().iter().find(is_bridge).unwrap_or_else(|| panic!("{fixed:?}"));
+        let is_installed = told.is_none();
+        assert_eq!(repair["done"], is_installed, "{fixed:?}");
+        assert_eq!(fixed.stdout.contains("whatsapp_bridge_not_installed"), !is_installed, "{fixed:?}");
+        let found = hermes::bridge::install::check(&home.paths());
+        let is_there = matches!(found, hermes::preflight::BridgeFact::Installed { .. });
+        assert_eq!(is_there, is_installed, "{found:?}");
+        if let Some(told) = told {
+            let message = repair["message"].as_str().unwrap();
+            assert!(message.contains("cannot be installed") && message.contains(told), "{message}");
+            assert!(repair["fix"].as_str().is_some_and(|fix| !fix.is_empty()), "{repair:#}");
+            assert_eq!(fixed.code, Some(1), "{fixed:?}");
+        }
+    }
 }
 
 #[test]

@@ -173,8 +173,7 @@ fn settings_that_are_not_files_or_not_ours_are_refused_at_once() {
                 }
             }
             let (code, told) = refused(&home);
-            let expected = if name == "gateway.db" { 1 } else { 78 };
-            assert_eq!(code, Some(expected), "{name} is {what}: {told}");
+            assert_eq!(code, Some(78), "{name} is {what}: {told}");
             assert!(told.contains(name), "{name} is {what}: {told}");
         }
     }
@@ -199,6 +198,53 @@ fn settings_that_are_not_files_or_not_ours_are_refused_at_once() {
     assert!(environment.is_err() || rustix::process::geteuid().is_root(), "other programs can read it");
     assert_eq!(gateway.stop(), Some(0));
     assert_eq!(std::fs::read_to_string(foreign).unwrap(), "precious");
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_file_of_the_store_is_named_and_not_taken_for_a_failing_disk() {
+    for name in ["gateway.db", "gateway.db-wal", "gateway.db-shm"] {
+        let home = TestHome::empty();
+        home.write(".env", "WHATSAPP_ENABLED=true\nWHATSAPP_MODE=self-chat\n");
+        let path = home.root().join(name);
+        std::fs::create_dir(&path).unwrap();
+        let (code, told) = refused(&home);
+        assert_eq!(code, Some(78), "{name}: {told}");
+        assert!(told.contains(&format!("{} is a folder", path.display())), "{told}");
+        assert!(told.contains(&format!("mv {0} {0}.aside", path.display())), "{told}");
+        assert!(!told.contains("disk"), "{told}");
+    }
+}
+
+#[test]
+fn the_target_of_a_database_that_is_a_link_keeps_its_mode_while_it_is_no_database_or_not_ours() {
+    let home = TestHome::empty();
+    home.write(".env", "WHATSAPP_ENABLED=true\nWHATSAPP_MODE=self-chat\n");
+    let foreign = home.write("foreign", "precious");
+    std::fs::set_permissions(&foreign, PermissionsExt::from_mode(0o644)).unwrap();
+    std::os::unix::fs::symlink(&foreign, home.root().join("gateway.db")).unwrap();
+    let mut gateway = Gateway::start(&home);
+    wait::until(wait::LIMIT, || (!gateway.is_running() || gateway.state().is_object()).then_some(()));
+    drop(gateway);
+    assert_eq!(std::fs::read_to_string(&foreign).unwrap(), "precious");
+    assert_eq!(foreign.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+}
+
+#[test]
+fn a_disk_that_fails_while_the_store_is_opened_is_said_and_the_next_start_goes_on() {
+    for place in ["open.before", "open.after"] {
+        let mut home = TestHome::empty();
+        home.write(".env", "WHATSAPP_ENABLED=true\nWHATSAPP_MODE=self-chat\n");
+        home.env.push(("HERMES_FAILPOINT".to_owned(), format!("{place}:error")));
+        let (code, told) = refused(&home);
+        // A service manager starts it again: the fault may pass.
+        assert_eq!(code, Some(1), "{place}: {told}");
+        assert!(told.contains("the disk failed") && told.contains("dmesg"), "{place}: {told}");
+        assert!(told.contains("gateway.db"), "{place}: {told}");
+        home.env.pop();
+        let mut gateway = Gateway::start(&home);
+        gateway.wait_for_state("fatal");
+        assert_eq!(gateway.stop(), Some(0));
+    }
 }
 
 #[test]

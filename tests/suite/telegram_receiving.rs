@@ -243,6 +243,32 @@ fn a_command_that_was_only_passed_on_is_for_the_agent() {
 }
 
 #[test]
+fn an_update_that_spoils_its_answer_is_found_and_set_aside_and_the_others_are_answered() {
+    let scene = set("");
+    // Before the gateway runs and while it does: in front of, between and behind others.
+    let mut odd = vec![scene.service.push_spoiled()];
+    scene.write("early");
+    let mut gateway = scene.connected();
+    scene.answered("early");
+    for round in 1..4 {
+        scene.write(&format!("before {round}"));
+        odd.push(scene.service.push_spoiled());
+        scene.write(&format!("behind {round}"));
+        scene.answered(&format!("before {round}"));
+        scene.answered(&format!("behind {round}"));
+    }
+    scene.confirmed();
+    for id in odd {
+        let kept = scene.home.paths().telegram().unreadable_dir().join(format!("{id}.json"));
+        let kept = std::fs::read_to_string(kept).expect("it is kept");
+        assert!(kept.contains(&format!("update_id\\\":{id}")), "{kept}");
+    }
+    gateway.wait_for_log("update_unreadable");
+    assert_eq!(entry(&gateway)["state"], "connected");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn an_update_that_is_half_a_character_is_set_aside_and_the_others_are_answered() {
     let scene = set("");
     let mut gateway = scene.connected();

@@ -1,8 +1,9 @@
 //! Telegram by webhook: the service calls us, over real HTTP.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::support::home::TestHome;
 use crate::support::house::QUICK;
 use crate::support::process::Gateway;
 use crate::support::telegram::TelegramService;
-use crate::support::telegram::scene::{FRIEND, home, wait_until};
+use crate::support::telegram::scene::{FRIEND, entry, home, wait_until};
 use crate::support::telegram::service::{TOKEN, now, own_address};
 use crate::support::wait;
 
@@ -155,6 +156,44 @@ fn whoever_does_not_know_the_secret_is_not_listened_to() {
 }
 
 #[test]
+fn a_crowd_of_silent_connections_to_the_webhook_keeps_no_update_waiting() {
+    const CROWD: usize = 1000;
+    const SHARE: usize = 500;
+    let scene = Scene::set();
+    let mut gateway = scene.connected();
+    let place = scene.address.to_string().replace(':', "/");
+    let script = format!(
+        "ulimit -n 4096 2>/dev/null || ulimit -n 1024; i=0; while [ $i -lt {SHARE} ]; do \
+         exec {{fd}}<>/dev/tcp/{place} || exit 1; i=$((i+1)); [ $((i % 3)) = 0 ] && printf 'P' >&$fd; \
+         done 2>/dev/null; echo ready; read -r _"
+    );
+    let mut crowd: Vec<_> = (0..CROWD / SHARE)
+        .map(|_| {
+            let mut command = std::process::Command::new("bash");
+            command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            command.spawn().expect("bash")
+        })
+        .collect();
+    for (number, part) in crowd.iter_mut().enumerate() {
+        let mut line = String::new();
+        BufReader::new(part.stdout.as_mut().expect("it is piped")).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let text = format!("through the crowd {number}");
+        let asked = Instant::now();
+        scene.write(&text);
+        scene.answered(&text);
+        // It takes milliseconds. Without room each silent connection would be waited for.
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    }
+    assert_eq!(entry(&gateway)["state"], "connected");
+    for mut part in crowd {
+        part.kill().ok();
+        part.wait().unwrap();
+    }
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn without_a_good_secret_nothing_is_opened_and_with_one_it_connects_by_itself() {
     let scene = Scene::set();
     scene.dot_env(None);
@@ -224,7 +263,7 @@ fn from_one_way_to_the_other_and_back_nothing_is_lost() {
 }
 
 #[test]
-fn a_webhook_that_somebody_takes_away_or_that_nobody_reaches_is_not_connected() {
+fn a_webhook_that_somebody_takes_away_or_that_nobody_reaches_says_so_and_goes_on_sending() {
     let scene = Scene::set();
     let mut gateway = scene.connected();
     scene.service.set_webhook("https://example.org/hook");
@@ -241,17 +280,62 @@ fn a_webhook_that_somebody_takes_away_or_that_nobody_reaches_is_not_connected() 
     scene.write("anybody?");
     let lost = gateway.wait_for_log("telegram_webhook_unreachable");
     assert!(lost.contains("Connection refused"), "{lost}");
-    // Each further attempt finds it so, and none is taken for a connection before something comes.
-    let ups = || gateway.log().iter().filter(|line| line.contains("Telegram is connected")).count();
-    let (before, asked) = (ups(), scene.service.asked("setWebhook").len());
-    let tried =
-        wait::until(wait::LIMIT, || (scene.service.asked("setWebhook").len() >= asked + 3).then_some(()));
-    assert!(tried.is_some(), "{}", gateway.log().join("\n"));
-    assert_eq!(ups(), before, "{}", gateway.log().join("\n"));
-    wait_until(&gateway, "retrying", |entry| {
+    // The service is asked again and again to try, over the same connection, and nothing is taken for better before something
+    // comes.
+    let count = |method: &str| scene.service.asked(method).len();
+    let is_unreached = |entry: &serde_json::Value| {
         entry["state"] == "retrying" && entry["error_code"] == "telegram_webhook_unreachable"
+    };
+    wait_until(&gateway, "unreached", is_unreached);
+    let (begun, asked) = (count("getMe"), count("setWebhook"));
+    let tried = wait::until(wait::LIMIT, || {
+        let told = entry(&gateway);
+        assert!(is_unreached(&told), "{told:#}");
+        (count("setWebhook") >= asked + 3).then_some(())
     });
+    assert!(tried.is_some(), "{}", gateway.log().join("\n"));
+    let sent = scene.home.run(["send", &format!("telegram:{FRIEND}"), "sent all the same", "--wait"]);
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    scene.answered("sent all the same");
+    assert_eq!(count("getMe"), begun, "no connection was begun");
     scene.by_webhook();
     scene.answered("anybody?");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+/// Hands each connection on, once it is told to.
+fn forward(from: SocketAddr, to: SocketAddr) {
+    let listener = std::net::TcpListener::bind(from).expect("it is ours");
+    std::thread::spawn(move || {
+        for taken in listener.incoming().map_while(Result::ok) {
+            let Ok(beyond) = TcpStream::connect(to) else { return };
+            for (mut one, mut other) in
+                [(taken.try_clone(), beyond.try_clone()), (beyond.try_clone(), taken.try_clone())]
+                    .map(|(one, other)| (one.expect("a handle"), other.expect("a handle")))
+            {
+                std::thread::spawn(move || std::io::copy(&mut one, &mut other));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_way_to_the_webhook_that_opens_later_is_taken_without_another_connection() {
+    let scene = Scene::set();
+    let door = own_address();
+    scene.settings(&format!(
+        "webhook = {{ url = \"http://{door}/telegram\", bind = \"{}\" }}\n",
+        scene.address
+    ));
+    scene.write("on the way");
+    let mut gateway = Gateway::start(&scene.home);
+    wait_until(&gateway, "unreached", |entry| {
+        entry["state"] == "retrying" && entry["error_code"] == "telegram_webhook_unreachable"
+    });
+    let begun = scene.service.asked("getMe").len();
+    forward(door, scene.address);
+    scene.answered("on the way");
+    wait_until(&gateway, "connected", |entry| entry["state"] == "connected" && entry["attempts"] == 0);
+    assert_eq!(scene.service.asked("getMe").len(), begun, "no connection was begun");
     assert_eq!(gateway.stop(), Some(0));
 }

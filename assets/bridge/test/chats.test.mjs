@@ -75,7 +75,15 @@ describe('chats', () => {
     const editedMessage = { extendedTextMessage: { text: 'what I meant' } };
     const message = { protocolMessage: { type: 14, key: { id: 'ABC' }, editedMessage } };
     await service.command('message', { from: CONTACT, kind: 'proto', message });
-    await take({ text: '[edited]\nwhat I meant' });
+    assert.equal((await take({ text: 'what I meant' })).edits, 'ABC');
+  });
+
+  test('a vote, which only the phone can read, is said in the log and is no message', async () => {
+    const vote = { pollUpdateMessage: { pollCreationMessageKey: { id: 'ABC' }, vote: { encPayload: Buffer.alloc(16).toString('base64') } } };
+    await service.command('message', { from: CONTACT, kind: 'proto', message: vote });
+    await service.command('message', { from: CONTACT, text: 'after the vote' });
+    await take({ text: 'after the vote' });
+    assert.match(bridge.stderr, /info a vote in a poll came, which only the phone can read/);
   });
 
   test('people in a text are called by name, else by number', async () => {

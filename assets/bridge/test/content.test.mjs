@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { proto } from 'baileys';
-import { CORRECTION, KINDS, MEDIA, SILENT, WRAPPERS, bodyOf, contentOf, mediaPart, unwrap } from '../content.mjs';
+import { CORRECTION, KINDS, MEDIA, SILENT, WRAPPERS, bodyOf, contentOf, mediaPart, sealedIn, unwrap } from '../content.mjs';
 
 const schema = readFileSync(join(dirname(createRequire(import.meta.url).resolve('baileys/package.json')), 'WAProto/WAProto.proto'), 'utf8');
 /** The fields of a message of the schema, as [type, name]. */
@@ -40,6 +40,15 @@ test('every kind says something, also when it is empty', () => {
   }
 });
 
+test('what only the phone can read is named for the log, also in a wrapper', () => {
+  for (const name of ['pollUpdateMessage', 'encReactionMessage', 'encCommentMessage', 'encEventResponseMessage', 'secretEncryptedMessage']) {
+    const message = decoded({ [name]: {} });
+    assert.ok(SILENT.has(name) && sealedIn(message), name);
+    assert.equal(sealedIn(decoded({ ephemeralMessage: { message: { [name]: {} } } })), sealedIn(message));
+  }
+  for (const message of [{ conversation: 'x' }, { protocolMessage: { type: 0 } }, { albumMessage: {} }]) assert.equal(sealedIn(decoded(message)), null);
+});
+
 test('every wrapper is taken off', () => {
   for (const name of WRAPPERS) assert.equal(body({ [name]: { message: { conversation: 'inside' } } }).text, 'inside', name);
 });
@@ -50,10 +59,10 @@ test('of what passes between devices only a correction says something', () => {
     [0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]);
   for (const type of Object.values(proto.Message.ProtocolMessage.Type)) {
     const result = body({ protocolMessage: { type, key: { id: 'A' }, editedMessage: { conversation: 'now' } } });
-    assert.deepEqual(result, type === CORRECTION ? { kind: 'text', text: '[edited]\nnow' } : null, String(type));
+    assert.deepEqual(result, type === CORRECTION ? { kind: 'text', text: 'now' } : null, String(type));
   }
   const edited = editedMessage => body({ editedMessage: { message: { protocolMessage: { type: CORRECTION, editedMessage } } } });
-  assert.deepEqual(edited({ imageMessage: { caption: 'a caption' } }), { kind: 'text', text: '[edited]\na caption' });
+  assert.deepEqual(edited({ imageMessage: { caption: 'a caption' } }), { kind: 'text', text: 'a caption' });
   assert.equal(edited({ imageMessage: { ...media, caption: 'c' } }).media.bytes, 1234);
 });
 
@@ -114,7 +123,7 @@ test('a file above a text comes along', () => {
     ['video', { buttonsMessage: { videoMessage: media, contentText: 'see' } }, 'see'],
     ['document', { interactiveMessage: { header: { documentMessage: media }, body: { text: 'read' } } }, 'read'],
     ['image', { productMessage: { product: { productImage: media, title: 'Cup' } } }, '[product Cup]'],
-    ['image', { editedMessage: { message: { protocolMessage: { type: 14, editedMessage: { imageMessage: media } } } } }, '[edited]'],
+    ['image', { editedMessage: { message: { protocolMessage: { type: 14, editedMessage: { imageMessage: media } } } } }, ''],
   ];
   for (const [kind, message, text] of rows) {
     const result = body(message);

@@ -50,7 +50,7 @@ for (const [name, message, expected] of KINDS) {
   test(`${name} becomes ${expected.kind}`, () => {
     const result = event(message);
     for (const [field, value] of Object.entries(expected)) assert.deepEqual(result[field], value, field);
-    assert.deepEqual(Object.keys(result).sort(), ['chat', 'chat_alt', 'contacts', 'cut_from', 'forwarded',
+    assert.deepEqual(Object.keys(result).sort(), ['chat', 'chat_alt', 'contacts', 'cut_from', 'edits', 'forwarded',
       'from_me', 'id', 'is_group', 'kind',
       'location', 'media', 'mentions', 'offline', 'push_name', 'quoted', 'reaction', 'sender', 'sender_alt', 'text',
       'timestamp_s']);
@@ -149,6 +149,36 @@ test('what is forwarded is marked', () => {
   assert.equal(event({ conversation: '/stop' }).forwarded, false);
   assert.equal(event({ buttonsResponseMessage: { selectedDisplayText: '/stop' } }).forwarded, true, 'words of whoever made the button');
   assert.equal(event({ listResponseMessage: { title: 'Tea' } }).forwarded, false);
+});
+
+test('a command in words that somebody else composed is theirs', () => {
+  const composed = [
+    { templateMessage: { hydratedTemplate: { hydratedContentText: '/new' } } },
+    { highlyStructuredMessage: { hydratedHsm: { hydratedTemplate: { hydratedContentText: '/new' } } } },
+    { listMessage: { title: ' /new', sections: [] } },
+    { buttonsMessage: { contentText: '/new', buttons: [{ buttonText: { displayText: 'A' } }] } },
+    { interactiveMessage: { body: { text: '/new' } } },
+    { interactiveMessage: { header: { imageMessage: media }, body: { text: '/new' } } },
+    { richResponseMessage: { submessages: [{ messageText: '/new' }] } },
+    { ephemeralMessage: { message: { templateMessage: { hydratedTemplate: { hydratedContentText: '/new' } } } } },
+  ];
+  for (const message of composed) {
+    const { text, forwarded } = event(message);
+    assert.deepEqual([text.trimStart().split('\n')[0], forwarded], ['/new', true], JSON.stringify(message));
+  }
+  for (const message of [{ conversation: '/new' }, { extendedTextMessage: { text: '/new' } }, { imageMessage: { ...media, caption: '/new' } },
+    { botInvokeMessage: { message: { conversation: '/new' } } }]) {
+    assert.equal(event(message).forwarded, false, JSON.stringify(message));
+  }
+});
+
+test('a correction names the message that it corrects', () => {
+  const edit = (key, editedMessage = { conversation: 'now' }) => event({ protocolMessage: { type: 14, key, editedMessage } });
+  assert.deepEqual([edit({ id: 'XYZ' }).edits, edit({ id: 'XYZ' }).text], ['XYZ', 'now']);
+  assert.equal(edit(undefined).edits, 'ABC', 'itself, where it names none');
+  assert.equal(edit({ id: 'XYZ' }, { conversation: '/new' }).forwarded, false);
+  assert.equal(event({ editedMessage: { message: { protocolMessage: { type: 14, key: { id: 'XYZ' }, editedMessage: { conversation: 'now' } } } } }).edits, 'XYZ');
+  assert.equal(event({ conversation: 'x' }).edits, null);
 });
 
 test('a chat tells its timer', () => {

@@ -64,6 +64,9 @@ pub enum Again {
     Once,
 }
 
+/// What a person may do after a failure, where their last message is the one that failed.
+pub const RETRY: &str = "Send /retry to ask again.";
+
 /// What the person is told when an agent fell silent.
 pub const STALLED: &str = "The agent did not answer in time. Send /retry to ask again.";
 

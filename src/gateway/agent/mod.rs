@@ -5,8 +5,8 @@
 //! - [`echo`]: repeats what it is told.
 //! - [`openai`]: any OpenAI-compatible service; [`request`]: what it is asked, [`sse`]: the stream that it answers with,
 //!   [`reading`]: a stream or a body, [`answer`]: the text in it, [`thinking`]: what is left out of that, [`refusal`]: what a
-//!   refusal means, [`breaker`]: when nothing is asked because the service was away; [`verdict`]: what
-//!   its last answers say about it.
+//!   refusal means, [`breaker`]: when nothing is asked because the service was away; [`verdict`]: what its last answers say
+//!   about it; [`window`]: how much the model can be asked.
 //! - [`program`]: a program of this machine; [`request`] also says what that is told.
 
 pub mod answer;
@@ -27,3 +27,4 @@ pub mod sse;
 pub(crate) mod testing;
 pub mod thinking;
 pub mod verdict;
+mod window;

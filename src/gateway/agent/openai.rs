@@ -14,7 +14,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, Url};
 
 use super::answer::{Answer, Cut};
-use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn, said};
+use super::api::{About, Again, Agent, AgentError, RETRY, STALLED, Trouble, Turn, said};
 use super::breaker::{Breaker, Ending};
 use super::draft::Draft;
 use super::reading::{Failure, Reading};
@@ -22,6 +22,7 @@ use super::refusal::{Kind, Refusal};
 use super::request::{self, Image};
 use super::thinking;
 use super::verdict::Verdict;
+use super::window::Window;
 use crate::clock::Now;
 use crate::config::OpenaiConfig;
 use crate::error::CliError;
@@ -48,6 +49,9 @@ const QUIET_MAX: u32 = 3;
 /// The window that is assumed where neither the settings nor the service name one, in tokens.
 const WINDOW_DEFAULT: u32 = 16_384;
 
+/// No window is smaller: what fits into it needs no question about the window.
+const WINDOW_LEAST: u32 = 2048;
+
 /// What people hear when the service cannot be reached.
 const UNREACHABLE: &str = "The agent cannot be reached at the moment.";
 
@@ -62,7 +66,9 @@ pub struct Openai {
     verdict: Mutex<Verdict>,
     /// The model's window by the settings.
     context_tokens: Option<u32>,
-    /// The same by the service's own word; 0: not known.
+    /// The same by the service's list of models.
+    listed: Window,
+    /// The same by what the service said to a question that was too long; 0: not known.
     window: AtomicU32,
     /// The model thinks in its answers, before a closing tag alone.
     thinks: AtomicBool,
@@ -74,7 +80,8 @@ impl Openai {
     /// # Errors
     /// When the address or the key is unusable.
     pub fn new(config: &OpenaiConfig) -> Result<Self, CliError> {
-        let url = address(&config.base_url)?;
+        let url = address(&config.base_url, &["chat", "completions"])?;
+        let listed = Window::new(address(&config.base_url, &["models"])?);
         let mut headers = HeaderMap::new();
         if let Some(key) = &config.api_key {
             let mut value = HeaderValue::try_from(format!("Bearer {}", key.0)).map_err(|_| {
@@ -104,6 +111,7 @@ impl Openai {
             breaker: Mutex::new(Breaker::new(RandomState::new().hash_one(&config.base_url))),
             verdict: Mutex::default(),
             context_tokens: config.context_tokens,
+            listed,
             window: AtomicU32::new(0),
             thinks: AtomicBool::new(thinking::is_known_for_it(&config.model)),
         })
@@ -112,7 +120,7 @@ impl Openai {
     /// Asks; again without the pictures where they are refused, and with less of the conversation where it is too long.
     async fn ask(&self, turn: &Turn, draft: &Draft) -> Result<String, AgentError> {
         let mut pictures = images(&turn.message.attachments).await;
-        let mut history = self.fitting(turn);
+        let mut history = self.fitting(turn).await;
         let whole = history;
         loop {
             let body = request::body(&self.model, self.system_prompt.as_deref(), turn, history, &pictures);
@@ -143,9 +151,18 @@ impl Openai {
     }
 
     /// The newest exchanges that fit into the model's window beside the message, with a quarter of it left for the answer.
-    fn fitting<'a>(&self, turn: &'a Turn) -> &'a [Exchange] {
+    async fn fitting<'a>(&self, turn: &'a Turn) -> &'a [Exchange] {
         let learnt = Some(self.window.load(Ordering::Relaxed)).filter(|tokens| *tokens > 0);
-        let window = self.context_tokens.into_iter().chain(learnt).min().unwrap_or(WINDOW_DEFAULT);
+        let told = match self.context_tokens {
+            None if learnt.is_none() && self.within_window(turn, WINDOW_LEAST).len() < turn.history.len() => {
+                self.listed.tokens(&self.client, &self.model).await
+            }
+            set => set,
+        };
+        self.within_window(turn, told.into_iter().chain(learnt).min().unwrap_or(WINDOW_DEFAULT))
+    }
+
+    fn within_window<'a>(&self, turn: &'a Turn, window: u32) -> &'a [Exchange] {
         let mut room = (u64::from(window) / 4 * 3).saturating_sub(
             tokens(&said(&turn.message)) + tokens(self.system_prompt.as_deref().unwrap_or("")),
         );
@@ -414,7 +431,7 @@ impl Openai {
         let spent = self.breaker().spent(message);
         if let Some(tries) = spent {
             self.breaker().forget(message);
-            let told = format!("{} I tried {tries} times. Send /retry to ask again.", error.told);
+            let told = format!("{} I tried {tries} times. {RETRY}", error.told);
             return AgentError { told, again: Again::Never, ..error };
         }
         let wait = self.breaker().own_wait(Now::read().mono, message);
@@ -488,7 +505,8 @@ fn tokens(text: &str) -> u64 {
     8 + u64::try_from(text.len()).unwrap_or(u64::MAX / 4) / 3
 }
 
-fn address(base_url: &str) -> Result<Url, CliError> {
+/// The address of this service below its base.
+fn address(base_url: &str, path: &[&str]) -> Result<Url, CliError> {
     // The error must not repeat the address: it may hold a password.
     let unusable = || {
         CliError::config("agent.base_url is no address of the form http://host/v1")
@@ -498,7 +516,7 @@ fn address(base_url: &str) -> Result<Url, CliError> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(unusable());
     }
-    url.path_segments_mut().map_err(|()| unusable())?.pop_if_empty().extend(["chat", "completions"]);
+    url.path_segments_mut().map_err(|()| unusable())?.pop_if_empty().extend(path);
     Ok(url)
 }
 

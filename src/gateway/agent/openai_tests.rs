@@ -251,11 +251,12 @@ async fn images_are_shown_to_the_model_and_large_ones_are_not() {
 
 #[test]
 fn addresses_are_taken_as_people_write_them() {
+    const CHAT: &[&str] = &["chat", "completions"];
     for base in ["http://localhost:1/v1", "http://localhost:1/v1/"] {
-        assert_eq!(address(base).unwrap().as_str(), "http://localhost:1/v1/chat/completions");
+        assert_eq!(address(base, CHAT).unwrap().as_str(), "http://localhost:1/v1/chat/completions");
     }
     for base in ["localhost:1/v1", "ftp://localhost/v1", "http://", "data:x", ""] {
-        assert!(address(base).is_err(), "{base}");
+        assert!(address(base, CHAT).is_err(), "{base}");
     }
     for (base, loopback) in [
         ("http://localhost/v1", true),
@@ -264,7 +265,7 @@ fn addresses_are_taken_as_people_write_them() {
         ("https://api.example.com/v1", false),
         ("http://10.0.0.1/v1", false),
     ] {
-        assert_eq!(net::is_loopback(&address(base).unwrap()), loopback, "{base}");
+        assert_eq!(net::is_loopback(&address(base, CHAT).unwrap()), loopback, "{base}");
     }
 }
 
@@ -317,18 +318,53 @@ async fn a_conversation_that_is_too_long_is_asked_with_half_of_it_then_with_none
     }
 }
 
-#[test]
-fn no_more_of_a_conversation_is_sent_than_fits_into_the_window() {
-    let with =
-        |context_tokens| Openai::new(&OpenaiConfig { context_tokens, ..config("http://h/v1") }).unwrap();
+#[tokio::test]
+async fn no_more_of_a_conversation_is_sent_than_fits_into_the_window() {
+    let with = |context_tokens| {
+        Openai::new(&OpenaiConfig { context_tokens, ..config("http://127.0.0.1:9/v1") }).unwrap()
+    };
     let exchange = |_| Exchange { said: "x".repeat(3000), answered: "y".repeat(3000) };
     let turn = Turn { history: (0..20).map(exchange).collect(), ..turn() };
-    assert_eq!(with(None).fitting(&turn).len(), 6, "of the window that is assumed");
-    assert_eq!(with(Some(131_072)).fitting(&turn).len(), 20);
-    assert_eq!(with(Some(512)).fitting(&turn).len(), 0);
+    assert_eq!(with(None).fitting(&turn).await.len(), 6, "of the window that is assumed");
+    assert_eq!(with(Some(131_072)).fitting(&turn).await.len(), 20);
+    assert_eq!(with(Some(512)).fitting(&turn).await.len(), 0);
     let learnt = with(Some(131_072));
     learnt.window.store(4096, Ordering::Relaxed);
-    assert_eq!(learnt.fitting(&turn).len(), 1, "the service knows better");
+    assert_eq!(learnt.fitting(&turn).await.len(), 1, "the service knows better");
+}
+
+#[tokio::test]
+async fn the_window_that_the_services_list_names_bounds_what_is_sent_where_none_is_set() {
+    let list = |tokens: u32| format!(r#"{{"data":[{{"id":"m","context_length":{tokens}}}]}}"#);
+    let exchange = |_| Exchange { said: "said-".repeat(600), answered: "y".repeat(3000) };
+    let turn = Turn { history: (0..20).map(exchange).collect(), ..turn() };
+    for (tokens, context_tokens, expected) in
+        [(4096, None, 1), (65_536, None, 20), (4096, Some(131_072), 20), (131_072, Some(4096), 1)]
+    {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let list = list(tokens);
+        let base = service(move |request| {
+            seen.lock().unwrap().push(request.to_owned());
+            let body = if request.starts_with("GET /v1/models ") { &list } else { WHOLE.1 };
+            (head("200 OK", "application/json") + body).into_bytes()
+        });
+        let agent = Openai::new(&OpenaiConfig { context_tokens, ..config(&base.await) }).unwrap();
+        for _ in 0..2 {
+            assert_eq!(agent.answer(turn.clone(), &Draft::default()).await.unwrap(), "whole");
+        }
+        let asked = asked.lock().unwrap();
+        let (lists, questions): (Vec<_>, Vec<_>) = asked.iter().partition(|asked| asked.starts_with("GET "));
+        assert_eq!((lists.len(), questions.len()), (usize::from(context_tokens.is_none()), 2));
+        assert!(lists.iter().all(|asked| asked.contains(KEY)), "it may be for those alone that have the key");
+        for question in questions {
+            assert_eq!(question.matches("said-").count() / 600, expected, "{tokens} {context_tokens:?}");
+        }
+    }
+    // What fits into any window needs no question.
+    let (agent, asked) = scripted(&[WHOLE]).await;
+    agent.answer(long_turn(), &Draft::default()).await.unwrap();
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

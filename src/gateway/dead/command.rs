@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::desk::{Verb, carry_out};
+use super::desk::{self, Verb, carry_out};
 use super::view::{Asked, page, table};
 use crate::clock::Now;
 use crate::durable::{Lock, LockError};
@@ -58,7 +58,7 @@ fn everything(verb: Verb, mut asked: Asked) -> Result<Asked, String> {
     Ok(asked)
 }
 
-/// While no gateway runs its store is ours, as long as we hold its lock.
+/// While no gateway runs its store is ours, as long as we hold its lock. Looking does not need it.
 async fn directly(home: &HermesHome, verb: Verb, pick: Pick) -> Result<Value, CliError> {
     let path = home.database();
     if !path.exists() {
@@ -67,6 +67,16 @@ async fn directly(home: &HermesHome, verb: Verb, pick: Pick) -> Result<Value, Cl
             Verb::Retry => serde_json::json!({ "retried": 0 }),
             Verb::Drop => serde_json::json!({ "dropped": 0 }),
         });
+    }
+    let looks = match verb {
+        Verb::List => Some(false),
+        Verb::Show => Some(true),
+        Verb::Retry | Verb::Drop => None,
+    };
+    if let Some(with_text) = looks
+        && let Some(letters) = by_hand::letters(path.clone(), pick.clone(), with_text).await?
+    {
+        return Ok(desk::shown(&letters, with_text));
     }
     let _lock = Lock::acquire(&home.lock_file()).map_err(|error| {
         let failed = CliError::failed("the store is in use").code("store_busy");
@@ -99,5 +109,37 @@ fn told(verb: Verb, answer: &Value, found: usize) -> String {
         Verb::Show => letters.iter().map(|letter| page(letter, now)).collect::<Vec<_>>().join("\n"),
         Verb::Retry => format!("{many} will be tried again.\n"),
         Verb::Drop => format!("{many} dropped for good.\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::message::testing::message;
+    use crate::gateway::store::SqliteStore;
+    use crate::gateway::store::api::{Accepted, Finish};
+    use crate::platform::Platform;
+
+    #[tokio::test]
+    async fn looking_takes_no_lock_and_stands_in_no_gateways_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let open = || SqliteStore::open(&home.database()).unwrap();
+        let store = open();
+        let accepted = store.accept(Platform::Whatsapp, message("A", "1@lid", "lost words")).await.unwrap();
+        let Accepted::New(id) = accepted else { panic!("{accepted:?}") };
+        let dead = Some("as told".to_owned());
+        store.finish(id, Finish { dead, ..Finish::default() }).await.unwrap();
+        drop(store);
+        // A gateway has just begun: it holds the lock, and opens the store at the same moment.
+        let _lock = Lock::acquire(&home.lock_file()).unwrap();
+        let look = |verb| directly(&home, verb, Pick::default());
+        let text = look(Verb::Show).await.unwrap()["letters"][0]["text"].clone();
+        assert_eq!(text, "lost words");
+        let store = open();
+        assert_eq!(count(Verb::List, &look(Verb::List).await.unwrap()), 1);
+        drop(store);
+        assert_eq!(look(Verb::Drop).await.unwrap_err().exit(), ExitCode::Failed, "who writes needs it");
+        assert_eq!(count(Verb::List, &look(Verb::List).await.unwrap()), 1);
     }
 }

@@ -34,6 +34,12 @@ impl Verb {
     }
 }
 
+/// Letters as programs see them.
+pub fn shown(letters: &[Letter], with_text: bool) -> Value {
+    let letters: Vec<Value> = letters.iter().map(|letter| view::json(letter, with_text)).collect();
+    json!({ "letters": letters })
+}
+
 /// Does it. Returns the answer for programs, and the chats that have work now.
 ///
 /// # Errors
@@ -43,13 +49,9 @@ pub async fn carry_out(
     verb: Verb,
     pick: Pick,
 ) -> Result<(Value, Vec<ChatKey>), StoreError> {
-    let shown = |letters: &[Letter], with_text| {
-        let letters: Vec<Value> = letters.iter().map(|letter| view::json(letter, with_text)).collect();
-        (json!({ "letters": letters }), Vec::new())
-    };
     match verb {
-        Verb::List => Ok(shown(&store.letters(pick, false).await?, false)),
-        Verb::Show => Ok(shown(&store.letters(pick, true).await?, true)),
+        Verb::List => Ok((shown(&store.letters(pick, false).await?, false), Vec::new())),
+        Verb::Show => Ok((shown(&store.letters(pick, true).await?, true), Vec::new())),
         Verb::Retry => {
             let mut keys = Vec::new();
             // The store takes a bounded number at once.

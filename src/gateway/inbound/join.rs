@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::identity::same;
 use crate::gateway::message::{InboundMessage, Private};
+use crate::gateway::store::api::InboxId;
 
 /// More messages than this waiting in a chat are answered together, however far apart they came.
 pub const WAITING_MAX: u32 = 64;
@@ -29,6 +30,8 @@ pub struct Join {
     pub window: Duration,
     /// However long the pause was.
     pub all: bool,
+    /// This message is left out, and those behind it go first.
+    pub aside: Option<InboxId>,
 }
 
 /// Whether the next message goes with those before it.
@@ -150,8 +153,8 @@ mod tests {
     use crate::gateway::message::{Attachment, UserId};
 
     const CHAT: &str = "15550101@s.whatsapp.net";
-    const WINDOW: Join = Join { window: Duration::from_millis(600), all: false };
-    const ALL: Join = Join { window: Duration::ZERO, all: true };
+    const WINDOW: Join = Join { window: Duration::from_millis(600), all: false, aside: None };
+    const ALL: Join = Join { window: Duration::ZERO, all: true, aside: None };
 
     fn text(text: &str) -> InboundMessage {
         message("A", CHAT, text)

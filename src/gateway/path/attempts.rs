@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
 
-use super::busy;
 use super::turns::Turns;
+use crate::gateway::inbound::join::Join;
 use crate::gateway::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::{Accepted, Claimed, InboxId, StoreError};
 use crate::platform::Platform;
@@ -22,12 +22,12 @@ impl Turns {
     }
 
     /// What a turn takes up, with its attempt counted. Only the holder of the chat's lane may ask.
-    pub(super) async fn claim(&self, key: &ChatKey) -> Result<Claimed, StoreError> {
+    pub(super) async fn claim(&self, key: &ChatKey, join: Join) -> Result<Claimed, StoreError> {
         if self.unsure().contains(key) {
             self.store.release_chat(key).await?;
             self.unsure().remove(key);
         }
-        self.surely(key, self.store.claim(key, busy::join(&self.terms()))).await
+        self.surely(key, self.store.claim(key, join)).await
     }
 
     /// Takes attempts back. Only the holder of the chat's lane may ask.

@@ -21,7 +21,7 @@ pub(super) enum Reaction {
 
 /// How far a turn joins what waits, by these settings.
 pub(super) fn join(terms: &TurnConfig) -> Join {
-    Join { window: terms.join_window, all: terms.busy == Busy::Interrupt }
+    Join { window: terms.join_window, all: terms.busy == Busy::Interrupt, aside: None }
 }
 
 /// Decides. A turn is taken back only for what its next attempt will take in; so this asks what the claim will ask.

@@ -545,6 +545,9 @@ mod attempts;
 #[path = "joining_tests.rs"]
 mod joining;
 
+#[path = "order_tests.rs"]
+mod order;
+
 #[path = "orders_tests.rs"]
 mod orders;
 

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::asking::{Asked, Early, Ended, within_bytes};
+use super::busy;
 use super::orders::{Order, Orders};
 use super::pace::Pace;
 use super::preview::UNFINISHED;
@@ -18,9 +19,10 @@ use super::slots::Slots;
 use super::waits::Waits;
 use crate::clock::Now;
 use crate::config::TurnConfig;
-use crate::gateway::agent::api::{Again, Agent, Turn, said};
+use crate::gateway::agent::api::{Again, Agent, RETRY, Turn, said};
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::Decision;
+use crate::gateway::inbound::join::Join;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::{Outcome, Work};
@@ -59,7 +61,10 @@ const QUARANTINED: &str =
     "I stopped retrying a task that kept crashing me: this message. Please say it in another way.";
 
 /// Said behind the failure of a message that has waited for long.
-const WAITED: &str = " Your message has waited long enough; send /retry to ask again.";
+const WAITED: &str = " Your message has waited long enough. Send /retry to ask again.";
+
+/// Said instead of [`RETRY`] where the chat's last message is another one by then.
+const AGAIN: &str = "Send it again if you still need an answer.";
 
 /// The work of the inbox.
 pub(super) struct Turns {
@@ -147,8 +152,8 @@ impl Turns {
     }
 
     async fn answer_next(&self, key: &ChatKey) -> Result<Outcome, StoreError> {
-        let (place, claimed) = match self.next(key).await? {
-            Next::Begun(place, claimed) => (place, claimed),
+        let (place, claimed, passes) = match self.next(key).await? {
+            Next::Begun { place, claimed, passes } => (place, claimed, passes),
             Next::Not(outcome) => return Ok(outcome),
         };
         // What is accepted from now on wakes the lane.
@@ -189,7 +194,7 @@ impl Turns {
             );
             self.give_up(key, first, GIVEN_UP, format!("begun {ATTEMPTS_MAX} times, never ended")).await
         } else {
-            match self.turn(key, place, claimed).await? {
+            match self.turn(key, place, claimed, passes).await? {
                 Turned::Ended(ended) => ended,
                 Turned::Back(outcome) => return Ok(outcome),
             }
@@ -200,7 +205,8 @@ impl Turns {
     /// A place for the next turn of this chat, and what it is about.
     async fn next(&self, key: &ChatKey) -> Result<Next, StoreError> {
         if let Some(Handed { row, place }) = self.handed().remove(key) {
-            return Ok(Next::Begun(place, Claimed { rows: vec![row], more: false }));
+            let claimed = Claimed { rows: vec![row], more: false };
+            return Ok(Next::Begun { place, claimed, passes: false });
         }
         // Nothing is claimed while nobody is there to be asked; commands are carried out all the same.
         if let Some(wait) = self.agent.wait()
@@ -219,11 +225,33 @@ impl Turns {
         // Closed when we stop: then no turn is begun any more.
         let Some(permit) = self.slots.take().await else { return Ok(Next::Not(Outcome::Idle)) };
         let place = self.place(key, permit);
-        Ok(Next::Begun(place, self.claim(key).await?))
+        let mut held = self.waits.held(key, Now::read().mono);
+        if let Some(waiting) = held
+            && self.store.next_in(key).await?.is_none_or(|next| next.id != waiting.id)
+        {
+            // It was taken back.
+            self.waits.end(key);
+            held = None;
+        }
+        let join = held.map_or_else(|| busy::join(&self.terms()), |_| Join::default());
+        if let Some(held) = held.filter(|held| held.is_aside) {
+            let claimed = self.claim(key, Join { aside: Some(held.id), ..join }).await?;
+            if !claimed.rows.is_empty() {
+                return Ok(Next::Begun { place, claimed, passes: true });
+            }
+        }
+        let claimed = self.claim(key, join).await?;
+        Ok(Next::Begun { place, claimed, passes: false })
     }
 
-    /// Asks the agent, and writes down how that ended.
-    async fn turn(&self, key: &ChatKey, place: Place, claimed: Claimed) -> Result<Turned, StoreError> {
+    /// Asks the agent, and writes down how that ended. `passes`: another message of the chat waits, and this goes first.
+    async fn turn(
+        &self,
+        key: &ChatKey,
+        place: Place,
+        claimed: Claimed,
+        passes: bool,
+    ) -> Result<Turned, StoreError> {
         let Place { permit, mut run } = place;
         self.pace(|pace, now, most| pace.take(now, key, most));
         let asked = Asked::of(claimed.rows);
@@ -250,14 +278,22 @@ impl Turns {
             // What its acceptance ended meanwhile is not put back.
             self.release(key, ids).await?;
             let is_away = matches!(&ended.answer, Err(error) if matches!(error.again, Again::After(_)));
+            if passes {
+                self.waits.hold_again(key, Now::read().mono);
+            }
             return Ok(Turned::Back(match self.store.next_in(key).await? {
                 Some(next) => self.put_off(key, &next, wait, is_away).await,
                 None => Outcome::Again,
             }));
         }
-        self.waits.end(key);
+        let was_passed = self.waits.is_passed(key, ids[0]);
+        if passes {
+            self.waits.pass(key);
+        } else {
+            self.waits.end(key);
+        }
         self.running.settled(key);
-        let mut finish = self.end_of(key, &message, context, &ended);
+        let mut finish = self.end_of(key, &message, context, &ended, was_passed);
         let steered = ended.steered.iter().map(|row| row.id);
         finish.with = ids[1..].iter().copied().chain(steered).collect();
         Ok(Turned::Ended(self.finish(key, ids[0], finish).await))
@@ -273,8 +309,15 @@ impl Turns {
         }
     }
 
-    /// What is written down of a turn that ended, but for its messages.
-    fn end_of(&self, key: &ChatKey, message: &InboundMessage, context: Context, ended: &Ended) -> Finish {
+    /// What is written down of a turn that ended, but for its messages. `was_passed`: another message was answered while it waited.
+    fn end_of(
+        &self,
+        key: &ChatKey,
+        message: &InboundMessage,
+        context: Context,
+        ended: &Ended,
+        was_passed: bool,
+    ) -> Finish {
         let mut replies = Vec::new();
         if let Some(rule) = context.told {
             replies = reply::parts(key, message, "session", slash::begun_anew(rule));
@@ -295,16 +338,24 @@ impl Turns {
                 }
                 let waited =
                     if matches!(error.again, Again::After(_) | Again::Briefly(_)) { WAITED } else { "" };
-                replies.extend(reply::parts(key, message, "answer", &format!("{}{waited}", error.told)));
+                let mut told = format!("{}{waited}", error.told);
+                if was_passed {
+                    told = told.replace(RETRY, AGAIN);
+                }
+                replies.extend(reply::parts(key, message, "answer", &told));
                 None
             }
         };
+        if let Some(first) = replies.first_mut().filter(|_| was_passed) {
+            first.reply_to = Some(message.id.clone());
+        }
         Finish { belongs: Some(context.belongs), exchange, replies, ..Finish::default() }
     }
 
     /// The message waits for the agent. Where that is away, its chat is told once, and once more when that takes long.
     async fn put_off(&self, key: &ChatKey, row: &InboxRow, wait: Duration, is_away: bool) -> Outcome {
-        if let Some((purpose, text)) = self.waits.put_off(key, row.id, Now::read().mono, is_away) {
+        let is_own = self.agent.wait().is_none();
+        if let Some((purpose, text)) = self.waits.put_off(key, row.id, Now::read().mono, is_away, is_own) {
             // It is a courtesy: the message itself is safe.
             drop(self.store.queue(key, reply::parts(key, &row.message, purpose, text)).await);
             if let Some(outbox) = self.outboxes.get(&key.platform) {
@@ -433,7 +484,12 @@ pub(super) struct Handed {
 /// What a chat's lane does next.
 enum Next {
     /// A turn, of the messages that were claimed for it; none: nothing waits.
-    Begun(Place, Claimed),
+    Begun {
+        place: Place,
+        claimed: Claimed,
+        /// Another message of the chat waits, and they go first.
+        passes: bool,
+    },
     /// Nothing now.
     Not(Outcome),
 }

@@ -62,8 +62,11 @@ async fn live(reporter: &Reporter, adapter: Arc<dyn Adapter>, inbox: Arc<dyn Inb
     match adapter.connect(inbox).await {
         Err(error) => Report::Down(error),
         Ok(link) => {
-            let health = link.health();
+            let mut health = link.health();
             reporter.tell(Report::Up(Arc::clone(&link))).await;
+            if let Some(degraded) = health.as_mut().and_then(|health| health.borrow_and_update().clone()) {
+                reporter.tell(Report::Degraded(Some(degraded))).await;
+            }
             Report::Down(watch(reporter, link.as_ref(), health, platform).await)
         }
     }

@@ -226,6 +226,14 @@ pub enum StoreError {
     /// The file is damaged, and too large to be read through. Nothing is changed.
     #[error("the database is damaged and has {0} bytes, which is too much to be saved")]
     TooLarge(u64),
+    /// Something that is not a file stands where one of the database's belongs.
+    #[error("{path} is {what}, where a file of the store belongs")]
+    InTheWay {
+        /// Where.
+        path: String,
+        /// What it is.
+        what: &'static str,
+    },
     /// Anything else.
     #[error("{0}")]
     Failed(String),

@@ -1,9 +1,11 @@
-//! The store for commands while no gateway runs. Whoever opens it holds the gateway's lock.
+//! The store for commands while no gateway runs. Whoever opens it to write holds the gateway's lock; whoever only looks does not,
+//! so that a gateway can start meanwhile.
 
 use std::path::PathBuf;
 
-use super::api::StoreError;
+use super::api::{Letter, Pick, StoreError};
 use super::sqlite::SqliteStore;
+use super::{letters, schema};
 use crate::error::CliError;
 
 /// Opens the database of this path.
@@ -15,6 +17,17 @@ pub async fn open(path: PathBuf) -> Result<SqliteStore, CliError> {
         .await
         .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
         .map_err(unusable)
+}
+
+/// Dead letters, as they are at this moment. `None`: only who opens the database to write can tell.
+///
+/// # Errors
+/// When the work breaks off.
+pub async fn letters(path: PathBuf, pick: Pick, with_text: bool) -> Result<Option<Vec<Letter>>, CliError> {
+    let read = move || letters::letters(&schema::open_to_read(&path)?, &pick, with_text).ok();
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|_| CliError::failed("reading the store failed in an unforeseen way"))
 }
 
 /// What a failure of the store is to whoever typed the command.

@@ -172,6 +172,10 @@ pub(super) fn gather(db: &Connection, key: &ChatKey, mut join: Join) -> Result<N
     let mut gathering = None;
     while let Some(row) = found.next()? {
         let id = InboxId(row.get(0)?);
+        if join.aside == Some(id) {
+            more = true;
+            continue;
+        }
         let Some(message) = from_json::<InboundMessage>(row, 2)? else {
             more = true;
             if rows.is_empty() {

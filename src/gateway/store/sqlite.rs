@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{OpenOptions, Permissions};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -31,6 +31,7 @@ use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessag
 use crate::gateway::problems::Problems;
 use crate::gateway::sessions::api::{Retried, Session, SessionId, SessionKey, SessionStore};
 use crate::home;
+use crate::ownership::Us;
 use crate::platform::Platform;
 
 const UNREADABLE: &str = "the stored message cannot be read";
@@ -77,10 +78,13 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::TooNew`], [`StoreError::Damaged`] and [`StoreError::TooLarge`] (nothing is changed), or what is wrong with the file.
     pub fn open_watched(path: &Path, problems: Problems, opening: Opening) -> Result<Self, StoreError> {
-        // SQLite would wait at a pipe, and read a device without an end.
-        if let Some(found) = path.metadata().ok().filter(|found| !found.is_file()) {
-            let what = if found.is_dir() { "a folder" } else { "not a file" };
-            return Err(StoreError::Failed(format!("{} is {what}", path.display())));
+        // SQLite would wait at a pipe, read a device without an end, and take a folder for a fault of the disk.
+        for path in [path.to_owned(), home::beside_database(path, "wal"), home::beside_database(path, "shm")]
+        {
+            if let Some(found) = path.metadata().ok().filter(|found| !found.is_file()) {
+                let what = if found.is_dir() { "a folder" } else { "not a file" };
+                return Err(StoreError::InTheWay { path: path.display().to_string(), what });
+            }
         }
         salvage::finish(path)?;
         // What stands in its way is in the way only of a salvage, which says so.
@@ -106,8 +110,9 @@ impl SqliteStore {
             .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        // The log beside it takes its mode from the database.
-        if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        // The log beside it takes its mode from the database. Behind a symbolic link may be a file of another user.
+        let found = file.metadata().map_err(failed)?;
+        if found.permissions().mode() & 0o077 != 0 && Us::now().uid == found.uid() {
             file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         }
         drop(file);

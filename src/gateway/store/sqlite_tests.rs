@@ -154,6 +154,25 @@ async fn a_change_that_says_the_same_as_the_newest_form_is_known() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_put_aside_is_passed_by_those_behind_it_and_taken_where_it_is_not() {
+    let mut crashing = Crashing::new();
+    let store = crashing.open();
+    let mut ids = Vec::new();
+    for id in ["A", "B"] {
+        let Accepted::New(id) = store.accept(W, message(id, CHAT, "hi")).await.unwrap() else { panic!() };
+        ids.push(id);
+    }
+    let aside = |id: InboxId| Join { aside: Some(id), ..Join::default() };
+    let claimed = store.claim(&key(), aside(ids[0])).await.unwrap();
+    assert_eq!((claimed.rows[0].id, claimed.rows.len(), claimed.more), (ids[1], 1, true));
+    store.finish(ids[1], answered(&["H1"])).await.unwrap();
+    let none = store.claim(&key(), aside(ids[0])).await.unwrap();
+    assert!(none.rows.is_empty() && none.more);
+    let claimed = store.claim(&key(), Join::default()).await.unwrap();
+    assert_eq!((claimed.rows[0].id, claimed.rows[0].attempts), (ids[0], 1), "left out, it is not counted");
+}
+
+#[tokio::test]
 async fn a_finish_that_is_repeated_answers_once() {
     let mut crashing = Crashing::new();
     let store = crashing.open();
@@ -224,7 +243,7 @@ async fn what_was_written_in_one_go_is_claimed_and_done_together_and_after_a_cra
     }
     store.accept(W, message("D", CHAT, "/help")).await.unwrap();
     store.accept(W, message("E", CHAT, "E")).await.unwrap();
-    let window = Join { window: Duration::from_secs(60), all: false };
+    let window = Join { window: Duration::from_secs(60), ..Join::default() };
     let ids = |claimed: &Claimed| claimed.rows.iter().map(|row| row.message.id.0.clone()).collect::<Vec<_>>();
     let claimed = store.claim(&key(), window).await.unwrap();
     assert_eq!((ids(&claimed), claimed.more), (vec!["A".to_owned(), "B".into(), "C".into()], true));

@@ -8,7 +8,7 @@ const CONDITIONS = new Set([
   'ack_error', 'no_ack', 'delay_ack', 'media', 'unreadable', 'garble', 'no_receipts',
   'lose_receipts', 'passkey',
 ]);
-const BLOWS = new Set(['reset', 'close', 'stream_end', 'stream_error', 'silence']);
+const BLOWS = new Set(['reset', 'close', 'stream_end', 'stream_error', 'silence', 'passkey_notice']);
 const MOMENTS = new Set(['now', 'connect', 'login', 'ready']);
 /** These spoil one use unless told otherwise; the other conditions last until they are healed. */
 const ONCE = new Set(['tamper_hmac', 'drop_before_restart']);
@@ -119,6 +119,7 @@ export class Faults {
     if (name === 'reset') connection.reset();
     else if (name === 'close') connection.close();
     else if (name === 'silence') connection.silence();
+    else if (name === 'passkey_notice') this.#service.passkeys.notice(connection);
     else if (name === 'stream_end') connection.end({ tag: 'xmlstreamend', attrs: {} });
     else if (conflict) connection.streamError(code, 'conflict', conflict);
     else connection.streamError(code ?? 500);

@@ -59,6 +59,11 @@ export class Passkeys {
     return true;
   }
 
+  /** The same notification to a device that is linked already, out of the blue. */
+  notice(connection) {
+    connection.send(this.#notification('passkey_prologue_request', []));
+  }
+
   /** What the browser with the account's passkey answers to the newest request. */
   assertion(how) {
     const link = [...this.#links.values()].at(-1);

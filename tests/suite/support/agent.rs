@@ -89,7 +89,9 @@ fn answer(
     odd: &Mutex<Vec<(&'static str, String)>>,
     tale: &Tale,
 ) -> std::io::Result<()> {
-    let body = question(&stream)?;
+    let Some(body) = question(&stream)? else {
+        return stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    };
     let last = body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
     let count = {
         let mut asked = asked.lock().unwrap();
@@ -125,10 +127,16 @@ fn answer(
     stream.write_all(b"data: [DONE]\n\n")
 }
 
-fn question(stream: &TcpStream) -> std::io::Result<Value> {
+/// `None`: it asks for something else, as for the list of models.
+fn question(stream: &TcpStream) -> std::io::Result<Option<Value>> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
     let mut line = String::new();
+    reader.read_line(&mut line)?;
+    if !line.starts_with("POST ") {
+        return Ok(None);
+    }
+    line.clear();
     while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
@@ -137,7 +145,7 @@ fn question(stream: &TcpStream) -> std::io::Result<Value> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(serde_json::from_slice(&body).unwrap())
+    Ok(Some(serde_json::from_slice(&body).unwrap()))
 }
 
 impl Tale {

@@ -258,6 +258,7 @@ fn hostile_text_costs_no_more_than_its_length() {
         ("bold", "**a** ".repeat(big / 6)),
         ("images", "![".repeat(big / 2)),
         ("nested images", deep("![", "](x)")),
+        ("nested images by reference", format!("{}\n\n[r]: x", deep("![", "][r]"))),
         ("nested emphasis", deep("*a **", "** a*")),
         ("links", "[a](b) ".repeat(big / 7)),
         ("definitions", "[a]: b\n".repeat(big / 7)),

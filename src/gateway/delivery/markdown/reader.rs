@@ -17,6 +17,9 @@ pub(super) use pulldown_cmark::Alignment;
 /// A longer name of a language is no name.
 const LANGUAGE_LEN_MAX: usize = 32;
 
+/// A longer label is no sign for a source.
+const SIGN_LEN_MAX: usize = 32;
+
 /// Longer tags are no `<br />`.
 const LINE_BREAK_LEN_MAX: usize = 8;
 
@@ -373,16 +376,16 @@ impl<'a> Reader<'a> {
     }
 
     fn link(&mut self, kind: LinkType, [address, title, id]: [cmark::CowStr<'a>; 3], range: Range<usize>) {
-        let is_bare = |text: &str| !text.contains(char::is_alphabetic);
-        let label = self.source[range.start..range.end].trim_start_matches('[');
         // `[1]` is a sign for a source: without its brackets it would be a number.
         let (is_bracketed, reference) = match kind {
             LinkType::Reference => {
-                let is_bracketed = label.split(']').next().is_some_and(is_bare);
+                let is_bracketed = begins_with_sign(&self.source[range.clone()]);
                 let space = if is_bracketed { "" } else { " " };
                 (is_bracketed, Some(Cow::Owned(format!("{space}[{id}]"))))
             }
-            LinkType::Collapsed | LinkType::Shortcut => (is_bare(&id), Some(Cow::Borrowed(""))),
+            LinkType::Collapsed | LinkType::Shortcut => {
+                (!id.contains(char::is_alphabetic), Some(Cow::Borrowed("")))
+            }
             LinkType::Inline
             | LinkType::Autolink
             | LinkType::Email
@@ -532,6 +535,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether the label of this link is a sign as in `[1]`. No more of it is looked at than a sign is long: pictures nest, and each of
+/// them would look at all those in it.
+fn begins_with_sign(link: &str) -> bool {
+    let begin = &link[..link.floor_char_boundary(SIGN_LEN_MAX)];
+    let label = begin.trim_start_matches('[').split_once(']').map(|(label, _)| label);
+    label.is_some_and(|label| !label.contains(char::is_alphabetic))
+}
+
 /// The place and the length of the first `<br>` in it.
 fn line_break(html: &str) -> Option<(usize, usize)> {
     html.match_indices('<').find_map(|(at, _)| {
@@ -560,5 +571,26 @@ fn cow(text: cmark::CowStr<'_>) -> Cow<'_, str> {
     match text {
         cmark::CowStr::Borrowed(text) => Cow::Borrowed(text),
         cmark::CowStr::Boxed(_) | cmark::CowStr::Inlined(_) => Cow::Owned(text.into_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_label_only_the_length_of_a_sign_is_looked_at() {
+        for (link, expected) in
+            [("[1][r]", true), ("[[12]][r]", true), ("[one][r]", false), ("[1", false), ("[☆ 1][r]", true)]
+        {
+            assert_eq!(begins_with_sign(link), expected, "{link}");
+        }
+        // As many signs as it looks at, and one more.
+        let bare = |len: usize| format!("[{}][r]", "1".repeat(len));
+        assert!(begins_with_sign(&bare(SIGN_LEN_MAX - 2)));
+        assert!(
+            !begins_with_sign(&bare(SIGN_LEN_MAX - 1)),
+            "looking further would cost its square in nested pictures"
+        );
     }
 }

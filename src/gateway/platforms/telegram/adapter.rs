@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::failure::{self, TOKEN_ACTION};
-use super::link::{self, Look, TelegramLink};
+use super::failure::{self, Conflicts, TOKEN_ACTION};
+use super::link::{self, Look, TelegramLink, is_unreached};
+use super::polling::Source as _;
 use super::receiver::{Receiver, meaning, remove_webhook};
 use super::shared::Shared;
 use super::webhook::{Door, FETCH_LIMIT_MAX, Refused, UNREACHABLE};
@@ -35,10 +36,7 @@ const START_LIMIT: Duration = Duration::from_secs(15);
 /// Where the service did not get through to us, the longest wait for a sign that it does.
 const PROOF_LIMIT: Duration = Duration::from_secs(20);
 
-/// Conflicts this far apart have nothing to do with each other.
-const CONFLICTS_WITHIN: Duration = Duration::from_secs(900);
-
-/// Nor have limits without a time, each of which may last a quarter of an hour.
+/// Limits without a time this far apart have nothing to do with each other; each may last a quarter of an hour.
 const LIMITS_WITHIN: Duration = Duration::from_secs(3600);
 
 /// A token that was refused is tried again after this time, in case it was the service that erred.
@@ -67,7 +65,7 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct Inner {
-    conflicts: InARow,
+    conflicts: Conflicts,
     /// Limits that did not say how long they last.
     limits: InARow,
     /// Untrusted certificates in a row.
@@ -116,7 +114,7 @@ impl Memory {
                 inner.distrust.answered();
                 failure::give_time(&mut refusal, || inner.limits.count(now, LIMITS_WITHIN) - 1);
                 if refusal.status == 409 {
-                    conflicts = inner.conflicts.count(now, CONFLICTS_WITHIN);
+                    conflicts = inner.conflicts.count(now);
                 }
                 Fault::Refused(refusal)
             }
@@ -128,6 +126,11 @@ impl Memory {
         let error = inner.remedied(meaning(fault, conflicts));
         Self::remember(&mut inner, token, &error, now);
         error
+    }
+
+    /// Whether the service gets through to us, as it was last seen.
+    pub(super) fn reached(&self, is_reached: bool) {
+        self.inner().is_unreachable = !is_reached;
     }
 
     fn remember(inner: &mut Inner, token: &Secret, error: &AdapterError, now: Instant) {
@@ -165,6 +168,45 @@ impl TelegramAdapter {
     pub fn new(settings: Arc<Settings>) -> Self {
         let claim = Claim::new(Platform::Telegram, "telegram_token_lock", &settings);
         Self { settings, claim, memory: Arc::default() }
+    }
+
+    /// Has the service bring what comes. Where it does not get through to us, the connection can at least send.
+    async fn by_webhook(
+        &self,
+        config: &Config,
+        (webhook, secret): (&WebhookConfig, Secret),
+        mut receiver: Receiver,
+        found: &WebhookInfo,
+    ) -> Result<(BoxFuture<'static, Fault>, Look), AdapterError> {
+        let (bot, shared) = (Arc::clone(&receiver.bot), Arc::clone(&receiver.shared));
+        let (token, every) = (receiver.token.clone(), config.telegram.poll_timeout);
+        receiver.fetch_limit = receiver.fetch_limit.min(FETCH_LIMIT_MAX);
+        // The last one may still be closing.
+        let place = Arc::clone(&self.memory.place).lock_owned().await;
+        let door = Door::open(webhook.bind, secret, place).await?;
+        // From here on it may be called.
+        let refused = |refused| match refused {
+            Refused::Webhook(error) => error,
+            Refused::Otherwise(fault) => self.memory.judge(&token, fault),
+        };
+        let mut watch = door.announce(&bot, &webhook.url, START_LIMIT).await.map_err(refused)?;
+        let mut serving = Box::pin(door.serve(receiver));
+        let failed = found.pending_update_count > 0 && found.last_error_date.is_some();
+        let is_doubtful = failed || self.memory.inner().is_unreachable;
+        let mut unreached = None;
+        if is_doubtful {
+            let limit = PROOF_LIMIT.min(config.gateway.connect_timeout / 2);
+            match watch.prove(&bot, &mut serving, limit).await.map_err(refused) {
+                Ok(()) => {}
+                Err(error) if error.code == UNREACHABLE => {
+                    shared.degrade(Some(is_unreached(error.clone(), every)));
+                    unreached = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+            self.memory.reached(unreached.is_none());
+        }
+        Ok((serving, Look::Webhook { watch, every, unreached }))
     }
 }
 
@@ -235,7 +277,7 @@ impl Adapter for TelegramAdapter {
         self.memory.inner().distrust.answered();
         let (shared, number) = (Arc::new(Shared::new()), me.id);
         let paths = self.settings.home.telegram();
-        let mut receiver = Receiver {
+        let receiver = Receiver {
             bot: Arc::clone(&bot),
             me,
             platform: Platform::Telegram,
@@ -257,34 +299,14 @@ impl Adapter for TelegramAdapter {
         let (receiving, look): (BoxFuture<'static, Fault>, Look) = match webhook(telegram)? {
             None => {
                 once_more(|| remove_webhook(&bot, &found)).await.map_err(judge)?;
-                let first = once_more(|| Receiver::ask(&bot, None, Duration::ZERO)).await;
+                let first = once_more(|| receiver.poll(None, Duration::ZERO)).await;
                 // Where another program receives, this connection can at least send.
                 let is_conflict =
                     matches!(&first, Err(Fault::Refused(refusal)) if refusal.status == failure::CONFLICT);
                 let first = if is_conflict { first } else { Ok(first.map_err(judge)?) };
                 (Box::pin(async move { receiver.run(first).await }), Look::Service)
             }
-            Some((webhook, secret)) => {
-                receiver.fetch_limit = receiver.fetch_limit.min(FETCH_LIMIT_MAX);
-                // The last one may still be closing.
-                let place = Arc::clone(&self.memory.place).lock_owned().await;
-                let door = Door::open(webhook.bind, secret, place).await?;
-                // From here on it may be called.
-                let (url, every) = (&webhook.url, telegram.poll_timeout);
-                let refused = |refused| match refused {
-                    Refused::Address(error) => error,
-                    Refused::Otherwise(fault) => judge(fault),
-                };
-                let mut watch = door.announce(&bot, url, START_LIMIT).await.map_err(refused)?;
-                let mut serving = Box::pin(door.serve(receiver));
-                let failed = found.pending_update_count > 0 && found.last_error_date.is_some();
-                if failed || self.memory.inner().is_unreachable {
-                    let limit = PROOF_LIMIT.min(config.gateway.connect_timeout / 2);
-                    watch.prove(&bot, &mut serving, limit).await.map_err(refused)?;
-                    self.memory.inner().is_unreachable = false;
-                }
-                (serving, Look::Webhook { watch, every })
-            }
+            Some(webhook) => self.by_webhook(&config, webhook, receiver, &found).await?,
         };
         shared.prove();
         let probing =

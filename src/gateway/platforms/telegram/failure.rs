@@ -3,7 +3,7 @@
 //! Decided by the status and by `parameters`. Only 400 says in words alone what is the matter; [`TEXTS`] is the one place
 //! that reads them, and what it does not know is refused for good like any other 400.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::telegram::wire::Refusal;
@@ -182,14 +182,41 @@ pub fn scope(code: &str) -> Scope {
     if [CHAT_FORBIDDEN, CHAT_GONE].contains(&code) { Scope::Chat } else { Scope::Message }
 }
 
-/// How many conflicts in a row are met with a quick try: the other poller may just be ending.
-const CONFLICTS_QUICK: u32 = 3;
-
 /// The status of a conflict: another program receives, or a webhook is set.
 pub const CONFLICT: u16 = 409;
 
-const CONFLICT_WAIT: Duration = Duration::from_secs(10);
+/// The waits after the first conflicts in a row: the other poller may just be ending. The last of them doubles.
+const CONFLICT_WAITS: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 const CONFLICT_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// A conflict that comes so long after the wait for the one before has nothing to do with it.
+const CONFLICT_APART: Duration = Duration::from_secs(60);
+
+/// Conflicts in a row, and when the last one came.
+#[derive(Debug, Default)]
+pub struct Conflicts(Option<(u32, Instant)>);
+
+impl Conflicts {
+    /// One more. Returns how many came in a row, with this one.
+    pub fn count(&mut self, now: Instant) -> u32 {
+        let is_near = |(count, last): &(u32, Instant)| {
+            now.saturating_duration_since(*last) < conflict_wait(*count) + CONFLICT_APART
+        };
+        let count = self.0.filter(is_near).map_or(1, |(count, _)| count.saturating_add(1));
+        self.0 = Some((count, now));
+        count
+    }
+}
+
+/// The wait after so many conflicts in a row.
+fn conflict_wait(count: u32) -> Duration {
+    let [.., last] = CONFLICT_WAITS;
+    let at = count.saturating_sub(1);
+    let doublings = at.saturating_sub(3).min(8);
+    let first = usize::try_from(at).ok().and_then(|at| CONFLICT_WAITS.get(at).copied());
+    first.unwrap_or_else(|| last.saturating_mul(1 << doublings).min(CONFLICT_WAIT_MAX))
+}
 
 /// What a refusal means while receiving. `conflicts`: how many conflicts came in a row, with this one.
 pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
@@ -200,13 +227,11 @@ pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
         }
         403 => AdapterError::blocked("telegram_forbidden", said, TOKEN_ACTION),
         CONFLICT => {
-            let doublings = conflicts.saturating_sub(CONFLICTS_QUICK).min(8);
-            let wait = CONFLICT_WAIT.saturating_mul(1 << doublings).min(CONFLICT_WAIT_MAX);
             AdapterError::retryable(
                 "telegram_polling_conflict",
                 "another program receives the messages of this bot: stop it, or use a different bot for one of them",
             )
-            .retry(Retry::After(wait))
+            .retry(Retry::After(conflict_wait(conflicts)))
         }
         420 | 429 => AdapterError::retryable("telegram_rate_limited", said)
             .retry(refusal.parameters.wait().map_or(Retry::Backoff, Retry::After)),
@@ -219,6 +244,7 @@ pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Now;
     use crate::telegram::wire::Parameters;
 
     fn refusal(status: u16, description: &str) -> Refusal {
@@ -265,11 +291,11 @@ mod tests {
     fn every_status_says_what_becomes_of_the_connection() {
         for status in 300..=599 {
             let error = of_connection(&refusal(status, "Something"), 1);
-            let ten = Retry::After(Duration::from_secs(10));
+            let soon = Retry::After(Duration::from_secs(1));
             let expected = match status {
                 401 | 404 => ("telegram_bad_token", Retry::Never),
                 403 => ("telegram_forbidden", Retry::Never),
-                409 => ("telegram_polling_conflict", ten),
+                409 => ("telegram_polling_conflict", soon),
                 420 | 429 => ("telegram_rate_limited", Retry::Backoff),
                 500..=599 => ("telegram_network_error", Retry::Backoff),
                 _ => ("telegram_refused", Retry::Backoff),
@@ -306,13 +332,20 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_is_met_quickly_three_times_then_ever_more_rarely_and_never_given_up() {
-        let waits: Vec<Retry> = [1, 2, 3, 4, 5, 8, u32::MAX]
+    fn a_conflict_is_met_quickly_at_first_then_ever_more_rarely_and_never_given_up() {
+        let waits: Vec<Retry> = [1, 2, 3, 4, 5, 6, 8, 9, u32::MAX]
             .into_iter()
             .map(|conflicts| of_connection(&refusal(409, "Conflict"), conflicts).retry)
             .collect();
         let after = |seconds| Retry::After(Duration::from_secs(seconds));
-        assert_eq!(waits, [10, 10, 10, 20, 40, 300, 300].map(after));
+        assert_eq!(waits, [1, 2, 5, 10, 20, 40, 160, 300, 300].map(after));
+        let (mut conflicts, mut now) = (Conflicts::default(), Now::read().mono);
+        let mut after = |seconds| {
+            now += Duration::from_secs(seconds);
+            conflicts.count(now)
+        };
+        assert_eq!([after(0), after(1), after(32), after(64)], [1, 2, 3, 4]);
+        assert_eq!([after(71), after(62), after(60)], [1, 1, 2], "each but the last is another story");
     }
 
     /// What the service says, one for each row of [`TEXTS`] and in its order.

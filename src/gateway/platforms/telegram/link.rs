@@ -14,7 +14,7 @@ use super::failure::{self, CHAT_GONE, MESSAGE_GONE, Way};
 use super::flood::Floods;
 use super::polling::of_poll;
 use super::shared::Shared;
-use super::webhook::Watch;
+use super::webhook::{Known, Refused, UNREACHABLE, Watch};
 use crate::clock::Now;
 use crate::config::Secret;
 use crate::gateway::delivery::markdown::parts;
@@ -259,7 +259,14 @@ pub(super) enum Look {
         watch: Watch,
         /// How often.
         every: Duration,
+        /// Why it does not, until it is known that it does.
+        unreached: Option<AdapterError>,
     },
+}
+
+/// What people see while the service does not get through to us, and is asked so often to try again.
+pub(super) fn is_unreached(error: AdapterError, every: Duration) -> Degraded {
+    Degraded { error, failures: 1, failures_max: None, next_at: Now::read().mono + every }
 }
 
 impl Look {
@@ -274,15 +281,36 @@ impl Look {
     async fn once(&mut self, bot: &Bot) -> Result<Result<(), AdapterError>, Fault> {
         match self {
             Self::Service => bot.ask::<User>("getMe", &(), PROBE_LIMIT).await.map(|_| Ok(())),
-            Self::Webhook { watch, .. } => {
-                bot.ask("getWebhookInfo", &(), PROBE_LIMIT).await.map(|info| watch.judge(info).map(drop))
+            Self::Webhook { watch, unreached, .. } => {
+                match watch.look(bot, PROBE_LIMIT, unreached.is_some()).await {
+                    Ok(known) => {
+                        if known == Known::GetsThrough {
+                            *unreached = None;
+                        }
+                        Ok(Ok(()))
+                    }
+                    Err(Refused::Webhook(error)) if error.code == UNREACHABLE => {
+                        *unreached = Some(error);
+                        Ok(Ok(()))
+                    }
+                    Err(Refused::Webhook(error)) => Ok(Err(error)),
+                    Err(Refused::Otherwise(fault)) => Err(fault),
+                }
             }
+        }
+    }
+
+    /// What people are to see of it.
+    fn told(&self) -> Option<Degraded> {
+        match self {
+            Self::Service | Self::Webhook { unreached: None, .. } => None,
+            Self::Webhook { unreached: Some(error), every, .. } => Some(is_unreached(error.clone(), *every)),
         }
     }
 }
 
 /// Looks again and again. Where the looks are the only proof, a failed one is tried again until the lease is over; else the polls
-/// find out. Ends the connection when the service says twice that the token is worth nothing, or that it brings nothing.
+/// find out. Ends the connection when the service says twice that the token is worth nothing, or that the webhook is another's.
 pub(super) async fn probe(
     bot: Arc<Bot>,
     shared: Arc<Shared>,
@@ -303,8 +331,11 @@ pub(super) async fn probe(
             Ok(Ok(())) => {
                 patience.forgive();
                 if is_proof {
+                    // Where only the way to us is closed, the service is there all the same, and takes what we send.
                     shared.prove();
-                    shared.degrade(None);
+                    let told = look.told();
+                    memory.reached(told.is_none());
+                    shared.degrade(told);
                 } else {
                     shared.seen();
                 }

@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_secs(30);
 struct Known {
     polls: u32,
     failures: u32,
-    conflicts: u32,
+    conflicts: failure::Conflicts,
     confirmed: i64,
     /// How long each message was not fetched.
     fetched: BTreeMap<i64, Duration>,
@@ -136,10 +136,7 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Source for Service<F> {
     }
 
     fn conflict(&self, fault: Fault) -> AdapterError {
-        let conflicts = self.known(|known| {
-            known.conflicts += 1;
-            known.conflicts
-        });
+        let conflicts = self.known(|known| known.conflicts.count(Now::read().mono));
         let Fault::Refused(refusal) = fault else { panic!("{fault:?}") };
         failure::of_connection(&refusal, conflicts)
     }
@@ -285,7 +282,7 @@ async fn beside_another_poller_the_connection_stays_and_says_so_and_an_operator_
         let is_told = health.is_some_and(|health| health.error.code == "telegram_polling_conflict");
         assert_eq!(is_told, (1..=6).contains(&known.polls), "{}", known.polls);
         let mut hurried = hurried.lock().unwrap();
-        // The wait after the sixth would last for 80 s.
+        // The wait after the sixth would last for 40 s.
         if known.polls == 6 && *hurried == 0 {
             *hurried = known.polls;
             shared.hurry();
@@ -297,8 +294,23 @@ async fn beside_another_poller_the_connection_stays_and_says_so_and_an_operator_
     }
     assert_eq!(*hurried.lock().unwrap(), 6);
     let waited = service.known(|known| known.fetched[&1]);
-    assert!(
-        waited > 80 * SECOND && waited < 101 * SECOND,
-        "10, 10, 10, 20, 40, and what was left: {waited:?}"
-    );
+    assert!(waited > 36 * SECOND && waited < 41 * SECOND, "1, 2, 5, 10, 20, and what was left: {waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_another_poller_that_is_there_for_a_moment_no_message_waits_for_two_seconds() {
+    for every in [65, 200] {
+        let next = Mutex::new(every * SECOND);
+        let service = Service::new(|_, age, _| {
+            let mut next = next.lock().unwrap();
+            if age < *next {
+                // The other one ends our question as soon as it asks.
+                return Fate::Held(*next - age);
+            }
+            *next = age + every * SECOND;
+            Fate::Fails(refused(409, None))
+        });
+        service.run(&Shared::new(), 600 * SECOND, |_, _| {}).await;
+        assert!(service.slowest() < 2 * SECOND, "every {every} s: {:?}", service.slowest());
+    }
 }

@@ -5,7 +5,7 @@
 //! Once a confirmation is answered it is not repeated, since the service may begin to count anew after a quiet week, and
 //! numbers below a confirmed one would be confirmed unseen.
 //!
-//! What cannot be read is set aside before it is confirmed. Where that is most of what comes, the connection is given up, and
+//! What cannot be read is set aside before it is confirmed; where that spoils a whole answer, [`narrow`] finds which it is. Where that is most of what comes, the connection is given up, and
 //! tried again ever more slowly: a batch for each attempt.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use futures_util::future::join_all;
 
 use super::adapter::Memory;
 use super::albums::Albums;
+use super::narrow;
 use super::polling::{self, Answer, Source};
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
@@ -33,7 +34,7 @@ use crate::gateway::platforms::nonsense::Nonsense;
 use crate::gateway::repeats::Repeats;
 use crate::net;
 use crate::platform::Platform;
-use crate::telegram::bot::{Bot, Fault};
+use crate::telegram::bot::{Bot, Fault, Said};
 use crate::telegram::wire::{self, DeleteWebhook, FilePath, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
 
 /// Updates of one answer: the most that the service gives.
@@ -71,24 +72,6 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Asks for what waits. `confirm`: everything up to this number is on disk.
-    pub(super) async fn ask(bot: &Bot, confirm: Option<i64>, poll: Duration) -> Answer {
-        let kinds = Kind::ALL.map(Kind::name);
-        let question = GetUpdates {
-            offset: confirm.map(|last| last.saturating_add(1)),
-            limit: BATCH_MAX,
-            timeout: poll.as_secs(),
-            allowed_updates: &kinds,
-        };
-        let result = bot.result("getUpdates", &question, poll + ANSWER_LIMIT).await?;
-        match wire::updates(&result) {
-            Some((updates, 0)) => Ok(updates),
-            // What has no number can never be confirmed, and would come again for ever.
-            Some((updates, _)) if !updates.is_empty() => Ok(updates),
-            Some(_) | None => Err(Fault::Garbled("updates without numbers")),
-        }
-    }
-
     /// Receives until the connection fails; begins with the answer to the first question.
     pub(super) async fn run(&self, first: Answer) -> Fault {
         polling::run(self, &self.shared, self.poll, first).await
@@ -260,9 +243,34 @@ impl Receiver {
     }
 }
 
+/// Asks for so much of what waits. `confirm`: everything up to this number is on disk.
+pub(super) async fn ask(bot: &Bot, confirm: Option<i64>, limit: u8, poll: Duration) -> Result<Said, Fault> {
+    let kinds = Kind::ALL.map(Kind::name);
+    let question = GetUpdates {
+        offset: confirm.map(|last| last.saturating_add(1)),
+        limit,
+        timeout: poll.as_secs(),
+        allowed_updates: &kinds,
+    };
+    bot.said("getUpdates", &question, poll + ANSWER_LIMIT).await
+}
+
+/// What an answer brings.
+pub(super) fn updates(said: &Said) -> Answer {
+    match wire::updates(&said.result()?) {
+        Some((updates, 0)) => Ok(updates),
+        // What has no number can never be confirmed, and would come again for ever.
+        Some((updates, _)) if !updates.is_empty() => Ok(updates),
+        Some(_) | None => Err(Fault::Garbled("updates without numbers")),
+    }
+}
+
 impl Source for Receiver {
     async fn poll(&self, confirm: Option<i64>, wait: Duration) -> Answer {
-        Self::ask(&self.bot, confirm, wait).await
+        match updates(&ask(&self.bot, confirm, BATCH_MAX, wait).await?) {
+            Err(Fault::Garbled(_)) => narrow::first(&self.bot, confirm).await,
+            answer => answer,
+        }
     }
 
     async fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {

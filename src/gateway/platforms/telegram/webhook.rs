@@ -78,32 +78,12 @@ impl Door {
     /// # Errors
     /// Why it does not.
     pub(super) async fn announce(&self, bot: &Bot, url: &str, limit: Duration) -> Result<Watch, Refused> {
-        let kinds = Kind::ALL.map(Kind::name);
-        let question = SetWebhook {
-            url,
-            secret_token: &self.secret.0,
-            allowed_updates: &kinds,
-            drop_pending_updates: false,
-        };
-        match bot.ask::<bool>("setWebhook", &question, limit).await {
-            Err(Fault::Refused(refusal)) if refusal.status == 400 => {
-                return Err(Refused::Address(AdapterError::blocked(
-                    "telegram_bad_webhook",
-                    format!("Telegram does not take the webhook: {}", refusal.description),
-                    "Correct `url` below `[platforms.telegram.webhook]` in gateway.toml, or TELEGRAM_WEBHOOK_URL.",
-                )));
-            }
-            Err(fault) => return Err(Refused::Otherwise(fault)),
-            Ok(_) => {}
-        }
+        let (url, secret) = (url.to_owned(), self.secret.clone());
+        let mut watch = Watch { url, secret, calls: Arc::clone(&self.calls), seen: 0, error_date: None };
+        watch.announce(bot, limit).await?;
         let info: WebhookInfo = bot.ask("getWebhookInfo", &(), limit).await.map_err(Refused::Otherwise)?;
-        let mut watch = Watch {
-            url: url.to_owned(),
-            calls: Arc::clone(&self.calls),
-            seen: 0,
-            error_date: info.last_error_date,
-        };
-        watch.judge(info).map_err(Refused::Address)?;
+        watch.error_date = info.last_error_date;
+        watch.judge(info).map_err(Refused::Webhook)?;
         Ok(watch)
     }
 
@@ -134,8 +114,8 @@ fn unreachable(why: &str) -> AdapterError {
 
 /// Why the service does not bring anything.
 pub(super) enum Refused {
-    /// It cannot be done so.
-    Address(AdapterError),
+    /// It is about the webhook.
+    Webhook(AdapterError),
     /// It is not about the webhook.
     Otherwise(Fault),
 }
@@ -176,6 +156,7 @@ async fn deliver(State(desk): State<Arc<Desk>>, request: Request) -> StatusCode 
 /// Judges what the service says of the webhook.
 pub(super) struct Watch {
     url: String,
+    secret: Secret,
     calls: Arc<AtomicU64>,
     /// So many calls there were when it was last judged.
     seen: u64,
@@ -184,6 +165,46 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Has the service bring what it has.
+    async fn announce(&self, bot: &Bot, limit: Duration) -> Result<(), Refused> {
+        let kinds = Kind::ALL.map(Kind::name);
+        let question = SetWebhook {
+            url: &self.url,
+            secret_token: &self.secret.0,
+            allowed_updates: &kinds,
+            drop_pending_updates: false,
+        };
+        match bot.ask::<bool>("setWebhook", &question, limit).await {
+            Err(Fault::Refused(refusal)) if refusal.status == 400 => {
+                Err(Refused::Webhook(AdapterError::blocked(
+                    "telegram_bad_webhook",
+                    format!("Telegram does not take the webhook: {}", refusal.description),
+                    "Correct `url` below `[platforms.telegram.webhook]` in gateway.toml, or TELEGRAM_WEBHOOK_URL.",
+                )))
+            }
+            Err(fault) => Err(Refused::Otherwise(fault)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Looks once. `again`: the service did not get through, and is to try now instead of ever more rarely.
+    ///
+    /// # Errors
+    /// It does not get through, or the look failed.
+    pub(super) async fn look(&mut self, bot: &Bot, limit: Duration, again: bool) -> Result<Known, Refused> {
+        let info: WebhookInfo = bot.ask("getWebhookInfo", &(), limit).await.map_err(Refused::Otherwise)?;
+        let judged = self.judge(info).map_err(Refused::Webhook);
+        let is_closed = match &judged {
+            Ok(known) => *known == Known::Nothing,
+            Err(Refused::Webhook(error)) => error.code == UNREACHABLE,
+            Err(Refused::Otherwise(_)) => false,
+        };
+        if again && is_closed {
+            self.announce(bot, limit).await?;
+        }
+        judged
+    }
+
     /// Takes what is brought until it is known that the service gets through to us, or has nothing for us.
     ///
     /// # Errors
@@ -196,8 +217,7 @@ impl Watch {
     ) -> Result<(), Refused> {
         let looking = async {
             loop {
-                let info = bot.ask("getWebhookInfo", &(), limit).await.map_err(Refused::Otherwise)?;
-                if self.judge(info).map_err(Refused::Address)? == Known::GetsThrough {
+                if self.look(bot, limit, false).await? == Known::GetsThrough {
                     return Ok(());
                 }
                 tokio::time::sleep((limit / 10).max(Duration::from_millis(50))).await;
@@ -206,7 +226,7 @@ impl Watch {
         tokio::select! {
             fault = serving => Err(Refused::Otherwise(fault)),
             outcome = tokio::time::timeout(limit, looking) => {
-                outcome.unwrap_or_else(|_| Err(Refused::Address(unreachable("nothing has come yet of what waits"))))
+                outcome.unwrap_or_else(|_| Err(Refused::Webhook(unreachable("nothing has come yet of what waits"))))
             }
         }
     }
@@ -244,7 +264,9 @@ mod tests {
     fn it_works_as_long_as_the_service_knows_it_and_gets_through() {
         let calls = Arc::<AtomicU64>::default();
         let url = "https://a.test".to_owned();
-        let mut watch = Watch { url: url.clone(), calls: Arc::clone(&calls), seen: 0, error_date: Some(5) };
+        let secret = Secret("nobody's".to_owned());
+        let (url_set, called) = (url.clone(), Arc::clone(&calls));
+        let mut watch = Watch { url: url_set, secret, calls: called, seen: 0, error_date: Some(5) };
         let mut judged = |pending_update_count, last_error_date, called| {
             calls.fetch_add(called, Ordering::Relaxed);
             let last_error_message = Some("Connection refused".to_owned());

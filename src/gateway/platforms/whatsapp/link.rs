@@ -251,7 +251,8 @@ impl Shared {
             return;
         }
         let quote = QuotedRef {
-            id: message.id.0.clone(),
+            // WhatsApp knows a changed message by its first id.
+            id: message.id.original().unwrap_or_else(|| message.id.clone()).0,
             participant: Some(message.sender.0.clone()),
             from_me: message.from_me,
             text: Private(message.text.0.chars().take(QUOTABLE_CHARS_MAX).collect()),
@@ -265,6 +266,7 @@ impl Shared {
 
     fn quoted(&self, chat: &ChatId, id: &MessageId) -> Option<QuotedRef> {
         let quotable = locked(&self.quotable);
+        let id = id.original().unwrap_or_else(|| id.clone());
         quotable
             .iter()
             .rev()

@@ -11,8 +11,12 @@ const CONTACTS_NAMED_MAX: usize = 10;
 /// Translates one message; its attachment, if it has one, is not fetched yet.
 pub fn message(raw: &Message, me: &Me) -> InboundMessage {
     let is_self = is_me(&raw.chat, me) || raw.chat_alt.as_deref().is_some_and(|chat| is_me(chat, me));
+    let text = text(raw);
     let mut message = InboundMessage {
-        id: MessageId(raw.id.clone()),
+        id: match &raw.edits {
+            Some(original) => MessageId(original.clone()).changed(raw.timestamp_s, &text),
+            None => MessageId(raw.id.clone()),
+        },
         chat: ChatId(raw.chat.clone()),
         chat_alt: raw.chat_alt.clone().map(ChatId),
         sender: UserId(raw.sender.clone()),
@@ -22,7 +26,7 @@ pub fn message(raw: &Message, me: &Me) -> InboundMessage {
         self_chat: is_self && !raw.is_group,
         is_group: raw.is_group,
         addressed: !raw.is_group || is_addressed(raw, me),
-        text: Private(text(raw)),
+        text: Private(text),
         cut_from: raw.cut_from,
         attachments: attachment(raw).into_iter().collect(),
         quoted: raw.quoted.as_ref().map(|quoted| quoted.text.clone()).filter(|text| !text.0.is_empty()),
@@ -33,6 +37,9 @@ pub fn message(raw: &Message, me: &Me) -> InboundMessage {
     };
     if raw.forwarded {
         message.mark_forwarded(FORWARDED);
+    }
+    if raw.edits.is_some() {
+        message.mark_edited();
     }
     message
 }
@@ -50,8 +57,8 @@ fn is_addressed(raw: &Message, me: &Me) -> bool {
         .is_some_and(|participant| is_me(participant, me));
     answers_us
         || raw.mentions.iter().any(|mention| is_me(mention, me))
-        // A command in somebody else's words is none.
-        || (!raw.forwarded && raw.text.0.trim_start().starts_with('/'))
+        // A command in somebody else's words is none, and neither is what a message was changed to.
+        || (!raw.forwarded && raw.edits.is_none() && raw.text.0.trim_start().starts_with('/'))
 }
 
 /// What is no text is described, in brackets, before the caption.
@@ -228,6 +235,27 @@ mod tests {
         in_group["is_group"] = json!(true);
         assert!(!translated(&in_group).addressed, "somebody else's command does not speak to us");
         assert_eq!(translated(&json!({"kind": "image", "forwarded": true})).text.0, "[forwarded]");
+    }
+
+    #[test]
+    fn a_correction_is_another_text_of_the_message_that_it_corrects() {
+        let edit = |at: i64, text: &str| {
+            translated(&json!({"id": format!("E{at}"), "edits": "A", "timestamp_s": at, "text": text}))
+        };
+        let message = edit(1_700_000_000, "better words");
+        assert_eq!(message.text.0, "[edited]\nbetter words");
+        assert_eq!(message.id.original(), Some(MessageId("A".into())));
+        assert!(message.says_the_same(&translated(&json!({"text": "better words"}))));
+        assert!(!message.says_the_same(&translated(&json!({"text": "words"}))));
+        assert_eq!(edit(1, "x").id, edit(1, "x").id, "also where it comes again under another id");
+        assert_ne!(edit(1, "x").id, edit(1, "y").id);
+        // The picture stays, and does not come again.
+        let picture = translated(&json!({"kind": "image", "text": "look", "media": {"mime": "image/png"}}));
+        assert!(edit(1, "look").says_the_same(&picture) && !edit(1, "see").says_the_same(&picture));
+        let command = edit(1, "/new");
+        assert_eq!(crate::gateway::inbound::slash::of(&command), None);
+        let fields = json!({"text": "/new", "edits": "A", "chat": "1203630@g.us", "is_group": true});
+        assert!(!translated(&fields).addressed);
     }
 
     #[test]

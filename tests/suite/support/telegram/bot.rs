@@ -89,6 +89,8 @@ pub(super) struct State {
     pub(super) waiting: VecDeque<(i64, Value)>,
     pub(super) next_update: i64,
     pub(super) next_message: i64,
+    /// Updates that spoil each answer in which they are: behind their number it is not JSON.
+    pub(super) spoiled: BTreeSet<i64>,
     /// The highest number that was confirmed.
     pub(super) confirmed: i64,
     pub(super) sent: Vec<SentMessage>,
@@ -224,12 +226,23 @@ impl State {
         if self.waiting.is_empty() && seconds > 0 {
             return Verdict::Wait(self.poller, Duration::from_secs(seconds));
         }
-        ok(self.batch(usize::try_from(limit).expect("at most 100")))
+        self.batch(usize::try_from(limit).expect("at most 100"))
     }
 
     /// What waits, at most so many.
-    pub(super) fn batch(&self, limit: usize) -> Value {
-        self.waiting.iter().take(limit.min(self.batch_max)).map(|(_, update)| update.clone()).collect()
+    pub(super) fn batch(&self, limit: usize) -> Verdict {
+        let batch = || self.waiting.iter().take(limit.min(self.batch_max));
+        if !batch().any(|(id, _)| self.spoiled.contains(id)) {
+            return ok(batch().map(|(_, update)| update.clone()).collect());
+        }
+        let written = |(id, update): &(i64, Value)| match self.spoiled.contains(id) {
+            true => format!("{{\"update_id\":{id},\"message\":{{\"text\":\"half\u{1}"),
+            false => update.to_string(),
+        };
+        let written: Vec<_> = batch().map(written).collect();
+        Verdict::Fault(Fault::Garbage(
+            format!("{{\"ok\":true,\"result\":[{}]}}", written.join(",")).into_bytes(),
+        ))
     }
 
     fn send(&mut self, parameters: &Value) -> Verdict {

@@ -298,6 +298,18 @@ impl TelegramService {
         self.shared.state().dropped
     }
 
+    /// An update that spoils each answer in which it is. Returns its number.
+    pub(crate) fn push_spoiled(&self) -> i64 {
+        let id = {
+            let mut state = self.shared.state();
+            let id = state.push(json!({ "message": {} }));
+            state.spoiled.insert(id);
+            id
+        };
+        self.shared.changed.notify_waiters();
+        id
+    }
+
     /// How many requests came with a token that is not the bot's.
     pub(crate) fn refused(&self) -> usize {
         self.shared.state().refused
@@ -557,7 +569,7 @@ async fn poll(shared: &Shared, poller: u64, limit: Duration) -> Verdict {
                 return Verdict::Fault(fault.clone());
             }
             if !state.waiting.is_empty() {
-                return super::bot::ok(state.batch(100));
+                return state.batch(100);
             }
         }
         if tokio::time::timeout_at(deadline, changed).await.is_err() {
