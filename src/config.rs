@@ -206,8 +206,10 @@ pub struct WhatsAppConfig {
 /// Telegram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TelegramConfig {
-    /// There is a token, and `gateway.toml` does not say `enabled = false`.
+    /// There is a token, and neither `TELEGRAM_ENABLED` nor `gateway.toml` says that it is off.
     pub enabled: bool,
+    /// `gateway.toml` turns it off, whatever `.env` says.
+    pub is_turned_off: bool,
     /// `TELEGRAM_BOT_TOKEN`.
     pub token: Option<Secret>,
     /// Where the Bot API is.
@@ -385,6 +387,7 @@ impl Default for TelegramConfig {
     fn default() -> Self {
         Self {
             enabled: false,
+            is_turned_off: false,
             token: None,
             api_base: "https://api.telegram.org".to_owned(),
             file_base: "https://api.telegram.org/file".to_owned(),

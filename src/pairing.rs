@@ -28,6 +28,17 @@ impl Me {
     pub fn number(&self) -> &str {
         self.id.split([':', '@']).next().unwrap_or_default()
     }
+
+    /// The account for its owner to recognise: its name and its number.
+    pub fn shown(&self) -> String {
+        let number = format!("+{}", self.number());
+        match self.name.as_deref() {
+            Some(name) if !name.is_empty() && name != "~" => {
+                format!("{} ({number})", crate::visible::line(name))
+            }
+            Some(_) | None => number,
+        }
+    }
 }
 
 /// The verdict on a session folder.

@@ -8,7 +8,7 @@ use crate::phone;
 /// # Errors
 /// A sentence about what is wrong with it.
 pub fn parse_number(text: &str) -> Result<String, String> {
-    phone::digits(text).map_err(|why| format!("`{}` is no phone number: {why}.", text.trim()))
+    phone::digits(text).map_err(|why| format!("`{}` is not a phone number: {why}.", text.trim()))
 }
 
 /// A list of numbers, or `*` for everybody, or nothing for nobody.
@@ -65,7 +65,7 @@ mod tests {
     fn a_bad_number_says_what_is_wrong_with_it() {
         assert_eq!(parse_number("+1 (555) 000-1111").as_deref(), Ok("15550001111"));
         let error = parse_number(" 0555 000 1111 ").unwrap_err();
-        assert!(error.starts_with("`0555 000 1111` is no phone number: it begins with 0"), "{error}");
+        assert!(error.starts_with("`0555 000 1111` is not a phone number: it begins with 0"), "{error}");
     }
 
     #[test]
