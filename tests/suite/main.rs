@@ -48,6 +48,8 @@ mod telegram_faults;
 mod telegram_receiving;
 mod telegram_sending;
 mod telegram_setup;
+mod terminal;
+mod terminal_kinds;
 mod tidy;
 mod truth;
 mod verdicts;

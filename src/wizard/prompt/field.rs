@@ -101,7 +101,13 @@ impl<'a> Field<'a> {
                     let text = self.line.text().trim();
                     match check(text) {
                         Ok(()) => return Ok(Some(text.to_owned())),
-                        Err(why) => self.error = Some(why),
+                        // What is not seen cannot be corrected: it is pasted again.
+                        Err(why) => {
+                            self.error = Some(why);
+                            if self.is_secret {
+                                self.line = Line::secret();
+                            }
+                        }
                     }
                 }
                 Step::Suspend => {

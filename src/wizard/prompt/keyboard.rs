@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
+use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group, kill_process};
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr,
-    tcsetattr,
+    tcgetpgrp, tcsetattr,
 };
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,7 +83,7 @@ impl Keyboard {
 
     /// From now on keys are heard by no one, but Ctrl-C and Ctrl-Z.
     pub(crate) fn quiet(&mut self) {
-        if self.listener.is_some() {
+        if self.listener.is_some() || !is_in_foreground() {
             return;
         }
         let noted = Arc::clone(&self.noted);
@@ -175,9 +175,16 @@ fn raw(found: &Termios) -> Termios {
     mode
 }
 
+/// The terminal is ours, and not that of a shell which has put us in the background: there a look at it would stop us.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp())
+}
+
 fn set(mode: &Termios) {
-    // A terminal that is gone has no mode.
-    tcsetattr(io::stdin(), OptionalActions::Now, mode).ok();
+    if is_in_foreground() {
+        // A terminal that is gone has no mode.
+        tcsetattr(io::stdin(), OptionalActions::Now, mode).ok();
+    }
 }
 
 /// Tells a listener when the program was continued (`fg`): a shell leaves the terminal in a mode of its own.
