@@ -4,6 +4,7 @@
 //!
 //! An event has a sentence and fields; `code = "…"` is its stable name for whoever searches.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -82,7 +83,7 @@ pub fn start(
     let log = Log { redactor: Arc::new(RwLock::new(redactor(secrets))), is_for_a_person };
     let look = Look { is_tty: world.stderr_tty, colour: world.colour(world.stderr_tty), is_for_a_person };
     let has_colours = look.colour && options.format != Format::Json;
-    let sink = Sink { redactor: Arc::clone(&log.redactor), has_colours, out: io::stderr };
+    let sink = Sink { redactor: Arc::clone(&log.redactor), has_colours, is_for_a_person, out: io::stderr };
     tracing::subscriber::set_global_default(subscriber(options, look, sink))
         .map_err(|error| CliError::failed("the log could not be started").because(error))?;
     Ok(log)
@@ -143,8 +144,8 @@ where
         event.record(&mut said);
         Stamp { short: true }.format_time(&mut writer)?;
         let (word, colour) = match *event.metadata().level() {
-            Level::ERROR => ("error: ", "31"),
-            Level::WARN => ("warning: ", "33"),
+            Level::ERROR => ("Error: ", "31"),
+            Level::WARN => ("Warning: ", "33"),
             _ => ("", ""),
         };
         if writer.has_ansi_escapes() && !word.is_empty() {
@@ -170,12 +171,8 @@ impl Said {
             Ok(platform) => platform.spec().title.to_owned(),
             Err(_) => self.platform.clone(),
         };
-        let mut signs = self.message.chars();
-        let mut text: String = match signs.next() {
-            _ if !title.is_empty() && !self.message.contains(&title) => format!("{title}: {}", self.message),
-            Some(first) => first.to_uppercase().chain(signs).collect(),
-            None => String::new(),
-        };
+        let is_named = title.is_empty() || self.message.contains(&title);
+        let mut text = if is_named { self.message.clone() } else { format!("{title}: {}", self.message) };
         if !self.error.is_empty() && !text.contains(&self.error) {
             text.push_str(": ");
             text.push_str(&self.error);
@@ -231,6 +228,7 @@ impl FormatTime for Stamp {
 struct Sink<M> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,
+    is_for_a_person: bool,
     out: M,
 }
 
@@ -241,6 +239,7 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Sink<M> {
         Line {
             redactor: Arc::clone(&self.redactor),
             has_colours: self.has_colours,
+            is_for_a_person: self.is_for_a_person,
             out: self.out.make_writer(),
             text: Vec::new(),
         }
@@ -251,6 +250,7 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Sink<M> {
 struct Line<W: Write> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,
+    is_for_a_person: bool,
     out: W,
     text: Vec<u8>,
 }
@@ -272,9 +272,23 @@ impl<W: Write> Drop for Line<W> {
         let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
         // One event is one line, whatever people have written into it.
         let line = redactor.redact(text.strip_suffix('\n').unwrap_or(&text));
+        // Not before: a secret is no longer found once it has a capital.
+        let line = if self.is_for_a_person { capitalised(&line) } else { Cow::Borrowed(line.as_ref()) };
         let line = format!("{}\n", visible::log_line(&line, self.has_colours));
         // There is nowhere to tell that the log cannot be written.
         drop(self.out.write_all(line.as_bytes()));
+    }
+}
+
+/// With a capital behind the time, where a sentence begins there.
+fn capitalised(line: &str) -> Cow<'_, str> {
+    const TIME_LEN: usize = "12:34:56  ".len();
+    match line.split_at_checked(TIME_LEN) {
+        Some((time, sentence)) if sentence.starts_with(|first: char| first.is_ascii_lowercase()) => {
+            let (first, rest) = sentence.split_at(1);
+            Cow::Owned(format!("{time}{}{rest}", first.to_ascii_uppercase()))
+        }
+        Some(_) | None => Cow::Borrowed(line),
     }
 }
 
@@ -308,7 +322,8 @@ mod tests {
         let page = Page::default();
         let out = page.clone();
         let redactor = Arc::new(RwLock::new(redactor([Secret(secret.into())])));
-        let sink = Sink { redactor, has_colours: false, out: move || out.clone() };
+        let is_for_a_person = look.is_for_a_person;
+        let sink = Sink { redactor, has_colours: false, is_for_a_person, out: move || out.clone() };
         tracing::subscriber::with_default(subscriber(options, look, sink), events);
         String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
     }
@@ -394,8 +409,8 @@ mod tests {
             [
                 "It runs",
                 "Telegram is connected as @me",
-                "warning: Telegram: a message is given up",
-                "error: `x` cannot be written: disk gone"
+                "Warning: Telegram: a message is given up",
+                "Error: `x` cannot be written: disk gone"
             ]
         );
         assert!(
@@ -422,7 +437,8 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        let sink = Sink { redactor: Arc::default(), has_colours: true, out: || Closed };
+        let sink =
+            Sink { redactor: Arc::default(), has_colours: true, is_for_a_person: true, out: || Closed };
         let look = Look { is_tty: true, colour: true, is_for_a_person: true };
         tracing::subscriber::with_default(subscriber(Options::default(), look, sink), || error!("lost"));
     }

@@ -287,7 +287,8 @@ mod tests {
     #[test]
     fn marks_and_colours_only_where_they_can_be_shown() {
         assert_eq!(PLAIN.render(&Line::Done("linked".into())), "  ok linked\n");
-        assert_eq!(Layout { marks: true, ..PLAIN }.render(&Line::Done("linked".into())), "  ✓ linked\n");
+        let marked = Layout { marks: true, utf8: true, ..PLAIN };
+        assert_eq!(marked.render(&Line::Done("linked".into())), "  ✓ linked\n");
         let colourful = Layout { colour: true, ..PLAIN }.render(&Line::Fail("x".into()));
         assert_eq!(colourful, "  \x1b[31mfailed:\x1b[0m x\n");
         assert_eq!(PLAIN.render(&Line::Text("a → b".into())), "    a > b\n");

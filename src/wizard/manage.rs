@@ -20,6 +20,7 @@ use crate::preflight::{
 use crate::wizard::changes::{ChangeSet, mode_word};
 use crate::wizard::failures;
 use crate::wizard::numbers::{show_allow, show_number};
+use crate::wizard::run::Interrupts;
 use crate::wizard::session;
 use crate::wizard::term_ui::{TermUi, print};
 use crate::wizard::ui::{Stop, Ui};
@@ -261,7 +262,12 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
             return Err(CliError::usage(format!("unpairing must be confirmed, and {why}"))
                 .hint("Give this flag: --yes."));
         }
-        let answer = ui.confirm("Unlink WhatsApp from this machine?", false).await;
+        let mut interrupts = Interrupts::listen()?;
+        let answer = tokio::select! {
+            biased;
+            () = interrupts.next() => return Err(CliError::interrupted()),
+            answer = ui.confirm("Unlink WhatsApp from this machine?", false) => answer,
+        };
         if !answer.map_err(|stop| match stop {
             Stop::Cancelled => CliError::interrupted(),
             Stop::Broken(error) => {

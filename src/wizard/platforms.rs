@@ -19,6 +19,7 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
     if !ui.can_ask() {
         return Err(unpicked(false));
     }
+    let mut interrupts = Interrupts::listen()?;
     for line in [
         Line::Title("Set up hermes".to_owned()),
         Line::Gap,
@@ -29,7 +30,6 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
     }
     let items = states.iter().map(|(platform, state)| format!("{:<10}{state}", platform.spec().title));
     let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect() };
-    let mut interrupts = Interrupts::listen()?;
     let picked = tokio::select! {
         biased;
         () = interrupts.next() => return Err(CliError::interrupted()),
@@ -70,8 +70,8 @@ pub async fn offer_start(world: &World, yes: bool) -> Result<bool, CliError> {
     if !ui.can_ask() || yes {
         return Ok(ui.can_ask());
     }
-    ui.say(Line::Gap);
     let mut interrupts = Interrupts::listen()?;
+    ui.say(Line::Gap);
     tokio::select! {
         biased;
         () = interrupts.next() => Err(CliError::interrupted()),
