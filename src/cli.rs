@@ -184,7 +184,7 @@ struct RunArgs {
     /// Log warnings and errors only
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// How log lines are written
+    /// How log lines are written; `auto`: sentences on a terminal, else as `text`
     #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
     log_format: LogFormat,
     /// Go on with what can be read of a damaged store, although messages that wait are lost
@@ -194,11 +194,8 @@ struct RunArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// Sentences on a terminal, else as `text`
     Auto,
-    /// Time, level, sentence and fields
     Text,
-    /// One JSON object a line
     Json,
 }
 

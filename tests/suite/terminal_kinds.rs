@@ -76,7 +76,7 @@ fn without_colours_nothing_is_coloured() {
 
 #[test]
 fn a_locale_without_utf8_gets_ascii() {
-    let written = set_up_telegram(&[("LANG", "C")]);
+    let written = set_up_telegram(&[("LANG", "C"), ("NO_COLOR", "1")]);
     assert!(written.is_ascii(), "{written:?}");
     assert!(written.contains("ok Telegram is ready."), "{written:?}");
 }
@@ -221,7 +221,7 @@ fn a_second_gateway_says_at_once_what_it_waits_for() {
     terminal.wait_for("`hermes gateway stop` stops it");
     terminal.wait_for("Waiting for the other gateway to stop …");
     terminal.send("\u{3}");
-    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
     assert_eq!(first.stop(), Some(0));
 }
 
@@ -251,4 +251,19 @@ fn help_is_a_command_too() {
         let answer = home.run(args);
         assert!(answer.code == Some(0) && answer.stdout.contains(told), "{answer:?}");
     }
+}
+
+#[test]
+fn a_wait_for_a_message_to_be_sent_is_shown() {
+    let stage = Stage::new(1);
+    let home = played_home(&stage);
+    let mut gateway = Gateway::start(&home);
+    let player = stage.connect("scripted1");
+    let mut terminal = Terminal::start(&home, &["send", "scripted1:7", "by hand", "--wait"], 24, 100);
+    terminal.wait_for("to take the message, up to 120 s …");
+    player.take_message("by hand");
+    terminal.wait_for("Sent.");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    assert!(!terminal.text().contains("up to 120 s"), "{}", terminal.text());
+    assert_eq!(gateway.stop(), Some(0));
 }

@@ -86,6 +86,10 @@ impl Keyboard {
         if self.listener.is_some() || !is_in_foreground() {
             return;
         }
+        // At once: the thread may begin later, and until then keys would be shown.
+        if let Some(found) = &self.found {
+            set(&raw(found));
+        }
         let noted = Arc::clone(&self.noted);
         self.listener = self.listen(move |ear| ignore_keys(ear, &noted)).ok();
     }
@@ -198,7 +202,6 @@ fn on_continue(mut wake: PipeWriter) -> Option<AbortHandle> {
 }
 
 fn ignore_keys(ear: &mut Ear, noted: &Noted) {
-    set(&raw(&ear.found));
     loop {
         match ear.next() {
             Ok(Heard::Key(Key::Enter)) => noted.enter.store(true, Ordering::Relaxed),
