@@ -201,9 +201,10 @@ impl Drop for TermUi {
 
 /// Why there is no answer.
 fn stop(error: io::Error) -> Stop {
-    match error.kind() {
-        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Stop::Cancelled,
-        _ => Stop::Broken(error),
+    if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof) {
+        Stop::Cancelled
+    } else {
+        Stop::Broken(error)
     }
 }
 
