@@ -15,7 +15,7 @@ test-bridge:
 bursts:
     HERMES_PAIRS=10000 cargo test --locked --release --lib -- wakeups --nocapture
 
-# Everything the README promises.
+# Everything that README.md and docs/ promise.
 test:
     cargo test --locked
 
@@ -27,7 +27,7 @@ simulate SEEDS="100000":
 deny:
     cargo deny check bans licenses sources
 
-# The figures of the README, each beside its floor.
+# The figures of docs/reliability.md, each beside its floor.
 bench:
     cargo bench --locked --bench figures
     cargo bench --locked --bench flood

@@ -1,6 +1,6 @@
 //! hermes: the messaging gateway for AI agents that stays up, and its setup wizard.
 //!
-//! This page is the map. What users may rely on is in the README; how the gateway moves is in [`gateway`], how the wizard
+//! This page is the map. What users may rely on is in `docs/`; how the gateway moves is in [`gateway`], how the wizard
 //! moves in [`wizard`], and what the Node bridge promises in `assets/bridge/README.md`.
 //!
 //! ```text

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::support::sources::root;
+use crate::support::words;
 
 /// Every file below `dir` with one of these endings, without what npm installs.
 fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
@@ -295,6 +294,75 @@ fn the_npm_lockfile_names_no_git_and_no_host() {
     for line in manifest.lines().filter(|line| line.contains("\": \"") && line.contains("baileys")) {
         assert!(!line.contains('^') && !line.contains('~'), "pin it exactly: {line}");
     }
+}
+
+/// What of a file people read.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// All of it.
+    Whole,
+    /// Its comments.
+    Comments,
+    /// Its string literals, before the unit tests.
+    Literals,
+}
+
+/// Where plain words are demanded: a file or folder, how names end there, and which part is read.
+///
+/// For all texts of the program, `src/config/trust.rs` becomes `src`; for help texts, the snapshot of the help pages is one more row.
+const PLAIN: [(&str, &str, Part); 4] = [
+    ("README.md", ".md", Part::Whole),
+    ("docs", ".md", Part::Whole),
+    ("assets", ".toml", Part::Comments),
+    ("src/config/trust.rs", ".rs", Part::Literals),
+];
+
+#[test]
+fn texts_for_people_use_plain_words() {
+    let mut complaints = Vec::new();
+    for (place, ending, part) in PLAIN {
+        let paths =
+            if root().join(place).is_dir() { files(place, &[ending]) } else { vec![root().join(place)] };
+        assert!(!paths.is_empty(), "{place} holds no {ending}");
+        for path in paths.iter().filter(|path| !is_test(path)) {
+            let text = fs::read_to_string(path).unwrap();
+            let read = match part {
+                Part::Whole => text,
+                Part::Comments => {
+                    let comment = |line: &str| {
+                        line.split_once('#').map_or("", |(_, comment)| comment).to_owned() + "\n"
+                    };
+                    text.lines().map(comment).collect()
+                }
+                Part::Literals => words::literals(code(&text)),
+            };
+            for (line, word, instead) in words::out(&read) {
+                complaints.push(format!("{}:{line}: `{word}`: {instead}", name(path)));
+            }
+        }
+    }
+    settle(&complaints);
+}
+
+#[test]
+fn words_that_are_out_are_found_and_only_they() {
+    let hits =
+        |text: &str| words::out(text).into_iter().map(|(line, word, _)| (line, word)).collect::<Vec<_>>();
+    let text = "It is no phone number.\nWhoever mends it\nis let\nin anew; nobody of its own is told. There is no one, and it is no longer.";
+    let expected = [
+        (1, "is no phone"),
+        (2, "Whoever"),
+        (2, "mends"),
+        (3, "let in"),
+        (4, "anew"),
+        (4, "is told"),
+        (4, "nobody"),
+        (4, "of its own"),
+    ];
+    assert_eq!(hits(text), expected.map(|(line, word)| (line, word.to_owned())));
+    assert_eq!(hits("It is no longer there. I recommend an outlet inside."), []);
+    let source = "// \"a comment\"\nlet a = '\"'; f(\"one \\\" two\",\n  r#\"three \"four\" x\"#, \"code\", b'\\'', 'a', &'static str, for_r\"five six\");";
+    assert_eq!(words::literals(source), "\none \\\" two\nthree \"four\" xfive six");
 }
 
 #[test]
