@@ -269,7 +269,7 @@ impl Adapter for WhatsAppAdapter {
             )??;
         own_lock_free(&prepared).await?;
         let Prepared { launch, me, .. } = prepared;
-        self.memory.inner().account = Some(me.shown());
+        self.memory.inner().account = Some(me.masked());
         self.memory.inner().out_of_memory = memory::ended();
         let bridge = BridgeProcess::spawn(&self.settings.world, &launch)
             .map_err(|error| exits::unspawned(&self.settings.world.exe, &error))?;
