@@ -117,7 +117,9 @@ impl<'a> Field<'a> {
                     self.term.write_str(PASTE_ON)?;
                 }
             }
-            self.draw()?;
+            if !ear.has_more() {
+                self.draw()?;
+            }
         }
     }
 

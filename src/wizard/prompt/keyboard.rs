@@ -275,6 +275,11 @@ impl Ear {
         }
     }
 
+    /// There are keys that came together with the last one: what is drawn now would be drawn again at once.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Whether more text follows at once, as behind a line break in what is pasted. What follows and is none is forgotten;
     /// `None`: it was Ctrl-C.
     pub(crate) fn text_follows(&mut self) -> io::Result<Option<bool>> {

@@ -124,7 +124,11 @@ impl Terminal {
 
     fn wait_limit(&mut self, text: &str, limit: Duration) {
         let seen = wait::until(limit, || self.text().contains(text).then_some(()));
-        assert!(seen.is_some(), "the screen never showed `{text}`:\n{}", self.text());
+        if seen.is_none() {
+            let written = self.written();
+            let tail: String = written.chars().skip(written.chars().count().saturating_sub(1500)).collect();
+            panic!("the screen never showed `{text}`:\n{}\nlast written: {tail:?}", self.text());
+        }
     }
 
     /// Sends the process a signal.
