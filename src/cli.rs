@@ -24,13 +24,14 @@ use crate::gateway::status::{report, watch};
 use crate::gateway::succession::command::{Asked as Succession, Verb};
 use crate::gateway::{boot, dead, succession};
 use crate::home::HermesHome;
+use crate::logging::Format;
 use crate::wizard::{self, AnswerFrom, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
 use crate::{bridge, doctor, dumps, failpoint};
 
 /// The messaging gateway for AI agents that stays up.
 #[derive(Debug, Parser)]
-#[command(name = "hermes", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "hermes", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -186,8 +187,8 @@ struct RunArgs {
     /// Log warnings and errors only
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// How log lines are written
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    /// How log lines are written; `auto`: sentences on a terminal, else as `text`
+    #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
     log_format: LogFormat,
     /// Go on with what can be read of a damaged store, although messages that wait are lost
     #[arg(long)]
@@ -196,6 +197,7 @@ struct RunArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
+    Auto,
     Text,
     Json,
 }
@@ -351,8 +353,12 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         Command::Migrate(args) => migrate::run(world, &home, &args),
         Command::Gateway(GatewayCommand::Run(args)) => {
             let verbosity = if args.quiet { -1 } else { i8::try_from(args.verbose).unwrap_or(i8::MAX) };
-            let json_log = args.log_format == LogFormat::Json;
-            let options = boot::RunOptions { verbosity, json_log, accept_loss: args.accept_loss };
+            let log_format = match args.log_format {
+                LogFormat::Auto => Format::Auto,
+                LogFormat::Text => Format::Text,
+                LogFormat::Json => Format::Json,
+            };
+            let options = boot::RunOptions { verbosity, log_format, accept_loss: args.accept_loss };
             run_gateway(world, &home, options)
         }
         Command::Gateway(GatewayCommand::Status { json }) => report::gateway_status(world, &home, json),
@@ -376,7 +382,7 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         Command::Dead(command) => dead(&home, command),
         Command::Send(SendArgs { target, text, wait, json }) => {
             let text = if text == "-" { read_stdin()? } else { text };
-            send::run(&home, &Sending { target, text, wait, json })
+            send::run(world, &home, &Sending { target, text, wait, json })
         }
         Command::Doctor { json, fix } => runtime()?.block_on(doctor::run(world, &home, json, fix)),
     }
@@ -512,11 +518,15 @@ fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<Exit
 }
 
 fn run_gateway(world: &World, home: &HermesHome, options: boot::RunOptions) -> Result<ExitCode, CliError> {
-    let boot::RunOptions { verbosity, json_log, accept_loss } = options;
+    let boot::RunOptions { verbosity, log_format, accept_loss } = options;
     let mut args: Vec<std::ffi::OsString> = vec!["gateway".into(), "run".into()];
     args.extend(std::iter::repeat_n("-v".into(), usize::try_from(verbosity).unwrap_or(0)));
     args.extend((verbosity < 0).then(|| "-q".into()));
-    args.extend(json_log.then(|| "--log-format=json".into()));
+    args.extend(match log_format {
+        Format::Auto => None,
+        Format::Text => Some("--log-format=text".into()),
+        Format::Json => Some("--log-format=json".into()),
+    });
     if init::is_needed() {
         args.extend(accept_loss.then(|| "--accept-loss".into()));
         return init::run(world, &args);

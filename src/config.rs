@@ -213,8 +213,10 @@ pub struct WhatsAppConfig {
 /// Telegram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TelegramConfig {
-    /// There is a token, and `gateway.toml` does not say `enabled = false`.
+    /// There is a token, and neither `TELEGRAM_ENABLED` nor `gateway.toml` says that it is off.
     pub enabled: bool,
+    /// `gateway.toml` turns it off, whatever `.env` says.
+    pub is_turned_off: bool,
     /// `TELEGRAM_BOT_TOKEN`.
     pub token: Option<Secret>,
     /// `TELEGRAM_PROXY`: the way to the service. Its address may hold a password.
@@ -407,6 +409,7 @@ impl Default for TelegramConfig {
     fn default() -> Self {
         Self {
             enabled: false,
+            is_turned_off: false,
             token: None,
             proxy: None,
             api_base: "https://api.telegram.org".to_owned(),

@@ -1,23 +1,28 @@
-//! The gateway's log, on stderr: lines for people, or JSON. Secrets are taken out at the last step, which the lines of
+//! The gateway's log, on stderr: sentences on a terminal, else lines with fields, or JSON. Secrets are taken out at the last step, which the lines of
 //! every writer pass, and what would steer a terminal is escaped there. A stderr that is closed or fails loses lines and changes
 //! nothing else.
 //!
 //! An event has a sentence and fields; `code = "…"` is its stable name for whoever searches.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tracing::Subscriber;
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Now;
 use crate::config::Secret;
 use crate::error::CliError;
+use crate::platform::Platform;
 use crate::redact::Redactor;
 use crate::visible;
 use crate::world::World;
@@ -27,14 +32,35 @@ use crate::world::World;
 pub struct Options {
     /// 0 shows what a user would notice, 1 adds deviations, 2 every message; below 0 only warnings and errors.
     pub verbosity: i8,
+    /// How lines are written.
+    pub format: Format,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Sentences on a terminal, else as [`Format::Text`].
+    #[default]
+    Auto,
+    /// Time, level, sentence and fields.
+    Text,
     /// One JSON object a line.
-    pub json: bool,
+    Json,
+}
+
+impl Options {
+    /// Whether a person reads along at a terminal. Who asks for more detail gets the fields as well.
+    fn is_for_a_person(self, world: &World) -> bool {
+        self.format == Format::Auto && self.verbosity <= 0 && world.stderr_tty
+    }
 }
 
 /// The running log; secrets that become known later are told to it.
 #[derive(Debug, Clone)]
 pub struct Log {
     redactor: Arc<RwLock<Redactor>>,
+    /// A person reads along at a terminal.
+    pub is_for_a_person: bool,
 }
 
 impl Log {
@@ -53,10 +79,11 @@ pub fn start(
     options: Options,
     secrets: impl IntoIterator<Item = Secret>,
 ) -> Result<Log, CliError> {
-    let log = Log { redactor: Arc::new(RwLock::new(redactor(secrets))) };
-    let look = Look { is_tty: world.stderr_tty, colour: world.colour(world.stderr_tty) };
-    let has_colours = look.colour && !options.json;
-    let sink = Sink { redactor: Arc::clone(&log.redactor), has_colours, out: io::stderr };
+    let is_for_a_person = options.is_for_a_person(world);
+    let log = Log { redactor: Arc::new(RwLock::new(redactor(secrets))), is_for_a_person };
+    let look = Look { is_tty: world.stderr_tty, colour: world.colour(world.stderr_tty), is_for_a_person };
+    let has_colours = look.colour && options.format != Format::Json;
+    let sink = Sink { redactor: Arc::clone(&log.redactor), has_colours, is_for_a_person, out: io::stderr };
     tracing::subscriber::set_global_default(subscriber(options, look, sink))
         .map_err(|error| CliError::failed("the log could not be started").because(error))?;
     Ok(log)
@@ -78,6 +105,7 @@ fn redactor(secrets: impl IntoIterator<Item = Secret>) -> Redactor {
 struct Look {
     is_tty: bool,
     colour: bool,
+    is_for_a_person: bool,
 }
 
 fn subscriber<W>(options: Options, look: Look, writer: W) -> Box<dyn Subscriber + Send + Sync>
@@ -86,12 +114,86 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_timer(Stamp { short: look.is_tty });
     let registry = tracing_subscriber::registry().with(levels(options.verbosity));
-    if options.json {
+    if look.is_for_a_person {
+        Box::new(registry.with(layer.with_ansi(look.colour).event_format(Sentences)))
+    } else if options.format == Format::Json {
         // Short stamps are for screens only.
         let layer = layer.with_timer(Stamp { short: false }).json().flatten_event(true);
         Box::new(registry.with(layer))
     } else {
         Box::new(registry.with(layer.with_ansi(look.colour).with_target(options.verbosity > 0).compact()))
+    }
+}
+
+/// An event for a person: the time of day, the platform where the sentence does not name it, the sentence. The level only
+/// where it is a warning or an error.
+struct Sentences;
+
+impl<S, N> FormatEvent<S, N> for Sentences
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let mut said = Said::default();
+        event.record(&mut said);
+        Stamp { short: true }.format_time(&mut writer)?;
+        let (word, colour) = match *event.metadata().level() {
+            Level::ERROR => ("Error: ", "31"),
+            Level::WARN => ("Warning: ", "33"),
+            _ => ("", ""),
+        };
+        if writer.has_ansi_escapes() && !word.is_empty() {
+            write!(writer, "  \x1b[{colour}m{word}\x1b[0m")?;
+        } else {
+            write!(writer, "  {word}")?;
+        }
+        writeln!(writer, "{}", said.sentence())
+    }
+}
+
+/// What an event says to a person.
+#[derive(Default)]
+struct Said {
+    message: String,
+    platform: String,
+    error: String,
+}
+
+impl Said {
+    fn sentence(&self) -> String {
+        let title = match self.platform.parse::<Platform>() {
+            Ok(platform) => platform.spec().title.to_owned(),
+            Err(_) => self.platform.clone(),
+        };
+        let is_named = title.is_empty() || self.message.contains(&title);
+        let mut text = if is_named { self.message.clone() } else { format!("{title}: {}", self.message) };
+        if !self.error.is_empty() && !text.contains(&self.error) {
+            text.push_str(": ");
+            text.push_str(&self.error);
+        }
+        text
+    }
+}
+
+impl Visit for Said {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let place = match field.name() {
+            "message" => &mut self.message,
+            "platform" => &mut self.platform,
+            "error" => &mut self.error,
+            _ => return,
+        };
+        *place = format!("{value:?}");
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
     }
 }
 
@@ -112,7 +214,7 @@ struct Stamp {
 }
 
 impl FormatTime for Stamp {
-    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let now = Now::read().wall;
         if self.short {
             write!(writer, "{}", now.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S"))
@@ -126,6 +228,7 @@ impl FormatTime for Stamp {
 struct Sink<M> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,
+    is_for_a_person: bool,
     out: M,
 }
 
@@ -136,6 +239,7 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Sink<M> {
         Line {
             redactor: Arc::clone(&self.redactor),
             has_colours: self.has_colours,
+            is_for_a_person: self.is_for_a_person,
             out: self.out.make_writer(),
             text: Vec::new(),
         }
@@ -146,6 +250,7 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Sink<M> {
 struct Line<W: Write> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,
+    is_for_a_person: bool,
     out: W,
     text: Vec<u8>,
 }
@@ -167,9 +272,23 @@ impl<W: Write> Drop for Line<W> {
         let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
         // One event is one line, whatever people have written into it.
         let line = redactor.redact(text.strip_suffix('\n').unwrap_or(&text));
+        // Not before: a secret is no longer found once it has a capital.
+        let line = if self.is_for_a_person { capitalised(&line) } else { Cow::Borrowed(line.as_ref()) };
         let line = format!("{}\n", visible::log_line(&line, self.has_colours));
         // There is nowhere to tell that the log cannot be written.
         drop(self.out.write_all(line.as_bytes()));
+    }
+}
+
+/// With a capital behind the time, where a sentence begins there.
+fn capitalised(line: &str) -> Cow<'_, str> {
+    const TIME_LEN: usize = "12:34:56  ".len();
+    match line.split_at_checked(TIME_LEN) {
+        Some((time, sentence)) if sentence.starts_with(|first: char| first.is_ascii_lowercase()) => {
+            let (first, rest) = sentence.split_at(1);
+            Cow::Owned(format!("{time}{}{rest}", first.to_ascii_uppercase()))
+        }
+        Some(_) | None => Cow::Borrowed(line),
     }
 }
 
@@ -196,11 +315,15 @@ mod tests {
 
     /// What these events look like in a log with this secret.
     fn logged(options: Options, secret: &str, events: impl FnOnce()) -> String {
+        shown(options, Look { is_tty: false, colour: false, is_for_a_person: false }, secret, events)
+    }
+
+    fn shown(options: Options, look: Look, secret: &str, events: impl FnOnce()) -> String {
         let page = Page::default();
         let out = page.clone();
         let redactor = Arc::new(RwLock::new(redactor([Secret(secret.into())])));
-        let sink = Sink { redactor, has_colours: false, out: move || out.clone() };
-        let look = Look { is_tty: false, colour: false };
+        let is_for_a_person = look.is_for_a_person;
+        let sink = Sink { redactor, has_colours: false, is_for_a_person, out: move || out.clone() };
         tracing::subscriber::with_default(subscriber(options, look, sink), events);
         String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
     }
@@ -216,19 +339,20 @@ mod tests {
             info!("https://wa.me/settings/linked_devices#2@canary,canary");
             info!(key = "sk-canarycanarycanary");
         };
-        for json in [false, true] {
-            let text = logged(Options { verbosity: 2, json }, secret, write);
+        for format in [Format::Auto, Format::Text, Format::Json] {
+            let look = Look { is_tty: true, colour: false, is_for_a_person: format == Format::Auto };
+            let text = shown(Options { verbosity: 2, format }, look, secret, write);
             assert_eq!(text.lines().count(), 5, "{text}");
             assert!(!text.contains("canary") && !text.contains("ary\\"), "{text}");
-            assert!(text.contains("https://x/bot<redacted>/y"), "{text}");
+            assert!(look.is_for_a_person || text.contains("https://x/bot<redacted>/y"), "{text}");
         }
     }
 
     #[test]
     fn an_event_is_one_line_that_steers_no_terminal() {
         let evil = "x\u{1b}[2J\u{9b}1m\u{202e}y\n2026-01-01T00:00:00.000Z  INFO forged";
-        for json in [false, true] {
-            let text = logged(Options { verbosity: 0, json }, "", || {
+        for (json, format) in [(false, Format::Text), (true, Format::Json)] {
+            let text = logged(Options { verbosity: 0, format }, "", || {
                 info!(name = evil, debugged = ?evil, shown = %evil, "{evil}");
             });
             assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");
@@ -243,7 +367,7 @@ mod tests {
 
     #[test]
     fn json_lines_are_objects_with_time_level_message_and_fields() {
-        let text = logged(Options { verbosity: 0, json: true }, "", || {
+        let text = logged(Options { verbosity: 0, format: Format::Json }, "", || {
             info!(code = "started", number = 7, "it runs");
         });
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -265,9 +389,40 @@ mod tests {
                 info!(target: "foreign", "6");
                 warn!(target: "foreign", "7");
             };
-            logged(Options { verbosity, json: false }, "", events).lines().count()
+            logged(Options { verbosity, format: Format::Text }, "", events).lines().count()
         };
         assert_eq!((count(-1), count(0), count(1), count(2)), (2, 4, 6, 7));
+    }
+
+    #[test]
+    fn a_person_reads_sentences() {
+        let look = Look { is_tty: true, colour: false, is_for_a_person: true };
+        let text = shown(Options::default(), look, "", || {
+            info!(code = "started", "it runs");
+            info!(code = "connected", platform = "telegram", "Telegram is connected as @me");
+            warn!(code = "x", platform = %Platform::Telegram, attempt = 3, "a message is given up");
+            error!(code = "y", error = %io::Error::other("disk gone"), "`x` cannot be written");
+        });
+        let sentences: Vec<&str> = text.lines().map(|line| &line[10..]).collect();
+        assert_eq!(
+            sentences,
+            [
+                "It runs",
+                "Telegram is connected as @me",
+                "Warning: Telegram: a message is given up",
+                "Error: `x` cannot be written: disk gone"
+            ]
+        );
+        assert!(
+            text.lines().all(|line| line[..8].split(':').all(|part| part.parse::<u8>().is_ok())),
+            "{text}"
+        );
+        let mut world = World::of_env([("TERM", "xterm")]);
+        assert!(!Options::default().is_for_a_person(&world), "a file is for programs");
+        world.stderr_tty = true;
+        assert!(Options::default().is_for_a_person(&world));
+        assert!(!Options { verbosity: 1, ..Options::default() }.is_for_a_person(&world));
+        assert!(!Options { format: Format::Text, ..Options::default() }.is_for_a_person(&world));
     }
 
     #[test]
@@ -282,14 +437,15 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        let sink = Sink { redactor: Arc::default(), has_colours: true, out: || Closed };
-        let look = Look { is_tty: true, colour: true };
+        let sink =
+            Sink { redactor: Arc::default(), has_colours: true, is_for_a_person: true, out: || Closed };
+        let look = Look { is_tty: true, colour: true, is_for_a_person: true };
         tracing::subscriber::with_default(subscriber(Options::default(), look, sink), || error!("lost"));
     }
 
     #[test]
     fn secrets_can_become_known_later() {
-        let log = Log { redactor: Arc::default() };
+        let log = Log { redactor: Arc::default(), is_for_a_person: false };
         log.replace_secrets([Secret("hunter2hunter2".into())]);
         assert_eq!(log.redactor.read().unwrap().redact("hunter2hunter2"), "<redacted>");
     }

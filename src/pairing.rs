@@ -10,6 +10,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::phone;
+
 /// Who the session belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Me {
@@ -27,6 +29,25 @@ impl Me {
     /// The phone number, digits only.
     pub fn number(&self) -> &str {
         self.id.split([':', '@']).next().unwrap_or_default()
+    }
+
+    /// The account for its owner to recognise: its name and its number.
+    pub fn shown(&self) -> String {
+        self.named(format!("+{}", self.number()))
+    }
+
+    /// The same with most of the number left out, for the log.
+    pub fn masked(&self) -> String {
+        self.named(phone::masked(self.number()))
+    }
+
+    fn named(&self, number: String) -> String {
+        match self.name.as_deref() {
+            Some(name) if !name.is_empty() && name != "~" => {
+                format!("{} ({number})", crate::visible::line(name))
+            }
+            Some(_) | None => number,
+        }
     }
 }
 

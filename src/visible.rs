@@ -94,7 +94,7 @@ fn is_joined(before: char, after: char) -> bool {
 }
 
 /// Controls, marks that turn text around, and signs that are not seen.
-fn is_suspect(sign: char) -> bool {
+pub(crate) fn is_suspect(sign: char) -> bool {
     sign.is_control()
         || matches!(sign,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'

@@ -93,12 +93,24 @@ enum TelegramCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Turn Telegram on (needs a token)
+    Enable {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Turn Telegram off; the token is kept
+    Disable {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl TelegramArgs {
-    /// Whether it is more than a look.
+    /// Whether it is more than a look: it changes settings.
     pub(super) fn sets_up(&self) -> bool {
-        self.command.is_none()
+        !matches!(self.command, Some(TelegramCommand::Status { .. }))
     }
 }
 
@@ -132,7 +144,7 @@ fn set_up(
     let mut picked = args.platforms.iter().map(known).collect::<Result<Vec<_>, _>>()?;
     let runtime = runtime()?;
     if picked.is_empty() && args.json {
-        return Err(wizard::platforms::unpicked());
+        return Err(wizard::platforms::unpicked(true));
     }
     if picked.is_empty() {
         let states = report::setup_states(world, home)?;
@@ -201,8 +213,11 @@ fn set_up(
 }
 
 pub(super) fn telegram(world: &World, home: &HermesHome, args: TelegramArgs) -> Result<ExitCode, CliError> {
-    if let Some(TelegramCommand::Status { json }) = args.command {
-        return wizard::telegram::status(world, home, json);
+    match args.command {
+        Some(TelegramCommand::Status { json }) => return wizard::telegram::status(world, home, json),
+        Some(TelegramCommand::Enable { json }) => return wizard::telegram::enable(world, home, json),
+        Some(TelegramCommand::Disable { json }) => return wizard::telegram::disable(world, home, json),
+        None => {}
     }
     let options = TelegramOptions {
         token_stdin: args.token_stdin,

@@ -58,7 +58,10 @@ pub(super) fn merge(
     let default = TelegramConfig::default();
     let api_base = table.api_base.map_or(default.api_base, root);
     TelegramConfig {
-        enabled: token.is_some() && table.enabled != Some(false),
+        enabled: token.is_some()
+            && table.enabled != Some(false)
+            && settings.switch("TELEGRAM_ENABLED", warnings) != Some(false),
+        is_turned_off: table.enabled == Some(false),
         token,
         proxy: settings.value("TELEGRAM_PROXY").map(|proxy| Secret(proxy.to_owned())),
         // Files stand below the same service, unless it is said where.

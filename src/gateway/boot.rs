@@ -67,8 +67,8 @@ const STORE_LIMIT: Duration = Duration::from_secs(600);
 pub struct RunOptions {
     /// More (`-v`) or less (`-q`) to read.
     pub verbosity: i8,
-    /// The log as JSON.
-    pub json_log: bool,
+    /// How log lines are written.
+    pub log_format: logging::Format,
     /// Go on where a damaged store has lost messages that wait.
     pub accept_loss: bool,
 }
@@ -89,8 +89,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(world, home, error));
     home_is_safe.and_then(|()| check_home(world, home))?;
     let config = Config::load(world, home)?;
-    let RunOptions { verbosity, json_log, accept_loss } = options;
-    let log = logging::start(world, logging::Options { verbosity, json: json_log }, config.secrets())?;
+    let RunOptions { verbosity, log_format, accept_loss } = options;
+    let log = logging::start(world, logging::Options { verbosity, format: log_format }, config.secrets())?;
     for warning in &config.warnings {
         tracing::warn!(code = "config_warning", "{warning}");
     }
@@ -112,7 +112,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     life::orphans::start();
     let notify = Notify::of(world);
     let drain_timeout = config.gateway.drain_timeout;
-    let (patience, taking) = (handover::limit(drain_timeout), handover::take(home, drain_timeout));
+    let (patience, taking) = (handover::limit(drain_timeout), handover::take(world, home, drain_timeout));
     let lock = tokio::select! {
         lock = notify.while_starting("waiting for the end of another gateway", patience, taking) => lock?,
         exit = signals.stop() => return Ok(exit),
@@ -168,6 +168,7 @@ async fn start(
         store = open_store(home, &problems, opening, &notify, lock) => Arc::new(store?),
     };
     let settings = Settings::new(world.clone(), home.clone(), config.clone());
+    let how = if log.as_ref().is_some_and(|log| log.is_for_a_person) { ". Ctrl-C stops it" } else { "" };
     if let Some(log) = log {
         settings.hide_in(log);
     }
@@ -225,7 +226,7 @@ async fn start(
     let (pulse_seen, tally) = (pulse.clone(), path.tally());
     let serving = Http { control, pulse: pulse_seen, tally, settings: Arc::clone(&settings), lockout, held };
     let _http = HttpServer::start(serving, http_state);
-    tracing::info!(code = "started", "the gateway is running (pid {})", std::process::id());
+    tracing::info!(code = "started", "the gateway is running (process {}){how}", std::process::id());
     listen(gateway.events());
     life::watch::start(&settings, &asked, gateway.events());
     life::network::start(gateway.events());

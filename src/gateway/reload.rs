@@ -68,6 +68,7 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
             let parts = |config: &TelegramConfig| {
                 let TelegramConfig {
                     enabled: _,
+                    is_turned_off: _,
                     token,
                     proxy,
                     api_base,

@@ -500,7 +500,10 @@ fn tell(seat: &Seat, news: News) {
     let title = seat.title();
     let platform = seat.name.as_str();
     match news {
-        News::Connected => tracing::info!(code = "connected", platform, "{title} is connected"),
+        News::Connected => {
+            let account = seat.adapter.account().map_or(String::new(), |account| format!(" as {account}"));
+            tracing::info!(code = "connected", platform, "{title} is connected{account}");
+        }
         News::Retrying { error, wait } => {
             let when = match wait.as_secs() {
                 0 => "trying again now".to_owned(),

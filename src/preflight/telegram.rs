@@ -38,6 +38,11 @@ pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
             "TELEGRAM_BOT_TOKEN is set, and is no bot token",
             "Run `hermes telegram` with a token from @BotFather.",
         )],
+        TokenFact::Set if !telegram.enabled && !telegram.is_turned_off => vec![Finding::warning(
+            Code::TelegramNotEnabled,
+            "Telegram is set up, and turned off (TELEGRAM_ENABLED)",
+            "Run `hermes telegram enable`.",
+        )],
         TokenFact::Set if !telegram.enabled => vec![Finding::warning(
             Code::TelegramNotEnabled,
             "Telegram is set up, and gateway.toml turns it off",

@@ -53,7 +53,7 @@ impl Setup<'_> {
             items: vec![
                 "Yes, keep everything".to_owned(),
                 "Yes, but change the mode or the people".to_owned(),
-                "No, link a phone anew".to_owned(),
+                "No, link again".to_owned(),
             ],
         };
         match self.select(&choice).await? {
@@ -211,9 +211,7 @@ pub(super) async fn confirm_everybody(
 
 pub(super) fn check_people(text: &str) -> Result<(), String> {
     match parse_allow(text) {
-        Ok(AllowList::Nobody) => {
-            Err("Nobody listed means that nobody is answered. List at least one.".to_owned())
-        }
+        Ok(AllowList::Nobody) => Err("Enter at least one number.".to_owned()),
         Ok(AllowList::Only(_) | AllowList::Everybody) => Ok(()),
         Err(wrong) => Err(wrong.join(" ")),
     }

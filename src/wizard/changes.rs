@@ -46,13 +46,17 @@ impl ChangeSet {
         if let Some(chat) = home_channel {
             changes.set(env, "TELEGRAM_HOME_CHANNEL", chat);
         }
+        // Only `hermes telegram disable` writes it.
+        if env.value("TELEGRAM_ENABLED").is_some() {
+            changes.set(env, "TELEGRAM_ENABLED", "true");
+        }
         changes
     }
 
-    /// Only the switch.
-    pub fn of_enabled(env: &EnvFile, enabled: bool) -> Self {
+    /// Only this switch.
+    pub fn of_switch(env: &EnvFile, switch: &'static str, enabled: bool) -> Self {
         let mut changes = Self::default();
-        changes.set(env, "WHATSAPP_ENABLED", if enabled { "true" } else { "false" });
+        changes.set(env, switch, if enabled { "true" } else { "false" });
         changes
     }
 

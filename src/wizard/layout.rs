@@ -1,5 +1,10 @@
 //! Pure. How lines look: one left edge, generous space, marks and colours only where they can be shown.
 
+use std::borrow::Cow;
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
 /// One thing that is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -81,8 +86,68 @@ const WORD_COLS: usize = 26;
 impl Layout {
     /// What is said, as the text to print, line breaks included.
     pub fn render(&self, line: &Line) -> String {
-        let text = self.compose(line);
-        if self.utf8 { text } else { text.replace('→', ">") }
+        self.plain(&self.compose(line)).into_owned()
+    }
+
+    /// The same in signs that the locale has. Names of people and places stay as they are.
+    pub fn plain<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        const PLAIN: [(char, &str); 13] = [
+            ('→', ">"),
+            ('…', "..."),
+            ('✓', "ok"),
+            ('✗', "failed:"),
+            ('─', "-"),
+            ('–', "-"),
+            ('—', "-"),
+            ('“', "\""),
+            ('”', "\""),
+            ('’', "'"),
+            ('•', "*"),
+            ('·', "-"),
+            ('×', "x"),
+        ];
+        let of = |sign| PLAIN.iter().find(|(ours, _)| *ours == sign).map(|(_, plain)| *plain);
+        if self.utf8 || !text.contains(|sign| of(sign).is_some()) {
+            return Cow::Borrowed(text);
+        }
+        let mut plain = String::with_capacity(text.len());
+        for sign in text.chars() {
+            match of(sign) {
+                Some(instead) => plain.push_str(instead),
+                None => plain.push(sign),
+            }
+        }
+        Cow::Owned(plain)
+    }
+
+    /// A question that was answered.
+    pub fn answered(&self, prompt: &str, answer: &str) -> String {
+        let line = format!("  {} {prompt}  ", self.plain_mark(Tone::Good));
+        if line.width() + answer.width() > self.width() {
+            return self.render(&Line::Done(format!("{prompt}  {answer}")));
+        }
+        let (mark, answer) = (self.mark(Tone::Good), self.paint(Tone::Strong, answer));
+        self.plain(&format!("  {mark} {prompt}  {answer}\n")).into_owned()
+    }
+
+    /// What is wrong with an answer, in rows of at most `cols` columns. What has no place to break in is broken at the edge.
+    pub fn complaint(&self, why: &str, cols: usize) -> Vec<String> {
+        let indent = 3 + self.plain_mark(Tone::Bad).width();
+        let room = cols.min(COLS_MAX).saturating_sub(indent).max(8);
+        let mut rows = Vec::new();
+        for line in wrap(&self.plain(why), room) {
+            let mut row = String::new();
+            for sign in line.graphemes(true) {
+                if row.width() + sign.width() > room {
+                    rows.push(std::mem::take(&mut row));
+                }
+                row.push_str(sign);
+            }
+            rows.push(row);
+        }
+        let mark = format!("  {} ", self.mark(Tone::Bad));
+        let starts = std::iter::once(mark).chain(std::iter::repeat(" ".repeat(indent)));
+        starts.zip(rows).map(|(start, row)| start + &row).collect()
     }
 
     fn compose(&self, line: &Line) -> String {
@@ -109,7 +174,7 @@ impl Layout {
 
     fn marked(&self, tone: Tone, text: &str) -> String {
         let mark = self.mark(tone);
-        let indent = " ".repeat(3 + self.plain_mark(tone).chars().count());
+        let indent = " ".repeat(3 + self.plain_mark(tone).width());
         self.block(&indent, &indent, text, Some(&format!("  {mark} ")))
     }
 
@@ -118,7 +183,7 @@ impl Layout {
             return format!("    {}\n", self.paint(Tone::Strong, word))
                 + &self.block("      ", "      ", meaning, None);
         }
-        let pad = WORD_COLS.saturating_sub(word.chars().count()).max(2);
+        let pad = WORD_COLS.saturating_sub(word.width()).max(2);
         let indent = " ".repeat(4 + WORD_COLS);
         let first = format!("    {}{}", self.paint(Tone::Strong, word), " ".repeat(pad));
         self.block(&indent, &indent, meaning, Some(&first))
@@ -181,7 +246,7 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
     for paragraph in text.lines() {
         let mut line = String::new();
         for word in paragraph.split(' ') {
-            let cols = line.chars().count() + 1 + word.chars().count();
+            let cols = line.width() + 1 + word.width();
             if !line.is_empty() && cols > room {
                 lines.push(std::mem::take(&mut line));
             }
@@ -222,11 +287,34 @@ mod tests {
     #[test]
     fn marks_and_colours_only_where_they_can_be_shown() {
         assert_eq!(PLAIN.render(&Line::Done("linked".into())), "  ok linked\n");
-        assert_eq!(Layout { marks: true, ..PLAIN }.render(&Line::Done("linked".into())), "  ✓ linked\n");
+        let marked = Layout { marks: true, utf8: true, ..PLAIN };
+        assert_eq!(marked.render(&Line::Done("linked".into())), "  ✓ linked\n");
         let colourful = Layout { colour: true, ..PLAIN }.render(&Line::Fail("x".into()));
         assert_eq!(colourful, "  \x1b[31mfailed:\x1b[0m x\n");
         assert_eq!(PLAIN.render(&Line::Text("a → b".into())), "    a > b\n");
         assert!(PLAIN.render(&Line::Step { number: 1, of: 4, title: "t".into() }).is_ascii());
+    }
+
+    #[test]
+    fn no_sign_of_ours_is_left_where_the_locale_has_none() {
+        let text = "“a” → b … ✓ ✗ ─ – — ’ • · ×";
+        let line = Line::Text(text.into());
+        assert!(PLAIN.render(&line).is_ascii(), "{}", PLAIN.render(&line));
+        assert_eq!(Layout { utf8: true, ..PLAIN }.render(&line), format!("    {text}\n"));
+        assert_eq!(PLAIN.plain("Zoë"), "Zoë", "a name is a name");
+    }
+
+    #[test]
+    fn an_answer_and_a_complaint_fit() {
+        assert_eq!(PLAIN.answered("Numbers", "1, 2"), "  ok Numbers  1, 2\n");
+        let long = "15550001111, ".repeat(20);
+        let shown = PLAIN.answered("Numbers", &long);
+        assert!(shown.lines().count() > 3 && shown.lines().all(|line| line.width() <= 60), "{shown}");
+        assert_eq!(PLAIN.complaint("a b", 79), ["  failed: a b"]);
+        for why in ["漢".repeat(100), "x".repeat(200), "word ".repeat(50)] {
+            let rows = PLAIN.complaint(&why, 59);
+            assert!(rows.len() > 2 && rows.iter().all(|row| row.width() <= 59), "{rows:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::wizard::changes::{ChangeSet, mode_word};
 use crate::wizard::failures;
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::{show_allow, show_number};
+use crate::wizard::run::Interrupts;
 use crate::wizard::running;
 use crate::wizard::session;
 use crate::wizard::term_ui::{TermUi, print};
@@ -164,15 +165,15 @@ fn prose(facts: &Facts, report: &Report) -> String {
 
 /// Says what was done.
 #[derive(Debug, Serialize)]
-struct Done {
-    enabled: bool,
-    changed: bool,
+pub(super) struct Done {
+    pub(super) enabled: bool,
+    pub(super) changed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    moved_to: Option<String>,
+    pub(super) moved_to: Option<String>,
 }
 
 impl Done {
-    fn say(&self, json: bool, words: &str) {
+    pub(super) fn say(&self, json: bool, words: &str) {
         print(&if json { json_line(self) } else { format!("{words}\n") });
     }
 }
@@ -189,7 +190,8 @@ pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
         SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
         | SessionFact::Unreadable { .. } => return Err(not_paired(&facts)),
     };
-    let changed = switch(home, true, &config)?;
+    let changed = switch(home, "WHATSAPP_ENABLED", true, &config)?;
+    refuse_turned_off(Platform::Whatsapp, config.whatsapp.is_turned_off)?;
     let state = if changed { "on" } else { "on already" };
     let words = format!(
         "WhatsApp is {state}, linked as {}. The gateway picks it up; `hermes gateway run` starts one.",
@@ -229,7 +231,7 @@ fn not_paired(facts: &Facts) -> CliError {
 pub fn disable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
     let config = Config::load(world, home)?;
     let session = facts::session(&home.whatsapp());
-    let changed = switch(home, false, &config)?;
+    let changed = switch(home, "WHATSAPP_ENABLED", false, &config)?;
     let state = if changed { "off" } else { "off already" };
     let words = match session {
         SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } => {
@@ -264,13 +266,20 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     if !yes && has_session {
         let mut ui = TermUi::new(world);
         if json || !ui.can_ask() {
-            return Err(CliError::usage("unpairing must be confirmed, and there is no terminal to ask on")
+            let why = if json { "`--json` asks nothing" } else { "there is no terminal to ask on" };
+            return Err(CliError::usage(format!("unpairing must be confirmed, and {why}"))
                 .hint("Give this flag: --yes."));
         }
         if was_paired {
             ui.say(Line::Warn(PASSKEY_NOTE.to_owned()));
         }
         let answer = ui.confirm("Unlink WhatsApp from this machine?", false).await;
+        let mut interrupts = Interrupts::listen()?;
+        let answer = tokio::select! {
+            biased;
+            () = interrupts.next() => return Err(CliError::interrupted()),
+            answer = ui.confirm("Unlink WhatsApp from this machine?", false) => answer,
+        };
         if !answer.map_err(|stop| match stop {
             Stop::Cancelled => CliError::interrupted(),
             Stop::Broken(error) => {
@@ -284,7 +293,7 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     // First the folder: a bridge may have begun to use it meanwhile.
     let aside = session::move_aside(&paths, "unpaired", Now::read().wall)?;
     let moved_to = aside.map(|aside| aside.to.display().to_string());
-    let switched = switch(home, false, &config).map_err(|error| match &moved_to {
+    let switched = switch(home, "WHATSAPP_ENABLED", false, &config).map_err(|error| match &moved_to {
         Some(to) => {
             error.hint(format!("WhatsApp is unlinked here all the same; the session is kept in {to}."))
         }
@@ -305,7 +314,7 @@ fn unpaired(to: &str, was_paired: bool) -> String {
     if was_paired {
         format!(
             "WhatsApp is unlinked here and off. The session is kept in {to}.\n\
-             On the phone, remove the device too: Settings → Linked devices. {PASSKEY_NOTE}"
+             On the phone, remove the device too: Settings > Linked devices. {PASSKEY_NOTE}"
         )
     } else {
         format!("There was no pairing. WhatsApp is off; what was left of an attempt is kept in {to}.")
@@ -316,8 +325,24 @@ fn unpaired(to: &str, was_paired: bool) -> String {
 const PASSKEY_NOTE: &str =
     "Linking again may need the account's passkey: since 2026 WhatsApp asks some accounts for it.";
 
-/// Writes the switch; whether that changed anything.
-fn switch(home: &HermesHome, enabled: bool, config: &Config) -> Result<bool, CliError> {
+/// The failure that `gateway.toml` turns a platform off, whatever `.env` says.
+pub(super) fn refuse_turned_off(platform: Platform, is_turned_off: bool) -> Result<(), CliError> {
+    if !is_turned_off {
+        return Ok(());
+    }
+    let spec = platform.spec();
+    Err(CliError::failed(format!("{} stays off: gateway.toml says so", spec.title))
+        .code("platform_turned_off")
+        .hint(format!("Remove `enabled = false` below `[platforms.{}]` in gateway.toml.", spec.name)))
+}
+
+/// Writes a platform's switch; whether that changed anything.
+pub(super) fn switch(
+    home: &HermesHome,
+    name: &'static str,
+    enabled: bool,
+    config: &Config,
+) -> Result<bool, CliError> {
     let path = home.env_file();
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         CliError::failed(format!("the settings in {} cannot be written", path.display()))
@@ -326,9 +351,10 @@ fn switch(home: &HermesHome, enabled: bool, config: &Config) -> Result<bool, Cli
             .because(error)
     };
     let mut env = EnvFile::load(&path).map_err(|error| failed(error.into()))?;
-    let changes = ChangeSet::of_enabled(&env, enabled);
-    // A switch that was never set is off.
-    if enabled || env.value("WHATSAPP_ENABLED").is_some() {
+    let changes = ChangeSet::of_switch(&env, name, enabled);
+    // WhatsApp's switch is off where it was never set, and Telegram's is its token.
+    let default = name != "WHATSAPP_ENABLED";
+    if enabled != default || env.value(name).is_some() {
         changes.apply(&mut env).map_err(|error| failed(error.into()))?;
     }
     let changed = env.is_changed();

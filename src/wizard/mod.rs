@@ -27,6 +27,7 @@ mod passkey;
 #[cfg(test)]
 mod passkey_scenarios;
 pub mod platforms;
+mod prompt;
 pub mod qr;
 pub mod run;
 mod running;

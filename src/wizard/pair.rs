@@ -465,9 +465,5 @@ fn grouped(code: &str) -> String {
 
 /// An account for its owner to recognise.
 pub(crate) fn show_me(me: &Me) -> String {
-    let number = show_number(me.number());
-    match me.name.as_deref() {
-        Some(name) if !name.is_empty() && name != "~" => format!("{} ({number})", crate::visible::line(name)),
-        Some(_) | None => number,
-    }
+    me.shown()
 }

@@ -113,7 +113,7 @@ const PROMPT: &str = "Paste the browser's answer";
 
 /// What the bridge finds wrong is said by the bridge.
 fn check_pasted(text: &str) -> Result<(), String> {
-    if text.is_empty() { Err("Nothing was pasted. Ctrl-C stops.".to_owned()) } else { Ok(()) }
+    if text.is_empty() { Err("Please paste the answer (Ctrl-C to quit).".to_owned()) } else { Ok(()) }
 }
 
 impl Attempt<'_> {

@@ -4,6 +4,7 @@ use crate::error::CliError;
 use crate::platform::Platform;
 use crate::wizard::layout::Line;
 use crate::wizard::run::Interrupts;
+use crate::wizard::setup::unanswered;
 use crate::wizard::term_ui::TermUi;
 use crate::wizard::texts::text;
 use crate::wizard::ui::{Choice, Stop, Ui};
@@ -16,19 +17,19 @@ use crate::world::World;
 pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<Vec<Platform>, CliError> {
     let mut ui = TermUi::new(world);
     if !ui.can_ask() {
-        return Err(unpicked());
+        return Err(unpicked(false));
     }
+    let mut interrupts = Interrupts::listen()?;
     for line in [
         Line::Title("Set up hermes".to_owned()),
         Line::Gap,
-        text("Space picks a platform, Enter goes on. Each is set up by a wizard of its own."),
+        text("Enter sets up the highlighted platform. To set up several, mark them with Space first."),
         Line::Gap,
     ] {
         ui.say(line);
     }
     let items = states.iter().map(|(platform, state)| format!("{:<10}{state}", platform.spec().title));
     let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect() };
-    let mut interrupts = Interrupts::listen()?;
     let picked = tokio::select! {
         biased;
         () = interrupts.next() => return Err(CliError::interrupted()),
@@ -37,11 +38,10 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
     Ok(picked.into_iter().filter_map(|item| states.get(item)).map(|(platform, _)| *platform).collect())
 }
 
-/// Nobody can be asked which platforms are meant.
-pub fn unpicked() -> CliError {
+/// No one can be asked which platforms are meant.
+pub fn unpicked(json: bool) -> CliError {
     let names = Platform::ALL.map(|platform| platform.spec().name).join("|");
-    CliError::usage("an answer is missing, and there is no terminal to ask on")
-        .hint(format!("Give this flag, also several times: --platform {names}."))
+    unanswered(json).hint(format!("Use this flag (repeatable): --platform {names}."))
 }
 
 /// Says what was set up before an interrupt, and what was not.
@@ -70,8 +70,8 @@ pub async fn offer_start(world: &World, yes: bool) -> Result<bool, CliError> {
     if !ui.can_ask() || yes {
         return Ok(ui.can_ask());
     }
-    ui.say(Line::Gap);
     let mut interrupts = Interrupts::listen()?;
+    ui.say(Line::Gap);
     tokio::select! {
         biased;
         () = interrupts.next() => Err(CliError::interrupted()),

@@ -10,7 +10,7 @@ use crate::wizard::event::WizardEvent;
 use crate::wizard::hands::Machine;
 use crate::wizard::json_ui::JsonUi;
 use crate::wizard::layout::Line;
-use crate::wizard::options::{Outcome, WhatsAppOptions};
+use crate::wizard::options::{AnswerFrom, Outcome, WhatsAppOptions};
 use crate::wizard::pair::{Failed, stopped};
 use crate::wizard::setup::Setup;
 use crate::wizard::term_ui::TermUi;
@@ -25,9 +25,13 @@ use crate::world::World;
 pub async fn whatsapp(
     world: &World,
     home: &HermesHome,
-    options: WhatsAppOptions,
+    mut options: WhatsAppOptions,
 ) -> Result<Outcome, CliError> {
     let mut interrupts = Interrupts::listen()?;
+    // Standard input is the keyboard, where the answer is asked for anyway.
+    if !options.json && world.is_interactive() && options.passkey_answer == Some(AnswerFrom::Stdin) {
+        options.passkey_answer = None;
+    }
     let mut ui: Box<dyn Ui> =
         if options.json { Box::new(JsonUi::new(std::io::stdout())) } else { Box::new(TermUi::new(world)) };
     ui.event(&WizardEvent::Started);

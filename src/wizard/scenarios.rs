@@ -191,7 +191,7 @@ async fn wrong_numbers_are_asked_again_with_what_is_wrong() {
         [Act::Pick(0), Act::Type("anna"), Act::Type(""), Act::Type("*"), Act::Say(true), Act::Say(false)]
             .into();
     assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
-    for part in ["`anna` is not a phone number", "List at least one", "Really everybody"] {
+    for part in ["`anna` is not a phone number", "Enter at least one number", "Really everybody"] {
         assert!(ui.transcript.contains(part), "{part}: {}", ui.transcript);
     }
     assert_eq!(stage.env().as_deref(), Some(DONE_ENV), "everybody was not confirmed twice");

@@ -76,7 +76,8 @@ impl<'a> Setup<'a> {
         self.take_flags()?;
         let mut facts = self.look().await?;
         if !self.ui.can_ask() {
-            refuse_to_guess("hermes whatsapp", &missing_flags(&facts, &self.answers, self.options.yes))?;
+            let missing = missing_flags(&facts, &self.answers, self.options.yes);
+            refuse_to_guess("hermes whatsapp", self.options.json, &missing)?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
         let mut last = None;
@@ -208,13 +209,18 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// Where nobody can be asked, every answer is a flag. `command`: the one that has them; `hermes setup` has not.
-pub(super) fn refuse_to_guess(command: &str, missing: &[&str]) -> Result<(), CliError> {
+/// Where no one can be asked, every answer is a flag. `command`: the one that has them; `hermes setup` has not.
+pub(super) fn refuse_to_guess(command: &str, json: bool, missing: &[&str]) -> Result<(), CliError> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(CliError::usage("an answer is missing, and there is no terminal to ask on")
-        .hint(format!("Run `{command}` with these flags: {}.", missing.join(", "))))
+    Err(unanswered(json).hint(format!("Run `{command}` with these flags: {}.", missing.join(", "))))
+}
+
+/// The failure that an answer is missing. With `json` nothing is asked, also at a terminal.
+pub(super) fn unanswered(json: bool) -> CliError {
+    let why = if json { "`--json` asks nothing" } else { "there is no terminal to ask on" };
+    CliError::usage(format!("an answer is missing, and {why}"))
 }
 
 fn refused(finding: &Finding) -> CliError {

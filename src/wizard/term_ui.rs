@@ -1,24 +1,27 @@
 //! A person at a terminal, or a log where there is none.
 //!
-//! Questions run on threads of their own: `dialoguer` blocks until a key is pressed, and a question that was given up
-//! (SIGTERM) must not hold up the end of the program, as a task on tokio's blocking pool would. While a key is awaited
-//! the terminal is in raw mode; [`TermUi`] puts it back as it was found, whichever way the wizard ends.
+//! `dialoguer` asks for selections and confirmations, [`prompt`](super::prompt) for text. Questions run on threads of their
+//! own: they block until a key is pressed, and a question that was given up (SIGTERM) must not hold up the end of the
+//! program, as a task on tokio's blocking pool would. While a wizard runs the terminal is in raw mode; it is put back as it
+//! was found, whichever way the wizard ends.
 
-use std::fmt;
 use std::io::{self, Write};
 
 use async_trait::async_trait;
 use console::Term;
-use dialoguer::theme::Theme;
-use dialoguer::{Confirm, Input, MultiSelect, Select};
+use dialoguer::{Confirm, MultiSelect, Select};
 use indicatif::{ProgressBar, ProgressStyle};
-use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
 use crate::bridge::install::{Phase, Progress};
 use crate::config::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::{Layout, Line, Tone};
+use crate::wizard::prompt::field::Field;
+use crate::wizard::prompt::keyboard::{Ear, Heard, Keyboard, Mode};
+use crate::wizard::prompt::keys::Key;
+use crate::wizard::prompt::look::Look;
+use crate::wizard::prompt::plain::Plain;
 use crate::wizard::qr::Size;
 use crate::wizard::ui::{Check, Choice, Frame, Question, Stop, Ui};
 use crate::world::World;
@@ -31,8 +34,7 @@ pub struct TermUi {
     asks: bool,
     redraws: bool,
     utf8: bool,
-    /// The terminal's mode as it was found.
-    found: Option<Termios>,
+    keys: Keyboard,
     drawn: Option<Drawn>,
     bar: Option<ProgressBar>,
     phase: Option<Phase>,
@@ -63,7 +65,7 @@ impl TermUi {
             asks: world.is_interactive(),
             redraws,
             utf8,
-            found: if world.stdin_tty { tcgetattr(io::stdin()).ok() } else { None },
+            keys: Keyboard::new(world.stdin_tty),
             drawn: None,
             bar: None,
             phase: None,
@@ -72,49 +74,66 @@ impl TermUi {
 
     /// A terminal that went away is noticed when it is asked; what is shown to it may be lost.
     fn put(&self, text: &str) {
-        drop(self.term.write_str(&crate::visible::page(text)));
+        drop(self.term.write_str(&crate::visible::page(&self.layout.plain(text))));
     }
 
-    async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Term, &Look) -> dialoguer::Result<T> + Send + 'static,
+    fn plain_choice(&self, choice: &Choice) -> Choice {
+        let plain = |text: &String| self.layout.plain(text).into_owned();
+        Choice { prompt: plain(&choice.prompt), items: choice.items.iter().map(plain).collect() }
+    }
+
+    /// Keys that are pressed from now on belong to no question.
+    fn ignore_keys(&mut self) {
+        if self.asks {
+            self.keys.quiet();
+        }
+    }
+
+    /// Has `dialoguer` ask.
+    async fn choose<T: Send + 'static>(
+        &mut self,
+        question: impl Fn(&Term, &Look) -> dialoguer::Result<T> + Send + 'static,
     ) -> Result<T, Stop> {
+        self.keys.hand_over(Mode::Raw);
         let (answer, answered) = oneshot::channel();
-        let (term, look) = (self.term.clone(), Look { layout: self.layout });
-        std::thread::Builder::new()
-            .name("question".to_owned())
-            .spawn(move || drop(answer.send(question(&term, &look))))
-            .map_err(Stop::Broken)?;
-        match answered.await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(dialoguer::Error::IO(error)))
-                if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof) =>
-            {
-                Err(Stop::Cancelled)
+        let (term, look) = (self.term.clone(), Look::new(self.layout));
+        let ask = move || loop {
+            match question(&term, &look) {
+                // A signal came (the window has another size, the program was continued): it is no answer.
+                Err(dialoguer::Error::IO(error))
+                    if error.raw_os_error() == Some(rustix::io::Errno::INTR.raw_os_error()) => {}
+                said => break drop(answer.send(said)),
             }
-            Ok(Err(dialoguer::Error::IO(error))) => Err(Stop::Broken(error)),
+        };
+        std::thread::Builder::new().name("question".to_owned()).spawn(ask).map_err(Stop::Broken)?;
+        let said = answered.await;
+        self.ignore_keys();
+        match said {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(dialoguer::Error::IO(error))) => Err(stop(error)),
             Err(_) => Err(Stop::Broken(io::Error::other("the question was lost"))),
         }
     }
 
-    /// Keys pressed while a code is shown must neither garble it nor answer the next question.
-    fn quiet_keys(&self, quiet: bool) {
-        let Some(found) = &self.found else { return };
-        let mut mode = found.clone();
-        if quiet {
-            mode.local_modes.remove(LocalModes::ECHO);
-        } else {
-            tcflush(io::stdin(), QueueSelector::IFlush).ok();
-        }
-        tcsetattr(io::stdin(), OptionalActions::Now, &mode).ok();
+    /// Has `ask` read keys.
+    async fn ask<T: Send + 'static>(
+        &mut self,
+        mode: Mode,
+        ask: impl FnOnce(&Term, Layout, &mut Ear) -> io::Result<Option<T>> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let (term, layout) = (self.term.clone(), self.layout);
+        let answer = self.keys.ask(mode, move |ear| ask(&term, layout, ear)).await;
+        self.ignore_keys();
+        answer.map_err(stop)?.ok_or(Stop::Cancelled)
     }
 
-    /// Takes keys one by one: a line that is pasted may be longer than the 4096 bytes that a terminal gathers for a program.
-    fn long_lines(&self) {
-        let Some(found) = &self.found else { return };
-        let mut mode = found.clone();
-        mode.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
-        tcsetattr(io::stdin(), OptionalActions::Now, &mode).ok();
+    /// Has `ask` ask where the cursor cannot be moved.
+    async fn ask_plainly<T: Send + 'static>(
+        &mut self,
+        mode: Mode,
+        ask: impl FnOnce(Plain<'_>, &mut Ear) -> io::Result<Option<T>> + Send + 'static,
+    ) -> Result<T, Stop> {
+        self.ask(mode, move |term, layout, ear| ask(Plain { term, layout }, ear)).await
     }
 
     fn draw(&mut self, frame: &Frame, window: Size) {
@@ -131,7 +150,7 @@ impl TermUi {
                 drop(self.term.move_cursor_up(drawn.lines.len() + 1));
                 drop(self.term.clear_to_end_of_screen());
             }
-            None => self.quiet_keys(true),
+            None => {}
         }
         self.put(&format!("{}\n{live}\n", frame.lines.join("\n")));
         self.drawn = Some(Drawn { seq: frame.seq, lines: frame.lines.clone(), window: Some(window) });
@@ -177,9 +196,15 @@ impl Drop for TermUi {
         if self.redraws && self.asks {
             drop(self.term.show_cursor());
         }
-        if let Some(found) = &self.found {
-            tcsetattr(io::stdin(), OptionalActions::Now, found).ok();
-        }
+    }
+}
+
+/// Why there is no answer.
+fn stop(error: io::Error) -> Stop {
+    if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof) {
+        Stop::Cancelled
+    } else {
+        Stop::Broken(error)
     }
 }
 
@@ -208,11 +233,15 @@ impl Ui for TermUi {
     }
 
     async fn select(&mut self, choice: &Choice) -> Result<usize, Stop> {
-        let choice = choice.clone();
-        self.ask(move |term, look| {
+        let Choice { prompt, items } = self.plain_choice(choice);
+        if !self.redraws {
+            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select(ear, &prompt, &items);
+            return self.ask_plainly(Mode::AsFound, ask).await;
+        }
+        self.choose(move |term, look| {
             Select::with_theme(look)
-                .with_prompt(choice.prompt)
-                .items(choice.items)
+                .with_prompt(prompt.as_str())
+                .items(items.iter())
                 .default(0)
                 .interact_on(term)
         })
@@ -220,51 +249,63 @@ impl Ui for TermUi {
     }
 
     async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, Stop> {
-        let prompt = prompt.to_owned();
-        self.ask(move |term, look| {
-            Confirm::with_theme(look).with_prompt(prompt).default(default).interact_on(term)
-        })
-        .await
+        let prompt = self.layout.plain(prompt).into_owned();
+        if !self.redraws {
+            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.confirm(ear, &prompt, default);
+            return self.ask_plainly(Mode::AsFound, ask).await;
+        }
+        let answer = self
+            .choose(move |term, look| {
+                Confirm::with_theme(look).with_prompt(prompt.as_str()).default(default).interact_on(term)
+            })
+            .await?;
+        self.ask(Mode::Raw, |_, _, ear| ear.skip_enter()).await?;
+        Ok(answer)
     }
 
     async fn input(&mut self, question: &Question) -> Result<String, Stop> {
-        let question = question.clone();
-        self.ask(move |term, look| {
-            Input::with_theme(look)
-                .with_prompt(question.prompt)
-                .with_initial_text(question.initial)
-                .allow_empty(true)
-                .validate_with(|text: &String| (question.check)(text))
-                .interact_text_on(term)
+        let Question { prompt, initial, check } = question.clone();
+        let prompt = self.layout.plain(&prompt).into_owned();
+        if !self.redraws {
+            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.input(ear, &prompt, &initial, check);
+            return self.ask_plainly(Mode::AsFound, ask).await;
+        }
+        self.ask(Mode::Raw, move |term, layout, ear| {
+            Field::new(term, layout, &prompt, &initial).ask(ear, check)
         })
         .await
     }
 
-    /// Key by key, as every question: `dialoguer` throws away what was pasted before its own password prompt was ready, and
-    /// shows it.
     async fn secret(&mut self, prompt: &str, check: Check) -> Result<Secret, Stop> {
-        loop {
-            self.long_lines();
-            self.put(&format!("  {} {prompt} (it is not shown): ", self.layout.paint(Tone::Careful, "?")));
-            let typed = self.ask(|term, _| Ok(read_unseen(term)?)).await;
-            drop(self.term.clear_line());
-            self.quiet_keys(false);
-            let secret = typed?;
-            match check(&secret.0) {
-                Ok(()) => {
-                    let hidden = self.layout.paint(Tone::Strong, "(not shown)");
-                    self.put(&format!("  {} {prompt}  {hidden}\n", self.layout.mark(Tone::Good)));
-                    return Ok(secret);
-                }
-                Err(why) => self.say(Line::Fail(why)),
-            }
-        }
+        let prompt = self.layout.plain(prompt).into_owned();
+        let answer = if self.redraws {
+            let ask = move |term: &Term, layout, ear: &mut Ear| {
+                Field::secret(term, layout, &prompt).ask(ear, check)
+            };
+            self.ask(Mode::Raw, ask).await
+        } else {
+            self.ask_plainly(Mode::Raw, move |plain, ear| plain.secret(ear, &prompt, check)).await
+        };
+        answer.map(Secret)
     }
 
+    /// With none picked it is the one that is highlighted.
     async fn select_many(&mut self, choice: &Choice) -> Result<Vec<usize>, Stop> {
-        let choice = choice.clone();
-        self.ask(move |term, look| {
-            MultiSelect::with_theme(look).with_prompt(choice.prompt).items(choice.items).interact_on(term)
+        let Choice { prompt, items } = self.plain_choice(choice);
+        if !self.redraws {
+            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select_many(ear, &prompt, &items);
+            return self.ask_plainly(Mode::AsFound, ask).await;
+        }
+        self.choose(move |term, look| {
+            let picked = MultiSelect::with_theme(look)
+                .with_prompt(prompt.as_str())
+                .items(items.iter())
+                .interact_on(term)?;
+            if !picked.is_empty() {
+                return Ok(picked);
+            }
+            let active = look.active();
+            Ok(items.iter().position(|item| *item == active).into_iter().collect())
         })
         .await
     }
@@ -272,9 +313,15 @@ impl Ui for TermUi {
     async fn pause(&mut self, prompt: &str) -> Result<(), Stop> {
         self.put(&format!("  {} {prompt} ", self.layout.paint(Tone::Careful, "?")));
         let pressed = self
-            .ask(|term, _| {
-                while term.read_key()? != console::Key::Enter {}
-                Ok(())
+            .ask(Mode::Raw, |_, _, ear| {
+                loop {
+                    match ear.next()? {
+                        Heard::Key(Key::Enter) => return Ok(Some(())),
+                        Heard::Key(Key::Interrupt) | Heard::End => return Ok(None),
+                        Heard::Key(Key::Suspend) => ear.suspend(),
+                        Heard::Key(_) | Heard::Resumed | Heard::Nothing => {}
+                    }
+                }
             })
             .await;
         self.put("\n");
@@ -282,6 +329,7 @@ impl Ui for TermUi {
     }
 
     fn say(&mut self, line: Line) {
+        self.ignore_keys();
         self.put(&self.layout.render(&line));
     }
 
@@ -294,6 +342,7 @@ impl Ui for TermUi {
             self.phase = None;
             return;
         };
+        self.ignore_keys();
         let words = phase_words(progress.phase);
         if self.redraws {
             let bar = self.bar();
@@ -307,12 +356,22 @@ impl Ui for TermUi {
     }
 
     fn code(&mut self, frame: Option<&Frame>) {
+        self.ignore_keys();
+        if self.drawn.is_none() {
+            // What was pressed before this was shown is no answer to it.
+            self.keys.enter_pressed();
+        }
+        if self.keys.was_resumed()
+            && let Some(window) = self.drawn.as_mut().and_then(|drawn| drawn.window.as_mut())
+        {
+            // Something else is on the screen: all of it is drawn again.
+            *window = Size { cols: 0, rows: 0 };
+        }
         match (frame, self.window()) {
             (None, window) => {
                 if let Some(drawn) = self.drawn.take()
                     && drawn.window.is_some()
                 {
-                    self.quiet_keys(false);
                     // Used or void, it only takes the place of what comes next.
                     if drawn.window == window {
                         drop(self.term.move_cursor_up(drawn.lines.len() + 1));
@@ -325,35 +384,11 @@ impl Ui for TermUi {
         }
     }
 
-    /// The terminal takes keys line by line here, so that something can be read once Enter was pressed.
     fn enter_pressed(&mut self) -> bool {
-        let pressed = self.asks && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|bytes| bytes > 0);
-        if pressed {
-            tcflush(io::stdin(), QueueSelector::IFlush).ok();
-        }
-        pressed
+        self.keys.enter_pressed()
     }
 
     fn event(&mut self, _: &WizardEvent) {}
-}
-
-/// Reads a line that nobody sees.
-fn read_unseen(term: &Term) -> io::Result<Secret> {
-    const LEN_MAX: usize = 32 << 10;
-    let mut text = String::new();
-    loop {
-        let key = term.read_key()?;
-        if key == console::Key::Enter {
-            return Ok(Secret(text.trim().to_owned()));
-        } else if key == console::Key::Backspace {
-            text.pop();
-        } else if let console::Key::Char(sign) = key
-            && text.len() < LEN_MAX
-            && !sign.is_control()
-        {
-            text.push(sign);
-        }
-    }
 }
 
 /// What a phase of the installation is called.
@@ -364,116 +399,5 @@ fn phase_words(phase: Phase) -> &'static str {
         Phase::Download => "Fetching packages",
         Phase::Verify => "Trying it",
         Phase::Finish => "Putting it in place",
-    }
-}
-
-/// How `dialoguer` draws its questions: on the left edge of everything else.
-struct Look {
-    layout: Layout,
-}
-
-impl Look {
-    fn question(&self, f: &mut dyn fmt::Write, prompt: &str) -> fmt::Result {
-        write!(f, "  {} {prompt}", self.layout.paint(Tone::Careful, "?"))
-    }
-
-    fn answer(&self, f: &mut dyn fmt::Write, prompt: &str, answer: &str) -> fmt::Result {
-        write!(f, "  {} {prompt}  {}", self.layout.mark(Tone::Good), self.layout.paint(Tone::Strong, answer))
-    }
-}
-
-impl Theme for Look {
-    fn format_error(&self, f: &mut dyn fmt::Write, error: &str) -> fmt::Result {
-        write!(f, "  {} {error}", self.layout.mark(Tone::Bad))
-    }
-
-    fn format_confirm_prompt(
-        &self,
-        f: &mut dyn fmt::Write,
-        prompt: &str,
-        default: Option<bool>,
-    ) -> fmt::Result {
-        self.question(f, prompt)?;
-        let keys = match default {
-            Some(true) => "[Y/n]",
-            Some(false) => "[y/N]",
-            None => "[y/n]",
-        };
-        write!(f, " {} ", self.layout.paint(Tone::Faint, keys))
-    }
-
-    fn format_confirm_prompt_selection(
-        &self,
-        f: &mut dyn fmt::Write,
-        prompt: &str,
-        selection: Option<bool>,
-    ) -> fmt::Result {
-        self.answer(f, prompt, if selection == Some(true) { "yes" } else { "no" })
-    }
-
-    fn format_input_prompt(&self, f: &mut dyn fmt::Write, prompt: &str, _: Option<&str>) -> fmt::Result {
-        self.question(f, prompt)?;
-        f.write_str(": ")
-    }
-
-    fn format_input_prompt_selection(
-        &self,
-        f: &mut dyn fmt::Write,
-        prompt: &str,
-        answer: &str,
-    ) -> fmt::Result {
-        self.answer(f, prompt, answer)
-    }
-
-    fn format_select_prompt(&self, f: &mut dyn fmt::Write, prompt: &str) -> fmt::Result {
-        self.question(f, prompt)
-    }
-
-    fn format_select_prompt_selection(
-        &self,
-        f: &mut dyn fmt::Write,
-        prompt: &str,
-        answer: &str,
-    ) -> fmt::Result {
-        self.answer(f, prompt, answer)
-    }
-
-    fn format_multi_select_prompt(&self, f: &mut dyn fmt::Write, prompt: &str) -> fmt::Result {
-        self.question(f, prompt)
-    }
-
-    fn format_multi_select_prompt_selection(
-        &self,
-        f: &mut dyn fmt::Write,
-        prompt: &str,
-        picked: &[&str],
-    ) -> fmt::Result {
-        // Each begins with its name.
-        let names: Vec<&str> = picked.iter().filter_map(|item| item.split_whitespace().next()).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        self.answer(f, prompt, &names)
-    }
-
-    fn format_multi_select_prompt_item(
-        &self,
-        f: &mut dyn fmt::Write,
-        text: &str,
-        checked: bool,
-        active: bool,
-    ) -> fmt::Result {
-        let arrow = match (active, self.layout.marks) {
-            (true, true) => self.layout.paint(Tone::Good, "❯"),
-            (true, false) => ">".to_owned(),
-            (false, _) => " ".to_owned(),
-        };
-        write!(f, "    {arrow} [{}] {text}", if checked { 'x' } else { ' ' })
-    }
-
-    fn format_select_prompt_item(&self, f: &mut dyn fmt::Write, text: &str, active: bool) -> fmt::Result {
-        match (active, self.layout.marks) {
-            (true, true) => write!(f, "    {} {}", self.layout.paint(Tone::Good, "❯"), text),
-            (true, false) => write!(f, "    > {text}"),
-            (false, _) => write!(f, "      {text}"),
-        }
     }
 }

@@ -173,7 +173,7 @@ fn a_message_is_sent_by_hand_to_a_chat_and_to_the_home_channel() {
     assert_eq!(player.take_message("from a pipe")["chat"], "owner");
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stdout).contains("has the message"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Sent."), "{output:?}");
 
     let nowhere = home.run(["send", "whatsapp", "hello"]);
     assert!(nowhere.code == Some(1) && nowhere.stderr.contains("not enabled"), "{nowhere:?}");

@@ -14,6 +14,7 @@ fn every_help_page() {
         &["setup"],
         &["telegram"],
         &["telegram", "status"],
+        &["telegram", "disable"],
         &["migrate"],
         &["gateway"],
         &["gateway", "run"],

@@ -52,6 +52,8 @@ mod telegram_faults;
 mod telegram_receiving;
 mod telegram_sending;
 mod telegram_setup;
+mod terminal;
+mod terminal_kinds;
 mod tidy;
 mod truth;
 mod verdicts;

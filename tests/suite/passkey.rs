@@ -31,6 +31,11 @@ fn answer(fake: &mut FakeWhatsApp, how: Value) -> String {
     fake.tell(command)["answer"].to_string()
 }
 
+/// What is pasted before the question is there belongs to no question.
+fn wait_for_prompt(terminal: &mut Terminal) {
+    terminal.wait_for_line(&format!("  ? {PASTE} (hidden): |"));
+}
+
 /// A wizard on a terminal whose phone was linked so far that WhatsApp asks for the passkey.
 fn terminal_at_the_gate(home: &TestHome, fake: &mut FakeWhatsApp, by_code: bool) -> Terminal {
     let mut args = vec!["whatsapp", "--mode", "bot", "--allow", FRIEND];
@@ -66,9 +71,11 @@ fn a_person_pastes_what_the_browser_prints_and_the_phone_is_linked() {
 
         terminal.send("not an answer\r");
         terminal.wait_for("This is not the whole answer");
+        wait_for_prompt(&mut terminal);
         let careless = answer(&mut fake, json!({ "origin": "https://example.org" }));
         terminal.send(&format!("{careless}\r"));
         terminal.wait_for("was not run on the page");
+        wait_for_prompt(&mut terminal);
         // Longer than what a terminal gathers into one line by itself.
         let padded = format!("{}{}", " ".repeat(5000), answer(&mut fake, json!({})));
         terminal.send(&format!("{padded}\r"));

@@ -118,7 +118,7 @@ fn the_first_steps_lead_to_the_readmes_picture() {
     terminal.send(&format!("{TOKEN}\r"));
     terminal.wait_for("Waiting for your message");
     service.write(OWNER, OWNER, "hello");
-    for question in ["Is that you?", "Tell you in this chat"] {
+    for question in ["Is that you?", "Send alerts to this chat?"] {
         terminal.wait_for(question);
         terminal.send("y");
     }

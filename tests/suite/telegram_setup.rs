@@ -21,7 +21,7 @@ const BEFORE: &str = "# mine\r\nOTHER='kept'\r\n";
 const TOKEN_PROMPT: &str = "Paste the token";
 const WAITING: &str = "Waiting for your message";
 const IS_YOU: &str = "Is that you?";
-const TELL: &str = "Tell you in this chat";
+const TELL: &str = "Send alerts to this chat?";
 const START: &str = "Start the gateway now?";
 
 struct Scene {
@@ -154,7 +154,7 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
 #[test]
 fn ended_at_any_other_question_nothing_changes_either() {
     const KEEP: &str = "Keep this bot?";
-    const ASKING: &str = "Asking Telegram whose token this is";
+    const ASKING: &str = "Checking the token with Telegram";
     const TAKE: &str = "Take them here from now on?";
     const IDS: &str = "Ids that may write to it";
     const AGAIN: &str = "Wait once more?";
@@ -262,7 +262,7 @@ fn the_first_line_of_standard_input_is_the_token_whatever_stands_around_it() {
         refused(empty, "othing came on standard input");
         refused(empty, "hermes telegram --token-stdin < FILE");
     }
-    refused(&"7000001:x".repeat(100_000), "no bot token");
+    refused(&"7000001:x".repeat(100_000), "not contain a bot token");
     assert_eq!(scene.env(), BEFORE);
 }
 
@@ -272,7 +272,7 @@ fn a_wrong_token_is_asked_for_three_times_and_the_wait_can_be_skipped() {
     let mut terminal = scene.terminal(&[]);
     terminal.wait_for(TOKEN_PROMPT);
     terminal.send("nonsense\r");
-    terminal.wait_for("This is no bot token");
+    terminal.wait_for("doesn't look like a bot token");
     for tries in 1..=2 {
         terminal.send("7000001:not-a-real-token-either\r");
         let told = wait::until(wait::LIMIT, || {
@@ -280,7 +280,7 @@ fn a_wrong_token_is_asked_for_three_times_and_the_wait_can_be_skipped() {
         });
         assert!(told.is_some(), "{}", terminal.text());
         let asked = wait::until(wait::LIMIT, || {
-            terminal.text().trim_end().ends_with("Paste the token (it is not shown):").then_some(())
+            terminal.text().trim_end().ends_with("Paste the token (hidden):").then_some(())
         });
         assert!(asked.is_some(), "{}", terminal.text());
     }
@@ -447,10 +447,9 @@ fn several_platforms_are_set_up_in_one_go_and_shown_at_the_end() {
     terminal.wait_for("Which platforms?");
     terminal.wait_for("Telegram  not set up");
     assert!(terminal.text().contains("WhatsApp  not set up"), "{}", terminal.text());
-    // Down to the second, pick it, go on.
+    // Down to the second; Enter takes what is highlighted.
     terminal.send("\u{1b}[B");
-    terminal.send(" ");
-    terminal.wait_for("[x] Telegram");
+    terminal.wait_for("❯ [ ] Telegram");
     terminal.send("\r");
     terminal.wait_for(TOKEN_PROMPT);
     terminal.send(&format!("{TOKEN}\r"));
@@ -467,14 +466,75 @@ fn several_platforms_are_set_up_in_one_go_and_shown_at_the_end() {
 }
 
 #[test]
-fn setup_of_nothing_says_where_it_leads_and_starts_nothing() {
-    let home = TestHome::empty();
-    let mut terminal = Terminal::start(&home, &["setup"], 60, 100);
-    terminal.wait_for("Which platforms?");
+fn enter_sets_up_the_highlighted_platform_unless_others_are_marked() {
+    for (keys, title) in [("\r", "Connect WhatsApp"), ("\u{1b}[B \u{1b}[A\r", "Connect Telegram")] {
+        let home = TestHome::empty();
+        let mut terminal = Terminal::start(&home, &["setup"], 60, 100);
+        terminal.wait_for("❯ [ ] WhatsApp");
+        terminal.send(keys);
+        terminal.wait_for(title);
+        terminal.send("\u{3}");
+        assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
+    }
+}
+
+#[test]
+fn it_is_turned_off_and_on_with_its_token_kept() {
+    let scene = Scene::set();
+    let answer = scene.home.run(["telegram", "enable"]);
+    assert!(answer.code == Some(1) && answer.stderr.contains("Run `hermes telegram`"), "{answer:?}");
+    let answer = scene.home.run(["telegram", "disable"]);
+    assert!(answer.code == Some(0) && answer.stdout.contains("not set up"), "{answer:?}");
+    assert_eq!(scene.env(), BEFORE);
+    let set = format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42\r\n");
+    scene.home.write(".env", &set);
+    let enabled = || {
+        let answer = scene.home.run(["telegram", "status", "--json"]);
+        serde_json::from_str::<Value>(&answer.stdout).expect("a document")["enabled"].clone()
+    };
+    for (command, state, changed) in [
+        ("enable", true, false),
+        ("disable", false, true),
+        ("disable", false, false),
+        ("enable", true, true),
+        ("disable", false, true),
+    ] {
+        let answer = scene.home.run(["telegram", command, "--json"]);
+        assert_eq!(answer.stdout, format!("{{\"enabled\":{state},\"changed\":{changed}}}\n"), "{answer:?}");
+        assert_eq!(enabled(), json!(state), "{command}");
+    }
+    assert_eq!(scene.env(), format!("{set}TELEGRAM_ENABLED=false\r\n"));
+    // The wizard turns it on again.
+    let answer = scene.run(&["--yes", "--no-start"], "");
+    assert_eq!((answer.code, enabled()), (Some(0), json!(true)), "{answer:?}");
+    scene.home.write("gateway.toml", format!("{QUICK}{}enabled = false\n", scene.service.table()));
+    let answer = scene.home.run(["telegram", "enable"]);
+    assert!(answer.code == Some(1) && answer.stderr.contains("gateway.toml"), "{answer:?}");
+}
+
+#[test]
+fn a_stranger_who_writes_first_is_passed_over() {
+    const STRANGER: i64 = 666;
+    let scene = Scene::set();
+    let mut terminal = scene.terminal_at(WAITING);
+    scene.service.write(STRANGER, STRANGER, "hello, who are you?");
+    terminal.wait_for(IS_YOU);
+    // As many answer: the letter, and Enter behind it.
+    terminal.send("n");
     terminal.send("\r");
-    terminal.wait_for("No platform is enabled. Run `hermes setup`.");
-    assert_eq!(terminal.exit_code(), 0);
-    assert!(!terminal.text().contains(START), "{}", terminal.text());
+    terminal.wait_for(WAITING);
+    scene.service.write(STRANGER, STRANGER, "hello again");
+    scene.service.write(OWNER, OWNER, "it is me");
+    terminal.wait_for(&format!("ID {OWNER}"));
+    terminal.wait_for(IS_YOU);
+    terminal.send("y");
+    terminal.send("\r");
+    terminal.wait_for(TELL);
+    terminal.send("n");
+    terminal.wait_for(START);
+    terminal.send("n");
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
+    assert!(scene.env().contains(&format!("TELEGRAM_ALLOWED_USERS={OWNER}\r\n")), "{}", scene.env());
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::clock::Now;
 use crate::error::{CliError, ExitCode};
 use crate::gateway::control::client;
 use crate::gateway::status::report::print;
+use crate::gateway::succession::progress::Progress;
 use crate::home::HermesHome;
+use crate::world::World;
 
 /// Between two looks whether it is sent.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -31,9 +33,9 @@ pub struct Sending {
 ///
 /// # Errors
 /// When no gateway runs (exit 3), it refuses, the message is given up, or is not sent within the wait.
-pub fn run(home: &HermesHome, sending: &Sending) -> Result<ExitCode, CliError> {
+pub fn run(world: &World, home: &HermesHome, sending: &Sending) -> Result<ExitCode, CliError> {
     let Target { platform, chat } = &sending.target;
-    let now = Now::read();
+    let (now, title) = (Now::read(), platform.spec().title);
     let body = json!({
         "platform": platform.spec().name,
         "chat": chat,
@@ -44,23 +46,31 @@ pub fn run(home: &HermesHome, sending: &Sending) -> Result<ExitCode, CliError> {
     let mut answer =
         client::request(home, "POST", "/v1/send", Some(&body))?.ok_or_else(|| client::not_running(home))?;
     let outcome = match sending.wait {
-        Some(limit) => wait(home, &mut answer, now.mono + limit),
+        Some(limit) => {
+            let waiting = format!("Waiting for {title} to take the message, up to {} s", limit.as_secs());
+            let mut progress = Progress::new(world, now.mono);
+            wait(home, &mut answer, now.mono + limit, |now| progress.show(now, &waiting))
+        }
         None => Ok(()),
     };
-    let title = platform.spec().title;
     if sending.json {
         print(&format!("{answer}\n"))?;
     } else if outcome.is_ok() {
         let sentence = match sending.wait {
-            Some(_) => format!("{title} has the message."),
-            None => format!("The message is taken over and goes out as soon as {title} takes it."),
+            Some(_) => "Sent.".to_owned(),
+            None => format!("Queued for {title}."),
         };
         print(&format!("{sentence}\n"))?;
     }
     outcome.map(|()| ExitCode::Ok)
 }
 
-fn wait(home: &HermesHome, answer: &mut Value, deadline: Instant) -> Result<(), CliError> {
+fn wait(
+    home: &HermesHome,
+    answer: &mut Value,
+    deadline: Instant,
+    mut show: impl FnMut(Instant),
+) -> Result<(), CliError> {
     let asked = json!({ "platform": answer["platform"], "handles": answer["handles"] });
     loop {
         let fate = client::request(home, "POST", "/v1/send/fate", Some(&asked))?
@@ -76,11 +86,14 @@ fn wait(home: &HermesHome, answer: &mut Value, deadline: Instant) -> Result<(), 
                     .hint("`hermes dead list` shows it, `hermes dead retry` tries it again."));
             }
             _ if Now::read().mono >= deadline => {
-                return Err(CliError::failed("the message is taken over, and is not sent yet")
+                return Err(CliError::failed("the message is queued, and not sent yet")
                     .code("not_sent_yet")
                     .hint("It goes out by itself. `hermes platform status` shows what it waits for."));
             }
-            _ => pause(),
+            _ => {
+                show(Now::read().mono);
+                pause();
+            }
         }
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::clock::Now;
 use crate::durable::{Lock, LockError};
 use crate::error::CliError;
+use crate::gateway::succession::progress::Progress;
 use crate::home::HermesHome;
+use crate::world::World;
 
 /// What the owner needs beside its drain: closing its links and its store.
 const BESIDE_DRAIN: Duration = Duration::from_secs(10);
@@ -27,10 +29,12 @@ pub fn limit(drain_timeout: Duration) -> Duration {
 /// # Errors
 /// Exit 78 when another gateway still holds it at the limit, or when something else stands in its place; 1 when the disk
 /// does not take it.
-pub async fn take(home: &HermesHome, drain_timeout: Duration) -> Result<Lock, CliError> {
+pub async fn take(world: &World, home: &HermesHome, drain_timeout: Duration) -> Result<Lock, CliError> {
     let path = home.lock_file();
     let limit = limit(drain_timeout);
-    let deadline = Now::read().mono + limit;
+    let begun = Now::read().mono;
+    let deadline = begun + limit;
+    let mut progress = Progress::new(world, begun);
     let mut is_told = false;
     loop {
         match Lock::acquire(&path) {
@@ -43,22 +47,24 @@ pub async fn take(home: &HermesHome, drain_timeout: Duration) -> Result<Lock, Cl
                 ));
             }
             Err(LockError::Held { pid }) => {
-                let owner = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+                let owner = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
                 if Now::read().mono >= deadline {
                     return Err(CliError::config(format!(
                         "another gateway{owner} is running with this home folder"
                     ))
                     .code("gateway_lock")
-                    .hint("Stop it first, or set HERMES_HOME to another folder."));
+                    .hint("Stop it with `hermes gateway stop`, or set HERMES_HOME to another folder."));
                 }
                 if !is_told {
                     is_told = true;
                     let limit = limit.as_secs();
                     tracing::info!(
                         code = "gateway_lock",
-                        "another gateway{owner} is running; waiting at most {limit} s for its end"
+                        "another gateway{owner} is running with this home folder; waiting up to {limit} s for it to stop. \
+                         `hermes gateway stop` stops it"
                     );
                 }
+                progress.show(Now::read().mono, "Waiting for the other gateway to stop");
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -76,13 +82,14 @@ mod tests {
         let home = HermesHome::at(dir.path());
         let held = Lock::acquire(&home.lock_file()).unwrap();
         let begun = Now::read().mono;
-        let error = take(&home, Duration::from_secs(30)).await.unwrap_err();
+        let world = World::of_env::<&str, &str>([]);
+        let error = take(&world, &home, Duration::from_secs(30)).await.unwrap_err();
         let waited = Now::read().mono.duration_since(begun);
         assert!(waited >= Duration::from_secs(40) && waited < Duration::from_secs(41), "{waited:?}");
         assert_eq!(error.exit(), ExitCode::Config);
         assert!(error.message.contains(&std::process::id().to_string()), "{error}");
         drop(held);
-        take(&home, Duration::ZERO).await.unwrap();
+        take(&world, &home, Duration::ZERO).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -92,7 +99,7 @@ mod tests {
         // Our own pid: it is alive, and it has nothing to do with a gateway of this home.
         crate::durable::write_atomic(&home.lock_file(), std::process::id().to_string().as_bytes()).unwrap();
         let begun = Now::read().mono;
-        take(&home, Duration::from_secs(30)).await.unwrap();
+        take(&World::of_env::<&str, &str>([]), &home, Duration::from_secs(30)).await.unwrap();
         assert_eq!(Now::read().mono, begun);
     }
 }

@@ -45,6 +45,11 @@ pub trait Adapter: Send + Sync {
         None
     }
 
+    /// Whose account it is, for the log: the name by which its owner knows it. Known at the latest when it is connected.
+    fn account(&self) -> Option<String> {
+        None
+    }
+
     /// Nobody wants this account for now: it was paused or disabled, or the gateway ends. What only one process of this
     /// machine may hold is let go; the next [`Adapter::connect`] takes it again. Called again and again; takes no time.
     fn rest(&self) {}

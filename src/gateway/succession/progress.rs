@@ -9,39 +9,50 @@ use crate::world::World;
 /// A wait shorter than this is not spoken of.
 const SPOKEN_OF_AFTER: Duration = Duration::from_secs(1);
 
+/// Between two lines on a screen where no line can be taken away.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
 /// It is taken away when this is dropped. Without a terminal there is none.
 #[derive(Debug)]
 pub struct Progress {
     term: Option<Term>,
+    /// A line can be written over.
+    redraws: bool,
     begun: Instant,
-    is_shown: bool,
+    shown: Option<Instant>,
     dots: &'static str,
 }
 
 impl Progress {
     /// Of a wait that began at this moment.
     pub fn new(world: &World, begun: Instant) -> Self {
-        let is_screen = world.stderr_tty && world.var("TERM") != Some("dumb");
+        let redraws = world.var("TERM") != Some("dumb");
         let dots = if world.is_utf8() { "…" } else { "..." };
-        Self { term: is_screen.then(Term::stderr), begun, is_shown: false, dots }
+        Self { term: world.stderr_tty.then(Term::stderr), redraws, begun, shown: None, dots }
     }
 
     /// What it waits for at this moment.
     pub fn show(&mut self, now: Instant, what: &str) {
         let Some(term) = &self.term else { return };
         let waited = now.saturating_duration_since(self.begun);
-        if waited >= SPOKEN_OF_AFTER {
-            self.is_shown = true;
-            // A terminal that is gone is nobody's loss.
-            drop(term.clear_line());
-            drop(term.write_str(&format!("{what} {} {} s", self.dots, waited.as_secs())));
+        let is_due = self.shown.is_none_or(|shown| self.redraws || now >= shown + LINE_EVERY);
+        if waited >= SPOKEN_OF_AFTER && is_due {
+            self.shown = Some(now);
+            let line = format!("{what} {} {} s", self.dots, waited.as_secs());
+            // A terminal that is gone is no one's loss.
+            if self.redraws {
+                drop(term.clear_line());
+                drop(term.write_str(&line));
+            } else {
+                drop(term.write_line(&line));
+            }
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(term) = self.term.as_ref().filter(|_| self.is_shown) {
+        if let Some(term) = self.term.as_ref().filter(|_| self.redraws && self.shown.is_some()) {
             drop(term.clear_line());
         }
     }

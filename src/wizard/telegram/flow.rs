@@ -127,7 +127,7 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
 pub fn missing_flags(facts: &Facts, answers: &Answers) -> Vec<&'static str> {
     let mut missing = Vec::new();
     if answers.token(facts).is_none() {
-        missing.push("--token-stdin (the token comes on standard input)");
+        missing.push("--token-stdin < FILE (the token is the first line of FILE)");
     }
     match answers.allowed(facts) {
         // Whoever writes first could be anybody.

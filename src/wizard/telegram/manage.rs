@@ -1,4 +1,4 @@
-//! `hermes telegram status`.
+//! `hermes telegram status|enable|disable`.
 
 use std::fmt::Write;
 
@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::preflight::origin::with_origin;
 use crate::preflight::telegram::{TokenFact, findings, token_fact};
 use crate::preflight::{Finding, access, is_blocked};
+use crate::wizard::manage::{Done, refuse_turned_off, switch};
 use crate::wizard::telegram::people::show_allow;
 use crate::wizard::term_ui::print;
 use crate::world::World;
@@ -46,6 +47,55 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     print(&text);
     Ok(if is_blocked(&report.findings) { ExitCode::Failed } else { ExitCode::Ok })
 }
+
+/// Turns Telegram on. Refuses where it has no token.
+///
+/// # Errors
+/// When there is no token, or the settings cannot be read or written.
+pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let config = Config::load(world, home)?;
+    match token_fact(&config.telegram) {
+        TokenFact::Set => {}
+        TokenFact::Missing => {
+            return Err(CliError::failed("Telegram is not set up")
+                .code("telegram_token_missing")
+                .hint("Run `hermes telegram`."));
+        }
+        TokenFact::Malformed => {
+            return Err(CliError::failed("TELEGRAM_BOT_TOKEN is not a bot token")
+                .code("telegram_bad_token")
+                .hint("Run `hermes telegram` with a token from @BotFather."));
+        }
+    }
+    let changed = switch(home, SWITCH, true, &config)?;
+    refuse_turned_off(Platform::Telegram, config.telegram.is_turned_off)?;
+    let state = if changed { "on" } else { "on already" };
+    let words = format!("Telegram is {state}. The gateway picks it up; `hermes gateway run` starts one.");
+    Done { enabled: true, changed, moved_to: None }.say(json, &words);
+    Ok(ExitCode::Ok)
+}
+
+/// Turns Telegram off; the token and the lists stay.
+///
+/// # Errors
+/// When the settings cannot be read or written.
+pub fn disable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+    let config = Config::load(world, home)?;
+    let is_set_up = config.telegram.token.is_some();
+    let changed = is_set_up && switch(home, SWITCH, false, &config)?;
+    let words = match (is_set_up, changed) {
+        (false, _) => format!("Telegram is not set up in {}. Run `hermes telegram`.", home.root().display()),
+        (true, changed) => {
+            let state = if changed { "off" } else { "off already" };
+            format!("Telegram is {state}. The token is kept: `hermes telegram enable` turns it on again.")
+        }
+    };
+    Done { enabled: false, changed, moved_to: None }.say(json, &words);
+    Ok(ExitCode::Ok)
+}
+
+/// Says `false` where Telegram is off although there is a token.
+const SWITCH: &str = "TELEGRAM_ENABLED";
 
 fn report(config: &Config) -> Report {
     let mut findings = findings(&config.telegram);

@@ -18,6 +18,6 @@ pub mod service;
 mod setup;
 mod texts;
 
-pub use manage::status;
+pub use manage::{disable, enable, status};
 pub use options::TelegramOptions;
 pub use run::telegram;

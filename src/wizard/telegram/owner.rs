@@ -100,7 +100,7 @@ impl TelegramSetup<'_> {
             Waited::Conflict => return Err(failures::conflict().into()),
             Waited::Full if asks => {
                 self.ui.say(Line::Warn(
-                    "So many messages wait for this bot that yours cannot be seen. Type your id instead."
+                    "So many messages wait for this bot that yours cannot be seen. Type your ID instead."
                         .to_owned(),
                 ));
             }
@@ -108,7 +108,7 @@ impl TelegramSetup<'_> {
             Waited::Brought if asks => {
                 self.ui.say(Line::Warn(
                     "Telegram brings this bot's messages to the gateway (the webhook in its settings), so the wizard \
-                     cannot wait for yours. Type your id instead."
+                     cannot wait for yours. Type your ID instead."
                         .to_owned(),
                 ));
             }
@@ -255,10 +255,10 @@ impl TelegramSetup<'_> {
     }
 
     async fn wait_again(&mut self) -> Result<bool, End> {
-        self.ui.say(Line::Warn("Nobody wrote to the bot in time.".to_owned()));
+        self.ui.say(Line::Warn("No one wrote to the bot in time.".to_owned()));
         let choice = Choice {
             prompt: "Wait once more?".to_owned(),
-            items: vec!["Yes".to_owned(), "No, type the ids instead".to_owned()],
+            items: vec!["Yes".to_owned(), "No, type the IDs instead".to_owned()],
         };
         let cancel = self.cancel;
         tokio::select! {
@@ -277,19 +277,19 @@ impl TelegramSetup<'_> {
         if !people.contains(&id) {
             people.push(id);
         }
-        self.ui.say(Line::Done(format!("{} may write to it.", described(person))));
+        self.ui.say(Line::Done(format!("{} is allowed.", described(person))));
         self.ui.event(&WizardEvent::Owner { id: person.id, name: person.name.clone() });
         self.answers.allowed = Some(AllowList::Only(people));
         self.answers.owner = Some(person.id);
         let next = if self.is_at_work {
             "What was written so far was ignored: write to the bot again when this is done."
         } else {
-            "The message stays at Telegram until the gateway starts, which answers it."
+            "The message will be answered when the gateway starts."
         };
         for line in [text(next), Line::Gap] {
             self.ui.say(line);
         }
-        self.ui.say(entry("Others", "`hermes telegram --allow IDS`, with all ids that may write"));
+        self.ui.say(entry("Others", "`hermes telegram --allow IDS`, with all IDs that may write"));
         self.ui.say(Line::Gap);
     }
 }
@@ -312,20 +312,20 @@ fn wait_of(fault: &Fault) -> Duration {
 
 fn described(person: &Person) -> String {
     let at = person.username.as_ref().map_or(String::new(), |name| format!("@{name}, "));
-    format!("{} ({at}id {})", person.name, person.id)
+    format!("{} ({at}ID {})", person.name, person.id)
 }
 
 fn frame(name: &str, link: &str, left: Duration, whole: Duration, is_reached: bool) -> Frame {
     let clock = |time: Duration| format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60);
     let live = if is_reached {
-        format!("    Waiting for your message, {} left. Enter goes on without.", clock(left))
+        format!("    Waiting for your message, {} left. Press Enter to skip.", clock(left))
     } else {
-        format!("    Telegram cannot be reached at the moment, {} left. Enter goes on without.", clock(left))
+        format!("    Telegram cannot be reached at the moment, {} left. Press Enter to skip.", clock(left))
     };
     Frame {
         seq: 0,
         lines: vec![
-            format!("    Now write anything to @{name}, so that hermes learns your id:"),
+            format!("    Now write anything to @{name}, so that hermes learns your ID:"),
             format!("    {link}"),
             String::new(),
         ],

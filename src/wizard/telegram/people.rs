@@ -55,17 +55,17 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
     for entry in text.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty()) {
         match number(entry) {
             _ if entry == "*" => everybody = true,
-            Some(id) if id == "0" => wrong.push(format!("`{entry}` is nobody's id.")),
+            Some(id) if id == "0" => wrong.push(format!("`{entry}` is not the ID of a person.")),
             Some(id) if ids.contains(&id) => {}
             Some(id) => ids.push(id),
             None => wrong.push(format!(
-                "`{entry}` is no id: Telegram's ids are whole numbers, as in 123456789; names can change hands."
+                "`{entry}` is not a numeric ID. Usernames are not accepted because they can be reassigned."
             )),
         }
     }
     match (wrong.is_empty(), everybody, ids.is_empty()) {
         (false, ..) => Err(wrong),
-        (true, true, false) => Err(vec!["`*` means everybody. Give either `*` or ids, not both.".to_owned()]),
+        (true, true, false) => Err(vec!["`*` means everybody. Give either `*` or IDs, not both.".to_owned()]),
         (true, true, true) => Ok(AllowList::Everybody),
         (true, false, true) => Ok(AllowList::Nobody),
         (true, false, false) => Ok(AllowList::Only(ids)),

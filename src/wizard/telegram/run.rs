@@ -59,7 +59,13 @@ async fn begin(
     if options.token_stdin && world.stdin_tty {
         let error =
             CliError::usage("`--token-stdin` reads from a file or a pipe, and standard input is a terminal");
-        return Err(error.hint("Leave it out: the token is asked for then, and not shown.").into());
+        return Err(error
+            .hint(if options.json {
+                "Give the token so: hermes telegram --token-stdin --json < FILE"
+            } else {
+                "Leave it out: the token is asked for then, and not shown."
+            })
+            .into());
     }
     let config = Config::load(world, home)?;
     let given = if options.token_stdin {
@@ -81,7 +87,7 @@ async fn begin(
         home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
         wants_groups: access.has_groups(),
         webhook: telegram.webhook.as_ref().map(|webhook| webhook.url.clone()),
-        is_turned_off: telegram.token.is_some() && !telegram.enabled,
+        is_turned_off: telegram.is_turned_off,
         locks: TokenLocks::of(world, home),
         given,
     };

@@ -137,7 +137,7 @@ impl<'a> TelegramSetup<'a> {
         self.take_flags()?;
         let facts = self.facts();
         if !facts.can_ask {
-            refuse_to_guess("hermes telegram", &missing_flags(&facts, &self.answers))?;
+            refuse_to_guess("hermes telegram", self.options.json, &missing_flags(&facts, &self.answers))?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
         loop {
@@ -174,7 +174,9 @@ impl<'a> TelegramSetup<'a> {
                     .hint("Its first line is the token."));
             }
             texts::check_token(&token.0).map_err(|why| {
-                CliError::usage("standard input holds no bot token").code("telegram_bad_token").hint(why)
+                CliError::usage("standard input does not contain a bot token")
+                    .code("telegram_bad_token")
+                    .hint(why)
             })?;
             // The one that is set already is kept, not given.
             self.answers.token = Some(token).filter(|token| self.found.token.as_ref() != Some(token));
@@ -219,7 +221,8 @@ impl<'a> TelegramSetup<'a> {
         let token = self.answers.token(facts).expect("it is asked for first").clone();
         if let Err(why) = texts::check_token(&token.0) {
             // Only the one that is set was not looked at before.
-            let error = CliError::failed("the token that is set is no bot token").code("telegram_bad_token");
+            let error =
+                CliError::failed("the token that is set is not a bot token").code("telegram_bad_token");
             return self.refuse_token(error.hint(why), facts);
         }
         let service = self.services.of(&token).map_err(|why| {
@@ -332,7 +335,7 @@ impl<'a> TelegramSetup<'a> {
     async fn ask_home(&mut self) -> Result<(), End> {
         self.answers.is_home_asked = true;
         let wants = if self.ui.can_ask() && !self.options.yes {
-            self.confirm("Tell you in this chat when a platform needs you?", true).await?
+            self.confirm("Send alerts to this chat?", true).await?
         } else {
             true
         };
@@ -382,7 +385,7 @@ impl<'a> TelegramSetup<'a> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             CliError::failed(format!("the settings in {} cannot be written", path.display()))
                 .code("env_not_written")
-                .hint("Mend the file or its folder, then run `hermes telegram` again.")
+                .hint("Repair the file or its folder, then run `hermes telegram` again.")
                 .because(error)
         };
         create_private_dir(self.home.root()).map_err(|error| failed(error.into()))?;
@@ -409,7 +412,7 @@ impl<'a> TelegramSetup<'a> {
             entry("Answers", &show_allow(allowed)),
         ];
         let home_channel = self.answers.home_channel.as_ref().or(facts.home_channel.as_ref());
-        lines.extend(home_channel.map(|chat| entry("Tells you in", &format!("chat {chat}"))));
+        lines.extend(home_channel.map(|chat| entry("Alerts", &format!("chat {chat}"))));
         lines.extend([entry("Settings", &self.home.env_file().display().to_string()), Line::Gap]);
         let mut notes = Vec::new();
         if *allowed == AllowList::Nobody {
@@ -433,9 +436,9 @@ impl<'a> TelegramSetup<'a> {
         if self.gateway_runs() {
             lines.push(text("The gateway is running; it picks this up by itself."));
         } else {
-            lines.push(entry("hermes gateway run", "start answering, also what was written so far"));
+            lines.push(entry("hermes gateway run", "start answering, including earlier messages"));
         }
-        lines.push(entry("hermes platform status", "see how it is"));
+        lines.push(entry("hermes platform status", "check status"));
         lines.push(entry("hermes telegram", "change any of this"));
         lines.into_iter().for_each(|line| self.ui.say(line));
     }
@@ -474,9 +477,8 @@ impl Remains {
 }
 
 fn asking() -> Frame {
-    let limit = "    It has 15 s to answer.".to_owned();
-    let lines = vec!["    Asking Telegram whose token this is …".to_owned()];
-    Frame { seq: 0, lines, payload: None, live: limit.clone(), fixed: limit }
+    let line = "    Checking the token with Telegram (up to 15 s) …".to_owned();
+    Frame { seq: 0, lines: Vec::new(), payload: None, live: line.clone(), fixed: line }
 }
 
 /// The bot's name without the `@`. Every bot has one; without, its number stands for it.

@@ -29,7 +29,7 @@ pub(super) fn about_tokens() -> Vec<Line> {
         Line::Gap,
         entry("1. Open @BotFather", "https://t.me/BotFather"),
         entry("2. Send /newbot", "give it a name, and a username that ends in `bot`"),
-        entry("3. Copy the token", "it looks like 123456789:AAE…; whoever has it is the bot"),
+        entry("3. Copy the token", "like 123456789:AAE…; keep it secret: it gives full control of the bot"),
         Line::Gap,
     ]
 }
@@ -42,18 +42,18 @@ pub(super) const TOKEN_AGAIN: &str = "Copy all of it from @BotFather: /mybots, t
 /// Says what is wrong with a token without repeating any of it.
 pub(super) fn check_token(token: &str) -> Result<(), String> {
     if token.is_empty() {
-        return Err("Nothing was typed. Ctrl-C stops.".to_owned());
+        return Err("Please paste the token (Ctrl-C to quit).".to_owned());
     }
     if Bot::is_token(token) {
         return Ok(());
     }
-    Err("This is no bot token: it is a number, a colon, and letters and digits. Copy all of it.".to_owned())
+    Err("That doesn't look like a bot token (expected 123456789:AAE…). Copy the whole line.".to_owned())
 }
 
 pub(super) fn about_people() -> Vec<Line> {
     vec![
         text(
-            "Only people listed by their id are answered. Everybody else gets silence: an agent can do things on your \
+            "Only people listed by their ID are answered. Everybody else gets silence: an agent can do things on your \
              machine, so strangers must not be able to ask it.",
         ),
         Line::Gap,
@@ -63,7 +63,7 @@ pub(super) fn about_people() -> Vec<Line> {
 pub(super) fn about_ids() -> Vec<Line> {
     vec![
         text(
-            "An id is a whole number, as in 123456789. Write several with commas between them; `*` stands for everybody. \
+            "An ID is a whole number, as in 123456789. Write several with commas between them; `*` stands for everybody. \
              Leave it empty to list nobody for now: `hermes telegram` can be run again at any time.",
         ),
         Line::Gap,

@@ -13,6 +13,8 @@ use super::wait;
 /// A command running in a terminal.
 pub(crate) struct Terminal {
     parser: Arc<Mutex<vt100::Parser>>,
+    /// Everything that was written to it.
+    written: Arc<Mutex<Vec<u8>>>,
     input: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
@@ -21,29 +23,68 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts `hermes` in a terminal of this size.
     pub(crate) fn start(home: &TestHome, args: &[&str], rows: u16, cols: u16) -> Self {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hermes"));
+        command.args(args);
+        Self::open(home, command, rows, cols)
+    }
+
+    /// Starts a shell with job control, in which `$HERMES` is `hermes`.
+    pub(crate) fn start_shell(home: &TestHome, script: &str, rows: u16, cols: u16) -> Self {
+        let mut command = CommandBuilder::new("/bin/sh");
+        command.args(["-c", &format!("set -m; HERMES='{}'; {script}", env!("CARGO_BIN_EXE_hermes"))]);
+        Self::open(home, command, rows, cols)
+    }
+
+    fn open(home: &TestHome, mut command: CommandBuilder, rows: u16, cols: u16) -> Self {
         let pair = native_pty_system()
             .openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })
             .expect("a pseudo-terminal");
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hermes"));
-        command.args(args);
         command.env_clear();
+        command.env("TERM", "xterm-256color");
         for (key, value) in home.variables() {
             command.env(key, value);
         }
-        command.env("TERM", "xterm-256color");
         let child = pair.slave.spawn_command(command).expect("hermes starts");
         drop(pair.slave);
         let parser = Arc::new(Mutex::new(vt100::Parser::new(some(rows), some(cols), 1000)));
         let mut output = pair.master.try_clone_reader().expect("a reader");
-        let seen = Arc::clone(&parser);
+        let (seen, written) = (Arc::clone(&parser), Arc::<Mutex<Vec<u8>>>::default());
+        let kept = Arc::clone(&written);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = output.read(&mut buffer) {
+                kept.lock().expect("not poisoned").extend_from_slice(&buffer[..count]);
                 seen.lock().expect("not poisoned").process(&buffer[..count]);
             }
         });
         let input = pair.master.take_writer().expect("a writer");
-        Self { parser, input, child, master: pair.master }
+        Self { parser, written, input, child, master: pair.master }
+    }
+
+    /// Everything that was written to it so far.
+    pub(crate) fn written(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().expect("not poisoned")).into_owned()
+    }
+
+    /// The rows of the screen, and where the cursor is.
+    pub(crate) fn rows(&self) -> (Vec<String>, (usize, usize)) {
+        let parser = self.parser.lock().expect("not poisoned");
+        let screen = parser.screen();
+        let (row, col) = screen.cursor_position();
+        let (_, cols) = screen.size();
+        (screen.rows(0, cols.get()).collect(), (usize::from(row), usize::from(col)))
+    }
+
+    /// Waits until the row of the cursor is this text, and the cursor stands at `|` in it.
+    pub(crate) fn wait_for_line(&mut self, line: &str) {
+        let (text, at) = (line.replacen('|', "", 1), line.find('|').expect("a cursor"));
+        let cursor = unicode_width::UnicodeWidthStr::width(&line[..at]);
+        let seen = wait::until(wait::LIMIT, || {
+            let (rows, (row, col)) = self.rows();
+            (rows.get(row).is_some_and(|row| row.trim_end() == text.trim_end()) && col == cursor)
+                .then_some(())
+        });
+        assert!(seen.is_some(), "the line is never `{line}`:\n{}\n{:?}", self.text(), self.rows().1);
     }
 
     /// The text on the screen.
@@ -83,7 +124,11 @@ impl Terminal {
 
     fn wait_limit(&mut self, text: &str, limit: Duration) {
         let seen = wait::until(limit, || self.text().contains(text).then_some(()));
-        assert!(seen.is_some(), "the screen never showed `{text}`:\n{}", self.text());
+        if seen.is_none() {
+            let written = self.written();
+            let tail: String = written.chars().skip(written.chars().count().saturating_sub(1500)).collect();
+            panic!("the screen never showed `{text}`:\n{}\nlast written: {tail:?}", self.text());
+        }
     }
 
     /// Sends the process a signal.

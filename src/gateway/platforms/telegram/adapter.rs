@@ -75,6 +75,8 @@ struct Inner {
     origin: Option<String>,
     /// The service did not get through to us, and nothing has shown since that it does.
     is_unreachable: bool,
+    /// The bot's name, as the service gave it last.
+    account: Option<String>,
 }
 
 /// How often something happened in a row, and when the last time was.
@@ -257,6 +259,10 @@ impl Adapter for TelegramAdapter {
         self.memory.inner().refused = None;
     }
 
+    fn account(&self) -> Option<String> {
+        self.memory.inner().account.clone()
+    }
+
     async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError> {
         let config = self.settings.current();
         let token = token(&config)?;
@@ -274,6 +280,7 @@ impl Adapter for TelegramAdapter {
             once_more(|| bot.ask::<WebhookInfo>("getWebhookInfo", &(), START_LIMIT)),
         );
         let (me, found) = (me.map_err(judge)?, found.map_err(judge)?);
+        self.memory.inner().account = me.username.as_ref().map(|name| format!("@{name}"));
         self.memory.inner().distrust.answered();
         let (shared, number) = (Arc::new(Shared::new()), me.id);
         let paths = self.settings.home.telegram();

@@ -52,6 +52,8 @@ struct Inner {
     last_pid: Option<u32>,
     /// How often memory had run out when that was.
     out_of_memory: Option<u64>,
+    /// Whose account was paired at the last start.
+    account: Option<String>,
 }
 
 /// WhatsApp said no, for a reason that no check of ours can see.
@@ -255,6 +257,10 @@ impl Adapter for WhatsAppAdapter {
         self.memory.insist();
     }
 
+    fn account(&self) -> Option<String> {
+        self.memory.inner().account.clone()
+    }
+
     async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError> {
         let (settings, memory) = (Arc::clone(&self.settings), Arc::clone(&self.memory));
         let prepared =
@@ -263,6 +269,7 @@ impl Adapter for WhatsAppAdapter {
             )??;
         own_lock_free(&prepared).await?;
         let Prepared { launch, me, .. } = prepared;
+        self.memory.inner().account = Some(me.masked());
         self.memory.inner().out_of_memory = memory::ended();
         let bridge = BridgeProcess::spawn(&self.settings.world, &launch)
             .map_err(|error| exits::unspawned(&self.settings.world.exe, &error))?;
