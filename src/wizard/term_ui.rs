@@ -19,8 +19,11 @@ use crate::bridge::install::{Phase, Progress};
 use crate::config::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::{Layout, Line, Tone};
+use crate::wizard::page::OpenPage;
+use crate::wizard::probe::Hints;
 use crate::wizard::qr::Size;
-use crate::wizard::ui::{Check, Choice, Frame, Question, Stop, Ui};
+use crate::wizard::sheet::{Canvas, Page};
+use crate::wizard::ui::{Check, Choice, Frame, Paper, Question, Stop, Ui};
 use crate::world::World;
 
 /// Shows on standard error, asks there, and puts raw codes on standard output.
@@ -31,6 +34,10 @@ pub struct TermUi {
     asks: bool,
     redraws: bool,
     utf8: bool,
+    paper: Paper,
+    hints: Hints,
+    /// The whole screen, while it is open.
+    page: Option<OpenPage>,
     /// The terminal's mode as it was found.
     found: Option<Termios>,
     drawn: Option<Drawn>,
@@ -63,6 +70,15 @@ impl TermUi {
             asks: world.is_interactive(),
             redraws,
             utf8,
+            paper: Paper {
+                cols: Term::stderr().size_checked().map(|(_, cols)| usize::from(cols)),
+                utf8,
+                // The colours of a code are content: where no terminal is, they are for whoever looks at the log.
+                paints: redraws || !world.stderr_tty,
+                is_stdout_shown: world.stdout_tty,
+            },
+            hints: Hints::of(world, world.is_interactive()),
+            page: None,
             found: if world.stdin_tty { tcgetattr(io::stdin()).ok() } else { None },
             drawn: None,
             bar: None,
@@ -115,6 +131,14 @@ impl TermUi {
         let mut mode = found.clone();
         mode.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
         tcsetattr(io::stdin(), OptionalActions::Now, &mode).ok();
+    }
+
+    fn window(&self) -> Option<Size> {
+        if !self.redraws {
+            return None;
+        }
+        let (rows, cols) = self.term.size_checked()?;
+        Some(Size { cols: usize::from(cols), rows: usize::from(rows) })
     }
 
     fn draw(&mut self, frame: &Frame, window: Size) {
@@ -170,6 +194,7 @@ impl TermUi {
 
 impl Drop for TermUi {
     fn drop(&mut self) {
+        self.page = None;
         if let Some(bar) = self.bar.take() {
             bar.disable_steady_tick();
             bar.finish_and_clear();
@@ -195,16 +220,28 @@ impl Ui for TermUi {
         self.asks
     }
 
-    fn window(&self) -> Option<Size> {
+    fn paper(&self) -> Paper {
+        self.paper
+    }
+
+    fn canvas(&mut self) -> Option<Canvas> {
         if !self.redraws {
             return None;
         }
-        let (rows, cols) = self.term.size_checked()?;
-        Some(Size { cols: usize::from(cols), rows: usize::from(rows) })
+        let found = self.found.as_ref().filter(|_| self.asks);
+        self.page.get_or_insert_with(|| OpenPage::open(&self.term, found, self.hints)).canvas()
     }
 
-    fn is_utf8(&self) -> bool {
-        self.utf8
+    fn page(&mut self, page: Option<&Page>) {
+        match (page, &mut self.page) {
+            (Some(page), Some(open)) => open.draw(page),
+            (None, open) => *open = None,
+            (Some(_), None) => {}
+        }
+    }
+
+    fn key(&mut self) -> Option<char> {
+        self.page.as_mut()?.key()
     }
 
     async fn select(&mut self, choice: &Choice) -> Result<usize, Stop> {

@@ -34,6 +34,7 @@ mod metrics;
 mod mixed;
 mod operator;
 mod passkey;
+mod qr;
 mod readme;
 mod reload;
 mod rows;
