@@ -103,7 +103,7 @@ struct WhatsAppArgs {
     /// Link by a code typed on the phone with this number, instead of a QR code
     #[arg(long, value_name = "+NUMBER")]
     pairing_code: Option<String>,
-    /// How the QR code is shown: auto, blocks, ascii, raw, or png=FILE
+    /// How the QR code is shown: auto, image, blocks, sextants, ascii, raw, or png=FILE
     #[arg(long, value_name = "STYLE", default_value = "auto", value_parser = parse_qr)]
     qr: QrStyle,
     /// How long to wait for the phone, for example 90s or 5m
@@ -554,12 +554,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 fn parse_qr(text: &str) -> Result<QrStyle, String> {
     match text {
         "auto" => Ok(QrStyle::Auto),
+        "image" => Ok(QrStyle::Image),
         "blocks" => Ok(QrStyle::Blocks),
+        "sextants" => Ok(QrStyle::Sextants),
         "ascii" => Ok(QrStyle::Ascii),
         "raw" => Ok(QrStyle::Raw),
         other => match other.strip_prefix("png=") {
             Some(file) if !file.is_empty() => Ok(QrStyle::Png(PathBuf::from(file))),
-            Some(_) | None => Err("use auto, blocks, ascii, raw or png=FILE".to_owned()),
+            Some(_) | None => Err("use auto, image, blocks, sextants, ascii, raw or png=FILE".to_owned()),
         },
     }
 }
@@ -589,6 +591,7 @@ mod tests {
     #[test]
     fn qr_styles_are_read() {
         assert_eq!(parse_qr("png=/tmp/x.png"), Ok(QrStyle::Png("/tmp/x.png".into())));
+        assert_eq!(parse_qr("image"), Ok(QrStyle::Image));
         assert!(parse_qr("png=").is_err());
         assert!(parse_qr("colour").is_err());
     }

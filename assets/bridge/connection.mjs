@@ -30,7 +30,7 @@ const quietLogger = {
 };
 
 /**
- * Events: `socket` (a new one), `qr` (payload, number, life in ms), `passkey` (a stanza about the passkey that the link needs),
+ * Events: `socket` (a new one), `qr` (payload, number, life in ms, how many there are), `passkey` (a stanza about the passkey that the link needs),
  * `paired` (me), `open`, `synced` (timed out?), `interrupted` (the socket is gone), `end` (an Exit).
  */
 export class Connection extends EventEmitter {
@@ -66,7 +66,7 @@ export class Connection extends EventEmitter {
     if (this.#ended) return;
     this.#attempt += 1;
     writer.event('connecting', { attempt: this.#attempt, version: versions.current });
-    const life = { closed: false, timers: new Set(), qr: 0, passkey: false, wasOpen: false, socket: null };
+    const life = { closed: false, timers: new Set(), qr: 0, codes: 0, passkey: false, wasOpen: false, socket: null };
     this.#current = life;
 
     const socket = baileys.makeWASocket({
@@ -112,7 +112,9 @@ export class Connection extends EventEmitter {
       inbox.intercept(args[0], socket, stanza => emit(name, stanza));
       return true;
     };
-    socket.ws.prependListener('CB:iq,type:set,pair-device', keepCodesOpen);
+    socket.ws.prependListener('CB:iq,type:set,pair-device', stanza => {
+      life.codes = keepCodesOpen(stanza);
+    });
     for (const type of ['passkey_prologue_request', 'crsc_continuation']) {
       socket.ws.on(`CB:notification,type:${type}`, node => {
         // The code that was scanned is the last one: another would be scanned in vain.
@@ -146,7 +148,7 @@ export class Connection extends EventEmitter {
         return;
       }
       life.qr += 1;
-      this.emit('qr', update.qr, life.qr, life.qr === 1 ? limits.qr_first_ms : limits.qr_next_ms);
+      this.emit('qr', update.qr, life.qr, life.qr === 1 ? limits.qr_first_ms : limits.qr_next_ms, life.codes);
     }
     if (update.isNewLogin) {
       this.#paired = true;
@@ -330,9 +332,10 @@ const NO_REF = 'none';
 
 /**
  * Baileys ends the connection after the last code, whatever is under way. It is given one more than WhatsApp sent, whose turn
- * means that the codes have run out.
+ * means that the codes have run out. Returns how many WhatsApp sent.
  */
 function keepCodesOpen(stanza) {
   const list = Array.isArray(stanza.content) ? stanza.content.find(({ tag }) => tag === 'pair-device')?.content : null;
-  if (Array.isArray(list) && list.length) list.push({ tag: 'ref', attrs: {}, content: Buffer.from(NO_REF) });
+  if (!Array.isArray(list) || !list.length) return 0;
+  return list.push({ tag: 'ref', attrs: {}, content: Buffer.from(NO_REF) }) - 1;
 }

@@ -15,8 +15,8 @@ export async function pair(session, done) {
   let socketOfCode = null;
   let passkey = null;
 
-  connection.on('qr', async (payload, seq, life_ms) => {
-    writer.event('qr', { payload, seq, expires_in_s: Math.round(life_ms / 1000) });
+  connection.on('qr', async (payload, seq, life_ms, total) => {
+    writer.event('qr', { payload, seq, expires_in_s: Math.round(life_ms / 1000), total });
     // Asked for earlier, before the server is ready, the code ends the connection with 428.
     if (!codeWanted) return;
     const number = codeWanted;

@@ -143,6 +143,9 @@ pub enum Event {
         seq: u32,
         /// How long it can be scanned, in seconds.
         expires_in_s: u64,
+        /// How many there are; 0 where that is not known.
+        #[serde(default, deserialize_with = "absent_or_null")]
+        total: u32,
     },
     /// A code to type on the phone.
     PairingCode {

@@ -8,8 +8,8 @@ use crate::bridge::install::Progress;
 use crate::config::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
-use crate::wizard::qr::Size;
-use crate::wizard::ui::{Check, Choice, Frame, Question, Stop, Ui};
+use crate::wizard::sheet::{Canvas, Page};
+use crate::wizard::ui::{Check, Choice, Frame, Paper, Question, Stop, Ui};
 
 /// Writes events.
 pub struct JsonUi {
@@ -40,12 +40,18 @@ impl Ui for JsonUi {
         false
     }
 
-    fn window(&self) -> Option<Size> {
+    fn paper(&self) -> Paper {
+        Paper { cols: None, utf8: true, paints: false, is_stdout_shown: false }
+    }
+
+    fn canvas(&mut self) -> Option<Canvas> {
         None
     }
 
-    fn is_utf8(&self) -> bool {
-        true
+    fn page(&mut self, _: Option<&Page>) {}
+
+    fn key(&mut self) -> Option<char> {
+        None
     }
 
     async fn select(&mut self, _: &Choice) -> Result<usize, Stop> {

@@ -241,7 +241,7 @@ impl Layout {
 }
 
 /// Breaks text at spaces; a word longer than the room stays whole.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();

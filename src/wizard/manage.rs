@@ -273,7 +273,6 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
         if was_paired {
             ui.say(Line::Warn(PASSKEY_NOTE.to_owned()));
         }
-        let answer = ui.confirm("Unlink WhatsApp from this machine?", false).await;
         let mut interrupts = Interrupts::listen()?;
         let answer = tokio::select! {
             biased;

@@ -12,6 +12,7 @@
 //! What people see goes through [`ui::Ui`]: a terminal, JSON lines, or a script in tests.
 mod ask;
 pub mod changes;
+mod display;
 pub mod event;
 pub mod failures;
 mod finish;
@@ -22,11 +23,14 @@ pub mod layout;
 pub mod manage;
 pub mod numbers;
 pub mod options;
+mod page;
 mod pair;
 mod passkey;
 #[cfg(test)]
 mod passkey_scenarios;
+pub mod picture;
 pub mod platforms;
+pub mod probe;
 mod prompt;
 pub mod qr;
 pub mod run;
@@ -37,6 +41,7 @@ mod scenarios;
 mod script_ui;
 pub mod session;
 mod setup;
+pub mod sheet;
 #[cfg(test)]
 mod stage;
 pub mod telegram;

@@ -69,11 +69,15 @@ pub enum AnswerFrom {
 /// How a code is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum QrStyle {
-    /// Blocks where the locale is UTF-8, else ASCII.
+    /// The best form that the terminal shows and that fits into its window: a picture, half blocks, sextants, ASCII.
     #[default]
     Auto,
+    /// A picture on the screen, where the terminal can show one.
+    Image,
     /// Half blocks.
     Blocks,
+    /// Six modules in a character.
+    Sextants,
     /// `##`.
     Ascii,
     /// What the code says, on stdout.

@@ -318,29 +318,65 @@ async fn a_code_can_be_typed_and_its_remains_are_moved_aside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_too_small_gets_other_ways() {
-    let small = Size { cols: 80, rows: 24 };
-    let late = || [vec![qr(1), qr(2)], linked()].concat();
-    for (pick, part) in [(0, "[drawn in"), (1, "qr.png: open it"), (3, "https://wa.me/")] {
-        let stage = Stage::new([late()]).with_bridge();
+async fn a_code_fits_the_default_window_and_keys_show_it_in_other_forms() {
+    const DEFAULT: Size = Size { cols: 80, rows: 24 };
+    for (keys, sextants, part) in [
+        ("", true, "drawn in 22 lines"),
+        ("f", true, "drawn in 22 lines"),
+        ("p", true, "qr.png"),
+        ("t", true, "https://wa.me/"),
+        ("tf", true, "Hard to scan?"),
+        ("", false, "The code needs a window of 61 columns and 33 rows. This one has 80 and 24."),
+        ("p", false, "qr.png"),
+    ] {
+        let stage = Stage::new([vec![qr(1), Move::Hang]]).with_bridge();
         let mut ui = person();
-        ui.habits.push(("How shall it", Act::Pick(pick)));
-        ui.window = Some(small);
-        if pick == 0 {
-            // The person answers the first two questions, then this one: the window is larger from here on.
-            ui.window_after = Some((3, Size { cols: 100, rows: 60 }));
-        }
-        assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
-        assert!(ui.transcript.contains(part), "{pick}: {}", ui.transcript);
+        (ui.window, ui.sextants, ui.keys) = (Some(DEFAULT), sextants, keys.chars().collect());
+        ui.ctrl_c_at = Some(("58 s (1 of 6)", CancellationToken::new()));
+        assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Interrupted);
+        let last = flat(&ui).rsplit("[page, ").next().unwrap().to_owned();
+        assert!(last.contains(part), "{keys} {sextants}: {last}");
         assert!(!stage.home.whatsapp().qr_picture().exists());
     }
-    let code = Move::Say(Event::PairingCode { code: Private("ABCD1234".to_owned()) });
-    let stage = Stage::new([vec![qr(1), Move::Hang], [vec![code], linked()].concat()]).with_bridge();
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_size_of_the_window_shows_the_code_in_the_best_form_for_it() {
+    let small = Size { cols: 30, rows: 10 };
+    for (before, after, then) in [
+        (small, Size { cols: 100, rows: 50 }, "[page, drawn in 33 lines]"),
+        (Size { cols: 100, rows: 50 }, Size { cols: 80, rows: 24 }, "[page, drawn in 22 lines]"),
+        (Size { cols: 80, rows: 24 }, small, "The code needs a window of 31 columns and 23 rows."),
+    ] {
+        let stage = Stage::new([vec![qr(1), Move::Hang]]).with_bridge();
+        let mut ui = person();
+        (ui.window, ui.window_after) = (Some(before), Some((1, after)));
+        ui.ctrl_c_at = Some(("59 s (1 of 6)", CancellationToken::new()));
+        stage.play(plain(), &mut ui).await;
+        let pages: Vec<String> = flat(&ui).split("[page, ").map(str::to_owned).collect();
+        assert!(!pages[1].contains(then.trim_start_matches("[page, ")), "{}", pages[1]);
+        assert!(pages[2].contains(then.trim_start_matches("[page, ")), "{}", pages[2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_asks_for_a_code_to_type_and_nothing_typed_leads_back() {
+    let code = || Move::Say(Event::PairingCode { code: Private("ABCD1234".to_owned()) });
+    let typed = || [vec![code()], linked()].concat();
+    let stage = Stage::new([vec![qr(1), Move::Hang], typed()]).with_bridge();
     let mut ui = person();
-    ui.window = Some(small);
-    ui.habits.extend([("How shall it", Act::Pick(2)), ("number of the phone", Act::Type("+1 555 000 1111"))]);
+    ui.keys.push_back('c');
+    ui.habits.push(("number of the phone", Act::Type("+1 555 000 1111")));
     assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
     assert!(ui.transcript.contains("ABCD-1234"), "{}", ui.transcript);
+
+    let stage = Stage::new([vec![qr(1), Move::Hang]]).with_bridge();
+    let mut ui = person();
+    ui.keys.push_back('c');
+    ui.habits.push(("number of the phone", Act::Enter));
+    ui.ctrl_c_at = Some(("59 s (1 of 6)", CancellationToken::new()));
+    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Interrupted);
+    assert!(ui.transcript.rsplit("number of the phone").next().unwrap().contains("drawn in 33 lines"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,7 +387,7 @@ async fn a_picture_is_private_and_goes_away() {
     let stage = Stage::new([vec![qr(1), Move::Hang]]);
     let cancel = CancellationToken::new();
     let mut ui = no_person();
-    ui.ctrl_c_at = Some(("code.png: open it", cancel));
+    ui.ctrl_c_at = Some(("code.png", cancel));
     ui.look_at = Some(path.clone());
     let options = WhatsAppOptions { qr: QrStyle::Png(path.clone()), ..flags() };
     assert_eq!(stage.play(options, &mut ui).await.exit, ExitCode::Interrupted);
@@ -457,11 +493,11 @@ async fn ctrl_c_at_every_moment_changes_nothing_and_the_next_run_finishes() {
         ("… Verify", "No WhatsApp setting was changed."),
         ("The bridge is installed", "No WhatsApp setting was changed."),
         ("On the phone", "No WhatsApp setting was changed."),
-        ("[code 1]", "No WhatsApp setting was changed."),
-        ("[code 2]", "No WhatsApp setting was changed."),
-        ("The phone accepted", "linked already"),
+        ("(1 of 6)", "No WhatsApp setting was changed."),
+        ("(2 of 6)", "No WhatsApp setting was changed."),
+        ("Phone linked", "linked already"),
         ("Connected as", "linked already"),
-        ("All set up", "linked already"),
+        ("Ready.", "linked already"),
     ] {
         let stage = Stage::new([good(), good()]).with_env(OLD_ENV);
         let mut ui = person();

@@ -11,7 +11,8 @@ use crate::config::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::{Layout, Line};
 use crate::wizard::qr::Size;
-use crate::wizard::ui::{Check, Choice, Frame, Question, Stop, Ui};
+use crate::wizard::sheet::{Canvas, Page, Pictures};
+use crate::wizard::ui::{Check, Choice, Frame, Paper, Question, Stop, Ui};
 
 /// What the person does at a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +44,14 @@ pub(crate) struct ScriptUi {
     pub(crate) presses_enter: bool,
     /// Presses Ctrl-C when this text is said or shown.
     pub(crate) ctrl_c_at: Option<(&'static str, CancellationToken)>,
-    /// The window has this size once so many questions were answered.
+    /// The window has this size once so many pages were shown.
     pub(crate) window_after: Option<(usize, Size)>,
+    /// Its font has sextants.
+    pub(crate) sextants: bool,
+    /// What the person presses while a page is shown.
+    pub(crate) keys: VecDeque<char>,
+    pages: usize,
+    page: Option<Page>,
     /// A file to look at when something is shown, and its mode as it was found.
     pub(crate) look_at: Option<PathBuf>,
     pub(crate) seen_mode: Option<std::fs::Permissions>,
@@ -63,6 +70,10 @@ impl ScriptUi {
             presses_enter: false,
             ctrl_c_at: None,
             window_after: None,
+            sextants: true,
+            keys: VecDeque::new(),
+            pages: 0,
+            page: None,
             look_at: None,
             seen_mode: None,
         }
@@ -90,13 +101,7 @@ impl ScriptUi {
         self.questions += 1;
         let habit = || self.habits.iter().find(|(part, _)| prompt.contains(part)).map(|(_, act)| act.clone());
         let act = self.acts.pop_front().or_else(habit);
-        let act = act.unwrap_or_else(|| panic!("no answer to `{prompt}` after:\n{}", self.transcript));
-        if let Some((questions, window)) = self.window_after
-            && self.questions >= questions
-        {
-            self.window = Some(window);
-        }
-        act
+        act.unwrap_or_else(|| panic!("no answer to `{prompt}` after:\n{}", self.transcript))
     }
 }
 
@@ -106,12 +111,8 @@ impl Ui for ScriptUi {
         self.asks
     }
 
-    fn window(&self) -> Option<Size> {
-        self.window
-    }
-
-    fn is_utf8(&self) -> bool {
-        true
+    fn paper(&self) -> Paper {
+        Paper { cols: None, utf8: true, paints: true, is_stdout_shown: false }
     }
 
     async fn select(&mut self, choice: &Choice) -> Result<usize, Stop> {
@@ -191,10 +192,49 @@ impl Ui for ScriptUi {
         }
     }
 
+    fn canvas(&mut self) -> Option<Canvas> {
+        let window = match self.window_after {
+            Some((pages, window)) if self.pages >= pages => Some(window),
+            Some(_) | None => self.window,
+        };
+        let (cell, pictures) = (None, Pictures::None);
+        window.map(|window| Canvas {
+            window,
+            cell,
+            pictures,
+            utf8: true,
+            sextants: self.sextants,
+            keys: self.asks,
+        })
+    }
+
+    fn page(&mut self, page: Option<&Page>) {
+        if self.page.as_ref() == page {
+            return;
+        }
+        self.page = page.cloned();
+        let Some(page) = page else { return self.record("[page gone]\n") };
+        self.pages += 1;
+        let drawn = page.rows.iter().filter(|row| row.text.contains('\x1b')).count();
+        let mut text = format!("[page, drawn in {drawn} lines]\n");
+        for row in &page.rows {
+            // A drawing is judged in the suite; here it only would fill the record.
+            let words = row.text.rsplit("\x1b[0m").next().unwrap_or_default().trim();
+            if !words.is_empty() {
+                text += &format!("  {words}\n");
+            }
+        }
+        self.record(&text);
+    }
+
+    fn key(&mut self) -> Option<char> {
+        self.page.as_ref()?;
+        self.keys.pop_front()
+    }
+
     fn code(&mut self, frame: Option<&Frame>) {
         let text = match frame {
             Some(frame) => {
-                // A drawing is judged in `qr`; here it only would fill the record.
                 let drawn = frame.lines.first().is_some_and(|line| line.starts_with("\x1b["));
                 let lines = if drawn {
                     format!("[drawn in {} lines]", frame.lines.len())

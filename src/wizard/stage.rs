@@ -77,11 +77,12 @@ pub(crate) fn me() -> Me {
 /// As long as the codes of WhatsApp are.
 pub(crate) fn payload(seq: u32) -> String {
     let key = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
-    format!("https://wa.me/settings/linked_devices#2@{seq}{},{key},{key},{key},1", "Ab9/".repeat(24))
+    format!("https://wa.me/settings/linked_devices#2@{seq}{},{key},{key},{key},1", &"Ab9/".repeat(20)[1..])
 }
 
 pub(crate) fn qr(seq: u32) -> Move {
-    Move::Say(Event::Qr { payload: Private(payload(seq)), seq, expires_in_s: if seq == 1 { 60 } else { 20 } })
+    let expires_in_s = if seq == 1 { 60 } else { 20 };
+    Move::Say(Event::Qr { payload: Private(payload(seq)), seq, expires_in_s, total: 6 })
 }
 
 /// From the scan to the end.

@@ -17,13 +17,16 @@ use crate::bridge::install::{Phase, Progress};
 use crate::config::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::{Layout, Line, Tone};
+use crate::wizard::page::OpenPage;
+use crate::wizard::probe::Hints;
 use crate::wizard::prompt::field::Field;
 use crate::wizard::prompt::keyboard::{Ear, Heard, Keyboard, Mode};
 use crate::wizard::prompt::keys::Key;
 use crate::wizard::prompt::look::Look;
 use crate::wizard::prompt::plain::Plain;
 use crate::wizard::qr::Size;
-use crate::wizard::ui::{Check, Choice, Frame, Question, Stop, Ui};
+use crate::wizard::sheet::{Canvas, Page};
+use crate::wizard::ui::{Check, Choice, Frame, Paper, Question, Stop, Ui};
 use crate::world::World;
 
 /// Shows on standard error, asks there, and puts raw codes on standard output.
@@ -35,6 +38,10 @@ pub struct TermUi {
     redraws: bool,
     utf8: bool,
     keys: Keyboard,
+    paper: Paper,
+    hints: Hints,
+    /// The whole screen, while it is open. It reads the keyboard itself.
+    page: Option<OpenPage>,
     drawn: Option<Drawn>,
     bar: Option<ProgressBar>,
     phase: Option<Phase>,
@@ -66,6 +73,15 @@ impl TermUi {
             redraws,
             utf8,
             keys: Keyboard::new(world.stdin_tty),
+            paper: Paper {
+                cols: Term::stderr().size_checked().map(|(_, cols)| usize::from(cols)),
+                utf8,
+                // The colours of a code are content: where no terminal is, they are for whoever looks at the log.
+                paints: redraws || !world.stderr_tty,
+                is_stdout_shown: world.stdout_tty,
+            },
+            hints: Hints::of(world, world.is_interactive()),
+            page: None,
             drawn: None,
             bar: None,
             phase: None,
@@ -84,7 +100,7 @@ impl TermUi {
 
     /// Keys that are pressed from now on belong to no question.
     fn ignore_keys(&mut self) {
-        if self.asks {
+        if self.asks && self.page.is_none() {
             self.keys.quiet();
         }
     }
@@ -134,6 +150,14 @@ impl TermUi {
         ask: impl FnOnce(Plain<'_>, &mut Ear) -> io::Result<Option<T>> + Send + 'static,
     ) -> Result<T, Stop> {
         self.ask(mode, move |term, layout, ear| ask(Plain { term, layout }, ear)).await
+    }
+
+    fn window(&self) -> Option<Size> {
+        if !self.redraws {
+            return None;
+        }
+        let (rows, cols) = self.term.size_checked()?;
+        Some(Size { cols: usize::from(cols), rows: usize::from(rows) })
     }
 
     fn draw(&mut self, frame: &Frame, window: Size) {
@@ -189,6 +213,7 @@ impl TermUi {
 
 impl Drop for TermUi {
     fn drop(&mut self) {
+        self.page = None;
         if let Some(bar) = self.bar.take() {
             bar.disable_steady_tick();
             bar.finish_and_clear();
@@ -220,16 +245,37 @@ impl Ui for TermUi {
         self.asks
     }
 
-    fn window(&self) -> Option<Size> {
+    fn paper(&self) -> Paper {
+        self.paper
+    }
+
+    fn canvas(&mut self) -> Option<Canvas> {
         if !self.redraws {
             return None;
         }
-        let (rows, cols) = self.term.size_checked()?;
-        Some(Size { cols: usize::from(cols), rows: usize::from(rows) })
+        if self.page.is_none() {
+            if self.asks {
+                self.keys.hand_over(Mode::AsFound);
+            }
+            let found = self.keys.found().filter(|_| self.asks);
+            self.page = Some(OpenPage::open(&self.term, found, self.hints));
+        }
+        self.page.as_mut()?.canvas()
     }
 
-    fn is_utf8(&self) -> bool {
-        self.utf8
+    fn page(&mut self, page: Option<&Page>) {
+        match (page, &mut self.page) {
+            (Some(page), Some(open)) => open.draw(page),
+            (None, open) => {
+                *open = None;
+                self.ignore_keys();
+            }
+            (Some(_), None) => {}
+        }
+    }
+
+    fn key(&mut self) -> Option<char> {
+        self.page.as_mut()?.key()
     }
 
     async fn select(&mut self, choice: &Choice) -> Result<usize, Stop> {

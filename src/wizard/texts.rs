@@ -83,11 +83,11 @@ pub(crate) fn about_people(mode: WhatsAppMode) -> Vec<Line> {
 pub(crate) const EVERYBODY_WARNING: &str =
     "With `*` everybody who knows the number can use the agent, at your cost and on your machine.";
 
+pub(crate) const SCANNING: &str =
+    "On the phone: WhatsApp → Settings → Linked devices → Link a device. Then scan this code.";
+
 pub(crate) fn about_scanning() -> Vec<Line> {
-    vec![
-        text("On the phone: WhatsApp → Settings → Linked devices → Link a device. Then scan this code."),
-        Line::Gap,
-    ]
+    vec![text(SCANNING), Line::Gap]
 }
 
 pub(crate) fn about_typing(number: &str) -> Vec<Line> {

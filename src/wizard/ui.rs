@@ -7,7 +7,7 @@ use crate::config::Secret;
 use crate::error::CliError;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
-use crate::wizard::qr::Size;
+use crate::wizard::sheet::{Canvas, Page};
 
 /// Why a question got no answer.
 #[derive(Debug)]
@@ -56,17 +56,36 @@ pub struct Frame {
     pub fixed: String,
 }
 
+/// What can be shown line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paper {
+    /// The columns of the terminal; `None` where there is none.
+    pub cols: Option<usize>,
+    /// Characters outside ASCII can be shown.
+    pub utf8: bool,
+    /// Colours can be set.
+    pub paints: bool,
+    /// Standard output is on the screen as well.
+    pub is_stdout_shown: bool,
+}
+
 /// Shows and asks. Everything goes to standard error but events and raw codes.
 #[async_trait]
 pub trait Ui: Send {
     /// Questions can be asked.
     fn can_ask(&self) -> bool;
 
-    /// The window; `None` where nothing can be redrawn.
-    fn window(&self) -> Option<Size>;
+    /// What can be shown line by line.
+    fn paper(&self) -> Paper;
 
-    /// Characters outside ASCII can be shown.
-    fn is_utf8(&self) -> bool;
+    /// Opens a whole screen, if it is not open, and says what it can show; `None` where nothing can be redrawn.
+    fn canvas(&mut self) -> Option<Canvas>;
+
+    /// Shows this on the whole screen, or changes what is there; `None` closes it.
+    fn page(&mut self, page: Option<&Page>);
+
+    /// A letter that was pressed since the last look, while a whole screen is open. Never waits.
+    fn key(&mut self) -> Option<char>;
 
     /// Asks for one of several answers.
     async fn select(&mut self, choice: &Choice) -> Result<usize, Stop>;

@@ -19,6 +19,7 @@ use crate::wizard::passkey::{self, Answers};
 use crate::wizard::run::End;
 use crate::wizard::session;
 use crate::wizard::setup::Setup;
+use crate::wizard::sheet::Form;
 
 impl Setup<'_> {
     pub(super) async fn install(&mut self, facts: &Facts) -> Result<(), End> {
@@ -89,7 +90,7 @@ impl Setup<'_> {
 
     pub(super) async fn pair(&mut self, facts: &Facts) -> Result<(), End> {
         let paths = self.home.whatsapp();
-        let mut style = self.options.qr.clone();
+        let mut form = Form::from(self.options.qr.clone());
         let mut number = self.options.pairing_code.clone();
         let mut answers = self.options.passkey_answer.clone().map(Answers::new);
         loop {
@@ -108,7 +109,7 @@ impl Setup<'_> {
                 ui: &mut *self.ui,
                 cancel: self.cancel,
                 paths: &paths,
-                style: &mut style,
+                form: &mut form,
                 number: number.as_deref(),
                 timeout: self.options.timeout,
                 answers: answers.as_mut(),

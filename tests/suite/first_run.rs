@@ -24,7 +24,7 @@ fn from_an_empty_machine_to_the_first_answer() {
     terminal.send("\r");
     terminal.wait_for(NUMBERS);
     terminal.send("+1 (555) 000-2222\r");
-    terminal.wait_long_for("good for");
+    terminal.wait_long_for("New code in");
     assert_eq!(home.dot_env(), None, "nothing is claimed yet");
     let payload = terminal.wait_for_code();
     assert!(payload.starts_with("https://wa.me/settings/linked_devices#"), "{payload}");
@@ -70,7 +70,7 @@ fn an_already_paired_machine_is_done_in_one_keypress() {
 #[test]
 fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
     const BEFORE: &str = "# mine\nOTHER=kept";
-    for question in [MODE, NUMBERS, "good for"] {
+    for question in [MODE, NUMBERS, "New code in"] {
         for end in [End::CtrlC, End::Term, End::Kill] {
             let mut home = TestHome::with_bridge();
             let fake = FakeWhatsApp::start();
@@ -86,7 +86,7 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
                 terminal.send("\r");
                 terminal.wait_for(NUMBERS);
             }
-            if question == "good for" {
+            if question == "New code in" {
                 terminal.send("15550002222\r");
                 terminal.wait_for(question);
             }
@@ -103,7 +103,7 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
                 assert!(terminal.cursor_is_shown(), "{question} {end:?}: the cursor is back");
             }
             assert_eq!(home.dot_env().as_deref(), Some(BEFORE.as_bytes()), "{question} {end:?}");
-            if question != "good for" {
+            if question != "New code in" {
                 assert_eq!(tree(&home.root()), files, "{question} {end:?}: no file is left");
             }
         }
@@ -116,23 +116,4 @@ enum End {
     CtrlC,
     Term,
     Kill,
-}
-
-#[test]
-fn a_window_too_small_for_the_code_says_so_and_a_larger_one_shows_it() {
-    let mut home = TestHome::with_bridge();
-    let mut fake = FakeWhatsApp::start();
-    fake.serve(&mut home);
-    let args = ["whatsapp", "--mode", "bot", "--allow", FRIEND];
-    let mut terminal = Terminal::start(&home, &args, 24, 80);
-    terminal.wait_for("How shall it be shown?");
-    assert!(terminal.text().contains("61 columns and 33 rows"), "{}", terminal.text());
-    assert!(terminal.scan().is_none());
-    terminal.resize(50, 100);
-    terminal.send("\r");
-    let payload = terminal.wait_for_code();
-    fake.tell(json!({ "cmd": "scan", "payload": payload }));
-    terminal.wait_for(START);
-    terminal.send("n");
-    assert_eq!(terminal.exit_code(), 0);
 }

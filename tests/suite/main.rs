@@ -36,6 +36,7 @@ mod migrate;
 mod mixed;
 mod operator;
 mod passkey;
+mod qr;
 mod readme;
 mod reload;
 mod rows;

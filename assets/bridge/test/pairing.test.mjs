@@ -40,6 +40,7 @@ test('nothing is on disk before the phone accepts, and the codes count up', asyn
   const first = await bridge.event('qr', { seq: 1 });
   const shown = performance.now();
   assert.equal(first.expires_in_s, 1);
+  assert.equal(first.total, 6);
   const second = await bridge.event('qr', { seq: 2 });
   assert.ok(performance.now() - shown > 500, 'the first code lives longer');
   assert.notEqual(first.payload, second.payload);

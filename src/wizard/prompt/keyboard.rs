@@ -122,6 +122,11 @@ impl Keyboard {
         answered.await.unwrap_or_else(|_| Err(io::Error::other("the question was lost")))
     }
 
+    /// The terminal's mode as it was found; `None` where there is no terminal.
+    pub(crate) fn found(&self) -> Option<&Termios> {
+        self.found.as_ref()
+    }
+
     fn listen(&self, body: impl FnOnce(&mut Ear) + Send + 'static) -> io::Result<Listener> {
         let found = self.found.clone().ok_or(io::ErrorKind::NotConnected)?;
         let (reader, wake) = io::pipe()?;

@@ -11,6 +11,8 @@ pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod pages;
 pub(crate) mod pairing;
+pub(crate) mod pictures;
+pub(crate) mod pixels;
 pub(crate) mod process;
 pub(crate) mod screen;
 pub(crate) mod sources;

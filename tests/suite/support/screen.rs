@@ -8,6 +8,8 @@ use std::time::Duration;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use super::home::TestHome;
+use super::pictures::{self, CELL, Likeness};
+use super::pixels::Pixels;
 use super::wait;
 
 /// A command running in a terminal.
@@ -15,32 +17,56 @@ pub(crate) struct Terminal {
     parser: Arc<Mutex<vt100::Parser>>,
     /// Everything that was written to it.
     written: Arc<Mutex<Vec<u8>>>,
-    input: Box<dyn Write + Send>,
+    input: Arc<Mutex<Box<dyn Write + Send>>>,
+    /// Answers of a terminal that is late.
+    held: Arc<Mutex<String>>,
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
-    /// Starts `hermes` in a terminal of this size.
+    /// Starts `hermes` in a terminal of this size, which answers nothing that it is asked.
     pub(crate) fn start(home: &TestHome, args: &[&str], rows: u16, cols: u16) -> Self {
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hermes"));
-        command.args(args);
-        Self::open(home, command, rows, cols)
+        Self::start_like(home, args, rows, cols, Likeness::default())
+    }
+
+    /// Starts `hermes` in a terminal of this kind.
+    pub(crate) fn start_like(
+        home: &TestHome,
+        args: &[&str],
+        rows: u16,
+        cols: u16,
+        likeness: Likeness,
+    ) -> Self {
+        let mut command = vec![env!("CARGO_BIN_EXE_hermes")];
+        command.extend(args);
+        Self::start_command(home, &command, rows, cols, likeness)
     }
 
     /// Starts a shell with job control, in which `$HERMES` is `hermes`.
     pub(crate) fn start_shell(home: &TestHome, script: &str, rows: u16, cols: u16) -> Self {
-        let mut command = CommandBuilder::new("/bin/sh");
-        command.args(["-c", &format!("set -m; HERMES='{}'; {script}", env!("CARGO_BIN_EXE_hermes"))]);
-        Self::open(home, command, rows, cols)
+        let script = format!("set -m; HERMES='{}'; {script}", env!("CARGO_BIN_EXE_hermes"));
+        Self::start_command(home, &["/bin/sh", "-c", &script], rows, cols, Likeness::default())
     }
 
-    fn open(home: &TestHome, mut command: CommandBuilder, rows: u16, cols: u16) -> Self {
+    /// Starts this command in a terminal of this kind.
+    pub(crate) fn start_command(
+        home: &TestHome,
+        args: &[&str],
+        rows: u16,
+        cols: u16,
+        likeness: Likeness,
+    ) -> Self {
         let pair = native_pty_system()
             .openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })
             .expect("a pseudo-terminal");
+        let mut command = CommandBuilder::new(args[0]);
+        command.args(&args[1..]);
         command.env_clear();
         command.env("TERM", "xterm-256color");
+        for (key, value) in likeness.variables {
+            command.env(key, value);
+        }
         for (key, value) in home.variables() {
             command.env(key, value);
         }
@@ -48,22 +74,36 @@ impl Terminal {
         drop(pair.slave);
         let parser = Arc::new(Mutex::new(vt100::Parser::new(some(rows), some(cols), 1000)));
         let mut output = pair.master.try_clone_reader().expect("a reader");
-        let (seen, written) = (Arc::clone(&parser), Arc::<Mutex<Vec<u8>>>::default());
-        let kept = Arc::clone(&written);
+        let input = Arc::new(Mutex::new(pair.master.take_writer().expect("a writer")));
+        let (written, held): (Arc<Mutex<Vec<u8>>>, Arc<Mutex<String>>) = Default::default();
+        let (seen, kept, keyboard) = (Arc::clone(&parser), Arc::clone(&written), Arc::clone(&input));
+        let late = Arc::clone(&held);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
+            // What is not yet a whole character or sequence is looked at again with what follows.
+            let mut fresh = Vec::new();
             while let Ok(count @ 1..) = output.read(&mut buffer) {
+                let (row, col) = {
+                    let mut parser = seen.lock().expect("not poisoned");
+                    parser.process(&buffer[..count]);
+                    parser.screen().cursor_position()
+                };
                 kept.lock().expect("not poisoned").extend_from_slice(&buffer[..count]);
-                seen.lock().expect("not poisoned").process(&buffer[..count]);
+                fresh.extend_from_slice(&buffer[..count]);
+                let answer = likeness.answer(&String::from_utf8_lossy(&fresh), row, col);
+                if !answer.is_empty() {
+                    fresh.clear();
+                }
+                if likeness.is_late {
+                    late.lock().expect("not poisoned").push_str(&answer);
+                } else if !answer.is_empty() {
+                    drop(keyboard.lock().expect("not poisoned").write_all(answer.as_bytes()));
+                }
+                let surplus = fresh.len().saturating_sub(buffer.len());
+                fresh.drain(..surplus);
             }
         });
-        let input = pair.master.take_writer().expect("a writer");
-        Self { parser, written, input, child, master: pair.master }
-    }
-
-    /// Everything that was written to it so far.
-    pub(crate) fn written(&self) -> String {
-        String::from_utf8_lossy(&self.written.lock().expect("not poisoned")).into_owned()
+        Self { parser, written, input, held, child, master: pair.master }
     }
 
     /// The rows of the screen, and where the cursor is.
@@ -108,8 +148,9 @@ impl Terminal {
 
     /// Types.
     pub(crate) fn send(&mut self, keys: &str) {
-        self.input.write_all(keys.as_bytes()).expect("the terminal takes keys");
-        self.input.flush().expect("the terminal takes keys");
+        let mut input = self.input.lock().expect("not poisoned");
+        input.write_all(keys.as_bytes()).expect("the terminal takes keys");
+        input.flush().expect("the terminal takes keys");
     }
 
     /// Waits until the screen shows this text.
@@ -153,14 +194,26 @@ impl Terminal {
         status.exit_code()
     }
 
-    /// Reads the QR code off the screen, as a camera would: by the colours of the cells.
+    /// A terminal that is late answers what it was asked.
+    pub(crate) fn answer(&mut self) {
+        let answer = std::mem::take(&mut *self.held.lock().expect("not poisoned"));
+        assert!(!answer.is_empty(), "it was asked nothing");
+        self.send(&answer);
+    }
+
+    /// Another program writes this to it.
+    pub(crate) fn scribble(&mut self, text: &str) {
+        self.parser.lock().expect("not poisoned").process(text.as_bytes());
+    }
+
+    /// Everything that was written to it.
+    pub(crate) fn written(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().expect("not poisoned")).into_owned()
+    }
+
+    /// Reads the QR code off the screen, as a camera would: by its pixels, with two decoders.
     pub(crate) fn scan(&self) -> Option<String> {
-        let (pixels, width, height) = self.pixels();
-        const SCALE: usize = 4;
-        let mut image = rqrr::PreparedImage::prepare_from_greyscale(width * SCALE, height * SCALE, |x, y| {
-            pixels[(y / SCALE) * width + x / SCALE]
-        });
-        image.detect_grids().into_iter().find_map(|grid| Some(grid.decode().ok()?.1))
+        self.pixels().read()
     }
 
     /// Waits for a QR code that can be read.
@@ -171,31 +224,82 @@ impl Terminal {
         }
     }
 
-    /// The screen as brightness, two pixels a cell, one above the other. What has no colour of its own is dark, as on
-    /// most people's terminals.
-    fn pixels(&self) -> (Vec<u8>, usize, usize) {
-        let parser = self.parser.lock().expect("not poisoned");
-        let screen = parser.screen();
-        let (rows, cols) = screen.size();
-        let (rows, cols) = (rows.get(), cols.get());
-        let (width, height) = (usize::from(cols), usize::from(rows) * 2);
-        let mut pixels = vec![0; width * height];
-        for row in 0..rows {
-            for col in 0..cols {
-                let Some(cell) = screen.cell(row, col) else { continue };
-                let (ink, paper) = (brightness(cell.fgcolor(), 200), brightness(cell.bgcolor(), 0));
-                let (ink, paper) = if cell.inverse() { (paper, ink) } else { (ink, paper) };
-                let (upper, lower) = match cell.contents() {
-                    "▀" => (ink, paper),
-                    "▄" => (paper, ink),
-                    "█" => (ink, ink),
-                    _ => (paper, paper),
-                };
-                pixels[usize::from(row) * 2 * width + usize::from(col)] = upper;
-                pixels[(usize::from(row) * 2 + 1) * width + usize::from(col)] = lower;
+    /// The picture on the screen, if a protocol has put one there.
+    pub(crate) fn picture(&self) -> Option<Pixels> {
+        pictures::shown(&self.written.lock().expect("not poisoned"))
+    }
+
+    /// The screen with a picture over it. What has no colour of its own is light on dark, as on most people's terminals.
+    pub(crate) fn pixels(&self) -> Pixels {
+        let mut pixels = self.characters();
+        if let Some(picture) = self.picture() {
+            assert!(
+                picture.width <= pixels.width && picture.height <= pixels.height,
+                "larger than the screen"
+            );
+            for (x, y) in (0..picture.height).flat_map(|y| (0..picture.width).map(move |x| (x, y))) {
+                pixels.put(x, y, picture.at(x, y));
             }
         }
-        (pixels, width, height)
+        pixels
+    }
+
+    fn characters(&self) -> Pixels {
+        let parser = self.parser.lock().expect("not poisoned");
+        draw(parser.screen())
+    }
+
+    /// The first column that has a character in these rows.
+    pub(crate) fn first_col(&self, rows: usize) -> Option<usize> {
+        let text = self.text();
+        let indent = |line: &str| line.find(|sign: char| !sign.is_whitespace());
+        text.lines().take(rows).filter_map(indent).min()
+    }
+}
+
+/// The pixels of a screen.
+pub(crate) fn draw(screen: &vt100::Screen) -> Pixels {
+    let (rows, cols) = screen.size();
+    let (rows, cols) = (rows.get(), cols.get());
+    let mut pixels = Pixels::plain(usize::from(cols) * CELL.0, usize::from(rows) * CELL.1, 0);
+    for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
+        let Some(cell) = screen.cell(row, col) else { continue };
+        let (ink, paper) = (brightness(cell.fgcolor(), 200), brightness(cell.bgcolor(), 0));
+        let (ink, paper) = if cell.inverse() { (paper, ink) } else { (ink, paper) };
+        let sign = cell.contents().chars().next().unwrap_or(' ');
+        for (x, y) in (0..CELL.1).flat_map(|y| (0..CELL.0).map(move |x| (x, y))) {
+            let brightness = if is_inked(sign, x, y) { ink } else { paper };
+            pixels.put(usize::from(col) * CELL.0 + x, usize::from(row) * CELL.1 + y, brightness);
+        }
+    }
+    pixels
+}
+
+/// Whether this pixel of a character is drawn: exact for what codes are made of, a frame for other characters.
+fn is_inked(sign: char, x: usize, y: usize) -> bool {
+    let (width, height) = CELL;
+    let is_left = x * 2 < width;
+    let number = u32::from(sign);
+    match sign {
+        ' ' => false,
+        '█' => true,
+        '▀' => y * 2 < height,
+        '▄' => y * 2 >= height,
+        '▌' => is_left,
+        '▐' => !is_left,
+        '\u{1fb00}'..='\u{1fb3b}' => {
+            // The order of Unicode's table, without ▌ and ▐, which are not in it.
+            let order: Vec<u32> = (1..63).filter(|parts| ![21, 42].contains(parts)).collect();
+            let parts = order[(number - 0x1fb00) as usize];
+            let part = (y * 3 / height) * 2 + usize::from(!is_left);
+            parts >> part & 1 == 1
+        }
+        // `##` of the form without other characters is read as a square.
+        '#' => true,
+        _ => {
+            (x == 2 || x == width - 3) && (3..height - 4).contains(&y)
+                || (y == 3 || y == height - 5) && (2..width - 2).contains(&x)
+        }
     }
 }
 
