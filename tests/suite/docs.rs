@@ -280,9 +280,9 @@ fn the_settings_page_names_every_variable() {
     for (_, text) in
         sources::before_tests("src/config").iter().filter(|(file, _)| !file.ends_with("hermes_agent.rs"))
     {
-        read.extend(own.captures_iter(&text).map(|name| name[1].to_owned()));
-        read.extend(of_platform.captures_iter(&text).map(|name| format!("<PLATFORM>_{}", &name[1])));
-        read.extend(all.captures_iter(&text).map(|name| name[1].to_owned()));
+        read.extend(own.captures_iter(text).map(|name| name[1].to_owned()));
+        read.extend(of_platform.captures_iter(text).map(|name| format!("<PLATFORM>_{}", &name[1])));
+        read.extend(all.captures_iter(text).map(|name| name[1].to_owned()));
     }
     for name in read.iter().filter(|name| !named.contains(*name)) {
         complaints.push(format!("{}: {name} is read by the program, and has no row", page.name));
