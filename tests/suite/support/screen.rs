@@ -137,13 +137,17 @@ impl Terminal {
         !self.parser.lock().expect("not poisoned").screen().hide_cursor()
     }
 
-    /// Keys are shown as they are typed, and taken line by line: as a shell expects it.
+    /// Keys are shown as they are typed, and taken line by line: as a shell expects it. What was written last may still be on
+    /// its way to the screen.
     pub(crate) fn is_as_found(&self) -> bool {
-        let modes =
-            self.master.get_termios().map(|modes| format!("{:?}", modes.local_flags)).unwrap_or_default();
-        modes.split(" | ").any(|flag| flag.contains("ICANON"))
-            && modes.contains("ECHO |")
-            && self.cursor_is_shown()
+        let is_it = || {
+            let modes =
+                self.master.get_termios().map(|modes| format!("{:?}", modes.local_flags)).unwrap_or_default();
+            modes.split(" | ").any(|flag| flag.contains("ICANON"))
+                && modes.contains("ECHO |")
+                && self.cursor_is_shown()
+        };
+        wait::until(Duration::from_secs(10), || is_it().then_some(())).is_some()
     }
 
     /// Types.
