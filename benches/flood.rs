@@ -94,7 +94,7 @@ impl Service {
 }
 
 fn say(lines: &Sender<String>, line: &Value) {
-    // Once the gateway has ended nobody listens.
+    // Once the gateway stopped nobody listens.
     lines.send(format!("{line}\n")).ok();
 }
 

@@ -77,7 +77,7 @@ enum Command {
 struct WhatsAppArgs {
     #[command(subcommand)]
     command: Option<WhatsAppCommand>,
-    /// What hermes is: `bot` has a number of its own, `self-chat` answers your notes to yourself
+    /// What hermes is: `bot` has a separate number, `self-chat` answers your notes to yourself
     #[arg(long, value_enum)]
     mode: Option<ModeArg>,
     /// Phone numbers that are answered, separated by commas
@@ -426,9 +426,9 @@ fn refuse_children(world: &World, home: &HermesHome, command: &Command) -> Resul
         ancestry::is_of_gateway(gateway)
     };
     if steers && (world.var(CHILD_MARK).is_some() || is_of_gateway()) {
-        return Err(CliError::failed("a program that the gateway started may not steer it")
+        return Err(CliError::failed("programs started by the gateway cannot control it")
             .code("child_of_gateway")
-            .hint("A person must do that, in a terminal of their own."));
+            .hint("Run it yourself in a terminal."));
     }
     Ok(())
 }

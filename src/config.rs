@@ -173,7 +173,7 @@ pub struct ReconnectConfig {
 /// What hermes is on WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhatsAppMode {
-    /// A number of its own; the listed people write to it.
+    /// A separate number; the listed people write to it.
     Bot,
     /// The owner's own number; the owner writes to themself.
     SelfChat,
@@ -500,7 +500,7 @@ impl<'a> Settings<'a> {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
             _ => {
-                warnings.push(format!("{name} is neither true nor false, and is ignored"));
+                warnings.push(format!("ignored {name}: must be true or false"));
                 None
             }
         }

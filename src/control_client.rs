@@ -74,7 +74,7 @@ pub fn ask(
     }
     parse(&bytes)
         .map(Some)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer was not understood"))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer could not be read"))
 }
 
 /// Connects within this time: where many connections wait already, the kernel would hold the next one up without end.

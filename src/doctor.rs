@@ -222,7 +222,7 @@ impl Report {
             line(check.status, &check.message, check.fix.as_ref());
         }
         if let Some([]) = self.repairs.as_deref() {
-            text.push_str("\nThere was nothing to repair.\n");
+            text.push_str("\nNothing to repair.\n");
         } else {
             text.push('\n');
         }
@@ -230,7 +230,7 @@ impl Report {
         let of =
             |count: usize, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
         text.push_str(&match (count(Status::Blocking), count(Status::Warning)) {
-            (0, 0) => "Everything is as it should be.\n".to_owned(),
+            (0, 0) => "No problems.\n".to_owned(),
             (0, warnings) => format!("No problems, {}.\n", of(warnings, "warning")),
             (problems, 0) => format!("{}.\n", of(problems, "problem")),
             (problems, warnings) => format!("{}, {}.\n", of(problems, "problem"), of(warnings, "warning")),
@@ -273,8 +273,8 @@ fn lock(home: &HermesHome) -> Option<Check> {
     let path = preflight::quoted(&home.lock_file().display().to_string());
     Some(Check::problem(
         "gateway_lock",
-        format!("whether a gateway is running cannot be seen: {error}"),
-        format!("Look at its owner and mode: `ls -l {path}`."),
+        format!("hermes cannot check if a gateway is running: {error}"),
+        format!("Check its owner and mode: `ls -l {path}`."),
     ))
 }
 
@@ -338,7 +338,7 @@ impl Case<'_> {
                 return Vec::new();
             }
             let (message, fix) = match off.filter(|_| report::is_set_up(platform, home, config)) {
-                Some(off) => (format!("{} is set up, and turned off", spec.title), off.fix),
+                Some(off) => (format!("{} is set up but disabled", spec.title), off.fix),
                 None => (format!("{} is not set up", spec.title), format!("Run `{}`.", spec.setup)),
             };
             return vec![Check::info(&format!("{}_not_enabled", spec.name), message, fix)];
@@ -351,8 +351,8 @@ impl Case<'_> {
             Some(last) => gateway::platform(platform, last, &self.view, self.now),
             None => Check::warning(
                 spec.name,
-                format!("{} is enabled, and the running gateway does not have it yet", spec.title),
-                "It takes changed settings up within seconds; else run `hermes gateway restart`.",
+                format!("{} is enabled, but the running gateway has not loaded it yet", spec.title),
+                "It reloads its settings within seconds; if not, run `hermes gateway restart`.",
             ),
         });
         // A session that WhatsApp has refused is one fault, however it is found.
@@ -434,7 +434,7 @@ fn good_facts(world: &World, facts: &Facts) -> Vec<Check> {
             None if is_installed => {}
             None => checks.push(Check::warning(
                 "npm_missing",
-                "npm was not found; it is needed once, to install the bridge",
+                "npm was not found; it is needed to install the bridge",
                 "Install npm; it usually comes with Node.js.",
             )),
         }
@@ -444,7 +444,7 @@ fn good_facts(world: &World, facts: &Facts) -> Vec<Check> {
     }
     if let SessionFact::Judged(Pairing::Paired { me }) = &facts.session {
         let number = phone::masked(me.number());
-        checks.push(Check::good("paired", format!("a phone is paired with WhatsApp ({number})")));
+        checks.push(Check::good("paired", format!("a phone is linked to WhatsApp ({number})")));
     }
     checks
 }

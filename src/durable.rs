@@ -32,7 +32,7 @@ pub fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn target(path: &Path) -> io::Result<PathBuf> {
     let target = follow(path)?;
     if target.symlink_metadata().is_ok_and(|found| !found.is_file()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "what stands there is not a file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it exists and is not a file"));
     }
     Ok(target)
 }

@@ -62,7 +62,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
             Ok(None) => line_end(bytes, at).1,
             Ok(Some(entry)) => {
                 if entry.quote != Quote::Single && entry.value.contains("${") {
-                    parsed.oddities.push(Oddity { line, what: "holds `${…}`, which is taken literally" });
+                    parsed.oddities.push(Oddity { line, what: "contains `${…}`, which is not expanded" });
                 }
                 let next = entry.whole.end;
                 parsed.entries.push(entry);
@@ -125,7 +125,7 @@ fn entry(bytes: &[u8], start: usize) -> Result<Option<Entry>, &'static str> {
         .unwrap_or(end);
     let equals = skip_blanks(bytes, key_end, end);
     if key_end == at || equals == end || bytes[equals] != b'=' {
-        return Err("is not of the form NAME=value");
+        return Err("is not NAME=value");
     }
     let key = text(&bytes[at..key_end])?.to_owned();
     let value_at = skip_blanks(bytes, equals + 1, end);
@@ -142,7 +142,7 @@ fn entry(bytes: &[u8], start: usize) -> Result<Option<Entry>, &'static str> {
 
 fn text(bytes: &[u8]) -> Result<&str, &'static str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if text.contains('\0') => Err("holds a NUL character"),
+        Ok(text) if text.contains('\0') => Err("contains a NUL character"),
         Ok(text) => Ok(text),
         Err(_) => Err("is not UTF-8"),
     }
@@ -169,7 +169,7 @@ fn quoted(bytes: &[u8], start: usize, key: String, open: usize, quote: Quote) ->
     let mut value = Vec::new();
     loop {
         match bytes.get(at) {
-            None => return Err("has a quote that is never closed"),
+            None => return Err("has an unclosed quote"),
             Some(byte) if *byte == sign => break,
             Some(b'\\') => {
                 let (unescaped, len) = unescape(bytes.get(at + 1).copied(), quote);

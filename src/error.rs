@@ -84,21 +84,21 @@ impl CliError {
         #[expect(clippy::wildcard_enum_match_arm, reason = "of a foreign enum, which grows")]
         let error = match cause.kind() {
             Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge if is_of_disk(&cause) => {
-                Self::failed(message).code("disk_full").hint(format!("Make room on the disk: `df -h {path}`."))
+                Self::failed(message).code("disk_full").hint(format!("Free space on the disk: `df -h {path}`."))
             }
             Kind::ReadOnlyFilesystem => Self::failed(message)
                 .code("disk_read_only")
-                .hint(format!("The disk can only be read. Make it writable: `findmnt -T {path}`.")),
+                .hint(format!("The disk is read-only. Remount it writable: `findmnt -T {path}`.")),
             _ if cause.raw_os_error() == Some(EIO) => Self::failed(message)
                 .code("disk_failed")
-                .hint(format!("The disk failed. Look at it: `dmesg`, and `findmnt -T {path}`.")),
+                .hint(format!("The disk failed. Check it with `dmesg` and `findmnt -T {path}`.")),
             Kind::PermissionDenied => Self::config(message).code("home_unusable").hint(format!(
-                "`ls -ld {path}` shows whose it is. Run hermes as that user, or set HERMES_HOME to a folder of your own."
+                "`ls -ld {path}` shows its owner. Run hermes as that user, or set HERMES_HOME to another folder."
             )),
             _ if is_of_disk(&cause) && !is_of_path(&cause) => Self::failed(message).code("home_unusable"),
             _ => Self::config(message)
                 .code("home_unusable")
-                .hint(format!("See what is there: `ls -ld {path}`. Move it away, or set HERMES_HOME to another folder.")),
+                .hint(format!("Check `ls -ld {path}`. Move it away, or set HERMES_HOME to another folder.")),
         };
         error.because(cause)
     }

@@ -116,7 +116,7 @@ fn unreadable_file(dir: &Path) -> Option<SessionFact> {
     })
 }
 
-/// `None` when there is no such file. Credentials have some kilobytes; more than the limit is read as cut off.
+/// `None` when the file does not exist. Credentials have some kilobytes; more than the limit is read as cut off.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     const CREDS_BYTES_MAX: u64 = 1 << 20;
     let file = match file::open(path) {

@@ -22,7 +22,7 @@ impl HermesHome {
             (None, Some(user)) => ("HOME", user.join(".hermes")),
             (None, None) => {
                 return Err(CliError::config(
-                    "cannot tell where hermes keeps its files: neither HERMES_HOME nor HOME is set",
+                    "the home folder is not known: neither HERMES_HOME nor HOME is set",
                 )
                 .hint("Set HERMES_HOME to a folder of yours."));
             }
@@ -33,12 +33,12 @@ impl HermesHome {
         }
         // Elsewhere it would be another folder: in a service, in a terminal, after `cd`.
         Err(CliError::config(format!(
-            "{name} is `{}`, which is not the whole path of a folder",
+            "{name} is `{}`, which is not an absolute path",
             shown.escape_debug()
         ))
         .code("home_not_absolute")
         .hint(
-            "Give the path from the root, as in HERMES_HOME=/home/you/.hermes. `~/.hermes` works, too; other",
+            "Use an absolute path, such as HERMES_HOME=/home/you/.hermes. `~/.hermes` works, too; other",
         )
         .hint("abbreviations (`~user`, `$HOME`, `%h`) are not expanded inside quotes and environment files."))
     }

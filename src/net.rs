@@ -80,7 +80,7 @@ const PROXY_AUTH: Fault = Fault {
     retry: Retry::Never,
     ..before(
         "proxy_auth",
-        "cannot be reached: the proxy refuses our credentials (407); correct HTTPS_PROXY, or HTTP_PROXY for plain http",
+        "cannot be reached: the proxy rejected the credentials (407); correct HTTPS_PROXY, or HTTP_PROXY for plain http",
     )
 };
 
@@ -89,19 +89,17 @@ const PROXY_ACTION: &str = "Correct the user and the password in HTTPS_PROXY (HT
 
 /// Not by anybody that this computer believes, or not for this name, or not at this time.
 const UNTRUSTED: Fault =
-    before("tls_untrusted", "shows a certificate that is not trusted; is this computer's clock right?");
+    before("tls_untrusted", "has a certificate that is not trusted; check this computer's clock");
 
 /// As [`UNTRUSTED`], and it has been so for a while.
-const STILL_UNTRUSTED: Fault = Fault {
-    retry: Retry::Never,
-    ..before("tls_untrusted", "shows, again and again, a certificate that is not trusted")
-};
+const STILL_UNTRUSTED: Fault =
+    Fault { retry: Retry::Never, ..before("tls_untrusted", "still has a certificate that is not trusted") };
 
 /// A certificate that will be good on a later day: no service shows one on purpose. One that has expired says nothing of the
 /// kind, since services do forget theirs.
 const CLOCK: Fault = before(
     "clock_skew",
-    "shows a certificate that is not valid yet: this computer's clock is more than a day behind",
+    "has a certificate that is not valid yet: this computer's clock is more than a day behind",
 );
 
 /// What a person does about [`CLOCK`].
@@ -117,12 +115,12 @@ pub fn classify(error: &reqwest::Error) -> Fault {
         return fault;
     }
     if error.is_builder() {
-        let said = "was asked in a way that makes no sense; this is a defect";
+        let said = "got an invalid request from hermes; this is a bug";
         return Fault { retry: Retry::Never, ..before("http_request", said) };
     }
     let is_connecting = error.is_connect();
     if error.is_dns() {
-        return before("net_dns", "has an address that cannot be looked up");
+        return before("net_dns", "cannot be found: DNS has no answer for its name");
     }
     if let Some(fault) = causes(error).find_map(|cause| of_proxy(cause).or_else(|| of_tls(cause))) {
         let certainty = if is_connecting { Certainty::NotSent } else { Certainty::MaybeSent };
@@ -130,8 +128,8 @@ pub fn classify(error: &reqwest::Error) -> Fault {
     }
     if error.is_timeout() {
         return match (is_connecting, error.is_body() || error.is_decode()) {
-            (true, _) => before("net_timeout", "did not take the connection in time"),
-            (false, true) => after("net_slow", "answers too slowly"),
+            (true, _) => before("net_timeout", "did not accept the connection in time"),
+            (false, true) => after("net_slow", "answered too slowly"),
             (false, false) => after("net_timeout", "did not answer in time"),
         };
     }
@@ -154,9 +152,9 @@ pub fn classify(error: &reqwest::Error) -> Fault {
         };
     }
     if error.is_status() || causes(error).any(|cause| cause.is::<serde_json::Error>()) {
-        return after("http_unreadable", "gave an answer that makes no sense");
+        return after("http_unreadable", "sent an invalid answer");
     }
-    after("net_lost", "was cut off in the middle")
+    after("net_lost", "broke off its answer")
 }
 
 /// What this status says about the way to the service, not about the service.
@@ -181,14 +179,14 @@ fn of_proxy(cause: &(dyn Error + 'static)) -> Option<Fault> {
         | TunnelError::ProxyHeadersTooLong
         | TunnelError::TunnelUnexpectedEof
         | TunnelError::TunnelUnsuccessful => {
-            Some(before("net_proxy", "cannot be reached: the proxy does not let us through"))
+            Some(before("net_proxy", "cannot be reached: the proxy refused the connection"))
         }
     }
 }
 
 fn of_tls(cause: &(dyn Error + 'static)) -> Option<Fault> {
     let rustls::Error::InvalidCertificate(distrust) = cause.downcast_ref::<rustls::Error>()? else {
-        return Some(before("net_tls", "does not agree with us on an encrypted connection (TLS)"));
+        return Some(before("net_tls", "supports no TLS version or cipher that hermes does"));
     };
     let is_early = matches!(distrust, CertificateError::NotValidYetContext { time, not_before }
         if not_before.as_secs() > time.as_secs() + SKEW_MIN.as_secs());

@@ -111,7 +111,7 @@ pub fn hints(world: &World, path: &Path) -> Vec<String> {
         Some((found, owned)) if us.standing(owned) == Standing::Foreign => {
             advice(Place::of(world), &us, owned, found == path, path, name_of(owned.uid).as_deref())
         }
-        Some(_) | None => vec!["Set HERMES_HOME to a folder that this user may write.".to_owned()],
+        Some(_) | None => vec!["Set HERMES_HOME to a folder that this user can write to.".to_owned()],
     }
 }
 
@@ -146,20 +146,20 @@ fn advice(
             let run = format!("Run it as its owner: `sudo -u {user} HERMES_HOME={} hermes …`.", shown(path));
             if us.uid == 0 { vec![run] } else { vec![run, own_folder] }
         }
-        Place::Machine => vec!["Set HERMES_HOME to a folder that this user may write.".to_owned()],
+        Place::Machine => vec!["Set HERMES_HOME to a folder that this user can write to.".to_owned()],
         Place::Container if is_persons => vec![
             format!(
                 "Run the container as the folder's owner: `--user {uid}:{gid}`; in one that runs: \
                  `docker exec --user {uid} CONTAINER hermes …`."
             ),
-            "Or set HERMES_HOME to a folder that this user may write.".to_owned(),
+            "Or set HERMES_HOME to a folder that this user can write to.".to_owned(),
         ],
         Place::Container => vec![
             format!(
                 "Mount a volume that user {} may write, or run the container as the user who may (`--user`).",
                 us.uid
             ),
-            "Or set HERMES_HOME to a folder that this user may write.".to_owned(),
+            "Or set HERMES_HOME to a folder that this user can write to.".to_owned(),
         ],
         Place::Pod => {
             let as_owner = format!("Set `securityContext.runAsUser: {uid}` for the pod, the folder's owner.");

@@ -150,7 +150,7 @@ struct Account {
     device_signature: Option<Value>,
 }
 
-/// Judges the bytes of `creds.json`; `None` when there is no such file.
+/// Judges the bytes of `creds.json`; `None` when the file does not exist.
 pub fn verdict(creds: Option<&[u8]>) -> Pairing {
     let Some(bytes) = creds else { return Pairing::Unpaired };
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -159,11 +159,11 @@ pub fn verdict(creds: Option<&[u8]>) -> Pairing {
     let creds: Creds = match serde_json::from_slice(bytes) {
         Ok(creds) => creds,
         // The error's own text may quote the content; only where it stands is told.
-        Err(error) if error.is_eof() => return Pairing::Corrupt { why: "it ends in the middle".to_owned() },
+        Err(error) if error.is_eof() => return Pairing::Corrupt { why: "it is cut off".to_owned() },
         Err(error) => {
             return Pairing::Corrupt {
                 why: format!(
-                    "it is not the JSON of credentials (line {}, column {})",
+                    "it does not hold valid credentials (JSON error at line {}, column {})",
                     error.line(),
                     error.column()
                 ),

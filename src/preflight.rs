@@ -308,9 +308,9 @@ fn bridge(bridge: &BridgeFact) -> Option<Finding> {
     let message = match bridge {
         BridgeFact::Installed { .. } => return None,
         BridgeFact::Missing => "the WhatsApp bridge of this version is not installed".to_owned(),
-        BridgeFact::Damaged { why } => format!("the WhatsApp bridge is not as it was installed: {why}"),
+        BridgeFact::Damaged { why } => format!("the WhatsApp bridge is damaged: {why}"),
     };
-    let fix = "Run `hermes whatsapp`; it installs the bridge and keeps the pairing.";
+    let fix = "Run `hermes whatsapp`; it installs the bridge and keeps the phone linked.";
     Some(Finding::blocking(Code::WhatsappBridgeNotInstalled, message, fix))
 }
 
@@ -320,7 +320,7 @@ fn lock(lock: LockFact) -> Option<Finding> {
     Some(Finding::blocking(
         Code::WhatsappSessionLock,
         format!("another bridge is using this WhatsApp session{holder}"),
-        "Stop the gateway or the setup that is running, or wait until it has ended.",
+        "Stop the running gateway or wizard, or wait until it is done.",
     ))
 }
 
@@ -329,27 +329,26 @@ fn session(facts: &Facts) -> Option<Finding> {
         SessionFact::Judged(Pairing::Paired { .. }) => None,
         SessionFact::Judged(Pairing::Unpaired) if facts.passkey_required => Some(Finding::blocking(
             Code::WhatsappPasskeyRequired,
-            "no phone is paired with WhatsApp: it links this account only with its passkey",
-            "Run `hermes whatsapp` in a terminal, with a browser at hand that can use the passkey; it says what to do there.",
+            "no phone is linked to WhatsApp: it links this account only with its passkey",
+            "Run `hermes whatsapp` in a terminal, with a browser that can use the passkey, and follow the steps.",
         )),
         SessionFact::Judged(Pairing::Unpaired) => {
-            Some(Finding::blocking(Code::WhatsappNotPaired, "no phone is paired with WhatsApp", SETUP))
+            Some(Finding::blocking(Code::WhatsappNotPaired, "no phone is linked to WhatsApp", SETUP))
         }
         SessionFact::Judged(Pairing::HalfPaired) => Some(Finding::blocking(
             Code::WhatsappHalfPaired,
-            "a pairing with WhatsApp was begun and not completed",
-            "Run `hermes whatsapp`; it moves the unfinished pairing aside and begins anew.",
+            "linking with WhatsApp was started and not finished",
+            "Run `hermes whatsapp`; it moves the unfinished session aside and starts over.",
         )),
         SessionFact::Judged(Pairing::Corrupt { why }) => Some(Finding::blocking(
             Code::WhatsappCredsCorrupt,
             format!("the WhatsApp credentials cannot be used: {why}"),
-            "Restore creds.json from a backup of yours, or run `hermes whatsapp --repair`; it moves the old session aside \
-             and pairs anew.",
+            "Restore creds.json from a backup, or run `hermes whatsapp --repair`; it moves the old session aside and links again.",
         )),
         SessionFact::Restorable { why, .. } => Some(Finding::warning(
             Code::WhatsappCredsCorrupt,
-            format!("the WhatsApp credentials cannot be used: {why}; their last good copy will be restored"),
-            "Nothing to do: the copy is taken when WhatsApp starts.",
+            format!("the WhatsApp credentials cannot be used: {why}; the last good copy will be restored"),
+            "Nothing to do: it is restored when WhatsApp starts.",
         )),
         SessionFact::Unreadable { why, obstacle } => Some(Finding::blocking(
             Code::WhatsappCredsCorrupt,
@@ -385,7 +384,7 @@ fn mode(facts: &Facts) -> Option<Finding> {
         Some(WhatsAppMode::Bot | WhatsAppMode::SelfChat) => None,
         None => Some(Finding::warning(
             Code::WhatsappModeNotSet,
-            "it was never chosen whether hermes has a WhatsApp number of its own; it answers only the owner's notes to self",
+            "WhatsApp mode not chosen yet; until then hermes answers only your notes to yourself",
             "Run `hermes whatsapp`, or set WHATSAPP_MODE to bot or self-chat.",
         )),
     }
@@ -398,20 +397,20 @@ fn allow_list(facts: &Facts) -> Vec<Finding> {
     match &facts.allowed {
         AllowList::Nobody if is_bot => findings.push(Finding::warning(
             Code::WhatsappNobodyAllowed,
-            "nobody may write to hermes on WhatsApp yet",
+            "no one is allowed to write to hermes on WhatsApp yet",
             "Run `hermes whatsapp`, or list phone numbers in WHATSAPP_ALLOWED_USERS.",
         )),
         AllowList::Only(numbers) if is_bot && is_own_number(facts, numbers) => {
             findings.push(Finding::warning(
                 Code::WhatsappOwnNumberAllowed,
-                "the only number that may write to hermes is its own, so nobody can",
-                "Put the numbers of the people who write to it in WHATSAPP_ALLOWED_USERS.",
+                "the only allowed number is hermes's own, so no one can write to it",
+                "Add the numbers of the people who write to it to WHATSAPP_ALLOWED_USERS.",
             ));
         }
         AllowList::Everybody => findings.push(Finding::warning(
             Code::WhatsappEverybodyAllowed,
-            "everybody who knows the number may use hermes on WhatsApp",
-            "If that is not meant, list phone numbers in WHATSAPP_ALLOWED_USERS instead of `*`.",
+            "everyone who knows the number can use hermes on WhatsApp",
+            "To limit it, list phone numbers in WHATSAPP_ALLOWED_USERS instead of `*`.",
         )),
         AllowList::Nobody | AllowList::Only(_) => {}
     }
@@ -429,7 +428,7 @@ fn invalid_entries(rejects: &[String]) -> Option<Finding> {
     Some(Finding::warning(
         Code::WhatsappAllowlistInvalid,
         format!("{} {noun} in WHATSAPP_ALLOWED_USERS ({})", rejects.len(), shown.join(", ")),
-        "Write each number with its country code, as in +1 555 000 1111, with commas between them, and nothing else.",
+        "Write each number with its country code, such as +1 555 000 1111, separated by commas, and nothing else.",
     ))
 }
 

@@ -8,7 +8,7 @@
 
 const LIMIT = 300;
 /** What libsignal says about sessions in normal operation, each time with the whole record. */
-const CHATTER = /^(Closing (open )?session|Opening session|Session already|Removing old closed|Decrypted message with closed)/;
+const CHATTER = /^(Closing (open )?session|Opening session|Sessialready on|Removing old closed|Decrypted message with closed)/;
 const rawStdout = process.stdout.write.bind(process.stdout);
 const rawStderr = process.stderr.write.bind(process.stderr);
 

@@ -357,5 +357,5 @@ export function inBrackets({ kind, text: caption, media: file, location: place, 
   if (place) return `[location ${[`${place.latitude},${place.longitude}`, place.name, place.address].filter(Boolean).join(', ')}]`;
   if (contacts) return contacts.map(({ name }) => named('contact', name)).join('\n');
   if (reaction) return named('reacted with', reaction.emoji);
-  return kind === 'unsupported' ? '[a message of a kind that cannot be shown]' : caption;
+  return kind === 'unsupported' ? '[a message of an unsupported kind]' : caption;
 }

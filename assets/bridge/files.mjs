@@ -11,7 +11,7 @@ const PARALLEL = 16;
 const TEMPORARY = /^\.hermes-.*\.tmp$/;
 let counter = 0;
 
-/** Makes the folder, or tightens it when it exists: nobody else may read keys or messages. */
+/** Makes the folder, or tightens it when it exists: no one else may read keys or messages. */
 export async function privateFolder(path) {
   await fs.mkdir(path, { recursive: true, mode: 0o700 });
   await fs.chmod(path, 0o700).catch(() => {});

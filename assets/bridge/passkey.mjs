@@ -156,7 +156,7 @@ export class PasskeyLink {
     await this.#query('set', 'encrypted_pairing_request', Buffer.from(sealed));
   }
 
-  /** The phone accepted, or everything ends. */
+  /** Phone linked, or everything ends. */
   close() {
     clearTimeout(this.#timer);
     this.#stage = 'none';

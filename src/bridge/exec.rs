@@ -69,7 +69,7 @@ pub(super) fn plain_args<T: Into<OsString>>(parent: u32, argv: impl IntoIterator
 /// one line on stderr that says why, and where it was the guard: the exit code.
 pub fn run(exe: &Path, arguments: &[OsString]) -> u8 {
     let Some(plan) = parse(arguments) else {
-        return fail(INTERNAL, "bridge-exec is hermes's own; there is nothing in it for people");
+        return fail(INTERNAL, "bridge-exec is internal to hermes; do not run it by hand");
     };
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     if plan.guards {
@@ -114,7 +114,7 @@ pub(super) fn end_with_parent(parent: i32, signal: Signal) -> Result<(), String>
     if rustix::process::getppid().map(Pid::as_raw_pid) == Some(parent) {
         Ok(())
     } else {
-        Err("hermes has ended before its child began".to_owned())
+        Err("hermes stopped before its child process started".to_owned())
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn run(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>)
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("the guard cannot begin: {error}"))?;
+        .map_err(|error| format!("the guard cannot start: {error}"))?;
     // On this one thread: it lives as long as the process, and so does the promise that the program is given.
     runtime.block_on(live(exe, parent, argv))
 }
@@ -34,15 +34,15 @@ async fn live(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> 
         return Err("a guard begins a process group of its own".to_owned());
     }
     // First the ear, then the promise.
-    let mut ending =
-        signal(SignalKind::terminate()).map_err(|error| format!("the guard hears nothing: {error}"))?;
+    let mut ending = signal(SignalKind::terminate())
+        .map_err(|error| format!("the guard cannot read its pipe: {error}"))?;
     exec::end_with_parent(parent, Signal::TERM)?;
     let mut program = Command::from(child::command(exe));
     program.args(exec::plain_args(std::process::id(), argv));
     let mut program = child::spawn_async(&mut program)
         .map_err(|error| format!("cannot start {}: {error}", exe.display()))?;
     tokio::select! {
-        status = program.wait() => status.map(code).map_err(|error| format!("lost sight of the program: {error}")),
+        status = program.wait() => status.map(code).map_err(|error| format!("cannot wait for the program: {error}")),
         _ = ending.recv() => {
             // This is the end of the guard, too.
             rustix::process::kill_current_process_group(Signal::KILL).ok();

@@ -46,7 +46,7 @@ pub fn check(home: &HermesHome) -> BridgeFact {
     match tree::difference(&dir) {
         Some(Ok(())) => BridgeFact::Installed { dir },
         Some(Err(why)) => BridgeFact::Damaged { why },
-        None if dir.exists() => BridgeFact::Damaged { why: "its installation was not finished".to_owned() },
+        None if dir.exists() => BridgeFact::Damaged { why: "its installation did not finish".to_owned() },
         None => BridgeFact::Missing,
     }
 }
@@ -160,7 +160,9 @@ impl Job<'_> {
             match Lock::acquire(&path) {
                 Ok(lock) => return Ok(lock),
                 Err(LockError::Io(error)) => return Err(disk(&path, &error)),
-                Err(LockError::Held { pid }) => debug!(pid, "another process installs the WhatsApp bridge"),
+                Err(LockError::Held { pid }) => {
+                    debug!(pid, "another process is installing the WhatsApp bridge")
+                }
             }
             self.reporter.report(Phase::Wait, 0);
             tokio::select! {
@@ -203,9 +205,8 @@ impl Job<'_> {
             Ok(Ended::Overdue(tail)) => {
                 return Err(InstallError::Failed {
                     message: format!("npm did not finish within {} minutes", NPM_LIMIT.as_secs() / 60),
-                    hint:
-                        "Check the network and try again; packages that came already are kept in npm's cache."
-                            .to_owned(),
+                    hint: "Check the network and try again; downloaded packages stay in npm's cache."
+                        .to_owned(),
                     tail,
                 });
             }
@@ -238,8 +239,8 @@ impl Job<'_> {
             Err(error) => vec![format!("{}: {error}", self.node.display())],
         };
         Err(InstallError::Failed {
-            message: "the bridge was fetched and does not load in this Node.js".to_owned(),
-            hint: "Try another Node.js (20 or newer) with HERMES_NODE. The lines above are Node's own."
+            message: "the bridge was installed but does not load in this Node.js".to_owned(),
+            hint: "Try another Node.js (20 or newer) with HERMES_NODE. The lines above come from Node.js."
                 .to_owned(),
             tail,
         })
@@ -321,7 +322,7 @@ fn disk(path: &Path, error: &std::io::Error) -> InstallError {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             "Free some space (about 100 MB) and run it again."
         }
-        _ => "Check that the folder is yours and may be written.",
+        _ => "Check that you own the folder and can write to it.",
     };
     InstallError::Failed {
         message: "the bridge's files could not be written".to_owned(),

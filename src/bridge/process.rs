@@ -230,7 +230,10 @@ async fn write(mut stdin: ChildStdin, first: Command, mut commands: mpsc::Receiv
                     // It is gone, and its owner is about to see that.
                     Ok(Err(_)) => return,
                     Err(_) => {
-                        warn!(code = "whatsapp_bridge_hung", "the WhatsApp bridge does not read; ending it");
+                        warn!(
+                            code = "whatsapp_bridge_hung",
+                            "the WhatsApp bridge does not read its input; stopping it"
+                        );
                         ending.overdue.cancel();
                         return;
                     }
@@ -296,7 +299,7 @@ impl Owner {
             }
         };
         let exit = status.map_or(Exit::Crashed(None), Exit::from_status);
-        debug!(pid = self.child.id(), ?exit, "the WhatsApp bridge has ended");
+        debug!(pid = self.child.id(), ?exit, "the WhatsApp bridge stopped");
         self.last_lines().await;
         let stderr_tail = self.stderr.finish(LAST_WORDS_LIMIT).await;
         // Nobody may listen any more. A listener that does not read would keep this waiting, and keeps nothing else.
@@ -373,7 +376,7 @@ impl Owner {
         let group = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         let Some(group) = group else { return };
         if let Err(error) = rustix::process::kill_process_group(group, signal) {
-            debug!(%error, "the WhatsApp bridge could not be signalled");
+            debug!(%error, "the WhatsApp bridge could not be signaled");
         }
     }
 

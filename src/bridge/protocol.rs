@@ -170,7 +170,7 @@ pub enum Event {
         #[serde(default, deserialize_with = "absent_or_null")]
         confirm: bool,
     },
-    /// The phone accepted; credentials are on disk.
+    /// Phone linked; credentials are on disk.
     PairSuccess {
         /// The account.
         #[serde(default, deserialize_with = "absent_or_null")]
@@ -486,7 +486,7 @@ pub fn last_words(code: &str, message: &str) -> String {
 /// Reads one line.
 ///
 /// # Errors
-/// When it is of another version or malformed.
+/// When it is a different version or malformed.
 pub fn decode(line: &str) -> Result<Event, LineError> {
     #[derive(Deserialize)]
     struct Head {

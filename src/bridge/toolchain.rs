@@ -191,7 +191,7 @@ fn ask(world: &World, path: &Path) -> Result<(u32, u32, u32), String> {
     text.lines().find_map(|line| parse_version(line.trim())).ok_or_else(|| {
         match text.lines().map(str::trim).find(|line| !line.is_empty()) {
             Some(line) => line.chars().take(200).filter(|sign| !sign.is_control()).collect(),
-            None => "it answered nothing to --version".to_owned(),
+            None => "it printed no version".to_owned(),
         }
     })
 }
@@ -199,8 +199,8 @@ fn ask(world: &World, path: &Path) -> Result<(u32, u32, u32), String> {
 #[expect(clippy::wildcard_enum_match_arm, reason = "of a foreign enum, which grows")]
 fn reason(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "it may not be run (permission denied)".to_owned(),
+        std::io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -346,17 +346,16 @@ mod tests {
         config.whatsapp.node = Some(program(fixture.dir.path(), "old", "echo v18.2.1"));
         let NodeFact::Found { version, .. } = find_node(&world, &fixture.home, &config) else { panic!() };
         assert_eq!(version, (18, 2, 1), "although a newer one may be on the PATH");
-        for (script, expected) in [
-            ("echo no such library >&2; exit 127", "no such library"),
-            ("exit 0", "it answered nothing to --version"),
-        ] {
+        for (script, expected) in
+            [("echo no such library >&2; exit 127", "no such library"), ("exit 0", "it printed no version")]
+        {
             config.whatsapp.node = Some(program(fixture.dir.path(), "broken", script));
             let NodeFact::Broken { why, .. } = find_node(&world, &fixture.home, &config) else { panic!() };
             assert_eq!(why, expected);
         }
         config.whatsapp.node = Some("/nowhere/node".into());
         let NodeFact::Broken { why, .. } = find_node(&world, &fixture.home, &config) else { panic!() };
-        assert_eq!(why, "there is no such file");
+        assert_eq!(why, "the file does not exist");
     }
 
     #[test]

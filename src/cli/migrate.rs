@@ -97,7 +97,7 @@ fn apply(world: &World, home: &HermesHome, from: &Path, foreign: &[Foreign]) -> 
         return Err(error.code("home_unusable").hints(ownership::hints(world, root)));
     }
     durable::create_private_dir(root)
-        .map_err(|error| CliError::file("the home folder cannot be made", root, error))?;
+        .map_err(|error| CliError::file("the home folder cannot be created", root, error))?;
     if let Some(pid) = found::running(from)? {
         return Err(running(pid));
     }

@@ -137,8 +137,7 @@ fn set_up(
     let known = |name: &String| {
         let platform = name.parse::<Platform>().ok().filter(|platform| Platform::ALL.contains(platform));
         platform.ok_or_else(|| {
-            CliError::usage(format!("there is no platform `{name}`"))
-                .hint("`hermes platform list` shows all.")
+            CliError::usage(format!("unknown platform `{name}`")).hint("See `hermes platform list`.")
         })
     };
     let mut picked = args.platforms.iter().map(known).collect::<Result<Vec<_>, _>>()?;

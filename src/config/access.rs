@@ -37,7 +37,7 @@ pub struct AccessConfig {
 /// What happens in direct chats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DirectPolicy {
-    /// Listed people are answered, and nobody else hears anything.
+    /// Listed people are answered, and no one else hears anything.
     #[default]
     Listed,
     /// Somebody who is not listed gets a code by which the operator can admit them.
@@ -119,7 +119,7 @@ impl Reader<'_, '_> {
     fn warn_of_rejects(&mut self, name: &str, count: usize) {
         if count > 0 {
             let what = self.spec.naming.person();
-            self.warnings.push(format!("{name}: {count} of its entries are no {what}, and are ignored"));
+            self.warnings.push(format!("{name}: ignored {count} invalid entries (expected a {what})"));
         }
     }
 
@@ -157,10 +157,10 @@ impl Reader<'_, '_> {
         match (star, said_again) {
             (Some(_), true) => return (AllowList::Everybody, rejects),
             (Some(name), false) => self.warnings.push(format!(
-                "{name} holds `*`, which counts only together with {own_switch}=true, and is ignored"
+                "{name}: ignored `*`; it needs {own_switch}=true as well"
             )),
             (None, true) => self.warnings.push(format!(
-                "everybody is allowed on {} only when {own} says `*` as well; the list stays as it is",
+                "everyone is allowed on {} only when {own} contains `*` as well; only listed senders are answered",
                 self.spec.title
             )),
             (None, false) => {}
@@ -196,9 +196,7 @@ impl Reader<'_, '_> {
             Some("pairing") => DirectPolicy::Pairing,
             Some("disabled") => DirectPolicy::Disabled,
             Some(_) => {
-                self.warnings.push(format!(
-                    "{name} is neither allowlist, pairing nor disabled; hermes answers only whoever is listed"
-                ));
+                self.warnings.push(format!("{name} must be allowlist, pairing or disabled; using allowlist"));
                 DirectPolicy::Listed
             }
         }
@@ -215,8 +213,7 @@ impl Reader<'_, '_> {
             }
             (None | Some("disabled"), _) => Groups::default(),
             (Some(_), _) => {
-                self.warnings
-                    .push(format!("{name} is neither disabled nor allowlist; hermes stays out of groups"));
+                self.warnings.push(format!("{name} must be disabled or allowlist; using disabled"));
                 Groups::default()
             }
         }
@@ -234,7 +231,7 @@ impl Reader<'_, '_> {
         if !listed.is_empty() {
             let chats = if let [_] = listed.as_slice() { "1 chat" } else { "chats" };
             self.warnings.push(format!(
-                "{name} lists people, and holds {chats}. hermes still answers the people of TELEGRAM_ALLOWED_USERS there. Move \
+                "{name} lists senders but contains {chats}. hermes still answers senders from TELEGRAM_ALLOWED_USERS there. Move \
                  it to TELEGRAM_ALLOWED_CHATS (the same people are answered) or to TELEGRAM_GROUP_ALLOWED_CHATS (everyone in \
                  the group is answered)"
             ));
@@ -262,8 +259,7 @@ impl Reader<'_, '_> {
         }
         if unusable > 0 {
             let example = self.spec.naming.group();
-            self.warnings
-                .push(format!("{name}: {unusable} of its entries are no {example}, and are ignored"));
+            self.warnings.push(format!("{name}: ignored {unusable} invalid entries (expected {example})"));
         }
         groups
     }
@@ -282,10 +278,7 @@ impl Reader<'_, '_> {
         let good: Vec<String> =
             patterns.into_iter().filter(|one| !one.is_empty() && mention_pattern(one).is_some()).collect();
         if good.len() < count {
-            self.warnings.push(format!(
-                "{name}: {} of its entries are no regular expression, and are ignored",
-                count - good.len()
-            ));
+            self.warnings.push(format!("{name}: ignored {} invalid regular expressions", count - good.len()));
         }
         good
     }

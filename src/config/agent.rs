@@ -187,9 +187,7 @@ impl Place<'_> {
         let system_prompt = raw.system_prompt.filter(|prompt| !prompt.trim().is_empty());
         let system_prompt_file = match raw.system_prompt_file {
             Some(file) if system_prompt.is_some() => {
-                return Err(
-                    self.error(file.span(), "system_prompt and system_prompt_file exclude each other")
-                );
+                return Err(self.error(file.span(), "use system_prompt or system_prompt_file, not both"));
             }
             Some(file) => Some(file.into_inner()),
             None => None,
@@ -197,7 +195,7 @@ impl Place<'_> {
         let mut env = Vec::new();
         for name in raw.env {
             if !crate::env_grammar::is_key(name.get_ref()) {
-                return Err(self.error(name.span(), "env lists names of variables, without their values"));
+                return Err(self.error(name.span(), "env takes names of variables, without values"));
             }
             env.push((name.into_inner(), None));
         }
@@ -205,7 +203,7 @@ impl Place<'_> {
             Some(tokens) => match u32::try_from(*tokens.get_ref()) {
                 Ok(count @ CONTEXT_TOKENS_MIN..) => Some(count),
                 Ok(_) | Err(_) => {
-                    let why = format!("context_tokens is a number of tokens, at least {CONTEXT_TOKENS_MIN}");
+                    let why = format!("context_tokens must be at least {CONTEXT_TOKENS_MIN}");
                     return Err(self.error(tokens.span(), &why));
                 }
             },
@@ -230,7 +228,7 @@ impl Place<'_> {
                 Some(command) if command.get_ref().first().is_some_and(|program| !program.trim().is_empty()) => {
                     Ok(AgentConfig::Command(CommandConfig { command: command.into_inner(), env, idle_timeout }))
                 }
-                Some(command) => Err(self.error(command.span(), "command begins with the name of a program")),
+                Some(command) => Err(self.error(command.span(), "command must start with the name of a program")),
                 None => Err(self.error(
                     kind.span(),
                     "the kind command needs `command`, the program and its arguments: command = [\"my-agent\"]",

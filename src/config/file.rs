@@ -139,8 +139,9 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
         .map_err(|error| broken(&error))?;
     for path in unknown {
         let line = place.line_of_key(&path).map_or(String::new(), |line| format!(" line {line}:"));
-        let what = if NOT_USED_YET.contains(&path.as_str()) { "is not used yet" } else { "is not known" };
-        warnings.push(format!("gateway.toml:{line} `{path}` {what}, and is ignored"));
+        let what =
+            if NOT_USED_YET.contains(&path.as_str()) { "is not supported yet" } else { "is not known" };
+        warnings.push(format!("gateway.toml:{line} ignored `{path}`: it {what}"));
     }
     let own_sessions = [
         (Platform::Whatsapp, raw.platforms.whatsapp.session.take()),
@@ -215,7 +216,7 @@ impl Place<'_> {
             let Some((_, max)) = BRIDGE_LIMITS.iter().find(|(known, _)| *known == name) else {
                 let (line, _) = self.position(value.span().start);
                 warnings.push(format!(
-                    "gateway.toml: line {line}: `platforms.whatsapp.bridge.{name}` is not known, and is ignored"
+                    "gateway.toml: line {line}: ignored `platforms.whatsapp.bridge.{name}`: it is not known"
                 ));
                 continue;
             };
@@ -447,10 +448,10 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "gateway.toml: line 1: `colour` is not known, and is ignored",
-                "gateway.toml: line 4: `gateway.reconect` is not known, and is ignored",
-                "gateway.toml: line 8: `platforms.whatsapp.bridge.probes_ms` is not known, and is ignored",
-                "gateway.toml: line 9: `platforms.discord` is not used yet, and is ignored",
+                "gateway.toml: line 1: ignored `colour`: it is not known",
+                "gateway.toml: line 4: ignored `gateway.reconect`: it is not known",
+                "gateway.toml: line 8: ignored `platforms.whatsapp.bridge.probes_ms`: it is not known",
+                "gateway.toml: line 9: ignored `platforms.discord`: it is not supported yet",
             ]
         );
     }

@@ -148,7 +148,9 @@ impl Place<'_> {
         let default = NotifyConfig::default();
         let command = match command {
             Some(command) if command.get_ref().first().is_some_and(|program| program.trim().is_empty()) => {
-                return Err(self.error(command.span(), "notify_command begins with the name of a program"));
+                return Err(
+                    self.error(command.span(), "notify_command must start with the name of a program")
+                );
             }
             Some(command) => Some(command.into_inner()).filter(|parts| !parts.is_empty()),
             None => None,
@@ -202,7 +204,7 @@ impl Place<'_> {
         let stable_after =
             self.duration(raw.stable_after, default.stable_after, &(MOMENT..=24 * HOUR), "stable_after")?;
         if let Some(span) = cap_span.filter(|_| cap < first) {
-            return Err(self.error(span, "cap is the longest wait, so it cannot be shorter than first"));
+            return Err(self.error(span, "cap (the longest wait) must not be shorter than first"));
         }
         let jitter = match raw.jitter {
             Some(jitter) if (0.0..=0.5).contains(jitter.get_ref()) => jitter.into_inner(),

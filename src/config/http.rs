@@ -62,13 +62,13 @@ pub(super) fn bind(bind: Bind, settings: &Settings<'_>, warnings: &mut Vec<Strin
         match host.parse() {
             Ok(ip) => address.set_ip(ip),
             Err(_) if host.eq_ignore_ascii_case("localhost") => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            Err(_) => warnings.push("API_SERVER_HOST is no IP address, and is ignored".to_owned()),
+            Err(_) => warnings.push("ignored API_SERVER_HOST: not an IP address".to_owned()),
         }
     }
     if let Some(port) = settings.value("API_SERVER_PORT") {
         match port.parse() {
             Ok(port) => address.set_port(port),
-            Err(_) => warnings.push("API_SERVER_PORT is no port, and is ignored".to_owned()),
+            Err(_) => warnings.push("ignored API_SERVER_PORT: not a port number".to_owned()),
         }
     }
     Bind::At(address)

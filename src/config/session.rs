@@ -111,7 +111,7 @@ pub(super) fn by_name(session: &mut SessionConfig, settings: &Settings<'_>, warn
         let number = value.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
             let (min, max) = (range.start(), range.end());
-            warnings.push(format!("{name} is not a number from {min} to {max}, and is ignored"));
+            warnings.push(format!("{name} must be a number from {min} to {max}; ignored"));
         }
         number
     };

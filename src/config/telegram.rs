@@ -16,7 +16,7 @@ pub struct WebhookConfig {
     pub url: String,
     /// Where we listen: whatever answers at `url` hands it on to there.
     pub bind: SocketAddr,
-    /// `TELEGRAM_WEBHOOK_SECRET`: Telegram says it with each message, and nobody else knows it.
+    /// `TELEGRAM_WEBHOOK_SECRET`: Telegram says it with each message, and no one else knows it.
     pub secret: Option<Secret>,
 }
 
@@ -90,14 +90,14 @@ fn webhook(
     let by_name = settings.value("TELEGRAM_WEBHOOK_URL").map(str::to_owned);
     let url = by_name.or(table.url)?;
     if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
-        warnings.push("TELEGRAM_WEBHOOK_URL is no https address; messages are fetched instead".to_owned());
+        warnings.push("ignored TELEGRAM_WEBHOOK_URL: not an https address; using polling".to_owned());
         return None;
     }
     let mut bind = table.bind.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8443)));
     if let Some(port) = settings.value("TELEGRAM_WEBHOOK_PORT") {
         match port.parse() {
             Ok(port) => bind.set_port(port),
-            Err(_) => warnings.push("TELEGRAM_WEBHOOK_PORT is no port, and is ignored".to_owned()),
+            Err(_) => warnings.push("ignored TELEGRAM_WEBHOOK_PORT: not a port number".to_owned()),
         }
     }
     let secret = settings.value("TELEGRAM_WEBHOOK_SECRET").map(|secret| Secret(secret.to_owned()));

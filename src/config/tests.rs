@@ -111,7 +111,7 @@ fn loading_tells_which_file_is_broken_and_a_missing_one_is_fine() {
     crate::durable::write_atomic(&home.env_file(), b"WHATSAPP_ENABLED=true\noops\n").unwrap();
     let config = Config::load(&world, &home).unwrap();
     assert!(config.whatsapp.enabled);
-    assert_eq!(config.warnings, [".env: line 2 is not of the form NAME=value"]);
+    assert_eq!(config.warnings, [".env: line 2 is not NAME=value"]);
     crate::durable::write_atomic(&home.config_file(), b"[gateway]\nconnect_timeout = 5\n").unwrap();
     let error = Config::load(&world, &home).unwrap_err();
     assert_eq!(error.exit(), crate::error::ExitCode::Config);

@@ -47,9 +47,9 @@ pub(crate) fn check(path: &Path) -> Result<(), CliError> {
 
 fn refused(shown: &str, why: &str, path: &Path, mode: &str) -> CliError {
     let path = path.display();
-    CliError::config(format!("the settings cannot be trusted: {shown} {why}"))
-        .code("home_unsafe")
-        .hint(format!("Look through it, then run `sudo chown \"$(id -un)\" {path} && chmod {mode} {path}`."))
+    CliError::config(format!("the settings cannot be trusted: {shown} {why}")).code("home_unsafe").hint(
+        format!("Check its contents, then run `sudo chown \"$(id -un)\" {path} && chmod {mode} {path}`."),
+    )
 }
 
 /// Who this process is.

@@ -12,7 +12,7 @@ pub(super) fn merge(
     let enabled = settings.switch("WHATSAPP_ENABLED", warnings);
     if table.enabled == Some(true) && enabled.is_none() {
         warnings.push(
-            "gateway.toml: `platforms.whatsapp.enabled` switches WhatsApp off, not on; `hermes whatsapp` enables it"
+            "gateway.toml: `platforms.whatsapp.enabled` can only turn WhatsApp off; `hermes whatsapp` turns it on"
                 .to_owned(),
         );
     }
@@ -32,7 +32,7 @@ fn mode(settings: &Settings<'_>, warnings: &mut Vec<String>) -> Option<WhatsAppM
         "bot" => Some(WhatsAppMode::Bot),
         "self-chat" => Some(WhatsAppMode::SelfChat),
         _ => {
-            warnings.push("WHATSAPP_MODE is neither bot nor self-chat, and is ignored".to_owned());
+            warnings.push("ignored WHATSAPP_MODE: must be bot or self-chat".to_owned());
             None
         }
     }
@@ -43,7 +43,7 @@ fn version(settings: &Settings<'_>, warnings: &mut Vec<String>) -> Option<[u32; 
     let parts: Option<Vec<u32>> = text.split('.').map(|part| part.trim().parse().ok()).collect();
     let version = parts.and_then(|parts| parts.try_into().ok());
     if version.is_none() {
-        warnings.push("WHATSAPP_WA_VERSION is not of the form 2.3000.1234567890, and is ignored".to_owned());
+        warnings.push("ignored WHATSAPP_WA_VERSION: expected a form like 2.3000.1234567890".to_owned());
     }
     version
 }

@@ -136,14 +136,13 @@ impl Case<'_> {
 fn by_settings(agent: &AgentConfig, known: Option<&AgentSnapshot>) -> Check {
     let has_answered = known.is_some_and(|known| known.state == AgentState::Available);
     match agent {
-        AgentConfig::Echo => Check::good("agent", "messages are answered by an echo; no agent is set"),
-        AgentConfig::Openai(openai) => Check::good(
-            "agent",
-            format!("messages are answered by the model {}", visible::line(&openai.model)),
-        ),
+        AgentConfig::Echo => Check::good("agent", "no agent is set; messages are echoed back"),
+        AgentConfig::Openai(openai) => {
+            Check::good("agent", format!("the agent is the model {}", visible::line(&openai.model)))
+        }
         AgentConfig::Command(command) => {
             let program = visible::line(command.command.first().map_or("", String::as_str));
-            let message = format!("messages are answered by the program {program}");
+            let message = format!("the agent is the program {program}");
             if has_answered {
                 Check::good("agent", message)
             } else {
@@ -163,14 +162,14 @@ fn of_service(openai: &OpenaiConfig, probe: &Probe, known: Option<&AgentSnapshot
     match probe {
         Probe::Models(models) if models.is_empty() || has(models, &openai.model) => {
             let has_it = if models.is_empty() { String::new() } else { format!(" and has the model {model}") };
-            Check::good("agent", format!("the agent's service at {host} answers{has_it}"))
+            Check::good("agent", format!("the agent at {host} answers{has_it}"))
         }
         Probe::Models(models) => {
             let named: Vec<_> = models.iter().take(NAMED_MAX).map(|name| visible::line(name)).collect();
             let more = if models.len() > NAMED_MAX { ", …" } else { "" };
             Check::warning(
                 "agent_model_unlisted",
-                format!("the agent's service at {host} does not list the model {model}"),
+                format!("the agent at {host} does not list the model {model}"),
                 format!("Set model under [agent] in gateway.toml to one that it has: {}{more}.", named.join(", ")),
             )
         }
@@ -189,25 +188,25 @@ fn of_service(openai: &OpenaiConfig, probe: &Probe, known: Option<&AgentSnapshot
                     format!("Correct {name} in .env; a running gateway takes it up by itself."),
                 ),
             };
-            serious("agent_key_refused", format!("the agent's service at {host} {what}"), fix)
+            serious("agent_key_refused", format!("the agent at {host} {what}"), fix)
         }
         Probe::Status(404 | 405) if !has_answered && !openai.base_url.contains("/v1") => Check::warning(
             "agent_address_unknown",
-            format!("the agent's service at {host} has no list of models there, and was not asked yet"),
+            format!("the agent at {host} has no list of models, and it was not used yet"),
             format!("Is base_url under [agent] {}/v1?", without_secrets(&openai.base_url)),
         ),
         Probe::Status(404 | 405) => {
             let asked = if has_answered { "it has answered the gateway" } else { "it was not asked yet" };
-            Check::info("agent", format!("the agent's service at {host} is there; {asked}"), "")
+            Check::info("agent", format!("the agent at {host} can be reached; {asked}"), "")
         }
         Probe::Status(status) => Check::warning(
             "agent_failing",
-            format!("the agent's service at {host} answered {status} when it was asked for its models"),
+            format!("the agent at {host} answered {status} to a request for its models"),
             "Look at that service. Messages are kept while it fails.",
         ),
         Probe::Away(why) => serious(
             "agent_unreachable",
-            format!("the agent's service at {host} {why}"),
+            format!("the agent at {host} {why}"),
             "Start it, or correct base_url under [agent] in gateway.toml. Messages are kept until it is there."
                 .to_owned(),
         ),

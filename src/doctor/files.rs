@@ -39,7 +39,7 @@ pub(super) fn checks(world: &World, home: &HermesHome) -> Vec<Check> {
         Standing::OfGroup => checks.push(Check::good(
             "shared_home",
             format!(
-                "the home folder belongs to a group of this user (mode {:o}), and is shared with it",
+                "the home folder belongs to a group of this user (mode {:o}) and is shared with it",
                 folder.mode & 0o7777
             ),
         )),
@@ -76,7 +76,7 @@ pub(super) fn checks(world: &World, home: &HermesHome) -> Vec<Check> {
     let left = leftovers(home);
     if !left.is_empty() {
         let names: Vec<_> = left.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-        let message = format!("a gateway that is gone has left {}", names.join(" and "));
+        let message = format!("a stopped gateway left {} behind", names.join(" and "));
         checks.push(Check::info("leftovers", message, format!("The next start removes them; or: {DO_FIX}")));
     }
     checks
@@ -110,10 +110,10 @@ fn foreign(home: &HermesHome, us: &Us, folder: Owned) -> Vec<Check> {
         }
         let message = format!("{} belongs to {}", path.display(), ownership::user(file.uid));
         let fix = if file.mode & 0o007 == 0 {
-            "Move it away if you did not put it there; what hermes runs as must be able to read it."
+            "Move it away if you did not put it there. The user that runs hermes must be able to read it."
                 .to_owned()
         } else {
-            format!("Others can use it. Move it away if you did not put it there: {}", quoted(&path))
+            format!("Other users can use it. Move it away if you did not put it there: {}", quoted(&path))
         };
         Some(Check::warning("foreign_owner", message, fix))
     };

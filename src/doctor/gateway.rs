@@ -24,8 +24,10 @@ pub(super) fn checks(view: &View, snapshot: Option<&Snapshot>, now: Timestamp) -
     let Some(snapshot) = snapshot.filter(|_| view.is_believed()) else { return checks };
     checks.extend(snapshot.problems.iter().map(problem));
     if let Some(why) = &snapshot.config_stale {
-        let message = format!("changed settings cannot be read: {why}; those from before stay in force");
-        let fix = "Correct the file; the running gateway takes it up by itself.";
+        let message = format!(
+            "The changed settings could not be read; the previous ones stay in use: {why}; the previous ones stay in use"
+        );
+        let fix = "Correct the file; the running gateway reloads it by itself.";
         checks.push(Check::problem("config_stale", message, fix));
     }
     checks.extend(snapshot.shadowed.iter().map(|name| {
@@ -40,7 +42,7 @@ pub(super) fn checks(view: &View, snapshot: Option<&Snapshot>, now: Timestamp) -
             1 => "a background task of the gateway failed and was started again".to_owned(),
             count => format!("background tasks of the gateway failed and were started again {count} times"),
         };
-        let fix = "This is a defect of hermes: look for `task_died` in the log, and report it.";
+        let fix = "This is a bug: look for `task_died` in the log and report it.";
         checks.push(Check::warning("task_died", message, fix));
     }
     checks
@@ -65,13 +67,13 @@ fn presence(view: &View, now: Timestamp) -> Check {
         Presence::Starting => Check::warning("gateway", message, fix),
         Presence::Absent if view.last_state == Some(GatewayState::StartupFailed) => {
             let why = view.exit_reason.as_deref().unwrap_or("unknown");
-            let message = format!("the gateway is not running, and could not start the last time: {why}");
+            let message = format!("the gateway is not running; its last start failed: {why}");
             Check::warning("gateway", message, fix)
         }
         Presence::Absent => Check::info("gateway", message, fix),
         Presence::WithoutSocket => Check::problem(
             "control_unavailable",
-            format!("{message}, and its control socket is gone; what follows is from its status file"),
+            format!("{message}, and its control socket is missing; the rest comes from its status file"),
             WITHOUT_SOCKET,
         ),
         Presence::Mute(_) => Check::problem("gateway_not_answering", message, fix),
@@ -90,10 +92,10 @@ fn problem(problem: &Problem) -> Check {
 fn http(http: &HttpSnapshot, now: Timestamp) -> Option<Check> {
     let when = match (http.state, http.next_retry_at) {
         (HttpState::Listening, _) => return None,
-        (HttpState::Retrying, Some(at)) => format!("; tried again {}", until(at, now)),
+        (HttpState::Retrying, Some(at)) => format!("; next try {}", until(at, now)),
         (HttpState::Retrying | HttpState::Fatal, _) => String::new(),
     };
-    let why = http.error_message.as_deref().unwrap_or("it does not listen");
+    let why = http.error_message.as_deref().unwrap_or("it is not listening");
     let code = http.error_code.as_deref().unwrap_or("http");
     let check = Check::problem(code, format!("the HTTP API at {} is off: {why}{when}", http.address), "");
     Some(Check { fix: http.user_action.clone(), ..check })
@@ -106,7 +108,7 @@ fn queues(queues: Queues, now: Timestamp) -> Vec<Check> {
         checks.push(Check::problem(
             "dead_letters",
             format!("{} could not be delivered", messages(queues.dead)),
-            "Look at them with `hermes dead list`; `hermes dead retry` tries them again, `hermes dead drop` forgets them.",
+            "See them with `hermes dead list`; `hermes dead retry` sends them again, `hermes dead drop` deletes them.",
         ));
     }
     let waiting = queues.inbox + queues.outbox;
@@ -121,7 +123,7 @@ fn queues(queues: Queues, now: Timestamp) -> Vec<Check> {
                 messages(waiting),
                 ago(oldest, now)
             ),
-            "They are kept, and handled as soon as the agent and the platform are there; `hermes platform status` shows both.",
+            "They are kept and handled as soon as the agent and the platform are available; see `hermes platform status`.",
         ));
     }
     checks
@@ -137,7 +139,7 @@ pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Che
         AgentState::Unavailable => Some(Check::problem(
             "agent_unavailable",
             format!("the agent is not available{since}{why}"),
-            "Look at the program or service under [agent] in gateway.toml. Messages are kept until it is back.",
+            "Check the program or service set under [agent] in gateway.toml. Messages are kept until it is back.",
         )),
         AgentState::Refused => Some(Check::problem(
             "agent_refused",
@@ -167,30 +169,30 @@ pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View,
             Check::good(name, format!("{title} is connected{since}{checked}"))
         }
         WireState::RateLimited => {
-            let until = next.map_or(String::new(), |next| format!("; it sends again {next}"));
+            let until = next.map_or(String::new(), |next| format!("; sending resumes {next}"));
             let fix = "Nothing to do: what waits is sent by itself.";
-            Check::warning(name, format!("{title} is connected, and asks for less{until}"), fix)
+            Check::warning(name, format!("{title} is connected but rate limited{until}"), fix)
         }
         // The first attempt has not failed.
         WireState::Connecting if last.error_code.is_none() => {
-            Check::warning(name, format!("{title} is connecting{since}"), "Nothing to do but wait.")
+            Check::warning(name, format!("{title} is connecting{since}"), "Wait for it.")
         }
         WireState::Connecting | WireState::Retrying | WireState::Disconnected => {
             let next = next.map_or(String::new(), |next| format!("; next try {next}"));
-            let fix = action(format!("It is tried again by itself. {}", resume()));
+            let fix = action(format!("hermes keeps retrying. {}", resume()));
             Check::problem(code, format!("{title} is not connected{since}{why}{next}"), fix)
         }
         WireState::Paused if last.paused_by.as_deref() == Some("breaker") => {
             let next = next.map_or(String::new(), |next| format!("; next try {next}"));
             Check::problem(
                 code,
-                format!("{title} failed too often and is paused{since}{why}{next}"),
+                format!("{title} failed too many times and is paused{since}{why}{next}"),
                 action(resume()),
             )
         }
         // Somebody wants it so.
         WireState::Paused => {
-            let fix = format!("To end the pause: `hermes platform resume {name}`.");
+            let fix = format!("Resume it with `hermes platform resume {name}`.");
             Check::warning(code, format!("{title} was paused by you{since}"), fix)
         }
         WireState::Fatal => {

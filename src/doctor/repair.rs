@@ -77,9 +77,9 @@ fn folder(world: &World, home: &HermesHome) -> Vec<Repair> {
         return Vec::new();
     }
     vec![match durable::create_private_dir(root) {
-        Ok(()) => Repair::done(format!("made the home folder {}", root.display())),
+        Ok(()) => Repair::done(format!("created the home folder {}", root.display())),
         Err(error) => {
-            let message = format!("the home folder {} cannot be made: {error}", root.display());
+            let message = format!("the home folder {} cannot be created: {error}", root.display());
             Repair::left(message, ownership::hints(world, root).join(" "))
         }
     }]
@@ -104,7 +104,7 @@ fn remove_leftovers(home: &HermesHome) -> Vec<Repair> {
     let Ok(_lock) = Lock::acquire(&home.lock_file()) else { return Vec::new() };
     let left = [home.control_socket(), home.pid_file()];
     let remove = |path: &std::path::PathBuf| match std::fs::remove_file(path) {
-        Ok(()) => Some(Repair::done(format!("removed {}, left by a gateway that is gone", path.display()))),
+        Ok(()) => Some(Repair::done(format!("removed {}, left behind by a stopped gateway", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => Some(Repair::left(format!("{} cannot be removed: {error}", path.display()), "")),
     };
@@ -121,14 +121,14 @@ async fn bridge(world: &World, home: &HermesHome, config: &Config) -> Vec<Repair
     // Its files must not go away under a bridge that runs.
     if let (true, LockFact::Held { .. }) = (is_there, facts::lock(&home.whatsapp())) {
         return vec![Repair::left(
-            format!("the WhatsApp bridge {why}, and is in use"),
+            format!("the WhatsApp bridge {why}, but it is in use"),
             "Stop it first with `hermes platform pause whatsapp`, run `hermes doctor --fix` again, then `hermes platform resume whatsapp`.",
         )];
     }
     let node = match toolchain::find_node(world, home, config) {
         NodeFact::Found { path, version: (major, ..) } if major >= NODE_MAJOR_MIN => path,
         NodeFact::Found { .. } | NodeFact::Missing | NodeFact::Broken { .. } => {
-            let message = format!("the WhatsApp bridge {why}, and there is no Node.js to install it with");
+            let message = format!("the WhatsApp bridge {why}, and Node.js is needed to install it");
             return vec![Repair::left(message, "Install Node.js first; see below.")];
         }
     };

@@ -43,7 +43,7 @@ fn what_is_not_set_up_is_no_fault_unless_nothing_is() {
     write_atomic(&home.config_file(), toml.as_bytes()).unwrap();
     let turned_off = report(&home, &[node, token]);
     let telegram = turned_off.checks.iter().find(|check| check.code == off[1]).unwrap();
-    assert_eq!(telegram.message, "Telegram is set up, and turned off");
+    assert_eq!(telegram.message, "Telegram is set up but disabled");
     assert!(telegram.fix.as_ref().unwrap().contains("enabled = false"));
 }
 

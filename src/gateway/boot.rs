@@ -114,7 +114,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let drain_timeout = config.gateway.drain_timeout;
     let (patience, taking) = (handover::limit(drain_timeout), handover::take(world, home, drain_timeout));
     let lock = tokio::select! {
-        lock = notify.while_starting("waiting for the end of another gateway", patience, taking) => lock?,
+        lock = notify.while_starting("waiting for another gateway to stop", patience, taking) => lock?,
         exit = signals.stop() => return Ok(exit),
     };
     let lock = HomeLock::new(home.lock_file(), lock);
@@ -231,12 +231,13 @@ async fn start(
     life::watch::start(&settings, &asked, gateway.events());
     life::network::start(gateway.events());
     life::program::start(world.exe.clone(), problems.clone());
-    let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort)
-        .map_err(|error| CliError::failed("the loop cannot be watched").because(error))?;
+    let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort).map_err(|error| {
+        CliError::failed("the watchdog of the main loop could not be started").because(error)
+    })?;
     notify.ready();
     let exit = gateway.serve().await;
     drop(watchdog);
-    tracing::info!(code = "stopped", exit = exit as u8, "the gateway has ended");
+    tracing::info!(code = "stopped", exit = exit as u8, "the gateway stopped");
     Ok(exit)
 }
 
@@ -277,7 +278,7 @@ async fn open_store(
     notify
         .while_starting("opening the store", STORE_LIMIT, open)
         .await
-        .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
+        .map_err(|_| CliError::failed("opening the store failed unexpectedly"))?
         .map_err(|error| no_store(home, error))
 }
 
@@ -290,7 +291,7 @@ fn keep_store(store: &Arc<SqliteStore>, problems: &Problems) {
 
 /// A stop before there is anything to drain. Opening can be cut off at any point: the next start begins it again.
 fn stopped_early(exit: ExitCode) -> ExitCode {
-    tracing::info!(code = "stopped", exit = exit as u8, "the gateway was stopped while it opened the store");
+    tracing::info!(code = "stopped", exit = exit as u8, "the gateway was stopped while opening the store");
     exit
 }
 
@@ -310,8 +311,7 @@ fn open_control(home: &HermesHome, control: &Control, routes: Router) -> Option<
         .inspect_err(|error| {
             tracing::warn!(
                 code = "control_unavailable",
-                "the control socket {} cannot be opened ({error}); commands such as `hermes platform pause` do not reach \
-                 this gateway",
+                "the control socket {} cannot be opened ({error}); commands such as `hermes platform pause` cannot reach this gateway",
                 path.display()
             );
         })
@@ -356,23 +356,22 @@ fn check_home(world: &World, home: &HermesHome) -> Result<(), CliError> {
 fn no_store(home: &HermesHome, error: StoreError) -> CliError {
     let path = home.database();
     match error {
-        StoreError::TooNew { .. } => CliError::config("the store is of a newer hermes")
+        StoreError::TooNew { .. } => CliError::config("the store was written by a newer version of hermes")
             .code("store_too_new")
-            .hint("Install that version again, or move the file aside; the messages in it would then not be answered.")
+            .hint("Install that version again, or move the file away; messages waiting in it will then not be answered.")
             .because(error),
         // Starting again mends nothing, and beginning anew would drop what is not answered yet: a person decides.
         StoreError::Damaged(_) => CliError::config("the store is damaged")
             .code("store_damaged")
             .hint(format!(
-                "`hermes gateway run --accept-loss` goes on with what can be read, and keeps {} aside.",
+                "`hermes gateway run --accept-loss` starts with the messages that can be read and keeps the damaged file as {}.",
                 path.display()
             ))
             .because(error),
         StoreError::TooLarge(_) => CliError::config("the store is damaged")
             .code("store_damaged")
             .hint(format!(
-                "Move {path} away, and {path}-wal where there is one: the gateway then begins with an empty store, and \
-                 does not answer what waits in the old one.",
+                "Move {path} away, and {path}-wal where there is one: the gateway then starts with an empty store; messages waiting in the old one will not be answered.",
                 path = path.display()
             ))
             .because(error),
@@ -382,11 +381,11 @@ fn no_store(home: &HermesHome, error: StoreError) -> CliError {
             .because(error),
         StoreError::Full => CliError::failed("the store cannot be opened")
             .code("store_unusable")
-            .hint(format!("Make room on the disk of {}.", path.display()))
+            .hint(format!("Free space on the disk of {}.", path.display()))
             .because(error),
         StoreError::Fault(_) => CliError::failed("the store cannot be opened: the disk failed")
             .code("disk_failed")
-            .hint(format!("Look at the disk of {} (`dmesg`). Starting again tries again.", path.display()))
+            .hint(format!("Check the disk of {} (`dmesg`), then start the gateway again.", path.display()))
             .because(error),
         StoreError::Failed(_) => CliError::failed("the store cannot be opened")
             .code("store_unusable")
@@ -407,7 +406,7 @@ fn write_pid(home: &HermesHome, identity: &Identity) {
     if let Err(error) = durable::write_atomic(&home.pid_file(), &bytes) {
         tracing::warn!(
             code = "pid_file_unwritten",
-            "gateway.pid cannot be written ({error}); the lock is what counts"
+            "gateway.pid cannot be written ({error}); the gateway runs without it"
         );
     }
 }
@@ -593,10 +592,14 @@ mod tests {
     fn a_start_that_fails_leaves_its_reason() {
         let dir = tempfile::tempdir().unwrap();
         let home = HermesHome::at(dir.path());
-        let document = failed_start(&identity(), "the store is of a newer hermes".to_owned(), Now::read());
+        let document = failed_start(
+            &identity(),
+            "the store was written by a newer version of hermes".to_owned(),
+            Now::read(),
+        );
         durable::write_atomic(&home.state_file(), &document.to_bytes()).unwrap();
         let read = Snapshot::read(&std::fs::read(home.state_file()).unwrap()).unwrap();
         assert_eq!(read.gateway_state, GatewayState::StartupFailed);
-        assert_eq!(read.exit_reason.as_deref(), Some("the store is of a newer hermes"));
+        assert_eq!(read.exit_reason.as_deref(), Some("the store was written by a newer version of hermes"));
     }
 }

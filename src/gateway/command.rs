@@ -55,7 +55,7 @@ pub struct Request {
 /// Why a command was not carried out. Each is a sentence to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such platform.
+    /// Unknown platform.
     #[error("There is no platform `{name}`. Known: {}.", Platform::ALL.map(|platform| platform.spec().name).join(", "))]
     UnknownPlatform {
         /// As it was asked for.
@@ -181,9 +181,8 @@ pub(super) async fn keep(record: Arc<dyn PauseRecord>, changes: Arc<Mutex<mpsc::
             Err(_) => Some(format!("it took longer than {} s", RECORD_LIMIT.as_secs())),
         };
         if let Some(why) = why {
-            tracing::warn!(code = "pause_not_kept", platform, "a change of a pause cannot be kept: {why}");
-            sentence
-                .push_str(&format!(" This could not be written down ({why}), so a restart may forget it."));
+            tracing::warn!(code = "pause_not_kept", platform, "a pause or resume could not be stored: {why}");
+            sentence.push_str(&format!(" This could not be stored ({why}), so it may be lost at a restart."));
         }
         // Whoever asked may have gone.
         drop(reply.send(Ok(sentence)));

@@ -32,10 +32,7 @@ impl AdapterError {
     /// The platform's own code failed. What a panic said is on standard error; it is not repeated, since it may quote
     /// anything.
     pub fn panicked() -> Self {
-        Self::retryable(
-            "adapter_panicked",
-            "its code failed in an unforeseen way, which is a defect of hermes",
-        )
+        Self::retryable("adapter_panicked", "hermes's code for it crashed; this is a bug")
     }
 
     /// With this moment to try again.

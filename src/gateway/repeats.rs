@@ -31,8 +31,8 @@ impl fmt::Display for More {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),
-            1 => f.write_str("; once more since this was last said"),
-            count => write!(f, "; {count} more times since this was last said"),
+            1 => f.write_str("; once more since the last report"),
+            count => write!(f, "; {count} more times since the last report"),
         }
     }
 }
@@ -70,7 +70,7 @@ mod tests {
         }
         assert_eq!(said, [More(0), More(899), More(899), More(899)]);
         assert_eq!(format!("not sent{}", said[0]), "not sent");
-        assert_eq!(format!("not sent{}", said[1]), "not sent; 899 more times since this was last said");
+        assert_eq!(format!("not sent{}", said[1]), "not sent; 899 more times since the last report");
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl Gateway {
         Commands::new(self.events())
     }
 
-    /// Starts every platform at once, and returns when the gateway has ended.
+    /// Starts every platform at once, and returns when the gateway stopped.
     pub async fn serve(mut self) -> ExitCode {
         let now = Now::read();
         for seat in &mut self.seats {
@@ -416,11 +416,7 @@ impl Gateway {
 
     fn begin_drain(&self, now: Now, until: Instant) {
         let limit = until.saturating_duration_since(now.mono);
-        tracing::info!(
-            code = "draining",
-            "stopping: finishing what is under way, at most {} s",
-            limit.as_secs()
-        );
+        tracing::info!(code = "draining", "Stopping: finishing current work, at most {} s", limit.as_secs());
         self.notify.stopping(limit + drain::BESIDE);
         let flow = Arc::clone(&self.flow);
         let events = self.events.clone();
@@ -507,7 +503,7 @@ fn tell(seat: &Seat, news: News) {
         News::Retrying { error, wait } => {
             let when = match wait.as_secs() {
                 0 => "trying again now".to_owned(),
-                seconds => format!("trying again in {seconds} s"),
+                seconds => format!("next try in {seconds} s"),
             };
             // A wait that the cause asks for (a child ended by the host, a limit) is no fault.
             if matches!(error.retry, Retry::After(_)) {
@@ -519,7 +515,7 @@ fn tell(seat: &Seat, news: News) {
         News::StillRetrying { error, untold } => tracing::warn!(
             code = error.code,
             platform,
-            "{title}: {error}; still trying, {untold} more failures since this was last said"
+            "{title}: {error}; still trying, {untold} more failures since the last report"
         ),
         News::Blocked { error } => {
             let action = error.user_action.as_deref().unwrap_or_default();
@@ -528,22 +524,22 @@ fn tell(seat: &Seat, news: News) {
         News::Degraded { degraded: Degraded { error, .. }, wait } => {
             let when = match wait.as_secs() {
                 0 => "trying again now".to_owned(),
-                seconds => format!("trying again in {seconds} s"),
+                seconds => format!("next try in {seconds} s"),
             };
-            tracing::warn!(code = error.code, platform, "{title}: {error}; {when}; sending goes on");
+            tracing::warn!(code = error.code, platform, "{title}: {error}; {when}; sending continues");
         }
         News::Limited { wait } => {
             let wait = wait.as_secs();
             tracing::info!(
                 code = "rate_limited",
                 platform,
-                "{title} is connected and asks for less for {wait} s"
+                "{title} is connected but rate limited for {wait} s"
             );
         }
         News::Opened { error, failures, probe_in } => {
             let when = match probe_in {
-                Some(wait) => format!("it is tried again in about {} min", wait.as_secs().div_ceil(60)),
-                None => "it is left alone".to_owned(),
+                Some(wait) => format!("next try in about {} min", wait.as_secs().div_ceil(60)),
+                None => "it is not retried".to_owned(),
             };
             tracing::error!(
                 code = error.code,

@@ -75,7 +75,7 @@ impl Settings {
                 if newest.stale == stale {
                     return false;
                 }
-                tracing::warn!(code = "config_stale", "{error}; the settings from before stay in force");
+                tracing::warn!(code = "config_stale", "{error}; the previous settings stay in use");
                 newest.stale = stale;
                 true
             }
@@ -88,14 +88,14 @@ impl Settings {
         let was_stale = newest.stale.take().is_some();
         if config == *newest.config {
             if was_stale {
-                tracing::info!(code = "settings_read", "the settings can be read again, and are as before");
+                tracing::info!(code = "settings_read", "The settings can be read again; nothing changed");
             }
             return was_stale;
         }
         if let Some(log) = self.log.get() {
             log.replace_secrets(newest.config.secrets().into_iter().chain(config.secrets()));
         }
-        tracing::info!(code = "settings_read", "changed settings were read");
+        tracing::info!(code = "settings_read", "Read the changed settings");
         for warning in config.warnings.iter().filter(|warning| !newest.config.warnings.contains(warning)) {
             tracing::warn!(code = "config_warning", "{warning}");
         }

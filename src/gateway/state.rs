@@ -89,7 +89,7 @@ impl Wait {
         };
         let note = match until.saturating_duration_since(now).as_secs_f64().ceil() {
             0.0 => format!("{attempt} at once"),
-            seconds => format!("{attempt} after a wait of {seconds} s"),
+            seconds => format!("{attempt} after {seconds} s"),
         };
         Some(Self { until, note })
     }
@@ -292,11 +292,11 @@ fn pause_note(error: Option<&AdapterError>, name: &str) -> AdapterError {
     match error {
         None => {
             let action = format!("Run `hermes platform resume {name}`.");
-            AdapterError::blocked("paused_by_operator", "it was paused and is left alone", action)
+            AdapterError::blocked("paused_by_operator", "paused by you", action)
         }
         Some(error) => {
-            let message = format!("it failed too often in a row; last: {}", error.message);
-            let action = format!("To try it at once, run `hermes platform resume {name}`.");
+            let message = format!("it failed too many times in a row; last: {}", error.message);
+            let action = format!("To try it now, run `hermes platform resume {name}`.");
             AdapterError { message, user_action: Some(action), ..error.clone() }
         }
     }

@@ -13,7 +13,7 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
     let finding = match &access.allowed {
         _ if is_closed => Finding::warning(
             Code::NobodyAllowed,
-            format!("nobody is answered on {title}: direct chats are disabled, and no group is listed"),
+            format!("no one is answered on {title}: direct chats are disabled and no group is listed"),
             format!("Set {prefix}_DM_POLICY to allowlist, or list groups in {}.", groups_setting(platform)),
         ),
         // Strangers can ask to be let in.
@@ -23,13 +23,13 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
         }
         AllowList::Nobody => Finding::warning(
             Code::NobodyAllowed,
-            format!("nobody is listed who may write to hermes on {title}"),
-            format!("Put the {person} of each of them in {prefix}_ALLOWED_USERS, with commas between."),
+            format!("no one is allowed to write to hermes on {title}"),
+            format!("Put the {person} of each sender in {prefix}_ALLOWED_USERS, separated by commas."),
         ),
         AllowList::Everybody => Finding::warning(
             Code::EverybodyAllowed,
-            format!("everybody who finds it may use hermes on {title}"),
-            format!("If that is not meant, list people in {prefix}_ALLOWED_USERS instead of `*`."),
+            format!("everyone who finds the bot can use hermes on {title}"),
+            format!("To limit it, list senders in {prefix}_ALLOWED_USERS instead of `*`."),
         ),
         AllowList::Only(_) => return Vec::new(),
     };

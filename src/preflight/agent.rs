@@ -25,7 +25,7 @@ pub fn findings(agent: &AgentConfig, look: impl Fn(&str) -> ProgramFact) -> Vec<
             if !openai.model_named {
                 findings.push(Finding::warning(
                     Code::AgentModelNotSet,
-                    format!("no model is set for the agent; its service is asked for {}", openai.model),
+                    format!("no model is set for the agent; using {}", openai.model),
                     "Set model under [agent] in gateway.toml.",
                 ));
             }
@@ -45,19 +45,19 @@ pub fn findings(agent: &AgentConfig, look: impl Fn(&str) -> ProgramFact) -> Vec<
                 ProgramFact::Found => {}
                 ProgramFact::Missing => findings.push(Finding::blocking(
                     Code::AgentCommandMissing,
-                    format!("the agent's program {program} was not found, so nobody gets an answer"),
-                    "Install it, or give its whole path in command under [agent] in gateway.toml.",
+                    format!("the agent's program {program} was not found, so messages are not answered"),
+                    "Install it, or set its absolute path in command under [agent] in gateway.toml.",
                 )),
                 ProgramFact::NotExecutable => findings.push(Finding::blocking(
                     Code::AgentCommandNotExecutable,
-                    format!("the agent's program {program} may not be executed, so nobody gets an answer"),
+                    format!("the agent's program {program} is not executable, so messages are not answered"),
                     format!("Run `chmod u+x {}`.", super::quoted(program)),
                 )),
             }
             for (name, _) in command.env.iter().filter(|(_, value)| value.is_none()) {
                 findings.push(Finding::warning(
                     Code::AgentVariableMissing,
-                    format!("{name}, which the agent's program is to be given, is not set"),
+                    format!("{name}, listed in `env` for the agent's program, is not set"),
                     format!("Put {name}=... {ENV_FILE}"),
                 ));
             }

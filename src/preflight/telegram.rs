@@ -35,18 +35,18 @@ pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
         }
         TokenFact::Malformed => vec![Finding::blocking(
             Code::TelegramBadToken,
-            "TELEGRAM_BOT_TOKEN is set, and is no bot token",
+            "TELEGRAM_BOT_TOKEN is not a bot token",
             "Run `hermes telegram` with a token from @BotFather.",
         )],
         TokenFact::Set if !telegram.enabled && !telegram.is_turned_off => vec![Finding::warning(
             Code::TelegramNotEnabled,
-            "Telegram is set up, and turned off (TELEGRAM_ENABLED)",
+            "Telegram is set up but disabled (TELEGRAM_ENABLED)",
             "Run `hermes telegram enable`.",
         )],
         TokenFact::Set if !telegram.enabled => vec![Finding::warning(
             Code::TelegramNotEnabled,
-            "Telegram is set up, and gateway.toml turns it off",
-            "Take `enabled = false` out of `[platforms.telegram]`.",
+            "Telegram is set up but disabled in gateway.toml",
+            "Remove `enabled = false` from `[platforms.telegram]`.",
         )],
         TokenFact::Set => webhook_finding(telegram).into_iter().collect(),
     }
@@ -60,12 +60,9 @@ pub fn webhook_finding(telegram: &TelegramConfig) -> Option<Finding> {
     let message = match &telegram.webhook.as_ref()?.secret {
         None => "Telegram's webhook has no secret",
         Some(secret) if is_secret(&secret.0) => return None,
-        Some(_) => {
-            "TELEGRAM_WEBHOOK_SECRET is not 16 to 256 letters, digits, `_` and `-`, which is what Telegram takes"
-        }
+        Some(_) => "TELEGRAM_WEBHOOK_SECRET must be 16 to 256 letters, digits, `_` and `-`",
     };
-    let fix = "Set TELEGRAM_WEBHOOK_SECRET in .env (`openssl rand -hex 32` makes one), or take the webhook's address out of \
-               the settings.";
+    let fix = "Set TELEGRAM_WEBHOOK_SECRET in .env (`openssl rand -hex 32` makes one), or remove the webhook's address from the settings.";
     Some(Finding::blocking(Code::TelegramWebhookSecret, message, fix))
 }
 

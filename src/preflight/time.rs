@@ -37,14 +37,14 @@ pub fn finding(config: &Config, zone: &ZoneFact) -> Option<Finding> {
             let name: String = name.escape_debug().take(NAME_MAX).collect();
             let what = daily.map_or(String::new(), |daily| format!(", also for {daily}"));
             (
-                format!("the time zone `{name}` in TZ is not known, so UTC is used{what}"),
-                "Correct TZ where the gateway is started (its unit, container or shell), for example TZ=Europe/Berlin.",
+                format!("the time zone `{name}` in TZ is not known; using UTC{what}"),
+                "Correct TZ where the gateway is started (unit, container or shell), for example TZ=Europe/Berlin.",
             )
         }
         ZoneFact::Reversed { name, offset_s } => return Some(reversed(name, *offset_s)),
         ZoneFact::NotSet => (
-            format!("this machine has no time zone, so UTC is used for {}", daily?),
-            "Set TZ where the gateway is started, for example TZ=Europe/Berlin; if UTC is meant, TZ=UTC.",
+            format!("this machine has no time zone set; using UTC for {}", daily?),
+            "Set TZ where the gateway is started, for example TZ=Europe/Berlin; or TZ=UTC.",
         ),
     };
     Some(Finding::warning(Code::TimeZoneUnknown, message, fix))

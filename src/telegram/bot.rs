@@ -52,7 +52,7 @@ impl Bot {
             let url = Url::parse(address)
                 .ok()
                 .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-            url.ok_or_else(|| format!("{name} is no http or https address"))
+            url.ok_or_else(|| format!("{name} is not an http or https address"))
         };
         let (api, files) = (root("api_base", api)?, root("file_base", files)?);
         let mut builder = tls::client_builder()
@@ -91,7 +91,7 @@ impl Bot {
         limit: Duration,
     ) -> Result<T, Fault> {
         let result = self.result(method, parameters, limit).await?;
-        wire::read(&result).map_err(|_| Fault::Garbled("a result of another form"))
+        wire::read(&result).map_err(|_| Fault::Garbled("a result of an unexpected form"))
     }
 
     /// Asks, and returns the result as it is.
@@ -133,7 +133,7 @@ impl Bot {
     /// # Errors
     /// Why it cannot be fetched.
     pub async fn open(&self, path: &str, limit: Duration) -> Result<Response, Fault> {
-        let url = self.file(path).ok_or(Fault::Garbled("a file's path that is none"))?;
+        let url = self.file(path).ok_or(Fault::Garbled("an invalid file path"))?;
         let request = self.client.get(url).timeout(limit);
         let response = request.send().await.map_err(|error| Fault::Way(net::classify(&error)))?;
         if response.status() == StatusCode::OK {
@@ -182,7 +182,7 @@ impl Said {
                 description: self.status.canonical_reason().unwrap_or("no reason").to_owned(),
                 parameters: wire::Parameters::default(),
             })),
-            Err(_) => Err(Fault::Garbled("no JSON of the Bot API")),
+            Err(_) => Err(Fault::Garbled("not JSON")),
         }
     }
 }
@@ -191,7 +191,7 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
     while let Some(bytes) = response.chunk().await.map_err(|error| Fault::Way(net::classify(&error)))? {
         if body.len() + bytes.len() > ANSWER_LEN_MAX {
-            return Err(Fault::Garbled("an answer without end"));
+            return Err(Fault::Garbled("an endless answer"));
         }
         body.extend_from_slice(&bytes);
     }

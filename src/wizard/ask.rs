@@ -49,10 +49,10 @@ impl Setup<'_> {
             return Ok(());
         }
         let choice = Choice {
-            prompt: "Keep this pairing?".to_owned(),
+            prompt: "Keep this link?".to_owned(),
             items: vec![
                 "Yes, keep everything".to_owned(),
-                "Yes, but change the mode or the people".to_owned(),
+                "Yes, but change the mode or who can write".to_owned(),
                 "No, link again".to_owned(),
             ],
         };
@@ -78,9 +78,9 @@ impl Setup<'_> {
 
     pub(super) async fn ask_replace(&mut self, why: &str) -> Result<(), End> {
         self.ui.say(Line::Warn(format!("The saved session cannot be used: {why}.")));
-        self.ui.say(texts::text("A new one must be paired. The old folder is moved aside, not deleted."));
+        self.ui.say(texts::text("A phone must be linked again. The old folder is moved aside, not deleted."));
         self.ui.say(Line::Gap);
-        if self.options.yes || self.confirm("Move it aside and pair again?", true).await? {
+        if self.options.yes || self.confirm("Move it aside and link again?", true).await? {
             self.answers.session = Some(SessionAnswer::Replace);
             return Ok(());
         }
@@ -93,11 +93,11 @@ impl Setup<'_> {
         self.ui.say(Line::Warn(format!("This machine is linked as {}.", show_me(me))));
         texts::about_relinking(facts.passkey_required).into_iter().for_each(|line| self.ui.say(line));
         if self.options.yes {
-            return Err(CliError::usage("a pairing that may still work is not replaced without a word")
+            return Err(CliError::usage("this would replace a link that may still work")
                 .hint(format!("Add {RELINK}."))
                 .into());
         }
-        if !self.confirm("Replace this pairing?", false).await? {
+        if !self.confirm("Replace this link?", false).await? {
             return Err(End::Cancelled);
         }
         self.answers.relink = true;
@@ -111,7 +111,7 @@ impl Setup<'_> {
         }
         texts::about_modes().into_iter().for_each(|line| self.ui.say(line));
         let choice = Choice {
-            prompt: "Which number does the agent get?".to_owned(),
+            prompt: "Which WhatsApp number will the agent use?".to_owned(),
             items: texts::MODE_ITEMS.map(str::to_owned).to_vec(),
         };
         let picked = self.select(&choice).await?;
@@ -141,10 +141,10 @@ impl Setup<'_> {
         };
         let question = match mode {
             WhatsAppMode::Bot => {
-                Question { prompt: "Numbers that may write to it".to_owned(), initial, check: check_people }
+                Question { prompt: "Numbers that can write to it".to_owned(), initial, check: check_people }
             }
             WhatsAppMode::SelfChat => Question {
-                prompt: "Others who may write (Enter for none)".to_owned(),
+                prompt: "Others who can write (Enter for none)".to_owned(),
                 initial,
                 check: check_others,
             },
@@ -186,13 +186,13 @@ pub(super) fn allowed_by_flags(
 ) -> Result<Option<AllowList>, CliError> {
     match (allowed, everyone) {
         (None | Some(AllowList::Everybody), true) => Ok(Some(AllowList::Everybody)),
-        (Some(AllowList::Only(_) | AllowList::Nobody), true) => Err(CliError::usage(
-            "`--allow` lists people, and `--allow-everyone` lets in everybody: give one of the two",
-        )),
+        (Some(AllowList::Only(_) | AllowList::Nobody), true) => {
+            Err(CliError::usage("use `--allow` or `--allow-everyone`, not both"))
+        }
         (Some(AllowList::Everybody), false) => {
             Err(CliError::usage("`--allow '*'` needs `--allow-everyone` as well")
                 .hint(warning)
-                .hint("If that is meant, give `--allow-everyone`; else list people with `--allow`."))
+                .hint("To allow everyone, use `--allow-everyone`; otherwise list senders with `--allow`."))
         }
         (allowed, false) => Ok(allowed),
     }
@@ -205,8 +205,8 @@ pub(super) async fn confirm_everybody(
     warning: &str,
 ) -> Result<bool, End> {
     ui.say(Line::Warn(warning.to_owned()));
-    Ok(confirm(ui, cancel, "Let everybody in?", false).await?
-        && confirm(ui, cancel, "Really everybody, strangers too?", false).await?)
+    Ok(confirm(ui, cancel, "Allow everyone?", false).await?
+        && confirm(ui, cancel, "Allow strangers too?", false).await?)
 }
 
 pub(super) fn check_people(text: &str) -> Result<(), String> {

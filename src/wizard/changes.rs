@@ -113,7 +113,7 @@ impl ChangeSet {
             return Ok(());
         }
         let error = CliError::failed(format!(
-            "what was written to .env has no effect: the environment sets {} to something else",
+            "what was written to .env has no effect: the environment sets {} to another value",
             hidden.join(" and ")
         ));
         Err(error.code("env_shadowed").hints(hidden.into_iter().map(shadow_remedy)))
@@ -130,7 +130,7 @@ impl ChangeSet {
             return Ok(());
         }
         let error = CliError::failed(format!(
-            "what was written to .env has no effect on the running gateway: its environment sets {} to something else",
+            "what was written to .env has no effect on the running gateway: its environment sets {} to another value",
             hidden.join(" and ")
         ));
         let remedy = |name| format!("{} Then stop the gateway and start it again.", shadow_remedy(name));

@@ -131,7 +131,7 @@ impl Attempt<'_> {
             Failed::Error(
                 CliError::failed(format!("the picture {} cannot be written", path.display()))
                     .code("whatsapp_storage")
-                    .hint("Give another file with `--qr png=FILE`.")
+                    .hint("Choose another file with `--qr png=FILE`.")
                     .because(error),
             )
         })?;
@@ -239,7 +239,7 @@ impl Attempt<'_> {
     ) -> Result<Option<Result<Ended, Failed>>, Failed> {
         self.ui.page(None);
         let question = Question {
-            prompt: "The number of the phone to link (Enter: back to the QR code)".to_owned(),
+            prompt: "Phone number to link (Enter: back to the QR code)".to_owned(),
             initial: String::new(),
             check: |text| if text.trim().is_empty() { Ok(()) } else { parse_number(text).map(drop) },
         };

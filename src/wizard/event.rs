@@ -54,7 +54,7 @@ pub enum WizardEvent {
         /// `yes` or `no` is waited for: whether the phone shows this code.
         confirm: bool,
     },
-    /// The phone accepted.
+    /// Phone linked.
     PairSuccess,
     /// The session is opened again, as WhatsApp asks.
     Restart,

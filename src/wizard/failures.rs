@@ -23,27 +23,26 @@ pub struct Circumstances<'a> {
 pub fn of_exit(exit: Exit, circumstances: Circumstances<'_>) -> CliError {
     let error = match exit {
         Exit::Done => incomplete(circumstances),
-        Exit::NotPaired | Exit::HalfPaired => CliError::failed("an abandoned pairing is in the way")
+        Exit::NotPaired | Exit::HalfPaired => CliError::failed("an unfinished session is in the way")
             .code("whatsapp_half_paired")
-            .hint("Run `hermes whatsapp --repair`: it moves the abandoned pairing aside and starts anew."),
+            .hint("Run `hermes whatsapp --repair`: it moves the unfinished session aside and starts over."),
         Exit::LoggedOut => CliError::failed("WhatsApp did not link this device")
             .code("whatsapp_logged_out")
-            .hint("The phone refused, or it has as many linked devices as it may have.")
+            .hint("The phone refused, or it has the maximum number of linked devices.")
             .hint(
-                "On the phone, look at Settings → Linked devices and remove one. \
-                 Then run `hermes whatsapp --repair`.",
+                "On the phone, remove a device under Settings → Linked devices, then run `hermes whatsapp --repair`.",
             ),
         Exit::Forbidden => CliError::failed("WhatsApp has blocked this number")
             .code("whatsapp_forbidden")
-            .hint("Open WhatsApp on the phone: it says whether the number is blocked and how to object.")
+            .hint("Open WhatsApp on the phone. It shows if the number is blocked and how to appeal.")
             .hint("Another number can be linked with `hermes whatsapp --repair`."),
         Exit::Replaced | Exit::SessionLock => locked(circumstances.holder_pid),
         Exit::CredsCorrupt => CliError::failed("the saved session cannot be read")
             .code("whatsapp_creds_corrupt")
-            .hint("Run `hermes whatsapp --repair`: it moves the session aside and pairs anew."),
+            .hint("Run `hermes whatsapp --repair`: it moves the session aside and links again."),
         Exit::QrExpired => CliError::failed("no code was scanned in time")
             .code("whatsapp_not_paired")
-            .hint("Run `hermes whatsapp` again when the phone is at hand."),
+            .hint("Run `hermes whatsapp` again when you have the phone."),
         Exit::PasskeyRequired => CliError::failed("WhatsApp links this account only with its passkey")
             .code("whatsapp_passkey_required")
             .hint(
@@ -51,12 +50,11 @@ pub fn of_exit(exit: Exit, circumstances: Circumstances<'_>) -> CliError {
                  wrong with this machine.",
             )
             .hint(
-                "Run `hermes whatsapp` in a terminal, with a browser at hand that can use the passkey: the wizard says what \
-                 to do. Without a terminal, give `--passkey-answer FILE` or `--passkey-answer -`.",
+                "Run `hermes whatsapp` in a terminal, with a browser that can use the passkey, and follow the steps. Without a terminal, use `--passkey-answer FILE` or `--passkey-answer -`.",
             ),
         Exit::VersionRejected => CliError::failed("WhatsApp does not accept this version of the connection")
             .code("whatsapp_version_rejected")
-            .hint("This passes when hermes is brought up to date. Nothing is wrong with the phone."),
+            .hint("Update hermes. Nothing is wrong with the phone."),
         Exit::ConnectionLost | Exit::StaleConnection => connection_lost(circumstances.accepted),
         Exit::MultideviceMismatch => CliError::failed("WhatsApp no longer accepts this session")
             .code("whatsapp_logged_out")
@@ -65,11 +63,11 @@ pub fn of_exit(exit: Exit, circumstances: Circumstances<'_>) -> CliError {
             .code("whatsapp_storage")
             .hint("Check the free space and the owner of the folder; `hermes doctor` shows its path."),
         Exit::Signalled(signal) => {
-            CliError::failed(format!("the bridge was ended from outside (signal {signal})"))
+            CliError::failed(format!("another program stopped the bridge (signal {signal})"))
                 .code("whatsapp_bridge_exited")
-                .hint("Run `hermes whatsapp` again. If it happens again, look at the free memory.")
+                .hint("Run `hermes whatsapp` again. If it happens again, check the free memory.")
         }
-        Exit::Protocol => CliError::failed("the bridge and hermes do not understand each other")
+        Exit::Protocol => CliError::failed("the bridge and hermes use different protocols")
             .code("whatsapp_bridge_exited")
             .hint("Run `hermes doctor`. If the bridge is damaged, `hermes whatsapp` installs it again."),
         Exit::Crashed(code) => crashed(code),
@@ -106,11 +104,11 @@ const TAIL_LINES_MAX: usize = 10;
 
 fn incomplete(circumstances: Circumstances<'_>) -> CliError {
     if circumstances.complete {
-        return CliError::failed("the pairing went through, but its proof is not on disk")
+        return CliError::failed("the phone was linked, but its credentials are not on disk")
             .code("whatsapp_not_paired")
             .hint("Run `hermes doctor`, then `hermes whatsapp` again.");
     }
-    CliError::failed("the bridge ended before the pairing was complete")
+    CliError::failed("the bridge stopped before linking was complete")
         .code("whatsapp_not_paired")
         .hint("Run `hermes whatsapp` again.")
 }
@@ -118,9 +116,9 @@ fn incomplete(circumstances: Circumstances<'_>) -> CliError {
 fn connection_lost(accepted: bool) -> CliError {
     let error = CliError::failed("the connection to WhatsApp was lost").code("whatsapp_connection_lost");
     let error = if accepted {
-        error.hint("The phone has accepted already. Run `hermes whatsapp` again: it goes on from here.")
+        error.hint("The phone is already linked. Run `hermes whatsapp` again to continue.")
     } else {
-        error.hint("Check that this machine reaches the internet, then run `hermes whatsapp` again.")
+        error.hint("Check this machine's internet connection, then run `hermes whatsapp` again.")
     };
     error.hint("Behind a proxy, set HTTPS_PROXY to its address first.")
 }
@@ -130,7 +128,7 @@ pub fn locked(pid: Option<u32>) -> CliError {
     let who = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
     CliError::failed(format!("another process uses the WhatsApp session{who}"))
         .code("whatsapp_session_lock")
-        .hint("Usually that is the running gateway. Stop it with `hermes gateway stop`, then try again.")
+        .hint("This is usually the running gateway. Stop it with `hermes gateway stop`, then try again.")
 }
 
 fn crashed(code: Option<i32>) -> CliError {
@@ -145,8 +143,8 @@ pub fn of_install(error: &InstallError) -> Option<CliError> {
     let code = "whatsapp_bridge_not_installed";
     match error {
         InstallError::Cancelled => None,
-        InstallError::NoNpm => Some(CliError::failed("no npm was found").code(code).hint(
-            "npm comes with Node. Install Node 20 or newer with its npm, then run `hermes whatsapp` again.",
+        InstallError::NoNpm => Some(CliError::failed("npm was not found").code(code).hint(
+            "npm comes with Node.js. Install Node.js 20 or newer with npm, then run `hermes whatsapp` again.",
         )),
         InstallError::Failed { message, hint, tail: _ } => {
             Some(CliError::failed(message.trim_end_matches('.')).code(code).hint(hint.clone()))

@@ -48,7 +48,7 @@ impl Setup<'_> {
         match session::read_verdict(&self.home.whatsapp()) {
             Ok(Pairing::Paired { me }) => Ok(me),
             Ok(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. }) => {
-                Err(CliError::failed("the pairing went through, but its proof is not on disk")
+                Err(CliError::failed("the phone was linked, but its credentials are not on disk")
                     .code("whatsapp_not_paired")
                     .hint("Run `hermes doctor`, then `hermes whatsapp` again."))
             }
@@ -74,13 +74,12 @@ impl Setup<'_> {
         let others: Vec<String> = numbers.into_iter().filter(|number| number != own).collect();
         self.ui.say(Line::Gap);
         self.ui.say(Line::Warn(format!(
-            "{} is the agent's own number, and it was listed among those who may write to it. List the number you \
-             write from.",
+            "{} is the agent's own number. List the number you write from instead.",
             show_number(own)
         )));
         if self.ui.can_ask() && !self.options.yes {
             let question = Question {
-                prompt: "Numbers that may write to it".to_owned(),
+                prompt: "Numbers that can write to it".to_owned(),
                 initial: others.join(", "),
                 check: check_people,
             };
@@ -92,11 +91,10 @@ impl Setup<'_> {
             return Ok(());
         }
         self.ui.say(Line::Warn(if others.is_empty() {
-            "It was taken off the list, which is empty now: nobody is answered. \
-             Run `hermes whatsapp --allow NUMBERS`."
+            "It was removed from the list. The list is now empty, so no one is answered. Run `hermes whatsapp --allow NUMBERS`."
                 .to_owned()
         } else {
-            "It was taken off the list.".to_owned()
+            "It was removed from the list.".to_owned()
         }));
         self.answers.allowed =
             Some(if others.is_empty() { AllowList::Nobody } else { AllowList::Only(others) });
@@ -109,7 +107,7 @@ impl Setup<'_> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             CliError::failed(format!("the settings in {} cannot be written", path.display()))
                 .code("env_not_written")
-                .hint("The phone is linked. Mend the file or its folder, then run `hermes whatsapp` again.")
+                .hint("The phone is linked. Fix the file or its folder, then run `hermes whatsapp` again.")
                 .because(error)
         };
         create_private_dir(self.home.root()).map_err(|error| failed(error.into()))?;
@@ -148,17 +146,17 @@ impl Setup<'_> {
         ];
         if self.config.whatsapp.is_turned_off {
             lines.push(Line::Warn(
-                "gateway.toml says `enabled = false` below `[platforms.whatsapp]`: take that out to turn WhatsApp on."
+                "gateway.toml has `enabled = false` under `[platforms.whatsapp]`. Remove it to turn WhatsApp on."
                     .to_owned(),
             ));
             lines.push(Line::Gap);
         }
         if self.gateway_runs() {
-            lines.push(texts::text("The gateway is running; it picks the pairing up by itself."));
+            lines.push(texts::text("The gateway is running and connects by itself."));
         } else {
             lines.push(texts::entry("hermes gateway run", "start answering"));
         }
-        lines.push(texts::entry("hermes platform status", "see how it is"));
+        lines.push(texts::entry("hermes platform status", "check status"));
         lines.push(texts::entry("hermes whatsapp", "change any of this"));
         lines.into_iter().for_each(|line| self.ui.say(line));
     }

@@ -31,7 +31,7 @@ impl std::fmt::Debug for JsonUi {
 
 /// A question here is a defect of the flow, which asks [`Ui::can_ask`] first; it is refused, not waited for.
 fn refuse<T>() -> Result<T, Stop> {
-    Err(Stop::Broken(std::io::Error::other("nothing can be asked with --json")))
+    Err(Stop::Broken(std::io::Error::other("--json cannot ask questions")))
 }
 
 #[async_trait]

@@ -140,7 +140,7 @@ fn prose(facts: &Facts, report: &Report) -> String {
     row(
         "answers",
         &match facts.allowed {
-            AllowList::Nobody => "nobody on a list".to_owned(),
+            AllowList::Nobody => "no one".to_owned(),
             AllowList::Only(_) | AllowList::Everybody => show_allow(&facts.allowed),
         },
     );
@@ -192,9 +192,9 @@ pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     };
     let changed = switch(home, "WHATSAPP_ENABLED", true, &config)?;
     refuse_turned_off(Platform::Whatsapp, config.whatsapp.is_turned_off)?;
-    let state = if changed { "on" } else { "on already" };
+    let state = if changed { "on" } else { "already on" };
     let words = format!(
-        "WhatsApp is {state}, linked as {}. The gateway picks it up; `hermes gateway run` starts one.",
+        "WhatsApp is {state}, linked as {}. A running gateway connects by itself; otherwise start it with `hermes gateway run`.",
         show_number(me.number())
     );
     Done { enabled: true, changed, moved_to: None }.say(json, &words);
@@ -218,7 +218,7 @@ fn not_paired(facts: &Facts) -> CliError {
         Some(finding) => {
             CliError::failed(finding.message.clone()).code(finding.code.as_str()).hint(finding.fix.clone())
         }
-        None => CliError::failed("WhatsApp is not paired")
+        None => CliError::failed("WhatsApp is not linked")
             .code("whatsapp_not_paired")
             .hint("Run `hermes whatsapp`."),
     }
@@ -232,14 +232,16 @@ pub fn disable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode,
     let config = Config::load(world, home)?;
     let session = facts::session(&home.whatsapp());
     let changed = switch(home, "WHATSAPP_ENABLED", false, &config)?;
-    let state = if changed { "off" } else { "off already" };
+    let state = if changed { "off" } else { "already off" };
     let words = match session {
         SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } => {
-            format!("WhatsApp is {state}. The pairing is kept: `hermes whatsapp enable` turns it on again.")
+            format!(
+                "WhatsApp is {state}. The phone stays linked. Turn it on again with `hermes whatsapp enable`."
+            )
         }
         SessionFact::Judged(Pairing::Unpaired) if !changed => not_set_up(home),
         SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
-        | SessionFact::Unreadable { .. } => format!("WhatsApp is {state}. It is not paired."),
+        | SessionFact::Unreadable { .. } => format!("WhatsApp is {state}. No phone is linked."),
     };
     Done { enabled: false, changed, moved_to: None }.say(json, &words);
     Ok(ExitCode::Ok)
@@ -267,8 +269,7 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
         let mut ui = TermUi::new(world);
         if json || !ui.can_ask() {
             let why = if json { "`--json` asks nothing" } else { "there is no terminal to ask on" };
-            return Err(CliError::usage(format!("unpairing must be confirmed, and {why}"))
-                .hint("Give this flag: --yes."));
+            return Err(CliError::usage(format!("unpairing must be confirmed, and {why}")).hint("Use --yes."));
         }
         if was_paired {
             ui.say(Line::Warn(PASSKEY_NOTE.to_owned()));
@@ -293,15 +294,13 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     let aside = session::move_aside(&paths, "unpaired", Now::read().wall)?;
     let moved_to = aside.map(|aside| aside.to.display().to_string());
     let switched = switch(home, "WHATSAPP_ENABLED", false, &config).map_err(|error| match &moved_to {
-        Some(to) => {
-            error.hint(format!("WhatsApp is unlinked here all the same; the session is kept in {to}."))
-        }
+        Some(to) => error.hint(format!("WhatsApp is unlinked here anyway. The session is kept in {to}.")),
         None => error,
     })?;
     let changed = moved_to.is_some() || switched;
     let words = match &moved_to {
         Some(to) => unpaired(to, was_paired),
-        None if switched => "There was no pairing. WhatsApp is off.".to_owned(),
+        None if switched => "No phone was linked. WhatsApp is off.".to_owned(),
         None => not_set_up(home),
     };
     Done { enabled: false, changed, moved_to }.say(json, &words);
@@ -312,11 +311,11 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
 fn unpaired(to: &str, was_paired: bool) -> String {
     if was_paired {
         format!(
-            "WhatsApp is unlinked here and off. The session is kept in {to}.\n\
+            "WhatsApp is unlinked and off. The session is kept in {to}.\n\
              On the phone, remove the device too: Settings > Linked devices. {PASSKEY_NOTE}"
         )
     } else {
-        format!("There was no pairing. WhatsApp is off; what was left of an attempt is kept in {to}.")
+        format!("No phone was linked. WhatsApp is off. The unfinished session is kept in {to}.")
     }
 }
 

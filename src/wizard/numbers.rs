@@ -32,9 +32,7 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
     }
     match (wrong.is_empty(), everybody, numbers.is_empty()) {
         (false, ..) => Err(wrong),
-        (true, true, false) => {
-            Err(vec!["`*` means everybody. Give either `*` or numbers, not both.".to_owned()])
-        }
+        (true, true, false) => Err(vec!["`*` means everyone. Enter `*` or numbers, not both.".to_owned()]),
         (true, true, true) => Ok(AllowList::Everybody),
         (true, false, true) => Ok(AllowList::Nobody),
         (true, false, false) => Ok(AllowList::Only(numbers)),
@@ -49,7 +47,7 @@ pub fn show_number(digits: &str) -> String {
 /// The list for people to read.
 pub fn show_allow(allow: &AllowList) -> String {
     match allow {
-        AllowList::Nobody => "nobody else".to_owned(),
+        AllowList::Nobody => "no one else".to_owned(),
         AllowList::Only(numbers) => {
             numbers.iter().map(|number| show_number(number)).collect::<Vec<_>>().join(", ")
         }

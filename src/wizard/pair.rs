@@ -28,7 +28,7 @@ use crate::wizard::ui::{Stop, Ui};
 /// How the attempt with one bridge ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// The phone accepted, the second login came, and the bridge ended by itself.
+    /// Phone linked, the second login came, and the bridge ended by itself.
     Complete,
     /// Nobody scanned in time.
     Expired,
@@ -75,7 +75,7 @@ pub(crate) struct Pairing {
 
 /// From the phone's consent to the end of the bridge: login, at most 20 s of draining, and room for a slow network.
 const COMPLETION: Duration = Duration::from_secs(120);
-/// Until the first code: the bridge gives up a connection after 30 s and tries another protocol version once. The
+/// Until the first code: the bridge gave up a connection after 30 s and tries another protocol version once. The
 /// person's own limit counts from the first code, which is when a phone is of use.
 const FIRST_CODE: Duration = Duration::from_secs(90);
 /// From the request for a passkey to the phone's consent; the bridge has shorter limits for each part of it.

@@ -133,7 +133,7 @@ impl Attempt<'_> {
 
     pub(super) fn passkey_code(&mut self, code: String, confirm: bool) {
         self.ui.event(&WizardEvent::PasskeyCode { code: code.clone(), confirm });
-        self.ui.say(texts::text(&format!("If the phone shows a code, it is {code}.")));
+        self.ui.say(texts::text(&format!("If the phone shows a code, it must be {code}.")));
         self.progress.passkey = if confirm { Gate::Compare(code) } else { Gate::Wait };
     }
 

@@ -112,7 +112,7 @@ async fn an_end_while_it_is_waited_for_leaves_everything_as_it_was() {
         assert_eq!(stage.play(relink.clone(), &mut ui).await.exit, exit, "{}", ui.transcript);
         assert!(stage.home.whatsapp().creds().exists(), "{}", ui.transcript);
         assert_eq!(stage.env().as_deref(), Some(DONE_ENV));
-        assert!(flat(&ui).contains("The old session is back in its place"), "{}", ui.transcript);
+        assert!(flat(&ui).contains("The old session was restored"), "{}", ui.transcript);
         assert_eq!(stage.home.whatsapp().passkey_mark().exists(), exit == ExitCode::Failed);
     }
 }

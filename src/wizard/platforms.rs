@@ -58,7 +58,7 @@ pub fn say_where_it_stopped(world: &World, done: &[&str], not_done: &[&str]) {
     if !done.is_empty() {
         ui.say(Line::Done(format!("Set up: {}.", titles(done))));
     }
-    ui.say(Line::Warn(format!("Not set up: {}. Run `hermes setup` to go on.", titles(not_done))));
+    ui.say(Line::Warn(format!("Not set up: {}. Run `hermes setup` to continue.", titles(not_done))));
 }
 
 /// Asks whether the gateway is to be started; with `yes` it is, where it would be asked.

@@ -143,15 +143,12 @@ impl Remains {
             words: match self {
                 Self::Nothing => "No WhatsApp setting was changed.",
                 Self::Pairing => {
-                    "No setting was changed. The phone is linked already: run `hermes whatsapp` again to finish."
+                    "No setting was changed. The phone is already linked: run `hermes whatsapp` again to finish."
                 }
                 Self::Everything => "WhatsApp is set up. Start the gateway with `hermes gateway run`.",
             },
             is_committed: self == Self::Everything,
-            expired: [
-                "No code was scanned in time.",
-                "Run `hermes whatsapp` again when the phone is at hand.",
-            ],
+            expired: ["No code was scanned in time.", "Run `hermes whatsapp` again when you have the phone."],
         }
     }
 }

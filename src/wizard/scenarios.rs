@@ -191,7 +191,7 @@ async fn wrong_numbers_are_asked_again_with_what_is_wrong() {
         [Act::Pick(0), Act::Type("anna"), Act::Type(""), Act::Type("*"), Act::Say(true), Act::Say(false)]
             .into();
     assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
-    for part in ["`anna` is not a phone number", "Enter at least one number", "Really everybody"] {
+    for part in ["`anna` is not a phone number", "Enter at least one number", "Allow strangers"] {
         assert!(ui.transcript.contains(part), "{part}: {}", ui.transcript);
     }
     assert_eq!(stage.env().as_deref(), Some(DONE_ENV), "everybody was not confirmed twice");
@@ -271,7 +271,7 @@ async fn nothing_but_the_whole_way_writes_settings() {
             [vec![qr(1)], accepted(), vec![Move::Hang]].concat(),
             "connection to WhatsApp",
         ),
-        ("only claims", [vec![qr(1)], linked()[1..].to_vec()].concat(), "proof is not on disk"),
+        ("only claims", [vec![qr(1)], linked()[1..].to_vec()].concat(), "credentials are not on disk"),
     ] {
         let stage = Stage::new([moves]).with_env(OLD_ENV);
         let mut ui = no_person();
@@ -366,17 +366,17 @@ async fn a_key_asks_for_a_code_to_type_and_nothing_typed_leads_back() {
     let stage = Stage::new([vec![qr(1), Move::Hang], typed()]).with_bridge();
     let mut ui = person();
     ui.keys.push_back('c');
-    ui.habits.push(("number of the phone", Act::Type("+1 555 000 1111")));
+    ui.habits.push(("Phone number to link", Act::Type("+1 555 000 1111")));
     assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
     assert!(ui.transcript.contains("ABCD-1234"), "{}", ui.transcript);
 
     let stage = Stage::new([vec![qr(1), Move::Hang]]).with_bridge();
     let mut ui = person();
     ui.keys.push_back('c');
-    ui.habits.push(("number of the phone", Act::Enter));
+    ui.habits.push(("Phone number to link", Act::Enter));
     ui.ctrl_c_at = Some(("59 s (1 of 6)", CancellationToken::new()));
     assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Interrupted);
-    assert!(ui.transcript.rsplit("number of the phone").next().unwrap().contains("drawn in 33 lines"));
+    assert!(ui.transcript.rsplit("Phone number to link").next().unwrap().contains("drawn in 33 lines"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -495,9 +495,9 @@ async fn ctrl_c_at_every_moment_changes_nothing_and_the_next_run_finishes() {
         ("On the phone", "No WhatsApp setting was changed."),
         ("(1 of 6)", "No WhatsApp setting was changed."),
         ("(2 of 6)", "No WhatsApp setting was changed."),
-        ("Phone linked", "linked already"),
-        ("Connected as", "linked already"),
-        ("Ready.", "linked already"),
+        ("Phone linked", "already linked"),
+        ("Connected as", "already linked"),
+        ("Ready.", "already linked"),
     ] {
         let stage = Stage::new([good(), good()]).with_env(OLD_ENV);
         let mut ui = person();
@@ -523,7 +523,7 @@ async fn settings_that_cannot_be_written_leave_the_file_and_a_linked_phone() {
     let mut ui = no_person();
     assert_eq!(stage.play(flags(), &mut ui).await.exit, ExitCode::Failed);
     assert!(matches!(ui.events.last(), Some(WizardEvent::Error { code: "env_not_written", .. })));
-    assert!(flat(&ui).contains("The phone is linked already"), "{}", ui.transcript);
+    assert!(flat(&ui).contains("The phone is already linked"), "{}", ui.transcript);
     assert!(stage.home.env_file().is_dir());
 }
 

@@ -83,18 +83,18 @@ pub fn bring_back(paths: &WhatsAppPaths, aside: &Aside, now: Timestamp) -> Resul
 /// Puts the last good copy of the credentials in their place.
 ///
 /// # Errors
-/// When a bridge uses the session, the copy is no pairing, or the file cannot be written.
+/// When a bridge uses the session, the copy holds no session, or the file cannot be written.
 pub fn restore_copy(paths: &WhatsAppPaths) -> Result<(), CliError> {
     let lock = hold(paths)?;
     let failed = |error: io::Error| {
-        CliError::failed("the last good copy of the session cannot be put back")
+        CliError::failed("the last good copy of the session cannot be restored")
             .code("whatsapp_creds_corrupt")
-            .hint("Run `hermes whatsapp --repair`: it moves the session aside and pairs anew.")
+            .hint("Run `hermes whatsapp --repair`: it moves the session aside and links again.")
             .because(error)
     };
     let copy = file::read(paths.creds_backup(), file::OWN_LEN_MAX).map_err(failed)?;
     if !matches!(verdict(Some(&copy)), Pairing::Paired { .. }) {
-        return Err(failed(io::Error::other("the copy is no pairing")));
+        return Err(failed(io::Error::other("the copy holds no session")));
     }
     durable::write_atomic(&paths.creds(), &copy).map_err(failed)?;
     drop(lock);

@@ -176,7 +176,7 @@ impl<'a> Setup<'a> {
             Step::RestoreCopy => {
                 session::restore_copy(&self.home.whatsapp())?;
                 self.ui.say(Line::Done(
-                    "The saved session was damaged. Its last good copy is in place again.".to_owned(),
+                    "The saved session was damaged. Its last good copy was restored.".to_owned(),
                 ));
                 Ok(())
             }
@@ -193,7 +193,7 @@ impl<'a> Setup<'a> {
         }
         if let Some(aside) = self.replaced.take() {
             match session::bring_back(&paths, &aside, Now::read().wall) {
-                Ok(true) => self.ui.say(Line::Done("The old session is back in its place.".to_owned())),
+                Ok(true) => self.ui.say(Line::Done("The old session was restored.".to_owned())),
                 Ok(false) => return Remains::Pairing,
                 Err(error) => {
                     self.ui.failure(&error.hint(format!("The old session is in {}.", aside.to.display())));
@@ -230,9 +230,9 @@ fn refused(finding: &Finding) -> CliError {
 /// A step was done and is still to be done: going on would ask or install for ever.
 fn stuck(step: &Step) -> CliError {
     let what = match step {
-        Step::InstallBridge => "the bridge was installed and is not found",
-        Step::MoveAside { .. } | Step::RestoreCopy => "the session folder changes while it is being mended",
-        Step::Pair => "the phone was linked, but the proof is not on disk",
+        Step::InstallBridge => "the bridge was installed but cannot be found",
+        Step::MoveAside { .. } | Step::RestoreCopy => "the session folder keeps changing during the repair",
+        Step::Pair => "the phone was linked, but its credentials are not on disk",
         Step::Refuse(_)
         | Step::RefuseLocked { .. }
         | Step::AskKeep { .. }
@@ -240,8 +240,8 @@ fn stuck(step: &Step) -> CliError {
         | Step::AskRelink { .. }
         | Step::ChooseMode
         | Step::ChooseAllowed { .. }
-        | Step::Finish => "the settings do not hold what was answered",
+        | Step::Finish => "the settings do not contain your answers",
     };
     let code = if let Step::Pair = step { "whatsapp_not_paired" } else { "failed" };
-    CliError::failed(what).code(code).hint("Run `hermes doctor`: it shows what is found and where.")
+    CliError::failed(what).code(code).hint("Run `hermes doctor` to see what is found and where.")
 }

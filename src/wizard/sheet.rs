@@ -362,7 +362,7 @@ impl Sheet<'_> {
             (Form::Best | Form::Picture | Form::Drawn(_), Some(code)) => {
                 let needed = self.canvas.needed(code, content.form);
                 let text = format!(
-                    "The code needs a window of {} columns and {} rows. This one has {cols} and {rows}. Enlarge it, and the \
+                    "The code needs a window of {} columns and {} rows. This one has {cols} and {rows}. Enlarge it and the \
                      code appears here.",
                     needed.cols, needed.rows
                 );

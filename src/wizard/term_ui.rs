@@ -443,7 +443,7 @@ fn phase_words(phase: Phase) -> &'static str {
         Phase::Wait => "Waiting for another installation",
         Phase::Unpack => "Unpacking the bridge",
         Phase::Download => "Fetching packages",
-        Phase::Verify => "Trying it",
-        Phase::Finish => "Putting it in place",
+        Phase::Verify => "Testing",
+        Phase::Finish => "Installing",
     }
 }

@@ -17,9 +17,9 @@ pub(crate) fn opening() -> Vec<Line> {
 
 pub(crate) fn chapter_title(chapter: Chapter) -> &'static str {
     match chapter {
-        Chapter::Mode => "A number for the agent",
-        Chapter::People => "Who may write to it",
-        Chapter::Bridge => "The bridge to WhatsApp",
+        Chapter::Mode => "The agent's number",
+        Chapter::People => "Who can write to it",
+        Chapter::Bridge => "The WhatsApp bridge",
         Chapter::Phone => "Link the phone",
     }
 }
@@ -34,12 +34,11 @@ pub(crate) fn settled(chapter: Chapter, what: String) -> Line {
 
 pub(crate) fn about_modes() -> Vec<Line> {
     vec![
-        entry(MODE_ITEMS[0], "People you list write to that number, and the agent answers. Best with a second SIM."),
-        entry(MODE_ITEMS[1], "You write to yourself in WhatsApp, and the agent answers there. Nobody else notices."),
+        entry(MODE_ITEMS[0], "People on your list write to that number and the agent answers. Use a second SIM."),
+        entry(MODE_ITEMS[1], "You write to yourself in WhatsApp and the agent answers there. No one else sees it."),
         Line::Gap,
         Line::Warn(
-            "WhatsApp does not allow automated use, and it has banned numbers for it. A second number keeps your own \
-             safe. Never let the agent write to strangers."
+            "WhatsApp does not allow automated use and has banned numbers for it. A second number protects your own. Never let the agent write to strangers."
                 .to_owned(),
         ),
         Line::Gap,
@@ -47,13 +46,13 @@ pub(crate) fn about_modes() -> Vec<Line> {
 }
 
 /// In the order of [`MODES`].
-pub(crate) const MODE_ITEMS: [&str; 2] = ["A number of its own", "My own number"];
+pub(crate) const MODE_ITEMS: [&str; 2] = ["A separate number", "My own number"];
 
 pub(crate) const MODES: [WhatsAppMode; 2] = [WhatsAppMode::Bot, WhatsAppMode::SelfChat];
 
 pub(crate) fn mode_words(mode: WhatsAppMode) -> &'static str {
     match mode {
-        WhatsAppMode::Bot => "a number of its own",
+        WhatsAppMode::Bot => "a separate number",
         WhatsAppMode::SelfChat => "your own number, in the chat with yourself",
     }
 }
@@ -62,18 +61,15 @@ pub(crate) fn about_people(mode: WhatsAppMode) -> Vec<Line> {
     let mut lines = match mode {
         WhatsAppMode::Bot => vec![
             text(
-                "Only the numbers listed here are answered. Everybody else gets silence: an agent can do things on \
-                 your machine, so strangers must not be able to ask it.",
+                "hermes answers only the numbers listed here and ignores everyone else. An agent can act on your machine, so do not let strangers use it.",
             ),
             Line::Gap,
-            text(
-                "Write numbers with their country code, with commas between them. `*` stands for everybody.",
-            ),
+            text("Write numbers with their country code, separated by commas. `*` allows everyone."),
         ],
         WhatsAppMode::SelfChat => vec![
             text("Your own messages to yourself are always answered, so this can stay empty."),
             Line::Gap,
-            text("Others can be listed too: numbers with their country code, with commas between them."),
+            text("You can add others: numbers with their country code, separated by commas."),
         ],
     };
     lines.push(Line::Gap);
@@ -81,7 +77,7 @@ pub(crate) fn about_people(mode: WhatsAppMode) -> Vec<Line> {
 }
 
 pub(crate) const EVERYBODY_WARNING: &str =
-    "With `*` everybody who knows the number can use the agent, at your cost and on your machine.";
+    "With `*` everyone who knows the number can use the agent, at your cost and on your machine.";
 
 pub(crate) const SCANNING: &str =
     "On the phone: WhatsApp → Settings → Linked devices → Link a device. Then scan this code.";
@@ -103,16 +99,12 @@ pub(crate) fn about_typing(number: &str) -> Vec<Line> {
 /// Before a pairing that may still work is replaced. `known`: the last attempt to link was stopped by the passkey.
 pub(crate) fn about_relinking(known: bool) -> Vec<Line> {
     let passkey = if known {
-        "The last attempt to link this account ended because WhatsApp asked for its passkey, and it will ask again."
+        "The last attempt to link this account stopped because WhatsApp asked for its passkey. It will ask again."
     } else {
-        "Linked devices go on working, but since 2026 WhatsApp asks some accounts for a passkey before it links a new one. \
+        "Linked devices keep working, but since 2026 WhatsApp asks some accounts for a passkey before it links a new one. \
          Without it the account cannot be linked again."
     };
-    vec![
-        text(passkey),
-        text("The old session is moved aside, and put back if the new link fails."),
-        Line::Gap,
-    ]
+    vec![text(passkey), text("The old session is moved aside and restored if the new link fails."), Line::Gap]
 }
 
 /// What to do when WhatsApp asks for the passkey.
@@ -122,7 +114,7 @@ pub(crate) fn about_passkey(request: &PasskeyRequest) -> Vec<Line> {
         Line::Warn("WhatsApp links this account only with its passkey.".to_owned()),
         text(
             "hermes cannot use a passkey, but your browser can. A wrong answer may count against the number, so hermes \
-             checks it before anything is sent. Ctrl-C stops, and nothing is changed.",
+             checks it before anything is sent. Ctrl-C stops and changes nothing.",
         ),
         Line::Gap,
         text(
@@ -141,12 +133,12 @@ pub(crate) fn about_passkey(request: &PasskeyRequest) -> Vec<Line> {
             "3. Confirm with fingerprint, face or PIN. The console then prints a line that begins with {. Copy all of it \
              and paste it here.",
         ),
-        text(&format!("There are {} minutes for this.", request.expires_in_s / 60)),
+        text(&format!("You have {} minutes.", request.expires_in_s / 60)),
         Line::Gap,
     ]
 }
 
-pub(crate) const PASSKEY_SENT: &str = "WhatsApp took the passkey. Waiting for the phone …";
+pub(crate) const PASSKEY_SENT: &str = "WhatsApp accepted the passkey. Waiting for the phone …";
 
 pub(crate) fn text(text: &str) -> Line {
     Line::Text(text.to_owned())

@@ -24,7 +24,7 @@ use crate::wizard::sheet::Form;
 impl Setup<'_> {
     pub(super) async fn install(&mut self, facts: &Facts) -> Result<(), End> {
         let NodeFact::Found { path: node, version } = &facts.node else {
-            return Err(CliError::failed("Node was not found").code("whatsapp_node_missing").into());
+            return Err(CliError::failed("Node.js was not found").code("whatsapp_node_missing").into());
         };
         self.ui.say(Line::Done(format!("Node {}.{}.{}", version.0, version.1, version.2)));
         let began = Now::read().mono;
@@ -102,7 +102,7 @@ impl Setup<'_> {
             let bridge = self.hands.start(&launch).map_err(|error| {
                 CliError::failed("the bridge cannot be started")
                     .code("whatsapp_bridge_exited")
-                    .hint("Run `hermes doctor`: it looks at Node and the bridge.")
+                    .hint("Run `hermes doctor` to check Node.js and the bridge.")
                     .because(error)
             })?;
             let ended = Attempt {
@@ -150,12 +150,12 @@ impl Setup<'_> {
         let (NodeFact::Found { path: node, .. }, BridgeFact::Installed { dir }) =
             (&facts.node, &facts.bridge)
         else {
-            return Err(CliError::failed("Node or the bridge went away while hermes was setting up"));
+            return Err(CliError::failed("Node.js or the bridge was removed during setup"));
         };
         let paths = self.home.whatsapp();
         for dir in [self.home.root(), paths.session_dir(), &paths.spool_dir(), &paths.media_dir()] {
             create_private_dir(dir).map_err(|error| {
-                CliError::failed(format!("the folder {} cannot be made", dir.display()))
+                CliError::failed(format!("the folder {} cannot be created", dir.display()))
                     .code("whatsapp_storage")
                     .hint("Check the owner of the folder above it and the free space.")
                     .because(error)

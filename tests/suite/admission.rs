@@ -71,10 +71,7 @@ fn a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back() {
     assert!(wrong.stderr.contains("4 more wrong ones"), "{}", wrong.stderr);
     assert_eq!(home.run(["pairing", "approve", "fax", &code]).code, Some(2));
     let right = approve(&home, &code.to_lowercase());
-    assert_eq!(
-        (right.code, right.stdout.as_str()),
-        (Some(0), "eve may write to hermes on scripted1 from now on.\n")
-    );
+    assert_eq!((right.code, right.stdout.as_str()), (Some(0), "eve can now write to hermes on scripted1.\n"));
     assert_eq!(approve(&home, &code).code, Some(1), "it was taken");
     assert_heard(&player, "may I speak");
     assert_holds_not(&home, "something private");

@@ -142,7 +142,7 @@ fn a_stop_kills_the_program_with_its_children_and_nothing_of_it_comes_back() {
     chat.ask("/stop", "Stopped. Your message of");
     let gone = wait::until(wait::LIMIT, || pids.iter().all(|pid| !is_alive(*pid)).then_some(()));
     assert!(gone.is_some(), "{pids:?} live");
-    chat.ask("/stop", "There is nothing to stop.");
+    chat.ask("/stop", "Nothing to stop.");
     chat.ask("one", "half and half");
     assert_eq!(chat.beside("turns").lines().count(), 2, "the stopped message is not begun again");
 }

@@ -361,7 +361,7 @@ fn connections_that_say_nothing_are_cut_off_and_keep_nobody_out() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// Only root can become somebody else; without it there is nobody else to be.
+/// Only root can become somebody else; without it there is no one else to be.
 #[test]
 fn another_user_is_not_heard() {
     if !rustix::process::geteuid().is_root() || which::which("setpriv").is_err() {

@@ -151,7 +151,7 @@ fn what_waits_for_too_long_is_a_dead_letter_and_told_with_the_next_answer() {
     let letters: Value = serde_json::from_str(&list.stdout).expect("JSON");
     assert_eq!(letters["letters"][0]["reason"], "it could not be sent in time", "{list:?}");
     assert_eq!(home.run(["dead", "drop", "out-1", "out-99"]).code, Some(1), "one of them is not there");
-    assert_eq!(home.run(["dead", "list"]).stdout, "There are no dead letters.\n");
+    assert_eq!(home.run(["dead", "list"]).stdout, "No undelivered messages.\n");
 }
 
 #[test]

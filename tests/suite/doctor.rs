@@ -129,7 +129,7 @@ fn fix_repairs_what_needs_no_person_and_a_second_time_there_is_nothing() {
     assert_eq!(env.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!home.paths().control_socket().exists() && !home.paths().pid_file().exists());
     let again = home.run(["doctor", "--fix"]);
-    assert!(again.stdout.contains("There was nothing to repair."), "{again:?}");
+    assert!(again.stdout.contains("Nothing to repair."), "{again:?}");
     let mut child = home.command(["doctor", "--fix"]);
     let refused: Answer = child.env("HERMES_CHILD", "1").output().unwrap().into();
     assert_eq!(refused.code, Some(1), "what the gateway starts repairs nothing: {refused:?}");

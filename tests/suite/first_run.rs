@@ -10,8 +10,8 @@ use crate::support::pairing::FRIEND;
 use crate::support::screen::Terminal;
 use crate::support::wait;
 
-const MODE: &str = "Which number does the agent get?";
-const NUMBERS: &str = "Numbers that may write to it";
+const MODE: &str = "Which WhatsApp number will the agent use?";
+const NUMBERS: &str = "Numbers that can write to it";
 const START: &str = "Start the gateway now?";
 
 #[test]
@@ -61,7 +61,7 @@ fn an_already_paired_machine_is_done_in_one_keypress() {
         .fold(String::new(), |text, line| text + line + "\n");
     home.write(".env", &lost);
     let mut terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
-    terminal.wait_for("Keep this pairing?");
+    terminal.wait_for("Keep this link?");
     terminal.send("\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     assert!(String::from_utf8_lossy(&home.dot_env().expect("it is there")).contains("WHATSAPP_ENABLED=true"));

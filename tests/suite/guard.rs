@@ -40,7 +40,7 @@ fn row_62_a_replaced_program_runs_on_and_says_so() {
     assert!(seen.is_some(), "{:#}", house.gateway.state());
     let status = house.home.run(["platform", "status"]);
     assert_eq!(status.code, Some(0), "{status:?}");
-    assert!(status.stdout.contains("Use the new one: `hermes gateway restart`"), "{status:?}");
+    assert!(status.stdout.contains("Switch to the new one with `hermes gateway restart`"), "{status:?}");
     assert!(house.home.run(["doctor", "--json"]).stdout.contains("code_skew"));
     assert_eq!(house.lines(0, "code_skew").len(), 1);
     house.assert_others_unaffected();

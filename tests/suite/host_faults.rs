@@ -159,7 +159,7 @@ fn row_54_with_a_full_disk_nothing_is_acknowledged_and_all_is_answered_when_ther
     let status = house.home.run(["platform", "status"]);
     assert!(status.stdout.contains("disk_full") && status.stdout.contains("degraded"), "{status:?}");
     let doctor = house.home.run(["doctor", "--json"]);
-    assert!(doctor.stdout.contains("Make room on the disk"), "{doctor:?}");
+    assert!(doctor.stdout.contains("Free space on the disk"), "{doctor:?}");
     let lines = house.lines(from, "code=");
     assert!(lines.len() <= 4, "{}", lines.join("\n"));
     limit(&house.gateway, Resource::Fsize, None);

@@ -238,7 +238,10 @@ fn the_service_manager_hears_of_the_start_the_turning_loop_a_reload_and_the_end(
     assert!(told(&manager, "RELOADING=1").contains("\nMONOTONIC_USEC="));
     told(&manager, "READY=1");
     home.write("gateway.toml", "[gateway\n");
-    told(&manager, "STATUS=degraded: whatsapp fatal (whatsapp_not_paired); changed settings cannot be read");
+    told(
+        &manager,
+        "STATUS=degraded: whatsapp fatal (whatsapp_not_paired); the changed settings could not be read",
+    );
     gateway.signal(Signal::HUP);
     told(&manager, "RELOADING=1");
     told(&manager, "READY=1");
@@ -254,7 +257,7 @@ fn the_service_manager_hears_what_a_long_start_waits_for() {
     first.wait_for_state("fatal");
     told(&manager, "READY=1");
     let mut second = Gateway::start(&home);
-    let waiting = told(&manager, "STATUS=waiting for the end of another gateway");
+    let waiting = told(&manager, "STATUS=waiting for another gateway to stop");
     assert!(waiting.ends_with("\nEXTEND_TIMEOUT_USEC=30000000"), "{waiting}");
     assert_eq!(first.stop(), Some(0));
     told(&manager, "READY=1");

@@ -1,4 +1,4 @@
-//! Secrets that nobody else has, as every token and key, and every fault that could carry one outside: none is found anywhere
+//! Secrets that no one else has, as every token and key, and every fault that could carry one outside: none is found anywhere
 //! but where it belongs.
 
 use std::collections::BTreeMap;

@@ -229,7 +229,7 @@ fn row_76_what_waits_is_given_up_only_by_a_word_of_the_operator() {
     for word in ["the store is damaged", "--accept-loss", "inbox: ", " can be read and "] {
         assert!(told.contains(word), "{word}: {told}");
     }
-    assert_eq!(std::fs::read(house.home.paths().database()).unwrap(), before, "it is left alone");
+    assert_eq!(std::fs::read(house.home.paths().database()).unwrap(), before, "it is not retried");
     assert!(kept(&house.home).is_empty());
 
     let command = house.home.command(["gateway", "run", "-v", "--accept-loss"]);

@@ -77,7 +77,7 @@ fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended
         assert!(started.stdout.contains("was running already"), "{started:?}");
 
         let stopped = home.run(["gateway", "stop"]);
-        assert_eq!((stopped.code, stopped.stdout.as_str()), (Some(0), "The gateway has stopped.\n"));
+        assert_eq!((stopped.code, stopped.stdout.as_str()), (Some(0), "The gateway stopped.\n"));
         assert_eq!(home.run(["gateway", "status"]).code, Some(3), "it is so when it is said");
         assert_eq!(keeper.join().unwrap(), [Some(75), Some(75), Some(0)]);
     });
@@ -158,7 +158,7 @@ fn a_gateway_that_could_not_start_again_is_not_ended_by_any_way_of_asking() {
     home.write("gateway.toml", "[gateway\n");
     until(|| gateway.state()["config_stale"].is_string());
     gateway.signal(Signal::USR1);
-    gateway.wait_for_log("the changed settings cannot be read");
+    gateway.wait_for_log("The changed settings could not be read");
     assert!(gateway.is_running());
     assert_eq!(gateway.stop(), Some(0));
 }
@@ -212,7 +212,7 @@ fn a_stop_ends_with_that_gateway_whoever_takes_its_place() {
     second.wait_for_log("gateway_lock");
     let stopped = home.run(["gateway", "stop"]);
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
-    assert!(stopped.stdout.starts_with("The gateway has stopped"), "{stopped:?}");
+    assert!(stopped.stdout.starts_with("The gateway stopped"), "{stopped:?}");
     assert_eq!(first.exit_code(), Some(0));
     second.wait_for_state("fatal");
     assert_eq!(second.stop(), Some(0));

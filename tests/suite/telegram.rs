@@ -278,7 +278,7 @@ fn a_service_that_is_gone_is_tried_again_and_nothing_is_lost() {
     });
     assert_eq!(retrying["error_code"], "telegram_network_error");
     let told = retrying["error_message"].as_str().unwrap_or_default();
-    assert!(told.contains("/10") && told.contains("after a wait of"), "{told}");
+    assert!(told.contains("/10") && told.contains(" after "), "{told}");
     scene.write("while you were away");
     scene.service.reopen();
     wait_until(&gateway, "connected", |entry| entry["state"] == "connected");

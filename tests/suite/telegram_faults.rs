@@ -96,7 +96,7 @@ fn row_20_what_cannot_be_read_is_confirmed_only_once_it_is_kept() {
     let mut gateway = scene.connected();
     let id = scene.service.push(malformed(0));
     scene.write("behind it");
-    gateway.wait_for_log("a message waits at the service");
+    gateway.wait_for_log("a message is waiting at Telegram");
     assert_eq!(scene.service.waiting(), 2, "nothing is confirmed that is kept nowhere");
     std::fs::remove_file(&aside).unwrap();
     scene.answered("behind it");
@@ -114,7 +114,7 @@ fn row_22_of_a_text_that_is_too_large_the_beginning_is_taken_and_its_sender_told
     );
     let mut gateway = scene.connected();
     scene.write(&"long ".repeat(300_000));
-    scene.answered("Your message is too large (1.5 MB). I have only its beginning.");
+    scene.answered("Your message is too long (1.5 MB). I received only its beginning.");
     scene.write("and the next");
     scene.confirmed();
     let told = lines(&gateway, "message_cut");
@@ -139,10 +139,10 @@ fn row_23_whoever_sends_a_file_that_is_too_large_is_told_and_its_text_is_answere
         "message_id": 1, "date": now(), "chat": { "id": FRIEND, "type": "private" },
         "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "caption": "see it",
         "document": { "file_id": "big", "file_name": "big.zip", "mime_type": "application/zip", "file_size": 1_u64 << 40 } } }));
-    scene.answered("I did not get your document big.zip: it is larger than hermes fetches.");
+    scene.answered("I did not get your document big.zip: it is larger than the limit.");
     let answer = scene.service.wait_sent(FRIEND, "see it");
     assert!(
-        answer.text.contains("[document big.zip, not fetched: it is larger than hermes fetches]"),
+        answer.text.contains("[document big.zip, not fetched: it is larger than the limit]"),
         "{}",
         answer.text
     );

@@ -72,7 +72,7 @@ fn an_attachment_that_comes_too_slowly_is_left_out_and_stands_in_nobodys_way() {
     let since = entry(&gateway)["since"].clone();
     let meanwhile = scene.service.wait_sent(OTHER, "meanwhile");
     let told =
-        scene.service.wait_sent(FRIEND, "I did not get your document slow.pdf: it took too long to fetch.");
+        scene.service.wait_sent(FRIEND, "I did not get your document slow.pdf: the download took too long.");
     assert!(meanwhile.at < told.at, "the others did not wait for it");
     scene.answered("see it");
     scene.confirmed();
@@ -141,7 +141,7 @@ fn a_path_that_names_a_file_of_the_server_or_climbs_is_not_fetched_and_its_sende
     scene.service.push(said(2, document("climbing")));
     let mut gateway = scene.connected();
     scene.answered("I did not get your document local: the Bot API server runs with --local, which hermes does not support.");
-    scene.answered("I did not get your document climbing: it could not be fetched.");
+    scene.answered("I did not get your document climbing: it could not be downloaded.");
     assert_eq!(files(&scene), 0);
     assert_eq!(gateway.stop(), Some(0));
 }
@@ -186,7 +186,7 @@ fn of_what_a_group_says_to_others_and_of_each_step_of_a_person_nothing_is_answer
     ));
     scene.answered("Everything else goes to the agent");
     scene.service.push(said(4, json!({ "story": { "id": 1, "chat": { "id": FRIEND, "type": "private" } } })));
-    scene.answered("[a message of a kind that cannot be shown]");
+    scene.answered("[a message of an unsupported kind]");
     assert_eq!(scene.service.sent().len(), 3, "{:#?}", scene.service.sent());
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -155,9 +155,9 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
 fn ended_at_any_other_question_nothing_changes_either() {
     const KEEP: &str = "Keep this bot?";
     const ASKING: &str = "Checking the token with Telegram";
-    const TAKE: &str = "Take them here from now on?";
-    const IDS: &str = "Ids that may write to it";
-    const AGAIN: &str = "Wait once more?";
+    const TAKE: &str = "Receive them here from now on?";
+    const IDS: &str = "IDs that can write to it";
+    const AGAIN: &str = "Wait again?";
     const ELSEWHERE: &str = "https://elsewhere.example/secret-path";
     for question in [KEEP, ASKING, TAKE, IDS, AGAIN] {
         let scene = Scene::set();
@@ -199,7 +199,7 @@ fn a_webhook_that_was_removed_before_the_end_is_not_denied() {
     let mut terminal = scene.terminal(&[]);
     terminal.wait_for(TOKEN_PROMPT);
     terminal.send(&format!("{TOKEN}\r"));
-    terminal.wait_for("Take them here from now on?");
+    terminal.wait_for("Receive them here from now on?");
     terminal.send("y");
     terminal.wait_for(WAITING);
     terminal.send("\u{3}");
@@ -228,7 +228,7 @@ fn the_webhook_of_our_own_gateway_stays() {
     terminal.wait_for(TOKEN_PROMPT);
     terminal.send(&format!("{TOKEN}\r"));
     terminal.wait_for("Telegram brings this bot's messages to the gateway");
-    terminal.wait_for("Ids that may write to it");
+    terminal.wait_for("IDs that can write to it");
     assert!(!terminal.text().contains("Another program"), "{}", terminal.text());
     terminal.send("42\r");
     terminal.wait_for(START);
@@ -276,7 +276,7 @@ fn a_wrong_token_is_asked_for_three_times_and_the_wait_can_be_skipped() {
     for tries in 1..=2 {
         terminal.send("7000001:not-a-real-token-either\r");
         let told = wait::until(wait::LIMIT, || {
-            (terminal.text().matches("Telegram does not know this token").count() == tries).then_some(())
+            (terminal.text().matches("Telegram rejected this token").count() == tries).then_some(())
         });
         assert!(told.is_some(), "{}", terminal.text());
         let asked = wait::until(wait::LIMIT, || {
@@ -287,7 +287,7 @@ fn a_wrong_token_is_asked_for_three_times_and_the_wait_can_be_skipped() {
     terminal.send(&format!("{TOKEN}\r"));
     terminal.wait_for(WAITING);
     terminal.send("\r");
-    terminal.wait_for("Ids that may write to it");
+    terminal.wait_for("IDs that can write to it");
     terminal.send("42, 43\r");
     terminal.wait_for(START);
     terminal.send("n");

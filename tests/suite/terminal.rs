@@ -10,9 +10,9 @@ use crate::support::telegram::scene::home;
 use crate::support::telegram::service::TOKEN;
 use crate::support::wait;
 
-const MODE: &str = "Which number does the agent get?";
-const NUMBERS: &str = "Numbers that may write to it:";
-const IDS: &str = "Ids that may write to it:";
+const MODE: &str = "Which WhatsApp number will the agent use?";
+const NUMBERS: &str = "Numbers that can write to it:";
+const IDS: &str = "IDs that can write to it:";
 const WAITING: &str = "Waiting for your message";
 const START: &str = "Start the gateway now?";
 const CTRL_C: &str = "\u{3}";
@@ -217,7 +217,7 @@ fn of_three_wrong_answers_only_the_last_error_is_on_the_screen() {
             "@ada, bob",
             "`@ada` is not a numeric ID. Usernames are not accepted because they can be reassigned.",
         ),
-        ("*, 42", "`*` means everybody. Give either `*` or IDs, not both."),
+        ("*, 42", "`*` means everyone. Enter `*` or IDs, not both."),
         ("0", "`0` is not the ID of a person."),
     ];
     answer_wrongly(&mut terminal, IDS, wrong, true);

@@ -19,7 +19,7 @@ use crate::support::wait;
 
 const TOKEN_PROMPT: &str = "Paste the token (hidden):";
 const WAITING: &str = "Waiting for your message";
-const IDS: &str = "Ids that may write to it";
+const IDS: &str = "IDs that can write to it";
 const START: &str = "Start the gateway now?";
 
 /// Sets Telegram up in such a terminal, with one wrong answer to each question that can be wrong, and returns what was
@@ -90,7 +90,7 @@ fn a_selection_in_a_dumb_terminal_is_a_number() {
     terminal.send("3\r");
     terminal.wait_for("Type a number from 1 to 2.");
     terminal.send("2\r");
-    terminal.wait_for("Others who may write");
+    terminal.wait_for("Others who can write");
     terminal.send("\u{3}");
     assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
     assert!(!terminal.written().contains('\u{1b}'), "{:?}", terminal.written());

@@ -85,9 +85,9 @@ fn a_picture_that_cannot_be_fetched_is_one_message_that_says_so_and_its_sender_i
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("connected");
     for (fault, caption, expected) in [
-        (json!({ "status": 404 }), "", "[image, not fetched: WhatsApp no longer has it]"),
-        (json!({ "status": 500 }), "look", "look\n[image, not fetched: it could not be fetched]"),
-        (json!({ "truncate": 9 }), "see", "see\n[image, not fetched: it could not be fetched]"),
+        (json!({ "status": 404 }), "", "[image, not fetched: WhatsApp no longer stores it]"),
+        (json!({ "status": 500 }), "look", "look\n[image, not fetched: it could not be downloaded]"),
+        (json!({ "truncate": 9 }), "see", "see\n[image, not fetched: it could not be downloaded]"),
     ] {
         let mut command = json!({ "cmd": "fault", "name": "media", "times": 1 });
         command.as_object_mut().unwrap().extend(fault.as_object().unwrap().clone());

@@ -37,15 +37,15 @@ const ROWS: &[Row] = &[
     Row {
         signs: &["EINTEGRITY"],
         cause: Cause::new(
-            "the bridge could not be installed: a package is not the one that was published",
-            "Something between here and the registry changes packages, or npm's cache is damaged: \
+            "the bridge could not be installed: a package does not match its checksum",
+            "A proxy changes packages, or npm's cache is damaged: \
                    run `npm cache clean --force` and try again.",
         ),
     },
     Row {
         signs: &["EACCES", "EPERM", "EROFS"],
         cause: Cause::new(
-            "the bridge could not be installed: a folder may not be written",
+            "the bridge could not be installed: a folder is not writable",
             "Often npm's cache belongs to root: run `sudo chown -R \"$(id -un)\" ~/.npm` and try again. \
                    The lines above name the folder.",
         ),
@@ -60,7 +60,7 @@ const ROWS: &[Row] = &[
     Row {
         signs: &["E407", "ERR_PROXY_AUTH", "Proxy Authentication Required"],
         cause: Cause::new(
-            "the bridge could not be installed: the proxy asks for a name and a password",
+            "the bridge could not be installed: the proxy requires a user name and password",
             "Put them into HTTPS_PROXY, as in http://name:password@proxy:8080, and try again.",
         ),
     },
@@ -68,14 +68,14 @@ const ROWS: &[Row] = &[
         signs: &["E401", "E403", "ENEEDAUTH"],
         cause: Cause::refusal(
             "the bridge could not be installed: the package registry refused",
-            "See which registry is set with `npm config get registry`, log in there with `npm login`, and try again.",
+            "Check the registry with `npm config get registry`, log in there with `npm login`, and try again.",
         ),
     },
     Row {
         signs: &["E404", "ETARGET", "ENOVERSIONS"],
         cause: Cause::refusal(
             "the bridge could not be installed: the package registry does not have a package",
-            "See which registry is set with `npm config get registry`; a mirror may need time or permission to fetch it.",
+            "Check the registry with `npm config get registry`; a mirror may need time or permission to fetch it.",
         ),
     },
     Row {
@@ -114,7 +114,7 @@ const ROWS: &[Row] = &[
         signs: &["E429", "E500", "E502", "E503", "E504"],
         cause: Cause::new(
             "the bridge could not be installed: the package registry itself has a problem",
-            "Try again in some minutes. Another registry can be set with `npm config set registry ADDRESS`.",
+            "Try again in a few minutes. Another registry can be set with `npm config set registry ADDRESS`.",
         ),
     },
     Row {
@@ -125,7 +125,7 @@ const ROWS: &[Row] = &[
             "ERR_SSL_PACKET_LENGTH_TOO_LONG",
         ],
         cause: Cause::new(
-            "the bridge could not be installed: something else than the package registry answered",
+            "the bridge could not be installed: the answer did not come from a package registry",
             "Compare the addresses in `npm config get registry` and HTTPS_PROXY: http:// and https:// are often mixed up there.",
         ),
     },
@@ -140,7 +140,7 @@ const ROWS: &[Row] = &[
         signs: &["--no-workspaces and --workspace", "No workspaces found"],
         cause: Cause::new(
             "the bridge could not be installed: npm's settings name a workspace",
-            "Take it out with `npm config delete workspace`, and try again.",
+            "Remove it with `npm config delete workspace` and try again.",
         ),
     },
     Row {
@@ -168,7 +168,7 @@ const ROWS: &[Row] = &[
 
 const UNKNOWN: Cause = Cause::new(
     "the bridge could not be installed: npm failed",
-    "The lines above are npm's own; its full log is below ~/.npm/_logs.",
+    "The lines above come from npm; its full log is in ~/.npm/_logs.",
 );
 
 /// The cause as far as it is recognised.

@@ -64,20 +64,20 @@ pub(super) fn difference(dir: &Path) -> Option<Result<(), String>> {
     let bytes = match file::read(dir.join(STAMP), file::OWN_LEN_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return Some(Err(format!("its stamp cannot be read: {error}"))),
+        Err(error) => return Some(Err(format!("its version stamp cannot be read: {error}"))),
     };
     let Ok(stamp) = serde_json::from_slice::<Stamp>(&bytes) else {
-        return Some(Err("its stamp is damaged".to_owned()));
+        return Some(Err("its version stamp is damaged".to_owned()));
     };
     let (mut found, entries) = match survey(dir) {
         Ok(found) => found,
         Err(error) => return Some(Err(format!("its files cannot be listed: {error}"))),
     };
     if stamp.content != found.content {
-        return Some(Err("it is of another version".to_owned()));
+        return Some(Err("it is a different version".to_owned()));
     }
     Some(if stamp.files != found.files {
-        Err(format!("{} files were installed and {} are there", stamp.files, found.files))
+        Err(format!("{} files were installed and {} exist", stamp.files, found.files))
     } else if stamp.listing != found.listing {
         Err("files were changed or replaced".to_owned())
     } else if stamp.seen == found.seen {
@@ -220,6 +220,6 @@ mod tests {
         write(&file, b"one");
         assert_eq!(difference(dir.path()), Some(Ok(())));
         write(&dir.path().join(STAMP), b"{");
-        assert_eq!(difference(dir.path()), Some(Err("its stamp is damaged".into())));
+        assert_eq!(difference(dir.path()), Some(Err("its version stamp is damaged".into())));
     }
 }

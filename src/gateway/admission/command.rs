@@ -72,7 +72,9 @@ async fn ask_store(home: &HermesHome, request: &Request) -> Result<Value, CliErr
         return Ok(json!({ "waiting": [], "admitted": [] }));
     }
     if kept_nothing {
-        return Err(CliError::failed("nobody waits to be let in, and nobody was").code("not_admitted"));
+        return Err(
+            CliError::failed("there are no pairing requests, and no one was approved").code("not_admitted")
+        );
     }
     let _lock = Lock::acquire(&home.lock_file()).map_err(|error| match error {
         LockError::Held { .. } => {
@@ -91,9 +93,7 @@ async fn ask_store(home: &HermesHome, request: &Request) -> Result<Value, CliErr
 
 fn list(answer: &Value) -> String {
     let mut text = String::new();
-    for (title, rows) in
-        [("Waiting, each with a code that you approve:", "waiting"), ("Let in by a code:", "admitted")]
-    {
+    for (title, rows) in [("Pending requests:", "waiting"), ("Approved by code:", "admitted")] {
         let rows = answer[rows].as_array().map(Vec::as_slice).unwrap_or_default();
         if rows.is_empty() {
             continue;
@@ -111,7 +111,7 @@ fn list(answer: &Value) -> String {
     }
     text.push_str(&ignored(answer));
     if text.is_empty() {
-        text.push_str("Nobody waits to be let in, and nobody was let in by a code.\n");
+        text.push_str("No pending requests, and no one is approved by code.\n");
     }
     text
 }
@@ -147,8 +147,8 @@ mod tests {
         });
         assert_eq!(
             list(&answer),
-            "Waiting, each with a code that you approve:\n  scripted1  e\\u202eve  60 min left\n\
-             Let in by a code:\n  whatsapp   900101@lid  since 2026-01-01T00:00:00Z\n"
+            "Pending requests:\n  scripted1  e\\u202eve  60 min left\n\
+             Approved by code:\n  whatsapp   900101@lid  since 2026-01-01T00:00:00Z\n"
         );
         assert!(list(&json!({})).starts_with("Nobody waits"));
         let at = Now::read().wall;

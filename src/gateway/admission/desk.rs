@@ -48,7 +48,7 @@ pub enum Request {
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such platform.
+    /// Unknown platform.
     #[error("{0}")]
     UnknownPlatform(#[from] UnknownPlatform),
     /// Nobody has this code.
@@ -117,7 +117,7 @@ impl Desk {
         match self.records.keep(changes).await {
             Ok(()) => Some(code),
             Err(error) => {
-                tracing::warn!(code = "pairing_not_kept", %platform, %error, "a code could not be kept, and is not given");
+                tracing::warn!(code = "pairing_not_kept", %platform, %error, "a pairing code could not be stored and was not sent");
                 self.book(|book| book.revoke(platform, &asker.person));
                 None
             }
@@ -138,7 +138,7 @@ impl Desk {
                 Request::Revoke { platform, user } => desk.revoke(platform.parse()?, user.trim()).await,
             }
         };
-        let gone = || StoreError::Failed("the work broke off".to_owned());
+        let gone = || StoreError::Failed("the operation was interrupted".to_owned());
         tokio::spawn(work).await.unwrap_or_else(|_| Err(gone().into()))
     }
 
@@ -166,8 +166,8 @@ impl Desk {
             Approval::Admitted(person) => {
                 kept?;
                 self.turn_to(next);
-                tracing::info!(code = "pairing_approved", %platform, "somebody was let in by a code");
-                let message = format!("{} may write to hermes on {title} from now on.", shown(&person));
+                tracing::info!(code = "pairing_approved", %platform, "Approved a sender by pairing code");
+                let message = format!("{} can now write to hermes on {title}.", shown(&person));
                 Ok(json!({ "message": message, "platform": platform.spec().name, "user": person }))
             }
             // A disk that is full must not make guessing free.
@@ -192,10 +192,10 @@ impl Desk {
         if gone.is_empty() {
             return Err(Refusal::NotAdmitted);
         }
-        tracing::info!(code = "pairing_revoked", %platform, "somebody who was let in by a code is out");
+        tracing::info!(code = "pairing_revoked", %platform, "Revoked access for a sender approved by code");
         let names: Vec<String> = gone.iter().map(|name| shown(name)).collect();
         let message = format!(
-            "{} may no longer write to hermes on {} by a code. Whoever is listed in the settings stays listed.",
+            "Revoked access for {} on {}. Senders on the allow list in .env keep theirs.",
             names.join(", "),
             platform.spec().title
         );

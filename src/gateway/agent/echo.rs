@@ -9,8 +9,7 @@ use super::draft::Draft;
 #[derive(Debug, Clone, Copy)]
 pub struct Echo;
 
-const FIRST: &str =
-    "This is hermes, and the line works. No agent is connected yet, so I only repeat what you write.
+const FIRST: &str = "Hi, hermes is connected. No agent is set yet, so I only repeat what you write.
 
 To connect one, add this to gateway.toml in the hermes folder:
 

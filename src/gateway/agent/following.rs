@@ -45,16 +45,10 @@ impl Following {
             match build(config, &self.settings.world) {
                 Ok(agent) => {
                     built.agent = agent;
-                    tracing::info!(
-                        code = "agent_changed",
-                        "messages are answered by the agent as it is set now"
-                    );
+                    tracing::info!(code = "agent_changed", "The agent was changed");
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        code = "agent_unusable",
-                        "{error}; the agent from before goes on answering"
-                    );
+                    tracing::warn!(code = "agent_unusable", "{error}; the previous agent stays in use");
                 }
             }
             built.config = config.clone();

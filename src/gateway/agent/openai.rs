@@ -53,7 +53,7 @@ const WINDOW_DEFAULT: u32 = 16_384;
 const WINDOW_LEAST: u32 = 2048;
 
 /// What people hear when the service cannot be reached.
-const UNREACHABLE: &str = "The agent cannot be reached at the moment.";
+const UNREACHABLE: &str = "The agent cannot be reached right now.";
 
 /// A client of one service.
 pub struct Openai {
@@ -85,7 +85,10 @@ impl Openai {
         let mut headers = HeaderMap::new();
         if let Some(key) = &config.api_key {
             let mut value = HeaderValue::try_from(format!("Bearer {}", key.0)).map_err(|_| {
-                CliError::config(format!("{} holds characters that no key has", config.api_key_env))
+                CliError::config(format!(
+                    "{} contains characters that are not allowed in a key",
+                    config.api_key_env
+                ))
             })?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -138,7 +141,7 @@ impl Openai {
             if !pictures.is_empty() && refusal.pictures && !passes && !is_size {
                 tracing::info!(
                     code = "images_refused",
-                    "the agent's service refused an image; it is asked without"
+                    "The agent's service refused an image; asking again without it"
                 );
                 pictures.clear();
             } else if is_too_long && !history.is_empty() {
@@ -292,20 +295,20 @@ impl Openai {
                 "agent_message_too_long",
                 "This message is too long for the agent's model. Please send a shorter one.",
             ),
-            Kind::Key => ("agent_key_refused", "The agent's service refused the key that it was given."),
+            Kind::Key => ("agent_key_refused", "The agent's service refused the API key."),
             Kind::Quota => {
                 ("agent_quota", "The quota of the agent's service is used up. Please try again later.")
             }
             Kind::Address => (
                 "agent_address_unknown",
-                "The agent's service does not answer at the address that is set. The log of hermes says which.",
+                "The agent's service was not found at the configured address. See the log of hermes.",
             ),
-            Kind::Model => ("agent_model_unknown", "The agent's service does not know the model."),
+            Kind::Model => ("agent_model_unknown", "The agent's service does not have this model."),
             Kind::Content => {
                 ("agent_content_refused", "The agent's service refused the content of this message.")
             }
             Kind::Busy => {
-                ("agent_rate_limited", "The agent is asked too much at the moment. Please try again later.")
+                ("agent_rate_limited", "The agent is overloaded right now. Please try again later.")
             }
             Kind::Away | Kind::Broke | Kind::Refused => {
                 ("agent_failed", "The agent's service reported a failure.")
@@ -355,7 +358,7 @@ impl Openai {
         let why = format!("{} {} ({})", self.host(), fault.said, fault.code);
         let (code, told) = match fault.certainty {
             Certainty::NotSent => ("agent_unreachable", UNREACHABLE),
-            Certainty::MaybeSent => ("agent_broke_off", "The connection to the agent broke off."),
+            Certainty::MaybeSent => ("agent_broke_off", "The connection to the agent was lost."),
         };
         let again = match fault.certainty {
             Certainty::NotSent => Again::After(Duration::ZERO),
@@ -370,7 +373,7 @@ impl Openai {
     }
 
     fn silence(&self) -> AgentError {
-        let detail = format!("{} said nothing for {} s", self.host(), self.idle_timeout.as_secs());
+        let detail = format!("{} sent nothing for {} s", self.host(), self.idle_timeout.as_secs());
         AgentError { again: Again::Once, ..failed("agent_stalled", STALLED, &detail) }
     }
 
@@ -396,11 +399,11 @@ impl Drop for Attempt<'_> {
         if was_open != breaker.open_since().is_some() {
             let host = self.agent.host();
             if was_open {
-                tracing::info!(code = "agent_available", "the agent's service at {host} is there again");
+                tracing::info!(code = "agent_available", "The agent at {host} can be reached again");
             } else {
                 tracing::warn!(
                     code = "agent_unavailable",
-                    "the agent's service at {host} is not there; messages wait"
+                    "Cannot reach the agent at {host}; messages are queued"
                 );
             }
         }
@@ -417,7 +420,7 @@ impl Openai {
     }
 
     fn unavailable(&self, wait: Duration) -> AgentError {
-        let detail = format!("{} was not there a moment ago", self.host());
+        let detail = format!("{} could not be reached a moment ago", self.host());
         AgentError { again: self.again(wait), ..failed("agent_unavailable", UNREACHABLE, &detail) }
     }
 
@@ -509,7 +512,7 @@ fn tokens(text: &str) -> u64 {
 fn address(base_url: &str, path: &[&str]) -> Result<Url, CliError> {
     // The error must not repeat the address: it may hold a password.
     let unusable = || {
-        CliError::config("agent.base_url is no address of the form http://host/v1")
+        CliError::config("agent.base_url is not an address such as http://host/v1")
             .hint("Set base_url under [agent] in gateway.toml.")
     };
     let mut url = Url::parse(base_url).map_err(|_| unusable())?;
@@ -544,7 +547,7 @@ async fn images(attachments: &[Attachment]) -> Vec<Image> {
                     Some(Image(format!("data:{mime};base64,{data}")))
                 }
                 Err(error) => {
-                    tracing::info!(code = "image_unreadable", %error, "an image is not shown to the agent");
+                    tracing::info!(code = "image_unreadable", %error, "An image was not sent to the agent");
                     None
                 }
             })

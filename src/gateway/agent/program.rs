@@ -87,8 +87,8 @@ impl Program {
     fn start(&self) -> Result<Group, AgentError> {
         match facts::program(&self.world, self.name()) {
             ProgramFact::Found => {}
-            ProgramFact::NotExecutable => return Err(self.unstartable("it may not be executed")),
-            ProgramFact::Missing => return Err(self.unstartable("there is no such program")),
+            ProgramFact::NotExecutable => return Err(self.unstartable("it is not executable")),
+            ProgramFact::Missing => return Err(self.unstartable("the program was not found")),
         }
         let leader = spawner::spawn(self.command()).map_err(|error| self.unstartable(&error.to_string()))?;
         *self.broken() = None;
@@ -156,7 +156,7 @@ impl Program {
         answer.push(&String::from_utf8_lossy(&said));
         let mut text = thinking::visible(answer.text(), true).into_owned();
         if text.trim().is_empty() {
-            let detail = format!("{} said nothing", self.name());
+            let detail = format!("{} printed nothing", self.name());
             return Err(
                 error.unwrap_or_else(|| failed("agent_silent", "The agent answered nothing.", detail))
             );

@@ -88,7 +88,7 @@ impl Reading {
                 parser.feed(bytes).map_err(|error| unreadable(&error.to_string()))?
             }
             Some(Form::Body(body)) if body.len() + bytes.len() > BODY_LEN_MAX => {
-                return Err(unreadable("a body without end").into());
+                return Err(unreadable("the answer is too large").into());
             }
             Some(Form::Body(body)) => {
                 body.extend_from_slice(bytes);
@@ -103,7 +103,7 @@ impl Reading {
             self.empty = 0;
         }
         if self.empty > EMPTY_LEN_MAX || self.len > STREAM_LEN_MAX {
-            return Err(unreadable("a stream without end").into());
+            return Err(unreadable("the stream is too large").into());
         }
         Ok(said)
     }
@@ -150,6 +150,6 @@ fn unreadable(detail: &str) -> AgentError {
     // Nothing of it was shown; a proxy's page for a moment is seldom there a second time.
     AgentError {
         again: Again::Once,
-        ..failed("agent_unreadable", "The agent's answer was not readable.", detail)
+        ..failed("agent_unreadable", "The agent's answer could not be read.", detail)
     }
 }

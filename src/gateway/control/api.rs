@@ -69,7 +69,7 @@ pub fn child(control: Control) -> Router {
         error(
             StatusCode::FORBIDDEN,
             "child_of_gateway",
-            "A program that the gateway started may not steer it; a person must do that in a terminal.",
+            "Programs started by the gateway cannot control it. Run this yourself in a terminal.",
         )
     };
     Router::new()
@@ -83,9 +83,9 @@ pub fn child(control: Control) -> Router {
 /// What every set of routes ends with: limits, and answers in JSON for what is not there.
 pub fn finish(routes: Router) -> Router {
     routes
-        .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.") })
+        .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "Not found.") })
         .method_not_allowed_fallback(|| async {
-            error(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "This address is not used in this way.")
+            error(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "Method not allowed.")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }

@@ -114,14 +114,14 @@ pub fn request(
             let who = view.pid.map_or("the gateway".to_owned(), |pid| format!("process {pid}"));
             return Err(CliError::failed(format!("{who} does not answer within {} s", LIMIT.as_secs()))
                 .code("control_mute")
-                .hint("`hermes gateway status` says why, and what to do."));
+                .hint("Check it with `hermes gateway status`."));
         }
     };
     if reply.status == 200 {
         return Ok(Some(reply.body));
     }
     let error = &reply.body["error"];
-    let message = error["message"].as_str().unwrap_or("the answer was not understood");
+    let message = error["message"].as_str().unwrap_or("the answer could not be read");
     let code = REFUSALS.into_iter().find(|code| error["code"] == *code).unwrap_or("refused");
     Err(CliError::failed(message.trim_end_matches('.').to_owned()).code(code))
 }
@@ -137,7 +137,7 @@ pub fn not_running(home: &HermesHome) -> CliError {
 /// When no gateway runs (exit 3), it does not answer, or it refuses.
 pub fn post(home: &HermesHome, path: &str) -> Result<String, CliError> {
     let answer = request(home, "POST", path, None)?.ok_or_else(|| not_running(home))?;
-    Ok(answer["message"].as_str().unwrap_or("the answer was not understood").to_owned())
+    Ok(answer["message"].as_str().unwrap_or("the answer could not be read").to_owned())
 }
 
 #[cfg(test)]

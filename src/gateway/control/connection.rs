@@ -96,7 +96,7 @@ impl Connections {
                 tracing::warn!(
                     code = "connections_crowded",
                     listener = self.name,
-                    "more connections than are served at once; the oldest that ask for nothing are closed"
+                    "Too many connections; closing the oldest idle ones"
                 );
             }
         }
@@ -197,9 +197,9 @@ pub async fn serve_by(
         ended = tokio::time::timeout(limit, connection) => match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(code = "request_broken", "a request ended early: {error}"),
-            Err(_) => tracing::debug!(code = "request_slow", "a request was cut off"),
+            Err(_) => tracing::debug!(code = "request_slow", "a request was incomplete"),
         },
-        () = gives_way => tracing::debug!(code = "request_silent", "a silent connection gave way"),
+        () = gives_way => tracing::debug!(code = "request_silent", "an idle connection was closed for a new one"),
     }
 }
 

@@ -53,7 +53,7 @@ async fn dead(
     Json(asked): Json<Asked>,
 ) -> Response {
     let Some(verb) = Verb::ALL.into_iter().find(|known| known.wire_name() == verb) else {
-        return error(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.");
+        return error(StatusCode::NOT_FOUND, "not_found", "Not found.");
     };
     let pick = match asked.pick() {
         Ok(pick) => pick,
@@ -101,7 +101,7 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
     let id = MessageId(letter.id);
     let parts = parts::messages(&key, &id, "send", &letter.text.0);
     if parts.is_empty() {
-        return bad("empty", "There is nothing to send: the text is empty.");
+        return bad("empty", "Nothing to send: the text is empty.");
     }
     let handles: Vec<_> = parts.iter().map(|part| part.handle.clone()).collect();
     if let Err(why) = messages.flow.say(&key, parts).await {
@@ -120,7 +120,7 @@ struct Handles {
 /// What became of a message: of the worst of its parts.
 async fn fate(State(messages): State<Messages>, Json(asked): Json<Handles>) -> Response {
     let Ok(platform) = asked.platform.parse::<Platform>() else {
-        return error(StatusCode::BAD_REQUEST, "unknown_platform", "There is no such platform.");
+        return error(StatusCode::BAD_REQUEST, "unknown_platform", "Unknown platform.");
     };
     let mut is_sent = true;
     for handle in &asked.handles {

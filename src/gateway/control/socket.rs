@@ -61,12 +61,12 @@ impl ControlSocket {
 impl Bound {
     fn at(path: &Path) -> io::Result<Self> {
         match std::fs::symlink_metadata(path) {
-            Ok(found) if found.is_dir() => return Err(io::Error::other("a folder stands in its place")),
+            Ok(found) if found.is_dir() => return Err(io::Error::other("a folder has its path")),
             Ok(found) => {
                 if !found.file_type().is_socket() {
                     tracing::warn!(
                         code = "control_squatted",
-                        "something that was no socket stood at {}",
+                        "a file that is not a socket had the path {}",
                         path.display()
                     );
                 }
@@ -110,13 +110,13 @@ async fn serve(path: PathBuf, bound: Arc<Mutex<Bound>>, routes: Router, for_chil
             Ok(made) => {
                 *lock(&bound) = made;
                 is_told = false;
-                tracing::warn!(code = "control_removed", "the control socket was removed; it is made again");
+                tracing::warn!(code = "control_removed", "The control socket was removed; created it again");
             }
             Err(error) if !is_told => {
                 is_told = true;
                 tracing::warn!(
                     code = "control_removed",
-                    "the control socket was removed and cannot be made again ({error})"
+                    "the control socket was removed and could not be created again ({error})"
                 );
             }
             Err(_) => {}
@@ -149,7 +149,7 @@ async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Route
         match listener.accept().await {
             // To somebody else it is as if nobody were there.
             Ok((stream, _)) if !is_ours(&stream) => {
-                tracing::debug!(code = "control_denied", "somebody else asked at the control socket");
+                tracing::debug!(code = "control_denied", "Refused another user at the control socket");
             }
             Ok((stream, _)) => {
                 // To look at a peer's ancestors takes long for one that asks for nothing: first it is only pinned.

@@ -35,7 +35,7 @@ pub async fn run(home: &HermesHome, verb: Verb, asked: Asked, json: bool) -> Res
     }
     if found < pick.ids.len() {
         return Err(CliError::failed(format!(
-            "{} of {} dead letters are not there",
+            "No such message: {} of {}",
             pick.ids.len() - found,
             pick.ids.len()
         ))
@@ -51,7 +51,7 @@ fn everything(verb: Verb, mut asked: Asked) -> Result<Asked, String> {
     match asked.ids.as_slice() {
         [all] if all == "all" => asked.ids.clear(),
         [] if verb != Verb::List && !has_filter => {
-            return Err("say which: their ids, `all`, --platform or --direction".to_owned());
+            return Err("Name IDs, or use `all`, --platform or --direction".to_owned());
         }
         _ => {}
     }
@@ -81,7 +81,9 @@ async fn directly(home: &HermesHome, verb: Verb, pick: Pick) -> Result<Value, Cl
     let _lock = Lock::acquire(&home.lock_file()).map_err(|error| {
         let failed = CliError::failed("the store is in use").code("store_busy");
         match error {
-            LockError::Held { .. } => failed.hint("A gateway is just starting or stopping: try again."),
+            LockError::Held { .. } => {
+                failed.hint("A gateway is starting or stopping. Try again in a moment.")
+            }
             LockError::Io(_) => failed,
         }
         .because(error)
@@ -108,7 +110,7 @@ fn told(verb: Verb, answer: &Value, found: usize) -> String {
         Verb::List => table(letters, now),
         Verb::Show => letters.iter().map(|letter| page(letter, now)).collect::<Vec<_>>().join("\n"),
         Verb::Retry => format!("{many} will be tried again.\n"),
-        Verb::Drop => format!("{many} dropped for good.\n"),
+        Verb::Drop => format!("{many} deleted.\n"),
     }
 }
 

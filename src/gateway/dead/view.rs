@@ -106,7 +106,7 @@ pub fn json(letter: &Letter, with_text: bool) -> Value {
 /// `dead list` for people, from what a gateway answered.
 pub fn table(letters: &[Value], now: Timestamp) -> String {
     if letters.is_empty() {
-        return "There are no dead letters.\n".to_owned();
+        return "No undelivered messages.\n".to_owned();
     }
     let mut text = format!("{:<10} {:<10} {:<4} {:>5}  {}\n", "Id", "Platform", "Way", "Age", "Reason");
     for letter in letters {
@@ -120,7 +120,9 @@ pub fn table(letters: &[Value], now: Timestamp) -> String {
             word("reason"),
         ));
     }
-    text.push_str("\n`hermes dead show ID` shows one, `retry ID` tries it again, `drop ID` forgets it.\n");
+    text.push_str(
+        "\n`hermes dead show ID` shows one, `retry ID` sends or answers it again, `drop ID` deletes it.\n",
+    );
     text
 }
 
@@ -128,7 +130,7 @@ pub fn table(letters: &[Value], now: Timestamp) -> String {
 pub fn page(letter: &Value, now: Timestamp) -> String {
     let word = |name: &str| visible::line(letter[name].as_str().unwrap_or("?"));
     let way = if word("direction") == "in" { "from" } else { "to" };
-    let maybe = if letter["maybe_sent"] == true { " It may have arrived all the same." } else { "" };
+    let maybe = if letter["maybe_sent"] == true { " It may have been delivered." } else { "" };
     format!(
         "{}: {way} {} on {}\nGiven up {} ago, attempts: {}. Reason: {}.{maybe}\n\n{}\n",
         word("id"),
@@ -196,6 +198,6 @@ mod tests {
         let shown = super::page(&json(&evil, true), now) + &table(&[json(&evil, false)], now);
         assert!(shown.contains("two\nlines") && shown.contains("no\\n"), "{shown}");
         assert!(!shown.contains(|sign: char| sign.is_control() && sign != '\n'), "{shown:?}");
-        assert_eq!(table(&[], now), "There are no dead letters.\n");
+        assert_eq!(table(&[], now), "No undelivered messages.\n");
     }
 }

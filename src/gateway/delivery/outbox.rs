@@ -105,7 +105,7 @@ impl Slot {
     }
 }
 
-/// A chat to which nobody else sends, and the place to send one message. Dropping it gives both back.
+/// A chat to which no one else sends, and the place to send one message. Dropping it gives both back.
 pub struct Claim {
     post: Arc<Post>,
     permit: OwnedSemaphorePermit,
@@ -362,7 +362,7 @@ impl Post {
             return Some((reason, GivenUp::Quietly, Stroke::Dead));
         }
         (self.is_marked(row) && row.attempts >= MARKED_ATTEMPTS_MAX).then(|| {
-            let reason = format!("nobody knows whether it arrived, after {} attempts", row.attempts);
+            let reason = format!("it is not known whether it arrived, after {} attempts", row.attempts);
             (reason, GivenUp::Message, Stroke::Dead)
         })
     }
@@ -406,7 +406,7 @@ impl Post {
             if let Some(more) = self.repeats.say(Now::read().mono, "sent_unwritten") {
                 tracing::warn!(
                     code = "sent_unwritten", platform = %self.platform,
-                    "a message was sent, and that cannot be written down yet ({error}){more}"
+                    "a message was sent, but that could not be stored yet ({error}){more}"
                 );
             }
             tokio::time::sleep(STORE_WAIT * 10).await;
@@ -425,7 +425,7 @@ impl Post {
                 return Ok(Outcome::Again);
             }
             Retry::Never => {
-                tracing::warn!(platform = %self.platform, code = %error.code, "a message is given up: {}", error.message);
+                tracing::warn!(platform = %self.platform, code = %error.code, "Gave up on a message: {}", error.message);
                 let what = match error.scope {
                     Scope::Message if row.message.fleeting => GivenUp::Quietly,
                     Scope::Message => GivenUp::Message,
@@ -491,7 +491,7 @@ impl Work for Post {
             {
                 tracing::warn!(
                     code = "outbox_unusable", platform = %self.platform,
-                    "the outbox is not usable at the moment ({error}){more}"
+                    "the outbox cannot be used at the moment ({error}){more}"
                 );
             }
             Outcome::After(STORE_WAIT)

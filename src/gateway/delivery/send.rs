@@ -80,15 +80,15 @@ fn wait(
         match fate["state"].as_str() {
             Some("sent") => return Ok(()),
             Some("dead") => {
-                let reason = fate["reason"].as_str().unwrap_or("the gateway does not say why");
-                return Err(CliError::failed(format!("the message was given up: {reason}"))
+                let reason = fate["reason"].as_str().unwrap_or("the gateway gave no reason");
+                return Err(CliError::failed(format!("the message could not be delivered: {reason}"))
                     .code("message_dead")
-                    .hint("`hermes dead list` shows it, `hermes dead retry` tries it again."));
+                    .hint("See it with `hermes dead list`; send it again with `hermes dead retry`."));
             }
             _ if Now::read().mono >= deadline => {
                 return Err(CliError::failed("the message is queued, and not sent yet")
                     .code("not_sent_yet")
-                    .hint("It goes out by itself. `hermes platform status` shows what it waits for."));
+                    .hint("It is sent as soon as possible. Check with `hermes platform status`."));
             }
             _ => {
                 show(Now::read().mono);

@@ -37,7 +37,7 @@ impl Target {
         match chat {
             Some(chat) if !is_chat(chat) => {
                 let title = platform.spec().title;
-                Err(format!("`{chat}` is no chat on {title}; a target is {platform} or {platform}:CHAT"))
+                Err(format!("`{chat}` is not a valid chat on {title}; use {platform} or {platform}:CHAT"))
             }
             Some(chat) => Ok(Self { platform, chat: Some(chat.to_owned()) }),
             None => Ok(Self { platform, chat: None }),

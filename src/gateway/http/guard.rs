@@ -46,18 +46,17 @@ impl Refusal {
             Self::Host => (
                 421,
                 "unknown_host",
-                "This address is not one that the gateway is called by. Add it to gateway.http.hosts in gateway.toml.",
+                "The host name is not allowed. Add it to gateway.http.hosts in gateway.toml.",
             ),
-            Self::Origin => (403, "foreign_origin", "Pages of other places may not use this API."),
+            Self::Origin => (403, "foreign_origin", "Requests from other web origins are not allowed."),
             Self::ContentType => {
-                (415, "json_only", "Send it as JSON, with the header `Content-Type: application/json`.")
+                (415, "json_only", "Send JSON, with the header `Content-Type: application/json`.")
             }
             // One text for every cause: it tells nobody how close a guess was.
             Self::Key => (
                 401,
                 "key_required",
-                "This needs the header `Authorization: Bearer KEY` with the key of this gateway. It is set by \
-                 API_SERVER_KEY, of at least 16 characters, in .env in the home folder; while none is set, nobody is let in.",
+                "Send the header `Authorization: Bearer KEY`. The key is API_SERVER_KEY in .env (at least 16 characters); without it, all requests are rejected.",
             ),
         }
     }

@@ -10,11 +10,7 @@ use crate::gateway::tally::{BOUNDS_S, Counts, Stroke};
 /// The page. `last_tick` is when the loop last turned.
 pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: Timestamp) -> String {
     let mut page = Page::default();
-    page.family(
-        "hermes_platform_state",
-        "gauge",
-        "1 for the state that the platform is in, 0 for the others.",
-    );
+    page.family("hermes_platform_state", "gauge", "1 for the platform's current state, 0 for the others.");
     for (name, platform) in &snapshot.platforms {
         for state in WireState::ALL {
             let state_name = state.to_string();
@@ -26,20 +22,20 @@ pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: T
         snapshot,
         "hermes_platform_consecutive_failures",
         "gauge",
-        "Failures in a row that count.",
+        "Consecutive failures that count toward the breaker.",
         |platform| Some(f64::from(platform.attempts)),
     );
     page.each(
         snapshot,
         "hermes_platform_next_retry_seconds",
         "gauge",
-        "Time until the next attempt or the end of a limit, where one is due.",
+        "Time until the next attempt or the end of a rate limit.",
         |platform| platform.next_retry_at.map(|at| at.duration_since(now).as_secs_f64().max(0.0)),
     );
     page.family(
         "hermes_platform_reconnects_total",
         "counter",
-        "Attempts begun after the first, by the cause of the last end.",
+        "Connection attempts after the first, by the cause of the last loss.",
     );
     for (name, platform) in &snapshot.platforms {
         for (reason, count) in &platform.reconnects {
@@ -51,17 +47,17 @@ pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: T
         snapshot,
         "hermes_platform_last_inbound_timestamp_seconds",
         "gauge",
-        "When a message last came in.",
+        "Time of the last incoming message.",
         |platform| platform.last_inbound_at.map(seconds),
     );
     page.messages(snapshot, counts);
     page.turns(counts);
     let queues = snapshot.queues;
     for (name, help, value) in [
-        ("hermes_inbox_depth", "Messages without an answer.", queues.inbox),
-        ("hermes_outbox_depth", "Answers that are not sent.", queues.outbox),
-        ("hermes_dead_letters", "Messages that were given up.", queues.dead),
-        ("hermes_active_turns", "Turns that an agent works on.", snapshot.active_agents),
+        ("hermes_inbox_depth", "Messages not answered yet.", queues.inbox),
+        ("hermes_outbox_depth", "Answers not sent yet.", queues.outbox),
+        ("hermes_dead_letters", "Undelivered messages (dead letters).", queues.dead),
+        ("hermes_active_turns", "Turns the agent is working on.", snapshot.active_agents),
     ] {
         page.family(name, "gauge", help);
         page.number(name, &[], value);
@@ -78,12 +74,12 @@ pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: T
         });
         page.number("hermes_agent_available", &[("kind", &agent.kind)], value);
     }
-    page.family("hermes_task_restarts_total", "counter", "Background tasks that died and were begun again.");
+    page.family("hermes_task_restarts_total", "counter", "Background tasks that failed and were restarted.");
     page.number("hermes_task_restarts_total", &[], snapshot.task_restarts);
     page.family(
         "hermes_loop_last_tick_timestamp_seconds",
         "gauge",
-        "When the loop last turned; it turns at least every 10 s.",
+        "Time of the main loop's last iteration; at least one every 10 s.",
     );
     page.number("hermes_loop_last_tick_timestamp_seconds", &[], seconds(last_tick));
     page.text
@@ -123,7 +119,7 @@ impl Page {
     /// Of a platform that is disabled there is what it did before.
     fn messages(&mut self, snapshot: &Snapshot, counts: &Counts) {
         let name = "hermes_messages_total";
-        self.family(name, "counter", "Messages that came in and attempts to send, by what became of them.");
+        self.family(name, "counter", "Incoming messages and send attempts, by result.");
         for (platform, counts) in &counts.messages {
             let platform = platform.spec().name;
             if !snapshot.platforms.contains_key(platform) && counts.iter().all(|count| *count == 0) {
@@ -139,7 +135,7 @@ impl Page {
 
     fn turns(&mut self, counts: &Counts) {
         let name = "hermes_turn_duration_seconds";
-        self.family(name, "histogram", "How long turns took, also those that were cut short.");
+        self.family(name, "histogram", "Duration of turns, including interrupted ones.");
         let bounds = BOUNDS_S.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
         let mut total = 0;
         for (bound, count) in bounds.zip(counts.turns) {

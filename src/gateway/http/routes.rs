@@ -116,7 +116,7 @@ async fn need_key(
         Wrong::Last => {
             tracing::warn!(
                 code = "api_key_guessed",
-                "too many wrong keys at the HTTP API; for a minute, wrong ones are answered late. The right one is let in"
+                "Too many wrong keys at the HTTP API; wrong keys are answered slowly for a minute. The right key still works"
             );
             refuse(refusal)
         }
@@ -135,7 +135,7 @@ fn all<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
 }
 
 fn refuse(refusal: Refusal) -> Response {
-    tracing::debug!(code = "api_denied", reason = ?refusal, "a request to the HTTP API was refused");
+    tracing::debug!(code = "api_denied", reason = ?refusal, "Refused a request to the HTTP API");
     let (status, code, message) = refusal.answer();
     let status = StatusCode::from_u16(status).expect("the table holds statuses");
     let mut response = api::error(status, code, message);
@@ -149,7 +149,7 @@ fn held_up(wait: Duration) -> Response {
     let mut response = api::error(
         StatusCode::TOO_MANY_REQUESTS,
         "too_many_wrong_keys",
-        "There were too many wrong keys. Wait a minute.",
+        "Too many wrong keys. Wait a minute.",
     );
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
     response

@@ -68,7 +68,7 @@ async fn follow(http: Http, state: watch::Sender<Option<HttpSnapshot>>) {
             () = serving => {}
             // The settings outlive the gateway.
             moved = moved => match moved {
-                Ok(_) => tracing::info!(code = "http_changed", "the HTTP API takes its changed address and names up"),
+                Ok(_) => tracing::info!(code = "http_changed", "the HTTP API applies its changed address and host names"),
                 Err(_) => return,
             },
         }
@@ -105,7 +105,7 @@ impl Server<'_> {
                 is_told = true;
                 tracing::warn!(
                     code = trouble.code,
-                    "{}; trying again in {} s. {}",
+                    "{}; next try in {} s. {}",
                     trouble.message,
                     wait.as_secs(),
                     trouble.action
@@ -130,7 +130,10 @@ impl Server<'_> {
         }
         let trouble = Trouble {
             code: "api_server_key_missing",
-            message: format!("other machines reach {}, and no API_SERVER_KEY is set", self.address),
+            message: format!(
+                "{} can be reached from other machines, and API_SERVER_KEY is not set",
+                self.address
+            ),
             action: "Set API_SERVER_KEY in .env (`openssl rand -hex 32` makes one), or bind to 127.0.0.1."
                 .to_owned(),
         };
@@ -173,9 +176,9 @@ fn trouble(error: &io::Error, address: SocketAddr) -> Trouble {
     if error.kind() == io::ErrorKind::AddrInUse {
         return Trouble {
             code: "api_server_port_in_use",
-            message: format!("another program listens on {address}, so the HTTP API cannot"),
+            message: format!("the HTTP API cannot listen on {address}: another program does"),
             action: format!(
-                "See which: `ss -ltnp 'sport = :{}'`. Or set another address in gateway.http.bind.",
+                "Find it with `ss -ltnp 'sport = :{}'`. Or set another address in gateway.http.bind.",
                 address.port()
             ),
         };

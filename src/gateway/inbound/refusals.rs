@@ -13,7 +13,7 @@ pub fn cut(message: &mut InboundMessage) {
         text.truncate(text.floor_char_boundary(TEXT_LEN_MAX));
     }
     if message.cut_from.is_some() {
-        text.push_str("\n[the rest is too long and was cut off]");
+        text.push_str("\n[message cut: too long]");
     }
 }
 
@@ -21,7 +21,7 @@ pub fn cut(message: &mut InboundMessage) {
 pub fn told(message: &InboundMessage) -> Option<String> {
     let long = message
         .cut_from
-        .map(|len| format!("Your message is too large ({}). I have only its beginning.", size(len)));
+        .map(|len| format!("Your message is too long ({}). I received only its beginning.", size(len)));
     let refused = message.attachments.iter().filter_map(|attachment| {
         let why = attachment.error.as_ref()?;
         Some(format!("I did not get your {}: {why}.", attachment.label()))
@@ -55,8 +55,8 @@ mod tests {
         cut(&mut long);
         assert_eq!(long.cut_from, Some(2 * TEXT_LEN_MAX + 1));
         let (text, said) = long.text.0.split_once('\n').unwrap();
-        assert_eq!((text.len(), said), (TEXT_LEN_MAX - 1, "[the rest is too long and was cut off]"));
-        assert_eq!(told(&long).unwrap(), "Your message is too large (2.0 MB). I have only its beginning.");
+        assert_eq!((text.len(), said), (TEXT_LEN_MAX - 1, "[message cut: too long]"));
+        assert_eq!(told(&long).unwrap(), "Your message is too long (2.0 MB). I received only its beginning.");
 
         let mut by_its_platform = message("A", "1", "the beginning");
         by_its_platform.cut_from = Some(140_001);
@@ -77,12 +77,9 @@ mod tests {
         let mut sent = message("A", "1", "look");
         sent.attachments = vec![attachment("a.pdf", None)];
         assert_eq!(told(&sent), None);
-        sent.attachments.push(attachment("b\n.zip", Some("it is larger than hermes fetches")));
+        sent.attachments.push(attachment("b\n.zip", Some("it is larger than the limit")));
         cut(&mut sent);
-        assert_eq!(
-            told(&sent).unwrap(),
-            "I did not get your document b.zip: it is larger than hermes fetches."
-        );
+        assert_eq!(told(&sent).unwrap(), "I did not get your document b.zip: it is larger than the limit.");
         assert_eq!(sent.text.0, "look");
     }
 }

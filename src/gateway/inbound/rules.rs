@@ -29,7 +29,7 @@ impl Rules {
         self.change(|gate| gate.configured(config));
     }
 
-    /// From now on these people are admitted, and nobody else who is not listed.
+    /// From now on these people are admitted, and no one else who is not listed.
     pub fn admit(&self, paired: BTreeSet<(Platform, String)>) {
         self.change(|gate| gate.clone().admitting(paired));
     }

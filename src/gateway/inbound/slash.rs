@@ -109,9 +109,9 @@ Commands for the gateway:
 - `/retry`: answer your last message once more
 - `/status`: this conversation, and what I am doing
 - `/platform list`: every platform's state
-- `/platform pause NAME`: leave a platform alone until it is resumed
+- `/platform pause NAME`: disconnect a platform until it is resumed
 - `/platform resume NAME`: try a platform now
-- `/whoami`: how I know you
+- `/whoami`: the name and ID I have for you
 - `/help`: this text
 
 Everything else goes to the agent.";
@@ -120,7 +120,7 @@ Everything else goes to the agent.";
 pub fn stopped(ended: &Ended) -> String {
     let text = match ended.waited {
         Some(waited) => format!("Stopped. Your message of {} ago gets no answer.", brief(waited)),
-        None => "There is nothing to stop.".to_owned(),
+        None => "Nothing to stop.".to_owned(),
     };
     text + &waiting(ended.waiting)
 }

@@ -163,7 +163,7 @@ async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken
                     if let Some(more) = repeats.say(Now::read().mono, "work_panicked") {
                         tracing::error!(
                             code = "work_panicked", platform = %key.platform,
-                            "work on a message panicked; it is tried again{more}"
+                            "Processing a message crashed; trying it again{more}"
                         );
                     }
                     Outcome::After(FAULT_WAIT)
@@ -199,7 +199,7 @@ async fn check(shared: &Shared, work: &dyn Work) {
         for key in strays.iter().filter(|key| suspects.contains(*key)) {
             tracing::error!(
                 code = "chat_forgotten", platform = %key.platform,
-                "a chat has work and was not scheduled; it is now. This is a fault of hermes: please report it"
+                "A chat had waiting messages and was not scheduled; scheduled it now. This is a bug: please report it"
             );
             shared.forgotten.fetch_add(1, Ordering::Relaxed);
             schedule.wake(key.clone());

@@ -62,7 +62,7 @@ impl Boots {
     fn write(&self, starts: &[i64]) {
         let bytes = serde_json::to_vec(starts).expect("numbers");
         if let Err(error) = durable::write_atomic(&self.path, &bytes) {
-            tracing::debug!(%error, "the start cannot be written down");
+            tracing::debug!(%error, "the start time could not be stored");
         }
     }
 }
@@ -77,8 +77,8 @@ fn of_late(mut starts: Vec<i64>, now_s: i64) -> Vec<i64> {
 pub fn tell(problems: Problems) {
     problems.set(
         CODE,
-        "safe mode: the gateway died three times within two minutes; what it was working on each time is not tried again",
-        "Look for `message_quarantined` in the log. It ends by itself after ten minutes without a death.",
+        "Safe mode: the gateway crashed three times within two minutes; the message it was processing each time is set aside",
+        "Look for `message_quarantined` in the log. Safe mode ends after ten minutes without a crash.",
         false,
     );
     let end = Now::read().mono + STABLE_AFTER;
@@ -86,7 +86,7 @@ pub fn tell(problems: Problems) {
         let problems = problems.clone();
         async move {
             tokio::time::sleep_until(end.into()).await;
-            problems.clear(CODE, "ten minutes without a death: safe mode is over");
+            problems.clear(CODE, "Ten minutes without a crash: safe mode is over");
         }
     });
 }

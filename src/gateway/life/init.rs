@@ -56,7 +56,7 @@ async fn live(world: &World, args: &[OsString]) -> Result<ExitCode, CliError> {
                 }
             }
         };
-        // It is our unreaped child, so the pid can mean nobody else; one that has ended needs no signal.
+        // It is our unreaped child, so the pid can mean no one else; one that has ended needs no signal.
         let _ended = rustix::process::kill_process(gateway, number);
     }
 }

@@ -30,7 +30,7 @@ where
             tracing::error!(
                 code = "task_died",
                 task = name,
-                "a background task ended in an unforeseen way and is begun again; this is a defect of hermes"
+                "A background task crashed and was restarted; this is a bug"
             );
             tokio::time::sleep(PAUSE).await;
         }

@@ -53,22 +53,22 @@ impl HomeLock {
         match Lock::acquire(&self.path) {
             Ok(taken) => {
                 *lock = taken;
-                tracing::warn!(code = CODE, "{path} was removed or replaced; it is taken again");
-                problems.clear(CODE, "the lock is held again");
+                tracing::warn!(code = CODE, "{path} was removed or replaced; locking it again");
+                problems.clear(CODE, "The lock is held again");
             }
             Err(LockError::Held { pid }) => {
                 let other = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
                 problems.set(
                     CODE,
-                    &format!("{path} was replaced, and another gateway{other} runs with this home folder; this one ends"),
+                    &format!("{path} was replaced, and another gateway{other} runs with this home folder; stopping this one"),
                     "Run one gateway for each home folder.",
                     true,
                 );
             }
             Err(LockError::Io(error)) => problems.set(
                 CODE,
-                &format!("{path} was removed or replaced and cannot be taken again ({error}): a second gateway could begin"),
-                "See what stands there, move it away, or restart: `hermes gateway restart`.",
+                &format!("{path} was removed or replaced and cannot be locked again ({error}): a second gateway could start"),
+                "Check that path, move away what is there, or run `hermes gateway restart`.",
                 false,
             ),
         }

@@ -67,7 +67,7 @@ mod linux {
     fn unheard(error: &io::Error) {
         tracing::info!(
             code = "network_unheard",
-            "changes of the network cannot be heard ({error}); what cannot be reached is tried by the usual waits alone"
+            "network changes cannot be detected ({error}); unreachable platforms are retried on schedule only"
         );
     }
 

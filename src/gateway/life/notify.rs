@@ -134,7 +134,7 @@ fn summary(document: &Snapshot) -> String {
         format!("{name} {}{code}", platform.state)
     };
     let platforms: Vec<String> = document.platforms.iter().map(platform).collect();
-    let stale = if document.config_stale.is_some() { "; changed settings cannot be read" } else { "" };
+    let stale = if document.config_stale.is_some() { "; the changed settings could not be read" } else { "" };
     format!("{}: {}{stale}", document.gateway_state, platforms.join(", "))
 }
 
@@ -215,7 +215,7 @@ mod tests {
         let stale = Some("line 1".to_owned());
         let draining = Snapshot { gateway_state: GatewayState::Draining, config_stale: stale, ..example() };
         documents.send_replace(Some(draining));
-        let told = format!("STATUS=draining: {blocked}; changed settings cannot be read");
+        let told = format!("STATUS=draining: {blocked}; the changed settings could not be read");
         assert_eq!(hear(&socket).await.unwrap(), told);
         drop(documents);
         following.await.unwrap();

@@ -15,7 +15,7 @@ pub fn start() {
     if let Err(error) = child::adopt_orphans() {
         tracing::warn!(
             code = "orphans_not_adopted",
-            "what the agent leaves running is known by its environment only ({error})"
+            "processes left behind by the agent are recognized by their environment only ({error})"
         );
     }
     kept::keep("orphans", || async {

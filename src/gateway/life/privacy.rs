@@ -15,7 +15,7 @@ pub fn tighten(home: &HermesHome) {
     if us.standing(folder) == Standing::OfGroup {
         tracing::info!(
             code = "home_of_group",
-            "the home folder belongs to a group of this user, and is shared with it"
+            "The home folder belongs to a group of this user and is shared with it"
         );
     }
     for (path, _) in home.private_paths() {
@@ -41,12 +41,12 @@ pub fn tighten(home: &HermesHome) {
         }
     }
     if !closed.is_empty() {
-        tracing::warn!(code = "modes_tightened", "restricted permissions on {}", closed.join(", "));
+        tracing::warn!(code = "modes_tightened", "Restricted permissions on {}", closed.join(", "));
     }
     if !left.is_empty() {
         tracing::warn!(
             code = "modes_open",
-            "what is private may be read by others: {}. `hermes doctor` says what to do",
+            "Other users may be able to read private files: {}. Run `hermes doctor`",
             left.join(", ")
         );
     }

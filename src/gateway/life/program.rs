@@ -38,12 +38,12 @@ async fn look(path: PathBuf, at_start: Mark, problems: Problems) {
         let looked = path.clone();
         let Ok(now) = tokio::task::spawn_blocking(move || mark(&looked)).await else { continue };
         if now == at_start {
-            problems.clear(CODE, "the program on disk is the one that runs again");
+            problems.clear(CODE, "The program on disk is the running one again");
         } else {
             problems.set(
                 CODE,
-                "the program was replaced since this gateway was started",
-                "Use the new one: `hermes gateway restart`.",
+                "The hermes program was replaced after this gateway started",
+                "Switch to the new one with `hermes gateway restart`.",
                 false,
             );
         }

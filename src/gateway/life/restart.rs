@@ -43,7 +43,7 @@ impl Restart {
         match self {
             Self::ByManager => Ok(ExitCode::Restart),
             Self::ByItself(program) => {
-                tracing::info!(code = "restarting", "the gateway starts again");
+                tracing::info!(code = "restarting", "The gateway is restarting");
                 let error = child::gateway(program).args(args).exec();
                 Err(CliError::failed("the gateway stopped and could not be started again")
                     .code("not_restarted")

@@ -59,7 +59,7 @@ async fn read(settings: Arc<Settings>, asked: Arc<Notify>, events: mpsc::Sender<
         if tokio::time::timeout(READ_LIMIT, reading).await.is_err() {
             tracing::warn!(
                 code = "settings_slow",
-                "reading the settings takes longer than {} s",
+                "reading the settings took longer than {} s",
                 READ_LIMIT.as_secs()
             );
         }

@@ -125,7 +125,7 @@ pub fn abort() {
     let line = std::thread::Builder::new().spawn(move || {
         tracing::error!(
             code = "loop_stalled",
-            "the gateway's loop stands still; ending, so that it is started again"
+            "The gateway's main loop hangs; exiting so that it is restarted"
         );
         let _late = told.send(());
     });

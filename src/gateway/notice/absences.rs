@@ -74,7 +74,7 @@ impl Absences {
             for connected in connected {
                 // Whatever cannot be kept is tried again with the next document, and goes on being away till then.
                 if let Err(error) = self.see(&connected, contact.clone()).await {
-                    tracing::debug!(platform = %connected.platform, %error, "when it was connected cannot be kept");
+                    tracing::debug!(platform = %connected.platform, %error, "the time of the last connection could not be stored");
                 }
             }
         }

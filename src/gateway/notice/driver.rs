@@ -98,13 +98,13 @@ impl Teller {
         };
         match &told {
             Ok(()) => {
-                tracing::info!(code = "operator_told", platform = name, "the operator was told by {way}");
+                tracing::info!(code = "operator_told", platform = name, "Sent an alert by {way}");
             }
             Err(why) => {
                 tracing::warn!(
                     code = "operator_not_told",
                     platform = name,
-                    "the operator could not be told by {way}: {why}"
+                    "An alert could not be sent by {way}: {why}"
                 );
             }
         }
@@ -123,7 +123,7 @@ impl Teller {
     async fn say(&self, name: &str, title: &str, notice: &Notice, by: &str, id: &str) -> Result<(), String> {
         let config = self.settings.current();
         let Some((platform, to)) = channel(by, &config) else {
-            return Err("its home channel is gone".to_owned());
+            return Err("its home channel was removed".to_owned());
         };
         let key = channel_key(platform, to);
         let id = MessageId(format!("{name} {id}"));
@@ -200,7 +200,7 @@ mod tests {
             stage.said(),
             [
                 "fax has not worked for 3 min: no phone is paired. hermes whatsapp",
-                "fax works again. It did not for 3 min."
+                "fax works again after 3 min."
             ]
         );
         let said = stage.flow.said.lock().unwrap().clone();

@@ -27,18 +27,17 @@ pub fn text(title: &str, notice: &Notice) -> String {
             text.push(' ');
             match (user_action, state) {
                 (Some(action), _) => text.push_str(&detail(action)),
-                (None, WireState::Paused) => text.push_str("It is tried again only now and then."),
-                (None, _) => text.push_str("It is tried again by itself."),
+                (None, WireState::Paused) => text.push_str("hermes retries from time to time."),
+                (None, _) => text.push_str("hermes keeps retrying."),
             }
             text
         }
-        Notice::Recovered { lasted } => format!("{title} works again. It did not for {}.", brief(*lasted)),
+        Notice::Recovered { lasted } => format!("{title} works again after {}.", brief(*lasted)),
         Notice::Missed { from, until, keeps } => {
             let at = |time: &Zoned| time.strftime("%Y-%m-%d %H:%M %Z").to_string();
             let (from, until, keeps) = (at(from), at(until), brief(*keeps));
             format!(
-                "Messages between {from} and {until} may be missing on {title}: it keeps them for {keeps}, and hermes was away \
-                 for longer."
+                "Messages between {from} and {until} may be missing on {title}: the service keeps them for {keeps}, and hermes was offline longer."
             )
         }
     }
@@ -117,17 +116,17 @@ mod tests {
         let retrying = trouble(WireState::Retrying, "the connection was refused", None);
         assert_eq!(
             text("WhatsApp", &retrying),
-            "WhatsApp has not worked for 3 min: the connection was refused. It is tried again by itself."
+            "WhatsApp has not worked for 3 min: the connection was refused. hermes keeps retrying."
         );
         let back = Notice::Recovered { lasted: Duration::from_secs(3 * 3600) };
-        assert_eq!(text("WhatsApp", &back), "WhatsApp works again. It did not for 3 h.");
+        assert_eq!(text("WhatsApp", &back), "WhatsApp works again after 3 h.");
         let at = |second| Timestamp::from_second(second).unwrap().to_zoned(TimeZone::UTC);
         let (from, until) = (at(1_800_000_000), at(1_800_021_600));
         let missed = Notice::Missed { from, until, keeps: Duration::from_hours(24) };
         assert_eq!(
             text("Telegram", &missed),
-            "Messages between 2027-01-15 08:00 UTC and 2027-01-15 14:00 UTC may be missing on Telegram: it keeps them for 24 h, \
-             and hermes was away for longer."
+            "Messages between 2027-01-15 08:00 UTC and 2027-01-15 14:00 UTC may be missing on Telegram: the service keeps them for 24 h, \
+             and hermes was offline longer."
         );
         let value = json("telegram", "Telegram", &missed);
         assert_eq!(

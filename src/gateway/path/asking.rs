@@ -148,7 +148,7 @@ impl Turns {
                 if let Some(more) = self.repeats.say(Now::read().mono, "agent_asked_again") {
                     tracing::info!(
                         code = "agent_asked_again", platform = %turn.key.platform,
-                        "the agent is asked once more: {}{more}", error.detail
+                        "Asking the agent again: {}{more}", error.detail
                     );
                 }
                 self.agent.answer(turn, draft).await

@@ -42,7 +42,7 @@ impl Turns {
         if !ids.is_empty()
             && let Err(error) = self.store.release(ids).await
         {
-            tracing::debug!(%error, "messages that were not begun count as begun");
+            tracing::debug!(%error, "the attempt count of waiting messages could not be reset");
         }
     }
 

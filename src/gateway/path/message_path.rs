@@ -211,7 +211,7 @@ impl MessagePath {
             // The lane may be held by a turn that takes long; when it looks, the row is done.
             let _wake = Wake { key: row.key.clone(), turns };
             if let Err(error) = work.obey(&row.key, &row, order).await {
-                tracing::debug!(platform = %row.key.platform, %error, "a command takes its turn: the store fails");
+                tracing::debug!(platform = %row.key.platform, %error, "a command waits in line with messages: the store fails");
             }
         });
     }
@@ -279,7 +279,7 @@ impl Inbox for MessagePath {
             if let Some(len) = message.cut_from {
                 tracing::warn!(
                     code = "message_cut", %platform, message = %message.id, len,
-                    "a message is too large: only its beginning is taken"
+                    "Cut a message that is too long"
                 );
             }
         }

@@ -109,10 +109,10 @@ impl Orders {
             (Slash::Status, _) => self.status(row).await,
             (Slash::Whoami, may) => Order::say(whoami(platform, message, may.is_ok())),
             (Slash::Platform(_), Err(Denied::NotAdmin)) => {
-                Order::say("Only an admin may do that. Whoever runs this gateway can name you one.")
+                Order::say("Only an admin can do that. The owner of this gateway can make you one.")
             }
             (Slash::Platform(_), Err(Denied::InGroup)) => {
-                Order::say("Please write that to me in a direct chat.")
+                Order::say("Please send me that command in a direct chat.")
             }
             (Slash::Platform(verb), Ok(())) => self.steer(platform, verb).await,
         }
@@ -130,7 +130,7 @@ impl Orders {
         match self.store.retry(row.id, &key).await {
             Ok(Retried::Queued) => Order { answer: None, then: None, is_turn: true },
             Ok(Retried::Open) => Order::say("I am still working on it."),
-            Ok(Retried::Nothing) => Order::say("There is no message that I could work on again."),
+            Ok(Retried::Nothing) => Order::say("There is no message to retry."),
             Err(_) => Order::say(UNREADABLE),
         }
     }
@@ -165,9 +165,8 @@ impl Orders {
                 let spec = here.spec();
                 Order {
                     answer: Some(format!(
-                        "{} is paused as soon as this message is sent; until it is resumed, I do not hear you here. \
-                         `hermes platform resume {}` on my machine resumes it, and so does `/platform resume {}` in a \
-                         chat on another platform.",
+                        "{} is paused after this message; I will not see your messages here until it is resumed. \
+                         `hermes platform resume {}` on my machine resumes it, or `/platform resume {}` in a chat on another platform.",
                         spec.title, spec.name, spec.name
                     )),
                     then: Some(Command::Pause { platform: name }),
@@ -183,7 +182,7 @@ impl Orders {
     pub(super) async fn finish(&self, command: Command) {
         let Some(control) = self.control().await else { return };
         if let Err(error) = control.commands.give(command).await {
-            tracing::warn!(code = error.code(), "a command from a chat was not carried out: {error}");
+            tracing::warn!(code = error.code(), "A chat command failed: {error}");
         }
     }
 }

@@ -16,7 +16,7 @@ async fn a_command_does_not_wait_for_the_agent_and_its_own_pause_waits_for_the_a
     agent.wait(1).await;
 
     path.accept(W, message("B", &chat(1), "/platform list")).await.unwrap();
-    assert!(link.wait(1).await[0].text.contains("WhatsApp: needs somebody"));
+    assert!(link.wait(1).await[0].text.contains("WhatsApp: needs attention"));
     path.accept(W, message("B", &chat(1), "/platform list")).await.unwrap();
     path.accept(W, message("C", &chat(1), "/platform pause WhatsApp")).await.unwrap();
     let event = tokio::time::timeout(LIMIT, inputs.recv()).await.unwrap().unwrap();
@@ -67,7 +67,7 @@ async fn a_stop_ends_the_turn_and_its_message_for_good_and_the_next_one_is_answe
     let texts: BTreeSet<_> = link.wait(3).await.into_iter().skip(1).map(|sent| sent.text).collect();
     assert_eq!(texts, BTreeSet::from(["re: two".into(), "re: beside".into()]));
     path.accept(W, message("T", &chat(1), "/stop")).await.unwrap();
-    assert_eq!(link.wait(4).await[3].text, "There is nothing to stop.");
+    assert_eq!(link.wait(4).await[3].text, "Nothing to stop.");
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn conversations_are_begun_shown_and_repeated_by_words_in_the_chat() {
         link.wait(count).await[count - 1].text.clone()
     };
     assert!(say("/status").await.starts_with("No conversation is open"));
-    assert_eq!(say("/retry").await, "There is no message that I could work on again.");
+    assert_eq!(say("/retry").await, "There is no message to retry.");
     assert_eq!(say("fail one").await, "I cannot.");
     assert_eq!(say("/retry").await, "I cannot.", "also after a failure");
     assert_eq!(say("two").await, "re: two");

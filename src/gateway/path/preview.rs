@@ -138,7 +138,7 @@ impl Preview<'_> {
             Err(error) => {
                 tracing::debug!(
                     platform = %self.key.platform, code = %error.code,
-                    "an answer is not shown as it grows: {error}"
+                    "The preview of an answer could not be updated: {error}"
                 );
                 None
             }

@@ -73,7 +73,7 @@ impl Running {
         RunGuard { running: Arc::clone(self), key: key.clone(), number, cut, mail: None }
     }
 
-    /// Turns that an agent works on.
+    /// Turns the agent is working on.
     pub(super) fn count(&self) -> usize {
         self.turns().values().filter(|entry| entry.asked.is_some()).count()
     }

@@ -77,7 +77,7 @@ impl Strangers {
                 if let Some(more) = self.repeats.say(Now::read().mono, platform.spec().name) {
                     tracing::info!(
                         code = "stranger_ignored", %platform, reason = reason.as_str(),
-                        "Ignored a message from somebody who is not on the allow list{more}"
+                        "Ignored a message from a sender who is not on the allow list{more}"
                     );
                 }
             }
@@ -114,9 +114,7 @@ impl Strangers {
         let outboxes = Arc::clone(&self.outboxes);
         async move {
             let Some(code) = desk.give(platform, &asker).await else { return };
-            let text = format!(
-                "I answer only people whom my operator has let in. To be let in, hand them this code within an hour: {code}"
-            );
+            let text = format!("I don't know you yet. Give my owner this code within an hour: {code}");
             let sending = async {
                 // A message may come in a moment before its connection can send.
                 let link = loop {
@@ -132,7 +130,7 @@ impl Strangers {
                 is_sent
             };
             let is_sent = tokio::time::timeout(SEND_LIMIT, sending).await.unwrap_or(false);
-            tracing::info!(code = "pairing_offered", %platform, is_sent, "somebody was given a code to be let in by");
+            tracing::info!(code = "pairing_offered", %platform, is_sent, "Sent a pairing code to a new sender");
         }
     }
 
@@ -212,8 +210,7 @@ impl Strangers {
         tracing::warn!(
             code = "sender_unknown",
             %platform,
-            "a message was ignored: its sender is known only by the id {entry}. If this person may speak, add {entry} to \
-             WHATSAPP_ALLOWED_USERS {}",
+            "Ignored a message from {entry}: its phone number is not known. To answer this person, add {entry} to WHATSAPP_ALLOWED_USERS {}",
             self.rules.gate().place_of("WHATSAPP_ALLOWED_USERS")
         );
     }

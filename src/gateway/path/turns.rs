@@ -54,11 +54,10 @@ const AGENT_WAIT_MIN: Duration = Duration::from_millis(100);
 const AGENT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) const GIVEN_UP: &str =
-    "I could not work on this message: it failed three times. Please say it in another way.";
+    "I could not process this message: it failed three times. Please rephrase it.";
 
 /// Said of a message that was worked on each time when the gateway died.
-const QUARANTINED: &str =
-    "I stopped retrying a task that kept crashing me: this message. Please say it in another way.";
+const QUARANTINED: &str = "I stopped retrying this message because it kept crashing me. Please rephrase it.";
 
 /// Said behind the failure of a message that has waited for long.
 const WAITED: &str = " Your message has waited long enough. Send /retry to ask again.";
@@ -171,9 +170,9 @@ impl Turns {
             drop(place);
             tracing::error!(
                 code = "message_quarantined", platform = %key.platform, message = %first.message.id,
-                "a message is not tried again: the gateway died {} times while it worked on it", first.attempts
+                "Set a message aside: the gateway crashed {} times while processing it", first.attempts
             );
-            let why = format!("the gateway died in its turn {} times", first.attempts);
+            let why = format!("the gateway crashed {} times while processing it", first.attempts);
             let ended = self.give_up(key, first, QUARANTINED, why).await;
             return Ok(if ended { then } else { Outcome::Idle });
         }
@@ -190,9 +189,9 @@ impl Turns {
         let ended = if is_last {
             tracing::error!(
                 code = "message_given_up", platform = %key.platform, message = %first.message.id,
-                "a message is given up after {ATTEMPTS_MAX} attempts"
+                "Gave up on a message after {ATTEMPTS_MAX} attempts"
             );
-            self.give_up(key, first, GIVEN_UP, format!("begun {ATTEMPTS_MAX} times, never ended")).await
+            self.give_up(key, first, GIVEN_UP, format!("started {ATTEMPTS_MAX} times, never finished")).await
         } else {
             match self.turn(key, place, claimed, passes).await? {
                 Turned::Ended(ended) => ended,
@@ -371,7 +370,7 @@ impl Turns {
     async fn turn_away(&self, key: &ChatKey, rows: &[InboxRow], reason: &str) -> Result<Outcome, StoreError> {
         tracing::info!(
             code = "no_longer_allowed", platform = %key.platform, reason,
-            "a waiting message is not answered: its sender may no longer speak there"
+            "Dropped a waiting message: its sender is no longer allowed there"
         );
         self.release(key, rows[1..].iter().map(|row| row.id).collect()).await?;
         let dead = Some(format!("no longer allowed ({reason})"));
@@ -445,7 +444,7 @@ impl Turns {
             match self.store.finish(id, finish.clone()).await {
                 Ok(first) => break first,
                 Err(error) => {
-                    tracing::debug!(platform = %key.platform, %error, "an answer cannot be stored yet");
+                    tracing::debug!(platform = %key.platform, %error, "an answer could not be stored yet");
                 }
             }
             // What waits for the disk keeps nobody from sending.
@@ -512,7 +511,7 @@ impl Work for Turns {
             {
                 tracing::warn!(
                     code = "inbox_unusable", platform = %key.platform,
-                    "the inbox is not usable at the moment ({error}){more}"
+                    "the inbox cannot be used at the moment ({error}){more}"
                 );
             }
             Outcome::After(STORE_WAIT)

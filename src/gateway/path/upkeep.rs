@@ -86,7 +86,7 @@ impl Upkeep {
     async fn prune(&self) {
         loop {
             while self.store.prune().await.unwrap_or_else(|error| {
-                tracing::warn!(code = "prune_failed", %error, "old messages cannot be forgotten");
+                tracing::warn!(code = "prune_failed", %error, "old messages could not be deleted");
                 false
             }) {
                 tokio::time::sleep(PRUNE_PAUSE).await;
@@ -113,13 +113,13 @@ impl Upkeep {
                     tracing::warn!(
                         code = "outbox_expired",
                         count,
-                        "messages that could not be sent in time are given up"
+                        "Gave up on messages that could not be sent in time"
                     );
                     self.changed.notify_one();
                     tokio::time::sleep(PRUNE_PAUSE).await;
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "what waits for too long cannot be looked for");
+                    tracing::debug!(%error, "overdue messages could not be searched");
                     tokio::time::sleep(EXPIRE_EVERY).await;
                 }
             }
@@ -132,11 +132,11 @@ impl Upkeep {
             self.look().agent = self.agent.about();
             match self.store.depths().await {
                 Ok(depths) => self.look().depths = depths,
-                Err(error) => tracing::debug!(%error, "the queues cannot be counted"),
+                Err(error) => tracing::debug!(%error, "the queues could not be counted"),
             }
             match self.store.oldest_waiting().await {
                 Ok(oldest_at) => self.look().oldest_at = oldest_at,
-                Err(error) => tracing::debug!(%error, "what waits longest cannot be looked for"),
+                Err(error) => tracing::debug!(%error, "the oldest waiting message could not be found"),
             }
             self.told.send_replace(());
             self.changed.notified().await;

@@ -24,8 +24,8 @@ pub(super) const HOLDS: Duration = Duration::from_secs(60);
 const CHATS_MAX: usize = 4096;
 
 const FIRST: &str =
-    "The agent is not available at the moment. Your message is kept, and answered as soon as it is back.";
-const SECOND: &str = "The agent is still not available. Your message is still kept; /stop takes it back.";
+    "The agent is not available right now. Your message is saved and will be answered when it is back.";
+const SECOND: &str = "The agent is still not available. Your message is still saved; /stop cancels it.";
 
 /// Who waits since when.
 #[derive(Debug, Default)]

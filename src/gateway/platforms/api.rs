@@ -75,7 +75,7 @@ pub trait Link: Send + Sync {
     /// # Errors
     /// As [`Self::send`]; refused for good, the message is sent as a new one.
     async fn edit(&self, _id: &MessageId, _message: &OutboundMessage) -> Result<(), SendError> {
-        Err(SendError::refused("edit_unsupported", "this platform changes nothing that was sent"))
+        Err(SendError::refused("edit_unsupported", "this platform cannot edit sent messages"))
     }
 
     /// Shows or clears "typing…". Best effort.

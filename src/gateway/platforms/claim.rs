@@ -60,13 +60,12 @@ impl Claim {
                 let who = holder.as_ref().map_or(String::new(), |holder| {
                     format!(" (pid {}, home {})", holder.pid, holder.home.display())
                 });
-                let home =
-                    holder.map_or("THE OTHER HOME".to_owned(), |holder| holder.home.display().to_string());
+                let home = holder.map_or("OTHER_HOME".to_owned(), |holder| holder.home.display().to_string());
                 Err(AdapterError::blocked(
                     self.code,
                     format!("another local gateway is already using this {title} bot token{who}"),
                     format!(
-                        "Stop it with `HERMES_HOME={home} hermes gateway stop`, or give this gateway a token of its own."
+                        "Stop it with `HERMES_HOME={home} hermes gateway stop`, or use a different bot for this gateway."
                     ),
                 ))
             }
@@ -75,8 +74,7 @@ impl Claim {
                     tracing::warn!(
                         code = "token_lock_unavailable",
                         platform = self.platform.spec().name,
-                        "the locks of bot tokens cannot be used ({error}); another gateway with the same token would not be \
-                         noticed. HERMES_GATEWAY_LOCK_DIR names another folder for them"
+                        "bot tokens cannot be locked ({error}); another gateway with the same token would not be noticed. Set HERMES_GATEWAY_LOCK_DIR to another folder"
                     );
                 }
                 Ok(None)

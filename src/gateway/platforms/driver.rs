@@ -95,7 +95,7 @@ async fn watch(
             let lease = spec.lease.as_secs();
             return AdapterError::retryable(
                 spec.lease_code,
-                format!("nothing has proven for {lease} s that the connection works"),
+                format!("no proof for {lease} s that the connection works"),
             );
         }
         tokio::select! {

@@ -23,9 +23,9 @@ pub struct Media {
 }
 
 /// Why an attachment is not on the disk, for whoever reads the message.
-pub const TOO_LARGE: &str = "it is larger than hermes fetches";
+pub const TOO_LARGE: &str = "it is larger than the limit";
 /// See [`TOO_LARGE`].
-pub const FOLDER_FULL: &str = "the folder for attachments is full";
+pub const FOLDER_FULL: &str = "the attachments folder is full";
 /// See [`TOO_LARGE`].
 pub const NOT_STORED: &str = "it could not be stored";
 

@@ -59,7 +59,7 @@ impl Near {
     }
 }
 
-/// This machine, or a network that nobody else is in.
+/// This machine, or a network that no one else is in.
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),

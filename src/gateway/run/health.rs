@@ -27,14 +27,14 @@ impl Gateway {
                 host::Action::GoOffline => {
                     tracing::warn!(
                         code = "host_offline",
-                        "what cannot be reached is put down to the network: it is tried on, and not given up"
+                        "The network seems to be down: unreachable platforms are retried and not counted as failing"
                     );
                     for index in 0..self.seats.len() {
                         self.give(now, SeatId(index), Input::HostOffline);
                     }
                 }
                 host::Action::TellBack => {
-                    tracing::info!(code = "host_online", "the network is back; every platform is tried now");
+                    tracing::info!(code = "host_online", "The network is back; trying every platform now");
                 }
                 host::Action::Wake { seat, after } => self.give(now, SeatId(seat), Input::HostBack { after }),
             }
@@ -55,10 +55,7 @@ impl Gateway {
         if self.drain.phase() != Phase::Running {
             return;
         }
-        tracing::debug!(
-            code = "network_changed",
-            "the network has changed; what could not be reached is tried"
-        );
+        tracing::debug!(code = "network_changed", "The network changed; trying unreachable platforms now");
         for index in 0..self.seats.len() {
             let after = host::STAGGER.mul_f64(self.dice.roll());
             if let Some(link) = self.seats[index].live() {
@@ -94,7 +91,7 @@ impl Gateway {
         };
         tracing::info!(
             code = "clock_jumped",
-            "the computer slept, or its clock was set ahead by {} s; every platform is connected anew",
+            "The computer was asleep for {} s, or its clock was set ahead; reconnecting every platform",
             ahead.as_secs()
         );
         for index in 0..self.seats.len() {
@@ -127,7 +124,7 @@ impl Gateway {
                 tracing::error!(
                     code = "supervision_lost",
                     platform,
-                    "{platform} was lost sight of ({why}); trying it anew"
+                    "{platform} had no pending action ({why}); reconnecting it"
                 );
                 let seat = &mut self.seats[index];
                 seat.is_suspect = false;

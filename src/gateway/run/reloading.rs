@@ -63,7 +63,7 @@ impl Gateway {
                     tracing::info!(
                         code = "platform_changed",
                         platform = name,
-                        "{title} connects anew with its changed settings"
+                        "{title} reconnects with its changed settings"
                     );
                 }
             }

@@ -22,7 +22,7 @@ impl Gateway {
             },
             Command::Reload => {
                 self.decide(now, Event::ReloadAsked);
-                Ok("The gateway reads its settings again.".to_owned())
+                Ok("The gateway reloads its settings.".to_owned())
             }
             // Asked twice, it is under way already.
             Command::Restart if self.drain.phase() != Phase::Running && !self.drain.restarts() => {
@@ -43,7 +43,10 @@ impl Gateway {
         let obstacle = (signal == StopSignal::Restart).then(|| self.restart_obstacle()).flatten();
         match obstacle {
             Some(why) => {
-                tracing::error!(code = "not_restarted", "the gateway was not restarted, and goes on: {why}");
+                tracing::error!(
+                    code = "not_restarted",
+                    "The gateway was not restarted and keeps running: {why}"
+                );
             }
             None => self.drain.handle(now.mono, drain::Input::Asked(signal)),
         }
@@ -52,13 +55,15 @@ impl Gateway {
     /// Why the next gateway would not start: then this one is not ended.
     fn restart_obstacle(&self) -> Option<String> {
         let stale = self.reloading.reading.stale.as_ref();
-        let stale = stale.map(|why| format!("the changed settings cannot be read: {why}"));
+        let stale = stale.map(|why| {
+            format!("The changed settings could not be read; the previous ones stay in use: {why}")
+        });
         stale.or_else(|| self.restart.obstacle())
     }
 
     fn end(&mut self, now: Now, signal: StopSignal, verb: &str) -> String {
         self.drain.handle(now.mono, drain::Input::Asked(signal));
-        format!("The gateway finishes what is under way and {verb}.")
+        format!("The gateway finishes current work and {verb}.")
     }
 
     fn seat_of(&self, name: &str) -> Result<SeatId, CommandError> {
@@ -83,9 +88,9 @@ impl Gateway {
         let was = !matches!(seat.machine.state(), State::Paused { by: PausedBy::Operator, .. });
         let (title, name) = (seat.title(), &seat.name);
         let sentence = if was {
-            format!("{title} is paused. `hermes platform resume {name}` ends that.")
+            format!("{title} is paused. `hermes platform resume {name}` resumes it.")
         } else {
-            format!("{title} was already paused. `hermes platform resume {name}` ends that.")
+            format!("{title} was already paused. `hermes platform resume {name}` resumes it.")
         };
         self.give(now, id, Input::Pause);
         self.keep(id, true, sentence, reply);
@@ -118,10 +123,10 @@ impl Gateway {
             tracing::warn!(
                 code = "pause_not_kept",
                 platform,
-                "a change of a pause cannot be kept: the disk is behind"
+                "a pause or resume could not be stored: the disk is too slow"
             );
             sentence
-                .push_str(" This could not be written down (the disk is behind), so a restart forgets it.");
+                .push_str(" This could not be stored (the disk is too slow), so it is lost at a restart.");
             drop(reply.send(Ok(sentence)));
         }
     }
@@ -133,11 +138,11 @@ type Reply = tokio::sync::oneshot::Sender<Answer>;
 fn resuming(title: &str, state: &State) -> String {
     match state {
         State::Paused { .. } => format!("{title} is no longer paused and connects now."),
-        State::Blocked { .. } => format!("{title} is looked at again now."),
-        State::Retrying { .. } => format!("{title} is tried again now."),
+        State::Blocked { .. } => format!("Checking {title} again now."),
+        State::Retrying { .. } => format!("Trying {title} again now."),
         State::Connecting { .. } | State::Disabled => format!("{title} is being connected."),
         State::Connected { degraded: Some(_), .. } | State::Connected { limited_until: Some(_), .. } => {
-            format!("{title} is tried again now.")
+            format!("Trying {title} again now.")
         }
         State::Connected { .. } => format!("{title} is connected."),
         State::Stopping => format!("{title} is stopping."),

@@ -477,7 +477,7 @@ async fn a_platform_that_waits_says_for_which_attempt_and_how_long() {
     let failing = Scripted::new(std::iter::repeat_n(Step::Fail(refused()), 100));
     let mut stage = Stage::start(&[("a", &failing)]);
     for attempt in 2..=10 {
-        let says = format!("the connection was refused; attempt {attempt}/10 after a wait of ");
+        let says = format!("the connection was refused; attempt {attempt}/10 after ");
         let is_said = |document: &Snapshot| {
             let message = platform(document, "a").error_message.as_deref();
             message.is_some_and(|message| message.starts_with(&says))

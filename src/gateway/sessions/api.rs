@@ -43,7 +43,7 @@ pub fn name(origin: InboxId) -> String {
     format!("m{}", origin.0)
 }
 
-/// Why a conversation has ended.
+/// Why a conversation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Somebody said `/new`.

@@ -125,7 +125,7 @@ impl Keeper {
     pub async fn watch(self: Arc<Self>, is_busy: impl Fn(&ChatKey) -> bool) {
         loop {
             if let Err(error) = self.look(&is_busy).await {
-                tracing::debug!(%error, "the conversations cannot be looked at");
+                tracing::debug!(%error, "the conversations could not be checked");
             }
             // Another rule may end at once what the last one let go on.
             drop(tokio::time::timeout(LOOK_EVERY, self.changed.notified()).await);
@@ -143,7 +143,7 @@ impl Keeper {
                 after = *last;
                 for (id, chat) in idle {
                     if !is_busy(&chat) && self.store.end_session(id, bound, rule).await? {
-                        tracing::debug!(%platform, session = id.0, "a conversation has ended");
+                        tracing::debug!(%platform, session = id.0, "a conversation ended");
                     }
                 }
             }

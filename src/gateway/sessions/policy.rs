@@ -1,4 +1,4 @@
-//! Pure. When a conversation has ended by itself.
+//! Pure. When a conversation ended by itself.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 

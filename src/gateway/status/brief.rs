@@ -10,7 +10,7 @@ use crate::platform::Platform;
 pub fn platforms(snapshot: &Snapshot, now: Timestamp) -> String {
     let mut text = String::from("**Platforms**");
     if snapshot.platforms.is_empty() {
-        text.push_str("\nNone is enabled.");
+        text.push_str("\nNo platform is enabled.");
     }
     for (name, platform) in &snapshot.platforms {
         let title = name.parse::<Platform>().map_or(name.as_str(), |known| known.spec().title);
@@ -21,8 +21,7 @@ pub fn platforms(snapshot: &Snapshot, now: Timestamp) -> String {
 
 fn line(name: &str, platform: &PlatformSnapshot, now: Timestamp) -> String {
     let why = platform.error_message.as_ref().map_or(String::new(), |why| format!("; {why}"));
-    let next =
-        platform.next_retry_at.map_or(String::new(), |at| format!(", next attempt {}", until(at, now)));
+    let next = platform.next_retry_at.map_or(String::new(), |at| format!(", next try {}", until(at, now)));
     match platform.state {
         WireState::Connected => match platform.since.map(|at| ago(at, now)) {
             Some(since) => match since.strip_suffix(" ago") {
@@ -33,14 +32,14 @@ fn line(name: &str, platform: &PlatformSnapshot, now: Timestamp) -> String {
         },
         WireState::Connecting => format!("connecting{why}"),
         WireState::Retrying => format!("retrying{next}{why}"),
-        WireState::RateLimited => format!("waiting because the platform asked for it{next}"),
+        WireState::RateLimited => format!("rate limited by the platform{next}"),
         WireState::Paused => {
             let by = platform.paused_by.as_deref().unwrap_or("operator");
             format!("paused by {by}; resume it with `/platform resume {name}`")
         }
         WireState::Fatal => {
             let action = platform.user_action.as_ref().map_or(String::new(), |action| format!(". {action}"));
-            format!("needs somebody{why}{action}")
+            format!("needs attention{why}{action}")
         }
         WireState::Disabled | WireState::Disconnected => platform.state.to_string(),
     }

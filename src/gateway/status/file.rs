@@ -69,7 +69,7 @@ async fn write_all(path: PathBuf, mut documents: watch::Receiver<Option<Snapshot
                 told = Some(now);
                 tracing::warn!(
                     code = "state_file_unwritten",
-                    "gateway_state.json cannot be written ({error}); the gateway works on"
+                    "gateway_state.json cannot be written ({error}); the gateway continues"
                 );
             }
         }

@@ -25,15 +25,15 @@ pub fn headline(view: &View, now: Timestamp) -> String {
         Presence::Mute(_) => {
             let who = view.pid.map_or("The gateway's process".to_owned(), |pid| format!("Process {pid}"));
             let since = match view.as_of {
-                Some(at) => format!("does not answer; last heard of {}", ago(at, now)),
+                Some(at) => format!("does not answer; last heard from {}", ago(at, now)),
                 None => "does not answer".to_owned(),
             };
-            format!("The gateway hangs. {who} {since}.")
+            format!("The gateway does not respond. {who} {since}.")
         }
         Presence::Absent => {
             let Some(at) = view.as_of else { return "The gateway is not running.".to_owned() };
             let reason = view.exit_reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
-            format!("The gateway is not running{reason}. It was last heard of {}.", ago(at, now))
+            format!("The gateway is not running{reason}. Last heard from {}.", ago(at, now))
         }
     }
 }
@@ -43,14 +43,16 @@ pub(super) fn notes_on_gateway(view: &View, now: Timestamp) -> String {
     let mut text = String::new();
     if view.presence == Presence::WithoutSocket {
         let since = view.as_of.map_or(String::new(), |at| format!(" from its status file, {}", ago(at, now)));
-        text.push_str(&format!("Its control socket is gone; this is{since}.\n  {WITHOUT_SOCKET}\n"));
+        text.push_str(&format!("Its control socket is missing; this is{since}.\n  {WITHOUT_SOCKET}\n"));
     }
     for Problem { code, message, since, user_action, .. } in &view.problems {
         text.push_str(&format!("{code}, since {}: {message}.\n", ago(*since, now)));
         text.extend(user_action.iter().map(|action| format!("  {action}\n")));
     }
     if let Some(why) = &view.config_stale {
-        text.push_str(&format!("Changed settings cannot be read: {why}. Those from before stay in force.\n"));
+        text.push_str(&format!(
+            "The changed settings cannot be read: {why}. The previous ones stay in use.\n"
+        ));
     }
     for name in &view.shadowed {
         text.push_str(&format!(
@@ -68,7 +70,7 @@ pub fn shadowed_remedy(name: &str) -> String {
 
 /// What is done about a gateway that cannot be asked.
 pub const WITHOUT_SOCKET: &str =
-    "Commands such as `hermes platform pause` do not reach it. End it with SIGTERM and start it again.";
+    "Commands such as `hermes platform pause` cannot reach it. Stop it with SIGTERM and start it again.";
 
 /// What to do next; lines.
 pub fn next_step(view: &View) -> String {
@@ -76,23 +78,24 @@ pub fn next_step(view: &View) -> String {
     match view.presence {
         Presence::Absent if view.is_unset => "No platform is set up. Run `hermes setup`.\n".to_owned(),
         Presence::Absent => "Start it with `hermes gateway run`.\n".to_owned(),
-        Presence::Starting => "Its platforms are shown as soon as it is ready.\n".to_owned(),
+        Presence::Starting => "Its platforms appear here when it is ready.\n".to_owned(),
         Presence::Mute(Silence::Stopped) => {
-            format!("The process is stopped (SIGSTOP, or Ctrl-Z in its terminal). Run `kill -CONT {pid}`.\n")
+            format!(
+                "The process is suspended (SIGSTOP, or Ctrl-Z in its terminal). Continue it with `kill -CONT {pid}`.\n"
+            )
         }
         Presence::Mute(Silence::Loop) => format!(
-            "The process is there, and its main loop stands still. Its watchdog ends it within a minute, or: `kill -9 {pid}`. \
-             No accepted message is lost.\n"
+            "The process exists but its main loop hangs. Its watchdog kills it within a minute; or run `kill -9 {pid}`. No accepted message is lost.\n"
         ),
         Presence::Mute(Silence::Unknown) => {
             format!(
-                "Look at its log. To end it: `kill {pid}`, then `kill -9 {pid}`. No accepted message is lost.\n"
+                "Check its log. To stop it: `kill {pid}`, then `kill -9 {pid}`. No accepted message is lost.\n"
             )
         }
         Presence::Answering | Presence::WithoutSocket
             if view.last_state == Some(GatewayState::Degraded) && view.problems.is_empty() =>
         {
-            "Not every platform is connected: `hermes platform status` says why.\n".to_owned()
+            "Not every platform is connected; see `hermes platform status`.\n".to_owned()
         }
         Presence::Answering | Presence::WithoutSocket => String::new(),
     }

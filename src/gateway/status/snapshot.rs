@@ -55,7 +55,7 @@ pub struct Snapshot {
     /// It stops in order to be started again.
     #[serde(default)]
     pub restart_requested: bool,
-    /// Turns that an agent works on.
+    /// Turns the agent is working on.
     #[serde(default)]
     pub active_agents: u64,
     /// The enabled platforms, by name.
@@ -131,7 +131,7 @@ pub struct HttpSnapshot {
     pub state: HttpState,
     /// Where it listens, or wants to.
     pub address: String,
-    /// Why it does not listen: stable.
+    /// Why it is not listening: stable.
     #[serde(default)]
     pub error_code: Option<String>,
     /// The same for people.
@@ -217,7 +217,7 @@ pub struct PlatformSnapshot {
     /// What a human should do.
     #[serde(default)]
     pub user_action: Option<String>,
-    /// When a message last came in.
+    /// Time of the last incoming message.
     #[serde(default)]
     pub last_inbound_at: Option<Timestamp>,
     /// When a message was last sent and acknowledged.
@@ -249,7 +249,7 @@ pub enum WireState {
     Fatal,
     /// Not enabled.
     Disabled,
-    /// The gateway has stopped.
+    /// The gateway stopped.
     Disconnected,
 }
 
@@ -285,7 +285,7 @@ impl fmt::Display for WireState {
 /// What waits in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Queues {
-    /// Messages without an answer.
+    /// Messages not answered yet.
     pub inbox: u64,
     /// Answers not sent.
     pub outbox: u64,

@@ -81,7 +81,7 @@ fn queues_note(queues: Queues) -> String {
     let waiting: Vec<_> =
         [some(queues.inbox, "unanswered"), some(queues.outbox, "unsent")].into_iter().flatten().collect();
     let waiting = (!waiting.is_empty()).then(|| format!("Waiting: {}.\n", waiting.join(", ")));
-    let dead = some(queues.dead, "not delivered: `hermes dead list` shows them.\n");
+    let dead = some(queues.dead, "not delivered; see `hermes dead list`.\n");
     let text: String = waiting.into_iter().chain(dead).collect();
     if text.is_empty() { text } else { format!("\n{text}") }
 }
@@ -131,11 +131,11 @@ fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
 fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
     let when = match (http.state, http.next_retry_at) {
         (HttpState::Listening, _) => return String::new(),
-        (HttpState::Retrying, Some(at)) => format!(" Trying again {}.", until(at, now)),
+        (HttpState::Retrying, Some(at)) => format!(" Next try {}.", until(at, now)),
         (HttpState::Retrying | HttpState::Fatal, _) => String::new(),
     };
     let code = http.error_code.as_deref().unwrap_or("unknown");
-    let why = http.error_message.as_deref().unwrap_or("it does not listen");
+    let why = http.error_message.as_deref().unwrap_or("it is not listening");
     let action = http.user_action.as_ref().map_or(String::new(), |action| format!("  {action}\n"));
     format!("\nHTTP API  {code}: {why}.{when}\n{action}")
 }
@@ -233,7 +233,7 @@ fn notes(platform: &PlatformView, presence: Presence) -> Vec<String> {
         (Some(code), Some(message)) => Some(format!("{code}: {message}")),
         (Some(why), None) | (None, Some(why)) => Some(why.clone()),
         (None, None) if last.state == WireState::RateLimited => {
-            Some("The platform asked for less. What is to be sent waits, and is sent by itself.".to_owned())
+            Some("The platform limits sending. Waiting messages are sent when the limit ends.".to_owned())
         }
         (None, None) => None,
     });
@@ -386,7 +386,7 @@ mod tests {
         let mut retrying = failing(
             WireState::Retrying,
             "whatsapp_bridge_exited",
-            "the connection to WhatsApp was lost (503); attempt 3/10 after a wait of 60 s",
+            "the connection to WhatsApp was lost (503); attempt 3/10 after 60 s",
         );
         let last = retrying.last.as_mut().unwrap();
         last.attempts = 2;
@@ -398,7 +398,9 @@ mod tests {
             state: HttpState::Retrying,
             address: "127.0.0.1:8642".to_owned(),
             error_code: Some("api_server_port_in_use".to_owned()),
-            error_message: Some("another program listens on 127.0.0.1:8642".to_owned()),
+            error_message: Some(
+                "the HTTP API cannot listen on 127.0.0.1:8642: another program does".to_owned(),
+            ),
             next_retry_at: Some("2026-01-01T12:00:30Z".parse().unwrap()),
             user_action: Some("Set another address in gateway.http.bind.".to_owned()),
         });
@@ -417,7 +419,7 @@ mod tests {
         limited.last.as_mut().unwrap().next_retry_at = Some("2026-01-01T12:01:30Z".parse().unwrap());
         pages += &platform_status(&view(limited), now(), look);
         let mut opened =
-            failing(WireState::Paused, "net_refused", "it failed too often in a row; last: refused");
+            failing(WireState::Paused, "net_refused", "it failed too many times in a row; last: refused");
         opened.last.as_mut().unwrap().paused_by = Some("breaker".to_owned());
         opened.last.as_mut().unwrap().next_retry_at = Some("2026-01-01T12:15:00Z".parse().unwrap());
         let mut gone = view(opened.clone());
@@ -425,7 +427,7 @@ mod tests {
         gone.presence = Presence::Absent;
         pages += &platform_status(&gone, now(), look);
 
-        let mut fatal = failing(WireState::Fatal, "whatsapp_not_paired", "no phone is paired with WhatsApp");
+        let mut fatal = failing(WireState::Fatal, "whatsapp_not_paired", "no phone is linked to WhatsApp");
         fatal.last.as_mut().unwrap().user_action = Some("Run `hermes whatsapp`.".to_owned());
         let mut blocked = view(fatal.clone());
         blocked.last_state = Some(GatewayState::Degraded);
@@ -434,7 +436,7 @@ mod tests {
         fatal.findings.push(Finding {
             code: Code::WhatsappNotPaired,
             severity: Severity::Blocking,
-            message: "no phone is paired with WhatsApp".to_owned(),
+            message: "no phone is linked to WhatsApp".to_owned(),
             fix: "Run `hermes whatsapp`.".to_owned(),
         });
         let mut stopped = view(fatal);
@@ -484,7 +486,7 @@ mod tests {
 
     #[test]
     fn nothing_is_wider_than_the_terminal() {
-        let why = "the connection to WhatsApp was lost (503); attempt 3/10 after a wait of 60 s";
+        let why = "the connection to WhatsApp was lost (503); attempt 3/10 after 60 s";
         let mut view = view(failing(WireState::Paused, "whatsapp_bridge_exited", why));
         let last = view.platforms[0].last.as_mut().unwrap();
         last.paused_by = Some("breaker".to_owned());

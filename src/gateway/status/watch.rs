@@ -40,7 +40,7 @@ pub async fn run(world: &World, home: &HermesHome, json: bool) -> Result<ExitCod
                 let look = move || report::view(&world, &home);
                 let seen = tokio::task::spawn_blocking(look)
                     .await
-                    .map_err(|_| CliError::failed("looking at the gateway failed in an unforeseen way"))?;
+                    .map_err(|_| CliError::failed("checking the gateway failed unexpectedly"))?;
                 let view = match seen {
                     Ok(view) => view,
                     // While settings are being edited, the page stays as it is.

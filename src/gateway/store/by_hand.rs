@@ -15,7 +15,7 @@ use crate::error::CliError;
 pub async fn open(path: PathBuf) -> Result<SqliteStore, CliError> {
     tokio::task::spawn_blocking(move || SqliteStore::open(&path))
         .await
-        .map_err(|_| CliError::failed("opening the store failed in an unforeseen way"))?
+        .map_err(|_| CliError::failed("opening the store failed unexpectedly"))?
         .map_err(unusable)
 }
 

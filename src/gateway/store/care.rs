@@ -69,7 +69,7 @@ impl Care {
     /// Does what was asked, as far as the disk allows.
     pub(super) fn write(&mut self, jobs: &mut Batch) {
         if self.problems.has(&[DAMAGE]) && self.writing.is_some() {
-            self.apply(Remedy::Mend, "a reader found it");
+            self.apply(Remedy::Mend, "found by a read");
         }
         self.find(jobs);
         if self.health.is_full && !self.room.is_enough() {
@@ -98,7 +98,7 @@ impl Care {
         match self.presence.look() {
             Place::There if self.is_lost => {
                 self.is_lost = false;
-                self.problems.clear(LOST, "gateway.db is back; messages are taken again");
+                self.problems.clear(LOST, "gateway.db is back; accepting messages again");
             }
             Place::There => {}
             Place::LogLost => self.restore_log(),
@@ -107,11 +107,11 @@ impl Care {
                 let path = self.path.display();
                 self.problems.set(
                     LOST,
-                    &format!("{path} was removed or replaced while the gateway runs: no message is taken over"),
-                    "Put it back, and it goes on by itself; or go on with what is there now: `hermes gateway restart`.",
+                    &format!("{path} was removed or replaced while the gateway runs: new messages are not accepted"),
+                    "Put it back and hermes continues by itself; or continue with the file that is there now: `hermes gateway restart`.",
                     false,
                 );
-                jobs.refuse(Need::Room, &StoreError::Failed("gateway.db is no longer there".to_owned()));
+                jobs.refuse(Need::Room, &StoreError::Failed("gateway.db no longer exists".to_owned()));
             }
         }
     }
@@ -121,11 +121,11 @@ impl Care {
         *lock(&self.reading) = None;
         let written = self.writing.as_ref().map(|db| schema::rewrite_log(db).is_ok());
         if written == Some(false) {
-            return self.apply(Remedy::Lose, "the log beside the database was removed");
+            return self.apply(Remedy::Lose, "the database's log (-wal) was removed");
         }
         tracing::warn!(
             code = "store_log_removed",
-            "the log beside the database was removed or replaced; what was in it is saved, and a new one is begun"
+            "The database's log (-wal) was removed or replaced; its contents are saved and a new one is started"
         );
         self.reopen();
     }
@@ -144,8 +144,8 @@ impl Care {
 
     fn recover(&mut self) {
         self.health.is_well();
-        self.problems.clear("disk_full", "the disk has room again; messages are taken again");
-        self.problems.clear("store_busy", "the database is free again; messages are taken again");
+        self.problems.clear("disk_full", "The disk has free space again; accepting messages again");
+        self.problems.clear("store_busy", "The database is unlocked again; accepting messages again");
     }
 
     fn apply(&mut self, remedy: Remedy, why: &str) {
@@ -156,27 +156,27 @@ impl Care {
                 self.room.release();
                 self.problems.set(
                     "disk_full",
-                    "the disk is full: no message is taken over until there is room",
-                    &format!("Make room on the disk of {path}; it then goes on by itself."),
+                    "The disk is full: new messages are not accepted until space is free",
+                    &format!("Free space on the disk of {path}; hermes then continues by itself."),
                     false,
                 );
             }
             Remedy::TellBusy => self.problems.set(
                 "store_busy",
-                "another program holds the database: no message is taken over until it lets go",
-                &format!("See who has it open: `fuser -v {path}`."),
+                "another program has locked the database: new messages are not accepted until it unlocks it",
+                &format!("Find it with `fuser -v {path}`."),
                 false,
             ),
             Remedy::Reopen => {
-                tracing::error!(code = "store_fault", "the disk failed ({why}); the database is opened anew");
+                tracing::error!(code = "store_fault", "The disk failed ({why}); reopening the database");
                 self.reopen();
             }
             Remedy::Mend => {
                 self.close();
                 self.problems.set(
                     DAMAGE,
-                    &format!("the database is damaged ({why}); the gateway ends"),
-                    "Restore gateway.db from a copy, or move it aside to begin with an empty one.",
+                    &format!("The database is damaged ({why}); stopping the gateway"),
+                    "Restore gateway.db from a backup, or move it away to start with an empty one.",
                     true,
                 );
             }
@@ -184,8 +184,8 @@ impl Care {
                 self.close();
                 self.problems.set(
                     "store_fault",
-                    &format!("the disk failed again ({why}), and nothing can be stored safely"),
-                    &format!("Look at the disk of {path} (`dmesg`), and start the gateway again."),
+                    &format!("The disk failed again ({why}); messages cannot be stored safely"),
+                    &format!("Check the disk of {path} (`dmesg`), then restart the gateway."),
                     true,
                 );
             }

@@ -84,7 +84,7 @@ pub(super) fn mend(path: &Path, why: &str, accept_loss: bool) -> Result<Report, 
     let shown = path.display();
     tracing::warn!(
         code = "store_salvaging",
-        "{shown} is damaged ({why}); what can be read of its {len} bytes is being saved"
+        "{shown} is damaged ({why}); recovering readable data from its {len} bytes"
     );
     check_room(path, used)?;
     let making = home::beside_database(path, "salvaging");
@@ -111,7 +111,7 @@ pub(super) fn mend(path: &Path, why: &str, accept_loss: bool) -> Result<Report, 
     let kept = finish(path)?;
     tracing::error!(
         code = "store_salvaged",
-        "the database was damaged ({why}) and is replaced; {report}. The damaged file is kept: {}",
+        "The database was damaged ({why}) and was replaced; {report}. The damaged file is kept: {}",
         kept.map(|kept| kept.display().to_string()).unwrap_or_default()
     );
     Ok(report)

@@ -85,7 +85,7 @@ fn what_waits_is_lost_only_when_somebody_accepts_it_and_the_counts_are_exact() {
     let before = std::fs::read(&path).unwrap();
     let error = open(&path, false).err().unwrap();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
-    assert_eq!(std::fs::read(&path).unwrap(), before, "it is left alone");
+    assert_eq!(std::fs::read(&path).unwrap(), before, "it is not retried");
     assert!(kept(dir.path()).is_empty());
     let Report(tables) = mend(&path, "a test", true).unwrap();
     let inbox = tables.iter().find(|saved| saved.table == "inbox").unwrap();
@@ -139,7 +139,7 @@ fn what_is_cut_off_or_no_database_is_begun_anew_only_when_somebody_accepts_it() 
         damage(&path);
         let before = std::fs::read(&path).unwrap();
         assert!(matches!(open(&path, false), Err(StoreError::Damaged(_))));
-        assert_eq!(std::fs::read(&path).unwrap(), before, "it is left alone");
+        assert_eq!(std::fs::read(&path).unwrap(), before, "it is not retried");
         assert!(kept(dir.path()).is_empty());
         drop(open(&path, true).unwrap());
         assert_eq!(count(&path, "inbox") > 0, is_of_use);

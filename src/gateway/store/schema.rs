@@ -203,7 +203,7 @@ fn open_unchanged(path: &Path) -> rusqlite::Result<(Connection, i64)> {
     }
 }
 
-/// Opens a database that belongs to somebody else at this moment, or to nobody, to read in it. `None`: it is of another version, or
+/// Opens a database that belongs to somebody else at this moment, or to nobody, to read in it. `None`: it is a different version, or
 /// has to be written to first.
 pub(super) fn open_to_read(path: &Path) -> Option<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;

@@ -282,7 +282,7 @@ impl Store for SqliteStore {
                     tracing::error!(
                         code = "row_unreadable",
                         id,
-                        "a stored message cannot be read and is given up"
+                        "Gave up on a stored message that cannot be read"
                     );
                     let dead = Finish { dead: Some(UNREADABLE.to_owned()), ..Finish::default() };
                     self.finish(InboxId(id), dead).await?;
@@ -345,7 +345,7 @@ impl Store for SqliteStore {
                     tracing::error!(
                         code = "row_unreadable",
                         id,
-                        "a stored answer cannot be read and is given up"
+                        "Gave up on a stored answer that cannot be read"
                     );
                     self.bury(OutboxId(id), UNREADABLE.to_owned(), GivenUp::Message).await?;
                 }

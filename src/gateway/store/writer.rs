@@ -162,7 +162,7 @@ impl Worker {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let gone = || StoreError::Failed("the store's thread has ended".to_owned());
+        let gone = || StoreError::Failed("the store's thread stopped".to_owned());
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue
             .send(Box::new(Task { need, work: Some(work), outcome: None, reply }))

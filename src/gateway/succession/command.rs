@@ -92,7 +92,7 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
             config.map_err(|error| match view.presence {
                 Presence::Absent => error.hint("No gateway is running."),
                 Presence::Starting | Presence::Answering | Presence::WithoutSocket | Presence::Mute(_) => {
-                    error.hint("The gateway that runs goes on with the settings from before.")
+                    error.hint("The running gateway keeps its previous settings.")
                 }
             })?;
             let manager = match &before {
@@ -134,7 +134,7 @@ impl Verb {
 async fn installed(home: &HermesHome) -> Result<Manager, CliError> {
     let Some(service) = manager::installed().await else {
         return Err(CliError::failed("hermes is not installed as a service").code("no_service").hint(
-            "Run it in a terminal with `hermes gateway run`. The README says how it becomes a service.",
+            "Run it in a terminal with `hermes gateway run`. docs/operations.md describes how to install it as a service.",
         ));
     };
     match service.other_home(home) {
@@ -206,7 +206,7 @@ impl Waiting<'_> {
 /// What it waits for, for people.
 fn words(verb: Verb, stage: &Stage) -> &'static str {
     match (stage, verb) {
-        (Stage::Ending, _) => "Finishing what is under way",
+        (Stage::Ending, _) => "Finishing current work",
         (Stage::Absent, Verb::Restart) => "Stopped. Waiting for it to start again",
         (Stage::Absent, Verb::Start | Verb::Stop) | (Stage::Starting | Stage::Ready(_), _) => {
             "Starting the gateway"
@@ -225,8 +225,8 @@ enum Failed {
 impl Failed {
     fn told(self, home: &HermesHome, manager: Option<Manager>) -> CliError {
         let start = manager.map_or("hermes gateway run", Manager::by_hand);
-        let log = manager.map(|manager| format!("What it wrote: `{}`.", manager.log()));
-        let look = "`--timeout` waits longer, `hermes gateway status` looks.";
+        let log = manager.map(|manager| format!("Its log: `{}`.", manager.log()));
+        let look = "Use a longer `--timeout`, or check with `hermes gateway status`.";
         let alone = |why: String| {
             CliError::failed(format!("{} {why}", last_words(home)))
                 .code("not_restarted")
@@ -243,14 +243,14 @@ impl Failed {
                 alone(format!("but was not restarted within {} s", waited.as_secs_f64().round()))
             }
             Self::Seen(Failure::TimeUp(Stage::Ending)) => {
-                CliError::failed("the time is up, and the gateway still finishes what is under way")
+                CliError::failed("the gateway did not stop in time; it is still finishing current work")
                     .code("still_ending")
-                    .hint(format!("It goes on ending by itself; {look}"))
+                    .hint(format!("It keeps stopping in the background; {look}"))
             }
             Self::Seen(Failure::TimeUp(Stage::Absent | Stage::Starting | Stage::Ready(_))) => {
-                CliError::failed("the time is up, and the gateway is not ready yet")
+                CliError::failed("the gateway did not become ready in time")
                     .code("still_starting")
-                    .hint(format!("It goes on starting by itself; {look}"))
+                    .hint(format!("It keeps starting in the background; {look}"))
             }
         };
         error.hints(log)
@@ -285,16 +285,16 @@ fn tell(
     } else {
         match (asked.verb, now) {
             (Verb::Start, Some(life)) if before == Some(life) => {
-                format!("The gateway was running already (process {}).", life.pid)
+                format!("The gateway is already running (process {}).", life.pid)
             }
             (Verb::Start, Some(life)) => format!("The gateway is running (process {}).", life.pid),
             (Verb::Restart, Some(life)) => {
                 format!("The gateway has restarted (process {}, after {} s).", life.pid, took.as_secs())
             }
             (Verb::Stop, Some(life)) => {
-                format!("The gateway has stopped, and another one has begun (process {}).", life.pid)
+                format!("The gateway stopped, and another one started (process {}).", life.pid)
             }
-            (Verb::Start | Verb::Stop | Verb::Restart, None) => "The gateway has stopped.".to_owned(),
+            (Verb::Start | Verb::Stop | Verb::Restart, None) => "The gateway stopped.".to_owned(),
         }
     };
     print(&format!("{text}\n"))?;

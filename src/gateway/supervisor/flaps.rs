@@ -35,7 +35,7 @@ impl Flaps {
         }
         self.flapping = (self.losses.len() == FLAPS).then(|| AdapterError {
             code: "flapping",
-            message: format!("it connects and is lost again and again; last: {}", error.message),
+            message: format!("the connection keeps dropping; last: {}", error.message),
             ..error.clone()
         });
         self.flapping.clone().unwrap_or(error)

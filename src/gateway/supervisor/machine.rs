@@ -268,7 +268,7 @@ impl Machine {
             return;
         }
         self.let_go();
-        let error = AdapterError::retryable("supervision_lost", "hermes lost sight of it; this is a defect");
+        let error = AdapterError::retryable("supervision_lost", "it had no pending action; this is a bug");
         self.state = State::Retrying { at: now + self.policy.ladder.first, error };
     }
 

@@ -202,7 +202,7 @@ mod tests {
                 rows: vec!["  ? Numbers: 1".into(), "  ✗ `1` is too short.".into()], cursor: (0, 14)
             }
         );
-        let long = "Numbers that may write to it, and to no one else in the world";
+        let long = "Numbers that can write to it, and to no one else in the world";
         let found = drawing(long, "1", None, (24, 80));
         assert_eq!(found, Drawing { rows: vec![format!("  ? {long}:"), "    1".into()], cursor: (1, 5) });
     }
@@ -212,7 +212,7 @@ mod tests {
         let error = "word ".repeat(60) + &"漢字".repeat(80);
         for width in [26, 40, 80, 200] {
             for typed in ["", "1, 2, 3", &"x".repeat(300), &"漢字".repeat(100)] {
-                let found = drawing("Numbers that may write to it", typed, Some(&error), (24, width));
+                let found = drawing("Numbers that can write to it", typed, Some(&error), (24, width));
                 for row in &found.rows {
                     assert!(console::measure_text_width(row) < usize::from(width), "{width} {found:#?}");
                 }

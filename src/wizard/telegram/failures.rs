@@ -10,21 +10,21 @@ use crate::token_lock::Holder;
 pub(super) fn of_fault(fault: &Fault) -> CliError {
     match fault {
         Fault::Refused(refusal) => match refusal.status {
-            401 | 404 => CliError::failed("Telegram does not know this token")
+            401 | 404 => CliError::failed("Telegram rejected this token")
                 .code("telegram_bad_token")
-                .hint("Copy all of it from @BotFather (/mybots, then the bot, then API Token), and run `hermes telegram` again."),
+                .hint("Copy the whole token from @BotFather (/mybots, then the bot, then API Token) and run `hermes telegram` again."),
             409 => conflict(),
             _ => CliError::failed(format!("Telegram answered {}: {}", refusal.status, refusal.description))
                 .code("telegram_refused")
-                .hint("Wait a little, then run `hermes telegram` again."),
+                .hint("Wait a minute, then run `hermes telegram` again."),
         },
         Fault::Way(fault) => CliError::failed(format!("Telegram {}", fault.said))
             .code("telegram_network_error")
             .hint("Check the network, and HTTPS_PROXY if you need a proxy. Then run `hermes telegram` again.")
-            .hint("Another address than Telegram's own is `api_base` below `[platforms.telegram]` in gateway.toml."),
-        Fault::Garbled(what) => CliError::failed(format!("Telegram's answer makes no sense: {what}"))
+            .hint("For a Bot API server of your own, set `api_base` under `[platforms.telegram]` in gateway.toml."),
+        Fault::Garbled(what) => CliError::failed(format!("Telegram sent an invalid answer: {what}"))
             .code("telegram_protocol")
-            .hint("Look at `api_base` below `[platforms.telegram]` in gateway.toml, and at the proxy: something else answered."),
+            .hint("Check `api_base` under `[platforms.telegram]` in gateway.toml, and the proxy: another service answered."),
     }
 }
 
@@ -50,15 +50,15 @@ pub(super) fn is_conflict(fault: &Fault) -> bool {
 pub(super) fn conflict() -> CliError {
     CliError::failed("another program receives the messages of this bot")
         .code("telegram_polling_conflict")
-        .hint("Stop that program, or make another bot with @BotFather.")
-        .hint("To go on without waiting for a message, give `--allow IDS` or `--no-wait`.")
+        .hint("Stop that program, or create another bot with @BotFather.")
+        .hint("To continue without waiting for a message, use `--allow IDS` or `--no-wait`.")
 }
 
 /// The gateway of this home has the bot at work.
 pub(super) fn at_work() -> CliError {
     CliError::failed("the gateway is running with this bot, so the wizard cannot wait for a message")
         .code("telegram_in_use")
-        .hint("Give `--allow IDS` or `--no-wait`, or stop the gateway with `hermes gateway stop` first.")
+        .hint("Use `--allow IDS` or `--no-wait`, or stop the gateway first with `hermes gateway stop`.")
         .hint("To learn your ID, write to the bot: `hermes pairing list` then shows it.")
 }
 
@@ -68,14 +68,14 @@ pub(super) fn brought() -> CliError {
         "Telegram brings this bot's messages to the gateway's webhook, so the wizard cannot wait for one",
     )
     .code("telegram_in_use")
-    .hint("Give `--allow IDS` or `--no-wait`.")
+    .hint("Use `--allow IDS` or `--no-wait`.")
 }
 
 /// So much waits at the service that nothing new is seen without confirming the old.
 pub(super) fn full() -> CliError {
-    CliError::failed("too many messages wait for this bot to see a new one")
+    CliError::failed("too many waiting messages for this bot; a new one cannot be seen")
         .code("telegram_queue_full")
-        .hint("Give `--allow IDS` or `--no-wait`; the gateway answers what waits when it starts.")
+        .hint("Use `--allow IDS` or `--no-wait`; the gateway answers waiting messages when it starts.")
 }
 
 /// A gateway with another home has the bot at work.
@@ -84,7 +84,7 @@ pub(super) fn locked(holder: Option<&Holder>) -> CliError {
         holder.map_or(String::new(), |holder| format!(" (pid {}, home {})", holder.pid, shown(&holder.home)));
     CliError::failed(format!("another local gateway is already using this Telegram bot token{who}"))
         .code("telegram_token_lock")
-        .hint("Stop that gateway, or make another bot with @BotFather.")
+        .hint("Stop that gateway, or create another bot with @BotFather.")
 }
 
 fn shown(path: &Path) -> String {

@@ -132,7 +132,7 @@ pub fn missing_flags(facts: &Facts, answers: &Answers) -> Vec<&'static str> {
     match answers.allowed(facts) {
         // Whoever writes first could be anybody.
         AllowList::Nobody if answers.allowed.is_none() && !facts.no_wait && !facts.yes => {
-            missing.push("--allow IDS or --no-wait or --yes (the first who writes to the bot is its owner)");
+            missing.push("--allow IDS or --no-wait or --yes (the first sender becomes the owner)");
         }
         AllowList::Nobody | AllowList::Only(_) | AllowList::Everybody => {}
     }

@@ -69,8 +69,10 @@ pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     }
     let changed = switch(home, SWITCH, true, &config)?;
     refuse_turned_off(Platform::Telegram, config.telegram.is_turned_off)?;
-    let state = if changed { "on" } else { "on already" };
-    let words = format!("Telegram is {state}. The gateway picks it up; `hermes gateway run` starts one.");
+    let state = if changed { "on" } else { "already on" };
+    let words = format!(
+        "Telegram is {state}. A running gateway connects by itself; otherwise start it with `hermes gateway run`."
+    );
     Done { enabled: true, changed, moved_to: None }.say(json, &words);
     Ok(ExitCode::Ok)
 }
@@ -86,8 +88,8 @@ pub fn disable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode,
     let words = match (is_set_up, changed) {
         (false, _) => format!("Telegram is not set up in {}. Run `hermes telegram`.", home.root().display()),
         (true, changed) => {
-            let state = if changed { "off" } else { "off already" };
-            format!("Telegram is {state}. The token is kept: `hermes telegram enable` turns it on again.")
+            let state = if changed { "off" } else { "already off" };
+            format!("Telegram is {state}. The token is kept. Turn it on again with `hermes telegram enable`.")
         }
     };
     Done { enabled: false, changed, moved_to: None }.say(json, &words);

@@ -172,15 +172,15 @@ impl TelegramSetup<'_> {
         let host =
             reqwest::Url::parse(&url).ok().and_then(|url| url.host_str().map(shown)).unwrap_or_default();
         self.ui.say(Line::Warn(format!(
-            "Another program had the bot's messages delivered to {host} (a webhook). Only one of the two can have them."
+            "Another program had the bot's messages delivered to {host} (a webhook). Only one program can receive them."
         )));
-        if asks && !self.confirm("Take them here from now on?", true).await? {
+        if asks && !self.confirm("Receive them here from now on?", true).await? {
             return Err(End::Cancelled);
         }
         // Also when we are stopped before the answer is here.
         self.is_unhooked = true;
         self.request(service.remove_webhook()).await?;
-        self.ui.say(Line::Done("The webhook is removed. No message is lost.".to_owned()));
+        self.ui.say(Line::Done("Webhook removed. No message is lost.".to_owned()));
         Ok(true)
     }
 
@@ -250,14 +250,14 @@ impl TelegramSetup<'_> {
     }
 
     async fn is_owner(&mut self, person: &Person) -> Result<bool, End> {
-        self.ui.say(Line::Done(format!("{} has written.", described(person))));
+        self.ui.say(Line::Done(format!("{} wrote to the bot.", described(person))));
         self.confirm("Is that you?", true).await
     }
 
     async fn wait_again(&mut self) -> Result<bool, End> {
         self.ui.say(Line::Warn("No one wrote to the bot in time.".to_owned()));
         let choice = Choice {
-            prompt: "Wait once more?".to_owned(),
+            prompt: "Wait again?".to_owned(),
             items: vec!["Yes".to_owned(), "No, type the IDs instead".to_owned()],
         };
         let cancel = self.cancel;

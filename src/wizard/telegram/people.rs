@@ -65,7 +65,7 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
     }
     match (wrong.is_empty(), everybody, ids.is_empty()) {
         (false, ..) => Err(wrong),
-        (true, true, false) => Err(vec!["`*` means everybody. Give either `*` or IDs, not both.".to_owned()]),
+        (true, true, false) => Err(vec!["`*` means everyone. Enter `*` or IDs, not both.".to_owned()]),
         (true, true, true) => Ok(AllowList::Everybody),
         (true, false, true) => Ok(AllowList::Nobody),
         (true, false, false) => Ok(AllowList::Only(ids)),
@@ -75,7 +75,7 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
 /// The list for people to read.
 pub fn show_allow(allow: &AllowList) -> String {
     match allow {
-        AllowList::Nobody => "nobody yet".to_owned(),
+        AllowList::Nobody => "no one yet".to_owned(),
         AllowList::Only(ids) => ids.join(", "),
         AllowList::Everybody => "everybody".to_owned(),
     }

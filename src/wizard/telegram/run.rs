@@ -58,12 +58,12 @@ async fn begin(
 ) -> Result<(Found, BotApi), End> {
     if options.token_stdin && world.stdin_tty {
         let error =
-            CliError::usage("`--token-stdin` reads from a file or a pipe, and standard input is a terminal");
+            CliError::usage("`--token-stdin` reads from a file or a pipe, but standard input is a terminal");
         return Err(error
             .hint(if options.json {
                 "Give the token so: hermes telegram --token-stdin --json < FILE"
             } else {
-                "Leave it out: the token is asked for then, and not shown."
+                "Leave it out; the wizard then asks for the token without showing it."
             })
             .into());
     }
@@ -102,8 +102,7 @@ async fn begin(
 /// The first line of standard input. Reading it blocks, on a thread that the end of the program does not wait for.
 async fn first_line() -> Result<Secret, CliError> {
     let failed = || {
-        CliError::usage("standard input cannot be read")
-            .hint("Give the token so: hermes telegram --token-stdin < FILE")
+        CliError::usage("standard input cannot be read").hint("Example: hermes telegram --token-stdin < FILE")
     };
     let (line, read) = oneshot::channel();
     std::thread::Builder::new()

@@ -168,9 +168,9 @@ impl<'a> TelegramSetup<'a> {
     fn take_flags(&mut self) -> Result<(), CliError> {
         if let Some(token) = self.found.given.take() {
             if token.0.is_empty() {
-                return Err(CliError::usage("nothing came on standard input, where the token was to be")
+                return Err(CliError::usage("standard input is empty; it must contain the token")
                     .code("telegram_bad_token")
-                    .hint("Give the token so: hermes telegram --token-stdin < FILE")
+                    .hint("Example: hermes telegram --token-stdin < FILE")
                     .hint("Its first line is the token."));
             }
             texts::check_token(&token.0).map_err(|why| {
@@ -189,8 +189,8 @@ impl<'a> TelegramSetup<'a> {
             ask::allowed_by_flags(listed, self.options.allow_everyone, texts::EVERYBODY_WARNING)?;
         if let Some(chat) = &self.options.home_channel {
             let chat = number(chat.trim()).ok_or_else(|| {
-                CliError::usage("`--home-channel` needs a chat's id, a whole number")
-                    .hint("Of a direct chat it is the person's id; groups have numbers below 0.")
+                CliError::usage("`--home-channel` needs a chat ID, a whole number")
+                    .hint("A direct chat has its person's ID; groups have negative IDs.")
             })?;
             self.answers.home_channel = Some(chat);
         }
@@ -226,7 +226,7 @@ impl<'a> TelegramSetup<'a> {
             return self.refuse_token(error.hint(why), facts);
         }
         let service = self.services.of(&token).map_err(|why| {
-            CliError::config(format!("Telegram cannot be asked: {why}"))
+            CliError::config(format!("Telegram cannot be reached: {why}"))
                 .hint("Correct `[platforms.telegram]` in gateway.toml.")
         })?;
         self.ui.code(Some(&asking()));
@@ -286,7 +286,7 @@ impl<'a> TelegramSetup<'a> {
             prompt: "Keep this bot?".to_owned(),
             items: vec![
                 "Yes, keep everything".to_owned(),
-                "Yes, but change who may write to it".to_owned(),
+                "Yes, but change who can write to it".to_owned(),
                 "No, use another bot".to_owned(),
             ],
         };
@@ -315,7 +315,7 @@ impl<'a> TelegramSetup<'a> {
             AllowList::Nobody | AllowList::Everybody => String::new(),
         };
         let check = |text: &str| parse_allow(text).map(drop).map_err(|wrong| wrong.join(" "));
-        let question = Question { prompt: "Ids that may write to it".to_owned(), initial, check };
+        let question = Question { prompt: "IDs that can write to it".to_owned(), initial, check };
         let cancel = self.cancel;
         loop {
             let typed = tokio::select! {
@@ -426,7 +426,7 @@ impl<'a> TelegramSetup<'a> {
         }
         if self.found.is_turned_off {
             notes.push(
-                "gateway.toml says `enabled = false` below `[platforms.telegram]`: take that out to turn Telegram on.",
+                "gateway.toml has `enabled = false` under `[platforms.telegram]`. Remove it to turn Telegram on.",
             );
         }
         if !notes.is_empty() {
@@ -434,7 +434,7 @@ impl<'a> TelegramSetup<'a> {
             lines.push(Line::Gap);
         }
         if self.gateway_runs() {
-            lines.push(text("The gateway is running; it picks this up by itself."));
+            lines.push(text("The gateway is running and connects by itself."));
         } else {
             lines.push(entry("hermes gateway run", "start answering, including earlier messages"));
         }
@@ -462,8 +462,7 @@ impl Remains {
             words: match self {
                 Self::Nothing => "No Telegram setting was changed.",
                 Self::NoWebhook => {
-                    "No Telegram setting was changed, but the webhook is removed: the program that had it must set it again to get \
-                     this bot's messages."
+                    "No Telegram setting was changed, but the webhook is removed. The program that used it must set it again to receive this bot's messages."
                 }
                 Self::Everything => "Telegram is set up. Start the gateway with `hermes gateway run`.",
             },

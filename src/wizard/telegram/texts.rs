@@ -18,14 +18,14 @@ pub(super) fn opening() -> Vec<Line> {
 pub(super) fn step(chapter: Chapter) -> Line {
     let title = match chapter {
         Chapter::Bot => "The bot",
-        Chapter::People => "Who may write to it",
+        Chapter::People => "Who can write to it",
     };
     Line::Step { number: chapter as usize, of: 2, title: title.to_owned() }
 }
 
 pub(super) fn about_tokens() -> Vec<Line> {
     vec![
-        text("The agent answers as a bot, and @BotFather makes bots. In Telegram:"),
+        text("The agent answers as a bot. Create one with @BotFather in Telegram:"),
         Line::Gap,
         entry("1. Open @BotFather", "https://t.me/BotFather"),
         entry("2. Send /newbot", "give it a name, and a username that ends in `bot`"),
@@ -37,7 +37,8 @@ pub(super) fn about_tokens() -> Vec<Line> {
 pub(super) const TOKEN_PROMPT: &str = "Paste the token";
 
 /// What helps when the service does not know a token.
-pub(super) const TOKEN_AGAIN: &str = "Copy all of it from @BotFather: /mybots, then the bot, then API Token.";
+pub(super) const TOKEN_AGAIN: &str =
+    "Copy the whole token from @BotFather: /mybots, then the bot, then API Token.";
 
 /// Says what is wrong with a token without repeating any of it.
 pub(super) fn check_token(token: &str) -> Result<(), String> {
@@ -53,8 +54,7 @@ pub(super) fn check_token(token: &str) -> Result<(), String> {
 pub(super) fn about_people() -> Vec<Line> {
     vec![
         text(
-            "Only people listed by their ID are answered. Everybody else gets silence: an agent can do things on your \
-             machine, so strangers must not be able to ask it.",
+            "hermes answers only the IDs listed here and ignores everyone else. An agent can act on your machine, so do not let strangers use it.",
         ),
         Line::Gap,
     ]
@@ -63,23 +63,21 @@ pub(super) fn about_people() -> Vec<Line> {
 pub(super) fn about_ids() -> Vec<Line> {
     vec![
         text(
-            "An ID is a whole number, as in 123456789. Write several with commas between them; `*` stands for everybody. \
-             Leave it empty to list nobody for now: `hermes telegram` can be run again at any time.",
+            "An ID is a whole number, such as 123456789. Separate several with commas; `*` allows everyone. \
+             Leave it empty to allow no one for now; you can run `hermes telegram` again at any time.",
         ),
         Line::Gap,
     ]
 }
 
 pub(super) const EVERYBODY_WARNING: &str =
-    "With `*` everybody who finds the bot can use the agent, at your cost and on your machine.";
+    "With `*` everyone who finds the bot can use the agent, at your cost and on your machine.";
 
-pub(super) const NOBODY_WARNING: &str = "Nobody is listed, so nobody is answered yet. List somebody with `hermes telegram --allow IDS`, or run \
-     `hermes telegram` and write to the bot.";
+pub(super) const NOBODY_WARNING: &str = "No one is allowed yet, so no one is answered. Use `hermes telegram --allow IDS`, or run `hermes telegram` and write to the bot.";
 
 /// Somebody is listed who is no person.
 pub(super) const CHANNEL_NOTE: &str = "An id below 0 is a channel's, or a group's of which the admins write in its name. Groups and channels in which the \
      bot answers are listed in TELEGRAM_ALLOWED_CHATS besides.";
 
 /// Groups are wanted, and the bot hears only part of them.
-pub(super) const PRIVACY_NOTE: &str = "In groups the bot sees only what speaks to it (privacy mode). That is enough for mentions and replies. To show it \
-     everything: @BotFather, /setprivacy, the bot, Disable; then take it out of the group and add it again.";
+pub(super) const PRIVACY_NOTE: &str = "In groups the bot sees only messages addressed to it (privacy mode). That is enough for mentions and replies. To show it all messages: @BotFather, /setprivacy, the bot, Disable; then remove it from the group and add it again.";

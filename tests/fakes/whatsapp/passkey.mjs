@@ -59,7 +59,7 @@ export class Passkeys {
     return true;
   }
 
-  /** The same notification to a device that is linked already, out of the blue. */
+  /** The same notification to a device that is already linked, out of the blue. */
   notice(connection) {
     connection.send(this.#notification('passkey_prologue_request', []));
   }

@@ -216,11 +216,7 @@ impl TelegramAdapter {
 fn token(config: &Config) -> Result<Secret, AdapterError> {
     let token = config.telegram.token.clone();
     token.filter(|token| Bot::is_token(&token.0)).ok_or_else(|| {
-        AdapterError::blocked(
-            "telegram_bad_token",
-            "TELEGRAM_BOT_TOKEN is not set to a bot token",
-            TOKEN_ACTION,
-        )
+        AdapterError::blocked("telegram_bad_token", "TELEGRAM_BOT_TOKEN is not a bot token", TOKEN_ACTION)
     })
 }
 

@@ -10,7 +10,7 @@ use crate::telegram::wire::Refusal;
 
 /// What a person does about a token that is refused.
 pub const TOKEN_ACTION: &str =
-    "Run `hermes telegram` with a token from @BotFather; it connects by itself then.";
+    "Run `hermes telegram` with a token from @BotFather; the gateway then connects by itself.";
 
 /// What a refused message can still become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,7 +223,7 @@ pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
     let said = format!("Telegram answered {}: {}", refusal.status, refusal.description);
     match refusal.status {
         401 | 404 => {
-            AdapterError::blocked("telegram_bad_token", "Telegram does not know the bot token", TOKEN_ACTION)
+            AdapterError::blocked("telegram_bad_token", "Telegram rejected the bot token", TOKEN_ACTION)
         }
         403 => AdapterError::blocked("telegram_forbidden", said, TOKEN_ACTION),
         CONFLICT => {

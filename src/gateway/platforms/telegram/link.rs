@@ -164,7 +164,7 @@ impl TelegramLink {
             scope: failure::scope(code),
         };
         let Some(address) = Address::parse(&message.chat) else {
-            let message = "no chat of Telegram has this name".to_owned();
+            let message = "no Telegram chat has this name".to_owned();
             return Err(failed(CHAT_GONE, message, Certainty::NotSent, Retry::Never));
         };
         let mut how = Try { address, is_plain: false, is_reply: message.reply_to.is_some() };
@@ -180,7 +180,7 @@ impl TelegramLink {
                         (Way::Done, Some(number)) => return Ok(sent_id(self.me, number)),
                         // It stayed behind in the group that was, or in the topic.
                         (Way::Migrated(_) | Way::Untopic, Some(_)) => {
-                            return Err(SendError::refused(MESSAGE_GONE, "the message stands elsewhere"));
+                            return Err(SendError::refused(MESSAGE_GONE, "the message is in another chat"));
                         }
                         (way, _) => self.otherwise(way, &refusal, how)?,
                     };
@@ -192,12 +192,12 @@ impl TelegramLink {
                     return Err(failed(fault.code, told, fault.certainty, retry));
                 }
                 Err(Fault::Garbled(what)) => {
-                    let told = format!("Telegram's answer makes no sense: {what}");
+                    let told = format!("Telegram sent an invalid answer: {what}");
                     return Err(failed("telegram_protocol", told, Certainty::MaybeSent, Retry::Backoff));
                 }
             }
         }
-        Err(SendError::refused("telegram_bad_request", "it was refused in every way that it can be sent"))
+        Err(SendError::refused("telegram_bad_request", "Telegram refused it in every form"))
     }
 }
 
@@ -208,7 +208,7 @@ impl Link for TelegramLink {
     }
 
     async fn edit(&self, id: &MessageId, message: &OutboundMessage) -> Result<(), SendError> {
-        let gone = || SendError::refused(MESSAGE_GONE, "no message of Telegram has this number");
+        let gone = || SendError::refused(MESSAGE_GONE, "no Telegram message has this ID");
         let number = number(self.me, id).ok_or_else(gone)?;
         self.deliver(message, Some(number)).await.map(drop)
     }

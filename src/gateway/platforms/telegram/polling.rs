@@ -68,7 +68,7 @@ pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, f
         if answer.is_ok() {
             // What was taken is confirmed with that; the answer comes again over the next connection.
             if nonsense.prevails() {
-                return Fault::Garbled("most updates cannot be read");
+                return Fault::Garbled("most updates could not be read");
             }
             if confirm.is_some() {
                 failpoint::hit("ack.telegram.after");

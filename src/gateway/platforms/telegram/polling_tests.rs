@@ -151,7 +151,7 @@ fn refused(status: u16, retry_after: Option<u64>) -> Fault {
 
 fn cut() -> Fault {
     let (certainty, retry) = (net::Certainty::MaybeSent, Retry::Backoff);
-    Fault::Way(net::Fault { code: "net_lost", certainty, retry, said: "was cut off in the middle" })
+    Fault::Way(net::Fault { code: "net_lost", certainty, retry, said: "broke off its answer" })
 }
 
 /// What is shown is what is so: two failures in a row are told, one is not.

@@ -141,7 +141,7 @@ impl Receiver {
         if let Some(more) = self.repeats.say(Now::read().mono, &format!("{code} {old}")) {
             tracing::warn!(
                 code, platform = %self.platform,
-                "Telegram has made a supergroup of the group {old}: its id is {new} now. Where .env lists the old one \
+                "Telegram turned the group {old} into a supergroup with the ID {new}. Where .env lists the old one \
                  (TELEGRAM_ALLOWED_CHATS, TELEGRAM_GROUP_ALLOWED_CHATS, TELEGRAM_FREE_RESPONSE_CHATS, TELEGRAM_HOME_CHANNEL), \
                  write the new one{more}"
             );
@@ -175,7 +175,7 @@ impl Receiver {
 
     /// Waits for the disk, and returns the next wait. Until then nothing more is asked for: the service keeps the rest.
     async fn not_stored(&self, wait: Duration, error: &(dyn Error + Sync)) -> Duration {
-        tracing::debug!(platform = %self.platform, %error, "a message waits at the service");
+        tracing::debug!(platform = %self.platform, %error, "a message is waiting at Telegram");
         self.shared.step();
         tokio::time::sleep(wait).await;
         (wait * 2).min(STORE_WAIT_MAX)
@@ -188,12 +188,12 @@ impl Receiver {
         for (attachment, wanted) in message.attachments.iter_mut().zip(wanted) {
             let fetched = tokio::select! {
                 fetched = self.fetch_one(attachment, &wanted) => fetched.and_then(Arrived::keep),
-                () = &mut limit => Err("it took too long to fetch"),
+                () = &mut limit => Err("the download took too long"),
             };
             match fetched {
                 Ok(path) => attachment.path = Some(path),
                 Err(why) => {
-                    tracing::info!(platform = %self.platform, code = "attachment_refused", "an attachment was not fetched: {why}");
+                    tracing::info!(platform = %self.platform, code = "attachment_refused", "An attachment was not downloaded: {why}");
                     attachment.error = Some(why.to_owned());
                 }
             }
@@ -201,7 +201,7 @@ impl Receiver {
     }
 
     async fn fetch_one(&self, attachment: &Attachment, wanted: &Wanted) -> Result<Arrived, &'static str> {
-        let lost = |_: Fault| "it could not be fetched";
+        let lost = |_: Fault| "it could not be downloaded";
         let (media, size, mime) = (self.media.clone(), wanted.size, attachment.mime.clone());
         let now = Now::read().wall;
         // Before anything is asked: what is announced as too large is not asked for.
@@ -211,17 +211,17 @@ impl Receiver {
             self.bot.ask("getFile", &question, ANSWER_LIMIT).await.map_err(|fault| match fault {
                 // The service itself has a limit of 20 MB, and says so in words.
                 Fault::Refused(refusal) if refusal.status == 400 => {
-                    "Telegram does not give it to bots; it may be too large"
+                    "Telegram does not offer it to bots; it may be too large"
                 }
-                Fault::Refused(_) | Fault::Way(_) | Fault::Garbled(_) => "it could not be fetched",
+                Fault::Refused(_) | Fault::Way(_) | Fault::Garbled(_) => "it could not be downloaded",
             })?;
-        let path = file.file_path.ok_or("Telegram no longer has it")?;
+        let path = file.file_path.ok_or("Telegram no longer stores it")?;
         // A server that runs with `--local` names a file of its own disk. Whoever plays such a server could name any of ours.
         if Path::new(&path).is_absolute() {
             return Err("the Bot API server runs with --local, which hermes does not support");
         }
         let mut response = self.bot.open(&path, self.fetch_limit).await.map_err(lost)?;
-        while let Some(bytes) = response.chunk().await.map_err(|_| "it could not be fetched")? {
+        while let Some(bytes) = response.chunk().await.map_err(|_| "it could not be downloaded")? {
             arriving = blocking(move || arriving.add(&bytes).map(|()| arriving)).await?;
         }
         blocking(move || arriving.arrived()).await
@@ -236,7 +236,7 @@ impl Receiver {
         if let Some(more) = self.repeats.say(Now::read().mono, "update_unreadable") {
             tracing::warn!(
                 code = "update_unreadable", platform = %self.platform,
-                "an update could not be read, and is kept in {}{more}", path.display()
+                "Set aside an update that could not be read, in {}{more}", path.display()
             );
         }
         Ok(())
@@ -286,7 +286,7 @@ impl Source for Receiver {
         if let Ok(found) = found
             && let Err(fault) = remove_webhook(&self.bot, &found).await
         {
-            tracing::debug!(platform = %self.platform, ?fault, "a webhook could not be removed");
+            tracing::debug!(platform = %self.platform, ?fault, "The webhook could not be removed");
         }
     }
 }
@@ -299,7 +299,7 @@ pub(super) async fn remove_webhook(bot: &Bot, found: &WebhookInfo) -> Result<(),
     bot.ask::<bool>("deleteWebhook", &DeleteWebhook { drop_pending_updates: false }, ANSWER_LIMIT).await?;
     tracing::warn!(
         code = "telegram_webhook_removed", platform = %Platform::Telegram,
-        "a webhook was set for this bot; it was removed, because messages are fetched by polling ({} were waiting)",
+        "Removed the webhook of this bot, because messages are fetched by polling ({} were waiting)",
         found.pending_update_count
     );
     Ok(())
@@ -324,7 +324,7 @@ pub(super) fn meaning(fault: Fault, conflicts: u32) -> AdapterError {
         Fault::Way(fault) => way(fault),
         Fault::Refused(refusal) => super::failure::of_connection(&refusal, conflicts),
         Fault::Garbled(what) => {
-            AdapterError::retryable("telegram_protocol", format!("Telegram's answer makes no sense: {what}"))
+            AdapterError::retryable("telegram_protocol", format!("Telegram sent an invalid answer: {what}"))
         }
     }
 }

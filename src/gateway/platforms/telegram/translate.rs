@@ -269,7 +269,7 @@ fn described(raw: &Message) -> Option<String> {
     if let Some(emoji) = raw.sticker.as_ref().and_then(|sticker| sticker.emoji.as_ref()) {
         return Some(format!("[sticker {emoji}]"));
     }
-    raw.unshown.map(|_| "[a message of a kind that cannot be shown]".to_owned())
+    raw.unshown.map(|_| "[a message of an unsupported kind]".to_owned())
 }
 
 /// Where the text comes from, when the sender did not write it.

@@ -385,7 +385,7 @@ fn an_address_behind_a_text_stands_beside_it() {
 fn what_cannot_be_shown_is_said_to_be_there() {
     for kind in ["checklist", "game", "giveaway", "giveaway_winners", "invoice", "paid_media", "story"] {
         let text = text_of(json!({ kind: { "of": "any form" }, "caption": "see" }));
-        assert_eq!(text, "[a message of a kind that cannot be shown]\nsee", "{kind}");
+        assert_eq!(text, "[a message of an unsupported kind]\nsee", "{kind}");
     }
 }
 
@@ -409,7 +409,7 @@ fn an_answer_to_something_that_is_no_text_says_what_it_was() {
         (json!({ "sticker": { "file_id": "s", "emoji": "👍" } }), Some("[sticker 👍]")),
         (json!({ "sticker": { "file_id": "s" } }), Some("[sticker]")),
         (json!({ "location": { "latitude": 52.1, "longitude": 4.3 } }), Some("[location 52.1,4.3]")),
-        (json!({ "story": {} }), Some("[a message of a kind that cannot be shown]")),
+        (json!({ "story": {} }), Some("[a message of an unsupported kind]")),
         (json!({ "new_chat_title": "T" }), None),
     ] {
         assert_eq!(quoted(fields.clone()).as_deref(), expected, "{fields}");

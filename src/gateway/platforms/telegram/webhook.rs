@@ -63,11 +63,11 @@ impl Door {
     ) -> Result<Self, AdapterError> {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             let (code, why) = if error.kind() == ErrorKind::AddrInUse {
-                ("telegram_webhook_port_in_use", "another program listens there".to_owned())
+                ("telegram_webhook_port_in_use", "another program uses it".to_owned())
             } else {
                 ("telegram_webhook_bind_failed", error.to_string())
             };
-            let message = format!("Telegram's messages cannot be taken at {address}: {why}");
+            let message = format!("the webhook cannot listen on {address}: {why}");
             AdapterError::retryable(code, message)
         })?;
         Ok(Self { listener, secret, calls: Arc::default(), _place: place })
@@ -109,7 +109,7 @@ pub(super) enum Known {
 pub(super) const UNREACHABLE: &str = "telegram_webhook_unreachable";
 
 fn unreachable(why: &str) -> AdapterError {
-    AdapterError::retryable(UNREACHABLE, format!("Telegram cannot bring messages to the webhook: {why}"))
+    AdapterError::retryable(UNREACHABLE, format!("Telegram cannot reach the webhook: {why}"))
 }
 
 /// Why the service does not bring anything.
@@ -178,8 +178,8 @@ impl Watch {
             Err(Fault::Refused(refusal)) if refusal.status == 400 => {
                 Err(Refused::Webhook(AdapterError::blocked(
                     "telegram_bad_webhook",
-                    format!("Telegram does not take the webhook: {}", refusal.description),
-                    "Correct `url` below `[platforms.telegram.webhook]` in gateway.toml, or TELEGRAM_WEBHOOK_URL.",
+                    format!("Telegram rejected the webhook: {}", refusal.description),
+                    "Correct `url` under `[platforms.telegram.webhook]` in gateway.toml, or TELEGRAM_WEBHOOK_URL.",
                 )))
             }
             Err(fault) => Err(Refused::Otherwise(fault)),
@@ -237,7 +237,7 @@ impl Watch {
     /// The service brings nothing to us any more.
     pub(super) fn judge(&mut self, info: WebhookInfo) -> Result<Known, AdapterError> {
         if info.url != self.url {
-            let message = "another program has changed the webhook of this bot, or removed it";
+            let message = "another program changed or removed the webhook of this bot";
             return Err(AdapterError::retryable("telegram_webhook_lost", message));
         }
         let calls = self.calls.load(Ordering::Relaxed);
@@ -249,7 +249,7 @@ impl Watch {
             return Ok(Known::GetsThrough);
         }
         if is_failing {
-            let why = info.last_error_message.as_deref().unwrap_or("it does not say why");
+            let why = info.last_error_message.as_deref().unwrap_or("no reason given");
             return Err(unreachable(&bot::shown(why)));
         }
         Ok(Known::Nothing)

@@ -156,7 +156,7 @@ fn set_aside(paths: &WhatsAppPaths) {
     if let Err(error) = moved {
         tracing::warn!(
             code = "session_not_moved",
-            "the session that WhatsApp ended could not be moved aside ({error})"
+            "the logged-out session could not be moved aside ({error})"
         );
     }
 }
@@ -211,7 +211,7 @@ fn launch(home: &HermesHome, config: &Config, facts: Facts) -> Result<(Launch, M
     else {
         return Err(AdapterError::retryable(
             "whatsapp_bridge_exited",
-            "the check before the start saw nothing missing, and yet something is; this is a defect",
+            "the check before the start found no problem, but the bridge did; this is a bug",
         ));
     };
     let start = Start {
@@ -238,7 +238,7 @@ async fn own_lock_free(prepared: &Prepared) -> Result<(), AdapterError> {
         }
     };
     tokio::time::timeout(OWN_LOCK_LIMIT, free).await.map_err(|_| {
-        AdapterError::retryable("whatsapp_bridge_hung", "the last bridge has not ended yet")
+        AdapterError::retryable("whatsapp_bridge_hung", "the previous bridge has not stopped yet")
             .retry(Retry::After(Duration::from_secs(2)))
     })
 }

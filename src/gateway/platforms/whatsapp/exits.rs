@@ -73,12 +73,10 @@ impl Cause {
 
     fn error(self) -> AdapterError {
         match self {
-            Self::Dns => AdapterError::retryable("net_dns", "WhatsApp's address cannot be looked up"),
+            Self::Dns => AdapterError::retryable("net_dns", "WhatsApp's name cannot be resolved (DNS)"),
             Self::Refused => AdapterError::retryable("net_refused", "WhatsApp cannot be reached"),
             Self::Timeout => AdapterError::retryable("net_timeout", "WhatsApp did not answer in time"),
-            Self::Tls => {
-                AdapterError::retryable("net_tls", "no trusted connection to WhatsApp comes about (TLS)")
-            }
+            Self::Tls => AdapterError::retryable("net_tls", "no trusted TLS connection to WhatsApp"),
         }
     }
 }
@@ -87,7 +85,7 @@ impl Cause {
 pub fn unspawned(launcher: &Path, error: &io::Error) -> AdapterError {
     let why = format!("the bridge cannot be started: {}: {error}", launcher.display());
     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) {
-        let action = "Install hermes again where it was, or restart the gateway from where it is now.";
+        let action = "Install hermes at its old path again, or restart the gateway from its new path.";
         return AdapterError::blocked("whatsapp_bridge_exec", why, action);
     }
     // No process, no memory, no descriptor: that passes.
@@ -124,49 +122,49 @@ impl History {
     pub fn judge(&mut self, now: Instant, end: End) -> AdapterError {
         let exited = |message: &str| AdapterError::retryable("whatsapp_bridge_exited", message);
         match end.exit {
-            Exit::Done => exited("the bridge ended without being asked to"),
+            Exit::Done => exited("the bridge stopped unexpectedly"),
             Exit::NotPaired => {
-                AdapterError::blocked("whatsapp_not_paired", "no phone is paired with WhatsApp", SETUP)
+                AdapterError::blocked("whatsapp_not_paired", "no phone is linked to WhatsApp", SETUP)
             }
             Exit::LoggedOut => AdapterError::blocked(
                 "whatsapp_logged_out",
-                "WhatsApp has logged this device out; it was removed on the phone, or unused for too long",
+                "WhatsApp logged this device out; it was removed on the phone, or unused for too long",
                 SETUP,
             ),
             Exit::Forbidden => AdapterError::blocked(
                 "whatsapp_forbidden",
-                "WhatsApp refuses this account (403); it may be blocked or banned",
-                "Look at WhatsApp on the phone; then run `hermes whatsapp --repair`.",
+                "WhatsApp refused this account (403); it may be blocked or banned",
+                "Check WhatsApp on the phone, then run `hermes whatsapp --repair`.",
             ),
             Exit::MultideviceMismatch => AdapterError::blocked(
                 "whatsapp_logged_out",
-                "WhatsApp refuses this pairing (411); the phone does not allow linked devices in this form",
+                "WhatsApp refused this session (411); the phone does not allow this kind of linked device",
                 REPAIR,
             ),
             Exit::Replaced => self.replaced(now),
             Exit::CredsCorrupt => AdapterError::blocked(
                 "whatsapp_creds_corrupt",
-                "the WhatsApp credentials cannot be read, and there is no good copy of them",
+                "the WhatsApp credentials cannot be read, and there is no good backup copy",
                 REPAIR,
             ),
             Exit::SessionLock => AdapterError::blocked(
                 "whatsapp_session_lock",
                 "another bridge is using this WhatsApp session",
-                "Stop the other gateway or wizard, or wait until it has ended.",
+                "Stop the other gateway or wizard, or wait until it is done.",
             ),
             Exit::HalfPaired => AdapterError::blocked(
                 "whatsapp_half_paired",
-                "a pairing with WhatsApp was begun and not completed",
+                "linking with WhatsApp was started and not finished",
                 SETUP,
             ),
             Exit::PasskeyRequired => AdapterError::blocked(
                 "whatsapp_passkey_required",
-                "WhatsApp lets this device in only with the passkey of the account",
-                "Run `hermes whatsapp` in a terminal, with a browser at hand that can use the passkey.",
+                "WhatsApp links this device only with the account's passkey",
+                "Run `hermes whatsapp` in a terminal, with a browser that can use the passkey.",
             ),
             Exit::VersionRejected => AdapterError::retryable(
                 "whatsapp_version_rejected",
-                "WhatsApp refuses this version of its protocol (405); the pairing is kept",
+                "WhatsApp refused this protocol version (405); the phone stays linked",
             ),
             Exit::StaleConnection => AdapterError::retryable(
                 "whatsapp_bridge_hung",
@@ -178,19 +176,19 @@ impl History {
                 (None, None) => exited("the connection to WhatsApp was lost"),
             },
             Exit::Storage => storage(end.said.as_deref()),
-            Exit::Protocol => exited("the bridge and hermes do not understand each other; this is a defect"),
-            Exit::QrExpired => exited("the bridge ended as if it were pairing; this is a defect"),
+            Exit::Protocol => exited("the bridge and hermes use different protocols; this is a bug"),
+            Exit::QrExpired => exited("the bridge stopped as if it were linking; this is a bug"),
             Exit::Signalled(9) if end.memory_ran_out => self.ended_for_memory(now),
             Exit::Signalled(signal) => {
-                exited(&format!("the bridge was ended from outside (signal {signal})"))
+                exited(&format!("another program stopped the bridge (signal {signal})"))
                     .retry(Retry::After(SIGNALLED_WAIT))
             }
             Exit::Crashed(Some(code @ (126 | 127))) => {
-                let otherwise = || format!("what should be Node cannot be executed (exit {code})");
+                let otherwise = || format!("Node.js cannot be executed (exit {code})");
                 AdapterError::blocked(
                     "whatsapp_bridge_exec",
                     end.said.unwrap_or_else(otherwise),
-                    "Make it executable or install Node anew, or set HERMES_NODE to another; `hermes doctor` tells more.",
+                    "Make it executable, reinstall Node.js, or set HERMES_NODE to another one. See `hermes doctor`.",
                 )
             }
             Exit::Crashed(Some(INTERNAL)) => failed(end.said.as_deref()),
@@ -206,7 +204,7 @@ impl History {
         self.oom_at.push_back(now);
         let error = AdapterError::retryable(
             "whatsapp_bridge_oom",
-            "the kernel ended the bridge because memory ran out; it needs about 200 MB",
+            "the kernel killed the bridge because memory ran out; it needs about 200 MB",
         );
         if self.oom_at.len() < OOM_MAX {
             return error;

@@ -197,7 +197,7 @@ impl Shared {
                 Err(why) => {
                     tracing::error!(
                         code = "media_misplaced",
-                        "an attachment is not in the folder for them: {why}"
+                        "an attachment is outside the attachments folder: {why}"
                     );
                     Err("misplaced".to_owned())
                 }
@@ -222,7 +222,7 @@ impl Shared {
             quoted: message.reply_to.as_ref().and_then(|id| self.quoted(&message.chat, id)),
         });
         if !self.command(command).await {
-            return Err(not_sent("bridge_busy", "the bridge did not take the message"));
+            return Err(not_sent("bridge_busy", "the bridge did not accept the message"));
         }
         match tokio::time::timeout(SEND_LIMIT, &mut asked.answer).await {
             Ok(Ok(Answer::Sent { message_id })) => Ok(MessageId(message_id)),
@@ -239,7 +239,7 @@ impl Shared {
             }),
             Ok(Ok(Answer::Downloaded { .. } | Answer::DownloadFailed { .. }) | Err(_)) => Err(maybe_sent(
                 "connection_lost",
-                "the connection ended before WhatsApp acknowledged the message",
+                "the connection closed before WhatsApp acknowledged the message",
             )),
             Err(_) => Err(maybe_sent("timeout", "WhatsApp did not acknowledge the message in time")),
         }

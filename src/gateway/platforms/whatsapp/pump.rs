@@ -144,7 +144,7 @@ impl Pump {
             // It says what is wrong with the line, never the line.
             Some(Output::Garbage(why)) => Turn::Stop(AdapterError::retryable(
                 "whatsapp_bridge_exited",
-                format!("the bridge said something that hermes does not understand ({why})"),
+                format!("the bridge sent a message that hermes cannot read ({why})"),
             )),
             Some(Output::Exited { exit, stderr_tail }) => {
                 for line in stderr_tail {
@@ -192,7 +192,7 @@ impl Pump {
                 self.cause = cause.as_deref().and_then(Cause::parse);
             }
             Event::Error { code, message } => {
-                tracing::debug!(code = "bridge_error", cause = code, message, "the bridge gives up");
+                tracing::debug!(code = "bridge_error", cause = code, message, "the bridge gave up");
                 self.said = ["exec", "storage", "internal"].contains(&code.as_str()).then_some(message);
             }
             // Told for people who pair, or of no consequence here.
@@ -223,7 +223,7 @@ impl Pump {
                 code = "message_unreadable",
                 seq,
                 kept,
-                "a message could not be read and was set aside{more}"
+                "Set aside a message that could not be read{more}"
             );
         }
         if kept {
@@ -234,7 +234,7 @@ impl Pump {
         if self.nonsense.prevails() {
             return Turn::Stop(AdapterError::retryable(
                 "whatsapp_protocol",
-                "most of what the bridge hands over cannot be read",
+                "most of the bridge's messages cannot be read",
             ));
         }
         Turn::Next
@@ -298,7 +298,7 @@ fn handed_over(backlog: &mut Backlog<Parcel>, handed: Result<String, tokio::task
     if backlog.needs_replay() {
         let error = AdapterError::retryable(
             "whatsapp_bridge_exited",
-            "more messages came than fit; fetching the rest",
+            "More messages arrived than fit; fetching the rest",
         );
         return Turn::Stop(error.retry(Retry::After(Duration::from_secs(1))));
     }
@@ -327,7 +327,7 @@ async fn hand_over(shared: &Shared, inbox: &dyn Inbox, parcel: Parcel) {
         if refusals == TELL_REFUSAL {
             tracing::error!(
                 code = "inbox_full",
-                "{error}; the bridge keeps it, and it is offered again every second"
+                "{error}; the bridge keeps it and offers it again every second"
             );
         }
         tokio::time::sleep(OFFER_AGAIN).await;
@@ -337,7 +337,7 @@ async fn hand_over(shared: &Shared, inbox: &dyn Inbox, parcel: Parcel) {
     let taken = shared.command(Command::Ack { seq }).await;
     failpoint::hit("ack.bridge.after");
     if !taken {
-        tracing::debug!(code = "ack_lost", seq, "the bridge did not take an acknowledgement");
+        tracing::debug!(code = "ack_lost", seq, "the bridge did not accept an acknowledgement");
     }
 }
 

@@ -67,10 +67,10 @@ fn text(raw: &Message) -> String {
         "location" => raw.location.as_ref().map(location),
         "contact" => Some(contacts(&raw.contacts)),
         "reaction" => raw.reaction.as_ref().map(|reaction| match reaction.emoji.as_str() {
-            "" => "[took a reaction back]".to_owned(),
+            "" => "[removed a reaction]".to_owned(),
             emoji => format!("[reacted with {emoji}]"),
         }),
-        "unsupported" => Some("[a message of a kind that cannot be shown]".to_owned()),
+        "unsupported" => Some("[a message of an unsupported kind]".to_owned()),
         // Texts and what comes with an attachment; a kind of a later version is what its text says.
         _ => None,
     };
@@ -138,12 +138,12 @@ fn attachment(raw: &Message) -> Option<Attachment> {
 /// Why an attachment was not fetched, for whoever reads the message.
 pub fn download_error(code: &str) -> &'static str {
     match code {
-        "too_large" => "it is larger than hermes fetches",
-        "folder_full" => "the folder for attachments is full",
-        "gone" => "WhatsApp no longer has it",
-        "no_media" => "there was nothing to fetch",
-        "timeout" => "it took too long to fetch",
-        _ => "it could not be fetched",
+        "too_large" => "it is larger than the limit",
+        "folder_full" => "the attachments folder is full",
+        "gone" => "WhatsApp no longer stores it",
+        "no_media" => "there was nothing to download",
+        "timeout" => "the download took too long",
+        _ => "it could not be downloaded",
     }
 }
 
@@ -220,7 +220,7 @@ mod tests {
             text(json!({"kind": "reaction", "reaction": {"id": "B", "emoji": "👍"}})),
             "[reacted with 👍]"
         );
-        assert_eq!(text(json!({"kind": "reaction", "reaction": {"id": "B"}})), "[took a reaction back]");
+        assert_eq!(text(json!({"kind": "reaction", "reaction": {"id": "B"}})), "[removed a reaction]");
         assert!(text(json!({"kind": "unsupported"})).starts_with('['));
     }
 

@@ -130,7 +130,7 @@ impl Storm {
     /// What must hold whatever goes wrong.
     fn look(&self, life: &Life) {
         let seed = self.seed;
-        assert!(!life.running.is_finished(), "seed {seed}: the gateway has ended");
+        assert!(!life.running.is_finished(), "seed {seed}: the gateway stopped");
         let document = life.documents.borrow().clone().expect("published");
         let shown = platform(&document, NAME);
         if shown.state == WireState::Connected {

@@ -19,7 +19,7 @@ impl Machine {
             State::Connecting { generation, since, probe, .. } if *since + stuck_after <= now => {
                 let (generation, probe) = (*generation, *probe);
                 self.actions.push_back(Action::Abandon { generation });
-                let error = AdapterError::retryable("net_timeout", "the attempt was begun without a network");
+                let error = AdapterError::retryable("net_timeout", "the attempt started without a network");
                 self.state = match probe {
                     true => State::Paused {
                         by: PausedBy::Breaker,
@@ -42,7 +42,8 @@ impl Machine {
     pub(super) fn jumped(&mut self, now: Instant, after: Duration) {
         if matches!(self.state, State::Connected { .. }) {
             self.let_go();
-            let error = AdapterError::retryable("clock_jumped", "the computer slept, or its clock was set");
+            let error =
+                AdapterError::retryable("clock_jumped", "the computer was asleep, or its clock was set");
             self.state = State::Retrying { at: now + after, error };
         } else {
             self.wake(now, after, Duration::ZERO);

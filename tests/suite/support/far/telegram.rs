@@ -85,7 +85,7 @@ impl FarEnd for TelegramEnd {
     }
 
     fn write(&mut self, number: u32, text: &str) {
-        // The service gives each delivery a number of its own; the message has the same.
+        // The service gives each delivery a separate number; the message has the same.
         self.service.push(json!({ "message": {
             "message_id": number, "date": now(), "chat": { "id": FRIEND, "type": "private" },
             "from": { "id": FRIEND, "is_bot": false, "first_name": "Test" }, "text": text } }));

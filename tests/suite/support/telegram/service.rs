@@ -375,7 +375,7 @@ pub(crate) fn now() -> i64 {
     hermes::clock::Now::read().wall.as_second()
 }
 
-/// An address of this machine that nobody else uses: all of 127/8 is ours.
+/// An address of this machine that no one else uses: all of 127/8 is ours.
 pub(crate) fn own_address() -> SocketAddr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
