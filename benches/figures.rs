@@ -46,7 +46,7 @@ fn started(floor: &Times) {
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         let terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
-        spin(|| terminal.text().contains("Which number"));
+        spin(|| terminal.text().contains("Which WhatsApp number"));
         prompts.0.push(begun.elapsed());
     }
     row("`hermes whatsapp` until its first question", &prompts, floor);

@@ -147,7 +147,7 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds it; its pid, where it wrote one.
-    #[error("held by another process{}", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    #[error("held by another process{}", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     Held {
         /// The holder, as it wrote itself down.
         pid: Option<u32>,

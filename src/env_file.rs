@@ -21,13 +21,13 @@ pub struct EnvFile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
     /// A name that not every reader takes for one.
-    #[error("`{0}` is no name for a setting")]
+    #[error("`{0}` is not a valid setting name")]
     Key(String),
     /// A line break or NUL in the value; the value is not told.
-    #[error("the value of {0} holds a line break or a NUL character")]
+    #[error("the value of {0} contains a line break or a NUL character")]
     Value(String),
     /// An unclosed quote elsewhere in the file would swallow what is written.
-    #[error("{0} cannot be set without changing what another line means; look at the quotes in the file")]
+    #[error("{0} cannot be set without changing another line; check the quotes in the file")]
     Entangled(String),
 }
 

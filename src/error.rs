@@ -215,7 +215,7 @@ mod tests {
             (Errno::IO, ExitCode::Failed, "disk_failed", "dmesg"),
             (Errno::ROFS, ExitCode::Failed, "disk_read_only", "findmnt"),
             (Errno::MFILE, ExitCode::Failed, "home_unusable", ""),
-            (Errno::ACCESS, ExitCode::Config, "home_unusable", "whose"),
+            (Errno::ACCESS, ExitCode::Config, "home_unusable", "shows its owner"),
             (Errno::NOTDIR, ExitCode::Config, "home_unusable", "ls -ld"),
             (Errno::LOOP, ExitCode::Config, "home_unusable", "ls -ld"),
         ] {

@@ -146,7 +146,7 @@ pub fn classify(error: &reqwest::Error) -> Fault {
         };
         let mut kinds = causes(error).filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
         return if kinds.any(is_cut) {
-            before("net_tls", "ended the connection before it was secured (TLS)")
+            before("net_tls", "closed the connection during the TLS handshake")
         } else {
             before("net_refused", "cannot be reached")
         };

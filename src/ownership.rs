@@ -156,7 +156,7 @@ fn advice(
         ],
         Place::Container => vec![
             format!(
-                "Mount a volume that user {} may write, or run the container as the user who may (`--user`).",
+                "Mount a volume that user {} can write to, or run the container as the user who can (`--user`).",
                 us.uid
             ),
             "Or set HERMES_HOME to a folder that this user can write to.".to_owned(),

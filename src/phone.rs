@@ -30,7 +30,7 @@ pub enum PhoneError {
     #[error("it is empty")]
     Empty,
     /// Letters, or signs that no number has.
-    #[error("use digits only, as in +1 555 000 1111")]
+    #[error("use digits only, such as +1 555 000 1111")]
     NotDigits,
     /// Fewer than [`DIGITS_MIN`].
     #[error("it is too short for a number with its country code")]
@@ -39,7 +39,7 @@ pub enum PhoneError {
     #[error("it is longer than any phone number")]
     TooLong,
     /// It begins with 0, as numbers do only inside a country.
-    #[error("it begins with 0; write it with its country code, as in +1 555 000 1111")]
+    #[error("it starts with 0; use the country code, such as +1 555 000 1111")]
     NoCountryCode,
 }
 

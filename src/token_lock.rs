@@ -58,7 +58,7 @@ pub enum TokenLockError {
 }
 
 fn described(holder: &Holder) -> String {
-    format!(" (pid {}, home {})", holder.pid, holder.home.display())
+    format!(" (process {}, home {})", holder.pid, holder.home.display())
 }
 
 impl TokenLocks {

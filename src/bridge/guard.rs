@@ -31,7 +31,7 @@ pub(super) fn run(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>)
 
 async fn live(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> Result<u8, String> {
     if rustix::process::getpgrp() != rustix::process::getpid() {
-        return Err("a guard begins a process group of its own".to_owned());
+        return Err("a guard starts its own process group".to_owned());
     }
     // First the ear, then the promise.
     let mut ending = signal(SignalKind::terminate())

@@ -110,9 +110,14 @@ fn apply(world: &World, home: &HermesHome, from: &Path, foreign: &[Foreign]) -> 
     // What was read before the lock was taken may have changed.
     let found = found::read(home, from, foreign)?;
     if let Some(why) = &found.broken_config {
-        return Err(CliError::config(format!("{} cannot be read: {why}", from.join("config.yaml").display()))
-            .code("hermes_agent_unreadable")
-            .hint("hermes-agent itself goes on with its defaults then. Correct the file, and run `hermes migrate` again."));
+        return Err(CliError::config(format!(
+            "{} cannot be read: {why}",
+            from.join("config.yaml").display()
+        ))
+        .code("hermes_agent_unreadable")
+        .hint(
+            "hermes-agent itself uses its defaults then. Correct the file, and run `hermes migrate` again.",
+        ));
     }
     let plan = plan(&found);
     runtime()?.block_on(write_all(home, found, &plan))?;

@@ -266,9 +266,9 @@ mod tests {
         assert_eq!(command.env, [("TOKEN".into(), Some(Secret("canary".into()))), ("GONE".into(), None)]);
         for (toml, expected) in [
             ("[agent]\nkind='command'", "line 2, column 6: the kind command needs `command`"),
-            ("[agent]\nkind='command'\ncommand=[]", "line 3, column 9: command begins with the name"),
-            ("[agent]\nenv=['A=b']", "line 2, column 6: env lists names"),
-            ("[agent]\ncontext_tokens=100", "line 2, column 16: context_tokens is a number of tokens"),
+            ("[agent]\nkind='command'\ncommand=[]", "line 3, column 9: command must start with the name"),
+            ("[agent]\nenv=['A=b']", "line 2, column 6: env takes names"),
+            ("[agent]\ncontext_tokens=100", "line 2, column 16: context_tokens must be at least"),
         ] {
             let error = load(&dir, toml).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
@@ -288,6 +288,6 @@ mod tests {
         write_atomic(&dir.path().join("persona.md"), long.as_bytes()).unwrap();
         assert!(load(&dir, toml).unwrap_err().to_string().contains("is longer than"));
         let both = format!("{toml}\nsystem_prompt='x'");
-        assert!(load(&dir, &both).unwrap_err().to_string().contains("exclude each other"));
+        assert!(load(&dir, &both).unwrap_err().to_string().contains("not both"));
     }
 }

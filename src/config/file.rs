@@ -382,7 +382,7 @@ mod tests {
             ("[gateway]\n\n drain_timeout = \"1d\"", "line 3, column 18: drain_timeout"),
             ("[gateway.reconnect]\njitter = 0.6", "line 2, column 10: jitter must be from 0.0 to 0.5"),
             ("[gateway.reconnect]\njitter = nan", "line 2, column 10: jitter"),
-            ("[gateway.reconnect]\nfirst = '10m'", "line 2, column 9: cap is the longest wait"),
+            ("[gateway.reconnect]\nfirst = '10m'", "line 2, column 9: cap (the longest wait)"),
             ("agent.kind = 'oracle'", "line 1, column 14: kind must be echo, openai or command"),
             ("agent.kind = 'acp'", "line 1, column 14: the kind acp is not available"),
             (

@@ -188,7 +188,7 @@ impl Place<'_> {
             if !is_host {
                 return Err(self.error(
                     host.span(),
-                    "hosts are names as they stand in a browser's address, such as \"hermes.lan:8642\"",
+                    "hosts are names as in a browser's address bar, such as \"hermes.lan:8642\"",
                 ));
             }
             hosts.push(name);

@@ -185,7 +185,7 @@ fn of_service(openai: &OpenaiConfig, probe: &Probe, known: Option<&AgentSnapshot
                 }
                 (Some(_), None) => (
                     format!("refuses the key in {name} ({status})"),
-                    format!("Correct {name} in .env; a running gateway takes it up by itself."),
+                    format!("Correct {name} in .env; a running gateway reloads it by itself."),
                 ),
             };
             serious("agent_key_refused", format!("the agent at {host} {what}"), fix)

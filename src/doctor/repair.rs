@@ -210,7 +210,7 @@ mod tests {
             (repairs[0].done, repairs[0].message.clone())
         };
         let (done, message) = only(run(&world, &home).await);
-        assert!(!done && message.contains("no Node.js"), "{message}");
+        assert!(!done && message.contains("Node.js is needed"), "{message}");
         let damaged = home.whatsapp().bridge_root().join(install::content_hash());
         durable::create_private_dir(&damaged).unwrap();
         let _running = Lock::acquire(&home.whatsapp().session_lock()).unwrap();

@@ -48,9 +48,10 @@ use crate::gateway::status::file::StatusFile;
 use crate::gateway::status::report::PidFile;
 use crate::gateway::status::snapshot::KIND;
 use crate::gateway::store::SqliteStore;
-use crate::gateway::store::api::{Store, StoreError};
+use crate::gateway::store::api::Store;
 use crate::gateway::store::pauses::StoredPauses;
 use crate::gateway::store::sqlite::Opening;
+use crate::gateway::store::unopened;
 use crate::gateway::supervisor::machine::Policy;
 use crate::home::HermesHome;
 use crate::logging::{self, Log};
@@ -178,8 +179,8 @@ async fn start(
     let contacts: Arc<dyn Contacts> = Arc::<SqliteStore>::clone(&store);
     let store: Arc<dyn Store> = store;
     let pauses = StoredPauses::new(Arc::clone(&store));
-    let paused = pauses.names().await.map_err(|error| no_store(home, error))?;
-    let kept = records.load().await.map_err(|error| no_store(home, error))?;
+    let paused = pauses.names().await.map_err(|error| unopened::failure(home, error))?;
+    let kept = records.load().await.map_err(|error| unopened::failure(home, error))?;
     // Before the first turn: what waits from somebody who was let in is to be answered.
     let gate = Gate::new(&config).admitting(Book::of(kept.clone(), Now::read()).names());
     let path = MessagePath::start(Arc::clone(&store), agent, gate, config.gateway.turn);
@@ -279,7 +280,7 @@ async fn open_store(
         .while_starting("opening the store", STORE_LIMIT, open)
         .await
         .map_err(|_| CliError::failed("opening the store failed unexpectedly"))?
-        .map_err(|error| no_store(home, error))
+        .map_err(|error| unopened::failure(home, error))
 }
 
 fn keep_store(store: &Arc<SqliteStore>, problems: &Problems) {
@@ -351,47 +352,6 @@ fn check_home(world: &World, home: &HermesHome) -> Result<(), CliError> {
         .hint(ownership::hints_on_open(&us, folder, root)));
     }
     Ok(())
-}
-
-fn no_store(home: &HermesHome, error: StoreError) -> CliError {
-    let path = home.database();
-    match error {
-        StoreError::TooNew { .. } => CliError::config("the store was written by a newer version of hermes")
-            .code("store_too_new")
-            .hint("Install that version again, or move the file away; messages waiting in it will then not be answered.")
-            .because(error),
-        // Starting again mends nothing, and beginning anew would drop what is not answered yet: a person decides.
-        StoreError::Damaged(_) => CliError::config("the store is damaged")
-            .code("store_damaged")
-            .hint(format!(
-                "`hermes gateway run --accept-loss` starts with the messages that can be read and keeps the damaged file as {}.",
-                path.display()
-            ))
-            .because(error),
-        StoreError::TooLarge(_) => CliError::config("the store is damaged")
-            .code("store_damaged")
-            .hint(format!(
-                "Move {path} away, and {path}-wal where there is one: the gateway then starts with an empty store; messages waiting in the old one will not be answered.",
-                path = path.display()
-            ))
-            .because(error),
-        StoreError::InTheWay { path: ref in_the_way, .. } => CliError::config("the store cannot be opened")
-            .code("store_in_the_way")
-            .hint(format!("See what stands there, and move it away: `mv {in_the_way} {in_the_way}.aside`."))
-            .because(error),
-        StoreError::Full => CliError::failed("the store cannot be opened")
-            .code("store_unusable")
-            .hint(format!("Free space on the disk of {}.", path.display()))
-            .because(error),
-        StoreError::Fault(_) => CliError::failed("the store cannot be opened: the disk failed")
-            .code("disk_failed")
-            .hint(format!("Check the disk of {} (`dmesg`), then start the gateway again.", path.display()))
-            .because(error),
-        StoreError::Failed(_) => CliError::failed("the store cannot be opened")
-            .code("store_unusable")
-            .hint(format!("Check the owner and mode of {}.", path.display()))
-            .because(error),
-    }
 }
 
 fn write_pid(home: &HermesHome, identity: &Identity) {

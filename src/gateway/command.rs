@@ -56,13 +56,13 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// Unknown platform.
-    #[error("There is no platform `{name}`. Known: {}.", Platform::ALL.map(|platform| platform.spec().name).join(", "))]
+    #[error("Unknown platform `{name}` (known: {}).", Platform::ALL.map(|platform| platform.spec().name).join(", "))]
     UnknownPlatform {
         /// As it was asked for.
         name: String,
     },
     /// The platform is known, and this gateway does not run it.
-    #[error("{title} is not enabled. Run `{setup}`; a running gateway picks it up.")]
+    #[error("{title} is not enabled. Run `{setup}`; a running gateway then connects by itself.")]
     NotEnabled {
         /// As people write it.
         title: &'static str,
@@ -70,13 +70,13 @@ pub enum CommandError {
         setup: &'static str,
     },
     /// It could not be started again, so it is not ended.
-    #[error("The gateway was not restarted, and goes on: {why}.")]
+    #[error("The gateway was not restarted and keeps running: {why}.")]
     NotRestarted {
         /// Why; a part of a sentence.
         why: String,
     },
     /// The gateway stops, or has stopped.
-    #[error("The gateway is stopping; nothing is changed any more.")]
+    #[error("The gateway is stopping and accepts no changes.")]
     Stopping,
     /// The gateway did not answer in time.
     #[error("The gateway did not answer within {} s.", ANSWER_LIMIT.as_secs())]

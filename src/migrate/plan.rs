@@ -330,7 +330,7 @@ impl Planner<'_> {
                 Some(mode @ ("none" | "idle" | "daily")) => {
                     self.key(&format!("{what}.mode"), Key::text("session", "reset", mode), "");
                 }
-                Some("both") => self.say(Outcome::Decision, format!("{what}.mode"), "hermes begins again by one rule: set `reset` under [session] in gateway.toml to idle or daily"),
+                Some("both") => self.say(Outcome::Decision, format!("{what}.mode"), "hermes has one rule for new conversations: set `reset` under [session] in gateway.toml to idle or daily"),
                 Some(_) => self.say(Outcome::Decision, format!("{what}.mode"), "it is none of none, idle and daily"),
                 None => {}
             }

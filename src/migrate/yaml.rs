@@ -93,7 +93,7 @@ impl Reader {
                     merged.extend(entries);
                     self.close(Value::Object(merged), anchor)
                 }
-                None => Err("something ends that has not begun"),
+                None => Err("an end without a beginning"),
             },
         }
     }

@@ -148,7 +148,7 @@ pub fn read<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, Unreadable
 
 /// It has not the documented form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it has not the documented form")]
+#[error("it does not have the documented form")]
 pub struct Unreadable;
 
 /// A person or a bot.

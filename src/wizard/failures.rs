@@ -125,7 +125,7 @@ fn connection_lost(accepted: bool) -> CliError {
 
 /// Another bridge uses the session.
 pub fn locked(pid: Option<u32>) -> CliError {
-    let who = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+    let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
     CliError::failed(format!("another process uses the WhatsApp session{who}"))
         .code("whatsapp_session_lock")
         .hint("This is usually the running gateway. Stop it with `hermes gateway stop`, then try again.")
@@ -168,7 +168,7 @@ mod tests {
             (Exit::SessionLock, "whatsapp_session_lock", "hermes gateway stop"),
             (Exit::CredsCorrupt, "whatsapp_creds_corrupt", "--repair"),
             (Exit::QrExpired, "whatsapp_not_paired", "again"),
-            (Exit::VersionRejected, "whatsapp_version_rejected", "up to date"),
+            (Exit::VersionRejected, "whatsapp_version_rejected", "Update hermes"),
             (Exit::ConnectionLost, "whatsapp_connection_lost", "HTTPS_PROXY"),
             (Exit::StaleConnection, "whatsapp_connection_lost", "HTTPS_PROXY"),
             (Exit::MultideviceMismatch, "whatsapp_logged_out", "Update WhatsApp"),
@@ -196,13 +196,13 @@ mod tests {
             Exit::SessionLock,
             Circumstances { holder_pid: Some(42), said: Some("held"), tail: &tail, ..Default::default() },
         );
-        assert!(error.message.contains("pid 42"));
+        assert!(error.message.contains("process 42"));
         assert_eq!(error.hints.last().map(String::as_str), Some("The bridge said: held"));
     }
 
     #[test]
     fn after_the_phone_accepted_a_lost_connection_is_no_new_beginning() {
         let accepted = Circumstances { accepted: true, ..Default::default() };
-        assert!(of_exit(Exit::ConnectionLost, accepted).hints[0].contains("goes on from here"));
+        assert!(of_exit(Exit::ConnectionLost, accepted).hints[0].contains("again to continue"));
     }
 }

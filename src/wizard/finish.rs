@@ -129,7 +129,7 @@ impl Setup<'_> {
         let answered = match (mode, &facts.allowed) {
             (WhatsAppMode::SelfChat, AllowList::Nobody) => "you".to_owned(),
             (WhatsAppMode::SelfChat, AllowList::Only(_)) => format!("you, {}", show_allow(&facts.allowed)),
-            (WhatsAppMode::Bot, AllowList::Nobody) => "nobody".to_owned(),
+            (WhatsAppMode::Bot, AllowList::Nobody) => "no one".to_owned(),
             (WhatsAppMode::Bot | WhatsAppMode::SelfChat, AllowList::Everybody)
             | (WhatsAppMode::Bot, AllowList::Only(_)) => show_allow(&facts.allowed),
         };

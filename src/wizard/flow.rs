@@ -214,7 +214,7 @@ fn asks_who_may_speak(facts: &Facts, answers: &Answers, findings: &[Finding]) ->
 
 /// The flag that takes the place of the answer to [`Step::AskRelink`].
 pub const RELINK: &str =
-    "--repair --relink (to replace a pairing that may still work; linking again may need a passkey)";
+    "--repair --relink (to replace a link that may still work; linking again may need a passkey)";
 
 /// The flags that are needed where nobody can be asked.
 pub fn missing_flags(facts: &Facts, answers: &Answers, yes: bool) -> Vec<&'static str> {

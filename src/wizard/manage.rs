@@ -149,7 +149,7 @@ fn prose(facts: &Facts, report: &Report) -> String {
     let in_use = match (report.in_use, report.in_use_by) {
         (false, _) => String::new(),
         (true, None) => " (in use)".to_owned(),
-        (true, Some(pid)) => format!(" (in use by pid {pid})"),
+        (true, Some(pid)) => format!(" (in use by process {pid})"),
     };
     row("session", &format!("{}{in_use}", report.session_dir));
     for (at, finding) in report.findings.iter().enumerate() {
@@ -268,7 +268,7 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     if !yes && has_session {
         let mut ui = TermUi::new(world);
         if json || !ui.can_ask() {
-            let why = if json { "`--json` asks nothing" } else { "there is no terminal to ask on" };
+            let why = if json { "`--json` asks nothing" } else { "there is no terminal" };
             return Err(CliError::usage(format!("unpairing must be confirmed, and {why}")).hint("Use --yes."));
         }
         if was_paired {

@@ -18,7 +18,6 @@ use crate::wizard::event::WizardEvent;
 use crate::wizard::failures::{self, Circumstances};
 use crate::wizard::hands::PairingBridge;
 use crate::wizard::layout::Line;
-use crate::wizard::numbers::show_number;
 use crate::wizard::passkey::{Answers, Gate};
 use crate::wizard::qr::Code;
 use crate::wizard::sheet::Form;

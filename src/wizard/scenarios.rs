@@ -21,10 +21,10 @@ const DONE_ENV: &str = "WHATSAPP_MODE=bot\nWHATSAPP_ALLOWED_USERS=15550002222\nW
 fn person() -> ScriptUi {
     let mut ui = ScriptUi::new([]);
     ui.habits = vec![
-        ("Which number", Act::Pick(0)),
-        ("Numbers that may", Act::Type("+1 555 000 2222")),
-        ("Others who may", Act::Enter),
-        ("Keep this pairing", Act::Pick(0)),
+        ("Which WhatsApp number", Act::Pick(0)),
+        ("Numbers that can", Act::Type("+1 555 000 2222")),
+        ("Others who can", Act::Enter),
+        ("Keep this link", Act::Pick(0)),
         ("Move it aside", Act::Enter),
         ("Press Enter", Act::Enter),
         ("Start the gateway", Act::Enter),
@@ -217,7 +217,7 @@ async fn the_own_number_on_the_list_is_asked_about_or_taken_off() {
     let mut ui = no_person();
     let only_own = WhatsAppOptions { allow: Some(OWN.to_owned()), ..flags() };
     assert_eq!(stage.play(only_own, &mut ui).await.exit, ExitCode::Ok);
-    assert!(ui.transcript.contains("nobody is answered"), "{}", ui.transcript);
+    assert!(ui.transcript.contains("so no one is answered"), "{}", ui.transcript);
     assert_eq!(stage.env().as_deref(), Some("WHATSAPP_MODE=bot\nWHATSAPP_ENABLED=true\n"));
 }
 
@@ -230,7 +230,7 @@ async fn without_node_or_npm_nothing_is_asked_in_vain() {
     assert_eq!(ui.questions, 0);
     assert!(matches!(ui.events.last(), Some(WizardEvent::Error { code: "whatsapp_node_missing", .. })));
     for (installer, part) in
-        [(Installer::NoNpm, "No npm was found"), (Installer::Fails, "| npm error ENOTFOUND")]
+        [(Installer::NoNpm, "Npm was not found"), (Installer::Fails, "| npm error ENOTFOUND")]
     {
         let mut stage = Stage::new([]).with_env(OLD_ENV);
         stage.installer = installer;
@@ -259,12 +259,12 @@ async fn nothing_but_the_whole_way_writes_settings() {
         (
             "ends too soon",
             [vec![qr(1)], accepted(), vec![Move::Exit(Exit::Done)]].concat(),
-            "before the pairing",
+            "before linking was complete",
         ),
         (
             "lost",
             [vec![qr(1)], opened(), vec![Move::Exit(Exit::ConnectionLost)]].concat(),
-            "goes on from here",
+            "again to continue",
         ),
         (
             "hangs after the scan",

@@ -219,7 +219,7 @@ pub(super) fn refuse_to_guess(command: &str, json: bool, missing: &[&str]) -> Re
 
 /// The failure that an answer is missing. With `json` nothing is asked, also at a terminal.
 pub(super) fn unanswered(json: bool) -> CliError {
-    let why = if json { "`--json` asks nothing" } else { "there is no terminal to ask on" };
+    let why = if json { "`--json` asks nothing" } else { "there is no terminal" };
     CliError::usage(format!("an answer is missing, and {why}"))
 }
 

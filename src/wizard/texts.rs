@@ -130,8 +130,7 @@ pub(crate) fn about_passkey(request: &PasskeyRequest) -> Vec<Line> {
         Line::Verbatim(request.snippet.clone()),
         Line::Gap,
         text(
-            "3. Confirm with fingerprint, face or PIN. The console then prints a line that begins with {. Copy all of it \
-             and paste it here.",
+            "3. Confirm with fingerprint, face or PIN. The console then prints a line that starts with {. Copy the whole line and paste it here.",
         ),
         text(&format!("You have {} minutes.", request.expires_in_s / 60)),
         Line::Gap,

@@ -61,14 +61,14 @@ fn a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back() {
     let mut gateway = Gateway::start(&home);
     let player = stage.connect("scripted1");
     player.write("1", "eve", "something private");
-    let code = code_in(&player.take_message("let in"));
+    let code = code_in(&player.take_message("this code"));
     player.write("2", "eve", "something private");
     wait_until_accepted(&player, "2");
     assert_eq!(list(&home)["waiting"][0]["user"], "eve");
 
     let wrong = approve(&home, "AAAA2222");
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
-    assert!(wrong.stderr.contains("4 more wrong ones"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("4 attempts left"), "{}", wrong.stderr);
     assert_eq!(home.run(["pairing", "approve", "fax", &code]).code, Some(2));
     let right = approve(&home, &code.to_lowercase());
     assert_eq!((right.code, right.stdout.as_str()), (Some(0), "eve can now write to hermes on scripted1.\n"));
@@ -101,12 +101,12 @@ fn a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back() {
 #[test]
 fn without_a_gateway_the_store_is_asked_and_guessing_closes_the_door() {
     let (stage, home) = furnish();
-    assert!(home.run(["pairing", "list"]).stdout.starts_with("Nobody waits"));
+    assert!(home.run(["pairing", "list"]).stdout.starts_with("No pending requests"));
     assert_eq!(approve(&home, "AAAA2222").code, Some(1));
     let mut gateway = Gateway::start(&home);
     let player = stage.connect("scripted1");
     player.write("1", "eve", "hello");
-    let code = code_in(&player.take_message("let in"));
+    let code = code_in(&player.take_message("this code"));
     player.write("2", "ann", "hello");
     let second = wait::until(wait::LIMIT, || {
         player.said().into_iter().find(|said| said["say"] == "send" && said["chat"] == "ann")
@@ -121,13 +121,13 @@ fn without_a_gateway_the_store_is_asked_and_guessing_closes_the_door() {
     }
     let locked = approve(&home, &second);
     assert_eq!(locked.code, Some(1));
-    assert!(locked.stderr.contains("no code is taken for 60 more minutes"), "{}", locked.stderr);
+    assert!(locked.stderr.contains("codes are locked for 60 more minutes"), "{}", locked.stderr);
 
     let mut gateway = Gateway::start(&home);
     let player = stage.connect("scripted1");
     assert_heard(&player, "let in while you were away");
     assert!(
-        approve(&home, &second).stderr.contains("no code is taken"),
+        approve(&home, &second).stderr.contains("codes are locked"),
         "the door stays closed over a start"
     );
     assert_eq!(gateway.stop(), Some(0));

@@ -62,7 +62,7 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
     *service.failing.lock().unwrap() = true;
     let before = fake.received().len();
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "are you well" }));
-    let told = wait_for_answer(&fake, "not available at the moment");
+    let told = wait_for_answer(&fake, "not available right now");
     assert!(told.len() < 200 && !told.contains("127.0.0.1"), "{told}");
     wait_for_agent(&gateway, "unavailable");
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "/status" }));
@@ -72,7 +72,7 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
     wait_for_answer(&fake, "to: and now");
     wait_for_agent(&gateway, "available");
     let answers: Vec<_> = fake.received().into_iter().skip(before).map(|(_, answer)| answer).collect();
-    let told = answers.iter().filter(|answer| answer.contains("not available at the moment")).count();
+    let told = answers.iter().filter(|answer| answer.contains("not available right now")).count();
     assert_eq!(told, 1, "{answers:#?}");
     assert!(answers.iter().any(|answer| answer.contains("to: are you well")), "it was kept: {answers:#?}");
     assert_eq!(gateway.stop(), Some(0));
@@ -119,7 +119,7 @@ fn a_service_that_is_not_there_is_waited_for_over_a_restart_and_a_stop_takes_the
     let told = wait::until(wait::LIMIT, || {
         let mut said = house.well.said();
         said.retain(|said| {
-            said["text"].as_str().is_some_and(|text| text.contains("not available at the moment"))
+            said["text"].as_str().is_some_and(|text| text.contains("not available right now"))
         });
         (said.len() == 2).then_some(said)
     });

@@ -129,8 +129,8 @@ fn the_wizard_beside_a_running_gateway_offers_who_has_just_written() {
     terminal.wait_for("Who are you?");
     assert!(terminal.text().contains(&STRANGER.to_string()), "{}", terminal.text());
     terminal.send("\r");
-    terminal.wait_for("may write to it");
-    terminal.wait_for("Tell you in this chat");
+    terminal.wait_for("is allowed");
+    terminal.wait_for("Send alerts to this chat");
     terminal.send("n");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     let env = String::from_utf8(scene.home.dot_env().unwrap()).unwrap();

@@ -58,7 +58,7 @@ pub(crate) fn with_whatsapp_by(toml: &str, does: &str) -> House {
 #[test]
 fn rows_31_to_38_however_the_bridge_ends_it_is_tried_again_and_told_in_few_lines() {
     let rows = [
-        ("31 an end without a reason", "exit 0", "whatsapp_bridge_exited", "without being asked", true),
+        ("31 an end without a reason", "exit 0", "whatsapp_bridge_exited", "unexpectedly", true),
         ("32 a failure", "echo boom >&2; exit 1", "whatsapp_bridge_exited", "(exit 1)", true),
         ("32 an assertion of Node's", "exit 134", "whatsapp_bridge_exited", "(exit 134)", true),
         ("38 words that are no protocol", "echo hello; sleep 100", "whatsapp_bridge_exited", "", true),
@@ -303,7 +303,7 @@ fn row_58_a_flood_that_nobody_answers_takes_little_memory_and_all_of_it_is_kept(
     );
     let mut house = House::furnish(1, &toml, |_| {});
     house.well.write("first", "friend", "first");
-    house.well.take_message("not available at the moment");
+    house.well.take_message("not available right now");
     let before_kb = house.gateway.peak_kb();
     let text = "x".repeat(LEN);
     for number in 0..COUNT {

@@ -451,12 +451,12 @@ fn the_judge_finds_each_kind_of_wrong_and_takes_an_excuse() {
     assert_eq!(kinds(&[one, two, three, "c2 m1."], &none), ["unexpected"]);
     assert_eq!(kinds(&[one, one, two, three], &none), ["duplicated"]);
     // A notice excuses the message that it is about, and no other.
-    let given_up = "I could not work on this message: it failed three times.";
+    let given_up = "I could not process this message: it failed three times.";
     let with = |second: (&str, Option<u32>)| kinds_of(&[(one, None), second, (three, None)], &none);
     assert_eq!(with((given_up, Some(2))), [""; 0]);
     assert_eq!(with((given_up, Some(1))), ["lost", "answered and given up"]);
     assert_eq!(with((given_up, None)), ["about no message", "lost"]);
-    assert_eq!(with(("The agent is not available at the moment.", Some(2))), ["lost"]);
+    assert_eq!(with(("The agent is not available right now.", Some(2))), ["lost"]);
     let undelivered = "An answer of 2026-02-03 04:05 UTC could not be delivered to you.";
     assert_eq!(kinds(&[one, undelivered, three], &none), ["told of 1 losses in chat 1, which had 0", "lost"]);
     let refused = Excuses { refused: [(1, 2)].into(), ..Excuses::default() };

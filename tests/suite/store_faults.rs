@@ -274,7 +274,7 @@ fn row_70_a_message_that_kills_the_gateway_again_and_again_is_quarantined_and_al
     while house.stage.take("scripted1").is_some() {}
     house.gateway = again(&mut house.home, None);
     let player = house.heal("scripted1");
-    player.take_message("I stopped retrying a task that kept crashing me");
+    player.take_message("I stopped retrying this message because it kept crashing me");
     player.take_message("innocent words");
     player.take_message("patient words");
     player.write("new", "friend", "new words");

@@ -74,7 +74,7 @@ fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended
         assert!(again.stdout.starts_with("The gateway has restarted (process "), "{again:?}");
         let started = home.run(["gateway", "start"]);
         assert_eq!(started.code, Some(0), "{started:?}");
-        assert!(started.stdout.contains("was running already"), "{started:?}");
+        assert!(started.stdout.contains("is already running"), "{started:?}");
 
         let stopped = home.run(["gateway", "stop"]);
         assert_eq!((stopped.code, stopped.stdout.as_str()), (Some(0), "The gateway stopped.\n"));
@@ -170,7 +170,7 @@ fn settings_that_would_not_start_again_end_no_gateway() {
     home.write("gateway.toml", "[gateway\n");
     let answer = home.run(["gateway", "restart"]);
     assert_eq!(answer.code, Some(78), "{answer:?}");
-    assert!(answer.stderr.contains("goes on with the settings from before"), "{answer:?}");
+    assert!(answer.stderr.contains("keeps its previous settings"), "{answer:?}");
     assert!(gateway.is_running());
     assert_eq!(home.run(["gateway", "stop"]).code, Some(0), "it can be stopped all the same");
     assert_eq!(gateway.exit_code(), Some(0));
@@ -189,13 +189,13 @@ fn who_does_not_wait_for_the_end_is_told_and_who_stops_what_restarts_is_heard() 
     until(|| house.gateway.state()["active_agents"] == 1);
     let restart = house.home.run(["gateway", "restart", "--timeout", "1s"]);
     assert_eq!(restart.code, Some(1), "{restart:?}");
-    assert!(restart.stderr.contains("still finishes what is under way"), "{restart:?}");
+    assert!(restart.stderr.contains("still finishing current work"), "{restart:?}");
     // It restarts already, so another one may wait for the same.
     let restart = house.home.run(["gateway", "restart", "--timeout", "1s"]);
-    assert!(restart.stderr.contains("still finishes what is under way"), "{restart:?}");
+    assert!(restart.stderr.contains("still finishing current work"), "{restart:?}");
     until(|| house.gateway.state()["restart_requested"] == true);
     let stop = house.home.run(["gateway", "stop", "--timeout", "1s"]);
-    assert!(stop.stderr.contains("still finishes what is under way"), "{stop:?}");
+    assert!(stop.stderr.contains("still finishing current work"), "{stop:?}");
     until(|| house.gateway.state()["restart_requested"] == false);
     let restart = house.home.run(["gateway", "restart"]);
     assert_eq!(restart.code, Some(1), "{restart:?}");

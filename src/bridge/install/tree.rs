@@ -216,7 +216,7 @@ mod tests {
         write(&file, b"");
         assert_eq!(difference(dir.path()), Some(Err("files were changed or replaced".into())));
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(difference(dir.path()), Some(Err("2 files were installed and 1 are there".into())));
+        assert_eq!(difference(dir.path()), Some(Err("2 files were installed and 1 exist".into())));
         write(&file, b"one");
         assert_eq!(difference(dir.path()), Some(Ok(())));
         write(&dir.path().join(STAMP), b"{");

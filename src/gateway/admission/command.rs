@@ -150,7 +150,7 @@ mod tests {
             "Pending requests:\n  scripted1  e\\u202eve  60 min left\n\
              Approved by code:\n  whatsapp   900101@lid  since 2026-01-01T00:00:00Z\n"
         );
-        assert!(list(&json!({})).starts_with("Nobody waits"));
+        assert!(list(&json!({})).starts_with("No pending requests"));
         let at = Now::read().wall;
         let ignored = json!({ "ignored": [
             { "platform": "telegram", "kind": "person", "id": "42", "name": "A\u{202e}da", "at": at, "count": 3,

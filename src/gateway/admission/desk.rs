@@ -52,9 +52,7 @@ pub enum Refusal {
     #[error("{0}")]
     UnknownPlatform(#[from] UnknownPlatform),
     /// Nobody has this code.
-    #[error(
-        "nobody waits with this code on {title}; {left} more wrong ones and no code is taken for an hour"
-    )]
+    #[error("no request with that code on {title}; {left} attempts left, then codes are locked for an hour")]
     WrongCode {
         /// The platform as people write it.
         title: &'static str,
@@ -62,16 +60,16 @@ pub enum Refusal {
         left: u32,
     },
     /// Too many wrong codes were typed.
-    #[error("too many wrong codes were typed; no code is taken for {minutes} more minutes")]
+    #[error("too many wrong codes; codes are locked for {minutes} more minutes")]
     Locked {
         /// Until one is taken.
         minutes: u64,
     },
     /// Nobody was let in under this name.
-    #[error("nobody of this name was let in by a code")]
+    #[error("no one with this ID was approved by code")]
     NotAdmitted,
     /// It could not be written down.
-    #[error("it could not be written down: {0}")]
+    #[error("it could not be stored: {0}")]
     Store(#[from] StoreError),
 }
 

@@ -470,7 +470,7 @@ fn the_log_names_the_address_that_was_asked_and_a_guess_without_secrets() {
         assert_eq!(error.code, "agent_address_unknown");
         assert!(error.detail.contains(asked) && error.detail.contains(guess), "{}", error.detail);
         assert_eq!(error.detail.contains("base_url"), !guess.is_empty(), "{}", error.detail);
-        assert!(!error.detail.contains("canary") && error.told.contains("address that is set"), "{error:?}");
+        assert!(!error.detail.contains("canary") && error.told.contains("configured address"), "{error:?}");
     }
 }
 

@@ -180,7 +180,7 @@ impl Program {
             End::Status(status) => {
                 let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 let words = tail.finish(LAST_WORDS_LIMIT).await.pop().unwrap_or_default();
-                let detail = format!("{} ended with {how}: {words}", self.name());
+                let detail = format!("{} exited with {how}: {words}", self.name());
                 Some(failed("agent_failed", "The agent failed. Please try again later.", detail))
             }
         }

@@ -196,7 +196,7 @@ pub async fn serve_by(
         biased;
         ended = tokio::time::timeout(limit, connection) => match ended {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(code = "request_broken", "a request ended early: {error}"),
+            Ok(Err(error)) => tracing::debug!(code = "request_broken", "a request broke off: {error}"),
             Err(_) => tracing::debug!(code = "request_slow", "a request was incomplete"),
         },
         () = gives_way => tracing::debug!(code = "request_silent", "an idle connection was closed for a new one"),

@@ -30,10 +30,10 @@ impl fmt::Display for LetterId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPick {
     /// Not of the form `in-1` or `out-1`.
-    #[error("`{0}` is no dead letter; they are named like in-1 and out-1 (`hermes dead list` shows them)")]
+    #[error("Invalid ID `{0}`: use one such as in-1 or out-1 (see `hermes dead list`)")]
     Id(String),
     /// Neither `in` nor `out`.
-    #[error("`{0}` is no direction; use in or out")]
+    #[error("Invalid direction `{0}`: use in or out")]
     Direction(String),
     /// No platform.
     #[error(transparent)]
@@ -191,7 +191,7 @@ mod tests {
         assert!(!list.contains("900100") && !list.contains("canary"), "{list}");
         let page = page(&json(&letter, true), now);
         assert!(page.contains("to 900100@lid") && page.contains("a canary"), "{page}");
-        assert!(page.contains("may have arrived"), "{page}");
+        assert!(page.contains("may have been delivered"), "{page}");
         let text = Some(Private("\u{1b}[2J\u{1b}]52;c;aGk=\u{7}two\nlines".to_owned()));
         let reason = "no\n\u{1b}[8mhidden".to_owned();
         let evil = Letter { text, reason, ..letter };

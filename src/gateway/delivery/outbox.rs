@@ -358,7 +358,7 @@ impl Post {
             return Some(("it could not be sent in time".to_owned(), GivenUp::Message, Stroke::Expired));
         }
         if row.maybe_sent && row.message.fleeting {
-            let reason = "it may have been sent, and is out of date".to_owned();
+            let reason = "it may have been sent and is out of date".to_owned();
             return Some((reason, GivenUp::Quietly, Stroke::Dead));
         }
         (self.is_marked(row) && row.attempts >= MARKED_ATTEMPTS_MAX).then(|| {

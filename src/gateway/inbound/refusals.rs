@@ -61,7 +61,7 @@ mod tests {
         let mut by_its_platform = message("A", "1", "the beginning");
         by_its_platform.cut_from = Some(140_001);
         cut(&mut by_its_platform);
-        assert!(by_its_platform.text.0.ends_with("was cut off]"));
+        assert!(by_its_platform.text.0.ends_with("too long]"));
         assert!(told(&by_its_platform).unwrap().contains("(141 kB)"));
     }
 

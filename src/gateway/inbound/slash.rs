@@ -106,7 +106,7 @@ pub const HELP: &str = "\
 Commands for the gateway:
 - `/new`: begin a new conversation; I forget this one
 - `/stop`: stop working on your last message
-- `/retry`: answer your last message once more
+- `/retry`: answer your last message again
 - `/status`: this conversation, and what I am doing
 - `/platform list`: every platform's state
 - `/platform pause NAME`: disconnect a platform until it is resumed
@@ -141,7 +141,7 @@ pub fn begun(ended: &Ended) -> String {
 pub fn begun_anew(rule: Reset) -> &'static str {
     match rule {
         Reset::None => "This is a new conversation.",
-        Reset::Idle => "This is a new conversation: the last one ended because nothing was said for a while.",
+        Reset::Idle => "This is a new conversation: the last one ended after a silence.",
         Reset::Daily => "This is a new conversation: the last one ended with the day.",
     }
 }

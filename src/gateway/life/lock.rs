@@ -57,7 +57,7 @@ impl HomeLock {
                 problems.clear(CODE, "The lock is held again");
             }
             Err(LockError::Held { pid }) => {
-                let other = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+                let other = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
                 problems.set(
                     CODE,
                     &format!("{path} was replaced, and another gateway{other} runs with this home folder; stopping this one"),

@@ -20,7 +20,7 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The list is empty.
-    #[error("it names no program")]
+    #[error("it does not name a program")]
     Empty,
     /// It could not be started.
     #[error("it cannot be started: {0}")]
@@ -29,7 +29,7 @@ pub enum CommandError {
     #[error("it failed ({0})")]
     Failed(ExitStatus),
     /// It did not end.
-    #[error("it did not end within {} s and was killed", .0.as_secs())]
+    #[error("it did not finish within {} s and was killed", .0.as_secs())]
     Hung(Duration),
 }
 

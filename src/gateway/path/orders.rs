@@ -198,9 +198,9 @@ fn whoami(platform: Platform, message: &InboundMessage, may_steer: bool) -> Stri
         text.push_str(&format!(", also {}", name(&other.0)));
     }
     text.push_str(if may_steer {
-        ". You may give commands to the gateway here."
+        ". You can give commands to the gateway here."
     } else {
-        ". You may not give commands to the gateway here."
+        ". You cannot give commands to the gateway here."
     });
     text
 }

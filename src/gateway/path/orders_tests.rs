@@ -23,7 +23,7 @@ async fn a_command_does_not_wait_for_the_agent_and_its_own_pause_waits_for_the_a
     let Event::Command(request) = event else { panic!("{event:?}") };
     assert_eq!(request.command, Command::Pause { platform: "WhatsApp".into() });
     let delivered = link.delivered.borrow().clone();
-    assert!(delivered[1].text.contains("paused as soon as this message is sent"), "{delivered:?}");
+    assert!(delivered[1].text.contains("is paused after this message"), "{delivered:?}");
     request.reply.send(Ok("It is paused.".into())).unwrap();
 
     assert_eq!(agent.wait(1).await, ["work"], "no command is the agent's, and none came twice");

@@ -58,7 +58,7 @@ impl Claim {
             Err(TokenLockError::Held(holder)) => {
                 let title = self.platform.spec().title;
                 let who = holder.as_ref().map_or(String::new(), |holder| {
-                    format!(" (pid {}, home {})", holder.pid, holder.home.display())
+                    format!(" (process {}, home {})", holder.pid, holder.home.display())
                 });
                 let home = holder.map_or("OTHER_HOME".to_owned(), |holder| holder.home.display().to_string());
                 Err(AdapterError::blocked(

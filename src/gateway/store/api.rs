@@ -207,7 +207,7 @@ pub struct PauseRow {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database is of a newer program.
-    #[error("the database is of a newer version ({found}) than this program knows ({known})")]
+    #[error("the database has a newer format ({found}) than this version of hermes supports ({known})")]
     TooNew {
         /// Its version.
         found: i64,
@@ -224,7 +224,7 @@ pub enum StoreError {
     #[error("the database is damaged: {0}")]
     Damaged(String),
     /// The file is damaged, and too large to be read through. Nothing is changed.
-    #[error("the database is damaged and has {0} bytes, which is too much to be saved")]
+    #[error("the database is damaged and too large to recover ({0} bytes)")]
     TooLarge(u64),
     /// Something that is not a file stands where one of the database's belongs.
     #[error("{path} is {what}, where a file of the store belongs")]

@@ -6,7 +6,7 @@
 //! - [`care`]: what the writer does about faults of the disk and of the file; [`health`] decides it; [`room`] is the disk's
 //!   room.
 //! - [`by_hand`]: for commands while no gateway runs.
-//! - [`salvage`]: what is saved of a damaged file.
+//! - [`salvage`]: what is saved of a damaged file. [`unopened`]: why a store cannot be opened, for people.
 //! - [`admissions`]: who was let in by a code. [`pauses`]: what an operator has paused, as the loop keeps it. [`contacts`]:
 //!   when platforms were last connected.
 
@@ -26,6 +26,7 @@ mod salvage;
 mod schema;
 mod sessions;
 pub mod sqlite;
+pub mod unopened;
 mod writer;
 
 pub use sqlite::SqliteStore;

@@ -80,8 +80,8 @@ pub(super) fn full() -> CliError {
 
 /// A gateway with another home has the bot at work.
 pub(super) fn locked(holder: Option<&Holder>) -> CliError {
-    let who =
-        holder.map_or(String::new(), |holder| format!(" (pid {}, home {})", holder.pid, shown(&holder.home)));
+    let who = holder
+        .map_or(String::new(), |holder| format!(" (process {}, home {})", holder.pid, shown(&holder.home)));
     CliError::failed(format!("another local gateway is already using this Telegram bot token{who}"))
         .code("telegram_token_lock")
         .hint("Stop that gateway, or create another bot with @BotFather.")

@@ -129,7 +129,7 @@ fn prose(config: &Config, report: &Report) -> String {
     row("enabled", if report.enabled { "yes" } else { "no" });
     row("token", report.token);
     row("answers", &show_allow(&config.access(Platform::Telegram).allowed));
-    row("tells", report.home_channel.as_deref().unwrap_or("nobody"));
+    row("alerts", report.home_channel.as_deref().unwrap_or("off"));
     for finding in &report.findings {
         write!(text, "\n  {}: {}\n    {}\n", finding.code.as_str(), finding.message, finding.fix)
             .expect("writing to a String does not fail");

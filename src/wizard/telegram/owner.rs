@@ -289,7 +289,7 @@ impl TelegramSetup<'_> {
         for line in [text(next), Line::Gap] {
             self.ui.say(line);
         }
-        self.ui.say(entry("Others", "`hermes telegram --allow IDS`, with all IDs that may write"));
+        self.ui.say(entry("Others", "`hermes telegram --allow IDS`, with all allowed IDs"));
         self.ui.say(Line::Gap);
     }
 }

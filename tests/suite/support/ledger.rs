@@ -25,7 +25,7 @@ pub(crate) const MARK: &str = "(maybe a repeat)";
 const GOES_ON: &str = "\u{2589}";
 
 /// What the sender of a message that is given up is told. It says which message by replying to it.
-const GIVEN_UP: &str = "I could not work on";
+const GIVEN_UP: &str = "I could not process";
 
 /// What people are told of answers that never reached them; before it stands how many.
 const UNDELIVERED: &str = "could not be delivered";

@@ -10,6 +10,12 @@ pub(crate) fn root() -> &'static Path {
 
 /// Every file below this folder of the repository that is not of tests only, with its code before the unit tests.
 pub(crate) fn before_tests(dir: &str) -> Vec<(String, String)> {
+    let code = |text: String| text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    whole(dir).into_iter().map(|(name, text)| (name, code(text))).collect()
+}
+
+/// Every file below this folder of the repository that is not of tests only.
+pub(crate) fn whole(dir: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(dir)];
     while let Some(folder) = folders.pop() {
@@ -22,8 +28,7 @@ pub(crate) fn before_tests(dir: &str) -> Vec<(String, String)> {
             let name = path.strip_prefix(root()).expect("below it").to_string_lossy().into_owned();
             if name.ends_with(".rs") && !is_of_tests(&name) {
                 let text = fs::read_to_string(&path).expect("it is there");
-                let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
-                found.push((name, code));
+                found.push((name, text));
             }
         }
     }

@@ -218,7 +218,7 @@ proptest! {
             }
             prop_assert!(!house.holds(CANARY));
             let said = house.link.sent.borrow().clone();
-            prop_assert!(said.iter().all(|(_, text)| asks && text.starts_with("I answer only people")));
+            prop_assert!(said.iter().all(|(_, text)| asks && text.starts_with("I don't know you yet")));
             prop_assert!(said.len() <= 6 && house.count("pairing_codes") <= 6);
             Ok(())
         })?;

@@ -92,7 +92,7 @@ impl Door {
         let desk = Desk { secret: self.secret, calls: self.calls, receiver };
         let routes = Router::new().fallback(deliver).with_state(Arc::new(desk));
         accept(self.listener, routes, CONNECTION_LIMIT).await;
-        Fault::Garbled("nobody listens any more")
+        Fault::Garbled("the gateway no longer listens")
     }
 }
 

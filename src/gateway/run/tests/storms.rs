@@ -119,7 +119,7 @@ impl Storm {
             false => Command::Resume { platform: NAME.to_owned() },
         };
         let said = life.commands.give(command).await.unwrap();
-        if !said.contains("could not be written down") {
+        if !said.contains("could not be stored") {
             self.paused = Some(pause);
         } else if life.well_since.is_some() {
             // It was the one write that happened and was said to have failed.

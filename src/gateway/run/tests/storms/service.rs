@@ -130,7 +130,7 @@ impl Adapter for Account {
             match service.draw(4) {
                 0 => return Err(refused()),
                 1 => std::future::pending().await,
-                2 => panic!("as told"),
+                2 => panic!("as the script says"),
                 _ => {}
             }
         }
