@@ -161,7 +161,7 @@ impl Job<'_> {
                 Ok(lock) => return Ok(lock),
                 Err(LockError::Io(error)) => return Err(disk(&path, &error)),
                 Err(LockError::Held { pid }) => {
-                    debug!(pid, "another process is installing the WhatsApp bridge")
+                    debug!(pid, "another process is installing the WhatsApp bridge");
                 }
             }
             self.reporter.report(Phase::Wait, 0);

@@ -169,10 +169,8 @@ async fn start(
         store = open_store(home, &problems, opening, &notify, lock) => Arc::new(store?),
     };
     let settings = Settings::new(world.clone(), home.clone(), config.clone());
-    let how = if log.as_ref().is_some_and(|log| log.is_for_a_person) { ". Ctrl-C stops it" } else { "" };
-    if let Some(log) = log {
-        settings.hide_in(log);
-    }
+    let how = hint_on_stop(log.as_ref());
+    log.into_iter().for_each(|log| settings.hide_in(log));
     let agent: Arc<dyn Agent> = Arc::new(Following::new(Arc::clone(&settings))?);
     keep_store(&store, &problems);
     let records: Arc<dyn Records> = Arc::<SqliteStore>::clone(&store);
@@ -188,7 +186,6 @@ async fn start(
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     flow.configure(&config);
     settings.follow(&flow);
-    let message_flow = Arc::clone(&flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
     notice::absences::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow), contacts);
@@ -199,6 +196,7 @@ async fn start(
     let asked = Arc::new(tokio::sync::Notify::new());
     let making = Arc::clone(&settings);
     let make = Box::new(move |platform| build::adapter(platform, &making.current(), &making));
+    let message_flow = Arc::clone(&flow);
     let gateway = Gateway::new(Parts {
         adapters: build::adapters(&config, &settings),
         flow,
@@ -224,8 +222,8 @@ async fn start(
     let routes = api::owner(control.clone(), admissions, messages, reports);
     let _control = open_control(home, &control, routes);
     let (held, lockout) = (Arc::new(Semaphore::new(HELD_MAX)), Arc::default());
-    let (pulse_seen, tally) = (pulse.clone(), path.tally());
-    let serving = Http { control, pulse: pulse_seen, tally, settings: Arc::clone(&settings), lockout, held };
+    let (pulse_seen, tally, settings_seen) = (pulse.clone(), path.tally(), Arc::clone(&settings));
+    let serving = Http { control, pulse: pulse_seen, tally, settings: settings_seen, lockout, held };
     let _http = HttpServer::start(serving, http_state);
     tracing::info!(code = "started", "the gateway is running (process {}){how}", std::process::id());
     listen(gateway.events());
@@ -240,6 +238,11 @@ async fn start(
     drop(watchdog);
     tracing::info!(code = "stopped", exit = exit as u8, "the gateway stopped");
     Ok(exit)
+}
+
+/// What the first log line adds where a person reads it.
+fn hint_on_stop(log: Option<&Log>) -> &'static str {
+    if log.is_some_and(|log| log.is_for_a_person) { ". Ctrl-C stops it" } else { "" }
 }
 
 /// Problems that are known at the start, and from now on those of the lock. The zone is that of this process.

@@ -383,11 +383,8 @@ mod tests {
         let look = Look { colour: false, utf8: true, width: 0 };
         let mut pages = platform_status(&view(platform(WireState::Connected)), now(), look);
 
-        let mut retrying = failing(
-            WireState::Retrying,
-            "whatsapp_bridge_exited",
-            "the connection to WhatsApp was lost (503); attempt 3/10 after 60 s",
-        );
+        let lost = "the connection to WhatsApp was lost (503); attempt 3/10 after 60 s";
+        let mut retrying = failing(WireState::Retrying, "whatsapp_bridge_exited", lost);
         let last = retrying.last.as_mut().unwrap();
         last.attempts = 2;
         last.next_retry_at = Some("2026-01-01T12:00:42Z".parse().unwrap());
