@@ -128,7 +128,7 @@ mod tests {
         let lock = one.take(platform(), TOKEN).unwrap();
         let refused = two.take(platform(), TOKEN).unwrap_err();
         let said = refused.to_string();
-        assert!(said.contains(&format!("pid {}, home /one", std::process::id())), "{said}");
+        assert!(said.contains(&format!("process {}, home /one", std::process::id())), "{said}");
         drop(two.take(platform(), "654321:another").unwrap());
         drop(two.take(Platform::scripted(2).unwrap(), TOKEN).unwrap());
         drop(lock);

@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn every_refusal_is_a_sentence_and_has_a_code() {
         let unknown = CommandError::UnknownPlatform { name: "fax".to_owned() };
-        assert_eq!(unknown.to_string(), "There is no platform `fax`. Known: whatsapp, telegram.");
+        assert_eq!(unknown.to_string(), "Unknown platform `fax` (known: whatsapp, telegram).");
         let spec = Platform::Whatsapp.spec();
         let not_enabled = CommandError::NotEnabled { title: spec.title, setup: spec.setup };
         for error in [unknown, not_enabled, CommandError::Stopping, CommandError::Unanswered] {

@@ -37,7 +37,7 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
 }
 
 /// The setting that lists the groups in which listed people are answered.
-fn groups_setting(platform: Platform) -> String {
+pub fn groups_setting(platform: Platform) -> String {
     match platform {
         Platform::Telegram => "TELEGRAM_ALLOWED_CHATS".to_owned(),
         Platform::Whatsapp | Platform::Scripted(_) => {

@@ -63,7 +63,7 @@ mod tests {
     fn a_bad_number_says_what_is_wrong_with_it() {
         assert_eq!(parse_number("+1 (555) 000-1111").as_deref(), Ok("15550001111"));
         let error = parse_number(" 0555 000 1111 ").unwrap_err();
-        assert!(error.starts_with("`0555 000 1111` is not a phone number: it begins with 0"), "{error}");
+        assert!(error.starts_with("`0555 000 1111` is not a phone number: it starts with 0"), "{error}");
     }
 
     #[test]

@@ -452,7 +452,7 @@ async fn a_session_in_use_is_left_alone_and_a_linked_one_needs_no_lock() {
     let repair = WhatsAppOptions { repair: true, ..plain() };
     assert_eq!(stage.play(repair, &mut ui).await.exit, ExitCode::Failed);
     assert!(ui.transcript.contains("hermes gateway stop"), "{}", ui.transcript);
-    assert!(ui.transcript.contains(&format!("pid {}", std::process::id())));
+    assert!(ui.transcript.contains(&format!("process {}", std::process::id())));
     drop(lock);
     assert!(stage.asides().is_empty());
 }

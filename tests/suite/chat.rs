@@ -217,6 +217,6 @@ fn a_conversation_that_a_rule_ended_is_told_of_once() {
         chat.ask("/status", "onversation").contains("No conversation is open").then_some(())
     });
     assert!(ended.is_some());
-    chat.ask("two", "the last one ended because nothing was said for a while");
+    chat.ask("two", "the last one ended after a silence");
     assert_eq!(chat.told()["history"], json!([]));
 }

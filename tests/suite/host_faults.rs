@@ -380,7 +380,7 @@ fn row_72_a_token_has_one_gateway_and_the_next_one_has_it_when_that_is_killed() 
     let entry = second.wait_for("scripted2", "fatal");
     assert_eq!(entry["error_code"], "telegram_token_lock", "{entry:#}");
     let message = entry["error_message"].as_str().unwrap();
-    let owner = format!("(pid {}, home {})", first.gateway.pid(), first.home.root().display());
+    let owner = format!("(process {}, home {})", first.gateway.pid(), first.home.root().display());
     assert!(message.contains("another local gateway") && message.contains(&owner), "{message}");
     assert!(entry["user_action"].as_str().unwrap().contains(&*first.home.root().to_string_lossy()));
     second.assert_others_unaffected();
@@ -399,7 +399,7 @@ fn row_72_a_token_has_one_gateway_and_the_next_one_has_it_when_that_is_killed() 
     let taken = second.heal("scripted2");
     assert_eq!(first.home.run(["platform", "resume", "scripted2"]).code, Some(0));
     let entry = first.wait_for("scripted2", "fatal");
-    assert!(entry["error_message"].as_str().unwrap().contains(&format!("pid {}", second.gateway.pid())));
+    assert!(entry["error_message"].as_str().unwrap().contains(&format!("process {}", second.gateway.pid())));
     // Nobody tidies up behind a process that is killed, and nobody needs to.
     second.gateway.kill();
     drop(taken);

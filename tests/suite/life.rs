@@ -143,7 +143,7 @@ fn a_second_gateway_takes_over_when_the_first_ends_and_touches_nothing_before() 
     first.wait_for_state("fatal");
     let mut second = Gateway::start(&home);
     let line = second.wait_for_log("gateway_lock");
-    assert!(line.contains(&format!("pid {}", first.pid())), "{line}");
+    assert!(line.contains(&format!("process {}", first.pid())), "{line}");
     assert_eq!(last_words(&home)["pid"], first.pid());
     let pid_file = std::fs::read_to_string(home.paths().pid_file()).unwrap();
     assert!(pid_file.contains(&first.pid().to_string()), "{pid_file}");
@@ -172,7 +172,7 @@ fn a_second_gateway_gives_up_at_the_limit_and_can_be_stopped_before() {
     }
     let answer = home.run(["gateway", "run"]);
     assert_eq!(answer.code, Some(78), "{answer:?}");
-    assert!(answer.stderr.contains(&format!("pid {}", first.pid())), "{answer:?}");
+    assert!(answer.stderr.contains(&format!("process {}", first.pid())), "{answer:?}");
     assert!(first.is_running(), "the owner is left alone");
     assert_eq!(first.state()["pid"], first.pid());
     assert!(std::fs::read_to_string(home.paths().pid_file()).unwrap().contains(&first.pid().to_string()));

@@ -421,7 +421,7 @@ fn two_gateways_do_not_share_a_token() {
     assert_eq!(blocked["error_code"], "telegram_token_lock");
     let told = blocked["error_message"].as_str().unwrap_or_default();
     assert!(told.contains("another local gateway is already using this Telegram bot token"), "{told}");
-    assert!(told.contains(&format!("pid {}", first.pid())), "{told}");
+    assert!(told.contains(&format!("process {}", first.pid())), "{told}");
     first.kill();
     wait_until(&second, "connected", |entry| entry["state"] == "connected");
     assert_eq!(second.stop(), Some(0));

@@ -209,7 +209,8 @@ impl Gate {
     pub fn lists(&self, platform: Platform, id: &str, is_group: bool) -> bool {
         let Some(rules) = self.rules.get(&platform) else { return false };
         if is_group {
-            return rules.groups.contains(&group_name(platform, id));
+            let group = group_name(platform, id);
+            return rules.groups.contains(&group) || rules.open_groups.contains(&group);
         }
         let is_paired = || person(platform, id).is_some_and(|id| self.paired.contains(&(platform, id)));
         rules.everybody

@@ -16,6 +16,7 @@ use crate::gateway::inbound::rules::Rules;
 use crate::gateway::message::{InboundMessage, Private};
 use crate::gateway::repeats::{PERIOD, Repeats};
 use crate::platform::Platform;
+use crate::preflight::access;
 
 /// An id that the owner may want to list is shown this often at most.
 const SHOWN_EVERY: Duration = Duration::from_secs(3600);
@@ -223,7 +224,7 @@ const LISTED_MAX: usize = 12;
 fn allow(gate: &Gate, platform: Platform, kind: Kind, id: &str) -> String {
     let spec = platform.spec();
     let prefix = spec.name.to_ascii_uppercase();
-    let (people, groups) = (format!("{prefix}_ALLOWED_USERS"), format!("{prefix}_GROUP_ALLOWED_USERS"));
+    let (people, groups) = (format!("{prefix}_ALLOWED_USERS"), access::groups_setting(platform));
     match kind {
         Kind::Group => format!(
             "Set {prefix}_GROUP_POLICY=allowlist and add {id} to {groups} {}.",
