@@ -462,14 +462,18 @@ fn platforms_are_steered_from_a_chat_and_a_pause_of_the_chats_own_platform_is_an
     ask("5", "/platform resume scripted2", "no longer paused");
     let second = stage.connect("scripted2");
     wait_for_platform(&gateway, "scripted2", "connected");
-    assert!(ask("6", "/platform pause fax", "no platform").contains("whatsapp"), "the known ones are listed");
+    assert!(
+        ask("6", "/platform pause fax", "Unknown platform").contains("whatsapp"),
+        "the known ones are listed"
+    );
     ask("7", "/platform explode", "did not understand");
     ask("8", "/help", "Everything else goes to the agent");
-    ask("9", "/whoami", "You may give commands");
+    ask("9", "/whoami", "You can give commands");
     ask("10", "/weather", "/weather");
 
     first.write("11", "friend", "/platform pause scripted1");
-    let is_answer = |said: &Value| said["text"].as_str().is_some_and(|text| text.contains("as soon as"));
+    let is_answer =
+        |said: &Value| said["text"].as_str().is_some_and(|text| text.contains("after this message"));
     let answer = wait::until(wait::LIMIT, || first.said().into_iter().find(is_answer)).expect("an answer");
     assert_eq!(gateway.state()["platforms"]["scripted1"]["state"], "connected", "it is not sent yet");
     first.cue(serde_json::json!({ "do": "sent", "handle": answer["handle"] }));
@@ -527,7 +531,7 @@ fn on_whatsapp_a_friend_may_ask_a_stranger_hears_nothing_and_a_list_of_admins_de
     fake.tell(serde_json::json!({ "cmd": "message", "from": FRIEND, "text": "/platform pause whatsapp" }));
     heard(&fake, "Only an admin can do that");
     fake.tell(serde_json::json!({ "cmd": "message", "from": FRIEND, "text": "/whoami" }));
-    heard(&fake, "You may not give commands");
+    heard(&fake, "You cannot give commands");
     assert_eq!(gateway.state()["platforms"]["whatsapp"]["state"], "connected");
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -148,7 +148,7 @@ fn a_gateway_that_could_not_start_again_is_not_ended_by_any_way_of_asking() {
     std::fs::remove_file(&program).unwrap();
     let answer = home.run(["gateway", "restart"]);
     assert_eq!(answer.code, Some(1), "{answer:?}");
-    assert!(answer.stderr.contains("was not restarted, and goes on"), "{answer:?}");
+    assert!(answer.stderr.contains("was not restarted and keeps running"), "{answer:?}");
     assert!(answer.stderr.contains("hermes-program cannot be started again"), "{answer:?}");
     gateway.signal(Signal::USR1);
     gateway.wait_for_log("not_restarted");

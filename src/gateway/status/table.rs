@@ -170,7 +170,7 @@ fn row(platform: &PlatformView, view: &View, now: Timestamp, look: Look) -> [Str
         Some(WireState::Fatal) => "✗ ",
         Some(WireState::Disabled | WireState::Disconnected) => "○ ",
     };
-    let shown = state.map_or("unknown".to_owned(), |state| state.to_string());
+    let shown = state.map_or("unknown".to_owned(), named);
     let Some(last) = &platform.last else {
         return [
             platform.title.to_owned(),
@@ -187,7 +187,7 @@ fn row(platform: &PlatformView, view: &View, now: Timestamp, look: Look) -> [Str
     } else if state == Some(last.state) {
         format!("{symbol}{shown}")
     } else {
-        format!("{symbol}{shown} (was {})", last.state)
+        format!("{symbol}{shown} (was {})", named(last.state))
     };
     // Its age at this moment: the word itself may have some.
     let word = view.as_of.map_or(0, |at| seconds_since(at, now));
@@ -202,11 +202,29 @@ fn row(platform: &PlatformView, view: &View, now: Timestamp, look: Look) -> [Str
     ]
 }
 
-/// Who paused it, and when it goes on. Which attempt that is stands in the message.
+/// The state in words for people; on the wire it keeps its name.
+fn named(state: WireState) -> String {
+    match state {
+        WireState::Fatal => "needs attention".to_owned(),
+        WireState::RateLimited => "rate limited".to_owned(),
+        WireState::Connected
+        | WireState::Connecting
+        | WireState::Retrying
+        | WireState::Paused
+        | WireState::Disabled
+        | WireState::Disconnected => state.to_string(),
+    }
+}
+
+/// The cause of a pause, and the time of the next step. The number of the attempt is in the message.
 fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
-    let by = last.paused_by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
+    let by = match last.paused_by.as_deref() {
+        Some("operator") => " by you",
+        Some(_) => " (failures)",
+        None => "",
+    };
     let what = match last.state {
-        WireState::Paused => "tried ",
+        WireState::Paused => "retry ",
         WireState::RateLimited => "sends ",
         WireState::Connected
         | WireState::Connecting
@@ -475,7 +493,7 @@ mod tests {
             let plain = console::strip_ansi_codes(&page).into_owned();
             assert_eq!(plain, platform_status(&view, now(), Look { colour: false, ..look }));
             assert!(!platform_status(&view, now(), Look::default()).contains('\u{1b}'));
-            let row = page.lines().find(|line| line.contains(&state.to_string())).unwrap();
+            let row = page.lines().find(|line| line.contains(&named(state))).unwrap();
             platforms += &format!("{}\n", row.replace('\u{1b}', "^"));
         }
         insta::assert_snapshot!(platforms);
@@ -496,7 +514,7 @@ mod tests {
                 assert!(console::measure_text_width(line) <= width, "{width}: {line}");
             }
             let plain = console::strip_ansi_codes(&page).into_owned();
-            for said in ["breaker", "in 15 min", "40 s ago", "(503)", "resume whatsapp"] {
+            for said in ["failures", "in 15 min", "40 s ago", "(503)", "resume whatsapp"] {
                 assert!(wide.contains(said) && plain.contains(said), "{said}: {plain}");
             }
         }
