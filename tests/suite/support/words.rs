@@ -1,6 +1,8 @@
 //! Words that are not used in texts for people, with what is written instead. This is the one list.
 
-use regex::RegexBuilder;
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexBuilder};
 
 /// A pattern, and what to write instead. Blanks stand for any white space.
 const OUT: [(&str, &str); 8] = [
@@ -14,15 +16,19 @@ const OUT: [(&str, &str); 8] = [
     (r"is no \w+", "\"is not a\""),
 ];
 
+static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let whole = |pattern: &str| format!(r"\b{}\b", pattern.replace(' ', r"\s+"));
+    let built = |pattern| RegexBuilder::new(&whole(pattern)).case_insensitive(true).build();
+    OUT.iter().map(|(pattern, instead)| (built(pattern).expect("a pattern of ours"), *instead)).collect()
+});
+
 /// Ends of hits that are plain all the same.
 const PLAIN: [&str; 2] = ["no longer", "no one"];
 
 /// Each use of such a word: its line, the word, and what to write instead.
 pub(crate) fn out(text: &str) -> Vec<(usize, String, &'static str)> {
     let mut found = Vec::new();
-    for (pattern, instead) in OUT {
-        let pattern = format!(r"\b{}\b", pattern.replace(' ', r"\s+"));
-        let pattern = RegexBuilder::new(&pattern).case_insensitive(true).build().expect("a pattern of ours");
+    for (pattern, instead) in PATTERNS.iter() {
         for hit in pattern.find_iter(text) {
             // "There is no terminal" is plain.
             let is_plain = text[..hit.start()].trim_end().to_lowercase().ends_with("there")
@@ -31,7 +37,7 @@ pub(crate) fn out(text: &str) -> Vec<(usize, String, &'static str)> {
                 continue;
             }
             let line = text[..hit.start()].matches('\n').count() + 1;
-            found.push((line, hit.as_str().split_whitespace().collect::<Vec<_>>().join(" "), instead));
+            found.push((line, hit.as_str().split_whitespace().collect::<Vec<_>>().join(" "), *instead));
         }
     }
     found.sort_unstable();
