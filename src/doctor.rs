@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::bridge::{install, toolchain};
 use crate::clock::Now;
-use crate::config::{Config, shadow_warning};
+use crate::config::{Config, shadow_remedy, shadow_warning};
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode};
 use crate::facts;
@@ -296,9 +296,19 @@ impl Case<'_> {
         // Which of them the running gateway does not hear of either, it has told itself.
         let shadowed = self.word.iter().flat_map(|word| &word.shadowed);
         let told: Vec<String> = shadowed.map(|name| shadow_warning(name)).collect();
-        let warnings = config.warnings.iter().filter(|warning| !told.contains(warning));
+        // What hides a setting from this command hides nothing from a gateway that runs.
+        let own: Vec<String> = config.shadowed.iter().map(|name| shadow_warning(name)).collect();
+        let warnings =
+            config.warnings.iter().filter(|warning| !told.contains(warning) && !own.contains(warning));
         let mut checks: Vec<Check> =
             warnings.map(|warning| Check::warning("config_warning", warning.as_str(), fix)).collect();
+        if self.word.is_none() {
+            checks.extend(
+                own.into_iter()
+                    .zip(&config.shadowed)
+                    .map(|(warning, name)| Check::warning("config_warning", warning, shadow_remedy(name))),
+            );
+        }
         checks.extend(hermes_agent(self.home, config));
         // A running gateway has its own zone, and has told of it.
         if self.word.is_none() {

@@ -108,7 +108,7 @@ fn queues(queues: Queues, now: Timestamp) -> Vec<Check> {
         checks.push(Check::problem(
             "dead_letters",
             format!("{} could not be delivered", messages(queues.dead)),
-            "See them with `hermes dead list`; `hermes dead retry` sends them again, `hermes dead drop` deletes them.",
+            "See them with `hermes dead list`; `hermes dead retry all` sends them again, `hermes dead drop all` deletes them.",
         ));
     }
     let waiting = queues.inbox + queues.outbox;

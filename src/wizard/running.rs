@@ -37,7 +37,8 @@ impl Stranger {
     /// Name and age, for people.
     pub(super) fn described(&self, now: Timestamp) -> String {
         let ago = match now.duration_since(self.at).as_secs() {
-            ..120 => "just now".to_owned(),
+            ..5 => "just now".to_owned(),
+            seconds @ 5..120 => format!("{seconds} s ago"),
             seconds @ 120..7200 => format!("{} min ago", seconds / 60),
             seconds => format!("{} h ago", seconds / 3600),
         };

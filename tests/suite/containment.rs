@@ -92,8 +92,10 @@ impl Scene {
         if now != during {
             noticed.push(format!("telegram went from {during} to {now}"));
         }
-        if state["agent"]["state"] != "available" {
-            noticed.push(format!("the agent is {}", state["agent"]));
+        // An answer is delivered a moment before the state says that the agent gave one.
+        let agent = || self.house.gateway.state()["agent"].clone();
+        if wait::until(wait::LIMIT, || (agent()["state"] == "available").then_some(())).is_none() {
+            noticed.push(format!("the agent is {}", agent()));
         }
         let address = state["http"]["address"].as_str().expect("it listens");
         if ask(address, "GET /livez", &[]).status != 200 {

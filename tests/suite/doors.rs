@@ -56,7 +56,7 @@ fn what_an_agent_leaves_behind_may_look_and_not_steer() {
         let done = agent.with_extension(format!("{way}.done"));
         let steered = wait::until(wait::LIMIT, || std::fs::read_to_string(&done).ok());
         let Some(steered) = steered else { panic!("{way}:\n{}", house.gateway.log().join("\n")) };
-        assert_eq!(steered.matches("may not steer it").count(), 8, "{way}: {steered}");
+        assert_eq!(steered.matches("cannot control it").count(), 8, "{way}: {steered}");
         assert_eq!(steered.matches("exit 1").count(), 8, "{way}: {steered}");
         let looked = std::fs::read_to_string(agent.with_extension(format!("{way}.looked"))).unwrap();
         let looked: serde_json::Value = serde_json::from_str(&looked).expect("JSON");

@@ -64,9 +64,9 @@ fn what_the_gateway_started_may_look_at_it_and_not_steer_it() {
     let done = wait::until(wait::LIMIT, || root.join("done").exists().then_some(()));
     assert!(done.is_some(), "{}", house.gateway.log().join("\n"));
     let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
-    assert!(read("marked").contains("may not steer it"), "{}", read("marked"));
+    assert!(read("marked").contains("cannot control it"), "{}", read("marked"));
     let stripped = read("stripped");
-    assert_eq!(stripped.matches("may not steer it").count(), 4, "{stripped}");
+    assert_eq!(stripped.matches("cannot control it").count(), 4, "{stripped}");
     assert_eq!(stripped.matches("exit 1").count(), 4, "{stripped}");
     let looked: serde_json::Value = serde_json::from_str(&read("looked")).unwrap();
     assert_eq!(looked["running"], true, "{looked:#}");

@@ -129,6 +129,8 @@ fn the_wizard_beside_a_running_gateway_offers_who_has_just_written() {
     terminal.wait_for("Who are you?");
     assert!(terminal.text().contains(&STRANGER.to_string()), "{}", terminal.text());
     terminal.send("\r");
+    terminal.wait_for("Is that you?");
+    terminal.send("y");
     terminal.wait_for("is allowed");
     terminal.wait_for("Send alerts to this chat");
     terminal.send("n");

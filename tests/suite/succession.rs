@@ -315,7 +315,7 @@ fn a_start_that_fails_or_would_start_something_else_says_why() {
     std::fs::remove_file(systemctl.path("refusal")).unwrap();
     let late = home.run(["gateway", "start", "--timeout", "1s"]);
     assert_eq!(late.code, Some(1), "{late:?}");
-    assert!(late.stderr.contains("is not ready"), "{late:?}");
+    assert!(late.stderr.contains("did not become ready"), "{late:?}");
 
     std::fs::remove_file(systemctl.path("asked")).unwrap();
     systemctl.says("user", &systemctl.unit("inactive", 0, "/elsewhere"));

@@ -12,6 +12,9 @@ const REFUSALS: [&str; 5] =
 /// So many refusals in a row are the service's, where it has answered before: one may be its message's own.
 const REFUSALS_MIN: u32 = 3;
 
+/// A refusal of the key is never its message's own.
+const OF_ALL: &str = "agent_key_refused";
+
 /// By the last turns.
 #[derive(Debug, Default)]
 pub struct Verdict {
@@ -28,7 +31,8 @@ impl Verdict {
         match answer {
             Err(error) if error.again != Again::Never => {}
             Err(error) if REFUSALS.contains(&error.code) => {
-                self.refusals = self.refusals.saturating_add(1);
+                self.refusals =
+                    self.refusals.saturating_add(if error.code == OF_ALL { REFUSALS_MIN } else { 1 });
                 let since = self.refuses.as_ref().map_or(now, |refuses| refuses.since);
                 self.refuses = Some(Trouble { since, why: error.detail.clone(), refuses: true });
             }
@@ -68,9 +72,13 @@ mod tests {
         verdict.ended(later, Err(&error("agent_content_refused", Again::Never)));
         assert!(verdict.refuses().is_none() && !verdict.is_untried());
         for count in 1..=REFUSALS_MIN {
-            verdict.ended(later, Err(&error("agent_key_refused", Again::Never)));
+            verdict.ended(later, Err(&error("agent_model_unknown", Again::Never)));
             assert_eq!(verdict.refuses().is_some(), count == REFUSALS_MIN, "one may be its message's own");
         }
         assert_eq!(verdict.refuses().unwrap().since, later);
+        verdict.ended(later, Ok(()));
+        assert!(verdict.refuses().is_none());
+        verdict.ended(now, Err(&error("agent_key_refused", Again::Never)));
+        assert!(verdict.refuses().is_some(), "a key is refused for every message");
     }
 }

@@ -83,7 +83,7 @@ fn wait(
                 let reason = fate["reason"].as_str().unwrap_or("the gateway gave no reason");
                 return Err(CliError::failed(format!("the message could not be delivered: {reason}"))
                     .code("message_dead")
-                    .hint("See it with `hermes dead list`; send it again with `hermes dead retry`."));
+                    .hint("See it with `hermes dead list`; send it again with `hermes dead retry all`."));
             }
             _ if Now::read().mono >= deadline => {
                 return Err(CliError::failed("the message is queued, and not sent yet")

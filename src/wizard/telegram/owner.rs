@@ -148,9 +148,11 @@ impl TelegramSetup<'_> {
             match found.get(picked) {
                 Some(row) => {
                     let Ok(id) = row.id.parse() else { continue };
-                    let name = shown(&row.name);
-                    self.take_owner(&Person { id, name, username: None });
-                    return Ok(());
+                    let person = Person { id, name: shown(&row.name), username: None };
+                    if self.is_owner(&person).await? {
+                        self.take_owner(&person);
+                        return Ok(());
+                    }
                 }
                 None if picked == found.len() => {}
                 None => return Ok(()),
@@ -251,7 +253,8 @@ impl TelegramSetup<'_> {
 
     async fn is_owner(&mut self, person: &Person) -> Result<bool, End> {
         self.ui.say(Line::Done(format!("{} wrote to the bot.", described(person))));
-        self.confirm("Is that you?", true).await
+        // An Enter too many must not allow a stranger.
+        self.confirm("Is that you?", false).await
     }
 
     async fn wait_again(&mut self) -> Result<bool, End> {
