@@ -150,7 +150,7 @@ fn fix_repairs_what_needs_no_person_and_a_second_time_there_is_nothing() {
     drop(std::os::unix::net::UnixListener::bind(home.paths().control_socket()).unwrap());
     home.write("gateway.pid", "{}");
     let looked = home.run(["doctor"]);
-    assert!(looked.stdout.contains("has left gateway.sock and gateway.pid"), "{looked:?}");
+    assert!(looked.stdout.contains("left gateway.sock and gateway.pid behind"), "{looked:?}");
     let fixed = home.run(["doctor", "--fix"]);
     assert!(fixed.stdout.contains("from 644 to 600") && fixed.stdout.contains("gateway.sock"), "{fixed:?}");
     assert_eq!(env.metadata().unwrap().permissions().mode() & 0o777, 0o600);
