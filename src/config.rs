@@ -247,6 +247,10 @@ impl Config {
         trust::check(&env_path)?;
         trust::check(&home.config_file())?;
         let env = EnvFile::load(&env_path).map_err(|error| unreadable(&env_path, error))?;
+        if let Some(fault) = env.text_fault() {
+            let error = CliError::config(format!(".env: {fault}"));
+            return Err(error.hint(format!("Save {} as UTF-8 text.", env_path.display())));
+        }
         let path = home.config_file();
         let text = match crate::file::read_text(&path, crate::file::SETTINGS_LEN_MAX) {
             Ok(text) => text,

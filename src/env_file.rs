@@ -50,6 +50,16 @@ impl EnvFile {
         Self { parsed: env_grammar::parse(&bytes), original: bytes.clone(), bytes }
     }
 
+    /// Why the file is not text, as a clause; `None` where it is. Where it is not (UTF-16, say), most of its settings are lost.
+    pub fn text_fault(&self) -> Option<String> {
+        let (at, what) = match std::str::from_utf8(&self.bytes) {
+            Err(error) => (error.valid_up_to(), "is not UTF-8 text"),
+            Ok(text) => (text.find('\0')?, "contains a NUL character"),
+        };
+        let line = 1 + self.bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+        Some(format!("line {line} {what}"))
+    }
+
     /// The value of the last line that sets `key`. It may be empty.
     pub fn value(&self, key: &str) -> Option<&str> {
         self.entries(key).next_back().map(|entry| entry.value.as_str())
@@ -209,6 +219,15 @@ mod tests {
         for same in ["K=new\n", "export K='new' # c", "K=new\nK=new\n"] {
             assert_eq!(after(same, "K", "new"), same);
         }
+    }
+
+    #[test]
+    fn what_is_not_text_is_named_with_its_line() {
+        let fault = |bytes: &[u8]| EnvFile::parse(bytes).text_fault();
+        assert_eq!(fault("\u{feff}A=ä\r\n".as_bytes()), None);
+        assert_eq!(fault(b"\xff\xfeA\0=\0").unwrap(), "line 1 is not UTF-8 text");
+        assert_eq!(fault(b"A=1\n# caf\xe9\n").unwrap(), "line 2 is not UTF-8 text");
+        assert_eq!(fault(b"A=1\n\nB\0=\0").unwrap(), "line 3 contains a NUL character");
     }
 
     #[test]

@@ -118,6 +118,11 @@ impl HermesHome {
         ]
     }
 
+    /// What is found at one of the [`HermesHome::private_paths`], with its mode there, is what belongs there: nothing else is ours.
+    pub fn is_of_kind(found: &std::fs::Metadata, mode: u32) -> bool {
+        if mode == 0o700 { found.is_dir() } else { found.is_file() }
+    }
+
     /// Telegram's paths.
     pub fn telegram(&self) -> TelegramPaths {
         TelegramPaths { root: self.root.join("telegram") }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Check, Status};
 use crate::durable::Lock;
 use crate::error::CliError;
+use crate::gateway::store::unopened;
 use crate::home::HermesHome;
 use crate::ownership::{self, Owned, Standing, Us};
 use crate::preflight;
@@ -69,6 +70,9 @@ pub(super) fn checks(world: &World, home: &HermesHome) -> Vec<Check> {
         let fix = format!("Run `chmod {right:o} {}`, or `hermes doctor --fix`.", quoted(&path));
         checks.push(Check::warning("open_mode", message, fix));
     }
+    if let Some(error) = unopened::in_the_way(home) {
+        checks.push(Check::problem(error.code, error.to_string(), error.hints.join(" ")));
+    }
     checks.extend(foreign(home, &us, folder));
     if checks.iter().all(|check| check.status == Status::Good) {
         checks.push(Check::good("modes", "settings and credentials are private"));
@@ -126,7 +130,7 @@ pub(super) fn wrong_modes(home: &HermesHome) -> Vec<WrongMode> {
     let us = Us::now();
     let Ok(folder) = home.root().metadata().map(|metadata| Owned::from(&metadata)) else { return Vec::new() };
     let of = |(path, mode): (PathBuf, u32)| {
-        let metadata = path.metadata().ok()?;
+        let metadata = path.metadata().ok().filter(|found| HermesHome::is_of_kind(found, mode))?;
         let file = Owned::from(&metadata);
         // A file that its owner made read-only stays so.
         let needed = if metadata.is_dir() { 0o700 } else { mode & 0o400 };
@@ -186,6 +190,34 @@ mod tests {
         std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let right: Vec<_> = wrong_modes(&home).iter().map(|wrong| wrong.right).collect();
         assert_eq!(right, [0o700, 0o400, 0o400]);
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_the_store_is_a_problem_and_its_mode_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let world = World::of_env::<&str, &str>([]);
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
+        let store = home.database();
+        for path in [
+            store.clone(),
+            crate::home::beside_database(&store, "wal"),
+            crate::home::beside_database(&store, "shm"),
+        ] {
+            for is_folder in [true, false] {
+                if is_folder {
+                    std::fs::create_dir(&path).unwrap();
+                } else {
+                    let fifo = rustix::fs::FileType::Fifo;
+                    rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, 0o644.into(), 0).unwrap();
+                }
+                let found = checks(&world, &home);
+                let found: Vec<_> = found.iter().map(|check| (check.status, check.code.as_str())).collect();
+                assert_eq!(found, [(Status::Blocking, "store_in_the_way")], "{}", path.display());
+                assert_eq!(wrong_modes(&home), []);
+                drop((std::fs::remove_dir(&path), std::fs::remove_file(&path)));
+            }
+        }
     }
 
     #[test]

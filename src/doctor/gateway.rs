@@ -24,9 +24,7 @@ pub(super) fn checks(view: &View, snapshot: Option<&Snapshot>, now: Timestamp) -
     let Some(snapshot) = snapshot.filter(|_| view.is_believed()) else { return checks };
     checks.extend(snapshot.problems.iter().map(problem));
     if let Some(why) = &snapshot.config_stale {
-        let message = format!(
-            "The changed settings could not be read; the previous ones stay in use: {why}; the previous ones stay in use"
-        );
+        let message = format!("the changed settings cannot be read: {why}; the previous ones stay in use");
         let fix = "Correct the file; the running gateway reloads it by itself.";
         checks.push(Check::problem("config_stale", message, fix));
     }
@@ -68,7 +66,7 @@ fn presence(view: &View, now: Timestamp) -> Check {
         Presence::Absent if view.last_state == Some(GatewayState::StartupFailed) => {
             let why = view.exit_reason.as_deref().unwrap_or("unknown");
             let message = format!("the gateway is not running; its last start failed: {why}");
-            Check::warning("gateway", message, fix)
+            Check::problem("gateway", message, fix)
         }
         Presence::Absent => Check::info("gateway", message, fix),
         Presence::WithoutSocket => Check::problem(
@@ -311,7 +309,7 @@ mod tests {
         });
         let failed = &checks(&view(Word::Nothing, Some(failed)), None, at())[0];
         assert!(
-            failed.status == Status::Warning && failed.message.contains("the store is damaged"),
+            failed.status == Status::Blocking && failed.message.contains("the store is damaged"),
             "{failed:?}"
         );
         let mute = &checks(&view(Word::Mute, Some(running(|_| {}))), None, at())[0];

@@ -2,11 +2,13 @@
 //! attempt to connect, so that what the wizard writes in another terminal holds without a restart. Every change is published
 //! to whoever subscribes; the loop is one of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::error::CliError;
 use crate::gateway::flow::MessageFlow;
 use crate::home::HermesHome;
 use crate::logging::Log;
@@ -19,6 +21,8 @@ pub struct Settings {
     /// The home folder.
     pub home: HermesHome,
     newest: watch::Sender<Reading>,
+    /// There was a `.env` when settings were last taken over: that it is not there any more is a fault, not a choice.
+    had_env: AtomicBool,
     flow: OnceLock<Weak<dyn MessageFlow>>,
     log: OnceLock<Log>,
 }
@@ -36,7 +40,8 @@ impl Settings {
     /// With what was read at the start.
     pub fn new(world: World, home: HermesHome, config: Config) -> Arc<Self> {
         let newest = watch::Sender::new(Reading { config: Arc::new(config), stale: None });
-        Arc::new(Self { world, home, newest, flow: OnceLock::new(), log: OnceLock::new() })
+        let had_env = AtomicBool::new(home.env_file().exists());
+        Arc::new(Self { world, home, newest, had_env, flow: OnceLock::new(), log: OnceLock::new() })
     }
 
     /// From now on the message path hears of changes.
@@ -67,7 +72,7 @@ impl Settings {
 
     /// Reads the files; blocks for about a millisecond. While they are broken, the last good settings stay in force.
     pub fn reload(&self) -> Arc<Config> {
-        let read = Config::load(&self.world, &self.home);
+        let read = self.read();
         self.newest.send_if_modified(|newest| match read {
             Ok(config) => self.take(newest, config),
             Err(error) => {
@@ -81,6 +86,21 @@ impl Settings {
             }
         });
         self.current()
+    }
+
+    /// Reads the files. A `.env` that is gone since the last time (removed, or a link to nothing) is not an empty one.
+    fn read(&self) -> Result<Config, CliError> {
+        let path = self.home.env_file();
+        let is_before = path.exists();
+        let config = Config::load(&self.world, &self.home)?;
+        // Looked for twice: a program may remove or replace it meanwhile.
+        let is_there = is_before && path.exists();
+        if !is_there && self.had_env.load(Ordering::Relaxed) {
+            let what = if path.is_symlink() { "is a link to nothing" } else { "was removed" };
+            return Err(CliError::config(format!("{} {what}", path.display())));
+        }
+        self.had_env.store(is_there, Ordering::Relaxed);
+        Ok(config)
     }
 
     /// Takes good settings over. Returns whether anything differs.
@@ -138,5 +158,41 @@ mod tests {
         write_atomic(&home.config_file(), b"[gateway\n").unwrap();
         assert_eq!(settings.reload(), read, "the last good ones stay in force");
         assert_eq!(counting.configured.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn an_env_file_that_is_gone_or_not_text_changes_nothing_until_it_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let path = home.env_file();
+        let good = b"WHATSAPP_ENABLED=true\n";
+        let world = World::of_env([("A", "b")]);
+        let config = Config::load(&world, &home).unwrap();
+        let settings = Settings::new(world, home, config);
+        settings.reload();
+        assert_eq!(settings.reading().stale, None, "there never was one");
+        let breaks: [(&str, &dyn Fn()); 6] = [
+            ("was removed", &|| {}),
+            ("is a link to nothing", &|| std::os::unix::fs::symlink("/nowhere/env", &path).unwrap()),
+            ("not UTF-8", &|| write_atomic(&path, b"\xff\xfeW\0H\0").unwrap()),
+            ("NUL", &|| write_atomic(&path, b"W\0H\0").unwrap()),
+            ("directory", &|| std::fs::create_dir(&path).unwrap()),
+            ("a pipe", &|| {
+                let fifo = rustix::fs::FileType::Fifo;
+                rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, 0o600.into(), 0).unwrap();
+            }),
+        ];
+        for (why, breaks) in breaks {
+            write_atomic(&path, good).unwrap();
+            assert!(settings.reload().whatsapp.enabled, "{why}");
+            assert_eq!(settings.reading().stale, None, "{why}");
+            std::fs::remove_file(&path).unwrap();
+            breaks();
+            assert!(settings.reload().whatsapp.enabled, "{why}: what was in force stays");
+            let stale = settings.reading().stale.unwrap();
+            assert!(stale.contains(why), "{why}: {stale}");
+            drop(std::fs::remove_dir(&path));
+            drop(std::fs::remove_file(&path));
+        }
     }
 }

@@ -29,6 +29,33 @@ fn check(home: &TestHome, code: &str) -> (Value, Answer) {
 }
 
 #[test]
+fn a_store_that_cannot_be_opened_is_a_problem_before_and_after_the_start_that_it_ends() {
+    for name in ["gateway.db", "gateway.db-wal", "gateway.db-shm"] {
+        let home = TestHome::empty();
+        home.write(".env", "TELEGRAM_BOT_TOKEN=1:a-token-of-nobody-at-all\nTELEGRAM_ALLOWED_USERS=1\n");
+        let path = home.root().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let (found, answer) = check(&home, "store_in_the_way");
+        assert_eq!(
+            (found["status"].as_str(), answer.code),
+            (Some("blocking"), Some(1)),
+            "{name}: {answer:?}"
+        );
+        assert!(found["fix"].to_string().contains(&format!("mv {}", path.display())), "{found}");
+        assert_eq!(home.run(["doctor", "--fix"]).code, Some(1), "{name}");
+        assert_eq!(home.run(["gateway", "run"]).code, Some(78), "{name}");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o755, "{name} is not ours");
+        let (failed, answer) = check(&home, "gateway");
+        assert_eq!(
+            (failed["status"].as_str(), answer.code),
+            (Some("blocking"), Some(1)),
+            "{name}: {answer:?}"
+        );
+    }
+}
+
+#[test]
 fn a_gateway_that_is_stopped_is_told_within_2_s_and_not_believed() {
     let house = House::open(1);
     house.gateway.signal(Signal::STOP);

@@ -281,6 +281,22 @@ fn files_that_are_taken_away_from_a_running_gateway_are_missed_at_once() {
     house.gateway.wait_for_log("store_log_removed");
     house.assert_others_unaffected();
 
+    // What stands in the place of the log or of the lock is named, and forgotten once it is gone.
+    for (name, code) in [
+        ("gateway.db-wal", "store_in_the_way"),
+        ("gateway.db-shm", "store_in_the_way"),
+        ("gateway.lock", "lock_replaced"),
+    ] {
+        let has = |house: &House| house.gateway.state()["problems"].to_string().contains(code);
+        std::fs::rename(root.join(name), root.join("aside")).unwrap();
+        std::fs::create_dir(root.join(name)).unwrap();
+        until(&house, name, &|| has(&house));
+        std::fs::remove_dir(root.join(name)).unwrap();
+        std::fs::rename(root.join("aside"), root.join(name)).unwrap();
+        until(&house, name, &|| !has(&house));
+        house.assert_others_unaffected();
+    }
+
     // Nothing is taken over into a database that is not there.
     std::fs::rename(root.join("gateway.db"), root.join("aside")).unwrap();
     let is_told = |house: &House| house.gateway.state()["problems"].to_string().contains("store_replaced");

@@ -76,6 +76,38 @@ fn broken_settings_change_nothing_and_say_where_they_are_broken() {
 }
 
 #[test]
+fn an_env_file_that_is_gone_or_not_text_keeps_the_settings_in_force() {
+    let (home, mut fake) = paired();
+    let good = home.dot_env().unwrap();
+    let path = home.paths().env_file();
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    let bridges = gateway.children();
+    let wide = |bytes: &[u8]| bytes.iter().flat_map(|byte| [*byte, 0]).collect::<Vec<_>>();
+    let utf16 = [&[0xff, 0xfe][..], &wide(&good)].concat();
+    for (why, broken) in [("not UTF-8", Some(utf16)), ("was removed", None)] {
+        std::fs::remove_file(&path).unwrap();
+        if let Some(bytes) = broken {
+            home.write(".env", bytes);
+        }
+        let is_told = |state: &Value| state["config_stale"].as_str().is_some_and(|told| told.contains(why));
+        state_when(&gateway, is_told);
+        answered(&mut fake, &gateway, FRIEND, &format!("still here: {why}"));
+        home.write(".env", &good);
+        state_when(&gateway, |state| state["config_stale"].is_null());
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/nowhere/env", &path).unwrap();
+    state_when(&gateway, |state| state["config_stale"].to_string().contains("link to nothing"));
+    assert_eq!(home.run(["doctor"]).code, Some(1));
+    std::fs::remove_file(&path).unwrap();
+    home.write(".env", &good);
+    state_when(&gateway, |state| state["config_stale"].is_null());
+    assert_eq!(gateway.children(), bridges);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn a_platform_is_disabled_enabled_and_moved_while_another_one_keeps_its_connection() {
     let (home, mut fake, stage) = both();
     let mut gateway = Gateway::start(&home);

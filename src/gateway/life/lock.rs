@@ -47,6 +47,8 @@ impl HomeLock {
     fn look(&self, problems: &Problems) {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if lock.is_at(&self.path) {
+            // What had taken its place may have been moved away again.
+            problems.clear(CODE, "The lock is at its path again");
             return;
         }
         let path = self.path.display();
@@ -98,6 +100,16 @@ mod tests {
         std::fs::remove_dir(&path).unwrap();
         home.look(&problems);
         assert!(!problems.has(&[CODE]), "it heals");
+
+        let aside = dir.path().join("aside");
+        crate::durable::rename(&path, &aside).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        home.look(&problems);
+        assert!(problems.has(&[CODE]));
+        std::fs::remove_dir(&path).unwrap();
+        crate::durable::rename(&aside, &path).unwrap();
+        home.look(&problems);
+        assert!(!problems.has(&[CODE]), "the held file itself is back");
 
         std::fs::remove_file(&path).unwrap();
         let _other = Lock::acquire(&path).unwrap();

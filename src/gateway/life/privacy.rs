@@ -18,12 +18,14 @@ pub fn tighten(home: &HermesHome) {
             "The home folder belongs to a group of this user and is shared with it"
         );
     }
-    for (path, _) in home.private_paths() {
+    for (path, mode) in home.private_paths() {
         // Where the database is a symbolic link, what it leads to may be any file. The store closes it once it knows that it is one.
         if path == home.database() && path.is_symlink() {
             continue;
         }
-        let Ok(metadata) = path.metadata() else { continue };
+        let Some(metadata) = path.metadata().ok().filter(|found| HermesHome::is_of_kind(found, mode)) else {
+            continue;
+        };
         let (name, file) = (path.display(), Owned::from(&metadata));
         let open = us.open_bits(folder, file);
         if file.uid != us.uid {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::api::StoreError;
 use super::health::{Health, Mishap, Remedy};
-use super::presence::{Place, Presence};
+use super::presence::{self, Place, Presence};
 use super::room::Room;
 use super::schema;
 use super::sqlite::{self, Pair};
@@ -23,6 +23,9 @@ pub(super) const DAMAGE: &str = "store_damaged";
 
 /// The code while the database's file is not at its path.
 const LOST: &str = "store_replaced";
+
+/// The code while something that is not a file stands where the log belongs.
+const BLOCKED: &str = "store_in_the_way";
 
 /// The connection that is read by; nothing while the file is being exchanged.
 pub(super) type Reading = Arc<Mutex<Option<Connection>>>;
@@ -95,7 +98,23 @@ impl Care {
 
     /// Takes nothing new into files that are no longer there.
     fn find(&mut self, jobs: &mut Batch) {
-        match self.presence.look() {
+        let place = self.presence.look();
+        if place != Place::LogBlocked {
+            self.problems
+                .clear(BLOCKED, "The place of the database's log is free again; accepting messages again");
+        }
+        match place {
+            Place::LogBlocked => {
+                let Some(error) = presence::in_the_way(&self.path) else { return };
+                let StoreError::InTheWay { path, .. } = &error else { return };
+                self.problems.set(
+                    BLOCKED,
+                    &format!("{error}: new messages are not accepted"),
+                    &format!("Move it away and hermes continues by itself: `mv {path} {path}.aside`."),
+                    false,
+                );
+                jobs.refuse(Need::Room, &StoreError::Failed(error.to_string()));
+            }
             Place::There if self.is_lost => {
                 self.is_lost = false;
                 self.problems.clear(LOST, "gateway.db is back; accepting messages again");

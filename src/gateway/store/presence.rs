@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::api::StoreError;
 use crate::file::{self, Identity};
 use crate::home;
 
@@ -14,8 +15,30 @@ pub(super) enum Place {
     There,
     /// The database is, and what belongs to it (its log) is not: all of it can still be written into the database.
     LogLost,
+    /// The database is, and a folder or the like stands where its log belongs.
+    LogBlocked,
     /// The database is not.
     Lost,
+}
+
+/// What is not a file and stands where one of the database's belongs: SQLite would wait at a pipe, read a device without an end,
+/// and take a folder for a fault of the disk.
+pub(super) fn in_the_way(database: &Path) -> Option<StoreError> {
+    blocking(&paths(database))
+}
+
+fn blocking(paths: &[PathBuf]) -> Option<StoreError> {
+    paths.iter().find_map(|path| {
+        let found = path.metadata().ok().filter(|found| !found.is_file())?;
+        let what = if found.is_dir() { "a folder" } else { "not a file" };
+        Some(StoreError::InTheWay { path: path.display().to_string(), what })
+    })
+}
+
+/// The database, its log, and the log's index.
+fn paths(database: &Path) -> [PathBuf; 3] {
+    let beside = |ending| home::beside_database(database, ending);
+    [database.to_owned(), beside("wal"), beside("shm")]
 }
 
 /// The files of one database, as they were opened.
@@ -34,9 +57,7 @@ struct Seen {
 impl Presence {
     /// Of a database that was just opened.
     pub(super) fn of(path: &Path) -> Self {
-        let beside = |ending| home::beside_database(path, ending);
-        let presence =
-            Self { paths: [path.to_owned(), beside("wal"), beside("shm")], seen: Mutex::default() };
+        let presence = Self { paths: paths(path), seen: Mutex::default() };
         presence.renew();
         presence
     }
@@ -50,18 +71,20 @@ impl Presence {
     /// Looks; takes some microseconds.
     pub(super) fn look(&self) -> Place {
         let now = self.paths.each_ref().map(|path| file::identity(path).ok());
+        let is_blocked = blocking(&self.paths[1..]).is_some();
         let mut seen = self.seen();
         let is_there = |at: usize| seen.files[at].is_none() || seen.files[at] == now[at];
         let place = match (is_there(0), is_there(1) && is_there(2)) {
+            (false, _) => Place::Lost,
+            (true, _) if is_blocked => Place::LogBlocked,
             (true, true) => Place::There,
             (true, false) => Place::LogLost,
-            (false, _) => Place::Lost,
         };
-        seen.is_lost = place == Place::Lost;
+        seen.is_lost = matches!(place, Place::Lost | Place::LogBlocked);
         place
     }
 
-    /// What the last look found.
+    /// Whether the last look found something missing that may come back.
     pub(super) fn is_lost(&self) -> bool {
         self.seen().is_lost
     }
@@ -100,6 +123,37 @@ mod tests {
         crate::durable::rename(&aside, &path).unwrap();
         assert!(accept(&store, "2").await);
         assert!(!problems.has(&["store_replaced"]));
+    }
+
+    #[tokio::test]
+    async fn what_stands_where_the_log_belongs_is_named_and_it_goes_on_when_it_is_gone() {
+        for (ending, is_put_back) in [("wal", true), ("wal", false), ("shm", true), ("shm", false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let (path, aside) = (dir.path().join("gateway.db"), dir.path().join("aside"));
+            let problems = Problems::default();
+            let store = SqliteStore::open_watched(&path, problems.clone(), Opening::default()).unwrap();
+            assert!(accept(&store, "1").await);
+            let log = home::beside_database(&path, ending);
+            crate::durable::rename(&log, &aside).unwrap();
+            std::fs::create_dir(&log).unwrap();
+            assert!(!accept(&store, "2").await, "{ending}");
+            let standing = problems.subscribe().borrow().clone();
+            assert_eq!(
+                (standing.len(), standing[0].code.as_str(), standing[0].ends),
+                (1, "store_in_the_way", false)
+            );
+            assert!(standing[0].message.contains(&format!("{} is a folder", log.display())), "{standing:?}");
+            std::fs::remove_dir(&log).unwrap();
+            if is_put_back {
+                crate::durable::rename(&aside, &log).unwrap();
+            }
+            assert!(accept(&store, "2").await, "{ending} {is_put_back}");
+            assert_eq!(problems.subscribe().borrow().len(), 0);
+            drop(store);
+            drop(std::fs::remove_file(&aside));
+            let again = SqliteStore::open(&path).unwrap();
+            assert!(!accept(&again, "1").await && !accept(&again, "2").await, "{ending}: both are known");
+        }
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use super::room::Room;
 use super::salvage::disk_error;
 use super::schema::Look;
 use super::writer::{Need, Worker, store_error};
-use super::{letters, orders, queries, salvage, schema, sessions};
+use super::{letters, orders, presence, queries, salvage, schema, sessions};
 use crate::clock::Now;
 use crate::config::Reset;
 use crate::failpoint;
@@ -78,13 +78,8 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::TooNew`], [`StoreError::Damaged`] and [`StoreError::TooLarge`] (nothing is changed), or what is wrong with the file.
     pub fn open_watched(path: &Path, problems: Problems, opening: Opening) -> Result<Self, StoreError> {
-        // SQLite would wait at a pipe, read a device without an end, and take a folder for a fault of the disk.
-        for path in [path.to_owned(), home::beside_database(path, "wal"), home::beside_database(path, "shm")]
-        {
-            if let Some(found) = path.metadata().ok().filter(|found| !found.is_file()) {
-                let what = if found.is_dir() { "a folder" } else { "not a file" };
-                return Err(StoreError::InTheWay { path: path.display().to_string(), what });
-            }
+        if let Some(error) = presence::in_the_way(path) {
+            return Err(error);
         }
         salvage::finish(path)?;
         // What stands in its way is in the way only of a salvage, which says so.

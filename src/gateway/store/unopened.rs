@@ -1,8 +1,14 @@
 //! The store that cannot be opened, as an error for people.
 
 use super::api::StoreError;
+use super::presence;
 use crate::error::CliError;
 use crate::home::HermesHome;
+
+/// Why the next start would fail: what stands where a file of the store belongs. Opens nothing.
+pub(crate) fn in_the_way(home: &HermesHome) -> Option<CliError> {
+    presence::in_the_way(&home.database()).map(|error| failure(home, error))
+}
 
 /// The failure of a start whose store cannot be opened, with what repairs it.
 pub(crate) fn failure(home: &HermesHome, error: StoreError) -> CliError {
