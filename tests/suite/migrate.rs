@@ -238,7 +238,7 @@ fn what_cannot_be_taken_is_refused_and_nothing_is_half_done() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named_and_the_rest_is_taken() {
-    let broken_config = |home: &TestHome, content: &[u8]| home.write("config.yaml", content);
+    let broken_config = |home: &TestHome, content: &[u8]| drop(home.write("config.yaml", content));
     let sparse = |home: &TestHome| {
         let file = std::fs::File::create(home.root().join("config.yaml")).unwrap();
         file.set_len(2 << 20).unwrap();
