@@ -56,6 +56,14 @@ pub(super) fn run(world: &World, home: &HermesHome, args: &MigrateArgs) -> Resul
     } else {
         print(&report::text(&plan, home.root(), &from, done))?;
     }
+    if args.apply && !plan.unread.is_empty() {
+        let files: Vec<String> =
+            plan.unread.iter().map(|what| from.join(what).display().to_string()).collect();
+        let error = CliError::failed(format!("nothing was taken from {}", files.join(", ")));
+        return Err(error
+            .code("hermes_agent_unreadable")
+            .hint("The list above says why. Repair it, and run `hermes migrate --apply` again."));
+    }
     Ok(ExitCode::Ok)
 }
 
@@ -75,12 +83,13 @@ fn source(
         }
     };
     // A setting alone can be explained as well.
-    if found::is_home(&from) || args.from.is_none() && !foreign.is_empty() {
+    let is_named = args.from.is_some() && found::has_settings(&from);
+    if found::is_home(&from) || is_named || args.from.is_none() && !foreign.is_empty() {
         return Ok(from);
     }
     let error = CliError::failed(format!("{} is not the home of a hermes-agent", from.display()))
         .code("no_hermes_agent");
-    Err(error.hint("Name it with `hermes migrate --from DIR`; it holds config.yaml."))
+    Err(error.hint("Name it with `hermes migrate --from DIR`; it holds config.yaml or .env."))
 }
 
 /// Writes what is taken, while no gateway runs on either home.
@@ -109,16 +118,6 @@ fn apply(world: &World, home: &HermesHome, from: &Path, foreign: &[Foreign]) -> 
     })?;
     // What was read before the lock was taken may have changed.
     let found = found::read(home, from, foreign)?;
-    if let Some(why) = &found.broken_config {
-        return Err(CliError::config(format!(
-            "{} cannot be read: {why}",
-            from.join("config.yaml").display()
-        ))
-        .code("hermes_agent_unreadable")
-        .hint(
-            "hermes-agent itself uses its defaults then. Correct the file, and run `hermes migrate` again.",
-        ));
-    }
     let plan = plan(&found);
     runtime()?.block_on(write_all(home, found, &plan))?;
     Ok(plan)

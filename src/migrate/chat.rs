@@ -223,6 +223,9 @@ fn home_channel(planner: &mut Planner<'_>, prefix: &str, what: &str, home: &Map<
 
 /// Where no list is set, hermes-agent gives codes to people whom it does not know; hermes does so only when it is set.
 fn strangers(planner: &mut Planner<'_>, prefix: &str, settings: &[Setting]) {
+    if is_incomplete(planner) {
+        return;
+    }
     let policy = format!("{prefix}_DM_POLICY");
     if planner.own_env(&policy).is_some() || planner.setting(&policy).is_some() {
         return;
@@ -251,6 +254,9 @@ fn strangers(planner: &mut Planner<'_>, prefix: &str, settings: &[Setting]) {
 
 /// What hermes-agent does in groups unless told otherwise.
 fn groups(planner: &mut Planner<'_>, prefix: &str) {
+    if is_incomplete(planner) {
+        return;
+    }
     let mention = format!("{prefix}_REQUIRE_MENTION");
     let what = format!("groups of {}", if prefix == "TELEGRAM" { "Telegram" } else { "WhatsApp" });
     if !is_set(planner, &mention) {
@@ -264,6 +270,11 @@ fn groups(planner: &mut Planner<'_>, prefix: &str) {
         let key = Key::switch("session", "per_user_in_groups", true);
         planner.key(&what, key, "each person has a separate conversation there, as in hermes-agent");
     }
+}
+
+/// A file that cannot be read may say what would be concluded from its silence.
+fn is_incomplete(planner: &Planner<'_>) -> bool {
+    ["config.yaml", "gateway.json"].iter().any(|what| planner.found.is_unread(what))
 }
 
 fn is_set(planner: &Planner<'_>, name: &str) -> bool {

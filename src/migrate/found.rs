@@ -27,8 +27,8 @@ pub struct Found {
     pub from: PathBuf,
     /// `config.yaml`.
     pub config: Map<String, Value>,
-    /// Why `config.yaml` cannot be read.
-    pub broken_config: Option<String>,
+    /// Files of hermes-agent that cannot be read. Nothing of them is taken.
+    pub unread: Vec<Unread>,
     /// `gateway.json`, which came before it.
     pub older: Map<String, Value>,
     /// Its `.env`.
@@ -57,6 +57,34 @@ pub struct Found {
     pub has_persona: bool,
 }
 
+/// A file that is there and cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Its path below the home.
+    pub what: String,
+    /// The cause and what to do; a sentence without its period.
+    pub why: String,
+}
+
+impl Found {
+    /// Whether the file cannot be read, by its path below the home.
+    pub fn is_unread(&self, what: &str) -> bool {
+        self.unread.iter().any(|unread| unread.what == what)
+    }
+
+    /// The content of a file, or what is used without it, with a note why.
+    fn take<T: Default>(&mut self, what: &str, content: Result<T, CliError>) -> T {
+        content.unwrap_or_else(|error| {
+            let cause = error.source.map_or_else(String::new, |source| format!(": {source}"));
+            let hints = error.hints.join(" ");
+            let why =
+                format!("{}{cause}. Nothing of it is taken. {}", error.message, hints.trim_end_matches('.'));
+            self.unread.push(Unread { what: what.to_owned(), why });
+            T::default()
+        })
+    }
+}
+
 /// Somebody who was approved by a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
@@ -80,6 +108,9 @@ const OTHERS: [(&str, &str); 6] = [
     ("plugins", "plugins (plugins/)"),
 ];
 
+/// Jobs by the clock.
+const JOBS: &str = "cron/jobs.json";
+
 /// More people than that on one platform, or more jobs, are no mistake of ours.
 const ENTRIES_MAX: usize = 10_000;
 
@@ -88,10 +119,22 @@ pub fn is_home(dir: &Path) -> bool {
     SIGNS.iter().any(|sign| dir.join(sign).exists())
 }
 
-/// What stands in these homes. A broken `config.yaml` is told in [`Found::broken_config`].
+/// Whether this folder has a `.env` with names of hermes-agent. Ours has the same names: it counts only for a folder that a person
+/// names.
+pub fn has_settings(dir: &Path) -> bool {
+    EnvFile::load(&HermesHome::at(dir).env_file()).is_ok_and(|env| names_settings(&env))
+}
+
+/// A key of OpenAI alone may be of any program.
+fn names_settings(env: &EnvFile) -> bool {
+    env.names().into_iter().any(|name| name != "OPENAI_API_KEY" && config::standing(name).is_some())
+}
+
+/// What stands in these homes. A file of hermes-agent that cannot be read is in [`Found::unread`], and the rest is used.
 ///
 /// # Errors
-/// When a file cannot be read, or another user could have written it.
+/// When a `.env` or a file of ours cannot be read, or another user could have written a file of settings: `.env` goes before
+/// `config.yaml`, so that without it no value is certain.
 pub fn read(home: &HermesHome, from: &Path, foreign: &[Foreign]) -> Result<Found, CliError> {
     let is_same_home = is_same(home.root(), from);
     let source = HermesHome::at(from);
@@ -99,28 +142,32 @@ pub fn read(home: &HermesHome, from: &Path, foreign: &[Foreign]) -> Result<Found
         config::check_trust(&path)?;
     }
     let mut found = Found {
-        is_home: is_home(from),
         is_same_home,
         foreign: foreign.to_vec(),
         from: from.to_owned(),
-        older: json(&from.join("gateway.json"))?.unwrap_or_default(),
-        env: env(&source.env_file())?,
+        env: env(&source.env_file()).map_err(|error| of_agent(&source.env_file(), error))?,
         own_env: env(&home.env_file())?,
         own_toml: text(&home.config_file())?.unwrap_or_default(),
-        approved: approved(from)?,
         taken_people: recorded(&home.migration_file(), "people")?,
         told: recorded(&home.migration_file(), "told")?,
-        jobs: jobs(from)?,
         has_own_session: home.whatsapp().has_session(),
         profiles: folders(&from.join("profiles")),
-        has_persona: text(&from.join("SOUL.md"))?.is_some_and(|text| !text.trim().is_empty()),
         ..Found::default()
     };
-    match text(&from.join("config.yaml"))?.map(|text| yaml::read(&text)) {
-        Some(Ok(config)) => found.config = config,
-        Some(Err(error)) => found.broken_config = Some(error.to_string()),
-        None => {}
+    found.is_home = is_home(from) || !is_same_home && names_settings(&found.env);
+    found.config = found.take("config.yaml", config_yaml(from));
+    let older = agent_json(from, "gateway.json");
+    found.older = found.take("gateway.json", older);
+    // What stands there counts only where config.yaml says nothing.
+    if found.is_unread("config.yaml") && !found.older.is_empty() {
+        let why = "config.yaml goes before it, and cannot be read; nothing of it is taken".to_owned();
+        found.unread.push(Unread { what: "gateway.json".to_owned(), why });
+        found.older = Map::new();
     }
+    approved(&mut found);
+    found.jobs = found.take(JOBS, agent_json(from, JOBS).map(|file| jobs(&file)));
+    let persona = agent_text(from, "SOUL.md");
+    found.has_persona = found.take("SOUL.md", persona).is_some_and(|text| !text.trim().is_empty());
     let session = source.whatsapp();
     found.session = session.has_session().then(|| session.session_dir().to_owned());
     let is_there = |path: &Path| if path.is_dir() { holds_something(path) } else { path.exists() };
@@ -176,16 +223,50 @@ fn unreadable(path: &Path, error: std::io::Error) -> CliError {
     CliError::file(format!("cannot read {}", path.display()), path, error)
 }
 
+/// The same error, with what to do about a file of hermes-agent.
+fn of_agent(path: &Path, mut error: CliError) -> CliError {
+    let path = path.display();
+    let cause = error.source.as_ref().and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.hints = vec![match cause.map(std::io::Error::kind) {
+        Some(ErrorKind::PermissionDenied) => {
+            format!(
+                "`ls -l {path}` shows its owner. Give the user that runs hermes the right to read it, and run `hermes migrate` again."
+            )
+        }
+        Some(_) | None => format!("Repair {path} or move it away, and run `hermes migrate` again."),
+    }];
+    error.code("hermes_agent_unreadable")
+}
+
+fn agent_text(from: &Path, what: &str) -> Result<Option<String>, CliError> {
+    let path = from.join(what);
+    text(&path).map_err(|error| of_agent(&path, error))
+}
+
+fn agent_json(from: &Path, what: &str) -> Result<Map<String, Value>, CliError> {
+    let path = from.join(what);
+    json(&path).map(Option::unwrap_or_default).map_err(|error| of_agent(&path, error))
+}
+
+fn config_yaml(from: &Path) -> Result<Map<String, Value>, CliError> {
+    let path = from.join("config.yaml");
+    let Some(text) = agent_text(from, "config.yaml")? else { return Ok(Map::new()) };
+    yaml::read(&text).map_err(|error| {
+        of_agent(&path, CliError::config(format!("{} cannot be read: {error}", path.display())))
+    })
+}
+
 /// Both folders count: hermes-agent joins them when it starts.
-fn approved(from: &Path) -> Result<BTreeMap<String, Vec<Approved>>, CliError> {
+fn approved(found: &mut Found) {
+    let from = found.from.clone();
     let mut all: BTreeMap<String, Vec<Approved>> = BTreeMap::new();
-    for folder in [from.join("platforms").join("pairing"), from.join("pairing")] {
-        for name in names(&folder) {
+    for folder in ["platforms/pairing", "pairing"] {
+        for name in names(&from.join(folder)) {
             let Some(platform) = name.strip_suffix("-approved.json") else { continue };
-            let path = folder.join(&name);
-            config::check_trust(&path)?;
+            let what = format!("{folder}/{name}");
+            let entries = config::check_trust(&from.join(&what)).and_then(|()| agent_json(&from, &what));
             let people = all.entry(platform.to_owned()).or_default();
-            for (person, entry) in json(&path)?.unwrap_or_default().into_iter().take(ENTRIES_MAX) {
+            for (person, entry) in found.take(&what, entries).into_iter().take(ENTRIES_MAX) {
                 #[expect(clippy::cast_possible_truncation, reason = "a time in seconds")]
                 let since_s = entry.get("approved_at").and_then(Value::as_f64).unwrap_or_default() as i64;
                 if people.iter().all(|known| known.person != person) {
@@ -195,11 +276,10 @@ fn approved(from: &Path) -> Result<BTreeMap<String, Vec<Approved>>, CliError> {
         }
     }
     all.retain(|_, people| !people.is_empty());
-    Ok(all)
+    found.approved = all;
 }
 
-fn jobs(from: &Path) -> Result<Vec<String>, CliError> {
-    let file = json(&from.join("cron").join("jobs.json"))?.unwrap_or_default();
+fn jobs(file: &Map<String, Value>) -> Vec<String> {
     let jobs = file.get("jobs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let shown = |job: &Value| {
         let word = |value: &Value| value.as_str().map(str::to_owned);
@@ -207,7 +287,7 @@ fn jobs(from: &Path) -> Result<Vec<String>, CliError> {
         let when = job.get("schedule_display").and_then(word);
         Some(when.map_or(name.clone(), |when| format!("{name} ({when})")))
     };
-    Ok(jobs.iter().take(ENTRIES_MAX).filter_map(shown).collect())
+    jobs.iter().take(ENTRIES_MAX).filter_map(shown).collect()
 }
 
 /// A list in the record of the last migration.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use toml::Table;
 
 use super::chat;
-use super::found::{Approved, Found};
+use super::found::{Approved, Found, Unread};
 use super::model;
 use super::toml_text::Key;
 use super::yaml::word;
@@ -77,6 +77,8 @@ pub struct Plan {
     pub people: Vec<Person>,
     /// The WhatsApp session to copy.
     pub session: Option<std::path::PathBuf>,
+    /// Files of hermes-agent that cannot be read, of which nothing is taken.
+    pub unread: Vec<String>,
 }
 
 impl Plan {
@@ -95,17 +97,19 @@ impl Plan {
 pub fn plan(found: &Found) -> Plan {
     let own = found.own_toml.parse().unwrap_or_default();
     let mut planner = Planner { found, own, plan: Plan::default() };
-    if let Some(why) = &found.broken_config {
-        planner.say(Outcome::Decision, "config.yaml", format!("it cannot be read: {why}"));
+    for Unread { what, why } in &found.unread {
+        planner.say(Outcome::Decision, what, why);
+        planner.plan.unread.push(visible::line(what).into_owned());
     }
     if !found.is_home {
         planner.settings();
         return planner.plan;
     }
+    // They go before the blocks of config.yaml, as in hermes-agent.
+    planner.settings();
     chat::telegram(&mut planner);
     chat::whatsapp(&mut planner);
     chat::others(&mut planner);
-    planner.settings();
     planner.sessions();
     planner.gateway();
     model::plan(&mut planner);
@@ -170,22 +174,39 @@ impl Planner<'_> {
         written.or(planned)
     }
 
+    /// Whether our `.env` has a value.
+    fn is_written(&self, name: &str) -> bool {
+        self.found.own_env.value(name).is_some_and(|value| !bare_value(value).is_empty())
+    }
+
+    /// Where hermes-agent has another value of a setting with a name in capitals, which it reads before the blocks of a platform.
+    fn goes_before(&self, name: &str, value: &str) -> Option<&'static str> {
+        standing(name).filter(|row| row.reason().is_none())?;
+        self.setting(name).filter(|(set, _)| set.trim() != value).map(|(_, place)| place)
+    }
+
     /// Takes a value into `.env`.
     pub(super) fn env(&mut self, what: &str, name: &str, value: &str, why: &str) {
         let value = value.trim();
         if value.is_empty() {
             return;
         }
+        if !self.is_written(name)
+            && let Some(place) = self.goes_before(name, value)
+        {
+            let place = self.found.from.join(place);
+            let why =
+                format!("it has no effect in hermes-agent: {name} in {} goes before it", place.display());
+            return self.say(Outcome::Stays, what, why);
+        }
         let outcome = match self.own_env(name) {
             Some(own) if own == value => Outcome::InUse,
             Some(_) => Outcome::Kept,
-            None if value.contains(['\n', '\r', '\0']) => {
-                self.say(
-                    Outcome::Decision,
-                    what,
-                    format!("a value of several lines does not go into .env; set {name} by hand"),
+            None if value.contains(char::is_control) => {
+                let why = format!(
+                    "a value with a line break or another control character does not go into .env; set {name} by hand"
                 );
-                return;
+                return self.say(Outcome::Decision, what, why);
             }
             None => {
                 self.plan.env.push((name.to_owned(), Secret(value.to_owned())));

@@ -49,6 +49,10 @@ pub fn text(plan: &Plan, home: &Path, from: &Path, done: Done) -> String {
         }
     }
     text.push('\n');
+    if !plan.unread.is_empty() {
+        let end = if done == Done::Shown { "; with --apply the exit code is 1" } else { "" };
+        text.push_str(&format!("Nothing is taken from {}{end}.\n", plan.unread.join(", ")));
+    }
     text.push_str(match (plan.is_empty(), done) {
         (true, _) => "Nothing to do.\n",
         (false, Done::Shown) => {

@@ -142,6 +142,42 @@ fn what_is_set_here_stays_and_a_second_run_has_nothing_to_do() {
 }
 
 #[test]
+fn the_env_of_another_home_goes_before_the_blocks_of_a_platform() {
+    let config = "telegram: {token: '7000002:b', allow_from: [9], allowed_chats: [-9], require_mention: true, \
+                  proxy_url: 'http://b.test', home_channel: {chat_id: 9}}\nwhatsapp: {allow_from: [9]}\n";
+    let lines = [
+        "TELEGRAM_BOT_TOKEN=7000001:a",
+        "TELEGRAM_ALLOWED_USERS=1,2",
+        "TELEGRAM_ALLOWED_CHATS=-1",
+        "TELEGRAM_REQUIRE_MENTION=false",
+        "TELEGRAM_PROXY=http://a.test",
+        "TELEGRAM_HOME_CHANNEL=1",
+        "WHATSAPP_ALLOWED_USERS=1",
+    ];
+    let mut home = found(config, &lines.join("\n"));
+    home.is_same_home = false;
+    home.own_env = EnvFile::default();
+    let plan = plan(&home);
+    assert_eq!(env(&plan), lines);
+    let names = ["token", "allow_from", "allowed_chats", "require_mention", "proxy_url", "home_channel"];
+    for name in names.map(|name| format!("config.yaml: telegram.{name}")) {
+        let item = plan.items.iter().find(|item| item.what == name).unwrap();
+        assert!(item.outcome == Outcome::Stays && item.why.contains(".env goes before it"), "{item:?}");
+    }
+    assert_eq!(outcome(&plan, "config.yaml: whatsapp.allow_from"), Outcome::Stays);
+}
+
+#[test]
+fn a_control_character_does_not_go_into_the_env() {
+    let config = "telegram: {token: \"7000001:\\ea\", allow_from: \"1\\x9b2\"}\n";
+    let plan = plan(&found(config, ""));
+    assert!(env(&plan).iter().all(|line| !line.contains(char::is_control)), "{:?}", env(&plan));
+    for name in ["token", "allow_from"] {
+        assert_eq!(outcome(&plan, &format!("config.yaml: telegram.{name}")), Outcome::Decision);
+    }
+}
+
+#[test]
 fn a_model_is_taken_where_its_service_speaks_as_openais_does() {
     let openrouter = "OPENROUTER_API_KEY=canary\n";
     for (config, env, expected) in [
