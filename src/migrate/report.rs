@@ -56,7 +56,7 @@ pub fn text(plan: &Plan, home: &Path, from: &Path, done: Done) -> String {
     text.push_str(match (plan.is_empty(), done) {
         (true, _) => "Nothing to do.\n",
         (false, Done::Shown) => {
-            "Nothing was changed. `hermes migrate --apply` writes what is taken; files of hermes-agent stay as they are.\n"
+            "Nothing was changed. The same command with `--apply` writes what is taken; files of hermes-agent stay as they are.\n"
         }
         (false, Done::Applied) => {
             "Done. Files of hermes-agent are as they were, so it still runs on its home. `hermes doctor` checks this one.\n"
