@@ -58,6 +58,9 @@ fn outcome<'a>(document: &'a Value, what: &str) -> &'a str {
     item.unwrap_or_else(|| panic!("{what}: {document:#}"))["outcome"].as_str().unwrap()
 }
 
+/// Makes a file of this home unreadable.
+type Fault<'a> = &'a dyn Fn(&TestHome);
+
 #[test]
 fn a_home_is_taken_over_once_and_what_is_hermes_agents_stays_as_it_was() {
     let home = taken_in_place();
@@ -249,7 +252,7 @@ fn a_file_that_cannot_be_read_is_named_and_the_rest_is_taken() {
         std::fs::create_dir_all(path).unwrap();
     };
     let pairing = "pairing/whatsapp-approved.json";
-    let faults: [(&str, &dyn Fn(&TestHome), &str); 6] = [
+    let faults: [(&str, Fault<'_>, &str); 6] = [
         ("config.yaml", &|home| broken_config(home, b"a: [1\nb: 2\n"), "line"),
         ("config.yaml", &|home| broken_config(home, b"a: \xff\n"), "UTF-8"),
         ("config.yaml", &sparse, "longer than"),
