@@ -12,7 +12,7 @@ const REFUSALS: [&str; 5] =
 /// So many refusals in a row are the service's, where it has answered before: one may be its message's own.
 const REFUSALS_MIN: u32 = 3;
 
-/// A refusal of the key is never its message's own.
+/// A refusal of the key is seldom its message's own: two of them are enough.
 const OF_ALL: &str = "agent_key_refused";
 
 /// By the last turns.
@@ -31,8 +31,7 @@ impl Verdict {
         match answer {
             Err(error) if error.again != Again::Never => {}
             Err(error) if REFUSALS.contains(&error.code) => {
-                self.refusals =
-                    self.refusals.saturating_add(if error.code == OF_ALL { REFUSALS_MIN } else { 1 });
+                self.refusals = self.refusals.saturating_add(if error.code == OF_ALL { 2 } else { 1 });
                 let since = self.refuses.as_ref().map_or(now, |refuses| refuses.since);
                 self.refuses = Some(Trouble { since, why: error.detail.clone(), refuses: true });
             }
@@ -78,7 +77,9 @@ mod tests {
         assert_eq!(verdict.refuses().unwrap().since, later);
         verdict.ended(later, Ok(()));
         assert!(verdict.refuses().is_none());
-        verdict.ended(now, Err(&error("agent_key_refused", Again::Never)));
-        assert!(verdict.refuses().is_some(), "a key is refused for every message");
+        for is_refused in [false, true] {
+            verdict.ended(now, Err(&error("agent_key_refused", Again::Never)));
+            assert_eq!(verdict.refuses().is_some(), is_refused, "a key is refused for every message");
+        }
     }
 }
