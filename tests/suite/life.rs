@@ -85,7 +85,7 @@ fn with_nothing_but_blocked_platforms_it_stays_unless_it_is_told_to_end() {
     let mut gateway = Gateway::start(&home);
     assert_eq!(gateway.exit_code(), Some(0), "{:#?}", gateway.log());
     let reason = last_words(&home)["exit_reason"].as_str().unwrap().to_owned();
-    assert!(reason.contains("paired"), "{reason}");
+    assert!(reason.contains("linked"), "{reason}");
     gateway.wait_for_log("all_blocked");
 }
 

@@ -66,7 +66,7 @@ fn a_home_is_taken_over_once_and_what_is_hermes_agents_stays_as_it_was() {
     let home = taken_in_place();
     let before = files(&home.root());
     let shown = good(home.run(["migrate"]));
-    assert!(shown.stdout.contains("Nothing was changed. `hermes migrate --apply`"), "{shown:?}");
+    assert!(shown.stdout.contains("Nothing was changed. The same command with `--apply`"), "{shown:?}");
     for group in ["Taken", "In use already", "Needs a decision", "Not supported", "Stays with hermes-agent"] {
         assert!(shown.stdout.contains(&format!("\n{group}\n")), "{group}: {shown:?}");
     }

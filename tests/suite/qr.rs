@@ -307,11 +307,11 @@ fn a_key_leads_to_a_code_to_type() {
     let mut wizard = Wizard::start(WINDOW, Likeness::XTERM, &[]);
     wizard.wait_for_form("sextants", has_sextants);
     wizard.terminal.send("c");
-    wizard.terminal.wait_for("The Phone number to link");
+    wizard.terminal.wait_for("Phone number to link");
     wizard.terminal.send("\r");
     wizard.wait_for_form("sextants", has_sextants);
     wizard.terminal.send("c");
-    wizard.terminal.wait_for("The Phone number to link");
+    wizard.terminal.wait_for("Phone number to link");
     wizard.terminal.send("+1 555 000 1111\r");
     wizard.terminal.wait_for("Then type this code");
     wizard.terminal.wait_for("Waiting for the phone");

@@ -130,7 +130,7 @@ fn a_gateway_in_a_terminal_restarts_in_it() {
     until(|| pid().contains("\"gateway_state\":\"degraded\""));
     let answer = home.run(["gateway", "restart"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    terminal.wait_for("The gateway starts again");
+    terminal.wait_for("The gateway is restarting");
     terminal.send("\u{3}");
     assert_eq!(terminal.exit_code(), 0);
 }

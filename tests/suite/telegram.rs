@@ -233,7 +233,7 @@ fn a_refused_token_is_asked_again_when_somebody_wants_it_so() {
         }),
         ("resume", &|| {
             let answer = scene.home.run(["platform", "resume", "telegram"]);
-            assert!(answer.stdout.contains("Checking a again"), "{answer:?}");
+            assert!(answer.stdout.contains("Checking Telegram again"), "{answer:?}");
         }),
         ("reload", &|| gateway.signal(rustix::process::Signal::HUP)),
     ];

@@ -119,7 +119,7 @@ fn row_22_of_a_text_that_is_too_large_the_beginning_is_taken_and_its_sender_told
     scene.confirmed();
     let told = lines(&gateway, "message_cut");
     assert!(told.len() == 1 && told[0].contains("len=1500000"), "{told:?}");
-    let notices = scene.service.sent().into_iter().filter(|sent| sent.text.contains("too large")).count();
+    let notices = scene.service.sent().into_iter().filter(|sent| sent.text.contains("too long")).count();
     assert_eq!(notices, 1);
     assert_eq!(gateway.stop(), Some(0));
     let db = rusqlite::Connection::open(scene.home.paths().database()).unwrap();
