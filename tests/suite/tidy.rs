@@ -1,34 +1,10 @@
 //! The house rules that a reader would otherwise have to remember. A failure says what to do instead.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::support::sources::root;
+use crate::support::sources::{files, name, root};
 use crate::support::words;
-
-/// Every file below `dir` with one of these endings, without what npm installs.
-fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root().join(dir)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("the folder is there").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                if !path.ends_with("node_modules") {
-                    folders.push(path);
-                }
-            } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-fn name(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).to_string_lossy().into_owned()
-}
 
 /// A file of unit tests.
 fn is_test(path: &Path) -> bool {
