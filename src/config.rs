@@ -299,15 +299,13 @@ impl Config {
         let mut agent = agent;
         agent.words_mut().for_each(expand);
         gateway.notify.command.iter_mut().flatten().for_each(expand);
-        let shadowed: Vec<String> = settings.shadowed().collect();
-        warnings.extend(shadowed.iter().map(|name| shadow_warning(name)));
         if let Some(zone) = settings.env.value("TZ").filter(|zone| settings.world.var("TZ") != Some(*zone)) {
             warnings.push(format!(
                 "TZ={zone} in .env has no effect: set it in the environment that hermes is started with"
             ));
         }
         Ok(Self {
-            shadowed,
+            shadowed: settings.shadowed().collect(),
             of_process: settings.of_process.take(),
             agent,
             session,
@@ -344,6 +342,12 @@ impl Config {
         self.of_process.contains_key(name).then(|| shadow_remedy(name))
     }
 
+    /// Everything about the settings that the log names at a start: [`Self::warnings`], and a sentence for each of
+    /// [`Self::shadowed`].
+    pub fn notices(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().cloned().chain(self.shadowed.iter().map(|name| shadow_warning(name)))
+    }
+
     /// Who may speak on this platform.
     pub fn access(&self, platform: Platform) -> &AccessConfig {
         self.access.get(&platform).expect("every platform has its rules")
@@ -375,10 +379,8 @@ pub fn shadow_remedy(name: &str) -> String {
 }
 
 fn home_channels(settings: &Settings<'_>) -> BTreeMap<Platform, String> {
-    let channel = |platform: Platform| {
-        let name = format!("{}_HOME_CHANNEL", platform.spec().name.to_ascii_uppercase());
-        Some((platform, settings.value(&name)?.to_owned()))
-    };
+    let channel =
+        |platform: Platform| Some((platform, settings.value(&platform.variable("HOME_CHANNEL"))?.to_owned()));
     Platform::every().filter_map(channel).collect()
 }
 

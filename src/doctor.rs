@@ -278,7 +278,7 @@ fn lock(home: &HermesHome) -> Option<Check> {
     ))
 }
 
-/// What a hermes-agent has left in this home and has no effect here.
+/// Things that hermes-agent left in this home and that have no effect here.
 fn hermes_agent(home: &HermesHome, config: &Config) -> Option<Check> {
     let Outlook { message, is_new } = outlook(home, config)?;
     Some(if is_new {
@@ -293,20 +293,15 @@ impl Case<'_> {
     /// All that the settings ask for.
     fn settings(&self, config: &Config, probe: Option<&Probe>) -> Vec<Check> {
         let fix = "Correct the line, or remove it.";
-        // Which of them the running gateway does not hear of either, it has told itself.
-        let shadowed = self.word.iter().flat_map(|word| &word.shadowed);
-        let told: Vec<String> = shadowed.map(|name| shadow_warning(name)).collect();
-        // What hides a setting from this command hides nothing from a gateway that runs.
-        let own: Vec<String> = config.shadowed.iter().map(|name| shadow_warning(name)).collect();
-        let warnings =
-            config.warnings.iter().filter(|warning| !told.contains(warning) && !own.contains(warning));
+        let warnings = config.warnings.iter();
         let mut checks: Vec<Check> =
             warnings.map(|warning| Check::warning("config_warning", warning.as_str(), fix)).collect();
+        // A running gateway names those that its own environment hides.
         if self.word.is_none() {
+            let hidden = config.shadowed.iter();
             checks.extend(
-                own.into_iter()
-                    .zip(&config.shadowed)
-                    .map(|(warning, name)| Check::warning("config_warning", warning, shadow_remedy(name))),
+                hidden
+                    .map(|name| Check::warning("config_warning", shadow_warning(name), shadow_remedy(name))),
             );
         }
         checks.extend(hermes_agent(self.home, config));
@@ -419,7 +414,7 @@ impl Case<'_> {
     }
 }
 
-/// What is wrong with a WhatsApp session, or with what WhatsApp makes of it.
+/// Faults of a WhatsApp session.
 const SESSION_FAULTS: [&str; 7] = [
     "whatsapp_not_paired",
     "whatsapp_half_paired",

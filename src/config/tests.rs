@@ -67,7 +67,8 @@ fn what_the_environment_hides_in_dot_env_is_told_by_name() {
     let process = [("TELEGRAM_BOT_TOKEN", "1:canary"), ("WHATSAPP_MODE", "'bot'"), ("API_SERVER_PORT", "1")];
     let env = "TELEGRAM_BOT_TOKEN=2:other\nWHATSAPP_MODE=bot\nWHATSAPP_ENABLED=true\nAPI_SERVER_PORT=\n";
     let config = load("", env, &process).unwrap();
-    let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+    let notices: Vec<String> = config.notices().collect();
+    let [warning] = &notices[..] else { panic!("{notices:?}") };
     assert!(warning.starts_with("TELEGRAM_BOT_TOKEN in .env has no effect") && !warning.contains("canary"));
     assert!(config.origin("TELEGRAM_BOT_TOKEN").unwrap().contains("unset TELEGRAM_BOT_TOKEN"));
     assert!(config.origin("WHATSAPP_MODE").is_some() && config.origin("WHATSAPP_ENABLED").is_none());

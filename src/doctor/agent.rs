@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
@@ -11,10 +10,11 @@ use super::gateway::agent as by_gateway;
 use super::{Case, Check};
 use crate::config::{AgentConfig, Config, OpenaiConfig, shadow_remedy};
 use crate::facts;
+use crate::gateway::agent::openai::{client, models_address};
 use crate::gateway::status::snapshot::{AgentSnapshot, AgentState};
+use crate::net;
 use crate::preflight;
 use crate::visible;
-use crate::{net, tls};
 
 /// The longest wait for the service's list of models.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -25,7 +25,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// Models that are named where the configured one is missing.
 const NAMED_MAX: usize = 5;
 
-/// What the service said.
+/// The service's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Probe {
     /// It answers with its models; with none where it names none.
@@ -41,7 +41,7 @@ pub(super) async fn probe(agent: &AgentConfig) -> Option<Probe> {
     match agent {
         AgentConfig::Echo | AgentConfig::Command(_) => None,
         AgentConfig::Openai(openai) => {
-            let url = models_url(openai)?;
+            let url = models_address(openai).ok()?;
             let asking = tokio::time::timeout(LIMIT, ask(openai, url));
             Some(
                 asking
@@ -52,29 +52,15 @@ pub(super) async fn probe(agent: &AgentConfig) -> Option<Probe> {
     }
 }
 
-fn models_url(openai: &OpenaiConfig) -> Option<Url> {
-    let mut url = Url::parse(&openai.base_url).ok()?;
-    url.path_segments_mut().ok()?.pop_if_empty().push("models");
-    Some(url)
-}
-
 async fn ask(openai: &OpenaiConfig, url: Url) -> Probe {
     let away = |error: reqwest::Error| Probe::Away(net::classify(&error).said.to_owned());
-    let mut builder = tls::client_builder().redirect(reqwest::redirect::Policy::none());
-    if net::is_loopback(&url) {
-        builder = builder.no_proxy();
-    }
-    let client = match builder.build() {
+    // An unusable key is left out: the service then says that it wants one.
+    let keyless = || client(&OpenaiConfig { api_key: None, ..openai.clone() }, &url);
+    let client = match client(openai, &url).or_else(|_| keyless()) {
         Ok(client) => client,
-        Err(error) => return away(error),
+        Err(error) => return Probe::Away(error.message),
     };
-    let mut request = client.get(url);
-    let key = openai.api_key.as_ref().map(|key| HeaderValue::try_from(format!("Bearer {}", key.0)));
-    if let Some(Ok(mut key)) = key {
-        key.set_sensitive(true);
-        request = request.header(AUTHORIZATION, key);
-    }
-    let mut response = match request.send().await {
+    let mut response = match client.get(url).send().await {
         Ok(response) => response,
         Err(error) => return away(error),
     };
@@ -97,7 +83,7 @@ async fn ask(openai: &OpenaiConfig, url: Url) -> Probe {
     Probe::Models(rows.into_iter().flatten().filter_map(name).collect())
 }
 
-/// Whether the list names this model: services add a tag or a path to what people write.
+/// True when the list names this model. Services add a tag or a path to the name that people write.
 fn has(models: &[String], model: &str) -> bool {
     let is_it = |listed: &String| {
         let listed = listed.strip_suffix(":latest").unwrap_or(listed);

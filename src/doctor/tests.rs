@@ -145,7 +145,7 @@ fn the_text_shows_each_check_with_its_remedy_below() {
     assert!(report.to_text(Look { signs: SIGNS, colour: true }).contains("\u{1b}[31m✗"));
 }
 
-/// What a running gateway says of itself, where all is well with it.
+/// The report of a running gateway without faults.
 fn well() -> Snapshot {
     let at = "2026-01-01T12:00:00Z";
     let json = serde_json::json!({
@@ -223,7 +223,7 @@ const CODES: [&str; 35] = [
     "supervision_lost",
 ];
 
-/// How a gateway can be that is not well.
+/// Faults of a gateway.
 type Harm = Box<dyn Fn(&mut Snapshot)>;
 
 /// Everything that a gateway can report of a platform.

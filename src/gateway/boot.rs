@@ -68,7 +68,7 @@ const STORE_LIMIT: Duration = Duration::from_secs(600);
 pub struct RunOptions {
     /// More (`-v`) or less (`-q`) to read.
     pub verbosity: i8,
-    /// How log lines are written.
+    /// Form of the log lines.
     pub log_format: logging::Format,
     /// Go on where a damaged store has lost messages that wait.
     pub accept_loss: bool,
@@ -92,7 +92,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let config = Config::load(world, home)?;
     let RunOptions { verbosity, log_format, accept_loss } = options;
     let log = logging::start(world, logging::Options { verbosity, format: log_format }, config.secrets())?;
-    for warning in &config.warnings {
+    for warning in config.notices() {
         tracing::warn!(code = "config_warning", "{warning}");
     }
     if let Some(line) = outlook::at_start(home, &config) {
@@ -240,7 +240,7 @@ async fn start(
     Ok(exit)
 }
 
-/// What the first log line adds where a person reads it.
+/// The addition to the first log line where a person reads it.
 fn hint_on_stop(log: Option<&Log>) -> &'static str {
     if log.is_some_and(|log| log.is_for_a_person) { ". Ctrl-C stops it" } else { "" }
 }

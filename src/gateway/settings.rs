@@ -116,7 +116,8 @@ impl Settings {
             log.replace_secrets(newest.config.secrets().into_iter().chain(config.secrets()));
         }
         tracing::info!(code = "settings_read", "Read the changed settings");
-        for warning in config.warnings.iter().filter(|warning| !newest.config.warnings.contains(warning)) {
+        let known: Vec<String> = newest.config.notices().collect();
+        for warning in config.notices().filter(|warning| !known.contains(warning)) {
             tracing::warn!(code = "config_warning", "{warning}");
         }
         newest.config = Arc::new(config);

@@ -81,30 +81,8 @@ impl Openai {
     /// When the address or the key is unusable.
     pub fn new(config: &OpenaiConfig) -> Result<Self, CliError> {
         let url = address(&config.base_url, &["chat", "completions"])?;
-        let listed = Window::new(address(&config.base_url, &["models"])?);
-        let mut headers = HeaderMap::new();
-        if let Some(key) = &config.api_key {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.0)).map_err(|_| {
-                CliError::config(format!(
-                    "{} contains characters that are not allowed in a key",
-                    config.api_key_env
-                ))
-            })?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
-        let mut builder = tls::client_builder()
-            .default_headers(headers)
-            .connect_timeout(CONNECT_LIMIT)
-            // A redirect would take what people wrote to an address that nobody has set.
-            .redirect(reqwest::redirect::Policy::none());
-        if net::is_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|error| {
-            CliError::failed("cannot set up the connection to the agent").because(error.without_url())
-        })?;
+        let listed = Window::new(models_address(config)?);
+        let client = client(config, &url)?;
         Ok(Self {
             client,
             url,
@@ -506,6 +484,44 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 /// How many tokens a text is, roughly and rather too many.
 fn tokens(text: &str) -> u64 {
     8 + u64::try_from(text.len()).unwrap_or(u64::MAX / 4) / 3
+}
+
+/// The client for the service of this agent, with its key.
+///
+/// # Errors
+/// When the key is unusable.
+pub fn client(config: &OpenaiConfig, url: &Url) -> Result<Client, CliError> {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = &config.api_key {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", key.0)).map_err(|_| {
+            CliError::config(format!(
+                "{} contains characters that are not allowed in a key",
+                config.api_key_env
+            ))
+        })?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
+    let mut builder = tls::client_builder()
+        .default_headers(headers)
+        .connect_timeout(CONNECT_LIMIT)
+        // A redirect would take what people wrote to an address that nobody has set.
+        .redirect(reqwest::redirect::Policy::none());
+    if net::is_loopback(url) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| {
+        CliError::failed("cannot set up the connection to the agent").because(error.without_url())
+    })
+}
+
+/// The address of the service's list of models.
+///
+/// # Errors
+/// When `base_url` is unusable.
+pub fn models_address(config: &OpenaiConfig) -> Result<Url, CliError> {
+    address(&config.base_url, &["models"])
 }
 
 /// The address of this service below its base.
