@@ -94,7 +94,7 @@ impl Service {
 }
 
 fn say(lines: &Sender<String>, line: &Value) {
-    // Once the gateway stopped nobody listens.
+    // Once the gateway has stopped, no one receives it.
     lines.send(format!("{line}\n")).ok();
 }
 

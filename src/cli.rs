@@ -77,7 +77,7 @@ enum Command {
 struct WhatsAppArgs {
     #[command(subcommand)]
     command: Option<WhatsAppCommand>,
-    /// What hermes is: `bot` has a separate number, `self-chat` answers your notes to yourself
+    /// The mode: `bot` has a separate number, `self-chat` answers your notes to yourself
     #[arg(long, value_enum)]
     mode: Option<ModeArg>,
     /// Phone numbers that are answered, separated by commas
@@ -103,7 +103,7 @@ struct WhatsAppArgs {
     /// Link by a code typed on the phone with this number, instead of a QR code
     #[arg(long, value_name = "+NUMBER")]
     pairing_code: Option<String>,
-    /// How the QR code is shown: auto, image, blocks, sextants, ascii, raw, or png=FILE
+    /// Form of the QR code: auto, image, blocks, sextants, ascii, raw, or png=FILE
     #[arg(long, value_name = "STYLE", default_value = "auto", value_parser = parse_qr)]
     qr: QrStyle,
     /// How long to wait for the phone, for example 90s or 5m
@@ -187,7 +187,7 @@ struct RunArgs {
     /// Log warnings and errors only
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// How log lines are written; `auto`: sentences on a terminal, else as `text`
+    /// Form of the log lines; `auto`: sentences on a terminal, else as `text`
     #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
     log_format: LogFormat,
     /// Go on with what can be read of a damaged store, although messages that wait are lost

@@ -93,7 +93,7 @@ impl HermesHome {
         self.root.join("gateway.boots")
     }
 
-    /// What `hermes migrate` has taken over that no settings show.
+    /// Record of `hermes migrate`: what it took over that no settings show.
     pub fn migration_file(&self) -> PathBuf {
         self.root.join("migration.json")
     }
@@ -190,7 +190,7 @@ impl WhatsAppPaths {
         &self.session
     }
 
-    /// Whether there is a session, of whatever worth.
+    /// True when there is a session, usable or not.
     pub fn has_session(&self) -> bool {
         holds_session(&self.session)
     }

@@ -32,11 +32,11 @@ use crate::world::World;
 pub struct Options {
     /// 0 shows what a user would notice, 1 adds deviations, 2 every message; below 0 only warnings and errors.
     pub verbosity: i8,
-    /// How lines are written.
+    /// Form of the lines.
     pub format: Format,
 }
 
-/// How log lines are written.
+/// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// Sentences on a terminal, else as [`Format::Text`].
@@ -49,7 +49,7 @@ pub enum Format {
 }
 
 impl Options {
-    /// Whether a person reads along at a terminal. Who asks for more detail gets the fields as well.
+    /// True when a person reads at a terminal. More detail brings the fields as well.
     fn is_for_a_person(self, world: &World) -> bool {
         self.format == Format::Auto && self.verbosity <= 0 && world.stderr_tty
     }
@@ -157,7 +157,7 @@ where
     }
 }
 
-/// What an event says to a person.
+/// The parts of an event that a person reads.
 #[derive(Default)]
 struct Said {
     message: String,

@@ -199,7 +199,7 @@ pub fn entry(text: &str) -> Result<String, PhoneError> {
     Ok(if text.trim().ends_with(LID_END) { format!("{digits}{LID_END}") } else { digits })
 }
 
-/// What a LID ends with.
+/// End of a LID.
 const LID_END: &str = "@lid";
 
 /// An entry for people to read: `+` and the digits of a number, or a LID as it is.

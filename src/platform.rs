@@ -169,6 +169,11 @@ impl Platform {
         Self::ALL.into_iter().chain((1..=u8::MAX).map_while(Self::scripted))
     }
 
+    /// The variable of `.env` that this setting of it has, such as `TELEGRAM_ALLOWED_USERS`.
+    pub fn variable(self, setting: &str) -> String {
+        format!("{}_{setting}", self.spec().name.to_ascii_uppercase())
+    }
+
     /// This platform's row.
     pub fn spec(self) -> &'static PlatformSpec {
         match self {

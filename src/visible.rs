@@ -79,7 +79,7 @@ fn is_hidden(sign: char, before: char, after: Option<char>, kept: Kept) -> bool 
     }
 }
 
-/// Whether the joiner between these two is part of what people see: in emoji of several signs, and in scripts whose letters are
+/// True when the joiner between these two is part of the visible text: in emoji of several signs, and in scripts whose letters are
 /// joined. Between other letters it only hides.
 fn is_joined(before: char, after: char) -> bool {
     let is_emoji = |sign| matches!(sign, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');

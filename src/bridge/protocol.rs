@@ -143,7 +143,7 @@ pub enum Event {
         seq: u32,
         /// How long it can be scanned, in seconds.
         expires_in_s: u64,
-        /// How many there are; 0 where that is not known.
+        /// The number of codes; 0 where it is not known.
         #[serde(default, deserialize_with = "absent_or_null")]
         total: u32,
     },
@@ -338,7 +338,7 @@ pub struct Message {
     /// A reaction.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub reaction: Option<Reaction>,
-    /// Somebody else's words, forwarded from another chat or composed for it to be sent.
+    /// Words of another person, forwarded from another chat or composed for it to be sent.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub forwarded: bool,
     /// The id of the message that this one corrects.

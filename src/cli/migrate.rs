@@ -35,7 +35,7 @@ pub(super) struct MigrateArgs {
 }
 
 impl MigrateArgs {
-    /// Whether it is more than a look.
+    /// True when it changes something.
     pub(super) fn writes(&self) -> bool {
         self.apply
     }

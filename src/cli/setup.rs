@@ -108,7 +108,7 @@ enum TelegramCommand {
 }
 
 impl TelegramArgs {
-    /// Whether it is more than a look: it changes settings.
+    /// True when it changes settings.
     pub(super) fn sets_up(&self) -> bool {
         !matches!(self.command, Some(TelegramCommand::Status { .. }))
     }

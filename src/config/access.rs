@@ -47,7 +47,7 @@ pub enum DirectPolicy {
 }
 
 impl AccessConfig {
-    /// Whether anyone is answered in any group.
+    /// True when anyone is answered in any group.
     pub fn has_groups(&self) -> bool {
         !(self.groups.is_empty() && self.open_groups.is_empty() && self.group_people.is_empty())
     }
@@ -113,7 +113,7 @@ impl Reader<'_, '_> {
     }
 
     fn name(&self, setting: &str) -> String {
-        format!("{}_{setting}", self.spec.name.to_ascii_uppercase())
+        self.platform.variable(setting)
     }
 
     fn warn_of_rejects(&mut self, name: &str, count: usize) {

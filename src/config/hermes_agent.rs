@@ -4,7 +4,7 @@
 use super::Settings;
 use crate::env_grammar::bare_value;
 
-/// What a setting of hermes-agent is here.
+/// The meaning that a setting of hermes-agent has here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It means the same.
@@ -22,7 +22,7 @@ pub enum Standing {
 pub struct Row {
     /// Its name.
     pub name: &'static str,
-    /// What becomes of it.
+    /// The outcome.
     pub standing: Standing,
 }
 
@@ -56,7 +56,7 @@ impl Row {
     }
 }
 
-/// What becomes of the setting of this name; `None`: it is not of hermes-agent's messaging part. A row of its own goes before
+/// The row of the setting of this name; `None`: it is not of hermes-agent's messaging part. A row of its own goes before
 /// the row of its family.
 pub fn standing(name: &str) -> Option<&'static Row> {
     let mut rows = ROWS.iter().filter(|row| row.covers(name));

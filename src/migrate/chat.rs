@@ -6,6 +6,7 @@ use super::plan::{Outcome, Planner};
 use super::toml_text::Key;
 use super::yaml::word;
 use crate::config::standing;
+use crate::platform::Platform;
 
 /// Platforms of hermes-agent that are not here yet, by the names of their blocks.
 const OTHERS: [(&str, &str); 27] = [
@@ -52,7 +53,7 @@ const SETTINGS: [(&str, &str); 10] = [
     ("proxy_url", "PROXY"),
 ];
 
-/// Whether this is the name of a platform's block.
+/// True for the name of a platform's block.
 pub fn is_platform(name: &str) -> bool {
     matches!(name, "telegram" | "whatsapp" | "api_server") || OTHERS.iter().any(|(block, _)| *block == name)
 }
@@ -115,17 +116,17 @@ pub(super) fn telegram(planner: &mut Planner<'_>) {
                 }
             }
             "enabled" => disable(planner, what, value, "platforms.telegram"),
-            _ => common(planner, "TELEGRAM", name, what, value),
+            _ => common(planner, Platform::Telegram, name, what, value),
         }
     }
     let has_token =
         planner.own_env("TELEGRAM_BOT_TOKEN").is_some() || planner.setting("TELEGRAM_BOT_TOKEN").is_some();
     if has_token {
-        strangers(planner, "TELEGRAM", &settings);
+        strangers(planner, Platform::Telegram, &settings);
         let names =
             ["TELEGRAM_GROUP_ALLOWED_USERS", "TELEGRAM_GROUP_ALLOWED_CHATS", "TELEGRAM_ALLOWED_CHATS"];
         if names.iter().any(|name| is_set(planner, name)) {
-            groups(planner, "TELEGRAM");
+            groups(planner, Platform::Telegram);
         }
     }
 }
@@ -151,16 +152,16 @@ pub(super) fn whatsapp(planner: &mut Planner<'_>) {
             }
             ("enabled", _) if *value == Value::Bool(true) => enable_whatsapp(planner, what),
             ("enabled", _) => disable(planner, what, value, "platforms.whatsapp"),
-            _ => common(planner, "WHATSAPP", name, what, value),
+            _ => common(planner, Platform::Whatsapp, name, what, value),
         }
     }
     let is_on = |planner: &Planner<'_>| {
         planner.own_env("WHATSAPP_ENABLED").map(str::to_ascii_lowercase).as_deref() == Some("true")
     };
     if is_on(planner) {
-        strangers(planner, "WHATSAPP", &settings);
+        strangers(planner, Platform::Whatsapp, &settings);
         if is_set(planner, "WHATSAPP_GROUP_ALLOWED_USERS") {
-            groups(planner, "WHATSAPP");
+            groups(planner, Platform::Whatsapp);
         }
     }
 }
@@ -186,8 +187,8 @@ fn disable(planner: &mut Planner<'_>, what: &str, value: &Value, table: &'static
     }
 }
 
-fn common(planner: &mut Planner<'_>, prefix: &str, name: &str, what: &str, value: &Value) {
-    let full = |name: &str| format!("{prefix}_{name}");
+fn common(planner: &mut Planner<'_>, platform: Platform, name: &str, what: &str, value: &Value) {
+    let full = |name: &str| platform.variable(name);
     if let Some((_, setting)) = SETTINGS.iter().find(|(known, _)| *known == name) {
         let is_ours =
             *setting == "ADMIN_USERS" || standing(&full(setting)).is_some_and(|row| row.reason().is_none());
@@ -201,32 +202,33 @@ fn common(planner: &mut Planner<'_>, prefix: &str, name: &str, what: &str, value
         };
     }
     match (name, value) {
-        ("home_channel", Value::Object(home)) => home_channel(planner, prefix, what, home),
+        ("home_channel", Value::Object(home)) => home_channel(planner, platform, what, home),
         ("unauthorized_dm_behavior", _) => {}
-        _ => {
-            let row = standing(&full(&name.to_ascii_uppercase()));
-            let why =
-                row.and_then(|row| row.reason()).unwrap_or_else(|| "hermes has no such setting".to_owned());
-            planner.say(Outcome::NotSupported, what, why);
-        }
+        _ => planner.say(Outcome::NotSupported, what, reason(&full(&name.to_ascii_uppercase()))),
     }
 }
 
-fn home_channel(planner: &mut Planner<'_>, prefix: &str, what: &str, home: &Map<String, Value>) {
+/// The reason why a setting with this name in capitals has no effect here.
+fn reason(name: &str) -> String {
+    let reason = standing(name).and_then(|row| row.reason());
+    reason.unwrap_or_else(|| "hermes has no such setting".to_owned())
+}
+
+fn home_channel(planner: &mut Planner<'_>, platform: Platform, what: &str, home: &Map<String, Value>) {
     let part = |name: &str| home.get(name).and_then(word).filter(|text| !text.is_empty());
     let Some(chat) = part("chat_id") else {
         return planner.say(Outcome::Decision, what, "it names no chat");
     };
     let thread = part("thread_id").map_or(String::new(), |thread| format!(":{thread}"));
-    planner.env(what, &format!("{prefix}_HOME_CHANNEL"), &format!("{chat}{thread}"), "");
+    planner.env(what, &platform.variable("HOME_CHANNEL"), &format!("{chat}{thread}"), "");
 }
 
 /// Where no list is set, hermes-agent gives codes to people whom it does not know; hermes does so only when it is set.
-fn strangers(planner: &mut Planner<'_>, prefix: &str, settings: &[Setting]) {
+fn strangers(planner: &mut Planner<'_>, platform: Platform, settings: &[Setting]) {
     if is_incomplete(planner) {
         return;
     }
-    let policy = format!("{prefix}_DM_POLICY");
+    let policy = platform.variable("DM_POLICY");
     if planner.own_env(&policy).is_some() || planner.setting(&policy).is_some() {
         return;
     }
@@ -234,8 +236,8 @@ fn strangers(planner: &mut Planner<'_>, prefix: &str, settings: &[Setting]) {
     let own = own.map(|setting| (setting.value.clone(), setting.what.clone()));
     let shared = || planner.shared("unauthorized_dm_behavior").map(|(value, what)| (value.clone(), what));
     let said = own.or_else(shared);
-    let lists = ["ALLOWED_USERS", "GROUP_ALLOWED_USERS", "GROUP_ALLOWED_CHATS"]
-        .map(|list| format!("{prefix}_{list}"));
+    let lists =
+        ["ALLOWED_USERS", "GROUP_ALLOWED_USERS", "GROUP_ALLOWED_CHATS"].map(|list| platform.variable(list));
     let has_list =
         lists.iter().map(String::as_str).chain(["GATEWAY_ALLOWED_USERS"]).any(|name| is_set(planner, name));
     match said {
@@ -244,21 +246,20 @@ fn strangers(planner: &mut Planner<'_>, prefix: &str, settings: &[Setting]) {
             planner.say(Outcome::InUse, what, "people who are not known get no answer, as without it");
         }
         None if !has_list => {
-            let what =
-                format!("no allow list for {}", if prefix == "TELEGRAM" { "Telegram" } else { "WhatsApp" });
+            let what = format!("no allow list for {}", platform.spec().title);
             planner.env(&what, &policy, "pairing", "people who are not known get a code, as in hermes-agent");
         }
         None => {}
     }
 }
 
-/// What hermes-agent does in groups unless told otherwise.
-fn groups(planner: &mut Planner<'_>, prefix: &str) {
+/// Defaults of hermes-agent in groups.
+fn groups(planner: &mut Planner<'_>, platform: Platform) {
     if is_incomplete(planner) {
         return;
     }
-    let mention = format!("{prefix}_REQUIRE_MENTION");
-    let what = format!("groups of {}", if prefix == "TELEGRAM" { "Telegram" } else { "WhatsApp" });
+    let mention = platform.variable("REQUIRE_MENTION");
+    let what = format!("groups of {}", platform.spec().title);
     if !is_set(planner, &mention) {
         let of_all = planner.found.config.get("require_mention").and_then(Value::as_bool).unwrap_or(false);
         let why = "without it hermes answers only what speaks to it, and hermes-agent everything";
@@ -301,10 +302,7 @@ pub(super) fn others(planner: &mut Planner<'_>) {
             (Some(setting), Some(text)) => planner.env(&what, setting, &text, ""),
             (Some(_), None) => planner.say(Outcome::Decision, what, "it has a form that is not understood"),
             (None, _) => {
-                let row = standing(&format!("API_SERVER_{}", name.to_ascii_uppercase()));
-                let why = row
-                    .and_then(|row| row.reason())
-                    .unwrap_or_else(|| "hermes has no such setting".to_owned());
+                let why = reason(&format!("API_SERVER_{}", name.to_ascii_uppercase()));
                 planner.say(Outcome::NotSupported, what, why);
             }
         }

@@ -1,4 +1,4 @@
-//! What stands in the home of a hermes-agent gateway, and in ours. Only reads.
+//! Contents of the home of a hermes-agent gateway, and of ours. Only reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::file;
 use crate::home::HermesHome;
 
-/// What was found.
+/// Everything that was found.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
     /// A hermes-agent has lived there.
@@ -41,7 +41,7 @@ pub struct Found {
     pub approved: BTreeMap<String, Vec<Approved>>,
     /// Those whom we took over before: `platform:person`. Whoever was revoked since then stays so.
     pub taken_people: BTreeSet<String>,
-    /// What a person was told of when we took over: they know it.
+    /// Items that a person was shown at an earlier migration.
     pub told: BTreeSet<String>,
     /// Jobs by the clock: how people know each.
     pub jobs: Vec<String>,
@@ -67,7 +67,7 @@ pub struct Unread {
 }
 
 impl Found {
-    /// Whether the file cannot be read, by its path below the home.
+    /// True when the file at this path below the home cannot be read.
     pub fn is_unread(&self, what: &str) -> bool {
         self.unread.iter().any(|unread| unread.what == what)
     }
@@ -85,7 +85,7 @@ impl Found {
     }
 }
 
-/// Somebody who was approved by a code.
+/// A person who was approved by a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
     /// Their id, as it stands there.
@@ -98,7 +98,7 @@ pub struct Approved {
 const SIGNS: [&str; 7] =
     ["config.yaml", "gateway.json", "SOUL.md", "state.db", "cron/jobs.json", "pairing", "platforms/pairing"];
 
-/// What is there and stays where it is.
+/// Items that exist and stay where they are.
 const OTHERS: [(&str, &str); 6] = [
     ("state.db", "past conversations (state.db)"),
     ("webhook_subscriptions.json", "webhooks (webhook_subscriptions.json)"),
@@ -114,12 +114,12 @@ const JOBS: &str = "cron/jobs.json";
 /// More people than that on one platform, or more jobs, are no mistake of ours.
 const ENTRIES_MAX: usize = 10_000;
 
-/// Whether a hermes-agent has lived in this folder.
+/// True for the home of a hermes-agent.
 pub fn is_home(dir: &Path) -> bool {
     SIGNS.iter().any(|sign| dir.join(sign).exists())
 }
 
-/// Whether this folder has a `.env` with names of hermes-agent. Ours has the same names: it counts only for a folder that a person
+/// True when this folder has a `.env` with names of hermes-agent. Ours has the same names: it counts only for a folder that a person
 /// names.
 pub fn has_settings(dir: &Path) -> bool {
     EnvFile::load(&HermesHome::at(dir).env_file()).is_ok_and(|env| names_settings(&env))
@@ -130,7 +130,7 @@ fn names_settings(env: &EnvFile) -> bool {
     env.names().into_iter().any(|name| name != "OPENAI_API_KEY" && config::standing(name).is_some())
 }
 
-/// What stands in these homes. A file of hermes-agent that cannot be read is in [`Found::unread`], and the rest is used.
+/// Contents of these homes. A file of hermes-agent that cannot be read is in [`Found::unread`], and the rest is used.
 ///
 /// # Errors
 /// When a `.env` or a file of ours cannot be read, or another user could have written a file of settings: `.env` goes before
@@ -158,7 +158,7 @@ pub fn read(home: &HermesHome, from: &Path, foreign: &[Foreign]) -> Result<Found
     found.config = found.take("config.yaml", config_yaml(from));
     let older = agent_json(from, "gateway.json");
     found.older = found.take("gateway.json", older);
-    // What stands there counts only where config.yaml says nothing.
+    // It counts only where config.yaml says nothing.
     if found.is_unread("config.yaml") && !found.older.is_empty() {
         let why = "config.yaml goes before it, and cannot be read; nothing of it is taken".to_owned();
         found.unread.push(Unread { what: "gateway.json".to_owned(), why });
@@ -297,7 +297,7 @@ fn recorded(path: &Path, list: &str) -> Result<BTreeSet<String>, CliError> {
     Ok(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// What stands in a folder, sorted; nothing where it cannot be listed.
+/// Entries of a folder, sorted; none where it cannot be listed.
 fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();

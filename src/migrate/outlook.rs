@@ -1,4 +1,4 @@
-//! What a home holds of a hermes-agent that has no effect here, in a sentence: for the start of the gateway and for doctor.
+//! Things of hermes-agent in a home that have no effect here, in a sentence: for the start of the gateway and for doctor.
 
 use super::found;
 use super::plan::{Outcome, plan};
@@ -8,10 +8,10 @@ use crate::home::HermesHome;
 /// Longer is not read.
 const LEN_MAX: usize = 600;
 
-/// What a home holds of a hermes-agent.
+/// Things of hermes-agent in a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outlook {
-    /// What has no effect here; a sentence without its period.
+    /// The things without effect here; a sentence without its period.
     pub message: String,
     /// Something is new to the person who runs this: it was not there when they took over, or they have not yet.
     pub is_new: bool,

@@ -16,7 +16,7 @@ use crate::env_grammar::bare_value;
 use crate::platform::{Naming, Platform, number};
 use crate::visible;
 
-/// What becomes of one thing.
+/// Outcome for one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -37,7 +37,7 @@ pub enum Outcome {
 /// One thing, without any secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Item {
-    /// What becomes of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// Where it stands, as people know it.
     pub what: String,
@@ -49,7 +49,7 @@ pub struct Item {
     pub why: String,
 }
 
-/// Somebody who is admitted here as well.
+/// A person who is admitted here as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// Where.
@@ -60,7 +60,7 @@ pub struct Person {
     pub alt: Option<String>,
     /// Since when, seconds since 1970.
     pub since_s: i64,
-    /// How the record of the migration names them.
+    /// Their name in the record of the migration.
     pub mark: String,
 }
 
@@ -93,7 +93,7 @@ impl Plan {
     }
 }
 
-/// What becomes of what was found.
+/// The plan for everything that was found.
 pub fn plan(found: &Found) -> Plan {
     let own = found.own_toml.parse().unwrap_or_default();
     let mut planner = Planner { found, own, plan: Plan::default() };
@@ -174,7 +174,7 @@ impl Planner<'_> {
         written.or(planned)
     }
 
-    /// Whether our `.env` has a value.
+    /// True when our `.env` has a value.
     fn is_written(&self, name: &str) -> bool {
         self.found.own_env.value(name).is_some_and(|value| !bare_value(value).is_empty())
     }
@@ -233,7 +233,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What stands in our `gateway.toml` at this place.
+    /// The value in our `gateway.toml` at this place.
     pub(super) fn own_key(&self, table: &'static str, name: &'static str) -> Option<&toml::Value> {
         Key::switch(table, name, false).in_place(&self.own)
     }
@@ -252,14 +252,12 @@ impl Planner<'_> {
 
     /// The settings with names in capitals, each by its row.
     fn settings(&mut self) {
-        let of_config = self.found.config.keys().filter(|name| is_setting_name(name));
         let mut names: Vec<String> = self.found.env.names().into_iter().map(str::to_owned).collect();
-        names.extend(
-            of_config
-                .filter(|name| !self.found.env.names().contains(&name.as_str()))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        for name in self.found.config.keys().filter(|name| is_setting_name(name)) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
         let mut unknown = Vec::new();
         let mut families: Vec<(&'static str, String, Vec<String>)> = Vec::new();
         for name in names {

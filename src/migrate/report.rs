@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::plan::{Item, Outcome, Plan};
 
-/// What was done about the plan.
+/// State of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
     /// Nothing: it was only asked for.

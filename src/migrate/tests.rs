@@ -1,4 +1,4 @@
-//! What becomes of a home of hermes-agent, thing by thing.
+//! The report of a migration, item by item.
 
 use std::path::Path;
 

@@ -29,7 +29,7 @@ impl Key {
         format!("{}.{}", self.table, self.name)
     }
 
-    /// What stands in the file in its place.
+    /// The value in the file in its place.
     pub fn in_place<'a>(&self, file: &'a Table) -> Option<&'a Value> {
         let mut table = file;
         for part in self.table.split('.') {

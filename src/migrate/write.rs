@@ -32,7 +32,7 @@ pub struct Prepared {
 struct Piece {
     path: PathBuf,
     staged: Staged,
-    /// What stood there.
+    /// The content before.
     before: Option<Vec<u8>>,
 }
 
@@ -83,7 +83,7 @@ pub fn prepare(
     if cancel.is_cancelled() { Err(CliError::interrupted()) } else { Ok(prepared) }
 }
 
-/// What no settings show: who was admitted, so that they are not admitted again once they are revoked; and what a person was told of.
+/// Facts that no settings show: who was admitted, so that they are not admitted again once they are revoked; and what a person was told of.
 fn record(found: &Found, plan: &Plan) -> String {
     let mut people = found.taken_people.clone();
     people.extend(plan.people.iter().map(|person| person.mark.clone()));

@@ -57,7 +57,7 @@ fn broken(error: &ScanError) -> YamlError {
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,
-    /// What aliases may name, with the number of values in it.
+    /// Values that aliases may name, with the number of values in each.
     anchors: BTreeMap<usize, (Value, usize)>,
     nodes: usize,
     root: Option<Value>,

@@ -8,13 +8,17 @@ use crate::platform::Platform;
 pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
     let spec = platform.spec();
     let (title, person) = (spec.title, spec.naming.person());
-    let prefix = spec.name.to_ascii_uppercase();
+    let list = platform.variable("ALLOWED_USERS");
     let is_closed = access.direct == DirectPolicy::Disabled && !access.has_groups();
     let finding = match &access.allowed {
         _ if is_closed => Finding::warning(
             Code::NobodyAllowed,
             format!("no one is answered on {title}: direct chats are disabled and no group is listed"),
-            format!("Set {prefix}_DM_POLICY to allowlist, or list groups in {}.", groups_setting(platform)),
+            format!(
+                "Set {} to allowlist, or list groups in {}.",
+                platform.variable("DM_POLICY"),
+                groups_setting(platform)
+            ),
         ),
         // Strangers can ask to be let in.
         AllowList::Nobody if access.direct == DirectPolicy::Pairing => return Vec::new(),
@@ -24,12 +28,12 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
         AllowList::Nobody => Finding::warning(
             Code::NobodyAllowed,
             format!("no one is allowed to write to hermes on {title}"),
-            format!("Put the {person} of each sender in {prefix}_ALLOWED_USERS, separated by commas."),
+            format!("Put the {person} of each sender in {list}, separated by commas."),
         ),
         AllowList::Everybody => Finding::warning(
             Code::EverybodyAllowed,
             format!("everyone who finds the bot can use hermes on {title}"),
-            format!("To limit it, list senders in {prefix}_ALLOWED_USERS instead of `*`."),
+            format!("To limit it, list senders in {list} instead of `*`."),
         ),
         AllowList::Only(_) => return Vec::new(),
     };
@@ -40,9 +44,7 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
 pub fn groups_setting(platform: Platform) -> String {
     match platform {
         Platform::Telegram => "TELEGRAM_ALLOWED_CHATS".to_owned(),
-        Platform::Whatsapp | Platform::Scripted(_) => {
-            format!("{}_GROUP_ALLOWED_USERS", platform.spec().name.to_ascii_uppercase())
-        }
+        Platform::Whatsapp | Platform::Scripted(_) => platform.variable("GROUP_ALLOWED_USERS"),
     }
 }
 

@@ -17,8 +17,7 @@ pub fn with_origin(platform: Platform, mut findings: Vec<Finding>, config: &Conf
 
 /// The settings that this finding is about.
 fn settings_of(platform: Platform, code: Code) -> Vec<String> {
-    let prefix = platform.spec().name.to_ascii_uppercase();
-    let names = |names: &[&str]| names.iter().map(|name| format!("{prefix}_{name}")).collect();
+    let names = |names: &[&str]| names.iter().map(|name| platform.variable(name)).collect();
     match code {
         Code::TelegramBadToken => names(&["BOT_TOKEN"]),
         Code::TelegramWebhookSecret => names(&["WEBHOOK_SECRET"]),

@@ -18,7 +18,7 @@ pub enum ZoneFact {
     Reversed {
         /// The value of `TZ`.
         name: String,
-        /// What it means, in seconds ahead of UTC.
+        /// Its meaning, in seconds ahead of UTC.
         offset_s: i32,
     },
     /// Neither `TZ` nor the system says which.
@@ -50,7 +50,7 @@ pub fn finding(config: &Config, zone: &ZoneFact) -> Option<Finding> {
     Some(Finding::warning(Code::TimeZoneUnknown, message, fix))
 }
 
-/// Whether a value of `TZ` is of the form that people write for the opposite: `UTC+9`, `GMT-5:30`.
+/// True for a value of `TZ` in the form that people write for the opposite: `UTC+9`, `GMT-5:30`.
 pub fn is_reversed(name: &str) -> bool {
     let offset = ["UTC", "GMT"].into_iter().find_map(|zone| name.strip_prefix(zone));
     offset.is_some_and(|offset| {

@@ -1,4 +1,4 @@
-//! How the linking stage shows a code: on a whole screen where that can be redrawn, with keys for other forms; line by line
+//! Display of a code in the linking stage: on a whole screen where that can be redrawn, with keys for other forms; line by line
 //! elsewhere.
 
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::wizard::ui::{Frame, Question};
 /// The code at hand.
 pub(crate) struct Shown {
     pub(super) seq: u32,
-    /// How many there are; 0 where that is not known.
+    /// The number of codes; 0 where it is not known.
     pub(super) total: u32,
     pub(super) payload: String,
     pub(super) code: Option<Code>,

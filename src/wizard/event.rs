@@ -107,7 +107,7 @@ pub enum WizardEvent {
     },
     /// No code was scanned, or no one wrote, in time.
     Expired {
-        /// What did not come.
+        /// The thing that did not come.
         message: String,
         /// What to do.
         fix: String,

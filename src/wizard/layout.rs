@@ -130,7 +130,7 @@ impl Layout {
         self.plain(&format!("  {mark} {prompt}  {answer}\n")).into_owned()
     }
 
-    /// What is wrong with an answer, in rows of at most `cols` columns. What has no place to break in is broken at the edge.
+    /// The complaint about an answer, in rows of at most `cols` columns. A word without a place to break is broken at the edge.
     pub fn complaint(&self, why: &str, cols: usize) -> Vec<String> {
         let indent = 3 + self.plain_mark(Tone::Bad).width();
         let room = cols.min(COLS_MAX).saturating_sub(indent).max(8);

@@ -307,7 +307,7 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     Ok(ExitCode::Ok)
 }
 
-/// What was done with the session that is kept there now.
+/// The report of an unpairing whose session is kept there.
 fn unpaired(to: &str, was_paired: bool) -> String {
     if was_paired {
         format!(
@@ -319,7 +319,7 @@ fn unpaired(to: &str, was_paired: bool) -> String {
     }
 }
 
-/// What a person should know before they forget a pairing.
+/// Warning before a pairing is forgotten.
 const PASSKEY_NOTE: &str =
     "Linking again may need the account's passkey: since 2026 WhatsApp asks some accounts for it.";
 

@@ -22,7 +22,7 @@ use crate::wizard::probe::{ASK_CELL, Hints, Key, Probe};
 use crate::wizard::qr::Size;
 use crate::wizard::sheet::{Canvas, Page, Pictures};
 
-/// How long nothing is shown because the terminal was asked what it can show. A reply that comes later counts, too.
+/// Time that nothing is shown while the terminal answers which forms it supports. A later reply counts, too.
 const REPLY_LIMIT: Duration = Duration::from_millis(400);
 
 /// To the other screen, empty and without a cursor, and back.
@@ -105,7 +105,7 @@ impl OpenPage {
         protocol.map_or_else(String::new, picture::erase)
     }
 
-    /// What can be shown now; `None` when the terminal has no size.
+    /// Forms that can be shown now; `None` when the terminal has no size.
     pub(crate) fn canvas(&mut self) -> Option<Canvas> {
         let (rows, cols) = self.term.size_checked()?;
         let window = Size { cols: usize::from(cols), rows: usize::from(rows) };

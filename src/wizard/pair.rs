@@ -80,7 +80,7 @@ const FIRST_CODE: Duration = Duration::from_secs(90);
 /// From the request for a passkey to the phone's consent; the bridge has shorter limits for each part of it.
 const PASSKEY: Duration = Duration::from_mins(20);
 const GRACE: Duration = Duration::from_secs(2);
-/// How soon a key, or another size of the window, is noticed.
+/// Time within which a key, or another size of the window, is noticed.
 const TICK: Duration = Duration::from_millis(100);
 
 impl Attempt<'_> {

@@ -8,7 +8,7 @@ use crate::wizard::qr::{Code, QUIET_ZONES, Size};
 /// A picture has room for the quiet zone of the standard.
 pub const QUIET: usize = QUIET_ZONES[0];
 
-/// How a terminal shows pictures.
+/// Protocol by which a terminal shows pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// kitty's graphics protocol, which Ghostty and Konsole have too.
@@ -19,7 +19,7 @@ pub enum Protocol {
     Sixel,
 }
 
-/// How large a picture is on the screen.
+/// Size of a picture on the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     /// Pixels for a module.
@@ -35,7 +35,7 @@ pub(super) const KITTY_ID: u32 = 0x6865_726d;
 /// The longest piece of data that kitty's protocol takes at once.
 const PIECE_LEN: usize = 4096;
 
-/// What puts the code where the cursor is. A picture that was there before is replaced.
+/// Sequence that shows the code at the cursor. An earlier picture there is replaced.
 pub fn show(code: &Code, protocol: Protocol, extent: Extent) -> String {
     match protocol {
         Protocol::Kitty => kitty(code, extent),
@@ -44,7 +44,7 @@ pub fn show(code: &Code, protocol: Protocol, extent: Extent) -> String {
     }
 }
 
-/// What takes a picture away that [`show`] has put there. The others go with the cells that they cover.
+/// Sequence that removes a picture of [`show`]. The others go with the cells that they cover.
 pub fn erase(protocol: Protocol) -> String {
     match protocol {
         Protocol::Kitty => format!("\x1b_Ga=d,d=I,i={KITTY_ID},q=2\x1b\\"),

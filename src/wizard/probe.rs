@@ -22,7 +22,7 @@ const SILENT: [&str; 7] = ["dumb", "unknown", "linux", "emacs", "vt52", "ansi", 
 /// Longer than any reply. The rest of a longer one is read and dropped.
 const REPLY_LEN_MAX: usize = 256;
 
-/// What the environment says about the terminal.
+/// Facts about the terminal from the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hints {
     /// It may be asked.
@@ -81,7 +81,7 @@ enum Place {
     Function,
 }
 
-/// What a terminal has said so far.
+/// Replies of a terminal so far.
 #[derive(Debug)]
 pub struct Probe {
     hints: Hints,

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// So many are shown.
 const SHOWN_MAX: usize = 5;
 
-/// Somebody who wrote and is on no list.
+/// A person who wrote and is not on the allow list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Stranger {
     platform: String,

@@ -64,7 +64,7 @@ pub enum Again {
     Once,
 }
 
-/// What a person may do after a failure, where their last message is the one that failed.
+/// The step open to a person whose last message failed.
 pub const RETRY: &str = "Send /retry to ask again.";
 
 /// What the person is told when an agent fell silent.

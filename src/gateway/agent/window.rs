@@ -29,7 +29,7 @@ const FIELDS: [&str; 9] = [
     "/top_provider/context_length",
 ];
 
-/// What the model was trained with; a service may have been started with less, and says so at the first refusal.
+/// The window the model was trained with. A service may have been started with less, and says so at the first refusal.
 const TRAINED: &str = "/meta/n_ctx_train";
 
 /// The window of one model of one service. It is asked for once.

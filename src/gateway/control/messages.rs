@@ -92,9 +92,8 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
         return bad("not_enabled", &format!("{title} is not enabled. Run `{}`.", platform.spec().setup));
     }
     let Some(to) = letter.chat.as_ref().or_else(|| config.home_channels.get(&platform)) else {
-        let name = platform.spec().name.to_ascii_uppercase();
-        let message =
-            format!("{title} has no home channel. Set {name}_HOME_CHANNEL in .env, or name a chat.");
+        let name = platform.variable("HOME_CHANNEL");
+        let message = format!("{title} has no home channel. Set {name} in .env, or name a chat.");
         return bad("no_home_channel", &message);
     };
     let key = channel_key(platform, to);

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::gateway::path::MessagePath;
 use crate::gateway::settings::Settings;
 
-/// What the routes work with.
+/// State of the routes.
 #[derive(Clone)]
 pub struct Reports {
     /// Where settings come from.

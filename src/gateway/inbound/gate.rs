@@ -205,7 +205,7 @@ impl Gate {
         self.rules.get(&platform).map_or(&[], |rules| &rules.listed)
     }
 
-    /// Whether this person is answered by now, or, where `is_group` says so, this group's listed members.
+    /// True when this person is answered by now, or, with `is_group`, the listed members of this group.
     pub fn lists(&self, platform: Platform, id: &str, is_group: bool) -> bool {
         let Some(rules) = self.rules.get(&platform) else { return false };
         if is_group {
@@ -227,7 +227,7 @@ impl Gate {
         }
     }
 
-    /// Whether this setting is the environment's, so that nothing in `.env` changes it.
+    /// True when the environment has this setting, so that `.env` cannot change it.
     pub fn is_of_process(&self, setting: &str) -> bool {
         self.of_process.contains(setting)
     }

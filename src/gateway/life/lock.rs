@@ -47,7 +47,7 @@ impl HomeLock {
     fn look(&self, problems: &Problems) {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if lock.is_at(&self.path) {
-            // What had taken its place may have been moved away again.
+            // The file that had taken its place may have been moved away again.
             problems.clear(CODE, "The lock is at its path again");
             return;
         }

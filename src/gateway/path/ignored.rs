@@ -13,7 +13,7 @@ const ROWS_MAX: usize = 20;
 /// No platform has longer ids.
 const ID_BYTES_MAX: usize = 128;
 
-/// What was ignored.
+/// The kind of sender that was ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -23,7 +23,7 @@ pub enum Kind {
     Group,
 }
 
-/// Somebody, or a group, that was ignored.
+/// A person or a group that was ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// Where.
@@ -36,7 +36,7 @@ pub struct Row {
     pub name: String,
     /// When the last message was ignored.
     pub at: Timestamp,
-    /// How many were.
+    /// The number of ignored messages.
     pub count: u64,
 }
 
@@ -46,7 +46,7 @@ pub struct Told {
     /// The row.
     #[serde(flatten)]
     pub row: Row,
-    /// What allows them; a sentence.
+    /// The step that allows them; a sentence.
     pub allow: String,
 }
 

@@ -185,7 +185,7 @@ impl Strangers {
     /// Who was ignored, with what lets them in: the id is no secret to the owner.
     fn show_sender(&self, platform: Platform, message: &InboundMessage, id: &str) {
         let gate = self.rules.gate();
-        let setting = format!("{}_ALLOWED_USERS", platform.spec().name.to_ascii_uppercase());
+        let setting = platform.variable("ALLOWED_USERS");
         let place = gate.place_of(&setting);
         if let Some((entry, number)) = gate.near_entry(platform, message) {
             tracing::info!(
@@ -220,14 +220,13 @@ impl Strangers {
 /// A longer list is changed in the file, not on a command line.
 const LISTED_MAX: usize = 12;
 
-/// What allows this person, or has this group's listed members answered; a sentence.
+/// The step that allows this person, or has this group's listed members answered; a sentence.
 fn allow(gate: &Gate, platform: Platform, kind: Kind, id: &str) -> String {
-    let spec = platform.spec();
-    let prefix = spec.name.to_ascii_uppercase();
-    let (people, groups) = (format!("{prefix}_ALLOWED_USERS"), access::groups_setting(platform));
+    let (people, groups) = (platform.variable("ALLOWED_USERS"), access::groups_setting(platform));
     match kind {
         Kind::Group => format!(
-            "Set {prefix}_GROUP_POLICY=allowlist and add {id} to {groups} {}.",
+            "Set {}=allowlist and add {id} to {groups} {}.",
+            platform.variable("GROUP_POLICY"),
             gate.place_of(&groups)
         ),
         Kind::Person => {
@@ -236,7 +235,7 @@ fn allow(gate: &Gate, platform: Platform, kind: Kind, id: &str) -> String {
             if has_wizard && !gate.is_of_process(&people) && listed.len() < LISTED_MAX {
                 // The flag gives the whole list.
                 let all = listed.iter().map(String::as_str).chain([id]).collect::<Vec<_>>().join(",");
-                return format!("Run `{} --allow {all}`.", spec.setup);
+                return format!("Run `{} --allow {all}`.", platform.spec().setup);
             }
             format!("Add {id} to {people} {}.", gate.place_of(&people))
         }

@@ -308,7 +308,7 @@ impl Turns {
         }
     }
 
-    /// What is written down of a turn that ended, but for its messages. `was_passed`: another message was answered while it waited.
+    /// The record of a turn that ended, without its messages. `was_passed`: another message was answered while it waited.
     fn end_of(
         &self,
         key: &ChatKey,

@@ -132,7 +132,7 @@ impl Waits {
         }
     }
 
-    /// Whether another message was done in this chat while this one waited.
+    /// True when another message of this chat was finished while this one waited.
     pub(super) fn is_passed(&self, key: &ChatKey, id: InboxId) -> bool {
         self.chats().get(key).is_some_and(|wait| wait.id == id && wait.is_passed)
     }

@@ -63,7 +63,7 @@ pub(super) fn notes_on_gateway(view: &View, now: Timestamp) -> String {
     text
 }
 
-/// What is done about a variable of the gateway's environment that hides a setting of `.env`.
+/// The remedy for a variable of the gateway's environment that hides a setting of `.env`.
 pub fn shadowed_remedy(name: &str) -> String {
     format!("{} Then stop the gateway and start it again.", shadow_remedy(name))
 }

@@ -84,7 +84,7 @@ impl Presence {
         place
     }
 
-    /// Whether the last look found something missing that may come back.
+    /// True when the last look found something missing that may come back.
     pub(super) fn is_lost(&self) -> bool {
         self.seen().is_lost
     }

@@ -113,7 +113,7 @@ impl State {
         }
     }
 
-    /// What fails in the live link.
+    /// The failure in the live link.
     pub fn degraded(&self) -> Option<&Degraded> {
         if let Self::Connected { degraded, .. } = self { degraded.as_ref() } else { None }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Field<'a> {
     pub(crate) prompt: &'a str,
     pub(crate) line: Line,
     pub(crate) is_secret: bool,
-    /// What was wrong with the last answer.
+    /// The complaint about the last answer.
     error: Option<String>,
     /// The row of the cursor, counted from the first that is drawn.
     row: usize,
@@ -31,7 +31,7 @@ const PASTE_OFF: &str = "\x1b[?2004l";
 /// Fewer columns than that are no place to type in.
 const ROOM_MIN: usize = 24;
 
-/// What is to be drawn.
+/// The rows to draw.
 #[derive(Debug, PartialEq, Eq)]
 struct Drawing {
     rows: Vec<String>,

@@ -535,7 +535,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether the label of this link is a sign as in `[1]`. No more of it is looked at than a sign is long: pictures nest, and each of
+/// True when the label of this link is a sign as in `[1]`. No more of it is looked at than a sign is long: pictures nest, and each of
 /// them would look at all those in it.
 fn begins_with_sign(link: &str) -> bool {
     let begin = &link[..link.floor_char_boundary(SIGN_LEN_MAX)];

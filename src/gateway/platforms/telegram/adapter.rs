@@ -130,7 +130,7 @@ impl Memory {
         error
     }
 
-    /// Whether the service gets through to us, as it was last seen.
+    /// True when the service reached the webhook at the last look.
     pub(super) fn reached(&self, is_reached: bool) {
         self.inner().is_unreachable = !is_reached;
     }

@@ -264,7 +264,7 @@ pub(super) enum Look {
     },
 }
 
-/// What people see while the service does not get through to us, and is asked so often to try again.
+/// The state shown while the service cannot reach the webhook and is asked to try again.
 pub(super) fn is_unreached(error: AdapterError, every: Duration) -> Degraded {
     Degraded { error, failures: 1, failures_max: None, next_at: Now::read().mono + every }
 }
@@ -300,7 +300,7 @@ impl Look {
         }
     }
 
-    /// What people are to see of it.
+    /// The state that people see.
     fn told(&self) -> Option<Degraded> {
         match self {
             Self::Service | Self::Webhook { unreached: None, .. } => None,

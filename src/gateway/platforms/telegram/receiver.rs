@@ -255,11 +255,11 @@ pub(super) async fn ask(bot: &Bot, confirm: Option<i64>, limit: u8, poll: Durati
     bot.said("getUpdates", &question, poll + ANSWER_LIMIT).await
 }
 
-/// What an answer brings.
+/// The content of an answer.
 pub(super) fn updates(said: &Said) -> Answer {
     match wire::updates(&said.result()?) {
         Some((updates, 0)) => Ok(updates),
-        // What has no number can never be confirmed, and would come again for ever.
+        // An update without a number can never be confirmed, and would come again for ever.
         Some((updates, _)) if !updates.is_empty() => Ok(updates),
         Some(_) | None => Err(Fault::Garbled("updates without numbers")),
     }
