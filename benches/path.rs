@@ -279,7 +279,14 @@ async fn agent() -> String {
 async fn serve(stream: TcpStream) {
     let mut stream = BufReader::new(stream);
     while let Some(body) = read_body(&mut stream).await {
-        let asked: Value = serde_json::from_slice(&body).unwrap();
+        // It has no list of models, for which the gateway asks once.
+        let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
+            let missing = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+            if stream.get_mut().write_all(missing).await.is_err() {
+                return;
+            }
+            continue;
+        };
         let text = asked["messages"].as_array().unwrap().last().unwrap()["content"].clone();
         let event = json!({ "choices": [{ "delta": { "content": text }, "finish_reason": "stop" }] });
         let answer = format!("data: {event}\n\ndata: [DONE]\n\n");
