@@ -70,8 +70,9 @@ impl Presence {
 
     /// Looks; takes some microseconds.
     pub(super) fn look(&self) -> Place {
-        let now = self.paths.each_ref().map(|path| file::identity(path).ok());
-        let is_blocked = blocking(&self.paths[1..]).is_some();
+        let found = self.paths.each_ref().map(|path| path.metadata().ok());
+        let is_blocked = found[1..].iter().flatten().any(|found| !found.is_file());
+        let now = found.each_ref().map(|found| found.as_ref().map(Identity::of));
         let mut seen = self.seen();
         let is_there = |at: usize| seen.files[at].is_none() || seen.files[at] == now[at];
         let place = match (is_there(0), is_there(1) && is_there(2)) {
