@@ -17,7 +17,6 @@ mod whatsapp;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,17 +35,8 @@ use crate::env_grammar::bare_value;
 use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::platform::Platform;
+use crate::sensitive::Secret;
 use crate::world::World;
-
-/// A secret: `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
 
 /// Everything that can be set, validated.
 #[derive(Debug, Clone, PartialEq)]

@@ -72,6 +72,7 @@ pub mod platform;
 pub mod preflight;
 pub mod proc;
 pub mod redact;
+pub mod sensitive;
 pub mod telegram;
 pub mod tls;
 pub mod token_lock;

@@ -20,10 +20,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Now;
-use crate::config::Secret;
 use crate::error::CliError;
 use crate::platform::Platform;
 use crate::redact::Redactor;
+use crate::sensitive::Secret;
 use crate::visible;
 use crate::world::World;
 

@@ -1,30 +1,19 @@
 //! Pure. The lines that hermes and its bridge exchange; `assets/bridge/README.md` describes them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::bridge::exit::Exit;
 use crate::pairing::Me;
+use crate::sensitive::Private;
 
 /// The version in every line, both ways.
 pub const VERSION: u32 = 1;
 
 /// Longest line, in bytes, both ways.
 pub const LINE_LEN_MAX: usize = 1 << 20;
-
-/// Text of people: shown to nobody by `Debug`.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Private(pub String);
-
-impl fmt::Debug for Private {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{} bytes>", self.0.len())
-    }
-}
 
 /// A command to the bridge.
 #[derive(Debug, Clone, PartialEq, Serialize)]

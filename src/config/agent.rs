@@ -6,11 +6,12 @@ use reqwest::Url;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::Settings;
 use super::file::{HOUR, Place, SECOND};
-use super::{Secret, Settings};
 use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::net;
+use crate::sensitive::Secret;
 
 /// The longest system prompt in a file, in bytes.
 const PROMPT_LEN_MAX: u64 = 64 << 10;

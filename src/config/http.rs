@@ -2,7 +2,8 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{Secret, Settings};
+use super::Settings;
+use crate::sensitive::Secret;
 
 /// A shorter key could be guessed.
 const KEY_LEN_MIN: usize = 16;

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::file::{Place, TelegramTable};
-use super::{Secret, Settings, TelegramConfig};
+use super::{Settings, TelegramConfig};
 use crate::error::CliError;
+use crate::sensitive::Secret;
 
 /// Where Telegram brings messages to.
 #[derive(Debug, Clone, PartialEq, Eq)]

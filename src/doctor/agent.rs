@@ -223,7 +223,7 @@ mod tests {
 
     use super::super::Status;
     use super::*;
-    use crate::config::Secret;
+    use crate::sensitive::Secret;
 
     fn known(state: AgentState) -> AgentSnapshot {
         AgentSnapshot { kind: "openai".to_owned(), model: None, state, since: None, error_message: None }

@@ -20,7 +20,8 @@ use crate::gateway::admission::book::Book;
 use crate::gateway::admission::records::Records;
 use crate::gateway::agent::api::Agent;
 use crate::gateway::agent::following::Following;
-use crate::gateway::control::api::{self, Control};
+use crate::gateway::command::Control;
+use crate::gateway::control::api;
 use crate::gateway::control::messages::Messages;
 use crate::gateway::control::reports::Reports;
 use crate::gateway::control::socket::ControlSocket;
@@ -185,7 +186,12 @@ async fn start(
     let admissions = path.admit_by(records, kept);
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     flow.configure(&config);
-    settings.follow(&flow);
+    let configuring = Arc::downgrade(&flow);
+    settings.on_change(move |config| {
+        if let Some(flow) = configuring.upgrade() {
+            flow.configure(config);
+        }
+    });
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
     notice::absences::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow), contacts);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::gateway::event::Event;
 use crate::gateway::status::snapshot::Snapshot;
@@ -131,6 +131,28 @@ impl Commands {
             answer.await.ok()
         };
         tokio::time::timeout(LOOK_LIMIT, asking).await.ok().flatten()
+    }
+}
+
+/// The running gateway, for those who look at it and give it commands: the control socket, HTTP, the chat.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// The newest state; `None` before the loop has turned for the first time.
+    pub snapshots: watch::Receiver<Option<Snapshot>>,
+    /// Where commands are given.
+    pub commands: Commands,
+}
+
+impl Control {
+    /// The newest state that was published: each turn of events at once, what is counted up to 10 s later.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        self.snapshots.borrow().clone()
+    }
+
+    /// The state of this moment; of a loop that does not answer, what it published last, with its date.
+    pub async fn look(&self) -> Option<Snapshot> {
+        let published = self.snapshot()?;
+        Some(self.commands.look().await.unwrap_or(published))
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use crate::bridge::protocol::Private;
 use crate::platform::Platform;
+use crate::sensitive::Private;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {

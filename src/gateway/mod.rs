@@ -56,6 +56,7 @@ pub mod admission;
 pub mod agent;
 pub mod boot;
 pub mod command;
+pub mod connection;
 pub mod control;
 pub mod dead;
 pub mod delivery;

@@ -3,13 +3,12 @@
 //! to whoever subscribes; the loop is one of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::error::CliError;
-use crate::gateway::flow::MessageFlow;
 use crate::home::HermesHome;
 use crate::logging::Log;
 use crate::world::World;
@@ -23,7 +22,7 @@ pub struct Settings {
     newest: watch::Sender<Reading>,
     /// There was a `.env` when settings were last taken over: that it is not there any more is a fault, not a choice.
     had_env: AtomicBool,
-    flow: OnceLock<Weak<dyn MessageFlow>>,
+    changed: OnceLock<Box<dyn Fn(&Config) + Send + Sync>>,
     log: OnceLock<Log>,
 }
 
@@ -41,13 +40,12 @@ impl Settings {
     pub fn new(world: World, home: HermesHome, config: Config) -> Arc<Self> {
         let newest = watch::Sender::new(Reading { config: Arc::new(config), stale: None });
         let had_env = AtomicBool::new(home.env_file().exists());
-        Arc::new(Self { world, home, newest, had_env, flow: OnceLock::new(), log: OnceLock::new() })
+        Arc::new(Self { world, home, newest, had_env, changed: OnceLock::new(), log: OnceLock::new() })
     }
 
-    /// From now on the message path hears of changes.
-    pub fn follow(&self, flow: &Arc<dyn MessageFlow>) {
-        // A second path would be a second gateway in one process.
-        drop(self.flow.set(Arc::downgrade(flow)));
+    /// Calls this with each change, before those who subscribe see it. The first of several stays.
+    pub fn on_change(&self, changed: impl Fn(&Config) + Send + Sync + 'static) {
+        drop(self.changed.set(Box::new(changed)));
     }
 
     /// From now on the log leaves out the secrets of each reading, and still those of the one before.
@@ -121,8 +119,8 @@ impl Settings {
             tracing::warn!(code = "config_warning", "{warning}");
         }
         newest.config = Arc::new(config);
-        if let Some(flow) = self.flow.get().and_then(Weak::upgrade) {
-            flow.configure(&newest.config);
+        if let Some(changed) = self.changed.get() {
+            changed(&newest.config);
         }
         true
     }
@@ -130,12 +128,11 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
     use crate::config::AllowList;
     use crate::durable::write_atomic;
-    use crate::gateway::platforms::scripted::CountingFlow;
     use crate::platform::Platform;
 
     #[test]
@@ -145,20 +142,22 @@ mod tests {
         let world = World::of_env([("WHATSAPP_ENABLED", "true")]);
         let config = Config::load(&world, &home).unwrap();
         let settings = Settings::new(world, home.clone(), config);
-        let counting = Arc::new(CountingFlow::default());
-        let flow: Arc<dyn MessageFlow> = Arc::clone(&counting) as Arc<dyn MessageFlow>;
-        settings.follow(&flow);
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
+        settings.on_change(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
         settings.reload();
-        assert_eq!(counting.configured.load(Ordering::SeqCst), 0, "nothing has changed");
+        assert_eq!(calls.load(Ordering::SeqCst), 0, "nothing has changed");
 
         write_atomic(&home.env_file(), b"WHATSAPP_MODE=bot\nWHATSAPP_ALLOWED_USERS=15550001111\n").unwrap();
         let read = settings.reload();
         assert_eq!(read.access(Platform::Whatsapp).allowed, AllowList::Only(vec!["15550001111".to_owned()]));
-        assert_eq!(counting.configured.load(Ordering::SeqCst), 1);
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
 
         write_atomic(&home.config_file(), b"[gateway\n").unwrap();
         assert_eq!(settings.reload(), read, "the last good ones stay in force");
-        assert_eq!(counting.configured.load(Ordering::SeqCst), 1);
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use super::found::{Approved, Found, Unread};
 use super::model;
 use super::toml_text::Key;
 use super::yaml::word;
-use crate::config::{Foreign, Secret, standing};
+use crate::config::{Foreign, standing};
 use crate::env_grammar::bare_value;
 use crate::platform::{Naming, Platform, number};
+use crate::sensitive::Secret;
 use crate::visible;
 
 /// Outcome for one thing.

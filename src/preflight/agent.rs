@@ -71,7 +71,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{CommandConfig, OpenaiConfig, Secret};
+    use crate::config::{CommandConfig, OpenaiConfig};
+    use crate::sensitive::Secret;
 
     fn codes(agent: &AgentConfig) -> Vec<&'static str> {
         let look = |name: &str| match name {

@@ -57,13 +57,13 @@ mod tests {
     #[test]
     fn a_token_of_the_environment_is_corrected_there() {
         let mut config = Config::default();
-        config.telegram.token = Some(crate::config::Secret("no token".into()));
+        config.telegram.token = Some(crate::sensitive::Secret("no token".into()));
         let fix = |config: &Config| {
             let found = telegram::findings(&config.telegram);
             with_origin(Platform::Telegram, found, config)[0].fix.clone()
         };
         assert!(fix(&config).contains("hermes telegram"));
-        let token = crate::config::Secret("no token".into());
+        let token = crate::sensitive::Secret("no token".into());
         config.of_process.insert("TELEGRAM_BOT_TOKEN".to_owned(), token);
         assert!(fix(&config).contains("unset TELEGRAM_BOT_TOKEN"));
     }

@@ -74,7 +74,8 @@ fn is_secret(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Secret, WebhookConfig};
+    use crate::config::WebhookConfig;
+    use crate::sensitive::Secret;
 
     #[test]
     fn a_webhook_without_a_good_secret_is_not_opened() {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::wire::{self, Envelope, Refusal};
-use crate::config::Secret;
+use crate::sensitive::Secret;
 use crate::{net, redact, tls};
 
 /// The longest wait for the service to take the connection.

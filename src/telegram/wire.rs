@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::lenient;
 pub use super::update::{RawUpdate, updates};
-use crate::bridge::protocol::Private;
+use crate::sensitive::Private;
 
 /// What every answer is wrapped in. Only that it is one object of the Bot API is asked of it; each part is read for itself.
 #[derive(Debug, Deserialize)]

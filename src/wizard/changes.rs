@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::config::{AllowList, Secret, WhatsAppMode, shadow_remedy};
+use crate::config::{AllowList, WhatsAppMode, shadow_remedy};
 use crate::env_file::{EnvFile, SetError};
 use crate::error::CliError;
+use crate::sensitive::Secret;
 
 /// Settings to write, in the order in which they are appended.
 #[derive(Clone, PartialEq, Eq, Default)]

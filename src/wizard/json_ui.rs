@@ -5,7 +5,7 @@ use std::io::Write;
 use async_trait::async_trait;
 
 use crate::bridge::install::Progress;
-use crate::config::Secret;
+use crate::sensitive::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
 use crate::wizard::sheet::{Canvas, Page};

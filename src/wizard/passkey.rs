@@ -9,10 +9,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::process::Output;
-use crate::bridge::protocol::{Command, Exit, PasskeyRequest, Private};
+use crate::bridge::protocol::{Command, Exit, PasskeyRequest};
 use crate::durable;
 use crate::file;
 use crate::home::WhatsAppPaths;
+use crate::sensitive::Private;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::failures;
 use crate::wizard::hands::PairingBridge;

@@ -2,11 +2,12 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::protocol::{Event, Exit, Private};
+use crate::bridge::protocol::{Event, Exit};
 use crate::config::WhatsAppMode;
 use crate::durable::{self, Lock};
 use crate::error::ExitCode;
 use crate::preflight::NodeFact;
+use crate::sensitive::Private;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::options::{QrStyle, WhatsAppOptions};
 use crate::wizard::qr::Size;

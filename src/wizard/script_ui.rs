@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::install::Progress;
-use crate::config::Secret;
+use crate::sensitive::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::{Layout, Line};
 use crate::wizard::qr::Size;

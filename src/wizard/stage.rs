@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::install::{InstallError, Phase, Progress};
 use crate::bridge::process::{Launch, Output};
-use crate::bridge::protocol::{Command, Event, Exit, Private, encode};
+use crate::bridge::protocol::{Command, Event, Exit, encode};
 use crate::config::Config;
 use crate::durable::{self, Lock};
 use crate::home::HermesHome;
 use crate::pairing::{Me, Pairing, verdict};
 use crate::platform::Platform;
 use crate::preflight::{BridgeFact, Facts, LockFact, NodeFact, SessionFact};
+use crate::sensitive::Private;
 use crate::wizard::hands::{Hands, PairingBridge};
 use crate::wizard::options::{Outcome, WhatsAppOptions};
 use crate::wizard::script_ui::ScriptUi;

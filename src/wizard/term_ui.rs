@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::oneshot;
 
 use crate::bridge::install::{Phase, Progress};
-use crate::config::Secret;
+use crate::sensitive::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::{Layout, Line, Tone};
 use crate::wizard::page::OpenPage;

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use crate::bridge::install::Progress;
-use crate::config::Secret;
 use crate::error::CliError;
+use crate::sensitive::Secret;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
 use crate::wizard::sheet::{Canvas, Page};

@@ -7,12 +7,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::config::Secret;
 use crate::gateway::agent::answer::ANSWER_LEN_MAX;
 use crate::gateway::agent::testing::{head, read_request, service};
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::message::testing::message;
 use crate::platform::Platform;
+use crate::sensitive::Secret;
 
 const KEY: &str = "canary-key-4711";
 

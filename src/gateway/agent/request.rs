@@ -101,9 +101,10 @@ fn with_context(turn: &Turn) -> String {
 mod tests {
     use super::*;
     use crate::gateway::inbound::identity::chat_key;
+    use crate::gateway::message::Attachment;
     use crate::gateway::message::testing::message;
-    use crate::gateway::message::{Attachment, Private};
     use crate::platform::Platform;
+    use crate::sensitive::Private;
 
     fn turn() -> Turn {
         let message = message("A", "15550101@s.whatsapp.net", "and now?");

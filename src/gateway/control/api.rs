@@ -8,38 +8,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::messages::{self, Messages};
 use super::reports::{self, Reports};
 use crate::gateway::admission::{self, desk::Desk};
-use crate::gateway::command::{Answer, Command, CommandError, Commands};
-use crate::gateway::status::snapshot::Snapshot;
+use crate::gateway::command::{Answer, Command, CommandError, Control};
 
 /// The longest body that is read.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// What the routes work with: what is published, and where commands are given.
-#[derive(Debug, Clone)]
-pub struct Control {
-    /// The newest state; `None` before the loop has turned for the first time.
-    pub snapshots: watch::Receiver<Option<Snapshot>>,
-    /// Where commands are given.
-    pub commands: Commands,
-}
-
-impl Control {
-    /// The newest state that was published: each turn of events at once, what is counted up to 10 s later.
-    pub fn snapshot(&self) -> Option<Snapshot> {
-        self.snapshots.borrow().clone()
-    }
-
-    /// The state of this moment; of a loop that does not answer, what it published last, with its date.
-    pub async fn look(&self) -> Option<Snapshot> {
-        let published = self.snapshot()?;
-        Some(self.commands.look().await.unwrap_or(published))
-    }
-}
 
 /// Looking at platforms, pausing and resuming them.
 pub fn platforms(control: Control) -> Router {

@@ -17,11 +17,12 @@ use crate::gateway::dead::view::Asked;
 use crate::gateway::delivery::markdown::parts;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::identity::channel_key;
-use crate::gateway::message::{MessageId, Private};
+use crate::gateway::message::MessageId;
 use crate::gateway::platforms::build::is_enabled;
 use crate::gateway::settings::Settings;
 use crate::gateway::store::api::{Fate, Store};
 use crate::platform::Platform;
+use crate::sensitive::Private;
 
 /// The longest text with what stands around it.
 const BODY_BYTES_MAX: usize = 1 << 20;

@@ -3,7 +3,7 @@
 //! Nothing here touches the state of a platform: it reads what the loop publishes, or gives a
 //! [`Command`](crate::gateway::command::Command).
 //!
-//! - [`api`]: the routes. [`connection`]: one connection, with its limits.
+//! - [`api`]: the routes.
 //! - [`messages`]: what only the socket offers: messages that were given up, and sending by hand.
 //! - [`reports`]: for the owner only: settings without effect, senders that were ignored.
 //! - [`socket`]: the Unix socket in the home folder, for this machine's commands; who is there is told by the kernel.
@@ -15,7 +15,6 @@
 pub mod ancestry;
 pub mod api;
 pub mod client;
-pub mod connection;
 pub mod messages;
 pub mod reports;
 pub mod socket;

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 
 use crate::control_client::Place;
 use crate::file::Identity;
+use crate::gateway::connection::{self, Connections};
 use crate::gateway::control::ancestry::{self, Peer, Pinned};
-use crate::gateway::control::connection::{self, Connections};
 use crate::gateway::life::kept;
 
 /// Connections served at once.

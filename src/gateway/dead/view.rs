@@ -157,8 +157,9 @@ fn age(since: &str, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::{ChatId, ChatKey, Private};
+    use crate::gateway::message::{ChatId, ChatKey};
     use crate::platform::Platform;
+    use crate::sensitive::Private;
 
     #[test]
     fn a_letter_has_a_name_that_is_read_back() {

@@ -14,12 +14,13 @@ use crate::failpoint;
 use crate::gateway::delivery::rates::Pace;
 use crate::gateway::failure::{Certainty, Retry, Scope, SendError};
 use crate::gateway::lanes::{Lanes, Outcome, Reserved, Work};
-use crate::gateway::message::{ChatId, ChatKey, MessageId, OutboundMessage, Private};
+use crate::gateway::message::{ChatId, ChatKey, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::Link;
 use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{GivenUp, OutboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally};
 use crate::platform::{Platform, Repeat};
+use crate::sensitive::Private;
 
 /// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
 /// that a slow one holds up only its chat. As many as turns run at once by default: an answer that finds a place is sent from

@@ -4,10 +4,8 @@
 use core::net::SocketAddr;
 use std::collections::BTreeSet;
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-
 use crate::config::is_loopback;
+use crate::sensitive::Secret;
 
 /// What of a request is judged. A header that comes twice is in the list twice.
 #[derive(Debug, Clone, Default)]
@@ -127,18 +125,10 @@ fn is_json(content_type: &[&[u8]]) -> bool {
 ///
 /// # Errors
 /// [`Refusal::Key`], whatever is wrong.
-pub fn check_key(key: Option<&str>, authorization: &[&[u8]]) -> Result<(), Refusal> {
+pub fn check_key(key: Option<&Secret>, authorization: &[&[u8]]) -> Result<(), Refusal> {
     let sent = bearer(authorization).unwrap_or_default();
-    // Without a key nothing is equal to it, not even nothing.
-    let is_equal = is_secret(key.unwrap_or_default(), sent);
-    if is_equal && key.is_some() { Ok(()) } else { Err(Refusal::Key) }
-}
-
-/// Whether this is the secret, which is no empty one. Takes equally long for whatever is sent.
-pub fn is_secret(secret: &str, sent: &[u8]) -> bool {
-    let expected = Sha256::digest(secret.as_bytes());
-    let is_equal = Sha256::digest(sent).as_slice().ct_eq(expected.as_slice());
-    bool::from(is_equal) && !secret.is_empty()
+    let is_equal = key.is_some_and(|key| key.equals(sent));
+    if is_equal { Ok(()) } else { Err(Refusal::Key) }
 }
 
 fn bearer<'a>(authorization: &[&'a [u8]]) -> Option<&'a [u8]> {
@@ -257,7 +247,7 @@ mod tests {
         const KEY: &str = "0123456789abcdef";
         let check = |headers: &[&str]| {
             let headers: Vec<&[u8]> = headers.iter().map(|header| header.as_bytes()).collect();
-            check_key(Some(KEY), &headers).is_ok()
+            check_key(Some(&Secret(KEY.to_owned())), &headers).is_ok()
         };
         for good in ["Bearer 0123456789abcdef", "bearer 0123456789abcdef", "Bearer  0123456789abcdef "] {
             assert!(check(&[good]), "{good}");
@@ -278,9 +268,9 @@ mod tests {
         }
         assert!(!check(&[]));
         assert!(!check(&["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"]), "sent twice");
-        for unset in [None, Some("")] {
+        for unset in [None, Some(Secret(String::new()))] {
             for headers in [&[][..], &[&b"Bearer "[..]], &[&b"Bearer"[..]]] {
-                assert!(check_key(unset, headers).is_err(), "nothing is the key: {headers:?}");
+                assert!(check_key(unset.as_ref(), headers).is_err(), "nothing is the key: {headers:?}");
             }
         }
     }

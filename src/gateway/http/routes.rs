@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::clock::Now;
-use crate::gateway::control::api::{self, Control};
+use crate::gateway::command::Control;
+use crate::gateway::control::api;
 use crate::gateway::http::guard::{Asked, Hosts, Refusal, check_key};
 use crate::gateway::http::lockout::{Lockout, Wrong};
 use crate::gateway::http::metrics;
@@ -102,7 +103,7 @@ async fn need_key(
     let sent = all(request.headers(), &header::AUTHORIZATION);
     let key = http.settings.current().gateway.http.key.clone();
     // The right key first of all: guesses of others must not keep its owner out.
-    let Err(refusal) = check_key(key.as_ref().map(|key| key.0.as_str()), &sent) else {
+    let Err(refusal) = check_key(key.as_ref(), &sent) else {
         return next.run(request).await;
     };
     // Asking without a key is no guess.

@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::{Extension, Router};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -13,15 +12,12 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Now;
 use crate::config::{Bind, is_loopback};
-use crate::gateway::control::connection::{self, Connections};
+use crate::gateway::connection::{self, accept};
 use crate::gateway::http::guard::Hosts;
 use crate::gateway::http::routes::{Http, routes};
 use crate::gateway::life::kept;
 use crate::gateway::settings::Reading;
 use crate::gateway::status::snapshot::{HttpSnapshot, HttpState};
-
-/// Connections served at once.
-const CONNECTIONS_MAX: usize = 128;
 
 /// How often it is looked whether a key has been set, while one is missing.
 const KEY_EVERY: Duration = Duration::from_secs(1);
@@ -187,24 +183,5 @@ fn trouble(error: &io::Error, address: SocketAddr) -> Trouble {
         code: "api_server_bind_failed",
         message: format!("the HTTP API cannot listen on {address} ({error})"),
         action: "Set another address in gateway.http.bind.".to_owned(),
-    }
-}
-
-/// Serves connections, for ever; so many at once, and each for so long at most. Silent connections, however many, keep
-/// no other out.
-pub async fn accept(listener: TcpListener, routes: Router, limit: Duration) {
-    let connections = Connections::new("http", CONNECTIONS_MAX);
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let routes = routes.clone().layer(Extension(peer.ip()));
-                let place = connections.place().await;
-                tokio::spawn(connection::serve(stream, routes, limit, place));
-            }
-            Err(error) => {
-                tracing::debug!(code = "http_accept", "a connection could not be accepted: {error}");
-                tokio::time::sleep(connection::ACCEPT_PAUSE).await;
-            }
-        }
     }
 }

@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use super::identity::same;
-use crate::gateway::message::{InboundMessage, Private};
+use crate::gateway::message::InboundMessage;
 use crate::gateway::store::api::InboxId;
+use crate::sensitive::Private;
 
 /// More messages than this waiting in a chat are answered together, however far apart they came.
 pub const WAITING_MAX: u32 = 64;

@@ -41,8 +41,9 @@ fn size(len: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::message::Attachment;
     use crate::gateway::message::testing::message;
-    use crate::gateway::message::{Attachment, Private};
+    use crate::sensitive::Private;
 
     #[test]
     fn a_text_that_is_too_long_is_cut_between_characters_and_says_so() {

@@ -215,8 +215,9 @@ I did not understand that. Use one of these:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::message::FORWARDED;
     use crate::gateway::message::testing::message;
-    use crate::gateway::message::{FORWARDED, Private};
+    use crate::sensitive::Private;
 
     #[test]
     fn commands_are_read_in_any_case_and_everything_else_is_the_agents() {

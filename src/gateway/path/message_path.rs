@@ -23,7 +23,7 @@ use crate::config::{AT_ONCE_MAX, Config, GatewayConfig, TurnConfig};
 use crate::gateway::admission::desk::Desk;
 use crate::gateway::admission::records::{Kept, Records};
 use crate::gateway::agent::api::{About, Agent};
-use crate::gateway::control::api::Control;
+use crate::gateway::command::Control;
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::{Decision, Gate};

@@ -10,9 +10,10 @@ use crate::gateway::agent::draft::Draft;
 use crate::gateway::delivery::handle;
 use crate::gateway::delivery::markdown::parts;
 use crate::gateway::delivery::outbox::{Claim, Outbox};
-use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::api::{InboxId, Store};
 use crate::platform::Platform;
+use crate::sensitive::Private;
 
 /// Shorter beginnings are not worth a message.
 const LEN_MIN: usize = 24;

@@ -24,9 +24,10 @@ pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::{ChatId, MessageId, Private};
+    use crate::gateway::message::{ChatId, MessageId};
     use crate::gateway::platforms::played::script::{Written, inbound};
     use crate::platform::Platform;
+    use crate::sensitive::Private;
 
     #[test]
     fn only_what_could_stand_beside_something_else_says_what_it_replies_to() {

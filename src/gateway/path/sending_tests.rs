@@ -4,8 +4,8 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::gateway::message::Private;
 use crate::gateway::store::api::Finish;
+use crate::sensitive::Private;
 
 fn database(house: &House) -> Connection {
     let db = Connection::open(house.dir.path().join("gateway.db")).unwrap();

@@ -13,10 +13,11 @@ use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::{Asker, Gate, Reason};
 use crate::gateway::inbound::identity::{self, chat_key, group_name};
 use crate::gateway::inbound::rules::Rules;
-use crate::gateway::message::{InboundMessage, Private};
+use crate::gateway::message::InboundMessage;
 use crate::gateway::repeats::{PERIOD, Repeats};
 use crate::platform::Platform;
 use crate::preflight::access;
+use crate::sensitive::Private;
 
 /// An id that the owner may want to list is shown this often at most.
 const SHOWN_EVERY: Duration = Duration::from_secs(3600);

@@ -171,8 +171,6 @@ pub struct CountingFlow {
     pub ups: AtomicU32,
     /// See `ups`.
     pub downs: AtomicU32,
-    /// How often settings came.
-    pub configured: AtomicU32,
     /// What was to be said without a question.
     pub said: Mutex<Vec<OutboundMessage>>,
     /// How long a drain takes.
@@ -210,9 +208,7 @@ impl MessageFlow for CountingFlow {
 
     fn wake(&self, _chats: &[ChatKey]) {}
 
-    fn configure(&self, _config: &Config) {
-        self.configured.fetch_add(1, Ordering::SeqCst);
-    }
+    fn configure(&self, _config: &Config) {}
 
     async fn say(&self, _key: &ChatKey, parts: Vec<OutboundMessage>) -> Result<(), InboxError> {
         self.said.lock().unwrap().extend(parts);

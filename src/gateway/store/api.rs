@@ -15,9 +15,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::gateway::inbound::join::Join;
-use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
+use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::sessions::api::{Belongs, SessionStore};
 use crate::platform::Platform;
+use crate::sensitive::Private;
 
 /// A row of the inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -17,8 +17,9 @@ use crate::gateway::delivery::lost;
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict, WAITING_MAX};
 use crate::gateway::inbound::slash::{self, Slash};
-use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage, Private};
+use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platform::Platform;
+use crate::sensitive::Private;
 
 /// Rows that one step of pruning touches in a table: short enough to go between two messages.
 const PRUNED_AT_ONCE: u32 = 200;

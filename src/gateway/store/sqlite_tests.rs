@@ -9,8 +9,9 @@ use super::super::api::{Direction, LetterId};
 use super::*;
 use crate::gateway::inbound::join::WAITING_MAX;
 use crate::gateway::message::testing::message;
-use crate::gateway::message::{ChatId, OutboundMessage, Private};
+use crate::gateway::message::{ChatId, OutboundMessage};
 use crate::gateway::sessions::api::Belongs;
+use crate::sensitive::Private;
 
 const CHAT: &str = "15550100@s.whatsapp.net";
 const W: Platform = Platform::Whatsapp;

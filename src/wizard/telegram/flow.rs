@@ -1,6 +1,7 @@
 //! Pure. What is to be done next: what was found, with the answers given so far put over it.
 
-use crate::config::{AllowList, Secret};
+use crate::config::AllowList;
+use crate::sensitive::Secret;
 use crate::telegram::wire::User;
 
 /// What was found at the start.
@@ -142,7 +143,7 @@ pub fn missing_flags(facts: &Facts, answers: &Answers) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::protocol::Private;
+    use crate::sensitive::Private;
 
     fn facts() -> Facts {
         Facts {

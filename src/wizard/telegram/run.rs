@@ -5,10 +5,11 @@ use std::io::{BufRead, Read};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::platform::Platform;
+use crate::sensitive::Secret;
 use crate::token_lock::TokenLocks;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::json_ui::JsonUi;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::config::Secret;
+use crate::sensitive::Secret;
 use crate::telegram::bot::{Bot, Fault};
 use crate::telegram::wire::{self, DeleteWebhook, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
 

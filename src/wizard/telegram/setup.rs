@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{AllowList, Secret};
+use crate::config::AllowList;
 use crate::durable::{Lock, create_private_dir};
 use crate::env_file::EnvFile;
 use crate::error::{CliError, ExitCode};
 use crate::home::HermesHome;
 use crate::platform::{Platform, number};
+use crate::sensitive::Secret;
 use crate::telegram::wire::User;
 use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
 use crate::wizard::ask;

@@ -10,8 +10,9 @@ use super::split::Parts;
 use super::telegram;
 use crate::gateway::delivery::handle::handle;
 use crate::gateway::delivery::outbox::AGAIN;
-use crate::gateway::message::{ChatKey, MessageId, OutboundMessage, Private};
+use crate::gateway::message::{ChatKey, MessageId, OutboundMessage};
 use crate::platform::{Platform, PlatformSpec, Repeat};
+use crate::sensitive::Private;
 
 /// The messages that a text in Markdown becomes in this chat: what is said about the message of this id, and what for.
 pub fn messages(key: &ChatKey, about: &MessageId, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {

@@ -322,10 +322,11 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::gateway::message::{InboundMessage, Private};
+    use crate::gateway::message::InboundMessage;
     use crate::gateway::platforms::api::InboxError;
     use crate::gateway::platforms::scripted::CountingFlow;
     use crate::home::HermesHome;
+    use crate::sensitive::Private;
     use crate::world::World;
 
     fn settings() -> Arc<Settings> {

@@ -16,13 +16,13 @@ use super::polling::of_poll;
 use super::shared::Shared;
 use super::webhook::{Known, Refused, UNREACHABLE, Watch};
 use crate::clock::Now;
-use crate::config::Secret;
 use crate::gateway::delivery::markdown::parts;
 use crate::gateway::failure::{AdapterError, Certainty, Degraded, Retry, SendError};
 use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::Link;
 use crate::gateway::platforms::patience::Patience;
 use crate::platform::Platform;
+use crate::sensitive::Secret;
 use crate::telegram::bot::{Bot, Fault};
 use crate::telegram::wire::{
     self, EditMessageText, Refusal, ReplyParameters, SendChatAction, SendMessage, Sent, User,

@@ -24,7 +24,6 @@ use super::polling::{self, Answer, Source};
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
 use crate::clock::Now;
-use crate::config::Secret;
 use crate::gateway::failure::{AdapterError, Retry};
 use crate::gateway::message::{Attachment, InboundMessage};
 use crate::gateway::platforms::api::{Inbox, InboxError};
@@ -34,6 +33,7 @@ use crate::gateway::platforms::nonsense::Nonsense;
 use crate::gateway::repeats::Repeats;
 use crate::net;
 use crate::platform::Platform;
+use crate::sensitive::Secret;
 use crate::telegram::bot::{Bot, Fault, Said};
 use crate::telegram::wire::{self, DeleteWebhook, FilePath, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
 

@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::config::Secret;
-use crate::gateway::http::server::accept;
+use crate::gateway::connection::accept;
+use crate::sensitive::Secret;
 
 /// Lets everybody speak, and takes everything.
 struct Open;

@@ -1,7 +1,8 @@
 //! Pure. Telegram's messages as everybody else sees them.
 
 use super::address::{Address, message_id};
-use crate::gateway::message::{Attachment, FORWARDED, InboundMessage, Private, UserId};
+use crate::gateway::message::{Attachment, FORWARDED, InboundMessage, UserId};
+use crate::sensitive::Private;
 use crate::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
 
 /// Answers of a poll that are named; more are counted.

@@ -17,10 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::OwnedMutexGuard;
 
 use super::receiver::Receiver;
-use crate::config::Secret;
+use crate::gateway::connection;
 use crate::gateway::failure::AdapterError;
-use crate::gateway::http::guard::is_secret;
-use crate::gateway::http::server::accept;
+use crate::sensitive::Secret;
 use crate::telegram::bot::{self, Bot, Fault};
 use crate::telegram::wire::{Kind, RawUpdate, SetWebhook, WebhookInfo};
 
@@ -91,7 +90,7 @@ impl Door {
     pub(super) async fn serve(self, receiver: Receiver) -> Fault {
         let desk = Desk { secret: self.secret, calls: self.calls, receiver };
         let routes = Router::new().fallback(deliver).with_state(Arc::new(desk));
-        accept(self.listener, routes, CONNECTION_LIMIT).await;
+        connection::accept(self.listener, routes, CONNECTION_LIMIT).await;
         Fault::Garbled("the gateway no longer listens")
     }
 }
@@ -130,7 +129,7 @@ struct Desk {
 async fn deliver(State(desk): State<Arc<Desk>>, request: Request) -> StatusCode {
     let sent: Vec<_> = request.headers().get_all(SECRET_HEADER).iter().collect();
     // Whoever does not know it learns nothing, and nothing of theirs is read.
-    if !matches!(sent[..], [sent] if is_secret(&desk.secret.0, sent.as_bytes())) {
+    if !matches!(sent[..], [sent] if desk.secret.equals(sent.as_bytes())) {
         return StatusCode::UNAUTHORIZED;
     }
     desk.calls.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::bridge::protocol::{Command, Private, QuotedRef, Send, SendCertainty, SendFailed};
+use crate::bridge::protocol::{Command, QuotedRef, Send, SendCertainty, SendFailed};
 use crate::clock::Now;
 use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
@@ -18,6 +18,7 @@ use crate::gateway::platforms::api::{Inbox, Link};
 use crate::gateway::platforms::media;
 use crate::gateway::platforms::whatsapp::pump::{self, Bridge, Judge, Pump};
 use crate::pairing::Me;
+use crate::sensitive::Private;
 
 /// The longest wait for the bridge to take a command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);

@@ -1,9 +1,10 @@
 //! Pure. The bridge's messages as everybody else sees them.
 
-use crate::bridge::protocol::{Contact, Location, Message, Private};
+use crate::bridge::protocol::{Contact, Location, Message};
 use crate::gateway::inbound::identity::same;
 use crate::gateway::message::{Attachment, ChatId, FORWARDED, InboundMessage, MessageId, UserId};
 use crate::pairing::Me;
+use crate::sensitive::Private;
 
 /// Contact cards that are named; more are counted.
 const CONTACTS_NAMED_MAX: usize = 10;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::log::Page;
 use super::*;
 use crate::config::Bind;
-use crate::gateway::control::api::Control;
+use crate::gateway::command::Control;
 use crate::gateway::http::routes::{HELD_MAX, Http};
 use crate::gateway::http::server::HttpServer;
 use crate::gateway::settings::Settings;

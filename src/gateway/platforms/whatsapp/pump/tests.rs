@@ -9,10 +9,11 @@ use super::*;
 use crate::bridge::protocol::decode;
 use crate::clock::Now;
 use crate::gateway::failure::{Certainty, SendError};
-use crate::gateway::message::{ChatId, MessageId, OutboundMessage, Private};
+use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::api::{InboxError, Link};
 use crate::gateway::platforms::whatsapp::exits::History;
 use crate::gateway::platforms::whatsapp::link::WhatsAppLink;
+use crate::sensitive::Private;
 
 struct FakeBridge {
     commands: mpsc::Sender<Command>,

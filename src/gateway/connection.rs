@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,9 @@ pub const CONNECTION_LIMIT: Duration = Duration::from_secs(11);
 
 /// The longest head of a request.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Connections of a TCP listener that are served at once.
+const CONNECTIONS_MAX: usize = 128;
 
 /// The pause after a connection could not be accepted, for example for want of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -200,6 +204,25 @@ pub async fn serve_by(
             Err(_) => tracing::debug!(code = "request_slow", "a request was incomplete"),
         },
         () = gives_way => tracing::debug!(code = "request_silent", "an idle connection was closed for a new one"),
+    }
+}
+
+/// Serves connections, for ever; so many at once, and each for so long at most. Silent connections, however many, keep
+/// no other out.
+pub async fn accept(listener: TcpListener, routes: Router, limit: Duration) {
+    let connections = Connections::new("http", CONNECTIONS_MAX);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let routes = routes.clone().layer(Extension(peer.ip()));
+                let place = connections.place().await;
+                tokio::spawn(serve(stream, routes, limit, place));
+            }
+            Err(error) => {
+                tracing::debug!(code = "http_accept", "a connection could not be accepted: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 
