@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use hermes::gateway::failure::AdapterError;
+use hermes::gateway::model::failure::AdapterError;
 use hermes::gateway::supervisor::machine::{Action, Generation, Input, Machine, Policy};
 
 const PLATFORMS: usize = 10_000;

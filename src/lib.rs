@@ -62,6 +62,7 @@ pub mod failpoint;
 pub mod file;
 pub mod gateway;
 pub mod home;
+pub mod local_endpoint;
 pub mod logging;
 pub mod migrate;
 pub mod net;

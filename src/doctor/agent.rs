@@ -11,7 +11,7 @@ use super::{Case, Check};
 use crate::config::{AgentConfig, Config, OpenaiConfig, shadow_remedy};
 use crate::facts;
 use crate::gateway::agent::openai::{client, models_address};
-use crate::gateway::status::snapshot::{AgentSnapshot, AgentState};
+use crate::gateway::model::snapshot::{AgentSnapshot, AgentState};
 use crate::net;
 use crate::preflight;
 use crate::visible;

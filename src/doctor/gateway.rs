@@ -4,12 +4,12 @@
 use jiff::Timestamp;
 
 use super::{Check, Status};
-use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step, shadowed_remedy};
-use crate::gateway::status::presence::Presence;
-use crate::gateway::status::snapshot::{
+use crate::gateway::model::snapshot::{
     AgentSnapshot, AgentState, GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues,
     Snapshot, WireState,
 };
+use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step, shadowed_remedy};
+use crate::gateway::status::presence::Presence;
 use crate::gateway::status::table::{ago, until};
 use crate::gateway::status::view::View;
 use crate::platform::Platform;

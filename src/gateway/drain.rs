@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::error::ExitCode;
+use crate::gateway::model::event::StopSignal;
 
 /// How long links may take to close. A link has 5 s of its own; the rest is for the bookkeeping.
 const CLOSE_LIMIT: Duration = Duration::from_secs(6);
@@ -17,21 +18,6 @@ const CLOSE_LIMIT_LATE: Duration = Duration::from_secs(2);
 /// The least time for finishing what is under way: even where none is allowed, a gateway with nothing to finish must be able
 /// to say so, and end with 0.
 const DRAIN_LIMIT_MIN: Duration = Duration::from_millis(200);
-
-/// Who or what asked the process to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopSignal {
-    /// SIGTERM, or a stop command.
-    Terminate,
-    /// SIGINT: Ctrl-C.
-    Interrupt,
-    /// SIGUSR1, or a restart command: end in order to be started again (see [`super::life::restart`]).
-    Restart,
-    /// Every platform is blocked, and the settings say to end then.
-    AllBlocked,
-    /// Nothing can be stored any more.
-    StoreLost,
-}
 
 /// Where the end is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

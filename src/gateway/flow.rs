@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::gateway::agent::api::About;
-use crate::gateway::message::{ChatKey, OutboundMessage};
-use crate::gateway::platforms::api::{Inbox, InboxError, Link};
+use crate::gateway::model::adapter::{Inbox, InboxError, Link};
+use crate::gateway::model::message::{ChatKey, OutboundMessage};
 use crate::gateway::store::api::Depths;
 use crate::platform::Platform;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::clock::Now;
-use crate::gateway::status::snapshot::Problem;
+use crate::gateway::model::snapshot::Problem;
 
 /// One that comes and goes is told this often at most.
 const TOLD_EVERY: Duration = Duration::from_secs(60);

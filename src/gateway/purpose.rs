@@ -1,7 +1,7 @@
 //! Pure. Whether there is still anything to stay up for.
 
 use crate::config::ExitWhenAllBlocked;
-use crate::gateway::status::snapshot::WireState;
+use crate::gateway::model::snapshot::WireState;
 
 /// Why the gateway has nothing left to do by these settings; `None` while it has. `platforms` are the enabled ones, each
 /// with its state and, where it has one, the sentence that says why.

@@ -10,29 +10,31 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
+use self::pauses::{CHANGES_MAX, Change, PauseRecord};
 use crate::clock::Now;
 use crate::config::ExitWhenAllBlocked;
 use crate::error::ExitCode;
-use crate::gateway::command::{self, CHANGES_MAX, Change, Commands, PauseRecord};
-use crate::gateway::drain::{self, Drain, Phase, StopSignal};
-use crate::gateway::event::{Event, Report, SeatId};
-use crate::gateway::failure::{Degraded, Retry};
+use crate::gateway::drain::{self, Drain, Phase};
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::life::kept;
 use crate::gateway::life::notify::Notify;
 use crate::gateway::life::restart::Restart;
 use crate::gateway::life::watchdog::Pulse;
-use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::model::adapter::{Adapter, Inbox, Link};
+use crate::gateway::model::command::Commands;
+use crate::gateway::model::event::Generation;
+use crate::gateway::model::event::{Event, Report, SeatId, StopSignal};
+use crate::gateway::model::failure::{Degraded, Retry};
+use crate::gateway::model::snapshot::{HttpSnapshot, Problem, Snapshot};
 use crate::gateway::platforms::driver::{self, Reporter};
 use crate::gateway::purpose;
 use crate::gateway::run::reloading::Reloading;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
-use crate::gateway::status::snapshot::{HttpSnapshot, Problem, Snapshot};
 use crate::gateway::supervisor::backoff::Dice;
 use crate::gateway::supervisor::host::Host;
 use crate::gateway::supervisor::jump::JumpWatch;
-use crate::gateway::supervisor::machine::{Action, Generation, Input, News, Policy, State};
+use crate::gateway::supervisor::machine::{Action, Input, News, Policy, State};
 
 /// Events that may wait for the loop; whoever has more waits in turn.
 pub const EVENTS_MAX: usize = 256;
@@ -144,7 +146,7 @@ impl Gateway {
         let (changes, to_keep) = mpsc::channel(CHANGES_MAX);
         let counted = parts.flow.counted();
         let (record, to_keep) = (parts.pauses, Arc::new(tokio::sync::Mutex::new(to_keep)));
-        kept::keep("pauses", move || command::keep(Arc::clone(&record), Arc::clone(&to_keep)));
+        kept::keep("pauses", move || pauses::keep(Arc::clone(&record), Arc::clone(&to_keep)));
         Self {
             seats,
             flow: parts.flow,
@@ -556,6 +558,7 @@ fn tell(seat: &Seat, news: News) {
 }
 
 mod health;
+pub mod pauses;
 pub mod reloading;
 mod steering;
 #[cfg(test)]

@@ -11,13 +11,14 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::Now;
 use crate::gateway::agent::api::{About, Trouble};
 use crate::gateway::drain::Phase;
-use crate::gateway::failure::AdapterError;
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::platforms::api::{Adapter, Link};
-use crate::gateway::status::snapshot::{
+use crate::gateway::model::adapter::{Adapter, Link};
+use crate::gateway::model::event::Generation;
+use crate::gateway::model::failure::AdapterError;
+use crate::gateway::model::snapshot::{
     AgentSnapshot, AgentState, GatewayState, KIND, PlatformSnapshot, Queues, Snapshot, TTL_S, WireState,
 };
-use crate::gateway::supervisor::machine::{Generation, Machine, PausedBy, Policy, State};
+use crate::gateway::supervisor::machine::{Machine, PausedBy, Policy, State};
 
 /// Who this process is, for readers of the status file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::clock::Now;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
 use crate::gateway::agent::draft::Draft;
-use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::platform::Platform;
 
 /// The bounds of the histogram of turns, in seconds; above the last there is one more bucket.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hermes::gateway::failure::AdapterError;
+use hermes::gateway::model::failure::AdapterError;
 use hermes::gateway::supervisor::host::{self, Host};
 use hermes::gateway::supervisor::jump::JumpWatch;
 use hermes::gateway::supervisor::machine::{Input, Machine, Policy, State};

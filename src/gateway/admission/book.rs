@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use subtle::Choice;
 
 use super::code::{self, CHANCE_BYTES, Seal};
-use super::records::{AdmittedRow, Change, CodeRow, Kept, TriesRow};
 use crate::clock::Now;
 use crate::gateway::inbound::gate::Asker;
 use crate::gateway::inbound::identity::{listed_name, person};
+use crate::gateway::store::api::admissions::{AdmittedRow, Change, CodeRow, Kept, TriesRow};
 use crate::platform::Platform;
 
 /// How long a code can be approved.
@@ -90,7 +90,7 @@ impl Book {
             platform: row.platform,
             person: row.person,
             alt: row.alt,
-            seal: row.seal,
+            seal: Seal { salt: row.salt, hash: row.hash },
             made: since(row.made_at_s),
         });
         let tries = kept.tries.into_iter().map(|row| {
@@ -159,7 +159,8 @@ impl Book {
             platform,
             person: person.clone(),
             alt: alt.clone(),
-            seal,
+            salt: seal.salt,
+            hash: seal.hash,
             made_at_s: now.wall.as_second(),
         }));
         self.waiting.push(Waiting { platform, person, alt, seal, made: now });

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Request, shown};
-use super::records::{Kept, Records};
 use crate::clock::Now;
 use crate::durable::{Lock, LockError};
 use crate::error::{CliError, ExitCode};
@@ -15,6 +14,7 @@ use crate::gateway::inbound::gate::Gate;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::status::report::print;
 use crate::gateway::status::table::ago;
+use crate::gateway::store::api::admissions::{Kept, Records};
 use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
 

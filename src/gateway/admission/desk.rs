@@ -7,11 +7,11 @@ use tokio::sync::Semaphore;
 
 use super::book::{Approval, Book};
 use super::code::CHANCE_BYTES;
-use super::records::{Change, Kept, Records};
 use crate::clock::Now;
 use crate::gateway::inbound::gate::Asker;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::store::api::StoreError;
+use crate::gateway::store::api::admissions::{Change, Kept, Records};
 use crate::platform::{Platform, UnknownPlatform};
 use crate::visible;
 

@@ -14,5 +14,4 @@ pub mod book;
 pub mod code;
 pub mod command;
 pub mod desk;
-pub mod records;
 pub mod routes;

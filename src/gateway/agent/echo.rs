@@ -42,7 +42,7 @@ impl Agent for Echo {
 mod tests {
     use super::*;
     use crate::gateway::inbound::identity::chat_key;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::testing::message;
     use crate::gateway::store::api::Exchange;
     use crate::platform::Platform;
 

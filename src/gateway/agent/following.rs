@@ -12,7 +12,7 @@ use super::lateness;
 use crate::clock::Now;
 use crate::config::AgentConfig;
 use crate::error::CliError;
-use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::settings::Settings;
 
 /// Follows the settings.

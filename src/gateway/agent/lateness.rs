@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::gateway::inbound::slash::brief;
-use crate::gateway::message::InboundMessage;
+use crate::gateway::model::message::InboundMessage;
 
 /// Says in front of the text how long ago it was sent, when that is longer than `after`. A message that does not say when it
 /// was sent, or says that it will be, is taken as new.
@@ -23,7 +23,7 @@ pub fn mark(message: &mut InboundMessage, now: Timestamp, after: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::testing;
+    use crate::gateway::model::message::testing;
 
     #[test]
     fn what_is_old_says_how_old_and_what_is_new_or_of_unknown_age_is_left_alone() {

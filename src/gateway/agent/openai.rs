@@ -26,8 +26,8 @@ use super::window::Window;
 use crate::clock::Now;
 use crate::config::OpenaiConfig;
 use crate::error::CliError;
-use crate::gateway::failure::Certainty;
-use crate::gateway::message::Attachment;
+use crate::gateway::model::failure::Certainty;
+use crate::gateway::model::message::Attachment;
 use crate::gateway::store::api::Exchange;
 use crate::{net, tls};
 

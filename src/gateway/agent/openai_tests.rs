@@ -10,7 +10,7 @@ use super::*;
 use crate::gateway::agent::answer::ANSWER_LEN_MAX;
 use crate::gateway::agent::testing::{head, read_request, service};
 use crate::gateway::inbound::identity::chat_key;
-use crate::gateway::message::testing::message;
+use crate::gateway::model::message::testing::message;
 use crate::platform::Platform;
 use crate::sensitive::Secret;
 

@@ -101,8 +101,8 @@ fn with_context(turn: &Turn) -> String {
 mod tests {
     use super::*;
     use crate::gateway::inbound::identity::chat_key;
-    use crate::gateway::message::Attachment;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::Attachment;
+    use crate::gateway::model::message::testing::message;
     use crate::platform::Platform;
     use crate::sensitive::Private;
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::messages::{self, Messages};
 use super::reports::{self, Reports};
 use crate::gateway::admission::{self, desk::Desk};
-use crate::gateway::command::{Answer, Command, CommandError, Control};
+use crate::gateway::model::command::{Answer, Command, CommandError, Control};
 
 /// The longest body that is read.
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::control_client::ask;
 use crate::error::CliError;
+use crate::gateway::model::snapshot::Snapshot;
 use crate::gateway::status::headline::WITHOUT_SOCKET;
 use crate::gateway::status::presence::{Presence, Silence};
 use crate::gateway::status::report;
-use crate::gateway::status::snapshot::Snapshot;
 use crate::home::HermesHome;
 use crate::platform::{Platform, UnknownPlatform};
 

@@ -1,7 +1,7 @@
 //! How a running gateway is asked and steered: one API behind the command line, the chat and HTTP.
 //!
 //! Nothing here touches the state of a platform: it reads what the loop publishes, or gives a
-//! [`Command`](crate::gateway::command::Command).
+//! [`Command`](crate::gateway::model::command::Command).
 //!
 //! - [`api`]: the routes.
 //! - [`messages`]: what only the socket offers: messages that were given up, and sending by hand.

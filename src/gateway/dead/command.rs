@@ -117,7 +117,7 @@ fn told(verb: Verb, answer: &Value, found: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::testing::message;
     use crate::gateway::store::SqliteStore;
     use crate::gateway::store::api::{Accepted, Finish};
     use crate::platform::Platform;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::view;
-use crate::gateway::message::ChatKey;
+use crate::gateway::model::message::ChatKey;
 use crate::gateway::store::api::{Letter, Pick, Store, StoreError};
 
 /// What is done with dead letters.

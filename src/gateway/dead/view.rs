@@ -157,7 +157,7 @@ fn age(since: &str, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::{ChatId, ChatKey};
+    use crate::gateway::model::message::{ChatId, ChatKey};
     use crate::platform::Platform;
     use crate::sensitive::Private;
 

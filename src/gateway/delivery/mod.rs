@@ -6,9 +6,6 @@
 //! - [`target`], [`send`]: what somebody sends by hand.
 //! - [`lost`]: what a chat is told of what it never got.
 
-pub mod handle;
-pub mod lost;
-pub mod markdown;
 pub mod outbox;
 pub mod rates;
 pub mod send;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::gateway::message::ChatId;
+use crate::gateway::model::message::ChatId;
 use crate::platform::{Rate, Rates};
 
 /// Chats that are remembered; whoever is at rest is forgotten first.

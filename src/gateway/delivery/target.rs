@@ -1,6 +1,6 @@
 //! Pure. Where a message that somebody sends by hand goes.
 
-use crate::gateway::message::ChatId;
+use crate::gateway::model::message::ChatId;
 use crate::gateway::platforms::telegram::address::Address;
 use crate::platform::Platform;
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use crate::gateway::status::snapshot::{AgentState, PlatformSnapshot, Snapshot, WireState};
+use crate::gateway::model::snapshot::{AgentState, PlatformSnapshot, Snapshot, WireState};
 use crate::gateway::tally::{BOUNDS_S, Counts, Stroke};
 
 /// The page. `last_tick` is when the loop last turned.
@@ -170,8 +170,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::gateway::status::snapshot::AgentSnapshot;
-    use crate::gateway::status::snapshot::tests::example;
+    use crate::gateway::model::snapshot::AgentSnapshot;
+    use crate::gateway::model::snapshot::tests::example;
     use crate::gateway::tally::Tally;
     use crate::platform::Platform;
 

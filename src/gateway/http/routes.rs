@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::clock::Now;
-use crate::gateway::command::Control;
 use crate::gateway::control::api;
 use crate::gateway::http::guard::{Asked, Hosts, Refusal, check_key};
 use crate::gateway::http::lockout::{Lockout, Wrong};
 use crate::gateway::http::metrics;
 use crate::gateway::life::watchdog::Pulse;
+use crate::gateway::model::command::Control;
+use crate::gateway::model::snapshot::{GatewayState, WireState};
 use crate::gateway::settings::Settings;
-use crate::gateway::status::snapshot::{GatewayState, WireState};
 use crate::gateway::tally::Tally;
 
 /// What the routes work with.

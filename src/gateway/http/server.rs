@@ -16,8 +16,8 @@ use crate::gateway::connection::{self, accept};
 use crate::gateway::http::guard::Hosts;
 use crate::gateway::http::routes::{Http, routes};
 use crate::gateway::life::kept;
+use crate::gateway::model::snapshot::{HttpSnapshot, HttpState};
 use crate::gateway::settings::Reading;
-use crate::gateway::status::snapshot::{HttpSnapshot, HttpState};
 
 /// How often it is looked whether a key has been set, while one is missing.
 const KEY_EVERY: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use regex::Regex;
 
 use super::identity::{Identity, group_name, is_group, listed_name, person, same};
 use crate::config::{AccessConfig, AllowList, Config, DirectPolicy, WhatsAppMode, mention_pattern};
-use crate::gateway::message::InboundMessage;
+use crate::gateway::model::message::InboundMessage;
 use crate::phone;
 use crate::platform::{Naming, Platform};
 

@@ -7,7 +7,7 @@
 //! the LID names the chat, because new messages come under it. A phone and a device of the same account write
 //! `15550100:7@…`; the part after the colon (and an agent after `_`) is no part of the identity.
 
-use crate::gateway::message::{ChatId, ChatKey, InboundMessage};
+use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage};
 use crate::phone;
 use crate::platform::{Naming, Platform, number};
 
@@ -146,7 +146,7 @@ pub fn same(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::testing::message;
 
     #[test]
     fn devices_and_spellings_are_no_part_of_an_identity() {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::identity::same;
-use crate::gateway::message::InboundMessage;
+use crate::gateway::model::message::InboundMessage;
 use crate::gateway::store::api::InboxId;
 use crate::sensitive::Private;
 
@@ -150,8 +150,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::gateway::message::testing::message;
-    use crate::gateway::message::{Attachment, UserId};
+    use crate::gateway::model::message::testing::message;
+    use crate::gateway::model::message::{Attachment, UserId};
 
     const CHAT: &str = "15550101@s.whatsapp.net";
     const WINDOW: Join = Join { window: Duration::from_millis(600), all: false, aside: None };

@@ -1,6 +1,6 @@
 //! Pure. What of a message hermes does not take: said to the agent, and to whoever wrote it.
 
-use crate::gateway::message::InboundMessage;
+use crate::gateway::model::message::InboundMessage;
 
 /// The longest text that is taken, in bytes: more than any person types.
 pub const TEXT_LEN_MAX: usize = 1 << 20;
@@ -41,8 +41,8 @@ fn size(len: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::Attachment;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::Attachment;
+    use crate::gateway::model::message::testing::message;
     use crate::sensitive::Private;
 
     #[test]

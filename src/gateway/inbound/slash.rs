@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use crate::config::Reset;
 use crate::gateway::agent::api::About;
-use crate::gateway::message::InboundMessage;
-use crate::gateway::sessions::api::Session;
+use crate::gateway::model::message::InboundMessage;
 use crate::gateway::store::api::Ended;
+use crate::gateway::store::api::sessions::Session;
 
 /// What somebody asked of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,8 +215,8 @@ I did not understand that. Use one of these:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::FORWARDED;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::FORWARDED;
+    use crate::gateway::model::message::testing::message;
     use crate::sensitive::Private;
 
     #[test]

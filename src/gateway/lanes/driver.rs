@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::schedule::{Outcome, Schedule};
 use crate::clock::Now;
-use crate::gateway::message::ChatKey;
+use crate::gateway::model::message::ChatKey;
 use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::StoreError;
 
@@ -219,7 +219,7 @@ async fn sleep_until(due: Option<std::time::Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::ChatId;
+    use crate::gateway::model::message::ChatId;
     use crate::platform::Platform;
 
     /// Says that a chat has work until it has run.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::gateway::message::ChatKey;
+use crate::gateway::model::message::ChatKey;
 
 /// How one piece of work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +215,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Now;
-    use crate::gateway::message::ChatId;
+    use crate::gateway::model::message::ChatId;
     use crate::platform::Platform;
 
     fn key(n: u8) -> ChatKey {

@@ -3,7 +3,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::gateway::event::Event;
+use crate::gateway::model::event::Event;
 
 /// Listens as long as the loop lives.
 #[cfg(target_os = "linux")]
@@ -28,8 +28,8 @@ mod linux {
     use tokio::sync::mpsc;
 
     use crate::clock::Now;
-    use crate::gateway::event::Event;
     use crate::gateway::life::netlink::{GROUPS, Links};
+    use crate::gateway::model::event::Event;
 
     /// The network is taken to have settled when nothing was said for this long.
     const QUIET: Duration = Duration::from_secs(2);

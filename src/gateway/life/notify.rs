@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::gateway::status::snapshot::{PlatformSnapshot, Snapshot};
+use crate::gateway::model::snapshot::{PlatformSnapshot, Snapshot};
 use crate::world::World;
 
 /// How much more time is asked for at once.
@@ -148,8 +148,8 @@ pub fn watchdog_interval(world: &World) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::status::snapshot::GatewayState;
-    use crate::gateway::status::snapshot::tests::example;
+    use crate::gateway::model::snapshot::GatewayState;
+    use crate::gateway::model::snapshot::tests::example;
 
     fn received(socket: &UnixDatagram) -> String {
         let mut bytes = [0; 4096];

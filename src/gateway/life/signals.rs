@@ -4,8 +4,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::error::{CliError, ExitCode};
-use crate::gateway::drain::StopSignal;
-use crate::gateway::event::Event;
+use crate::gateway::model::event::Event;
+use crate::gateway::model::event::StopSignal;
 use crate::world::World;
 
 /// What was asked.

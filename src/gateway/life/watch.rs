@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Now;
-use crate::gateway::event::Event;
 use crate::gateway::life::kept;
+use crate::gateway::model::event::Event;
 use crate::gateway::settings::{Reading, Settings};
 
 /// The files are read when nothing has changed for this long: an editor writes in several steps.

@@ -2,30 +2,9 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::clock::Uptime;
-use crate::gateway::store::api::StoreError;
-use crate::platform::Platform;
-
-/// Whose messages are kept by the service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// On this platform.
-    pub platform: Platform,
-    /// See [`crate::config::Config::account`].
-    pub name: String,
-}
-
-/// A moment at which an account was connected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contact {
-    /// By the clock on the wall.
-    pub at: Timestamp,
-    /// By the machine's own, where it has one.
-    pub uptime: Option<Uptime>,
-}
+use crate::gateway::store::api::contacts::Contact;
 
 /// A span of which messages may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,19 +40,10 @@ impl Contact {
     }
 }
 
-/// Where the last contacts are kept.
-#[async_trait]
-pub trait Contacts: Send + Sync {
-    /// The last one with this account; `None`: there never was one.
-    async fn last(&self, account: &Account) -> Result<Option<Contact>, StoreError>;
-
-    /// Takes the place of the last one. Returns when it is on disk.
-    async fn record(&self, account: &Account, contact: Contact) -> Result<(), StoreError>;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Uptime;
 
     const HOUR: i64 = 3600;
     const KEEPS: Duration = Duration::from_hours(24);

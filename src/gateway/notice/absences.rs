@@ -9,16 +9,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use super::absence::{Account, Contact, Contacts, Gap};
+use super::absence::Gap;
 use super::decider::{Notice, Route};
 use super::driver::Teller;
 use super::text::text;
 use crate::clock::{Now, Uptime};
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::life::kept;
+use crate::gateway::model::snapshot::{Snapshot, WireState};
 use crate::gateway::settings::Settings;
-use crate::gateway::status::snapshot::{Snapshot, WireState};
 use crate::gateway::store::api::StoreError;
+use crate::gateway::store::api::contacts::{Account, Contact, Contacts};
 use crate::platform::Platform;
 
 /// A contact is written down this often at most: so much longer than it was may an absence seem.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 
-use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
+use crate::gateway::model::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
 
 /// A connection counts as a recovery when it has lasted this share of the short limit.
 const CALM_SHARE: u32 = 3;
@@ -502,7 +502,7 @@ mod tests {
 
     #[test]
     fn states_are_seen_as_an_operator_sees_them() {
-        let mut snapshot = crate::gateway::status::snapshot::tests::example();
+        let mut snapshot = crate::gateway::model::snapshot::tests::example();
         let of = |snapshot: &Snapshot| {
             let sights = sights(snapshot, |name| name == "whatsapp").unwrap();
             assert!(sights["whatsapp"].has_channel);

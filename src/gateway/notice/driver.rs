@@ -11,13 +11,13 @@ use super::decider::{Action, Input, Limits, Notice, Notices, Route, sights};
 use super::text::{json, text};
 use crate::clock::Now;
 use crate::config::{Config, NotifyConfig};
-use crate::gateway::delivery::markdown::parts;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::identity::channel_key;
 use crate::gateway::life::kept;
-use crate::gateway::message::MessageId;
+use crate::gateway::markdown::parts;
+use crate::gateway::model::message::MessageId;
+use crate::gateway::model::snapshot::Snapshot;
 use crate::gateway::settings::Settings;
-use crate::gateway::status::snapshot::Snapshot;
 use crate::platform::Platform;
 
 /// The longest that the store may take over a notice.
@@ -139,9 +139,9 @@ impl Teller {
 mod tests {
     use super::*;
     use crate::durable::write_atomic;
+    use crate::gateway::model::snapshot::tests::example;
+    use crate::gateway::model::snapshot::{PlatformSnapshot, WireState};
     use crate::gateway::platforms::scripted::CountingFlow;
-    use crate::gateway::status::snapshot::tests::example;
-    use crate::gateway::status::snapshot::{PlatformSnapshot, WireState};
     use crate::home::HermesHome;
     use crate::world::World;
 

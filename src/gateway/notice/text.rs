@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::decider::{Notice, Trouble};
 use crate::gateway::inbound::slash::brief;
-use crate::gateway::status::snapshot::WireState;
+use crate::gateway::model::snapshot::WireState;
 use crate::redact;
 
 /// Longer explanations are cut: a notice fits every platform.

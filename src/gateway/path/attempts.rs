@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::turns::Turns;
 use crate::gateway::inbound::join::Join;
-use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::{Accepted, Claimed, InboxId, StoreError};
 use crate::platform::Platform;
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Busy, TurnConfig};
 use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict};
-use crate::gateway::message::InboundMessage;
+use crate::gateway::model::message::InboundMessage;
 
 /// Turns of a chat that are taken back in a row; the next one runs to its end, so that whoever writes without a pause is
 /// answered too.
@@ -44,8 +44,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::gateway::message::UserId;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::UserId;
+    use crate::gateway::model::message::testing::message;
 
     fn reaction(busy: Busy, pause_ms: i64, backs: u32, change: impl Fn(&mut InboundMessage)) -> Reaction {
         let terms = TurnConfig { busy, join_window: Duration::from_millis(600), ..TurnConfig::default() };

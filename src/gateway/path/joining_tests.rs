@@ -6,7 +6,7 @@ use super::*;
 use crate::config::Busy;
 use crate::gateway::path::asking::TOOK_TOO_LONG;
 use crate::gateway::path::busy::BACKS_MAX;
-use crate::gateway::sessions::api::SessionKey;
+use crate::gateway::store::api::sessions::SessionKey;
 
 /// Long enough that a slow machine accepts two messages within it.
 const WINDOW: Duration = Duration::from_millis(1500);

@@ -8,12 +8,12 @@ use super::*;
 use crate::config::{AccessConfig, AllowList, WhatsAppMode};
 use crate::gateway::agent::api::{About, Again, AgentError, Turn};
 use crate::gateway::agent::draft::Draft;
-use crate::gateway::command::{Command, Commands};
-use crate::gateway::event::Event;
-use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::gateway::inbound::join::Join;
-use crate::gateway::message::testing::message;
-use crate::gateway::message::{ChatId, ChatKey, MessageId, OutboundMessage};
+use crate::gateway::model::command::{Command, Commands};
+use crate::gateway::model::event::Event;
+use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, SendError};
+use crate::gateway::model::message::testing::message;
+use crate::gateway::model::message::{ChatId, ChatKey, MessageId, OutboundMessage};
 use crate::gateway::store::SqliteStore;
 
 const W: Platform = Platform::Whatsapp;

@@ -10,16 +10,16 @@ use tokio::sync::SetOnce;
 use super::running::Running;
 use crate::clock::Now;
 use crate::gateway::agent::api::Agent;
-use crate::gateway::command::Control;
-use crate::gateway::command::{Answer, Command};
 use crate::gateway::inbound::gate::Denied;
 use crate::gateway::inbound::identity;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash, Verb};
-use crate::gateway::message::InboundMessage;
+use crate::gateway::model::command::Control;
+use crate::gateway::model::command::{Answer, Command};
+use crate::gateway::model::message::InboundMessage;
 use crate::gateway::sessions::Keeper;
-use crate::gateway::sessions::api::Retried;
 use crate::gateway::status::brief;
+use crate::gateway::store::api::sessions::Retried;
 use crate::gateway::store::api::{Ended, InboxId, InboxRow, Store, StoreError};
 use crate::platform::Platform;
 
@@ -208,8 +208,8 @@ fn whoami(platform: Platform, message: &InboundMessage, may_steer: bool) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::UserId;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::UserId;
+    use crate::gateway::model::message::testing::message;
 
     #[test]
     fn everybody_is_known_by_the_spelling_of_their_platform() {

@@ -10,7 +10,7 @@ async fn a_command_does_not_wait_for_the_agent_and_its_own_pause_waits_for_the_a
     let link = ScriptedLink::new(Vec::new());
     up(&path, &link);
     let (events, mut inputs) = tokio::sync::mpsc::channel(8);
-    let snapshots = watch::channel(Some(crate::gateway::status::snapshot::tests::example())).1;
+    let snapshots = watch::channel(Some(crate::gateway::model::snapshot::tests::example())).1;
     path.connect(Control { snapshots, commands: Commands::new(events) });
     path.accept(W, message("A", &chat(1), "work")).await.unwrap();
     agent.wait(1).await;

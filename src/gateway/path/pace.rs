@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::gateway::message::ChatKey;
+use crate::gateway::model::message::ChatKey;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -58,7 +58,7 @@ impl Pace {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::gateway::message::ChatId;
+    use crate::gateway::model::message::ChatId;
     use crate::platform::Platform;
 
     fn key(n: usize) -> ChatKey {

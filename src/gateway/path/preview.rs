@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::turns::Turns;
 use crate::gateway::agent::draft::Draft;
-use crate::gateway::delivery::handle;
-use crate::gateway::delivery::markdown::parts;
 use crate::gateway::delivery::outbox::{Claim, Outbox};
-use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::markdown::parts;
+use crate::gateway::model::handle;
+use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::api::{InboxId, Store};
 use crate::platform::Platform;
 use crate::sensitive::Private;

@@ -1,7 +1,7 @@
 //! Pure. What an answer becomes: messages that the platform takes.
 
-use crate::gateway::delivery::markdown::parts;
-use crate::gateway::message::{ChatKey, InboundMessage, OutboundMessage};
+use crate::gateway::markdown::parts;
+use crate::gateway::model::message::{ChatKey, InboundMessage, OutboundMessage};
 
 /// The purpose of a notice that a message was given up.
 pub const NOTICE: &str = "notice";
@@ -24,7 +24,7 @@ pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::{ChatId, MessageId};
+    use crate::gateway::model::message::{ChatId, MessageId};
     use crate::gateway::platforms::played::script::{Written, inbound};
     use crate::platform::Platform;
     use crate::sensitive::Private;

@@ -11,7 +11,7 @@ use super::busy::{self, Reaction};
 use crate::clock::Now;
 use crate::config::TurnConfig;
 use crate::gateway::inbound::join::{Candidate, Gathering};
-use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::InboxRow;
 
 /// Messages that wait to be handed to a turn; more wait for one of their own.
@@ -208,8 +208,8 @@ mod tests {
 
     use super::*;
     use crate::config::Busy;
-    use crate::gateway::message::ChatId;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::ChatId;
+    use crate::gateway::model::message::testing::message;
     use crate::gateway::store::api::InboxId;
     use crate::platform::Platform;
 

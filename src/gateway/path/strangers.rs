@@ -13,7 +13,7 @@ use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::{Asker, Gate, Reason};
 use crate::gateway::inbound::identity::{self, chat_key, group_name};
 use crate::gateway::inbound::rules::Rules;
-use crate::gateway::message::InboundMessage;
+use crate::gateway::model::message::InboundMessage;
 use crate::gateway::repeats::{PERIOD, Repeats};
 use crate::platform::Platform;
 use crate::preflight::access;

@@ -26,7 +26,7 @@ use crate::gateway::inbound::join::Join;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::{Outcome, Work};
-use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::repeats::Repeats;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::sessions::keeper::Context;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::gateway::message::ChatKey;
+use crate::gateway::model::message::ChatKey;
 use crate::gateway::store::api::InboxId;
 
 /// After this time a chat is told a second time; and a message of which the agent breaks is given back to its writer.
@@ -151,7 +151,7 @@ impl Waits {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::gateway::message::ChatId;
+    use crate::gateway::model::message::ChatId;
     use crate::platform::Platform;
 
     #[test]

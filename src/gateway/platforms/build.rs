@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::gateway::platforms::api::Adapter;
+use crate::gateway::model::adapter::Adapter;
 use crate::gateway::platforms::played::adapter::PlayedAdapter;
 use crate::gateway::platforms::telegram::adapter::TelegramAdapter;
 use crate::gateway::platforms::whatsapp::adapter::WhatsAppAdapter;

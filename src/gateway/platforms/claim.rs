@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::gateway::failure::AdapterError;
+use crate::gateway::model::failure::AdapterError;
 use crate::gateway::settings::Settings;
 use crate::platform::Platform;
 use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
@@ -92,7 +92,7 @@ impl Claim {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::gateway::failure::Retry;
+    use crate::gateway::model::failure::Retry;
     use crate::home::HermesHome;
     use crate::world::World;
 

@@ -11,10 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Now;
-use crate::gateway::event::{Event, Report, SeatId};
-use crate::gateway::failure::{AdapterError, Degraded};
-use crate::gateway::platforms::api::{Adapter, Inbox, Link};
-use crate::gateway::supervisor::machine::Generation;
+use crate::gateway::model::adapter::{Adapter, Inbox, Link};
+use crate::gateway::model::event::Generation;
+use crate::gateway::model::event::{Event, Report, SeatId};
+use crate::gateway::model::failure::{AdapterError, Degraded};
 use crate::platform::Platform;
 
 /// Where a task's reports go.

@@ -3,13 +3,11 @@
 //! connection; [`near`]: services that are watched for their return; [`media`]: what comes with messages; [`aside`] and
 //! [`nonsense`]: what cannot be read. [`played`] are platforms that tests of the real program play.
 
-pub mod api;
 pub mod aside;
 pub mod build;
 pub mod claim;
 pub mod driver;
 pub mod media;
-pub mod near;
 pub mod nonsense;
 pub mod patience;
 pub mod played;

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::gateway::failure::{AdapterError, Degraded};
+use crate::gateway::model::failure::{AdapterError, Degraded};
 
 /// Failures in a row before the connection is given up.
 const FAILURES_MAX: u32 = 10;

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::gateway::agent::api::About;
-use crate::gateway::failure::{AdapterError, SendError};
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
-use crate::gateway::platforms::api::{Adapter, Inbox, InboxError, Link};
+use crate::gateway::model::adapter::{Adapter, Inbox, InboxError, Link};
+use crate::gateway::model::failure::{AdapterError, SendError};
+use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::api::Depths;
 use crate::platform::Platform;
 

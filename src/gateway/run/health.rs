@@ -4,7 +4,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Now;
 use crate::gateway::drain::Phase;
-use crate::gateway::event::{Event, SeatId};
+use crate::gateway::model::event::{Event, SeatId};
 use crate::gateway::route;
 use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::host;

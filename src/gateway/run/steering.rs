@@ -1,9 +1,10 @@
 //! Commands, as the loop carries them out. What it says about them is what people read.
 
+use super::pauses::Change;
 use crate::clock::Now;
-use crate::gateway::command::{Answer, Change, Command, CommandError, Request};
-use crate::gateway::drain::{self, Phase, StopSignal};
-use crate::gateway::event::{Event, SeatId};
+use crate::gateway::drain::{self, Phase};
+use crate::gateway::model::command::{Answer, Command, CommandError, Request};
+use crate::gateway::model::event::{Event, SeatId, StopSignal};
 use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::machine::{Input, PausedBy, State};
 use crate::platform::Platform;

@@ -7,13 +7,14 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::Config;
-use crate::gateway::command::{Command, CommandError, Forgetful};
-use crate::gateway::drain::StopSignal;
-use crate::gateway::failure::AdapterError;
+use crate::gateway::model::command::{Command, CommandError};
+use crate::gateway::model::event::StopSignal;
+use crate::gateway::model::failure::AdapterError;
+use crate::gateway::model::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
 use crate::gateway::platforms::scripted::{CountingFlow, Scripted, Step};
 use crate::gateway::problems::Problems;
+use crate::gateway::run::pauses::Forgetful;
 use crate::gateway::settings::Reading;
-use crate::gateway::status::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
 use crate::gateway::supervisor::backoff::Ladder;
 use crate::platform::Platform;
 

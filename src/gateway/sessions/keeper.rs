@@ -8,13 +8,13 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::api::{Belongs, End, Session, SessionId, SessionKey, name};
 use super::policy;
 use crate::clock::Now;
 use crate::config::{Reset, SessionConfig};
 use crate::gateway::agent::api::HISTORY_MAX;
 use crate::gateway::inbound::identity;
-use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::model::message::{ChatKey, InboundMessage};
+use crate::gateway::store::api::sessions::{Belongs, End, Session, SessionId, SessionKey, name};
 use crate::gateway::store::api::{Exchange, InboxId, Store, StoreError};
 use crate::platform::Platform;
 

@@ -4,10 +4,10 @@ use super::*;
 use crate::config::ResetConfig;
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::join::Join;
-use crate::gateway::message::UserId;
-use crate::gateway::message::testing::message;
-use crate::gateway::sessions::api::{Retried, SessionStore};
+use crate::gateway::model::message::UserId;
+use crate::gateway::model::message::testing::message;
 use crate::gateway::store::SqliteStore;
+use crate::gateway::store::api::sessions::{Retried, SessionStore};
 use crate::gateway::store::api::{Accepted, Finish};
 
 const W: Platform = Platform::Whatsapp;

@@ -7,7 +7,6 @@
 //! - [`policy`]: when one has ended by itself. Pure.
 //! - [`keeper`]: finds the one that a message belongs to, and ends those whose time has come.
 
-pub mod api;
 pub mod keeper;
 pub mod policy;
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::gateway::status::snapshot::{PlatformSnapshot, Snapshot, WireState};
+use crate::gateway::model::snapshot::{PlatformSnapshot, Snapshot, WireState};
 use crate::gateway::status::table::{ago, until};
 use crate::platform::Platform;
 
@@ -48,7 +48,7 @@ fn line(name: &str, platform: &PlatformSnapshot, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::status::snapshot::tests::example;
+    use crate::gateway::model::snapshot::tests::example;
 
     #[test]
     fn each_state_is_one_line() {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Now;
 use crate::durable::write_atomic;
 use crate::gateway::life::kept;
-use crate::gateway::status::snapshot::Snapshot;
+use crate::gateway::model::snapshot::Snapshot;
 
 /// The pause after a write: a flapping platform does not wear the disk out.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -80,7 +80,7 @@ async fn write_all(path: PathBuf, mut documents: watch::Receiver<Option<Snapshot
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::status::snapshot::tests::example;
+    use crate::gateway::model::snapshot::tests::example;
 
     #[tokio::test]
     async fn the_newest_document_is_on_disk_when_the_writer_has_finished() {

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use crate::config::shadow_remedy;
+use crate::gateway::model::snapshot::{GatewayState, Problem};
 use crate::gateway::status::presence::{Presence, Silence};
-use crate::gateway::status::snapshot::{GatewayState, Problem};
 use crate::gateway::status::table::ago;
 use crate::gateway::status::view::View;
 

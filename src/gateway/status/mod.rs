@@ -12,7 +12,6 @@ pub mod file;
 pub mod headline;
 pub mod presence;
 pub mod report;
-pub mod snapshot;
 pub mod table;
 pub mod view;
 pub mod watch;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::durable::Holder;
 use crate::gateway::control::client::Word;
-use crate::gateway::status::snapshot::{GatewayState, Snapshot};
+use crate::gateway::model::snapshot::{GatewayState, Snapshot};
 
 /// What was seen from outside.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ fn has_ended(snapshot: &Snapshot) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::status::snapshot::tests::example;
+    use crate::gateway::model::snapshot::tests::example;
 
     fn seconds(count: i64) -> jiff::SignedDuration {
         jiff::SignedDuration::from_secs(count)

@@ -3,11 +3,11 @@
 use console::style;
 use jiff::Timestamp;
 
-use crate::gateway::status::headline::{headline, next_step, notes_on_gateway};
-use crate::gateway::status::presence::Presence;
-use crate::gateway::status::snapshot::{
+use crate::gateway::model::snapshot::{
     AgentSnapshot, AgentState, HttpSnapshot, HttpState, PlatformSnapshot, Queues, WireState,
 };
+use crate::gateway::status::headline::{headline, next_step, notes_on_gateway};
+use crate::gateway::status::presence::Presence;
 use crate::gateway::status::view::{PlatformView, View};
 use crate::preflight::Finding;
 use crate::visible;
@@ -330,8 +330,8 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::model::snapshot::GatewayState;
     use crate::gateway::status::presence::Silence;
-    use crate::gateway::status::snapshot::GatewayState;
     use crate::preflight::{Code, Severity};
 
     fn now() -> Timestamp {

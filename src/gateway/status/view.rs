@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::gateway::status::presence::{Evidence, Presence, Silence};
-use crate::gateway::status::snapshot::{
+use crate::gateway::model::snapshot::{
     AgentSnapshot, GatewayState, HttpSnapshot, PlatformSnapshot, Problem, Queues, Snapshot,
 };
+use crate::gateway::status::presence::{Evidence, Presence, Silence};
 use crate::preflight::Finding;
 
 /// The gateway as a reader sees it.
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::durable::Holder;
     use crate::gateway::control::client::Word;
-    use crate::gateway::status::snapshot::tests::example;
+    use crate::gateway::model::snapshot::tests::example;
 
     fn json_of(holder: Option<Holder>, word: Word) -> Value {
         let mut snapshot = example();

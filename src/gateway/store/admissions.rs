@@ -6,8 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::SqliteStore;
 use super::api::StoreError;
 use super::writer::Need;
-use crate::gateway::admission::code::Seal;
-use crate::gateway::admission::records::{AdmittedRow, Change, CodeRow, Kept, Records, TriesRow};
+use crate::gateway::store::api::admissions::{AdmittedRow, Change, CodeRow, Kept, Records, TriesRow};
 use crate::platform::Platform;
 
 #[async_trait]
@@ -40,12 +39,12 @@ fn load(db: &Connection) -> rusqlite::Result<Kept> {
             else {
                 return Ok(None);
             };
-            let seal = Seal { salt, hash };
             Ok(Some(CodeRow {
                 platform,
                 person: row.get(1)?,
                 alt: row.get(2)?,
-                seal,
+                salt,
+                hash,
                 made_at_s: row.get(3)?,
             }))
         })?,
@@ -66,12 +65,12 @@ fn platform(row: &Row<'_>) -> rusqlite::Result<Option<Platform>> {
 
 fn keep(db: &Connection, change: &Change) -> rusqlite::Result<()> {
     match change {
-        Change::Give(CodeRow { platform, person, alt, seal, made_at_s }) => db
+        Change::Give(CodeRow { platform, person, alt, salt, hash, made_at_s }) => db
             .prepare_cached(
                 "INSERT OR REPLACE INTO pairing_codes (platform, person, alt, salt, hash, made_at_s)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![platform.spec().name, person, alt, seal.salt, seal.hash, made_at_s])?,
+            .execute(params![platform.spec().name, person, alt, salt, hash, made_at_s])?,
         Change::Void(platform, person) => db
             .prepare_cached("DELETE FROM pairing_codes WHERE platform = ?1 AND person = ?2")?
             .execute(params![platform.spec().name, person])?,

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::gateway::inbound::join::Join;
-use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
-use crate::gateway::sessions::api::{Belongs, SessionStore};
+use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::store::api::sessions::{Belongs, SessionStore};
 use crate::platform::Platform;
 use crate::sensitive::Private;
 
@@ -387,3 +387,7 @@ pub struct Finish {
     /// The platform that a command pauses as soon as its answer is sent. It is paused from the next start on at the latest.
     pub pause: Option<String>,
 }
+
+pub mod admissions;
+pub mod contacts;
+pub mod sessions;

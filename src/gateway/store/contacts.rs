@@ -8,7 +8,7 @@ use super::SqliteStore;
 use super::api::StoreError;
 use super::writer::Need;
 use crate::clock::Uptime;
-use crate::gateway::notice::absence::{Account, Contact, Contacts};
+use crate::gateway::store::api::contacts::{Account, Contact, Contacts};
 
 #[async_trait]
 impl Contacts for SqliteStore {

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::api::{Direction, Fate, GivenUp, Letter, LetterId, OutboxId, Pick, TARGET_DEAD};
 use super::queries::{from_json, key_of};
-use crate::gateway::delivery::markdown::parts::readable;
-use crate::gateway::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::markdown::parts::readable;
+use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platform::Platform;
 use crate::sensitive::Private;
 

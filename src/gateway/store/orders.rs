@@ -8,7 +8,7 @@ use super::api::{Ended, InboxId};
 use super::queries::{from_json, key_of};
 use super::sessions;
 use crate::gateway::inbound::slash;
-use crate::gateway::message::{ChatKey, InboundMessage};
+use crate::gateway::model::message::{ChatKey, InboundMessage};
 
 type Result<T> = rusqlite::Result<T>;
 

@@ -98,7 +98,7 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::testing::message;
     use crate::gateway::problems::Problems;
     use crate::gateway::store::SqliteStore;
     use crate::gateway::store::api::{Accepted, Store};

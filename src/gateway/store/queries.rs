@@ -12,12 +12,12 @@ use super::api::{
     UNKNOWN_HOLDS,
 };
 use super::{letters, orders, sessions};
-use crate::gateway::delivery::handle::handle;
-use crate::gateway::delivery::lost;
 use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict, WAITING_MAX};
 use crate::gateway::inbound::slash::{self, Slash};
-use crate::gateway::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::model::handle::handle;
+use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::store::lost;
 use crate::platform::Platform;
 use crate::sensitive::Private;
 

@@ -7,8 +7,8 @@ use super::api::{Exchange, InboxId};
 use super::queries::{from_json, key_of, to_json};
 use crate::config::Reset;
 use crate::gateway::inbound::{identity, slash};
-use crate::gateway::message::{ChatKey, InboundMessage};
-use crate::gateway::sessions::api::{Belongs, End, Retried, Session, SessionId, SessionKey, name};
+use crate::gateway::model::message::{ChatKey, InboundMessage};
+use crate::gateway::store::api::sessions::{Belongs, End, Retried, Session, SessionId, SessionKey, name};
 use crate::platform::Platform;
 
 /// The newest exchanges of a conversation that are kept at all.

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::super::api::{Direction, LetterId};
 use super::*;
 use crate::gateway::inbound::join::WAITING_MAX;
-use crate::gateway::message::testing::message;
-use crate::gateway::message::{ChatId, OutboundMessage};
-use crate::gateway::sessions::api::Belongs;
+use crate::gateway::model::message::testing::message;
+use crate::gateway::model::message::{ChatId, OutboundMessage};
+use crate::gateway::store::api::sessions::Belongs;
 use crate::sensitive::Private;
 
 const CHAT: &str = "15550100@s.whatsapp.net";

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::durable::Holder;
-use crate::gateway::status::snapshot::Snapshot;
+use crate::gateway::model::snapshot::Snapshot;
 
 /// How long a service manager must leave the gateway alone until it counts as given up: between two of its own steps it
 /// looks as if it did.

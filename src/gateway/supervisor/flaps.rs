@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::gateway::failure::AdapterError;
+use crate::gateway::model::failure::AdapterError;
 
 /// So many losses within [`WITHIN`], none after a connection that lasted, are called flapping.
 pub(super) const FLAPS: usize = 5;

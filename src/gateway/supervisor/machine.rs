@@ -20,12 +20,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::model::event::Generation;
+use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::supervisor::backoff::Dice;
 use crate::gateway::supervisor::flaps::Flaps;
 use crate::gateway::supervisor::host;
 use crate::gateway::supervisor::teller::Teller;
-pub use crate::gateway::supervisor::terms::{Action, Generation, Input, News, Note, PausedBy, Policy, State};
+pub use crate::gateway::supervisor::terms::{Action, Input, News, Note, PausedBy, Policy, State};
 
 /// How often a blocked platform's cause is looked at.
 const RECHECK_EVERY: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::gateway::failure::{AdapterError, Degraded};
+use crate::gateway::model::failure::{AdapterError, Degraded};
 use crate::gateway::supervisor::terms::News;
 
 /// Repeats of one failure are told in sum, this often.

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::config::GatewayConfig;
-use crate::gateway::failure::{AdapterError, Degraded};
+use crate::gateway::model::event::Generation;
+use crate::gateway::model::failure::{AdapterError, Degraded};
 use crate::gateway::supervisor::backoff::Ladder;
 
 /// The numbers that a machine decides by.
@@ -39,9 +40,6 @@ impl Default for Policy {
         Self::from(&GatewayConfig::default())
     }
 }
-
-/// Counts attempts and checks; an answer carries the number it was asked under.
-pub type Generation = u64;
 
 /// Where a platform is.
 #[derive(Debug, Clone, PartialEq, Eq)]

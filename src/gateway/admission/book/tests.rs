@@ -43,7 +43,8 @@ fn kept(book: &Book) -> Kept {
         platform: one.platform,
         person: one.person.clone(),
         alt: one.alt.clone(),
-        seal: one.seal,
+        salt: one.seal.salt,
+        hash: one.seal.hash,
         made_at_s: one.made.wall.as_second(),
     });
     let tries = book.tries.iter().map(|(platform, tries)| TriesRow {

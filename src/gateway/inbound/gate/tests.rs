@@ -1,8 +1,8 @@
 //! Who may speak, case by case.
 
 use super::*;
-use crate::gateway::message::testing::message;
-use crate::gateway::message::{Attachment, ChatId, UserId};
+use crate::gateway::model::message::testing::message;
+use crate::gateway::model::message::{Attachment, ChatId, UserId};
 
 const FRIEND: &str = "15550101@s.whatsapp.net";
 const FRIEND_LID: &str = "900101@lid";

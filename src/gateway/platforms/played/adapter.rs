@@ -18,9 +18,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::script::{Cause, Cue, Said, Written, inbound};
 use crate::clock::Now;
 use crate::failpoint;
-use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
-use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
-use crate::gateway::platforms::api::{Adapter, Inbox, Link};
+use crate::gateway::model::adapter::{Adapter, Inbox, Link};
+use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, SendError};
+use crate::gateway::model::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::settings::Settings;
 use crate::platform::Platform;
@@ -322,8 +322,8 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::gateway::message::InboundMessage;
-    use crate::gateway::platforms::api::InboxError;
+    use crate::gateway::model::adapter::InboxError;
+    use crate::gateway::model::message::InboundMessage;
     use crate::gateway::platforms::scripted::CountingFlow;
     use crate::home::HermesHome;
     use crate::sensitive::Private;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
-use crate::gateway::message::{ChatId, InboundMessage, MessageId, UserId};
+use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, SendError};
+use crate::gateway::model::message::{ChatId, InboundMessage, MessageId, UserId};
 use crate::sensitive::Private;
 
 /// The error codes that a test can give; another one becomes the last of these.

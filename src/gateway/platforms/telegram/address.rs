@@ -4,7 +4,7 @@
 //! for itself, so that a message is its number and the bot's, `17@7000001`; a changed message is one more:
 //! `17@7000001.e1700000000.2cf24d`.
 
-use crate::gateway::message::{ChatId, MessageId};
+use crate::gateway::model::message::{ChatId, MessageId};
 use crate::telegram::wire::Message;
 
 /// Where to send.

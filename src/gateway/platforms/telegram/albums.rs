@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::translate::Translated;
-use crate::gateway::message::{ChatId, InboundMessage};
+use crate::gateway::model::message::{ChatId, InboundMessage};
 
 /// So many are remembered; the parts of an album come within seconds.
 const ALBUMS_MAX: usize = 64;
@@ -42,7 +42,7 @@ fn album(message: &InboundMessage) -> Option<(ChatId, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::testing::message;
+    use crate::gateway::model::message::testing::message;
 
     fn part(chat: &str, album: &str, addressed: bool) -> Translated {
         let mut message = message("1", chat, "");

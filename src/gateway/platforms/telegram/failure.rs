@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
+use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::telegram::wire::Refusal;
 
 /// What a person does about a token that is refused.

@@ -10,7 +10,7 @@ use super::receiver::meaning;
 use super::shared::Shared;
 use crate::clock::Now;
 use crate::failpoint;
-use crate::gateway::failure::{AdapterError, Degraded, Retry};
+use crate::gateway::model::failure::{AdapterError, Degraded, Retry};
 use crate::gateway::platforms::nonsense::Nonsense;
 use crate::gateway::platforms::patience::Patience;
 use crate::platform::Platform;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Now;
-use crate::gateway::failure::{AdapterError, Degraded};
+use crate::gateway::model::failure::{AdapterError, Degraded};
 
 /// A question waits for 30 s at most, and 45 s after a proof the connection counts as lost.
 const PROOF_FRESH: Duration = Duration::from_secs(10);

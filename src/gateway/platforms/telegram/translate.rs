@@ -1,7 +1,7 @@
 //! Pure. Telegram's messages as everybody else sees them.
 
 use super::address::{Address, message_id};
-use crate::gateway::message::{Attachment, FORWARDED, InboundMessage, UserId};
+use crate::gateway::model::message::{Attachment, FORWARDED, InboundMessage, UserId};
 use crate::sensitive::Private;
 use crate::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
 

@@ -2,7 +2,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gateway::message::{ChatId, MessageId};
+use crate::gateway::model::message::{ChatId, MessageId};
 use crate::telegram::wire;
 
 fn me() -> User {

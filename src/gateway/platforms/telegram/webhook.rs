@@ -18,7 +18,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::receiver::Receiver;
 use crate::gateway::connection;
-use crate::gateway::failure::AdapterError;
+use crate::gateway::model::failure::AdapterError;
 use crate::sensitive::Secret;
 use crate::telegram::bot::{self, Bot, Fault};
 use crate::telegram::wire::{Kind, RawUpdate, SetWebhook, WebhookInfo};

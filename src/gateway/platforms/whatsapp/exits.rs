@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::bridge::protocol::Exit;
-use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::model::failure::{AdapterError, Retry};
 
 /// The wait after another program took the session over. Going back at once would take it from that program in turn,
 /// and so on without end.

@@ -12,9 +12,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::bridge::protocol::{Command, QuotedRef, Send, SendCertainty, SendFailed};
 use crate::clock::Now;
-use crate::gateway::failure::{AdapterError, Certainty, Retry, Scope, SendError};
-use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
-use crate::gateway::platforms::api::{Inbox, Link};
+use crate::gateway::model::adapter::{Inbox, Link};
+use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, SendError};
+use crate::gateway::model::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::platforms::media;
 use crate::gateway::platforms::whatsapp::pump::{self, Bridge, Judge, Pump};
 use crate::pairing::Me;

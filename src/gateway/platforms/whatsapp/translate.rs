@@ -2,7 +2,7 @@
 
 use crate::bridge::protocol::{Contact, Location, Message};
 use crate::gateway::inbound::identity::same;
-use crate::gateway::message::{Attachment, ChatId, FORWARDED, InboundMessage, MessageId, UserId};
+use crate::gateway::model::message::{Attachment, ChatId, FORWARDED, InboundMessage, MessageId, UserId};
 use crate::pairing::Me;
 use crate::sensitive::Private;
 

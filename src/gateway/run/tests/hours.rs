@@ -9,11 +9,11 @@ use tokio::sync::Semaphore;
 use super::log::Page;
 use super::*;
 use crate::config::Bind;
-use crate::gateway::command::Control;
 use crate::gateway::http::routes::{HELD_MAX, Http};
 use crate::gateway::http::server::HttpServer;
+use crate::gateway::model::command::Control;
+use crate::gateway::model::snapshot::HttpState;
 use crate::gateway::settings::Settings;
-use crate::gateway::status::snapshot::HttpState;
 use crate::home::HermesHome;
 use crate::world::World;
 

@@ -1,7 +1,7 @@
 //! What is shown is so at the moment it is shown, and what is written is not much older.
 
 use super::*;
-use crate::gateway::command::Control;
+use crate::gateway::model::command::Control;
 use crate::gateway::store::api::Depths;
 
 fn waiting(inbox: u64) -> Depths {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::gateway::failure::Degraded;
+use crate::gateway::model::failure::Degraded;
 use crate::gateway::supervisor::backoff::Ladder;
 
 mod breaker;

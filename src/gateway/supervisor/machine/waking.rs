@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Machine, STUCK_AFTER};
-use crate::gateway::failure::{AdapterError, Retry};
+use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::supervisor::host;
 use crate::gateway::supervisor::terms::{Action, PausedBy, State};
 

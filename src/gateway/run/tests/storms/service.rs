@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use super::*;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
 use crate::gateway::agent::draft::Draft;
-use crate::gateway::failure::{Certainty, Scope, SendError};
-use crate::gateway::message::testing::message;
-use crate::gateway::message::{ChatId, MessageId, OutboundMessage};
+use crate::gateway::model::failure::{Certainty, Scope, SendError};
+use crate::gateway::model::message::testing::message;
+use crate::gateway::model::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::scripted::ScriptedLink;
 
 /// A message that is on the disk for so long is not said twice.

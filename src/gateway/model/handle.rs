@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::gateway::message::{ChatKey, MessageId};
+use crate::gateway::model::message::{ChatKey, MessageId};
 
 /// The id of one part of what is said about one message. `purpose` tells an answer from a notice.
 ///
@@ -29,7 +29,7 @@ pub fn handle(key: &ChatKey, answers: &MessageId, purpose: &str, part: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::message::ChatId;
+    use crate::gateway::model::message::ChatId;
     use crate::platform::Platform;
 
     #[test]

@@ -3,14 +3,12 @@
 //! A [`Commands`] handle is cloned to whoever takes requests: the control socket, HTTP, the chat. Each request enters the
 //! loop as an event and is answered with the sentence to show.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::gateway::event::Event;
-use crate::gateway::status::snapshot::Snapshot;
+use crate::gateway::model::event::Event;
+use crate::gateway::model::snapshot::Snapshot;
 use crate::platform::Platform;
 
 /// How long a request may wait for its answer.
@@ -153,61 +151,6 @@ impl Control {
     pub async fn look(&self) -> Option<Snapshot> {
         let published = self.snapshot()?;
         Some(self.commands.look().await.unwrap_or(published))
-    }
-}
-
-/// Where an operator's pauses are kept, so that they outlive the process.
-#[async_trait]
-pub trait PauseRecord: Send + Sync {
-    /// From now on this platform is paused, or is not. Returns when that is on disk.
-    ///
-    /// # Errors
-    /// Why it could not be kept, for people.
-    async fn record(&self, platform: &str, paused: bool) -> Result<(), String>;
-}
-
-/// Pauses that end with the process.
-#[derive(Debug, Default)]
-pub struct Forgetful;
-
-#[async_trait]
-impl PauseRecord for Forgetful {
-    async fn record(&self, _platform: &str, _paused: bool) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-/// A change of a pause that is to be kept, and the answer to give once it is.
-pub(super) struct Change {
-    pub(super) platform: String,
-    pub(super) paused: bool,
-    pub(super) sentence: String,
-    pub(super) reply: oneshot::Sender<Answer>,
-}
-
-/// Changes that may wait to be kept.
-pub(super) const CHANGES_MAX: usize = 64;
-
-/// The longest that keeping one may take. Shorter than the patience of whoever asked.
-const RECORD_LIMIT: Duration = Duration::from_secs(4);
-
-/// Keeps changes one after another, so that a resume cannot overtake the pause before it, and answers.
-pub(super) async fn keep(record: Arc<dyn PauseRecord>, changes: Arc<Mutex<mpsc::Receiver<Change>>>) {
-    // Nobody else takes it; it outlives this task should that die.
-    let mut changes = changes.lock().await;
-    while let Some(Change { platform, paused, mut sentence, reply }) = changes.recv().await {
-        let kept = tokio::time::timeout(RECORD_LIMIT, record.record(&platform, paused));
-        let why = match kept.await {
-            Ok(Ok(())) => None,
-            Ok(Err(why)) => Some(why),
-            Err(_) => Some(format!("it took longer than {} s", RECORD_LIMIT.as_secs())),
-        };
-        if let Some(why) = why {
-            tracing::warn!(code = "pause_not_kept", platform, "a pause or resume could not be stored: {why}");
-            sentence.push_str(&format!(" This could not be stored ({why}), so it may be lost at a restart."));
-        }
-        // Whoever asked may have gone.
-        drop(reply.send(Ok(sentence)));
     }
 }
 

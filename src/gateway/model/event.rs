@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::gateway::command::Request;
-use crate::gateway::drain::StopSignal;
-use crate::gateway::failure::{AdapterError, Degraded};
-use crate::gateway::platforms::api::Link;
+use crate::gateway::model::adapter::Link;
+use crate::gateway::model::command::Request;
+use crate::gateway::model::failure::{AdapterError, Degraded};
+use crate::gateway::model::snapshot::Snapshot;
 use crate::gateway::settings::Reading;
-use crate::gateway::status::snapshot::Snapshot;
-use crate::gateway::supervisor::machine::Generation;
+
+/// Counts attempts and checks; an answer carries the number it was asked under.
+pub type Generation = u64;
 
 /// Which of the supervised platforms: its place in the loop's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,21 @@ pub enum Event {
     Look(oneshot::Sender<Snapshot>),
     /// Something that was waited for is due.
     Due,
+}
+
+/// Who or what asked the process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopSignal {
+    /// SIGTERM, or a stop command.
+    Terminate,
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGUSR1, or a restart command: end in order to be started again (see [`crate::gateway::life::restart`]).
+    Restart,
+    /// Every platform is blocked, and the settings say to end then.
+    AllBlocked,
+    /// Nothing can be stored any more.
+    StoreLost,
 }
 
 /// What a platform's task reports.

@@ -4,7 +4,7 @@
 //! thus unrepresentable, and nothing of a lost connection can leak into the next.
 //!
 //! **Whose retry is it?** A request: its caller. A poll or a heartbeat: the link, shortly and until its lease is over
-//! ([`patience`](super::patience)); it says so by [`Link::health`], and goes on sending. A connection: the supervisor.
+//! ([`patience`](crate::gateway::platforms::patience)); it says so by [`Link::health`], and goes on sending. A connection: the supervisor.
 //!
 //! An adapter must not: retry a connection, sleep to back off, write the status file, read settings by name, decide
 //! who may speak, end the process, or print. It says what happened; the supervisor decides.
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::gateway::failure::{AdapterError, Degraded, SendError};
-use crate::gateway::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
-use crate::gateway::platforms::near::Near;
+use crate::gateway::model::failure::{AdapterError, Degraded, SendError};
+use crate::gateway::model::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
+use crate::local_endpoint::Near;
 use crate::platform::Platform;
 
 /// One configured account of a platform.

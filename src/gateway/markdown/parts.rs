@@ -8,9 +8,9 @@ use super::reader::read;
 use super::rich::{Rich, is_visible};
 use super::split::Parts;
 use super::telegram;
-use crate::gateway::delivery::handle::handle;
 use crate::gateway::delivery::outbox::AGAIN;
-use crate::gateway::message::{ChatKey, MessageId, OutboundMessage};
+use crate::gateway::model::handle::handle;
+use crate::gateway::model::message::{ChatKey, MessageId, OutboundMessage};
 use crate::platform::{Platform, PlatformSpec, Repeat};
 use crate::sensitive::Private;
 

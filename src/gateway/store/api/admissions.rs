@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use super::code::Seal;
 use crate::gateway::store::api::StoreError;
 use crate::platform::Platform;
 
@@ -15,8 +14,10 @@ pub struct CodeRow {
     pub person: String,
     /// Their other name, where the platform has two.
     pub alt: Option<String>,
-    /// What is kept of the code.
-    pub seal: Seal,
+    /// Salt of the code's hash.
+    pub salt: [u8; 16],
+    /// Hash of the code.
+    pub hash: [u8; 32],
     /// When it was given, seconds since 1970.
     pub made_at_s: i64,
 }

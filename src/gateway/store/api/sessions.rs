@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::config::Reset;
-use crate::gateway::message::ChatKey;
+use crate::gateway::model::message::ChatKey;
 use crate::gateway::store::api::{Exchange, InboxId, StoreError};
 use crate::platform::Platform;
 
