@@ -34,7 +34,7 @@ use crate::env_file::EnvFile;
 use crate::env_grammar::bare_value;
 use crate::error::CliError;
 use crate::home::HermesHome;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Secret;
 use crate::world::World;
 

@@ -27,8 +27,8 @@ use crate::gateway::status::view::View;
 use crate::home::HermesHome;
 use crate::migrate::outlook::{Outlook, outlook};
 use crate::pairing::Pairing;
-use crate::phone;
-use crate::platform::Platform;
+use crate::platforms::Platform;
+use crate::platforms::whatsapp::phone;
 use crate::preflight::{
     self, BridgeFact, Code, Facts, Finding, NODE_MAJOR_MIN, NodeFact, SessionFact, Severity,
 };

@@ -9,7 +9,7 @@ use crate::durable::Lock;
 use crate::file;
 use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{self, Pairing};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::agent::ProgramFact;
 use crate::preflight::time::{self, ZoneFact};
 use crate::preflight::{Facts, LockFact, SessionFact};

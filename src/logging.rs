@@ -21,7 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Now;
 use crate::error::CliError;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::redact::Redactor;
 use crate::sensitive::Secret;
 use crate::visible;

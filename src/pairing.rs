@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::phone;
+use crate::platforms::whatsapp::phone;
 
 /// Who the session belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::config::{AllowList, WhatsAppMode};
 use crate::pairing::{Me, Pairing};
-use crate::phone;
+use crate::platforms::whatsapp::phone;
 
 /// The oldest Node that the bridge runs on.
 pub const NODE_MAJOR_MIN: u32 = 20;

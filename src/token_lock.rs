@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::durable::{self, Lock, LockError};
 use crate::home::{HermesHome, token_locks_dir};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::world::World;
 
 /// Most of a lock file that is read.

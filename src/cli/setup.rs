@@ -11,7 +11,7 @@ use crate::gateway::boot;
 use crate::gateway::platforms::build;
 use crate::gateway::status::report;
 use crate::home::HermesHome;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::json_ui::JsonUi;
 use crate::wizard::ui::Ui as _;

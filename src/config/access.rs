@@ -2,8 +2,8 @@
 //! `GATEWAY_…` for all. The same for every platform; only how an entry is read differs ([`Naming`]).
 
 use super::{AllowList, Settings};
-use crate::phone;
-use crate::platform::{Naming, Platform, PlatformSpec, number};
+use crate::platforms::whatsapp::phone;
+use crate::platforms::{Naming, Platform, PlatformSpec, number};
 
 /// Who may speak on one platform, and where, and to whom it listens in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::session::{RawReset, RawSession};
 use super::telegram::{RawWebhook, WebhookTable};
 use super::{AgentConfig, GatewayConfig, SessionConfig, TelegramConfig};
 use crate::error::CliError;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// The file, validated.
 #[derive(Debug)]

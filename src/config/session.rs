@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::Settings;
 use super::file::{HOUR, MINUTE, Place, SECOND};
 use crate::error::CliError;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// When a conversation begins anew, and how long old ones are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step, shad
 use crate::gateway::status::presence::Presence;
 use crate::gateway::status::table::{ago, until};
 use crate::gateway::status::view::View;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::Code;
 
 /// A message that has waited for so long is worth a word.

@@ -15,7 +15,7 @@ use crate::gateway::agent::api::About;
 use crate::gateway::model::adapter::{Inbox, InboxError, Link};
 use crate::gateway::model::message::{ChatKey, OutboundMessage};
 use crate::gateway::store::api::Depths;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Messages on their way in and out, whatever is connected at the moment. None of the plain functions blocks.
 #[async_trait]

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, GatewayConfig, TelegramConfig, WhatsAppConfig};
 use crate::gateway::platforms::build::is_enabled;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// What is to be done with one platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::config::AllowList;
     use crate::durable::write_atomic;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     #[test]
     fn changed_settings_reach_the_message_path_and_broken_ones_do_not() {

@@ -11,7 +11,7 @@ use crate::clock::Now;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
 use crate::gateway::agent::draft::Draft;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// The bounds of the histogram of turns, in seconds; above the last there is one more bucket.
 pub const BOUNDS_S: [f64; 10] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];

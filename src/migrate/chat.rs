@@ -6,7 +6,7 @@ use super::plan::{Outcome, Planner};
 use super::toml_text::Key;
 use super::yaml::word;
 use crate::config::standing;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Platforms of hermes-agent that are not here yet, by the names of their blocks.
 const OTHERS: [(&str, &str); 27] = [

@@ -13,7 +13,7 @@ use super::toml_text::Key;
 use super::yaml::word;
 use crate::config::{Foreign, standing};
 use crate::env_grammar::bare_value;
-use crate::platform::{Naming, Platform, number};
+use crate::platforms::{Naming, Platform, number};
 use crate::sensitive::Secret;
 use crate::visible;
 

@@ -2,7 +2,7 @@
 
 use super::{Code, Finding};
 use crate::config::{AccessConfig, AllowList, DirectPolicy};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// What a person should look at. Of WhatsApp the findings of its own tell, with its mode.
 pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {

@@ -2,7 +2,7 @@
 
 use super::{Code, Finding};
 use crate::config::Config;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// The findings with a remedy that helps.
 pub fn with_origin(platform: Platform, mut findings: Vec<Finding>, config: &Config) -> Vec<Finding> {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{Code, Finding};
 use crate::config::TelegramConfig;
-use crate::telegram::bot::Bot;
+use crate::platforms::telegram::bot::Bot;
 
 /// The token that is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::{Code, Finding};
 use crate::config::{Config, Reset};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// The time zone, as this process finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{AllowList, WhatsAppMode};
 use crate::error::CliError;
 use crate::pairing::Me;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::Facts;
 use crate::wizard::flow::{Chapter, RELINK, SessionAnswer};
 use crate::wizard::layout::Line;

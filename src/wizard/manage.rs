@@ -12,7 +12,7 @@ use crate::error::{CliError, ExitCode};
 use crate::facts;
 use crate::home::HermesHome;
 use crate::pairing::{Me, Pairing};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::origin::with_origin;
 use crate::preflight::{
     BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, findings, is_blocked,

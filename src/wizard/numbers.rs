@@ -1,7 +1,7 @@
 //! Pure. Who may speak, as people type it and as they read it.
 
 use crate::config::AllowList;
-use crate::phone;
+use crate::platforms::whatsapp::phone;
 
 /// One number, digits only, without `+`.
 ///

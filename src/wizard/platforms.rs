@@ -1,7 +1,7 @@
 //! `hermes setup`: which platforms are to be set up, and whether the gateway is to be started afterwards.
 
 use crate::error::CliError;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::wizard::layout::Line;
 use crate::wizard::run::Interrupts;
 use crate::wizard::setup::unanswered;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::Now;
 use crate::control_client::ask;
 use crate::home::HermesHome;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::visible;
 use crate::wizard::layout::Line;
 use crate::wizard::texts::{entry, text};

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::durable::{self, Lock};
 use crate::home::HermesHome;
 use crate::pairing::{Me, Pairing, verdict};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::{BridgeFact, Facts, LockFact, NodeFact, SessionFact};
 use crate::sensitive::Private;
 use crate::wizard::hands::{Hands, PairingBridge};

@@ -9,7 +9,7 @@ use crate::support::screen::Terminal;
 use crate::support::telegram::scene::{FRIEND, wait_until};
 use crate::support::telegram::service::TOKEN;
 use crate::support::wait;
-use crate::telegram::Scene;
+use crate::platforms::telegram::Scene;
 
 const STRANGER: i64 = 4_200_666;
 const GROUP: i64 = -100_500;

@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use hermes::failpoint;
-use hermes::platform::{Platform, Repeat};
+use hermes::platforms::{Platform, Repeat};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -12,9 +12,9 @@ use subtle::Choice;
 use super::code::{self, CHANCE_BYTES, Seal};
 use crate::clock::Now;
 use crate::gateway::inbound::gate::Asker;
-use crate::gateway::inbound::identity::{listed_name, person};
+use crate::gateway::model::identity::{listed_name, person};
 use crate::gateway::store::api::admissions::{AdmittedRow, Change, CodeRow, Kept, TriesRow};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// How long a code can be approved.
 pub const CODE_LIFE: Duration = Duration::from_secs(3600);

@@ -47,8 +47,8 @@ pub async fn run(home: &HermesHome, request: Request, json: bool) -> Result<Exit
 /// `None`: no gateway runs.
 fn ask_gateway(home: &HermesHome, request: &Request) -> Result<Option<Value>, CliError> {
     let path = |platform: &str, verb: &str| {
-        let platform: crate::platform::Platform =
-            platform.parse().map_err(|error: crate::platform::UnknownPlatform| {
+        let platform: crate::platforms::Platform =
+            platform.parse().map_err(|error: crate::platforms::UnknownPlatform| {
                 CliError::usage(error.to_string()).code("unknown_platform")
             })?;
         Ok::<_, CliError>(format!("/v1/pairing/{platform}/{verb}"))

@@ -12,7 +12,7 @@ use crate::gateway::inbound::gate::Asker;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::store::api::StoreError;
 use crate::gateway::store::api::admissions::{Change, Kept, Records};
-use crate::platform::{Platform, UnknownPlatform};
+use crate::platforms::{Platform, UnknownPlatform};
 use crate::visible;
 
 /// Keeps the book.

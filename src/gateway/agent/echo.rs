@@ -41,10 +41,10 @@ impl Agent for Echo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::inbound::identity::chat_key;
+    use crate::gateway::model::identity::chat_key;
     use crate::gateway::model::message::testing::message;
     use crate::gateway::store::api::Exchange;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     #[tokio::test]
     async fn the_first_answer_says_what_it_is_and_how_to_go_on_and_later_ones_are_short() {

@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::gateway::agent::answer::ANSWER_LEN_MAX;
 use crate::gateway::agent::testing::{head, read_request, service};
-use crate::gateway::inbound::identity::chat_key;
+use crate::gateway::model::identity::chat_key;
 use crate::gateway::model::message::testing::message;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Secret;
 
 const KEY: &str = "canary-key-4711";

@@ -100,10 +100,10 @@ fn with_context(turn: &Turn) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::inbound::identity::chat_key;
+    use crate::gateway::model::identity::chat_key;
     use crate::gateway::model::message::Attachment;
     use crate::gateway::model::message::testing::message;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
     use crate::sensitive::Private;
 
     fn turn() -> Turn {

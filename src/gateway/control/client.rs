@@ -11,7 +11,7 @@ use crate::gateway::status::headline::WITHOUT_SOCKET;
 use crate::gateway::status::presence::{Presence, Silence};
 use crate::gateway::status::report;
 use crate::home::HermesHome;
-use crate::platform::{Platform, UnknownPlatform};
+use crate::platforms::{Platform, UnknownPlatform};
 
 /// The longest wait for the answer to a command. The gateway's own limit is a little shorter.
 const LIMIT: Duration = Duration::from_secs(10);

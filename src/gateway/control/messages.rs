@@ -15,13 +15,13 @@ use super::api::error;
 use crate::gateway::dead::desk::{Verb, carry_out};
 use crate::gateway::dead::view::Asked;
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::inbound::identity::channel_key;
 use crate::gateway::markdown::parts;
+use crate::gateway::model::identity::channel_key;
 use crate::gateway::model::message::MessageId;
 use crate::gateway::platforms::build::is_enabled;
 use crate::gateway::settings::Settings;
 use crate::gateway::store::api::{Fate, Store};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Private;
 
 /// The longest text with what stands around it.

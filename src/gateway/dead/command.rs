@@ -120,7 +120,7 @@ mod tests {
     use crate::gateway::model::message::testing::message;
     use crate::gateway::store::SqliteStore;
     use crate::gateway::store::api::{Accepted, Finish};
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     #[tokio::test]
     async fn looking_takes_no_lock_and_stands_in_no_gateways_way() {

@@ -37,7 +37,7 @@ pub enum BadPick {
     Direction(String),
     /// No platform.
     #[error(transparent)]
-    Platform(#[from] crate::platform::UnknownPlatform),
+    Platform(#[from] crate::platforms::UnknownPlatform),
 }
 
 fn direction(word: &str) -> Result<Direction, BadPick> {
@@ -158,7 +158,7 @@ fn age(since: &str, now: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::gateway::model::message::{ChatId, ChatKey};
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
     use crate::sensitive::Private;
 
     #[test]

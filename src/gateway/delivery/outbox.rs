@@ -19,7 +19,7 @@ use crate::gateway::model::message::{ChatId, ChatKey, MessageId, OutboundMessage
 use crate::gateway::repeats::Repeats;
 use crate::gateway::store::api::{GivenUp, OutboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally};
-use crate::platform::{Platform, Repeat};
+use crate::platforms::{Platform, Repeat};
 use crate::sensitive::Private;
 
 /// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::gateway::model::message::ChatId;
-use crate::platform::{Rate, Rates};
+use crate::platforms::{Rate, Rates};
 
 /// Chats that are remembered; whoever is at rest is forgotten first.
 const CHATS_MAX: usize = 4096;

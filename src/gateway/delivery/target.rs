@@ -2,7 +2,7 @@
 
 use crate::gateway::model::message::ChatId;
 use crate::gateway::platforms::telegram::address::Address;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// A platform, and the chat there; without one, its home channel.
 #[derive(Debug, Clone, PartialEq, Eq)]

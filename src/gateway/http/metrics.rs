@@ -173,7 +173,7 @@ mod tests {
     use crate::gateway::model::snapshot::AgentSnapshot;
     use crate::gateway::model::snapshot::tests::example;
     use crate::gateway::tally::Tally;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     #[test]
     fn the_page_is_what_prometheus_reads() {

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
-use super::identity::{Identity, group_name, is_group, listed_name, person, same};
 use crate::config::{AccessConfig, AllowList, Config, DirectPolicy, WhatsAppMode, mention_pattern};
+use crate::gateway::model::identity::{group_name, is_group, listed_name, person};
 use crate::gateway::model::message::InboundMessage;
-use crate::phone;
-use crate::platform::{Naming, Platform};
+use crate::platforms::whatsapp::ids::Identity;
+use crate::platforms::whatsapp::phone;
+use crate::platforms::{Naming, Platform};
 
 /// The rules of all platforms.
 #[derive(Debug, Clone, Default)]
@@ -293,7 +294,7 @@ impl PlatformRules {
         }
         let is_group = is_group(self.platform, message);
         if self.self_chat {
-            if !message.self_chat || is_group || !from_owner(message) {
+            if !message.self_chat || is_group || !from_owner(self.platform, message) {
                 return Err(Reason::NotSelfChat);
             }
         } else {
@@ -397,14 +398,15 @@ fn names(platform: Platform, message: &InboundMessage) -> impl Iterator<Item = &
 }
 
 /// The owner's own messages are marked, except some that come by LID: there the chat's partner is the owner too.
-fn from_owner(message: &InboundMessage) -> bool {
+fn from_owner(platform: Platform, message: &InboundMessage) -> bool {
+    let ids = &platform.spec().ids;
     let chat = [Some(&message.chat), message.chat_alt.as_ref()];
     let sender = [Some(&message.sender), message.sender_alt.as_ref()];
     message.from_me
         || chat
             .into_iter()
             .flatten()
-            .any(|chat| sender.into_iter().flatten().any(|name| same(&chat.0, &name.0)))
+            .any(|chat| sender.into_iter().flatten().any(|name| ids.same(&chat.0, &name.0)))
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use super::identity::same;
 use crate::gateway::model::message::InboundMessage;
 use crate::gateway::store::api::InboxId;
+use crate::platforms::Platform;
 use crate::sensitive::Private;
 
 /// More messages than this waiting in a chat are answered together, however far apart they came.
@@ -49,6 +49,8 @@ pub enum Verdict {
 /// What was written, and how its turns went before.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
+    /// Where it was written.
+    pub platform: Platform,
     /// The message.
     pub message: &'a InboundMessage,
     /// When it was accepted, milliseconds since 1970.
@@ -85,7 +87,7 @@ impl Gathering {
             && self.attachments + message.attachments.len() <= ATTACHMENTS_MAX;
         let is_part = message.album.is_some() && message.album == self.album;
         let answers = message.quoted.is_some() && !is_part;
-        if self.closed || !fits || !is_joinable(next) || answers || !is_same(first, message) {
+        if self.closed || !fits || !is_joinable(next) || answers || !is_same(next.platform, first, message) {
             return Verdict::Apart;
         }
         // A clock that was set in between says nothing.
@@ -112,13 +114,13 @@ fn is_joinable(candidate: Candidate<'_>) -> bool {
     candidate.attempts == 0 && !candidate.message.is_command()
 }
 
-fn is_same(first: &InboundMessage, next: &InboundMessage) -> bool {
+fn is_same(platform: Platform, first: &InboundMessage, next: &InboundMessage) -> bool {
     let ids = |message: &InboundMessage| [Some(message.sender.clone()), message.sender_alt.clone()];
     let mut pairs = ids(first)
         .into_iter()
         .flatten()
         .flat_map(|one| ids(next).into_iter().flatten().map(move |other| (one.clone(), other)));
-    first.from_me == next.from_me && pairs.any(|(one, other)| same(&one.0, &other.0))
+    first.from_me == next.from_me && pairs.any(|(one, other)| platform.spec().ids.same(&one.0, &other.0))
 }
 
 /// The messages as one: it is the newest, with all that was said and sent. `None` of none.
@@ -162,11 +164,21 @@ mod tests {
     }
 
     fn at(message: &InboundMessage, at_ms: i64) -> Candidate<'_> {
-        Candidate { message, at_ms, attempts: 0 }
+        Candidate { platform: Platform::Whatsapp, message, at_ms, attempts: 0 }
     }
 
     fn verdict(first: &InboundMessage, next: &InboundMessage, pause_ms: i64, join: Join) -> Verdict {
         Gathering::of(at(first, 0)).take(first, at(next, pause_ms), join)
+    }
+
+    #[test]
+    fn ids_are_compared_by_the_rules_of_their_platform() {
+        let (one, other) = (message("A", "12345:a", "a"), message("B", "12345:b", "b"));
+        let scripted = Platform::scripted(1).unwrap();
+        for (platform, expected) in [(Platform::Whatsapp, Verdict::Joined), (scripted, Verdict::Apart)] {
+            let next = Candidate { platform, ..at(&other, 0) };
+            assert_eq!(Gathering::of(at(&one, 0)).take(&one, next, ALL), expected, "{platform}");
+        }
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //!   there are. [`join`]: which messages are answered together. [`refusals`]: what of a message is not taken.
 
 pub mod gate;
-pub mod identity;
 pub mod join;
 pub mod refusals;
 pub mod rules;

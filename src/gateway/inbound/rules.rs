@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gate::Gate;
 use crate::config::Config;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// The rules in force.
 #[derive(Debug)]

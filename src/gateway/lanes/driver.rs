@@ -220,7 +220,7 @@ async fn sleep_until(due: Option<std::time::Instant>) {
 mod tests {
     use super::*;
     use crate::gateway::model::message::ChatId;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     /// Says that a chat has work until it has run.
     #[derive(Default)]

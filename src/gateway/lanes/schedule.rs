@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use crate::clock::Now;
     use crate::gateway::model::message::ChatId;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     fn key(n: u8) -> ChatKey {
         ChatKey { platform: Platform::Whatsapp, chat: ChatId(n.to_string()) }

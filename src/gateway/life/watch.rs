@@ -213,7 +213,7 @@ mod tests {
     use crate::config::{AllowList, Config};
     use crate::durable::write_atomic;
     use crate::home::HermesHome;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
     use crate::world::World;
 
     struct Desk {

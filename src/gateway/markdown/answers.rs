@@ -1,7 +1,7 @@
 //! Answers as models write them, in many scripts: `answers.md`.
 
 use super::properties::{PLATFORMS, examine};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Stars that are no emphasis: in code, a file glob and a power.
 const STARS: [(&str, usize); 4] = [("English", 1), ("German", 2), ("Chinese", 2), ("Mathematics", 1)];

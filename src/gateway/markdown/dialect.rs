@@ -2,7 +2,7 @@
 
 use super::rich::Style;
 use super::{telegram, verbatim, whatsapp};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// A platform's own markup. One file for each.
 pub(super) trait Dialect: Sync {

@@ -11,7 +11,7 @@ use super::telegram;
 use crate::gateway::delivery::outbox::AGAIN;
 use crate::gateway::model::handle::handle;
 use crate::gateway::model::message::{ChatKey, MessageId, OutboundMessage};
-use crate::platform::{Platform, PlatformSpec, Repeat};
+use crate::platforms::{Platform, PlatformSpec, Repeat};
 use crate::sensitive::Private;
 
 /// The messages that a text in Markdown becomes in this chat: what is said about the message of this id, and what for.

@@ -10,7 +10,7 @@ use super::parts::{beginning, is_plain, parts, shown};
 use super::reader::read;
 use super::rich::{Rich, is_visible};
 use super::split::Parts;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Both platforms with markup.
 pub(super) const PLATFORMS: [Platform; 2] = [Platform::Telegram, Platform::Whatsapp];

@@ -9,7 +9,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::dialect::{Dialect, Marks};
 use super::rich::{Rich, Span, is_visible};
 use super::write::write;
-use crate::platform::TextUnit;
+use crate::platforms::TextUnit;
 
 /// Shorter parts are not made: there is room to open a block, to close it, and for something in it.
 const LEN_MIN: usize = 20;

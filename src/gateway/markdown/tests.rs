@@ -4,7 +4,7 @@ use super::dialect::Dialect;
 use super::parts::{parts, shown};
 use super::split::Parts;
 use super::{telegram::Telegram, whatsapp::Whatsapp};
-use crate::platform::{Platform, TextUnit};
+use crate::platforms::{Platform, TextUnit};
 
 fn whole(platform: Platform, markdown: &str) -> String {
     parts(platform, markdown).join("\u{2702}")

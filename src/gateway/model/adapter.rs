@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::gateway::model::failure::{AdapterError, Degraded, SendError};
 use crate::gateway::model::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
 use crate::local_endpoint::Near;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// One configured account of a platform.
 #[async_trait]
@@ -69,7 +69,7 @@ pub trait Link: Send + Sync {
     async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError>;
 
     /// Puts this message in the place of one that was sent, and returns when the platform has acknowledged it. Asked only of a
-    /// platform that has [`stream_every`](crate::platform::PlatformSpec::stream_every). To say again what stands there is no
+    /// platform that has [`stream_every`](crate::platforms::PlatformSpec::stream_every). To say again what stands there is no
     /// failure: a change of unknown fate may be repeated.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::gateway::model::event::Event;
 use crate::gateway::model::snapshot::Snapshot;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// How long a request may wait for its answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);

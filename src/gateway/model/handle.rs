@@ -30,7 +30,7 @@ pub fn handle(key: &ChatKey, answers: &MessageId, purpose: &str, part: usize) ->
 mod tests {
     use super::*;
     use crate::gateway::model::message::ChatId;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     #[test]
     fn a_handle_is_stable_and_each_part_has_its_own() {

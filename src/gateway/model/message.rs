@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Private;
 
 macro_rules! id {

@@ -20,7 +20,7 @@ use crate::gateway::model::snapshot::{Snapshot, WireState};
 use crate::gateway::settings::Settings;
 use crate::gateway::store::api::StoreError;
 use crate::gateway::store::api::contacts::{Account, Contact, Contacts};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// A contact is written down this often at most: so much longer than it was may an absence seem.
 const RECORD_EVERY: Duration = Duration::from_secs(300);

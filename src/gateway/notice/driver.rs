@@ -12,13 +12,13 @@ use super::text::{json, text};
 use crate::clock::Now;
 use crate::config::{Config, NotifyConfig};
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::inbound::identity::channel_key;
 use crate::gateway::life::kept;
 use crate::gateway::markdown::parts;
+use crate::gateway::model::identity::channel_key;
 use crate::gateway::model::message::MessageId;
 use crate::gateway::model::snapshot::Snapshot;
 use crate::gateway::settings::Settings;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// The longest that the store may take over a notice.
 const SAY_LIMIT: Duration = Duration::from_secs(10);

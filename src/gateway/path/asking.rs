@@ -45,7 +45,12 @@ impl Asked {
         let mut gathering = Gathering::default();
         for row in &rows {
             // Whether they belong together was decided by the claim.
-            gathering.add(Candidate { message: &row.message, at_ms: row.at_ms, attempts: row.attempts - 1 });
+            gathering.add(Candidate {
+                platform: row.key.platform,
+                message: &row.message,
+                at_ms: row.at_ms,
+                attempts: row.attempts - 1,
+            });
         }
         let ids = rows.iter().map(|row| row.id).collect();
         let preview = rows.first().and_then(|row| row.preview.clone());

@@ -8,7 +8,7 @@ use super::turns::Turns;
 use crate::gateway::inbound::join::Join;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::{Accepted, Claimed, InboxId, StoreError};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 impl Turns {
     /// Accepts a message, begun where nothing waits before it. Only the holder of the chat's lane may ask.

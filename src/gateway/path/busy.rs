@@ -46,13 +46,15 @@ mod tests {
     use super::*;
     use crate::gateway::model::message::UserId;
     use crate::gateway::model::message::testing::message;
+    use crate::platforms::Platform;
 
     fn reaction(busy: Busy, pause_ms: i64, backs: u32, change: impl Fn(&mut InboundMessage)) -> Reaction {
         let terms = TurnConfig { busy, join_window: Duration::from_millis(600), ..TurnConfig::default() };
         let first = message("A", "15550101@s.whatsapp.net", "one");
         let mut next = message("B", "15550101@s.whatsapp.net", "two");
         change(&mut next);
-        let candidate = |message, at_ms| Candidate { message, at_ms, attempts: 0 };
+        let candidate =
+            |message, at_ms| Candidate { platform: Platform::Whatsapp, message, at_ms, attempts: 0 };
         let mut gathering = Gathering::of(candidate(&first, 0));
         react(&terms, backs, &first, &mut gathering, candidate(&next, pause_ms))
     }

@@ -25,7 +25,6 @@ use crate::gateway::agent::api::{About, Agent};
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::inbound::gate::{Decision, Gate};
-use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::join::WAITING_MAX;
 use crate::gateway::inbound::refusals;
 use crate::gateway::inbound::rules::Rules;
@@ -33,13 +32,14 @@ use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::Lanes;
 use crate::gateway::model::adapter::{Inbox, InboxError, Link};
 use crate::gateway::model::command::Control;
+use crate::gateway::model::identity::chat_key;
 use crate::gateway::model::message::{ChatKey, InboundMessage, OutboundMessage};
 use crate::gateway::repeats::Repeats;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::store::api::admissions::{Kept, Records};
 use crate::gateway::store::api::{Accepted, Depths, InboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally, Timed};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Commands that are carried out at once.
 const ORDERS_MAX: usize = 8;

@@ -11,17 +11,17 @@ use super::running::Running;
 use crate::clock::Now;
 use crate::gateway::agent::api::Agent;
 use crate::gateway::inbound::gate::Denied;
-use crate::gateway::inbound::identity;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash, Verb};
 use crate::gateway::model::command::Control;
 use crate::gateway::model::command::{Answer, Command};
+use crate::gateway::model::identity;
 use crate::gateway::model::message::InboundMessage;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::status::brief;
 use crate::gateway::store::api::sessions::Retried;
 use crate::gateway::store::api::{Ended, InboxId, InboxRow, Store, StoreError};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// How long a command that came in while the gateway starts may wait for the loop.
 const START_LIMIT: Duration = Duration::from_secs(10);

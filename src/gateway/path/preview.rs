@@ -12,7 +12,7 @@ use crate::gateway::markdown::parts;
 use crate::gateway::model::handle;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::api::{InboxId, Store};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Private;
 
 /// Shorter beginnings are not worth a message.

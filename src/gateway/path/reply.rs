@@ -26,7 +26,7 @@ mod tests {
     use super::*;
     use crate::gateway::model::message::{ChatId, MessageId};
     use crate::gateway::platforms::played::script::{Written, inbound};
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
     use crate::sensitive::Private;
 
     #[test]

@@ -101,7 +101,12 @@ impl Running {
         let backs = self.backs().get(&row.key).copied().unwrap_or(0);
         let mut turns = self.turns();
         let Some(entry) = turns.get_mut(&row.key) else { return };
-        let candidate = Candidate { message: &row.message, at_ms: row.at_ms, attempts: row.attempts };
+        let candidate = Candidate {
+            platform: row.key.platform,
+            message: &row.message,
+            at_ms: row.at_ms,
+            attempts: row.attempts,
+        };
         let reaction = match &mut entry.asked {
             Some(asked) if !entry.is_behind => {
                 busy::react(terms, backs, &asked.message, &mut asked.gathering, candidate)
@@ -211,7 +216,7 @@ mod tests {
     use crate::gateway::model::message::ChatId;
     use crate::gateway::model::message::testing::message;
     use crate::gateway::store::api::InboxId;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     fn key(chat: &str) -> ChatKey {
         ChatKey { platform: Platform::Whatsapp, chat: ChatId(chat.into()) }
@@ -219,7 +224,12 @@ mod tests {
 
     fn begin(running: &Arc<Running>, chat: &str) -> RunGuard {
         let message = message("A", chat, "one");
-        let gathering = Gathering::of(Candidate { message: &message, at_ms: 0, attempts: 0 });
+        let gathering = Gathering::of(Candidate {
+            platform: Platform::Whatsapp,
+            message: &message,
+            at_ms: 0,
+            attempts: 0,
+        });
         let mut guard = running.begin(&key(chat));
         guard.asks(message, gathering, false);
         guard

@@ -11,11 +11,11 @@ use crate::clock::Now;
 use crate::gateway::admission::desk::Desk;
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::{Asker, Gate, Reason};
-use crate::gateway::inbound::identity::{self, chat_key, group_name};
 use crate::gateway::inbound::rules::Rules;
+use crate::gateway::model::identity::{self, chat_key, group_name};
 use crate::gateway::model::message::InboundMessage;
 use crate::gateway::repeats::{PERIOD, Repeats};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::access;
 use crate::sensitive::Private;
 

@@ -32,7 +32,7 @@ use crate::gateway::sessions::Keeper;
 use crate::gateway::sessions::keeper::Context;
 use crate::gateway::store::api::{Claimed, Exchange, Finish, InboxId, InboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// A message whose turn was begun this often without an end is given up: it may be what ends us. Where the ends follow
 /// closely, safe mode is quicker ([`crate::gateway::life::boots`]).

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use crate::clock::Now;
     use crate::gateway::model::message::ChatId;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     #[test]
     fn a_chat_is_told_once_and_once_more_after_long() {

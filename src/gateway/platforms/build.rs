@@ -8,7 +8,7 @@ use crate::gateway::platforms::played::adapter::PlayedAdapter;
 use crate::gateway::platforms::telegram::adapter::TelegramAdapter;
 use crate::gateway::platforms::whatsapp::adapter::WhatsAppAdapter;
 use crate::gateway::settings::Settings;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Whether the settings ask for this platform.
 pub fn is_enabled(platform: Platform, config: &Config) -> bool {

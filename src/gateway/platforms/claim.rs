@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::gateway::model::failure::AdapterError;
 use crate::gateway::settings::Settings;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
 
 /// The claim of one account.

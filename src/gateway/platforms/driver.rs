@@ -15,7 +15,7 @@ use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::event::{Event, Report, SeatId};
 use crate::gateway::model::failure::{AdapterError, Degraded};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Where a task's reports go.
 #[derive(Debug, Clone)]

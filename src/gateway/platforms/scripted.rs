@@ -17,7 +17,7 @@ use crate::gateway::model::adapter::{Adapter, Inbox, InboxError, Link};
 use crate::gateway::model::failure::{AdapterError, SendError};
 use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::api::Depths;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// What the next attempt does.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use crate::gateway::run::Gateway;
 use crate::gateway::settings::Reading;
 use crate::gateway::state::Seat;
 use crate::gateway::supervisor::machine::{Input, Policy};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Makes the account of a platform that was not enabled at the start.
 pub type MakeAdapter = Box<dyn Fn(Platform) -> Arc<dyn Adapter> + Send>;

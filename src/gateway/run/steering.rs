@@ -7,7 +7,7 @@ use crate::gateway::model::command::{Answer, Command, CommandError, Request};
 use crate::gateway::model::event::{Event, SeatId, StopSignal};
 use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::machine::{Input, PausedBy, State};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 impl Gateway {
     /// Carries a command out, or says why not.

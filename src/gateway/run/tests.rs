@@ -16,7 +16,7 @@ use crate::gateway::problems::Problems;
 use crate::gateway::run::pauses::Forgetful;
 use crate::gateway::settings::Reading;
 use crate::gateway::supervisor::backoff::Ladder;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 struct Stage {
     events: mpsc::Sender<Event>,

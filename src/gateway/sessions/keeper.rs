@@ -12,11 +12,11 @@ use super::policy;
 use crate::clock::Now;
 use crate::config::{Reset, SessionConfig};
 use crate::gateway::agent::api::HISTORY_MAX;
-use crate::gateway::inbound::identity;
+use crate::gateway::model::identity;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::sessions::{Belongs, End, Session, SessionId, SessionKey, name};
 use crate::gateway::store::api::{Exchange, InboxId, Store, StoreError};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// How often ended conversations are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

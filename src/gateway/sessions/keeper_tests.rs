@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::config::ResetConfig;
-use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::join::Join;
+use crate::gateway::model::identity::chat_key;
 use crate::gateway::model::message::UserId;
 use crate::gateway::model::message::testing::message;
 use crate::gateway::store::SqliteStore;

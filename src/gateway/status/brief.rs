@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::gateway::model::snapshot::{PlatformSnapshot, Snapshot, WireState};
 use crate::gateway::status::table::{ago, until};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// `/platform list`, in markdown.
 pub fn platforms(snapshot: &Snapshot, now: Timestamp) -> String {

@@ -21,7 +21,7 @@ use crate::gateway::status::table::{self, Look};
 use crate::gateway::status::view::{PlatformView, View};
 use crate::home::HermesHome;
 use crate::pairing::Pairing;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::{self, SessionFact};
 use crate::proc;
 use crate::visible;

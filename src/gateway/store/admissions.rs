@@ -7,7 +7,7 @@ use super::SqliteStore;
 use super::api::StoreError;
 use super::writer::Need;
 use crate::gateway::store::api::admissions::{AdmittedRow, Change, CodeRow, Kept, Records, TriesRow};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 #[async_trait]
 impl Records for SqliteStore {

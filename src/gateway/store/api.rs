@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use crate::gateway::inbound::join::Join;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::api::sessions::{Belongs, SessionStore};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Private;
 
 /// A row of the inbox.

@@ -9,7 +9,7 @@ use super::api::{Direction, Fate, GivenUp, Letter, LetterId, OutboxId, Pick, TAR
 use super::queries::{from_json, key_of};
 use crate::gateway::markdown::parts::readable;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Private;
 
 /// Letters that one look shows.

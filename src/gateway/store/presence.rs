@@ -103,7 +103,7 @@ mod tests {
     use crate::gateway::store::SqliteStore;
     use crate::gateway::store::api::{Accepted, Store};
     use crate::gateway::store::sqlite::Opening;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     async fn accept(store: &SqliteStore, id: &str) -> bool {
         matches!(store.accept(Platform::Whatsapp, message(id, "a@lid", id)).await, Ok(Accepted::New(_)))

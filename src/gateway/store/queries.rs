@@ -12,13 +12,13 @@ use super::api::{
     UNKNOWN_HOLDS,
 };
 use super::{letters, orders, sessions};
-use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict, WAITING_MAX};
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::model::handle::handle;
+use crate::gateway::model::identity::chat_key;
 use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::lost;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Private;
 
 /// Rows that one step of pruning touches in a table: short enough to go between two messages.
@@ -186,7 +186,7 @@ pub(super) fn gather(db: &Connection, key: &ChatKey, mut join: Join) -> Result<N
         };
         let (attempts, at_ms, is_suspect) = (row.get(1)?, row.get(3)?, row.get(4)?);
         let preview = row.get::<_, Option<String>>(5)?.map(MessageId);
-        let candidate = Candidate { message: &message, at_ms, attempts };
+        let candidate = Candidate { platform: key.platform, message: &message, at_ms, attempts };
         let verdict = match (&mut gathering, rows.first()) {
             (Some(gathering), Some(first)) => {
                 let verdict = Gathering::take(gathering, &first.message, candidate, join);
@@ -548,7 +548,7 @@ pub(super) fn key_of(row: &Row<'_>) -> Result<ChatKey> {
         rusqlite::Error::FromSqlConversionFailure(
             0,
             Type::Text,
-            Box::<crate::platform::UnknownPlatform>::new(error),
+            Box::<crate::platforms::UnknownPlatform>::new(error),
         )
     })?;
     Ok(ChatKey { platform, chat: ChatId(row.get(1)?) })

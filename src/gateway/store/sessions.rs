@@ -6,10 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::api::{Exchange, InboxId};
 use super::queries::{from_json, key_of, to_json};
 use crate::config::Reset;
-use crate::gateway::inbound::{identity, slash};
+use crate::gateway::inbound::slash;
+use crate::gateway::model::identity;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::sessions::{Belongs, End, Retried, Session, SessionId, SessionKey, name};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// The newest exchanges of a conversation that are kept at all.
 const EXCHANGES_KEPT: i64 = 100;

@@ -32,7 +32,7 @@ use crate::gateway::problems::Problems;
 use crate::gateway::store::api::sessions::{Retried, Session, SessionId, SessionKey, SessionStore};
 use crate::home;
 use crate::ownership::Us;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 const UNREADABLE: &str = "the stored message cannot be read";
 

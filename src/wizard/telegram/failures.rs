@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::CliError;
-use crate::telegram::bot::Fault;
+use crate::platforms::telegram::bot::Fault;
 use crate::token_lock::Holder;
 
 /// The failure that this fault is.

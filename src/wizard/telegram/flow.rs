@@ -1,8 +1,8 @@
 //! Pure. What is to be done next: what was found, with the answers given so far put over it.
 
 use crate::config::AllowList;
+use crate::platforms::telegram::wire::User;
 use crate::sensitive::Secret;
-use crate::telegram::wire::User;
 
 /// What was found at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]

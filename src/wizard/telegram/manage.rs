@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::{AllowList, Config};
 use crate::error::{CliError, ExitCode};
 use crate::home::HermesHome;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::origin::with_origin;
 use crate::preflight::telegram::{TokenFact, findings, token_fact};
 use crate::preflight::{Finding, access, is_blocked};

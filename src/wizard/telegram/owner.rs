@@ -7,9 +7,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock::Now;
 use crate::config::AllowList;
-use crate::platform::Platform;
-use crate::telegram::bot::Fault;
-use crate::telegram::wire::RawUpdate;
+use crate::platforms::Platform;
+use crate::platforms::telegram::bot::Fault;
+use crate::platforms::telegram::wire::RawUpdate;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
 use crate::wizard::run::End;

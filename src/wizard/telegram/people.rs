@@ -1,8 +1,8 @@
 //! Pure. Who may write to the bot: as people type it, as they read it, and as the service tells it.
 
 use crate::config::AllowList;
-use crate::platform::number;
-use crate::telegram::wire::{self, Kind, RawUpdate, User};
+use crate::platforms::number;
+use crate::platforms::telegram::wire::{self, Kind, RawUpdate, User};
 use crate::visible;
 
 /// Somebody who wrote to the bot.

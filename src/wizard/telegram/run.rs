@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::error::CliError;
 use crate::home::HermesHome;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::sensitive::Secret;
 use crate::token_lock::TokenLocks;
 use crate::wizard::event::WizardEvent;

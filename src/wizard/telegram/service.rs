@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::platforms::telegram::bot::{Bot, Fault};
+use crate::platforms::telegram::wire::{self, DeleteWebhook, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
 use crate::sensitive::Secret;
-use crate::telegram::bot::{Bot, Fault};
-use crate::telegram::wire::{self, DeleteWebhook, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
 
 /// The longest that one question may take.
 const LIMIT: Duration = Duration::from_secs(15);

@@ -1,6 +1,6 @@
 //! Pure. The longer words of the Telegram wizard.
 
-use crate::telegram::bot::Bot;
+use crate::platforms::telegram::bot::Bot;
 use crate::wizard::layout::Line;
 use crate::wizard::telegram::flow::Chapter;
 use crate::wizard::texts::{entry, text};

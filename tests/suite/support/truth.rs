@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use hermes::platform::Platform;
+use hermes::platforms::Platform;
 use serde_json::Value;
 
 use super::process::is_alive;

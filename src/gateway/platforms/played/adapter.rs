@@ -23,7 +23,7 @@ use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, Send
 use crate::gateway::model::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::settings::Settings;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::token_lock::TokenLock;
 
 /// Longest line of the test.

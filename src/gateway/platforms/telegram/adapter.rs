@@ -24,11 +24,11 @@ use crate::gateway::repeats::Repeats;
 use crate::gateway::settings::Settings;
 use crate::local_endpoint::Near;
 use crate::net::Distrust;
-use crate::platform::Platform;
+use crate::platforms::Platform;
+use crate::platforms::telegram::bot::{Bot, Fault};
+use crate::platforms::telegram::wire::{Refusal, User, WebhookInfo};
 use crate::preflight;
 use crate::sensitive::Secret;
-use crate::telegram::bot::{Bot, Fault};
-use crate::telegram::wire::{Refusal, User, WebhookInfo};
 use crate::token_lock::TokenLock;
 
 /// The longest that each question at the start may take.
@@ -366,7 +366,7 @@ impl Drop for Guard {
 mod tests {
     use super::*;
     use crate::net::{self, Certainty, Retry};
-    use crate::telegram::wire::Parameters;
+    use crate::platforms::telegram::wire::Parameters;
 
     #[test]
     fn the_third_untrusted_certificate_is_for_a_person_until_the_service_answers() {

@@ -5,7 +5,7 @@
 //! `17@7000001.e1700000000.2cf24d`.
 
 use crate::gateway::model::message::{ChatId, MessageId};
-use crate::telegram::wire::Message;
+use crate::platforms::telegram::wire::Message;
 
 /// Where to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

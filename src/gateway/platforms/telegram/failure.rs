@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, SendError};
-use crate::telegram::wire::Refusal;
+use crate::platforms::telegram::wire::Refusal;
 
 /// What a person does about a token that is refused.
 pub const TOKEN_ACTION: &str =
@@ -245,7 +245,7 @@ pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::telegram::wire::Parameters;
+    use crate::platforms::telegram::wire::Parameters;
 
     fn refusal(status: u16, description: &str) -> Refusal {
         Refusal { status, description: description.to_owned(), parameters: Parameters::default() }

@@ -21,12 +21,12 @@ use crate::gateway::model::adapter::Link;
 use crate::gateway::model::failure::{AdapterError, Certainty, Degraded, Retry, SendError};
 use crate::gateway::model::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::patience::Patience;
-use crate::platform::Platform;
-use crate::sensitive::Secret;
-use crate::telegram::bot::{Bot, Fault};
-use crate::telegram::wire::{
+use crate::platforms::Platform;
+use crate::platforms::telegram::bot::{Bot, Fault};
+use crate::platforms::telegram::wire::{
     self, EditMessageText, Refusal, ReplyParameters, SendChatAction, SendMessage, Sent, User,
 };
+use crate::sensitive::Secret;
 
 /// The longest that one request to send may take.
 const SEND_LIMIT: Duration = Duration::from_secs(30);

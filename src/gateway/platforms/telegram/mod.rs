@@ -1,4 +1,4 @@
-//! Telegram, by its Bot API ([`crate::telegram`]).
+//! Telegram, by its Bot API ([`crate::platforms::telegram`]).
 //!
 //! - [`adapter`]: what stands in the way, and how it connects. [`polling`]: long polling, with its retries;
 //!   [`receiver`]: takes what came, and nothing is confirmed before it is on disk; [`narrow`]: finds the one update that spoils an

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::polling::Answer;
 use super::receiver::{ask, updates};
-use crate::telegram::bot::{Bot, Fault, Said};
-use crate::telegram::wire::RawUpdate;
+use crate::platforms::telegram::bot::{Bot, Fault, Said};
+use crate::platforms::telegram::wire::RawUpdate;
 
 /// The first update that waits, whether or not it can be read.
 pub(super) async fn first(bot: &Bot, confirm: Option<i64>) -> Answer {

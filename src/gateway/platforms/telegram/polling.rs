@@ -13,9 +13,9 @@ use crate::failpoint;
 use crate::gateway::model::failure::{AdapterError, Degraded, Retry};
 use crate::gateway::platforms::nonsense::Nonsense;
 use crate::gateway::platforms::patience::Patience;
-use crate::platform::Platform;
-use crate::telegram::bot::Fault;
-use crate::telegram::wire::RawUpdate;
+use crate::platforms::Platform;
+use crate::platforms::telegram::bot::Fault;
+use crate::platforms::telegram::wire::RawUpdate;
 
 /// What a poll brought.
 pub(super) type Answer = Result<Vec<RawUpdate>, Fault>;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::gateway::platforms::telegram::failure;
 use crate::net;
-use crate::telegram::wire::{Parameters, Refusal};
+use crate::platforms::telegram::wire::{Parameters, Refusal};
 
 /// What becomes of one poll.
 enum Fate {

@@ -32,10 +32,12 @@ use crate::gateway::platforms::media::{Arrived, Media, NOT_STORED};
 use crate::gateway::platforms::nonsense::Nonsense;
 use crate::gateway::repeats::Repeats;
 use crate::net;
-use crate::platform::Platform;
+use crate::platforms::Platform;
+use crate::platforms::telegram::bot::{Bot, Fault, Said};
+use crate::platforms::telegram::wire::{
+    self, DeleteWebhook, FilePath, GetUpdates, Kind, RawUpdate, User, WebhookInfo,
+};
 use crate::sensitive::Secret;
-use crate::telegram::bot::{Bot, Fault, Said};
-use crate::telegram::wire::{self, DeleteWebhook, FilePath, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
 
 /// Updates of one answer: the most that the service gives.
 const BATCH_MAX: u8 = 100;

@@ -152,7 +152,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::Platform;
+    use crate::platforms::Platform;
 
     #[test]
     fn while_what_came_is_taken_a_look_on_another_connection_is_the_proof() {

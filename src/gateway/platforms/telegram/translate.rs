@@ -2,8 +2,8 @@
 
 use super::address::{Address, message_id};
 use crate::gateway::model::message::{Attachment, FORWARDED, InboundMessage, UserId};
+use crate::platforms::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
 use crate::sensitive::Private;
-use crate::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
 
 /// Answers of a poll that are named; more are counted.
 const OPTIONS_NAMED_MAX: usize = 10;

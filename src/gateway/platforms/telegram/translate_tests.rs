@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::gateway::model::message::{ChatId, MessageId};
-use crate::telegram::wire;
+use crate::platforms::telegram::wire;
 
 fn me() -> User {
     serde_json::from_value(

@@ -19,9 +19,9 @@ use tokio::sync::OwnedMutexGuard;
 use super::receiver::Receiver;
 use crate::gateway::connection;
 use crate::gateway::model::failure::AdapterError;
+use crate::platforms::telegram::bot::{self, Bot, Fault};
+use crate::platforms::telegram::wire::{Kind, RawUpdate, SetWebhook, WebhookInfo};
 use crate::sensitive::Secret;
-use crate::telegram::bot::{self, Bot, Fault};
-use crate::telegram::wire::{Kind, RawUpdate, SetWebhook, WebhookInfo};
 
 /// In which the service says the secret.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";

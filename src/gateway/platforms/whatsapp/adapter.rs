@@ -23,7 +23,7 @@ use crate::gateway::platforms::whatsapp::pump::Judge;
 use crate::gateway::settings::Settings;
 use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{Me, Pairing};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 use crate::preflight::{self, BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, Severity};
 
 /// How long our own last bridge may take to let go of the session.

@@ -15,9 +15,9 @@ use crate::bridge::process::{BridgeProcess, Output};
 use crate::bridge::protocol::{Command, Event, Exit, Message};
 use crate::clock::Now;
 use crate::failpoint;
-use crate::gateway::inbound::identity::chat_key;
 use crate::gateway::model::adapter::Inbox;
 use crate::gateway::model::failure::{AdapterError, Retry};
+use crate::gateway::model::identity::chat_key;
 use crate::gateway::model::message::InboundMessage;
 use crate::gateway::platforms::nonsense::Nonsense;
 use crate::gateway::platforms::whatsapp::backlog::{Backlog, Limits};
@@ -26,7 +26,7 @@ use crate::gateway::platforms::whatsapp::link::{Answer, Shared};
 use crate::gateway::platforms::whatsapp::translate;
 use crate::gateway::repeats::Repeats;
 use crate::pairing::Me;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// How much may wait to be handed over.
 const LIMITS: Limits = Limits { active_max: 8, count_max: 2000, bytes_max: 16 << 20 };

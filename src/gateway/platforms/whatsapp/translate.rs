@@ -1,9 +1,9 @@
 //! Pure. The bridge's messages as everybody else sees them.
 
 use crate::bridge::protocol::{Contact, Location, Message};
-use crate::gateway::inbound::identity::same;
 use crate::gateway::model::message::{Attachment, ChatId, FORWARDED, InboundMessage, MessageId, UserId};
 use crate::pairing::Me;
+use crate::platforms::whatsapp::ids::same;
 use crate::sensitive::Private;
 
 /// Contact cards that are named; more are counted.

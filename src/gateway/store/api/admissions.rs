@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::gateway::store::api::StoreError;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Somebody who waits, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

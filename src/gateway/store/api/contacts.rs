@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use crate::clock::Uptime;
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// Whose messages are kept by the service.
 #[derive(Debug, Clone, PartialEq, Eq)]

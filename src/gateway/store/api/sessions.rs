@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::config::Reset;
 use crate::gateway::model::message::ChatKey;
 use crate::gateway::store::api::{Exchange, InboxId, StoreError};
-use crate::platform::Platform;
+use crate::platforms::Platform;
 
 /// A conversation's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

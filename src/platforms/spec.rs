@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::{scripted, telegram, whatsapp};
+
 /// A messaging platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Platform {
@@ -28,8 +30,10 @@ pub struct PlatformSpec {
     pub title: &'static str,
     /// The command that sets it up.
     pub setup: &'static str,
-    /// How it names people.
+    /// Form of the ids that people write in lists.
     pub naming: Naming,
+    /// The rules of its ids.
+    pub ids: Ids,
     /// Longest text of one message, in [`Self::text_unit`]s; longer replies are split.
     pub text_len_max: usize,
     /// What the platform counts a text in.
@@ -80,6 +84,28 @@ impl Naming {
     }
 }
 
+/// The rules of a platform's ids. One chat or person may have several ids and spellings; each has one name. Pure.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids {
+    /// The name of a chat or an account under this id, or the other id that the platform gives of it.
+    pub name: fn(&str, Option<&str>) -> String,
+    /// The name of a person under this id; `None`: no person has such an id.
+    pub person: fn(&str) -> Option<String>,
+    /// The name by which lists know a person: an entry of a list and the ids in messages give the same.
+    pub listed: fn(&str) -> Option<String>,
+    /// The name by which lists know a group.
+    pub group: fn(&str) -> String,
+    /// True for the id of a chat of more than two people.
+    pub is_group: fn(&str) -> bool,
+}
+
+impl Ids {
+    /// True when both ids name the same account or chat.
+    pub fn same(&self, one: &str, other: &str) -> bool {
+        (self.name)(one, None) == (self.name)(other, None)
+    }
+}
+
 /// What a platform counts the length of a text in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextUnit {
@@ -127,7 +153,7 @@ pub struct Rates {
     pub chat: Option<Rate>,
     /// To one group.
     pub group: Option<Rate>,
-    /// Whether this chat is a group.
+    /// True for a group.
     pub is_group: fn(&str) -> bool,
     /// The chat that the platform counts for, where chats of ours are parts of one.
     pub whole: fn(&str) -> &str,
@@ -161,7 +187,7 @@ impl Platform {
 
     /// The scripted platform of this number.
     pub fn scripted(number: u8) -> Option<Self> {
-        (1..=SCRIPTED.len()).contains(&usize::from(number)).then_some(Self::Scripted(Part(number)))
+        (1..=scripted::SPECS.len()).contains(&usize::from(number)).then_some(Self::Scripted(Part(number)))
     }
 
     /// Every platform, also those that only tests play.
@@ -177,99 +203,10 @@ impl Platform {
     /// This platform's row.
     pub fn spec(self) -> &'static PlatformSpec {
         match self {
-            Self::Whatsapp => &WHATSAPP,
-            Self::Telegram => &TELEGRAM,
-            Self::Scripted(Part(number)) => &SCRIPTED[usize::from(number) - 1],
+            Self::Whatsapp => &whatsapp::SPEC,
+            Self::Telegram => &telegram::SPEC,
+            Self::Scripted(Part(number)) => &scripted::SPECS[usize::from(number) - 1],
         }
-    }
-}
-
-static WHATSAPP: PlatformSpec = PlatformSpec {
-    name: "whatsapp",
-    title: "WhatsApp",
-    setup: "hermes whatsapp",
-    naming: Naming::Phone,
-    text_len_max: 4096,
-    text_unit: TextUnit::Chars,
-    repeat: Repeat::Same,
-    // WhatsApp names no limits, and bans numbers that write like a machine.
-    rates: Rates {
-        all: Some(Rate { count: 100, per: Duration::from_secs(20) }),
-        chat: Some(Rate { count: 20, per: Duration::from_secs(20) }),
-        group: Some(Rate { count: 20, per: Duration::from_secs(60) }),
-        is_group: |chat| chat.ends_with("@g.us"),
-        whole: |chat| chat,
-    },
-    stream_every: None,
-    lease: Duration::from_secs(90),
-    lease_code: "whatsapp_bridge_hung",
-    keeps: None,
-};
-
-static TELEGRAM: PlatformSpec = PlatformSpec {
-    name: "telegram",
-    title: "Telegram",
-    setup: "hermes telegram",
-    naming: Naming::Number,
-    text_len_max: 4096,
-    text_unit: TextUnit::Utf16,
-    // It knows no handle of ours: whoever asks again is a new message.
-    repeat: Repeat::Marked,
-    rates: Rates {
-        all: Some(Rate { count: 30, per: Duration::from_secs(1) }),
-        chat: Some(Rate { count: 5, per: Duration::from_secs(5) }),
-        group: Some(Rate { count: 20, per: Duration::from_secs(60) }),
-        is_group: |chat| chat.starts_with('-'),
-        // The topics of a forum are one group.
-        whole: |chat| chat.split_once(':').map_or(chat, |(group, _)| group),
-    },
-    stream_every: Some(Duration::from_secs(2)),
-    // A poll of 30 s, and some.
-    lease: Duration::from_secs(45),
-    lease_code: "telegram_network_error",
-    keeps: Some(Duration::from_hours(24)),
-};
-
-static SCRIPTED: [PlatformSpec; 9] = [
-    scripted("scripted1"),
-    scripted("scripted2"),
-    scripted("scripted3"),
-    scripted("scripted4"),
-    scripted("scripted5"),
-    scripted("scripted6"),
-    // Three that are as other platforms are: repeats are seen twice and what was sent can be changed, little may be said at
-    // once, texts are short.
-    PlatformSpec {
-        repeat: Repeat::Marked,
-        stream_every: Some(Duration::from_secs(2)),
-        ..scripted("scripted7")
-    },
-    PlatformSpec {
-        rates: Rates { chat: Some(Rate { count: 2, per: Duration::from_millis(600) }), ..Rates::NONE },
-        ..scripted("scripted8")
-    },
-    PlatformSpec {
-        text_len_max: 64,
-        text_unit: TextUnit::Utf16,
-        repeat: Repeat::Marked,
-        ..scripted("scripted9")
-    },
-];
-
-const fn scripted(name: &'static str) -> PlatformSpec {
-    PlatformSpec {
-        name,
-        title: name,
-        setup: "HERMES_SCRIPTED=COUNT@SOCKET",
-        naming: Naming::Verbatim,
-        text_len_max: 4096,
-        text_unit: TextUnit::Chars,
-        repeat: Repeat::Same,
-        rates: Rates::NONE,
-        stream_every: None,
-        lease: Duration::from_secs(3),
-        lease_code: "net_timeout",
-        keeps: None,
     }
 }
 
