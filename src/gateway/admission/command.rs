@@ -14,9 +14,9 @@ use crate::gateway::control::client;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::status::report::print;
-use crate::gateway::status::table::ago;
 use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
+use crate::span::ago;
 
 /// Does what the operator asks, and prints the answer.
 ///

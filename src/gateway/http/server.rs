@@ -19,6 +19,7 @@ use crate::gateway::http::routes::{Http, routes};
 use crate::gateway::life::kept;
 use crate::gateway::settings::Reading;
 use crate::gateway::status::snapshot::{HttpSnapshot, HttpState};
+use crate::span::span;
 
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 128;
@@ -105,9 +106,9 @@ impl Server<'_> {
                 is_told = true;
                 tracing::warn!(
                     code = trouble.code,
-                    "{}; next try in {} s. {}",
+                    "{}; next try in {}. {}",
                     trouble.message,
-                    wait.as_secs(),
+                    span(wait),
                     trouble.action
                 );
             }
