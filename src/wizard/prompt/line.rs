@@ -91,7 +91,7 @@ impl Line {
             Key::Enter => return Step::Answer,
             Key::Interrupt => return Step::Cancel,
             Key::Suspend => return Step::Suspend,
-            Key::Redraw | Key::Other => {}
+            Key::Up | Key::Down | Key::Redraw | Key::Reply(_) | Key::Other => {}
         }
         Step::Draw
     }
@@ -353,7 +353,7 @@ mod tests {
             6 => prop::sample::select(vec![
                 Key::Backspace, Key::Delete, Key::Left, Key::Right, Key::Home, Key::End, Key::WordLeft, Key::WordRight,
                 Key::CutBefore, Key::CutAfter, Key::CutToSpace, Key::CutWordBefore, Key::CutWordAfter, Key::PutBack,
-                Key::Redraw, Key::Other,
+                Key::Up, Key::Down, Key::Redraw, Key::Other,
             ]),
         ]
     }
