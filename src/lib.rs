@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible span tls net telegram control_client
+//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible span wrap tls net telegram control_client
 //! ```
 //!
 //! # Where to look
@@ -79,3 +79,4 @@ pub mod token_lock;
 pub mod visible;
 pub mod wizard;
 pub mod world;
+pub mod wrap;

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use crate::wrap::{hang, wrap};
+
 /// One thing that is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -120,6 +122,15 @@ impl Layout {
         Cow::Owned(plain)
     }
 
+    /// The rows of a question; `end` stands behind its last word.
+    pub fn question(&self, prompt: &str, end: &str, cols: usize) -> Vec<String> {
+        let room = cols.min(COLS_MAX).saturating_sub(4).max(8);
+        let mark = format!("  {} ", self.paint(Tone::Careful, "?"));
+        let starts = std::iter::once(mark).chain(std::iter::repeat("    ".to_owned()));
+        let rows = wrap(&self.plain(&format!("{prompt}{end}")), room);
+        starts.zip(rows).map(|(start, row)| start + &row).collect()
+    }
+
     /// A question that was answered.
     pub fn answered(&self, prompt: &str, answer: &str) -> String {
         let line = format!("  {} {prompt}  ", self.plain_mark(Tone::Good));
@@ -161,7 +172,8 @@ impl Layout {
             }
             Line::Settled { number, of, what } => {
                 let count = self.paint(Tone::Faint, &format!("{number} of {of}"));
-                format!("\n  {count}  {} {what}\n", self.mark(Tone::Good))
+                let start = format!("  {count}  {} ", self.mark(Tone::Good));
+                format!("\n{}\n", hang(&start, what, self.width()))
             }
             Line::Entry { word, meaning } => self.entry(word, meaning),
             Line::Warn(text) => self.marked(Tone::Careful, text),
@@ -238,26 +250,6 @@ impl Layout {
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
-}
-
-/// Breaks text at spaces; a word longer than the room stays whole.
-pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in paragraph.split(' ') {
-            let cols = line.width() + 1 + word.width();
-            if !line.is_empty() && cols > room {
-                lines.push(std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        lines.push(line);
-    }
-    lines
 }
 
 #[cfg(test)]

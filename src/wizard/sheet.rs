@@ -1,9 +1,9 @@
 //! Pure. Lays out the screen on which a code is shown: the code in the best form that fits, the words beside or below it, and
 //! the keys in the last line.
 
-use crate::wizard::layout::wrap;
 use crate::wizard::picture::{self, Extent, Protocol};
 use crate::wizard::qr::{Code, Drawing, Ink, QUIET_ZONES, Size};
+use crate::wrap::wrap;
 
 /// What a screen can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
