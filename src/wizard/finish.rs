@@ -35,7 +35,7 @@ impl Setup<'_> {
         if let Some(starts) = self.options.start {
             return Ok(starts && !self.gateway_runs());
         }
-        let asks = self.paired_now && self.options.offers_start && self.ui.can_ask() && !self.gateway_runs();
+        let asks = self.options.offers_start && self.ui.can_ask() && !self.gateway_runs();
         if !asks || self.options.yes {
             return Ok(asks);
         }

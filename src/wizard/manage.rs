@@ -24,7 +24,7 @@ use crate::wizard::numbers::{show_allow, show_number};
 use crate::wizard::run::Interrupts;
 use crate::wizard::running;
 use crate::wizard::session;
-use crate::wizard::term_ui::{TermUi, print};
+use crate::wizard::term_ui::{TermUi, print, print_text};
 use crate::wizard::ui::{Stop, Ui};
 use crate::world::World;
 
@@ -44,6 +44,12 @@ struct Report {
     findings: Vec<Finding>,
 }
 
+impl Report {
+    fn print(&self, json: bool, words: impl FnOnce() -> String) {
+        if json { print(&json_line(self)) } else { print_text(&words()) }
+    }
+}
+
 /// Shows how WhatsApp is set up. Exit 0 when nothing blocks it, else 1.
 ///
 /// # Errors
@@ -55,7 +61,7 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     if is_untouched(&facts) {
         // Everything is missing, and one command brings all of it.
         report.findings.retain(|finding| finding.code == Code::WhatsappNotPaired);
-        print(&if json { json_line(&report) } else { format!("{}\n", not_set_up(home)) });
+        report.print(json, || format!("{}\n", not_set_up(home)));
         return Ok(ExitCode::Failed);
     }
     report.findings = with_origin(Platform::Whatsapp, report.findings, &config);
@@ -64,7 +70,7 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
         report.findings.retain(|finding| finding.code != Code::WhatsappSessionLock);
     }
     let blocked = is_blocked(&report.findings);
-    print(&if json { json_line(&report) } else { prose(&facts, &report) });
+    report.print(json, || prose(&facts, &report));
     Ok(if blocked { ExitCode::Failed } else { ExitCode::Ok })
 }
 
@@ -174,7 +180,7 @@ pub(super) struct Done {
 
 impl Done {
     pub(super) fn say(&self, json: bool, words: &str) {
-        print(&if json { json_line(self) } else { format!("{words}\n") });
+        if json { print(&json_line(self)) } else { print_text(&format!("{words}\n")) }
     }
 }
 

@@ -302,15 +302,6 @@ impl Ear {
         }
     }
 
-    /// Takes the Enter that many press behind a letter that is an answer already; `None`: it was Ctrl-C.
-    pub(crate) fn skip_enter(&mut self) -> io::Result<Option<()>> {
-        const BEHIND: Duration = Duration::from_millis(300);
-        if let Ready::Input = self.wait(BEHIND)? {
-            self.read()?;
-        }
-        Ok((!self.keys.contains(&Key::Interrupt)).then_some(()))
-    }
-
     /// A line that the terminal has edited itself, without its end; `None`: the question is over. Lines that come with it, as
     /// in what is pasted, are joined.
     pub(crate) fn line(&mut self) -> io::Result<Option<String>> {

@@ -18,7 +18,7 @@ use crate::wizard::telegram::failures;
 use crate::wizard::telegram::people::{Person, shown, writers};
 use crate::wizard::telegram::service::{BATCH_MAX, Service};
 use crate::wizard::telegram::setup::{TelegramSetup, link, username};
-use crate::wizard::texts::{entry, text};
+use crate::wizard::texts::text;
 use crate::wizard::ui::{Choice, Frame};
 
 /// How long the service waits for something to come.
@@ -289,11 +289,9 @@ impl TelegramSetup<'_> {
         } else {
             "The message will be answered when the gateway starts."
         };
-        for line in [text(next), Line::Gap] {
-            self.ui.say(line);
-        }
-        self.ui.say(entry("Others", "`hermes telegram --allow IDS`, with all allowed IDs"));
-        self.ui.say(Line::Gap);
+        let more =
+            "To allow more people later, run `hermes telegram` again and change who can write to the bot.";
+        [text(next), text(more), Line::Gap].into_iter().for_each(|line| self.ui.say(line));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{AllowList, Secret};
+use crate::config::{AllowList, Secret, shadow_remedy};
 use crate::durable::{Lock, create_private_dir};
 use crate::env_file::EnvFile;
 use crate::error::{CliError, ExitCode};
@@ -13,7 +13,7 @@ use crate::platform::{Platform, number};
 use crate::telegram::wire::User;
 use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
 use crate::wizard::ask;
-use crate::wizard::changes::ChangeSet;
+use crate::wizard::changes::{ChangeSet, shadows};
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
 use crate::wizard::options::Outcome;
@@ -28,6 +28,17 @@ use crate::wizard::telegram::service::{Service, Services};
 use crate::wizard::telegram::texts;
 use crate::wizard::texts::{entry, text};
 use crate::wizard::ui::{Choice, Frame, Question, Ui};
+
+/// The settings that this wizard writes.
+const SETTINGS: [&str; 5] = [
+    TOKEN,
+    "TELEGRAM_ALLOWED_USERS",
+    "TELEGRAM_ALLOW_ALL_USERS",
+    "TELEGRAM_HOME_CHANNEL",
+    "TELEGRAM_ENABLED",
+];
+
+const TOKEN: &str = "TELEGRAM_BOT_TOKEN";
 
 /// How often a token may be typed that the service does not know.
 const TOKEN_TRIES: u32 = 3;
@@ -140,6 +151,8 @@ impl<'a> TelegramSetup<'a> {
             refuse_to_guess("hermes telegram", self.options.json, &missing_flags(&facts, &self.answers))?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
+        let shadows = shadows(&SETTINGS, &self.found.of_process);
+        shadows.into_iter().for_each(|line| self.ui.say(line));
         loop {
             let step = next(&facts, &self.answers);
             if let Some(chapter) = step.chapter()
@@ -252,8 +265,17 @@ impl<'a> TelegramSetup<'a> {
         Ok(())
     }
 
-    /// On a terminal it is asked for again, some times.
-    fn refuse_token(&mut self, error: CliError, facts: &Facts) -> Result<(), End> {
+    /// The token of the environment goes before the one that would be written.
+    fn is_token_shadowed(&self) -> bool {
+        self.found.of_process.contains_key(TOKEN)
+    }
+
+    /// On a terminal it is asked for again, some times. Not in place of one that would still go before it.
+    fn refuse_token(&mut self, mut error: CliError, facts: &Facts) -> Result<(), End> {
+        if self.is_token_shadowed() && self.answers.token.is_none() {
+            error.hints = vec![shadow_remedy(TOKEN)];
+            return Err(error.into());
+        }
         if !facts.can_ask || facts.yes || self.options.token_stdin || self.tries >= TOKEN_TRIES {
             return Err(error.into());
         }
@@ -282,14 +304,12 @@ impl<'a> TelegramSetup<'a> {
     }
 
     async fn ask_keep(&mut self) -> Result<(), End> {
-        let choice = Choice {
-            prompt: "Keep this bot?".to_owned(),
-            items: vec![
-                "Yes, keep everything".to_owned(),
-                "Yes, but change who can write to it".to_owned(),
-                "No, use another bot".to_owned(),
-            ],
-        };
+        let mut items =
+            vec!["Yes, keep everything".to_owned(), "Yes, but change who can write to it".to_owned()];
+        if !self.is_token_shadowed() {
+            items.push("No, use another bot".to_owned());
+        }
+        let choice = Choice { prompt: "Keep this bot?".to_owned(), items };
         let cancel = self.cancel;
         let picked = tokio::select! {
             biased;
@@ -363,7 +383,6 @@ impl<'a> TelegramSetup<'a> {
         let changes = self.commit()?;
         changes.takes_effect(&self.found.of_process)?;
         changes.reaches_gateway(&running::shadowed(self.home))?;
-        let is_changed = !changes.is_empty();
         let me = self.answers.bot.clone().expect("it is checked before the end");
         self.ui.event(&WizardEvent::BotEnabled { username: username(&me) });
         self.summarise(&me, facts);
@@ -371,7 +390,7 @@ impl<'a> TelegramSetup<'a> {
         if let Some(starts) = self.options.start {
             return Ok(starts && !runs);
         }
-        let asks = is_changed && self.options.offers_start && self.ui.can_ask() && !runs;
+        let asks = self.options.offers_start && self.ui.can_ask() && !runs;
         if !asks || self.options.yes {
             return Ok(asks);
         }
