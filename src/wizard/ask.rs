@@ -198,7 +198,7 @@ pub(super) fn allowed_by_flags(
     }
 }
 
-/// Whether everybody is meant, asked twice after a warning.
+/// True when everybody is meant, asked twice after a warning.
 pub(super) async fn confirm_everybody(
     ui: &mut dyn Ui,
     cancel: &CancellationToken,

@@ -1,4 +1,4 @@
-//! Pure. What one run of the wizard writes to `.env`, all at once at its end.
+//! Pure. The settings that one run of the wizard writes to `.env`, all at once at its end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ pub struct ChangeSet {
 }
 
 impl ChangeSet {
-    /// What the answers change: a setting that was not answered is not touched.
+    /// The changes by these answers: a setting that was not answered is not touched.
     pub fn of_whatsapp(env: &EnvFile, mode: Option<WhatsAppMode>, allowed: Option<&AllowList>) -> Self {
         let mut changes = Self::default();
         if let Some(mode) = mode {
@@ -31,7 +31,7 @@ impl ChangeSet {
         changes
     }
 
-    /// What the answers change for Telegram, whose switch is its token.
+    /// The same for Telegram, whose switch is its token.
     pub fn of_telegram(
         env: &EnvFile,
         token: Option<&Secret>,

@@ -59,7 +59,7 @@ impl Setup<'_> {
         }
     }
 
-    /// People list the bot's own number by mistake; nobody writes from there.
+    /// People list the bot's own number by mistake; no one writes from there.
     pub(super) async fn mind_own_number(&mut self, me: &Me, facts: &Facts) -> Result<(), End> {
         let now = self.answers.over(facts);
         let AllowList::Only(numbers) = now.allowed else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Pure. How lines look: one left edge, generous space, marks and colours only where they can be shown.
+//! Pure. The look of lines: one left edge, generous space, marks and colours only where they can be shown.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub enum Line {
     Step {
         /// Counts from 1.
         number: usize,
-        /// How many there are.
+        /// The number of steps.
         of: usize,
         /// Its name.
         title: String,
@@ -29,9 +29,9 @@ pub enum Line {
     Settled {
         /// Counts from 1.
         number: usize,
-        /// How many there are.
+        /// The number of steps.
         of: usize,
-        /// What it is about, and how it stands.
+        /// Its subject and state.
         what: String,
     },
     /// A word and what it means, in two columns.
@@ -47,13 +47,13 @@ pub enum Line {
     Done(String),
     /// This failed.
     Fail(String),
-    /// What another program said.
+    /// The words of another program.
     Quote(String),
     /// To be copied: never broken into lines, and alone on its own.
     Verbatim(String),
 }
 
-/// What the screen can show.
+/// The abilities of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Columns to fill at most.
@@ -86,7 +86,7 @@ const COLS_MIN: usize = 40;
 const WORD_COLS: usize = 26;
 
 impl Layout {
-    /// What is said, as the text to print, line breaks included.
+    /// A line as the text to print, line breaks included.
     pub fn render(&self, line: &Line) -> String {
         self.plain(&self.compose(line)).into_owned()
     }

@@ -28,7 +28,7 @@ use crate::wizard::term_ui::{TermUi, print, print_text};
 use crate::wizard::ui::{Stop, Ui};
 use crate::world::World;
 
-/// What `status --json` shows.
+/// The document of `status --json`.
 #[derive(Debug, Serialize)]
 struct Report {
     enabled: bool,
@@ -263,7 +263,7 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     let has_session = paths.session_dir().exists();
     let was_paired = match facts::session(&paths) {
         SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } => true,
-        // What cannot be read may be a pairing.
+        // A session that cannot be read may be a pairing.
         SessionFact::Judged(Pairing::Corrupt { .. }) | SessionFact::Unreadable { .. } => true,
         SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired) => false,
     };

@@ -62,7 +62,7 @@ impl OpenPage {
             continued: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())).ok(),
         };
         if page.found.is_some() {
-            // What was typed before answers nothing here.
+            // Keys that were pressed before answer nothing here.
             tcflush(stdin(), QueueSelector::IFlush).ok();
         }
         page.enter();

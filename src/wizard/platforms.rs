@@ -13,7 +13,7 @@ use crate::world::World;
 /// Asks which platforms are meant. `states` holds all that there are, each with how it stands.
 ///
 /// # Errors
-/// When nobody can be asked, or the question was interrupted.
+/// When no one can be asked, or the question was interrupted.
 pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<Vec<Platform>, CliError> {
     let mut ui = TermUi::new(world);
     if !ui.can_ask() {

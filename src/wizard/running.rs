@@ -1,4 +1,4 @@
-//! What the running gateway of this home knows and a wizard cannot see: which settings its environment hides, and who wrote without
+//! Facts that only the running gateway of this home knows: the settings that its environment hides, and the people who wrote without
 //! being listed. Nothing where none runs.
 
 use std::time::Duration;

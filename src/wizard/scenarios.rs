@@ -39,7 +39,7 @@ fn no_person() -> ScriptUi {
     ui
 }
 
-/// What was seen, without line breaks.
+/// The transcript, without line breaks.
 fn flat(ui: &ScriptUi) -> String {
     ui.transcript.split_whitespace().collect::<Vec<_>>().join(" ")
 }

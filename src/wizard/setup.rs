@@ -111,7 +111,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// Reads the flags; what is wrong with them is told before anything else happens.
+    /// Reads the flags; a mistake in them is shown before anything else happens.
     fn take_flags(&mut self) -> Result<(), CliError> {
         self.answers.mode = self.options.mode;
         let no_list =

@@ -232,7 +232,7 @@ fn fitted(line: &str, cols: usize) -> Vec<String> {
     hang(indent, text, cols.saturating_sub(1)).lines().map(str::to_owned).collect()
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 fn stop(error: io::Error) -> Stop {
     if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof) {
         Stop::Cancelled
@@ -379,7 +379,7 @@ impl Ui for TermUi {
     fn code(&mut self, frame: Option<&Frame>) {
         self.ignore_keys();
         if self.drawn.is_none() {
-            // What was pressed before this was shown is no answer to it.
+            // A key that was pressed before this was shown does not answer it.
             self.keys.enter_pressed();
         }
         if self.keys.was_resumed()
@@ -412,7 +412,7 @@ impl Ui for TermUi {
     fn event(&mut self, _: &WizardEvent) {}
 }
 
-/// What a phase of the installation is called.
+/// The name of a phase of the installation.
 fn phase_words(phase: Phase) -> &'static str {
     match phase {
         Phase::Wait => "Waiting for another installation",

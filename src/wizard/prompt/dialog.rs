@@ -64,7 +64,7 @@ pub(crate) fn cols(window: (u16, u16)) -> usize {
     usize::from(window.1).saturating_sub(1).max(COLS_MIN)
 }
 
-/// Fewer are no place to ask in.
+/// The fewest columns in which a question is asked.
 const COLS_MIN: usize = 24;
 
 /// Asks until there is an answer; `None`: there will be none.
@@ -77,7 +77,7 @@ pub(crate) fn ask<D: Dialog>(term: &Term, ear: &mut Ear, mut dialog: D) -> io::R
     shown.clear()?;
     let rest = match &answer {
         Some(answer) => dialog.answered(answer),
-        // What follows stands below the question.
+        // The next output stands below the question.
         None => format!("{}\n", dialog.question(cols(shown.window)).join("\n")),
     };
     term.write_str(&crate::visible::page(&rest))?;
@@ -136,7 +136,7 @@ impl Shown<'_> {
         self.window = self.term.size();
         let Drawing { mut rows, cursor } = dialog.drawing(self.window);
         self.clear()?;
-        // What is lost at the bottom is seen again in a larger window; rows above the window could not be cleared.
+        // Rows lost at the bottom are seen again in a larger window; rows above the window could not be cleared.
         rows.truncate(usize::from(self.window.0).max(2) - 1);
         let last = rows.len().saturating_sub(1);
         self.term.write_str(&rows.join("\n"))?;

@@ -21,7 +21,7 @@ pub(crate) struct Field {
     error: Option<String>,
 }
 
-/// Fewer columns than that are no place to type in.
+/// The fewest columns in which a line can be typed.
 const ROOM_MIN: usize = 24;
 
 impl Field {
@@ -65,7 +65,7 @@ impl Dialog for Field {
         if self.error.is_none() {
             return Some(text);
         }
-        // What is not seen cannot be corrected: it is pasted again.
+        // A secret is not seen and cannot be corrected: it is pasted again.
         if self.is_secret {
             self.line = Line::secret();
         }

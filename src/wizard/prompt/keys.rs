@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What was pressed.
+/// A key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     /// A character.
@@ -88,7 +88,7 @@ impl Decoder {
         keys
     }
 
-    /// How long to wait for the rest of what has begun: then [`Self::flush`] takes it as it is.
+    /// The time to wait for the rest of what has begun: then [`Self::flush`] takes it as it is.
     pub(crate) fn patience(&self) -> Option<Duration> {
         match (&self.paste, self.bytes.is_empty()) {
             (Some(_), _) => Some(Duration::from_secs(2)),
@@ -135,7 +135,7 @@ fn pasted(bytes: &[u8]) -> Key {
     Key::Paste(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// What stands at the beginning of the bytes.
+/// The beginning of the bytes.
 enum Parsed {
     Key(Key, usize),
     /// A paste begins behind these bytes.
@@ -209,7 +209,7 @@ fn escape(bytes: &[u8]) -> Parsed {
     }
 }
 
-/// `ESC`, the kind of the string, and the string. `ESC \` ends it, or BEL; anything else that is no text breaks it off.
+/// `ESC`, the kind of the string, and the string. `ESC \` ends it, or BEL; any other control byte breaks it off.
 fn string(bytes: &[u8]) -> Parsed {
     let Some(len) = bytes[2..].iter().position(|byte| *byte < 0x20) else {
         return if bytes.len() > STRING_LEN_MAX {

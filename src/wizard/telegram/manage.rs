@@ -16,7 +16,7 @@ use crate::wizard::telegram::people::show_allow;
 use crate::wizard::term_ui::{print, print_text};
 use crate::world::World;
 
-/// What `status --json` shows.
+/// The document of `status --json`.
 #[derive(Debug, Serialize)]
 struct Report {
     enabled: bool,

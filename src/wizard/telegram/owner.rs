@@ -21,10 +21,10 @@ use crate::wizard::telegram::setup::{TelegramSetup, link, username};
 use crate::wizard::texts::text;
 use crate::wizard::ui::{Choice, Frame};
 
-/// How long the service waits for something to come.
+/// The time for which the service waits for updates.
 const POLL: Duration = Duration::from_secs(10);
 
-/// What is not confirmed comes again at once: not more often than this.
+/// The shortest time between two requests: updates that are not confirmed come again at once.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// After a failure that may pass.
@@ -32,7 +32,7 @@ const AFTER_FAULT: Duration = Duration::from_secs(2);
 
 const TICK: Duration = Duration::from_millis(250);
 
-/// How one wait ended.
+/// The end of one wait.
 enum Waited {
     Wrote(Person),
     Skipped,
@@ -45,12 +45,12 @@ enum Waited {
     Brought,
 }
 
-/// What was seen at the service so far.
+/// The people and updates that were seen so far.
 #[derive(Default)]
 struct Seen {
-    /// Who is not the owner.
+    /// People who are not the owner.
     strangers: BTreeSet<i64>,
-    /// Updates that were there before the wait, where nobody can be asked whether it was the owner.
+    /// Updates that were there before the wait, where no one can be asked for the owner.
     early: BTreeSet<i64>,
 }
 

@@ -40,18 +40,18 @@ const SETTINGS: [&str; 5] = [
 
 const TOKEN: &str = "TELEGRAM_BOT_TOKEN";
 
-/// How often a token may be typed that the service does not know.
+/// The number of tokens that may be typed until the service knows one.
 const TOKEN_TRIES: u32 = 3;
 
-/// What was found before the wizard began.
+/// The facts before the wizard began.
 pub(crate) struct Found {
     /// The token that is set.
     pub(crate) token: Option<Secret>,
     /// The settings of the environment, which goes before `.env`.
     pub(crate) of_process: BTreeMap<String, Secret>,
-    /// Who may write.
+    /// The allow list.
     pub(crate) allowed: AllowList,
-    /// Where the operator is told things.
+    /// The chat to which alerts are sent.
     pub(crate) home_channel: Option<String>,
     /// Groups are listed, so that hermes is wanted there.
     pub(crate) wants_groups: bool,
@@ -177,7 +177,7 @@ impl<'a> TelegramSetup<'a> {
         }
     }
 
-    /// Reads the flags; what is wrong with them is told before anything else happens.
+    /// Reads the flags; a mistake in them is shown before anything else happens.
     fn take_flags(&mut self) -> Result<(), CliError> {
         if let Some(token) = self.found.given.take() {
             if token.0.is_empty() {
@@ -223,7 +223,7 @@ impl<'a> TelegramSetup<'a> {
         self.tries += 1;
         self.answers.token = Some(token).filter(|token| self.found.token.as_ref() != Some(token));
         if self.answers.token.is_none() {
-            // Typed anew, it is the one that is set.
+            // It is the one that is set, typed again.
             self.answers.is_replaced = false;
         }
         self.answers.stays = true;
@@ -351,7 +351,7 @@ impl<'a> TelegramSetup<'a> {
         }
     }
 
-    /// The chat of whoever wrote first is where the operator is told that a platform does not work.
+    /// Asks for alerts in the chat of the person who wrote first.
     async fn ask_home(&mut self) -> Result<(), End> {
         self.answers.is_home_asked = true;
         let wants = if self.ui.can_ask() && !self.options.yes {
@@ -463,7 +463,7 @@ impl<'a> TelegramSetup<'a> {
     }
 }
 
-/// What a run leaves behind that did not succeed.
+/// The remains of a run that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remains {
     /// Nothing.
@@ -475,7 +475,7 @@ pub(super) enum Remains {
 }
 
 impl Remains {
-    /// What is said of it.
+    /// The words about it.
     pub(super) fn closing(self) -> Closing {
         Closing {
             words: match self {
