@@ -17,15 +17,15 @@ use crate::preflight::origin::with_origin;
 use crate::preflight::{
     BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, findings, is_blocked,
 };
+use crate::wizard::ask::ask_alone;
 use crate::wizard::changes::{ChangeSet, mode_word};
 use crate::wizard::failures;
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::{show_allow, show_number};
-use crate::wizard::run::Interrupts;
 use crate::wizard::running;
 use crate::wizard::session;
 use crate::wizard::term_ui::{TermUi, print, print_text};
-use crate::wizard::ui::{Stop, Ui};
+use crate::wizard::ui::Ui;
 use crate::world::World;
 
 /// The document of `status --json`.
@@ -280,18 +280,9 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
         if was_paired {
             ui.say(Line::Warn(PASSKEY_NOTE.to_owned()));
         }
-        let mut interrupts = Interrupts::listen()?;
-        let answer = tokio::select! {
-            biased;
-            () = interrupts.next() => return Err(CliError::interrupted()),
-            answer = ui.confirm("Unlink WhatsApp from this machine?", false) => answer,
-        };
-        if !answer.map_err(|stop| match stop {
-            Stop::Cancelled => CliError::interrupted(),
-            Stop::Broken(error) => {
-                CliError::failed("the terminal cannot be used for questions").because(error)
-            }
-        })? {
+        let left = "Nothing was changed.";
+        let ask = async |ui: &mut TermUi| ui.confirm("Unlink WhatsApp from this machine?", false).await;
+        if !ask_alone(&mut ui, left, ask).await? {
             print("Nothing was changed.\n");
             return Ok(ExitCode::Ok);
         }

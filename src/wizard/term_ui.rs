@@ -382,11 +382,9 @@ impl Ui for TermUi {
             // A key that was pressed before this was shown does not answer it.
             self.keys.enter_pressed();
         }
-        if self.keys.was_resumed()
-            && let Some(window) = self.drawn.as_mut().and_then(|drawn| drawn.window.as_mut())
-        {
-            // Something else is on the screen: all of it is drawn again.
-            *window = Size { cols: 0, rows: 0 };
+        if self.keys.was_resumed() && self.drawn.as_ref().is_some_and(|drawn| drawn.window.is_some()) {
+            // Something else is on the screen: all of it is drawn again, below that.
+            self.drawn = None;
         }
         match (frame, self.window()) {
             (None, window) => {

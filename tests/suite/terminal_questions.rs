@@ -6,6 +6,7 @@ use crate::support::home::TestHome;
 use crate::support::house::QUICK;
 use crate::support::screen::Terminal;
 use crate::support::telegram::TelegramService;
+use crate::support::telegram::bot::Fault;
 use crate::support::telegram::scene::home;
 use crate::support::telegram::service::TOKEN;
 use crate::support::wait;
@@ -46,10 +47,13 @@ fn yes_or_no_is_corrected_suspended_and_taken_with_enter() {
     terminal.wait_for(KEEP);
     terminal.send("\r");
     terminal.wait_for_line(&format!("{START} |"));
-    terminal.send("x");
+    terminal.send("nay");
+    terminal.wait_for_line(&format!("{START} nay|"));
     wait_for_row(&terminal, "  ✗ Type y or n, then press Enter.");
+    terminal.send("\r");
     terminal.wait_for_line(&format!("{START} |"));
-    terminal.send("yn");
+    wait_for_row(&terminal, "  ✗ Type y or n, then press Enter.");
+    terminal.send("y\u{7f}n");
     terminal.wait_for_line(&format!("{START} n|"));
     assert!(!terminal.text().contains("Type y or n"), "{}", terminal.text());
     terminal.send(CTRL_Z);
@@ -123,6 +127,45 @@ fn in_a_narrow_window_questions_and_answers_are_broken_at_words() {
 }
 
 #[test]
+fn suspended_while_the_service_is_asked_the_wait_is_shown_again() {
+    let (service, home) = bot();
+    service.stand("getMe", Some(Fault::Hang));
+    let script = "\"$HERMES\" telegram; clear; echo stopped; read line; fg";
+    let mut terminal = Terminal::start_shell(&home, script, 24, 80);
+    terminal.wait_for("Checking the token");
+    terminal.send(CTRL_Z);
+    terminal.wait_for("stopped");
+    assert!(!terminal.text().contains("Checking"), "{}", terminal.text());
+    terminal.send("x\r");
+    terminal.wait_for("Checking the token");
+    terminal.send(CTRL_C);
+    ends(&mut terminal, 130);
+    assert!(terminal.text().contains("stopped"), "what a shell has shown stays:\n{}", terminal.text());
+}
+
+#[test]
+fn a_question_outside_of_a_wizard_says_what_its_interrupt_leaves() {
+    let home = TestHome::empty();
+    let mut terminal = Terminal::start(&home, &["setup"], 24, 80);
+    terminal.wait_for("Which platforms?");
+    terminal.send(CTRL_C);
+    ends(&mut terminal, 130);
+    terminal.wait_for("Stopped. Nothing was changed.");
+}
+
+#[test]
+fn sentences_of_other_commands_are_broken_at_words_at_a_terminal_and_whole_elsewhere() {
+    let (_service, home) = bot();
+    let mut terminal = Terminal::start(&home, &["telegram", "enable"], 24, 50);
+    terminal.wait_for("`hermes gateway run`.");
+    ends(&mut terminal, 0);
+    let rows = terminal.rows().0;
+    assert!(rows.iter().any(|row| row.trim_end().ends_with("start it with")), "{rows:?}");
+    assert!(rows.iter().any(|row| row.starts_with("`hermes gateway run`.")), "{rows:?}");
+    assert_eq!(home.run(["telegram", "enable"]).stdout.lines().count(), 1);
+}
+
+#[test]
 fn a_dumb_terminal_explains_a_wrong_answer_to_yes_or_no() {
     let (_service, mut home) = bot();
     home.env.push(("TERM".to_owned(), "dumb".to_owned()));
@@ -158,6 +201,7 @@ fn a_token_of_the_environment_is_named_before_anything_is_asked_and_not_offered_
     home.env.retain(|(name, _)| name != "TELEGRAM_BOT_TOKEN");
     home.env.push(("TELEGRAM_BOT_TOKEN".to_owned(), "7000009:another-token-of-no-bot-at-all".to_owned()));
     let mut terminal = Terminal::start(&home, &["telegram"], 40, 80);
+    terminal.wait_for("No Telegram setting was changed.");
     ends(&mut terminal, 1);
     let text = terminal.text();
     assert!(text.contains("rejected this token") && !text.contains("@BotFather"), "{text}");

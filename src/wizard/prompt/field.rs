@@ -115,7 +115,7 @@ pub(crate) struct YesNo {
     default: bool,
 }
 
-/// What is said to another key.
+/// The complaint about another answer.
 const WRONG: &str = "Type y or n, then press Enter.";
 
 impl YesNo {
@@ -125,35 +125,35 @@ impl YesNo {
         let end = format!(" {}", layout.paint(Tone::Faint, keys));
         Self { field: Field { end, room: 4, ..Field::new(layout, prompt, "", |_| Ok(())) }, default }
     }
+
+    fn typed(&self) -> String {
+        self.field.line.text().trim().to_lowercase()
+    }
 }
 
 impl Dialog for YesNo {
     type Answer = bool;
 
-    /// Takes "y", "n", "yes" and "no"; a later "y" or "n" replaces what is there.
+    /// Takes a key. Text that cannot become an answer is explained at once.
     fn press(&mut self, key: Key) -> Step {
-        let before = self.field.line.text().to_owned();
         let step = self.field.press(key);
-        let typed = self.field.line.text().trim().to_lowercase();
-        self.field.error = None;
-        if ["yes", "no"].iter().any(|word| word.starts_with(&typed)) {
-            return step;
-        }
-        self.field.line = match typed.chars().last() {
-            Some(last @ ('y' | 'n')) if typed.len() == before.len() + 1 => Line::of(&last.to_string()),
-            Some(_) | None => {
-                self.field.error = Some(WRONG.to_owned());
-                Line::of(&before)
-            }
-        };
+        let typed = self.typed();
+        let is_wrong = !["yes", "no"].iter().any(|word| word.starts_with(&typed));
+        self.field.error = is_wrong.then(|| WRONG.to_owned());
         step
     }
 
     fn answer(&mut self) -> Option<bool> {
-        Some(match self.field.line.text().trim().to_lowercase().chars().next() {
-            Some(first) => first == 'y',
-            None => self.default,
-        })
+        match self.typed().as_str() {
+            "" => Some(self.default),
+            "y" | "yes" => Some(true),
+            "n" | "no" => Some(false),
+            _ => {
+                self.field.line = Line::default();
+                self.field.error = Some(WRONG.to_owned());
+                None
+            }
+        }
     }
 
     fn question(&self, cols: usize) -> Vec<String> {
@@ -271,21 +271,30 @@ mod tests {
     #[test]
     fn yes_and_no_are_typed_corrected_and_explained() {
         for (default, keys, shown, is_wrong, answer) in [
-            (true, "", "[Y/n] ", false, true),
-            (false, "", "[y/N] ", false, false),
-            (true, "n", "[Y/n] n", false, false),
-            (false, "YES", "[y/N] YES", false, true),
-            (true, "ny", "[Y/n] y", false, true),
-            (true, "yes\x7f\x7f\x7fno", "[Y/n] no", false, false),
-            (true, "x", "[Y/n] ", true, true),
-            (true, "nx", "[Y/n] n", true, false),
-            (true, "xn", "[Y/n] n", false, false),
-            (true, "\x1b[200~a long story\x1b[201~", "[Y/n] ", true, true),
-            (false, "\x1b[200~ yes\n\x1b[201~", "[y/N] yes", false, true),
-            (true, "é", "[Y/n] ", true, true),
+            (true, "", "[Y/n] ", false, Some(true)),
+            (false, "", "[y/N] ", false, Some(false)),
+            (true, "n", "[Y/n] n", false, Some(false)),
+            (false, "YES", "[y/N] YES", false, Some(true)),
+            (true, "yes\x7f\x7f\x7fno", "[Y/n] no", false, Some(false)),
+            (true, "x\x7fn", "[Y/n] n", false, Some(false)),
+            (true, "x", "[Y/n] x", true, None),
+            (true, "nay", "[Y/n] nay", true, None),
+            (false, "no way", "[y/N] no way", true, None),
+            (true, "ye", "[Y/n] ye", false, None),
+            (true, "é", "[Y/n] é", true, None),
+            (false, "\x1b[200~ yes\n\x1b[201~", "[y/N] yes", false, Some(true)),
         ] {
-            let expected = (format!("  ? Start? {shown}"), is_wrong, Some(answer));
+            let expected = (format!("  ? Start? {shown}"), is_wrong, answer);
             assert_eq!(confirmed(default, keys), expected, "{keys:?}");
         }
+        let mut question = YesNo::new(LAYOUT, "Start?".to_owned(), true);
+        question.press(Key::Text('x'));
+        assert_eq!(question.answer(), None);
+        let Drawing { rows, .. } = question.drawing((24, 80));
+        assert_eq!(
+            rows,
+            ["  ? Start? [Y/n] ", "  ✗ Type y or n, then press Enter."],
+            "it is asked again, empty"
+        );
     }
 }

@@ -30,7 +30,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// After a failure that may pass.
 const AFTER_FAULT: Duration = Duration::from_secs(2);
 
-const TICK: Duration = Duration::from_millis(250);
+/// Between two looks at the keys and the window.
+pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// The end of one wait.
 enum Waited {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AllowList, Secret, shadow_remedy};
@@ -23,6 +24,7 @@ use crate::wizard::setup::refuse_to_guess;
 use crate::wizard::telegram::failures;
 use crate::wizard::telegram::flow::{Answers, Chapter, Facts, Step, missing_flags, next};
 use crate::wizard::telegram::options::TelegramOptions;
+use crate::wizard::telegram::owner::TICK;
 use crate::wizard::telegram::people::{parse_allow, show_allow, shown};
 use crate::wizard::telegram::service::{Service, Services};
 use crate::wizard::telegram::texts;
@@ -242,13 +244,18 @@ impl<'a> TelegramSetup<'a> {
             CliError::config(format!("Telegram cannot be reached: {why}"))
                 .hint("Correct `[platforms.telegram]` in gateway.toml.")
         })?;
-        self.ui.code(Some(&asking()));
-        let cancel = self.cancel;
-        let said = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(End::Cancelled),
-            said = service.me() => Ok(said),
+        let (cancel, mut asked) = (self.cancel, service.me());
+        let mut tick = interval(TICK);
+        let said = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break Err(End::Cancelled),
+                said = &mut asked => break Ok(said),
+                // Again and again: the program may have been suspended meanwhile.
+                _ = tick.tick() => self.ui.code(Some(&asking())),
+            }
         };
+        drop(asked);
         self.ui.code(None);
         let me = match said? {
             Ok(me) => me,
