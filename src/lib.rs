@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible tls net telegram control_client
+//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible span wrap tls net telegram control_client
 //! ```
 //!
 //! # Where to look
@@ -73,8 +73,10 @@ pub mod preflight;
 pub mod proc;
 pub mod redact;
 pub mod sensitive;
+pub mod span;
 pub mod tls;
 pub mod token_lock;
 pub mod visible;
 pub mod wizard;
 pub mod world;
+pub mod wrap;

@@ -1,5 +1,5 @@
-//! The gateway's log, on stderr: sentences on a terminal, else lines with fields, or JSON. Secrets are taken out at the last step, which the lines of
-//! every writer pass, and what would steer a terminal is escaped there. A stderr that is closed or fails loses lines and changes
+//! The gateway's log, on stderr: sentences on a terminal, in rows that fit, else lines with fields, or JSON. Secrets are taken out at
+//! the last step, which the lines of every writer pass, and what would steer a terminal is escaped there. A stderr that is closed or fails loses lines and changes
 //! nothing else.
 //!
 //! An event has a sentence and fields; `code = "…"` is its stable name for whoever searches.
@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use console::Term;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
@@ -26,6 +27,7 @@ use crate::redact::Redactor;
 use crate::sensitive::Secret;
 use crate::visible;
 use crate::world::World;
+use crate::wrap::hang;
 
 /// How the log was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,7 +85,9 @@ pub fn start(
     let log = Log { redactor: Arc::new(RwLock::new(redactor(secrets))), is_for_a_person };
     let look = Look { is_tty: world.stderr_tty, colour: world.colour(world.stderr_tty), is_for_a_person };
     let has_colours = look.colour && options.format != Format::Json;
-    let sink = Sink { redactor: Arc::clone(&log.redactor), has_colours, is_for_a_person, out: io::stderr };
+    let cols = || Term::stderr().size_checked().map(|(_, cols)| usize::from(cols));
+    let sink =
+        Sink { redactor: Arc::clone(&log.redactor), has_colours, is_for_a_person, cols, out: io::stderr };
     tracing::subscriber::set_global_default(subscriber(options, look, sink))
         .map_err(|error| CliError::failed("the log could not be started").because(error))?;
     Ok(log)
@@ -229,6 +233,8 @@ struct Sink<M> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,
     is_for_a_person: bool,
+    /// The columns of the terminal at this moment.
+    cols: fn() -> Option<usize>,
     out: M,
 }
 
@@ -240,6 +246,7 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Sink<M> {
             redactor: Arc::clone(&self.redactor),
             has_colours: self.has_colours,
             is_for_a_person: self.is_for_a_person,
+            cols: self.cols,
             out: self.out.make_writer(),
             text: Vec::new(),
         }
@@ -251,6 +258,7 @@ struct Line<W: Write> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,
     is_for_a_person: bool,
+    cols: fn() -> Option<usize>,
     out: W,
     text: Vec<u8>,
 }
@@ -274,15 +282,31 @@ impl<W: Write> Drop for Line<W> {
         let line = redactor.redact(text.strip_suffix('\n').unwrap_or(&text));
         // Not before: a secret is no longer found once it has a capital.
         let line = if self.is_for_a_person { capitalised(&line) } else { Cow::Borrowed(line.as_ref()) };
-        let line = format!("{}\n", visible::log_line(&line, self.has_colours));
+        let line = visible::log_line(&line, self.has_colours);
+        let line = match (self.cols)().filter(|_| self.is_for_a_person) {
+            Some(cols) => in_rows(&line, cols),
+            None => line.to_string(),
+        } + "\n";
         // There is nowhere to tell that the log cannot be written.
         drop(self.out.write_all(line.as_bytes()));
     }
 }
 
+/// What stands before a sentence.
+const TIME_LEN: usize = "12:34:56  ".len();
+
+/// A sentence in rows that fit, all behind the time. In the other forms an event is one line, for the programs that read it.
+fn in_rows(line: &str, cols: usize) -> String {
+    /// Fewer columns than that are no place for sentences.
+    const COLS_MIN: usize = 40;
+    match line.split_at_checked(TIME_LEN) {
+        Some((time, sentence)) if cols >= COLS_MIN => hang(time, sentence, cols),
+        Some(_) | None => line.to_owned(),
+    }
+}
+
 /// With a capital behind the time, where a sentence begins there.
 fn capitalised(line: &str) -> Cow<'_, str> {
-    const TIME_LEN: usize = "12:34:56  ".len();
     match line.split_at_checked(TIME_LEN) {
         Some((time, sentence)) if sentence.starts_with(|first: char| first.is_ascii_lowercase()) => {
             let (first, rest) = sentence.split_at(1);
@@ -323,7 +347,8 @@ mod tests {
         let out = page.clone();
         let redactor = Arc::new(RwLock::new(redactor([Secret(secret.into())])));
         let is_for_a_person = look.is_for_a_person;
-        let sink = Sink { redactor, has_colours: false, is_for_a_person, out: move || out.clone() };
+        let sink =
+            Sink { redactor, has_colours: false, is_for_a_person, cols: || None, out: move || out.clone() };
         tracing::subscriber::with_default(subscriber(options, look, sink), events);
         String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
     }
@@ -426,6 +451,17 @@ mod tests {
     }
 
     #[test]
+    fn at_a_terminal_a_sentence_is_broken_at_words_behind_its_time() {
+        let line = "12:34:56  \u{1b}[33mWarning: \u{1b}[0mthe agent is not there; run `hermes doctor` to see";
+        assert_eq!(
+            in_rows(line, 50),
+            "12:34:56  \u{1b}[33mWarning: \u{1b}[0mthe agent is not there; run\n          `hermes doctor` to see"
+        );
+        assert_eq!(in_rows(line, 200), line);
+        assert_eq!(in_rows(line, 20), line, "too narrow");
+    }
+
+    #[test]
     fn a_closed_stderr_changes_nothing() {
         struct Closed;
         impl Write for Closed {
@@ -437,8 +473,8 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        let sink =
-            Sink { redactor: Arc::default(), has_colours: true, is_for_a_person: true, out: || Closed };
+        let (redactor, cols) = (Arc::default(), || None);
+        let sink = Sink { redactor, has_colours: true, is_for_a_person: true, cols, out: || Closed };
         let look = Look { is_tty: true, colour: true, is_for_a_person: true };
         tracing::subscriber::with_default(subscriber(Options::default(), look, sink), || error!("lost"));
     }

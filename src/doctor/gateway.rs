@@ -1,6 +1,8 @@
 //! Pure. What the running gateway says of itself, as checks: whether it answers, its problems, platforms, agent, queues and HTTP
 //! API.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{Check, Status};
@@ -10,10 +12,10 @@ use crate::gateway::model::snapshot::{
 };
 use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step, shadowed_remedy};
 use crate::gateway::status::presence::Presence;
-use crate::gateway::status::table::{ago, until};
 use crate::gateway::status::view::View;
 use crate::platforms::Platform;
 use crate::preflight::Code;
+use crate::span::{age, aged, ago, until};
 
 /// A message that has waited for so long is worth a word.
 const OLD_S: i64 = 300;
@@ -159,10 +161,9 @@ pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View,
     let resume = || format!("To try now: `hermes platform resume {name}`.");
     match last.state {
         WireState::Connected => {
-            let word = view.as_of.map_or(0, |at| now.duration_since(at).as_secs().max(0).unsigned_abs());
-            let checked = last.proof_age_s.map_or(String::new(), |age| match age + word {
-                0 => ", checked just now".to_owned(),
-                age => format!(", checked {age} s ago"),
+            let word = view.as_of.map_or(Duration::ZERO, |at| age(at, now));
+            let checked = last.proof_age_s.map_or(String::new(), |proof| {
+                format!(", checked {}", aged(Duration::from_secs(proof) + word))
             });
             Check::good(name, format!("{title} is connected{since}{checked}"))
         }

@@ -35,6 +35,7 @@ use crate::gateway::supervisor::backoff::Dice;
 use crate::gateway::supervisor::host::Host;
 use crate::gateway::supervisor::jump::JumpWatch;
 use crate::gateway::supervisor::machine::{Action, Input, News, Policy, State};
+use crate::span::span;
 
 /// Events that may wait for the loop; whoever has more waits in turn.
 pub const EVENTS_MAX: usize = 256;
@@ -493,6 +494,11 @@ fn reason(exit: ExitCode) -> &'static str {
     }
 }
 
+/// The time of the next attempt.
+fn next_try(wait: Duration) -> String {
+    if wait.as_secs() == 0 { "trying again now".to_owned() } else { format!("next try in {}", span(wait)) }
+}
+
 /// One line for each turn of events.
 fn tell(seat: &Seat, news: News) {
     let title = seat.title();
@@ -503,10 +509,7 @@ fn tell(seat: &Seat, news: News) {
             tracing::info!(code = "connected", platform, "{title} is connected{account}");
         }
         News::Retrying { error, wait } => {
-            let when = match wait.as_secs() {
-                0 => "trying again now".to_owned(),
-                seconds => format!("next try in {seconds} s"),
-            };
+            let when = next_try(wait);
             // A wait that the cause asks for (a child ended by the host, a limit) is no fault.
             if matches!(error.retry, Retry::After(_)) {
                 tracing::info!(code = error.code, platform, "{title}: {error}; {when}");
@@ -524,23 +527,20 @@ fn tell(seat: &Seat, news: News) {
             tracing::error!(code = error.code, platform, "{title}: {error}. {action}");
         }
         News::Degraded { degraded: Degraded { error, .. }, wait } => {
-            let when = match wait.as_secs() {
-                0 => "trying again now".to_owned(),
-                seconds => format!("next try in {seconds} s"),
-            };
+            let when = next_try(wait);
             tracing::warn!(code = error.code, platform, "{title}: {error}; {when}; sending continues");
         }
         News::Limited { wait } => {
-            let wait = wait.as_secs();
+            let wait = span(wait);
             tracing::info!(
                 code = "rate_limited",
                 platform,
-                "{title} is connected but rate limited for {wait} s"
+                "{title} is connected but rate limited for {wait}"
             );
         }
         News::Opened { error, failures, probe_in } => {
             let when = match probe_in {
-                Some(wait) => format!("next try in about {} min", wait.as_secs().div_ceil(60)),
+                Some(wait) => format!("next try in about {}", span(wait)),
                 None => "it is not retried".to_owned(),
             };
             tracing::error!(

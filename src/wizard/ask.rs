@@ -11,11 +11,12 @@ use crate::wizard::flow::{Chapter, RELINK, SessionAnswer};
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::parse_allow;
 use crate::wizard::pair::show_me;
-use crate::wizard::run::End;
+use crate::wizard::run::{End, Interrupts};
 use crate::wizard::running;
 use crate::wizard::setup::Setup;
+use crate::wizard::term_ui::TermUi;
 use crate::wizard::texts;
-use crate::wizard::ui::{Choice, Question, Ui};
+use crate::wizard::ui::{Choice, Question, Stop, Ui};
 
 impl Setup<'_> {
     pub(super) async fn select(&mut self, choice: &Choice) -> Result<usize, End> {
@@ -178,6 +179,27 @@ pub(super) async fn confirm(
     }
 }
 
+/// Asks where no wizard runs. An interrupt ends it; `left`: what it leaves, in a sentence.
+pub(super) async fn ask_alone<T>(
+    ui: &mut TermUi,
+    left: &str,
+    ask: impl AsyncFnOnce(&mut TermUi) -> Result<T, Stop>,
+) -> Result<T, CliError> {
+    let mut interrupts = Interrupts::listen()?;
+    let said = tokio::select! {
+        biased;
+        () = interrupts.next() => Err(Stop::Cancelled),
+        said = ask(ui) => said,
+    };
+    said.map_err(|stop| match stop {
+        Stop::Cancelled => {
+            [Line::Gap, texts::text(&format!("Stopped. {left}"))].into_iter().for_each(|line| ui.say(line));
+            CliError::interrupted()
+        }
+        Stop::Broken(error) => CliError::failed("the terminal cannot be used for questions").because(error),
+    })
+}
+
 /// The list that the flags give. `*` alone opens nothing: a script must say it in words.
 pub(super) fn allowed_by_flags(
     allowed: Option<AllowList>,
@@ -198,7 +220,7 @@ pub(super) fn allowed_by_flags(
     }
 }
 
-/// Whether everybody is meant, asked twice after a warning.
+/// True when everybody is meant, asked twice after a warning.
 pub(super) async fn confirm_everybody(
     ui: &mut dyn Ui,
     cancel: &CancellationToken,

@@ -1,4 +1,4 @@
-//! Pure. What one run of the wizard writes to `.env`, all at once at its end.
+//! Pure. The settings that one run of the wizard writes to `.env`, all at once at its end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,6 +7,8 @@ use crate::config::{AllowList, WhatsAppMode, shadow_remedy};
 use crate::env_file::{EnvFile, SetError};
 use crate::error::CliError;
 use crate::sensitive::Secret;
+use crate::wizard::layout::Line;
+use crate::wizard::texts::text;
 
 /// Settings to write, in the order in which they are appended.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -17,7 +19,7 @@ pub struct ChangeSet {
 }
 
 impl ChangeSet {
-    /// What the answers change: a setting that was not answered is not touched.
+    /// The changes by these answers: a setting that was not answered is not touched.
     pub fn of_whatsapp(env: &EnvFile, mode: Option<WhatsAppMode>, allowed: Option<&AllowList>) -> Self {
         let mut changes = Self::default();
         if let Some(mode) = mode {
@@ -30,7 +32,7 @@ impl ChangeSet {
         changes
     }
 
-    /// What the answers change for Telegram, whose switch is its token.
+    /// The same for Telegram, whose switch is its token.
     pub fn of_telegram(
         env: &EnvFile,
         token: Option<&Secret>,
@@ -151,6 +153,26 @@ impl fmt::Debug for ChangeSet {
     }
 }
 
+/// Variables of the environment that go before what a wizard writes, to be read before it asks. `names`: its settings.
+pub(crate) fn shadows(names: &[&str], of_process: &BTreeMap<String, Secret>) -> Vec<Line> {
+    let set: Vec<&str> = names.iter().copied().filter(|name| of_process.contains_key(*name)).collect();
+    if set.is_empty() {
+        return Vec::new();
+    }
+    let (is, value, it) =
+        if set.len() == 1 { ("is", "its value", "it") } else { ("are", "their values", "them") };
+    let warning = format!(
+        "{} {is} set in the environment, which goes before .env: hermes uses {value}, and another answer here has no effect.",
+        set.join(" and ")
+    );
+    let remedy = format!(
+        "A gateway that is started elsewhere, such as a service, does not see {it}. To have {it} in .env instead, stop with \
+         Ctrl-C, run `unset {}`, and start again.",
+        set.join(" ")
+    );
+    vec![Line::Gap, Line::Warn(warning), text(&remedy)]
+}
+
 /// One word for all ways to write a switch.
 fn meaning(value: &str) -> String {
     match value.trim().to_ascii_lowercase().as_str() {
@@ -243,6 +265,23 @@ mod tests {
             assert_eq!(error.code, "env_shadowed");
             assert!(error.hints[0].contains("unset WHATSAPP_ENABLED"), "{:?}", error.hints);
         }
+    }
+
+    #[test]
+    fn what_goes_before_the_answers_is_named_before_they_are_asked_for() {
+        let of = |names: &[&str]| {
+            names.iter().map(|name| ((*name).to_owned(), Secret("1:a-canary".to_owned()))).collect()
+        };
+        let said = |set: &[&str]| format!("{:?}", shadows(&["A_TOKEN", "A_LIST"], &of(set)));
+        assert_eq!(said(&["OTHER"]), "[]");
+        let one = said(&["A_TOKEN", "OTHER"]);
+        assert!(one.contains("A_TOKEN is set") && one.contains("`unset A_TOKEN`"), "{one}");
+        let both = said(&["A_LIST", "A_TOKEN"]);
+        assert!(
+            both.contains("A_TOKEN and A_LIST are set") && both.contains("`unset A_TOKEN A_LIST`"),
+            "{both}"
+        );
+        assert!(!both.contains("canary"), "{both}");
     }
 
     #[test]

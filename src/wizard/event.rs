@@ -21,11 +21,11 @@ pub enum WizardEvent {
     },
     /// A code to scan; the one before is void.
     Qr {
-        /// What the code says.
+        /// The payload.
         payload: String,
         /// Counts from 1 for each bridge process.
         seq: u32,
-        /// How long it can be scanned.
+        /// The time for which it can be scanned.
         expires_in_s: u64,
     },
     /// A code to type on the phone.
@@ -39,15 +39,15 @@ pub enum WizardEvent {
         options: serde_json::Value,
         /// A line for the browser's console on web.whatsapp.com that prints the answer.
         snippet: String,
-        /// How long the answer is waited for.
+        /// The time for an answer.
         expires_in_s: u64,
     },
     /// The answer was not sent; another may be given.
     PasskeyRejected {
-        /// What is wrong with it.
+        /// The mistake in it.
         message: String,
     },
-    /// What the phone shows, if it shows a code.
+    /// The code that the phone shows, if it shows one.
     PasskeyCode {
         /// Two groups of four.
         code: String,
@@ -77,7 +77,7 @@ pub enum WizardEvent {
     Waiting {
         /// Opens the chat with it.
         link: String,
-        /// How long is waited.
+        /// The longest wait.
         expires_in_s: u64,
     },
     /// Somebody wrote, and is the owner from now on.
@@ -93,7 +93,7 @@ pub enum WizardEvent {
         /// The bot's name, without the `@`.
         username: String,
     },
-    /// What follows is of this platform's wizard.
+    /// The following events are of this platform's wizard.
     Platform {
         /// Its name.
         platform: &'static str,
@@ -109,7 +109,7 @@ pub enum WizardEvent {
     Expired {
         /// The thing that did not come.
         message: String,
-        /// What to do.
+        /// The remedy.
         fix: String,
     },
     /// Interrupted.
@@ -126,9 +126,9 @@ pub enum WizardEvent {
     Error {
         /// Stable.
         code: &'static str,
-        /// What happened.
+        /// The message.
         message: String,
-        /// What to do.
+        /// The remedy.
         fix: String,
     },
 }

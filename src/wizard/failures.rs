@@ -1,19 +1,19 @@
-//! Pure. What the end of a bridge means to the person who pairs, and what mends it.
+//! Pure. The ends of a bridge, in words for the person who pairs, with the remedy.
 
 use crate::bridge::install::InstallError;
 use crate::bridge::protocol::Exit;
 use crate::error::CliError;
 
-/// What was known when the bridge ended.
+/// The circumstances in which the bridge ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Circumstances<'a> {
     /// The phone had accepted.
     pub accepted: bool,
     /// Everything that was to happen had happened before.
     pub complete: bool,
-    /// Who holds the session lock, where that is the matter.
+    /// The holder of the session lock, where that is the matter.
     pub holder_pid: Option<u32>,
-    /// What the bridge said last about its end.
+    /// The last words of the bridge about its end.
     pub said: Option<&'a str>,
     /// The last lines of its stderr.
     pub tail: &'a [String],

@@ -35,7 +35,7 @@ impl Setup<'_> {
         if let Some(starts) = self.options.start {
             return Ok(starts && !self.gateway_runs());
         }
-        let asks = self.paired_now && self.options.offers_start && self.ui.can_ask() && !self.gateway_runs();
+        let asks = self.options.offers_start && self.ui.can_ask() && !self.gateway_runs();
         if !asks || self.options.yes {
             return Ok(asks);
         }
@@ -59,7 +59,7 @@ impl Setup<'_> {
         }
     }
 
-    /// People list the bot's own number by mistake; nobody writes from there.
+    /// People list the bot's own number by mistake; no one writes from there.
     pub(super) async fn mind_own_number(&mut self, me: &Me, facts: &Facts) -> Result<(), End> {
         let now = self.answers.over(facts);
         let AllowList::Only(numbers) = now.allowed else { return Ok(()) };

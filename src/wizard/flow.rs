@@ -1,26 +1,26 @@
-//! Pure. What is to be done next: the findings of preflight, one after another, with the answers given so far put over
+//! Pure. The next step: the findings of preflight, one after another, with the answers given so far put over
 //! what was found.
 
 use crate::config::{AllowList, WhatsAppMode};
 use crate::pairing::{Me, Pairing};
 use crate::preflight::{Code, Facts, Finding, LockFact, SessionFact, findings};
 
-/// What the person said in this run, by flags or by answers. Kept in memory until the end.
+/// The person's flags and answers in this run. Kept in memory until the end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answers {
     /// Bot or self-chat.
     pub mode: Option<WhatsAppMode>,
-    /// Who may speak.
+    /// The allow list.
     pub allowed: Option<AllowList>,
     /// The present list stays as it is, whatever is odd about it.
     pub allowed_stays: bool,
-    /// What becomes of the session that is there.
+    /// The answer about the session that is there.
     pub session: Option<SessionAnswer>,
     /// A pairing that may still work is replaced all the same.
     pub relink: bool,
 }
 
-/// What becomes of the session that is there.
+/// The answer about the session that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionAnswer {
     /// It stays.
@@ -44,7 +44,7 @@ impl Answers {
     }
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Nothing can be done here; the finding says what a human must do.
@@ -61,7 +61,7 @@ pub enum Step {
     },
     /// The session cannot be used: ask whether it may be moved aside.
     AskReplace {
-        /// What is wrong with it.
+        /// The mistake in it.
         why: String,
     },
     /// The pairing that is to be replaced may still work: warn, and ask whether it is meant.
@@ -73,7 +73,7 @@ pub enum Step {
     ChooseMode,
     /// Ask who may speak.
     ChooseAllowed {
-        /// Entries of the present list that are no numbers.
+        /// Entries of the present list that are not numbers.
         rejects: Vec<String>,
     },
     /// Install the bridge.
@@ -96,7 +96,7 @@ pub enum Step {
 pub enum Chapter {
     /// Bot or self-chat.
     Mode = 1,
-    /// Who may speak.
+    /// The allow list.
     People,
     /// The bridge.
     Bridge,
@@ -127,7 +127,7 @@ impl Step {
     }
 }
 
-/// What is to be done next. What nobody can mend from here is told before anything is asked; what needs a person comes
+/// The next step. A finding that cannot be repaired from here is shown before anything is asked; what needs a person comes
 /// before what takes time; the session is touched last.
 pub fn next(facts: &Facts, answers: &Answers) -> Step {
     let facts = answers.over(facts);
@@ -136,7 +136,7 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
     if let Some(node) = found(Code::WhatsappNodeMissing).or_else(|| found(Code::WhatsappNodeTooOld)) {
         return Step::Refuse(node.clone());
     }
-    // Its owner or mode is wrong, which a human can mend without losing the pairing.
+    // Its owner or mode is wrong, which a human can repair without losing the pairing.
     if let SessionFact::Unreadable { .. } = facts.session
         && answers.session != Some(SessionAnswer::Replace)
         && let Some(finding) = found(Code::WhatsappCredsCorrupt)
@@ -167,7 +167,7 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
     session.unwrap_or(Step::Finish)
 }
 
-/// What the session needs; `None` when it is a pairing that stays.
+/// The step that the session needs; `None` when it is a pairing that stays.
 fn session_step(facts: &Facts, answers: &Answers) -> Option<Step> {
     let answer = answers.session;
     let replace = answer == Some(SessionAnswer::Replace);
@@ -200,7 +200,7 @@ fn needs_word(facts: &Facts, answers: &Answers) -> bool {
     !answers.relink && !facts.session_refused
 }
 
-/// In self-chat nobody needs to be listed, so it is asked only together with the mode.
+/// In self-chat the list may be empty, so it is asked for only together with the mode.
 fn asks_who_may_speak(facts: &Facts, answers: &Answers, findings: &[Finding]) -> bool {
     let nobody = facts.allowed == AllowList::Nobody;
     let invalid = findings.iter().any(|finding| finding.code == Code::WhatsappAllowlistInvalid);
@@ -216,7 +216,7 @@ fn asks_who_may_speak(facts: &Facts, answers: &Answers, findings: &[Finding]) ->
 pub const RELINK: &str =
     "--repair --relink (to replace a link that may still work; linking again may need a passkey)";
 
-/// The flags that are needed where nobody can be asked.
+/// The flags that are needed where no one can be asked.
 pub fn missing_flags(facts: &Facts, answers: &Answers, yes: bool) -> Vec<&'static str> {
     let with_answers = answers.over(facts);
     let mut missing = Vec::new();

@@ -1,4 +1,4 @@
-//! What a wizard does to the machine, behind a seam that tests fill with scripts.
+//! The machine as a wizard changes it, behind a seam that tests fill with scripts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::world::World;
 /// A bridge that pairs.
 #[async_trait]
 pub trait PairingBridge: Send {
-    /// What comes next; may be dropped without losing anything.
+    /// The next output; may be dropped without losing anything.
     async fn next(&mut self) -> Option<Output>;
 
     /// Tells it something; of no consequence once it has ended.

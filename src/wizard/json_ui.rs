@@ -89,7 +89,7 @@ impl Ui for JsonUi {
     }
 
     fn event(&mut self, event: &WizardEvent) {
-        // A reader that went away is no reason to leave a pairing half done.
+        // A pairing is finished although the reader went away.
         let written = self.out.write_all(event.line().as_bytes()).and_then(|()| self.out.flush());
         drop(written);
     }

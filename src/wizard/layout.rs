@@ -1,9 +1,11 @@
-//! Pure. How lines look: one left edge, generous space, marks and colours only where they can be shown.
+//! Pure. The look of lines: one left edge, generous space, marks and colours only where they can be shown.
 
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
+
+use crate::wrap::{hang, wrap};
 
 /// One thing that is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum Line {
     Step {
         /// Counts from 1.
         number: usize,
-        /// How many there are.
+        /// The number of steps.
         of: usize,
         /// Its name.
         title: String,
@@ -27,9 +29,9 @@ pub enum Line {
     Settled {
         /// Counts from 1.
         number: usize,
-        /// How many there are.
+        /// The number of steps.
         of: usize,
-        /// What it is about, and how it stands.
+        /// Its subject and state.
         what: String,
     },
     /// A word and what it means, in two columns.
@@ -45,13 +47,13 @@ pub enum Line {
     Done(String),
     /// This failed.
     Fail(String),
-    /// What another program said.
+    /// The words of another program.
     Quote(String),
     /// To be copied: never broken into lines, and alone on its own.
     Verbatim(String),
 }
 
-/// What the screen can show.
+/// The abilities of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Columns to fill at most.
@@ -84,7 +86,7 @@ const COLS_MIN: usize = 40;
 const WORD_COLS: usize = 26;
 
 impl Layout {
-    /// What is said, as the text to print, line breaks included.
+    /// A line as the text to print, line breaks included.
     pub fn render(&self, line: &Line) -> String {
         self.plain(&self.compose(line)).into_owned()
     }
@@ -118,6 +120,15 @@ impl Layout {
             }
         }
         Cow::Owned(plain)
+    }
+
+    /// The rows of a question; `end` stands behind its last word.
+    pub fn question(&self, prompt: &str, end: &str, cols: usize) -> Vec<String> {
+        let room = cols.min(COLS_MAX).saturating_sub(4).max(8);
+        let mark = format!("  {} ", self.paint(Tone::Careful, "?"));
+        let starts = std::iter::once(mark).chain(std::iter::repeat("    ".to_owned()));
+        let rows = wrap(&self.plain(&format!("{prompt}{end}")), room);
+        starts.zip(rows).map(|(start, row)| start + &row).collect()
     }
 
     /// A question that was answered.
@@ -161,7 +172,8 @@ impl Layout {
             }
             Line::Settled { number, of, what } => {
                 let count = self.paint(Tone::Faint, &format!("{number} of {of}"));
-                format!("\n  {count}  {} {what}\n", self.mark(Tone::Good))
+                let start = format!("  {count}  {} ", self.mark(Tone::Good));
+                format!("\n{}\n", hang(&start, what, self.width()))
             }
             Line::Entry { word, meaning } => self.entry(word, meaning),
             Line::Warn(text) => self.marked(Tone::Careful, text),
@@ -238,26 +250,6 @@ impl Layout {
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
-}
-
-/// Breaks text at spaces; a word longer than the room stays whole.
-pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in paragraph.split(' ') {
-            let cols = line.width() + 1 + word.width();
-            if !line.is_empty() && cols > room {
-                lines.push(std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        lines.push(line);
-    }
-    lines
 }
 
 #[cfg(test)]

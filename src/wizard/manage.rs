@@ -17,18 +17,18 @@ use crate::preflight::origin::with_origin;
 use crate::preflight::{
     BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, findings, is_blocked,
 };
+use crate::wizard::ask::ask_alone;
 use crate::wizard::changes::{ChangeSet, mode_word};
 use crate::wizard::failures;
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::{show_allow, show_number};
-use crate::wizard::run::Interrupts;
 use crate::wizard::running;
 use crate::wizard::session;
-use crate::wizard::term_ui::{TermUi, print};
-use crate::wizard::ui::{Stop, Ui};
+use crate::wizard::term_ui::{TermUi, print, print_text};
+use crate::wizard::ui::Ui;
 use crate::world::World;
 
-/// What `status --json` shows.
+/// The document of `status --json`.
 #[derive(Debug, Serialize)]
 struct Report {
     enabled: bool,
@@ -44,6 +44,12 @@ struct Report {
     findings: Vec<Finding>,
 }
 
+impl Report {
+    fn print(&self, json: bool, words: impl FnOnce() -> String) {
+        if json { print(&json_line(self)) } else { print_text(&words()) }
+    }
+}
+
 /// Shows how WhatsApp is set up. Exit 0 when nothing blocks it, else 1.
 ///
 /// # Errors
@@ -55,7 +61,7 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     if is_untouched(&facts) {
         // Everything is missing, and one command brings all of it.
         report.findings.retain(|finding| finding.code == Code::WhatsappNotPaired);
-        print(&if json { json_line(&report) } else { format!("{}\n", not_set_up(home)) });
+        report.print(json, || format!("{}\n", not_set_up(home)));
         return Ok(ExitCode::Failed);
     }
     report.findings = with_origin(Platform::Whatsapp, report.findings, &config);
@@ -64,7 +70,7 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
         report.findings.retain(|finding| finding.code != Code::WhatsappSessionLock);
     }
     let blocked = is_blocked(&report.findings);
-    print(&if json { json_line(&report) } else { prose(&facts, &report) });
+    report.print(json, || prose(&facts, &report));
     Ok(if blocked { ExitCode::Failed } else { ExitCode::Ok })
 }
 
@@ -174,7 +180,7 @@ pub(super) struct Done {
 
 impl Done {
     pub(super) fn say(&self, json: bool, words: &str) {
-        print(&if json { json_line(self) } else { format!("{words}\n") });
+        if json { print(&json_line(self)) } else { print_text(&format!("{words}\n")) }
     }
 }
 
@@ -257,7 +263,7 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
     let has_session = paths.session_dir().exists();
     let was_paired = match facts::session(&paths) {
         SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } => true,
-        // What cannot be read may be a pairing.
+        // A session that cannot be read may be a pairing.
         SessionFact::Judged(Pairing::Corrupt { .. }) | SessionFact::Unreadable { .. } => true,
         SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired) => false,
     };
@@ -274,18 +280,9 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
         if was_paired {
             ui.say(Line::Warn(PASSKEY_NOTE.to_owned()));
         }
-        let mut interrupts = Interrupts::listen()?;
-        let answer = tokio::select! {
-            biased;
-            () = interrupts.next() => return Err(CliError::interrupted()),
-            answer = ui.confirm("Unlink WhatsApp from this machine?", false) => answer,
-        };
-        if !answer.map_err(|stop| match stop {
-            Stop::Cancelled => CliError::interrupted(),
-            Stop::Broken(error) => {
-                CliError::failed("the terminal cannot be used for questions").because(error)
-            }
-        })? {
+        let left = "Nothing was changed.";
+        let ask = async |ui: &mut TermUi| ui.confirm("Unlink WhatsApp from this machine?", false).await;
+        if !ask_alone(&mut ui, left, ask).await? {
             print("Nothing was changed.\n");
             return Ok(ExitCode::Ok);
         }

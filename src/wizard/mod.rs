@@ -1,6 +1,6 @@
 //! The setup wizards: preflight with hands. This is WhatsApp's; [`mod@telegram`] has the same form.
 //!
-//! A wizard looks at the same findings as the gateway and mends one after another until none is left, so a run that was
+//! A wizard looks at the same findings as the gateway and repairs one after another until none is left, so a run that was
 //! interrupted goes on where it stopped. Answers stay in memory; the settings are written once, at the end, when the
 //! pairing is proven on disk. Any other end leaves `.env` as it was.
 //!
@@ -9,7 +9,7 @@
 //!                             └► Finish ──► proof re-read ──► changes (pure) ──► .env, once
 //! ```
 //!
-//! What people see goes through [`ui::Ui`]: a terminal, JSON lines, or a script in tests.
+//! All that people see goes through [`ui::Ui`]: a terminal, JSON lines, or a script in tests.
 mod ask;
 pub mod changes;
 mod display;

@@ -1,4 +1,4 @@
-//! Pure. Who may speak, as people type it and as they read it.
+//! Pure. The allow list, as people type it and as they read it.
 
 use crate::config::AllowList;
 use crate::platforms::whatsapp::phone;
@@ -11,10 +11,10 @@ pub fn parse_number(text: &str) -> Result<String, String> {
     phone::digits(text).map_err(|why| format!("`{}` is not a phone number: {why}.", text.trim()))
 }
 
-/// A list of numbers, or `*` for everybody, or nothing for nobody.
+/// A list of numbers, or `*` for everybody, or an empty text for no one.
 ///
 /// # Errors
-/// One sentence for each entry that is no number.
+/// One sentence for each entry that is not a number.
 pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
     let mut numbers = Vec::new();
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! Pure. What the command line may say ahead of the questions.
+//! Pure. Answers that the command line gives ahead of the questions.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct WhatsAppOptions {
     pub yes: bool,
     /// `--start`, `--no-start`: whether the gateway is started at the end.
     pub start: Option<bool>,
-    /// `--repair`: pair anew; the old session is moved aside.
+    /// `--repair`: pair again; the old session is moved aside.
     pub repair: bool,
     /// `--relink`: also a pairing that may still work is replaced, without a question.
     pub relink: bool,
@@ -33,7 +33,7 @@ pub struct WhatsAppOptions {
     pub timeout: Duration,
     /// `--json`: one event a line on stdout, no questions.
     pub json: bool,
-    /// Whether the start of the gateway is offered at the end.
+    /// The start of the gateway is offered at the end.
     pub offers_start: bool,
 }
 
@@ -66,7 +66,7 @@ pub enum AnswerFrom {
     File(PathBuf),
 }
 
-/// How a code is shown.
+/// The form in which a code is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum QrStyle {
     /// The best form that the terminal shows and that fits into its window: a picture, half blocks, sextants, ASCII.
@@ -80,13 +80,13 @@ pub enum QrStyle {
     Sextants,
     /// `##`.
     Ascii,
-    /// What the code says, on stdout.
+    /// The payload, on stdout.
     Raw,
     /// A picture in this file, removed afterwards.
     Png(PathBuf),
 }
 
-/// How the wizard ended.
+/// The end of the wizard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// The exit code; the reason was already shown.

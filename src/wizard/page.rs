@@ -18,7 +18,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::Now;
 use crate::wizard::picture;
-use crate::wizard::probe::{ASK_CELL, Hints, Key, Probe};
+use crate::wizard::probe::{ASK_CELL, Hints, Probe};
+use crate::wizard::prompt::keys::Key;
 use crate::wizard::qr::Size;
 use crate::wizard::sheet::{Canvas, Page, Pictures};
 
@@ -61,7 +62,7 @@ impl OpenPage {
             continued: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())).ok(),
         };
         if page.found.is_some() {
-            // What was typed before answers nothing here.
+            // Keys that were pressed before answer nothing here.
             tcflush(stdin(), QueueSelector::IFlush).ok();
         }
         page.enter();
@@ -161,15 +162,15 @@ impl OpenPage {
             self.write("\x1b[?25l");
         }
         // More than one are no keys, but something that was pasted.
-        let [key] = self.read()[..] else { return None };
-        match key {
-            Key::Char(sign) => Some(sign),
-            Key::Suspend => {
+        match self.read()[..] {
+            [Key::Text(sign)] => Some(sign.to_ascii_lowercase()).filter(char::is_ascii_alphanumeric),
+            [Key::Suspend] => {
                 self.leave();
                 // Everything in this job stops, as with the terminal's own Ctrl-Z. The next look is after it.
                 kill_current_process_group(rustix::process::Signal::TSTP).ok();
                 None
             }
+            _ => None,
         }
     }
 

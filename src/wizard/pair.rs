@@ -24,12 +24,12 @@ use crate::wizard::sheet::Form;
 use crate::wizard::texts;
 use crate::wizard::ui::{Stop, Ui};
 
-/// How the attempt with one bridge ended.
+/// The end of the attempt with one bridge.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// Phone linked, the second login came, and the bridge ended by itself.
     Complete,
-    /// Nobody scanned in time.
+    /// No one scanned in time.
     Expired,
     /// The person wants to type a code on the phone with this number instead.
     ByCode(String),
@@ -61,7 +61,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) progress: Pairing,
 }
 
-/// How far the pairing is.
+/// The progress of the pairing.
 #[derive(Debug, Default)]
 pub(crate) struct Pairing {
     accepted: bool,

@@ -23,7 +23,7 @@ use crate::wizard::pair::{Attempt, Ended, Failed, stopped};
 use crate::wizard::texts;
 use crate::wizard::ui::{Stop, Ui};
 
-/// How far the passkey is.
+/// The state of the passkey.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) enum Gate {
     /// WhatsApp has not asked for it.
@@ -54,13 +54,13 @@ impl Gate {
 #[derive(Debug)]
 pub(crate) struct Answers {
     from: AnswerFrom,
-    /// What was read from the file before.
+    /// The content that was read from the file before.
     last: String,
 }
 
 /// The bridge takes no longer one.
 const ANSWER_LEN_MAX: u64 = 32 << 10;
-/// How often the file is looked at.
+/// The time between two looks at the file.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 impl Answers {
@@ -112,7 +112,7 @@ async fn next_line() -> Result<String, Stop> {
 
 const PROMPT: &str = "Paste the browser's answer";
 
-/// What the bridge finds wrong is said by the bridge.
+/// Checks only that there is an answer: the bridge says what is wrong with it.
 fn check_pasted(text: &str) -> Result<(), String> {
     if text.is_empty() { Err("Please paste the answer (Ctrl-C to quit).".to_owned()) } else { Ok(()) }
 }
@@ -171,7 +171,7 @@ impl Attempt<'_> {
     }
 }
 
-/// What the person says.
+/// The person's answer.
 async fn command(ui: &mut dyn Ui, answers: Option<&mut Answers>, wanted: &Gate) -> Result<Command, Stop> {
     let code = match wanted {
         Gate::Compare(code) => Some(code),
@@ -224,7 +224,7 @@ pub(super) fn remember(failed: &Failed, paths: &WhatsAppPaths) {
     if let Failed::Error(error) = failed
         && error.code == "whatsapp_passkey_required"
     {
-        // What is shown now says the same; only later it would be missed.
+        // The words on the screen say the same; only later it would be missed.
         drop(durable::write_atomic(&paths.passkey_mark(), b"The last attempt to link needed a passkey.\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a link when WhatsApp asks for a passkey, and of a pairing that may still work.
+//! Links for which WhatsApp asks for a passkey, and pairings that may still work.
 
 use serde_json::json;
 

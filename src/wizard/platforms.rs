@@ -2,24 +2,23 @@
 
 use crate::error::CliError;
 use crate::platforms::Platform;
+use crate::wizard::ask::ask_alone;
 use crate::wizard::layout::Line;
-use crate::wizard::run::Interrupts;
 use crate::wizard::setup::unanswered;
 use crate::wizard::term_ui::TermUi;
 use crate::wizard::texts::text;
-use crate::wizard::ui::{Choice, Stop, Ui};
+use crate::wizard::ui::{Choice, Ui};
 use crate::world::World;
 
 /// Asks which platforms are meant. `states` holds all that there are, each with how it stands.
 ///
 /// # Errors
-/// When nobody can be asked, or the question was interrupted.
+/// When no one can be asked, or the question was interrupted.
 pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<Vec<Platform>, CliError> {
     let mut ui = TermUi::new(world);
     if !ui.can_ask() {
         return Err(unpicked(false));
     }
-    let mut interrupts = Interrupts::listen()?;
     for line in [
         Line::Title("Set up hermes".to_owned()),
         Line::Gap,
@@ -30,11 +29,7 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
     }
     let items = states.iter().map(|(platform, state)| format!("{:<10}{state}", platform.spec().title));
     let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect() };
-    let picked = tokio::select! {
-        biased;
-        () = interrupts.next() => return Err(CliError::interrupted()),
-        picked = ui.select_many(&choice) => picked.map_err(stopped)?,
-    };
+    let picked = ask_alone(&mut ui, "Nothing was changed.", async |ui| ui.select_many(&choice).await).await?;
     Ok(picked.into_iter().filter_map(|item| states.get(item)).map(|(platform, _)| *platform).collect())
 }
 
@@ -70,18 +65,7 @@ pub async fn offer_start(world: &World, yes: bool) -> Result<bool, CliError> {
     if !ui.can_ask() || yes {
         return Ok(ui.can_ask());
     }
-    let mut interrupts = Interrupts::listen()?;
     ui.say(Line::Gap);
-    tokio::select! {
-        biased;
-        () = interrupts.next() => Err(CliError::interrupted()),
-        answer = ui.confirm("Start the gateway now?", true) => answer.map_err(stopped),
-    }
-}
-
-fn stopped(stop: Stop) -> CliError {
-    match stop {
-        Stop::Cancelled => CliError::interrupted(),
-        Stop::Broken(error) => CliError::failed("the terminal cannot be used for questions").because(error),
-    }
+    let left = "The platforms are set up. Start the gateway with `hermes gateway run`.";
+    ask_alone(&mut ui, left, async |ui| ui.confirm("Start the gateway now?", true).await).await
 }

@@ -4,6 +4,7 @@
 //! reply that comes later still is not taken for a key, and changes what is known.
 
 use crate::wizard::picture::{KITTY_ID, Protocol};
+use crate::wizard::prompt::keys::{Decoder, Key};
 use crate::wizard::qr::Size;
 use crate::world::World;
 
@@ -19,8 +20,6 @@ const ASK_SEXTANT: &str = "\x1b[H\u{1fb00}\x1b[6n";
 const ASK_ATTRIBUTES: &str = "\x1b[c";
 /// Terminals that have neither pictures nor, the console of Linux aside, anything to say about themselves.
 const SILENT: [&str; 7] = ["dumb", "unknown", "linux", "emacs", "vt52", "ansi", "cons25"];
-/// Longer than any reply. The rest of a longer one is read and dropped.
-const REPLY_LEN_MAX: usize = 256;
 
 /// Facts about the terminal from the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,37 +55,11 @@ impl Hints {
     }
 }
 
-/// A key that a person pressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    /// A letter, small.
-    Char(char),
-    /// Ctrl-Z.
-    Suspend,
-}
-
-/// Where the reader is in what the terminal sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Ground,
-    /// After ESC.
-    Escape,
-    /// Inside `ESC [ …`.
-    Sequence,
-    /// Inside a string, which ESC \ ends, or BEL.
-    String,
-    /// After the ESC that ends a string.
-    StringEnd,
-    /// The letter of a function key follows.
-    Function,
-}
-
 /// Replies of a terminal so far.
 #[derive(Debug)]
 pub struct Probe {
     hints: Hints,
-    place: Place,
-    reply: Vec<u8>,
+    decoder: Decoder,
     has_kitty: bool,
     name: String,
     cell: Option<Size>,
@@ -99,8 +72,7 @@ impl Probe {
     pub fn new(hints: Hints) -> Self {
         Self {
             hints,
-            place: Place::Ground,
-            reply: Vec::new(),
+            decoder: Decoder::default(),
             has_kitty: false,
             name: String::new(),
             cell: None,
@@ -162,50 +134,20 @@ impl Probe {
     }
 
     /// Takes what came from the keyboard's side; returns the keys. Empty when nothing came for a while.
-    pub fn take(&mut self, bytes: &[u8]) -> Vec<Key> {
-        if bytes.is_empty() && self.place == Place::Escape {
-            // The key itself.
-            self.place = Place::Ground;
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<Key> {
+        if bytes.is_empty() {
+            self.decoder.take_escape();
         }
-        bytes.iter().filter_map(|byte| self.step(*byte)).collect()
+        let mut keys = self.decoder.push(bytes);
+        keys.retain(|key| {
+            let Key::Reply(reply) = key else { return true };
+            self.understand(reply);
+            false
+        });
+        keys
     }
 
-    fn step(&mut self, byte: u8) -> Option<Key> {
-        self.place = match (self.place, byte) {
-            (Place::Ground, 0x1b) | (Place::Sequence | Place::Function, 0x1b) => Place::Escape,
-            (Place::Ground, 0x1a) => return Some(Key::Suspend),
-            (Place::Ground, _) => {
-                let sign = char::from(byte.to_ascii_lowercase());
-                return sign.is_ascii_alphanumeric().then_some(Key::Char(sign));
-            }
-            (Place::Escape, b'[' | b'P' | b'_' | b']' | b'^' | b'X') => {
-                self.reply = vec![byte];
-                if byte == b'[' { Place::Sequence } else { Place::String }
-            }
-            (Place::Escape, b'O') => Place::Function,
-            (Place::Escape, 0x1b) => Place::Escape,
-            (Place::Escape | Place::Function, _) => Place::Ground,
-            (Place::Sequence, 0x40..=0x7e) | (Place::String, 0x07) | (Place::StringEnd, b'\\') => {
-                if self.place == Place::Sequence {
-                    self.reply.push(byte);
-                }
-                self.understand();
-                Place::Ground
-            }
-            (Place::String, 0x1b) => Place::StringEnd,
-            (Place::StringEnd, _) => Place::String,
-            (Place::Sequence | Place::String, _) => {
-                if self.reply.len() < REPLY_LEN_MAX {
-                    self.reply.push(byte);
-                }
-                self.place
-            }
-        };
-        None
-    }
-
-    fn understand(&mut self) {
-        let reply = String::from_utf8_lossy(&self.reply).into_owned();
+    fn understand(&mut self, reply: &str) {
         let numbers =
             |text: &str| text.split(';').map(|number| number.parse().ok()).collect::<Option<Vec<usize>>>();
         if let Some(rest) = reply.strip_prefix("_G") {
@@ -307,15 +249,15 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_told_from_replies_and_from_function_keys() {
+    fn keys_are_told_from_replies() {
         let mut probe = Probe::new(xterm());
-        let keys = probe.take(b"F\x1b[A\x1bOP\x1b[15~\x1bxp\x1b[?62;4c\xc3\xbc \x1at");
-        assert_eq!(keys, [Key::Char('f'), Key::Char('p'), Key::Suspend, Key::Char('t')]);
+        let keys = probe.take(b"f\x1b[A\x1b[?62;4c\x1at");
+        assert_eq!(keys, [Key::Text('f'), Key::Up, Key::Suspend, Key::Text('t')]);
         assert_eq!(probe.take(b"\x1b"), []);
         assert_eq!(probe.take(b"[?62;4c"), [], "a reply in two parts");
         assert_eq!(probe.take(b"\x1b"), []);
         assert_eq!(probe.take(b""), []);
-        assert_eq!(probe.take(b"c"), [Key::Char('c')], "the key Escape before it");
+        assert_eq!(probe.take(b"c"), [Key::Text('c')], "the key Escape before it");
     }
 
     proptest! {

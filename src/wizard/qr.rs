@@ -15,7 +15,7 @@ pub const QUIET_ZONES: [usize; 2] = [4, 2];
 const PAPER: &str = "\x1b[38;5;16;48;5;231m";
 const PLAIN: &str = "\x1b[0m";
 
-/// How a code is drawn with characters.
+/// A drawing of a code with characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drawing {
     /// Two modules in a cell, one above the other, by half blocks: the module is a square.
@@ -26,7 +26,7 @@ pub enum Drawing {
     Ascii,
 }
 
-/// Whether a drawing sets its colours.
+/// The colours of a drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ink {
     /// Black on white.
@@ -45,7 +45,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// Whether something of this size fits into `window`.
+    /// True when something of this size fits into `window`.
     pub fn fits(self, window: Self) -> bool {
         self.cols <= window.cols && self.rows <= window.rows
     }
@@ -71,13 +71,13 @@ impl Code {
         self.width + 2 * quiet
     }
 
-    /// Whether the module there is dark, counted with a quiet zone of `quiet` around the code. Light everywhere else.
+    /// True when the module there is dark, counted with a quiet zone of `quiet` around the code. Light everywhere else.
     fn is_dark(&self, x: usize, y: usize, quiet: usize) -> bool {
         let inside = |at: usize| at.checked_sub(quiet).filter(|at| *at < self.width);
         matches!((inside(x), inside(y)), (Some(x), Some(y)) if self.dark[y * self.width + x])
     }
 
-    /// How large the drawing is.
+    /// The size of the drawing.
     pub fn size(&self, drawing: Drawing, quiet: usize) -> Size {
         let side = self.side(quiet);
         match drawing {

@@ -94,12 +94,12 @@ impl Interrupts {
     }
 }
 
-/// How a run ends that did not succeed.
+/// The end of a run that did not succeed.
 #[derive(Debug)]
 pub(crate) enum End {
     /// Ctrl-C.
     Cancelled,
-    /// No code was scanned in time, and nobody is there to ask for another.
+    /// No code was scanned in time, and no one is there to ask for another.
     Expired,
     /// It did not work.
     Failed(CliError),
@@ -126,7 +126,7 @@ impl From<Stop> for End {
     }
 }
 
-/// What a run leaves behind that did not succeed.
+/// The remains of a run that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remains {
     /// Nothing that counts.
@@ -153,13 +153,13 @@ impl Remains {
     }
 }
 
-/// What is said where a run ends that did not succeed.
+/// The words at the end of a run that did not succeed.
 pub(super) struct Closing {
-    /// What it leaves behind.
+    /// The words about what it leaves behind.
     pub(super) words: &'static str,
     /// The settings are written.
     pub(super) is_committed: bool,
-    /// What did not come in time, and what to do.
+    /// The words about what did not come in time, and the remedy.
     pub(super) expired: [&'static str; 2],
 }
 
@@ -186,7 +186,7 @@ pub(super) fn show_end(ui: &mut dyn Ui, end: &End, closing: &Closing) -> Outcome
         }
         End::Failed(error) => {
             ui.failure(error);
-            // What fails after the settings are written is that they have no effect.
+            // After the settings are written, the only failure is that they have no effect.
             let saved = "The settings are saved in .env.";
             ui.say(texts::text(if *is_committed { saved } else { words }));
             ui.event(&WizardEvent::failed(error));

@@ -1,4 +1,4 @@
-//! What the running gateway of this home knows and a wizard cannot see: which settings its environment hides, and who wrote without
+//! Facts that only the running gateway of this home knows: the settings that its environment hides, and the people who wrote without
 //! being listed. Nothing where none runs.
 
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::clock::Now;
 use crate::control_client::ask;
 use crate::home::HermesHome;
 use crate::platforms::Platform;
+use crate::span::ago;
 use crate::visible;
 use crate::wizard::layout::Line;
 use crate::wizard::texts::{entry, text};
@@ -36,12 +37,7 @@ pub(super) struct Stranger {
 impl Stranger {
     /// Name and age, for people.
     pub(super) fn described(&self, now: Timestamp) -> String {
-        let ago = match now.duration_since(self.at).as_secs() {
-            ..5 => "just now".to_owned(),
-            seconds @ 5..120 => format!("{seconds} s ago"),
-            seconds @ 120..7200 => format!("{} min ago", seconds / 60),
-            seconds => format!("{} h ago", seconds / 3600),
-        };
+        let ago = ago(self.at, now);
         let name = visible::line(self.name.trim());
         if name.is_empty() { ago } else { format!("{name}, {ago}") }
     }

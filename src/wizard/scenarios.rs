@@ -40,7 +40,7 @@ fn no_person() -> ScriptUi {
     ui
 }
 
-/// What was seen, without line breaks.
+/// The transcript, without line breaks.
 fn flat(ui: &ScriptUi) -> String {
     ui.transcript.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -162,12 +162,12 @@ async fn bad_flags_are_told_before_anything_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_linked_machine_is_done_in_one_keypress_and_gets_its_switch_back() {
+async fn a_linked_machine_stays_with_one_key_gets_its_switch_back_and_its_gateway_is_offered_to_start() {
     let env = DONE_ENV.replace("WHATSAPP_ENABLED=true\n", "# end\n");
     let stage = Stage::new([]).with_env(&env).with_creds(Creds::Paired).with_bridge();
-    let mut ui = ScriptUi::new([Act::Enter]);
-    assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
-    assert_eq!(ui.questions, 1);
+    let mut ui = ScriptUi::new([Act::Enter, Act::Enter]);
+    let outcome = stage.play(plain(), &mut ui).await;
+    assert_eq!((outcome.exit, outcome.start_gateway, ui.questions), (ExitCode::Ok, true, 2));
     assert_eq!(stage.env().unwrap(), format!("{env}WHATSAPP_ENABLED=true\n"));
     assert!(stage.launches.lock().unwrap().is_empty());
     let before = stage.env();
@@ -178,7 +178,7 @@ async fn a_linked_machine_is_done_in_one_keypress_and_gets_its_switch_back() {
 #[tokio::test(start_paused = true)]
 async fn a_linked_machine_can_change_its_mode_and_people() {
     let stage = Stage::new([]).with_env(DONE_ENV).with_creds(Creds::Paired).with_bridge();
-    let mut ui = ScriptUi::new([Act::Pick(1), Act::Pick(1), Act::Type("15550003333")]);
+    let mut ui = ScriptUi::new([Act::Pick(1), Act::Pick(1), Act::Type("15550003333"), Act::Say(false)]);
     assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok);
     let env = stage.env().unwrap();
     assert!(env.contains("WHATSAPP_MODE=self-chat\nWHATSAPP_ALLOWED_USERS=15550003333\n"), "{env}");

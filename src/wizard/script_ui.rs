@@ -14,7 +14,7 @@ use crate::wizard::qr::Size;
 use crate::wizard::sheet::{Canvas, Page, Pictures};
 use crate::wizard::ui::{Check, Choice, Frame, Paper, Question, Stop, Ui};
 
-/// What the person does at a question.
+/// The person's answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
     /// Picks the item with this number.
@@ -33,7 +33,7 @@ pub(crate) enum Act {
 #[derive(Debug)]
 pub(crate) struct ScriptUi {
     pub(crate) acts: VecDeque<Act>,
-    /// What the person does where the script is over, by a part of the question.
+    /// The person's answers where the script is over, by a part of the question.
     pub(crate) habits: Vec<(&'static str, Act)>,
     pub(crate) asks: bool,
     pub(crate) window: Option<Size>,
@@ -48,7 +48,7 @@ pub(crate) struct ScriptUi {
     pub(crate) window_after: Option<(usize, Size)>,
     /// Its font has sextants.
     pub(crate) sextants: bool,
-    /// What the person presses while a page is shown.
+    /// The keys that the person presses while a page is shown.
     pub(crate) keys: VecDeque<char>,
     pages: usize,
     page: Option<Page>,
@@ -150,7 +150,7 @@ impl Ui for ScriptUi {
 
     async fn secret(&mut self, prompt: &str, check: Check) -> Result<Secret, Stop> {
         loop {
-            // What is typed here is in no record.
+            // The answer is not recorded.
             let text = match self.act_unseen(prompt) {
                 Act::Type(text) => text,
                 Act::Enter => "",

@@ -21,7 +21,7 @@ pub struct Aside {
     pub to: PathBuf,
 }
 
-/// What `creds.json` says at this moment.
+/// The verdict on `creds.json` at this moment.
 ///
 /// # Errors
 /// When it is there and cannot be read.

@@ -9,6 +9,7 @@ use crate::home::HermesHome;
 use crate::pairing::Pairing;
 use crate::preflight::{Facts, Finding};
 use crate::wizard::ask::allowed_by_flags;
+use crate::wizard::changes::shadows;
 use crate::wizard::failures;
 use crate::wizard::flow::{Answers, Chapter, SessionAnswer, Step, missing_flags, next};
 use crate::wizard::hands::Hands;
@@ -19,6 +20,10 @@ use crate::wizard::run::{End, Remains, show_end};
 use crate::wizard::session::{self, Aside};
 use crate::wizard::texts;
 use crate::wizard::ui::Ui;
+
+/// The settings that this wizard writes.
+const SETTINGS: [&str; 4] =
+    ["WHATSAPP_MODE", "WHATSAPP_ALLOWED_USERS", "WHATSAPP_ALLOW_ALL_USERS", "WHATSAPP_ENABLED"];
 
 /// One run.
 pub(crate) struct Setup<'a> {
@@ -80,6 +85,8 @@ impl<'a> Setup<'a> {
             refuse_to_guess("hermes whatsapp", self.options.json, &missing)?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
+        let shadows = shadows(&SETTINGS, &self.config.of_process);
+        shadows.into_iter().for_each(|line| self.ui.say(line));
         let mut last = None;
         loop {
             let step = next(&facts, &self.answers);
@@ -104,7 +111,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// Reads the flags; what is wrong with them is told before anything else happens.
+    /// Reads the flags; a mistake in them is shown before anything else happens.
     fn take_flags(&mut self) -> Result<(), CliError> {
         self.answers.mode = self.options.mode;
         let no_list =

@@ -1,18 +1,18 @@
 //! Pure. Lays out the screen on which a code is shown: the code in the best form that fits, the words beside or below it, and
 //! the keys in the last line.
 
-use crate::wizard::layout::wrap;
 use crate::wizard::picture::{self, Extent, Protocol};
 use crate::wizard::qr::{Code, Drawing, Ink, QUIET_ZONES, Size};
+use crate::wrap::wrap;
 
-/// What a screen can show.
+/// The abilities of a screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Canvas {
     /// The window.
     pub window: Size,
     /// The pixels of a cell, where they are known.
     pub cell: Option<Size>,
-    /// How pictures are shown.
+    /// The way in which pictures are shown.
     pub pictures: Pictures,
     /// Characters outside ASCII can be shown.
     pub utf8: bool,
@@ -22,7 +22,7 @@ pub struct Canvas {
     pub keys: bool,
 }
 
-/// What is known about pictures.
+/// The knowledge about pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pictures {
     /// The terminal was asked a moment ago.
@@ -42,39 +42,39 @@ pub enum Form {
     Picture,
     /// With these characters.
     Drawn(Drawing),
-    /// What the code says, on the screen.
+    /// The payload, on the screen.
     Text,
     /// A picture in this file.
     File(std::path::PathBuf),
-    /// What the code says, on standard output.
+    /// The payload, on standard output.
     Printed,
 }
 
-/// What is shown.
+/// The content of a screen.
 #[derive(Debug)]
 pub struct Content<'a> {
     /// The code; `None` when the payload is too long for one.
     pub code: Option<&'a Code>,
-    /// What it says.
+    /// The payload.
     pub payload: &'a str,
-    /// How.
+    /// The form.
     pub form: &'a Form,
     /// The heading.
     pub title: &'a str,
-    /// What to do with it.
+    /// The instructions.
     pub about: &'a str,
-    /// When the next one comes.
+    /// The time until the next one.
     pub live: &'a str,
 }
 
 /// A whole screen.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Page {
-    /// What has to be the same for single rows to be redrawn: otherwise the screen is cleared first.
+    /// The part that has to be the same for single rows to be redrawn: otherwise the screen is cleared first.
     pub outline: Outline,
     /// The rows from the top.
     pub rows: Vec<Row>,
-    /// What puts a picture into the upper left corner.
+    /// The sequence that puts a picture into the upper left corner.
     pub picture: Option<String>,
 }
 
@@ -93,7 +93,7 @@ pub struct Row {
     pub row: usize,
     /// Counts from 0; what is left of it stays.
     pub col: usize,
-    /// What stands there, colours included.
+    /// The text, colours included.
     pub text: String,
 }
 
@@ -112,7 +112,7 @@ const SIDE_COLS_MIN: usize = 28;
 const SIDE_COLS_MAX: usize = 60;
 /// Columns left of words.
 const INDENT: usize = 2;
-/// Rows that a picture needs at most: what is larger is no easier to scan.
+/// Rows that a picture needs at most: a larger one is not easier to scan.
 const PICTURE_ROWS_MAX: usize = 24;
 /// Pixels of a module that a camera can still tell apart.
 const SCALE_MIN: usize = 3;
@@ -234,7 +234,7 @@ impl Placed {
 }
 
 impl Page {
-    /// What makes this page of the one that is there, or of an empty screen. Rows that are the same are left alone.
+    /// The sequence that makes this page of the one that is there, or of an empty screen. Rows that are the same are left alone.
     pub fn paint(&self, before: Option<&Self>) -> String {
         let mut text = String::new();
         let before = before.filter(|before| before.outline == self.outline);

@@ -27,7 +27,7 @@ use crate::world::World;
 
 pub(crate) const OWN: &str = "15550001111";
 
-/// What is in `creds.json`.
+/// The content of `creds.json`.
 pub(crate) fn creds(content: Creds) -> String {
     let key = r#"{"private":{"type":"Buffer","data":"AA=="},"public":{"type":"Buffer","data":"AA=="}}"#;
     let keys = format!(
@@ -53,7 +53,7 @@ pub(crate) enum Creds {
     Broken,
 }
 
-/// What a bridge does next.
+/// The next action of a bridge.
 #[derive(Debug, Clone)]
 pub(crate) enum Move {
     Say(Event),
@@ -103,7 +103,7 @@ pub(crate) fn good() -> Vec<Move> {
     [vec![Move::Say(Event::Connecting { attempt: 1 }), qr(1), qr(2)], linked()].concat()
 }
 
-/// How the installer behaves.
+/// The behaviour of the installer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Installer {
     Works,

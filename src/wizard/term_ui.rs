@@ -1,33 +1,30 @@
 //! A person at a terminal, or a log where there is none.
 //!
-//! `dialoguer` asks for selections and confirmations, [`prompt`](super::prompt) for text. Questions run on threads of their
-//! own: they block until a key is pressed, and a question that was given up (SIGTERM) must not hold up the end of the
-//! program, as a task on tokio's blocking pool would. While a wizard runs the terminal is in raw mode; it is put back as it
-//! was found, whichever way the wizard ends.
+//! [`prompt`](super::prompt) asks. While a wizard runs the terminal is in raw mode; it is put back as it was found, whichever
+//! way the wizard ends.
 
 use std::io::{self, Write};
 
 use async_trait::async_trait;
 use console::Term;
-use dialoguer::{Confirm, MultiSelect, Select};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::sync::oneshot;
 
 use crate::bridge::install::{Phase, Progress};
 use crate::sensitive::Secret;
 use crate::wizard::event::WizardEvent;
-use crate::wizard::layout::{Layout, Line, Tone};
+use crate::wizard::layout::{Layout, Line};
 use crate::wizard::page::OpenPage;
 use crate::wizard::probe::Hints;
-use crate::wizard::prompt::field::Field;
-use crate::wizard::prompt::keyboard::{Ear, Heard, Keyboard, Mode};
-use crate::wizard::prompt::keys::Key;
-use crate::wizard::prompt::look::Look;
+use crate::wizard::prompt::dialog::{self, Dialog};
+use crate::wizard::prompt::field::{Field, Pause, YesNo};
+use crate::wizard::prompt::keyboard::{Ear, Keyboard, Mode};
+use crate::wizard::prompt::menu::Menu;
 use crate::wizard::prompt::plain::Plain;
 use crate::wizard::qr::Size;
 use crate::wizard::sheet::{Canvas, Page};
 use crate::wizard::ui::{Check, Choice, Frame, Paper, Question, Stop, Ui};
 use crate::world::World;
+use crate::wrap::hang;
 
 /// Shows on standard error, asks there, and puts raw codes on standard output.
 #[derive(Debug)]
@@ -88,6 +85,14 @@ impl TermUi {
         }
     }
 
+    /// The layout for the window as it is now.
+    fn fit(&mut self) -> Layout {
+        if let Some((_, cols)) = self.term.size_checked() {
+            self.layout.cols = usize::from(cols);
+        }
+        self.layout
+    }
+
     /// A terminal that went away is noticed when it is asked; what is shown to it may be lost.
     fn put(&self, text: &str) {
         drop(self.term.write_str(&crate::visible::page(&self.layout.plain(text))));
@@ -105,51 +110,33 @@ impl TermUi {
         }
     }
 
-    /// Has `dialoguer` ask.
-    async fn choose<T: Send + 'static>(
-        &mut self,
-        question: impl Fn(&Term, &Look) -> dialoguer::Result<T> + Send + 'static,
-    ) -> Result<T, Stop> {
-        self.keys.hand_over(Mode::Raw);
-        let (answer, answered) = oneshot::channel();
-        let (term, look) = (self.term.clone(), Look::new(self.layout));
-        let ask = move || loop {
-            match question(&term, &look) {
-                // A signal came (the window has another size, the program was continued): it is no answer.
-                Err(dialoguer::Error::IO(error))
-                    if error.raw_os_error() == Some(rustix::io::Errno::INTR.raw_os_error()) => {}
-                said => break drop(answer.send(said)),
-            }
-        };
-        std::thread::Builder::new().name("question".to_owned()).spawn(ask).map_err(Stop::Broken)?;
-        let said = answered.await;
-        self.ignore_keys();
-        match said {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(dialoguer::Error::IO(error))) => Err(stop(error)),
-            Err(_) => Err(Stop::Broken(io::Error::other("the question was lost"))),
-        }
+    /// Asks where the cursor can be moved.
+    async fn ask<D>(&mut self, question: D) -> Result<D::Answer, Stop>
+    where
+        D: Dialog<Answer: Send + 'static> + Send + 'static,
+    {
+        let term = self.term.clone();
+        self.read(Mode::Raw, move |ear| dialog::ask(&term, ear, question)).await
     }
 
-    /// Has `ask` read keys.
-    async fn ask<T: Send + 'static>(
-        &mut self,
-        mode: Mode,
-        ask: impl FnOnce(&Term, Layout, &mut Ear) -> io::Result<Option<T>> + Send + 'static,
-    ) -> Result<T, Stop> {
-        let (term, layout) = (self.term.clone(), self.layout);
-        let answer = self.keys.ask(mode, move |ear| ask(&term, layout, ear)).await;
-        self.ignore_keys();
-        answer.map_err(stop)?.ok_or(Stop::Cancelled)
-    }
-
-    /// Has `ask` ask where the cursor cannot be moved.
+    /// Asks where it cannot.
     async fn ask_plainly<T: Send + 'static>(
         &mut self,
         mode: Mode,
         ask: impl FnOnce(Plain<'_>, &mut Ear) -> io::Result<Option<T>> + Send + 'static,
     ) -> Result<T, Stop> {
-        self.ask(mode, move |term, layout, ear| ask(Plain { term, layout }, ear)).await
+        let (term, layout) = (self.term.clone(), self.fit());
+        self.read(mode, move |ear| ask(Plain { term: &term, layout }, ear)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &mut self,
+        mode: Mode,
+        ask: impl FnOnce(&mut Ear) -> io::Result<Option<T>> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let answer = self.keys.ask(mode, ask).await;
+        self.ignore_keys();
+        answer.map_err(stop)?.ok_or(Stop::Cancelled)
     }
 
     fn window(&self) -> Option<Size> {
@@ -162,9 +149,10 @@ impl TermUi {
 
     fn draw(&mut self, frame: &Frame, window: Size) {
         let live = console::truncate_str(&frame.live, window.cols.saturating_sub(1), "").into_owned();
+        let lines: Vec<String> = frame.lines.iter().flat_map(|line| fitted(line, window.cols)).collect();
         match &self.drawn {
             Some(drawn) if drawn.window != Some(window) => drop(self.term.clear_screen()),
-            Some(drawn) if drawn.lines == frame.lines => {
+            Some(drawn) if drawn.lines == lines => {
                 drop(self.term.move_cursor_up(1));
                 drop(self.term.clear_line());
                 self.put(&format!("{live}\n"));
@@ -176,8 +164,8 @@ impl TermUi {
             }
             None => {}
         }
-        self.put(&format!("{}\n{live}\n", frame.lines.join("\n")));
-        self.drawn = Some(Drawn { seq: frame.seq, lines: frame.lines.clone(), window: Some(window) });
+        self.put(&format!("{}\n{live}\n", lines.join("\n")));
+        self.drawn = Some(Drawn { seq: frame.seq, lines, window: Some(window) });
     }
 
     fn print(&mut self, frame: &Frame) {
@@ -224,7 +212,27 @@ impl Drop for TermUi {
     }
 }
 
-/// Why there is no answer.
+/// Writes sentences to standard output: in rows that fit where it is a terminal, else as they are.
+pub(super) fn print_text(text: &str) {
+    match Term::stdout().size_checked() {
+        Some((_, cols)) => {
+            let rows: Vec<String> = text.lines().flat_map(|line| fitted(line, usize::from(cols))).collect();
+            print(&format!("{}\n", rows.join("\n")));
+        }
+        None => print(text),
+    }
+}
+
+/// A line in rows that fit, each as far from the edge.
+fn fitted(line: &str, cols: usize) -> Vec<String> {
+    if console::measure_text_width(line) < cols {
+        return vec![line.to_owned()];
+    }
+    let (indent, text) = line.split_at(line.len() - line.trim_start().len());
+    hang(indent, text, cols.saturating_sub(1)).lines().map(str::to_owned).collect()
+}
+
+/// The reason why there is no answer.
 fn stop(error: io::Error) -> Stop {
     if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof) {
         Stop::Cancelled
@@ -284,99 +292,66 @@ impl Ui for TermUi {
             let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select(ear, &prompt, &items);
             return self.ask_plainly(Mode::AsFound, ask).await;
         }
-        self.choose(move |term, look| {
-            Select::with_theme(look)
-                .with_prompt(prompt.as_str())
-                .items(items.iter())
-                .default(0)
-                .interact_on(term)
-        })
-        .await
+        let menu = Menu::one(self.fit(), prompt, items);
+        let picked = self.ask(menu).await?;
+        Ok(picked.first().copied().unwrap_or_default())
     }
 
     async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, Stop> {
         let prompt = self.layout.plain(prompt).into_owned();
-        if !self.redraws {
-            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.confirm(ear, &prompt, default);
-            return self.ask_plainly(Mode::AsFound, ask).await;
+        if self.redraws {
+            let question = YesNo::new(self.fit(), prompt, default);
+            return self.ask(question).await;
         }
-        let answer = self
-            .choose(move |term, look| {
-                Confirm::with_theme(look).with_prompt(prompt.as_str()).default(default).interact_on(term)
-            })
-            .await?;
-        self.ask(Mode::Raw, |_, _, ear| ear.skip_enter()).await?;
-        Ok(answer)
+        let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.confirm(ear, &prompt, default);
+        self.ask_plainly(Mode::AsFound, ask).await
     }
 
     async fn input(&mut self, question: &Question) -> Result<String, Stop> {
         let Question { prompt, initial, check } = question.clone();
         let prompt = self.layout.plain(&prompt).into_owned();
-        if !self.redraws {
-            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.input(ear, &prompt, &initial, check);
-            return self.ask_plainly(Mode::AsFound, ask).await;
+        if self.redraws {
+            let field = Field::new(self.fit(), prompt, &initial, check);
+            return self.ask(field).await;
         }
-        self.ask(Mode::Raw, move |term, layout, ear| {
-            Field::new(term, layout, &prompt, &initial).ask(ear, check)
-        })
-        .await
+        let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.input(ear, &prompt, &initial, check);
+        self.ask_plainly(Mode::AsFound, ask).await
     }
 
     async fn secret(&mut self, prompt: &str, check: Check) -> Result<Secret, Stop> {
         let prompt = self.layout.plain(prompt).into_owned();
         let answer = if self.redraws {
-            let ask = move |term: &Term, layout, ear: &mut Ear| {
-                Field::secret(term, layout, &prompt).ask(ear, check)
-            };
-            self.ask(Mode::Raw, ask).await
+            let field = Field::secret(self.fit(), prompt, check);
+            self.ask(field).await
         } else {
             self.ask_plainly(Mode::Raw, move |plain, ear| plain.secret(ear, &prompt, check)).await
         };
         answer.map(Secret)
     }
 
-    /// With none picked it is the one that is highlighted.
     async fn select_many(&mut self, choice: &Choice) -> Result<Vec<usize>, Stop> {
         let Choice { prompt, items } = self.plain_choice(choice);
-        if !self.redraws {
-            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select_many(ear, &prompt, &items);
-            return self.ask_plainly(Mode::AsFound, ask).await;
+        if self.redraws {
+            let menu = Menu::several(self.fit(), prompt, items);
+            return self.ask(menu).await;
         }
-        self.choose(move |term, look| {
-            let picked = MultiSelect::with_theme(look)
-                .with_prompt(prompt.as_str())
-                .items(items.iter())
-                .interact_on(term)?;
-            if !picked.is_empty() {
-                return Ok(picked);
-            }
-            let active = look.active();
-            Ok(items.iter().position(|item| *item == active).into_iter().collect())
-        })
-        .await
+        let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select_many(ear, &prompt, &items);
+        self.ask_plainly(Mode::AsFound, ask).await
     }
 
     async fn pause(&mut self, prompt: &str) -> Result<(), Stop> {
-        self.put(&format!("  {} {prompt} ", self.layout.paint(Tone::Careful, "?")));
-        let pressed = self
-            .ask(Mode::Raw, |_, _, ear| {
-                loop {
-                    match ear.next()? {
-                        Heard::Key(Key::Enter) => return Ok(Some(())),
-                        Heard::Key(Key::Interrupt) | Heard::End => return Ok(None),
-                        Heard::Key(Key::Suspend) => ear.suspend(),
-                        Heard::Key(_) | Heard::Resumed | Heard::Nothing => {}
-                    }
-                }
-            })
-            .await;
-        self.put("\n");
-        pressed
+        let prompt = self.layout.plain(prompt).into_owned();
+        if self.redraws {
+            let pause = Pause::new(self.fit(), prompt);
+            return self.ask(pause).await;
+        }
+        self.ask_plainly(Mode::AsFound, move |plain, ear| plain.pause(ear, &prompt)).await
     }
 
     fn say(&mut self, line: Line) {
         self.ignore_keys();
-        self.put(&self.layout.render(&line));
+        let text = self.fit().render(&line);
+        self.put(&text);
     }
 
     fn progress(&mut self, progress: Option<&Progress>) {
@@ -404,14 +379,12 @@ impl Ui for TermUi {
     fn code(&mut self, frame: Option<&Frame>) {
         self.ignore_keys();
         if self.drawn.is_none() {
-            // What was pressed before this was shown is no answer to it.
+            // A key that was pressed before this was shown does not answer it.
             self.keys.enter_pressed();
         }
-        if self.keys.was_resumed()
-            && let Some(window) = self.drawn.as_mut().and_then(|drawn| drawn.window.as_mut())
-        {
-            // Something else is on the screen: all of it is drawn again.
-            *window = Size { cols: 0, rows: 0 };
+        if self.keys.was_resumed() && self.drawn.as_ref().is_some_and(|drawn| drawn.window.is_some()) {
+            // Something else is on the screen: all of it is drawn again, below that.
+            self.drawn = None;
         }
         match (frame, self.window()) {
             (None, window) => {
@@ -437,7 +410,7 @@ impl Ui for TermUi {
     fn event(&mut self, _: &WizardEvent) {}
 }
 
-/// What a phase of the installation is called.
+/// The name of a phase of the installation.
 fn phase_words(phase: Phase) -> &'static str {
     match phase {
         Phase::Wait => "Waiting for another installation",

@@ -107,7 +107,7 @@ pub(crate) fn about_relinking(known: bool) -> Vec<Line> {
     vec![text(passkey), text("The old session is moved aside and restored if the new link fails."), Line::Gap]
 }
 
-/// What to do when WhatsApp asks for the passkey.
+/// The steps to take when WhatsApp asks for the passkey.
 pub(crate) fn about_passkey(request: &PasskeyRequest) -> Vec<Line> {
     vec![
         Line::Gap,

@@ -1,4 +1,4 @@
-//! What a wizard says and asks, apart from how that is shown.
+//! The words and questions of a wizard, apart from their look.
 
 use async_trait::async_trait;
 
@@ -24,7 +24,7 @@ pub type Check = fn(&str) -> Result<(), String>;
 /// A question with a few answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// What is asked.
+    /// The question.
     pub prompt: String,
     /// The answers; the first is the default.
     pub items: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Choice {
 /// A question answered by a line of text.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// What is asked.
+    /// The question.
     pub prompt: String,
     /// Already typed, to be changed.
     pub initial: String,
@@ -48,7 +48,7 @@ pub struct Frame {
     pub seq: u32,
     /// The drawing, or what stands in its place.
     pub lines: Vec<String>,
-    /// What the code says, for stdout.
+    /// The payload, for stdout.
     pub payload: Option<String>,
     /// Below it, changing every second.
     pub live: String,
@@ -56,7 +56,7 @@ pub struct Frame {
     pub fixed: String,
 }
 
-/// What can be shown line by line.
+/// The abilities of a place to which lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paper {
     /// The columns of the terminal; `None` where there is none.
@@ -75,7 +75,7 @@ pub trait Ui: Send {
     /// Questions can be asked.
     fn can_ask(&self) -> bool;
 
-    /// What can be shown line by line.
+    /// The abilities of a place to which lines are written.
     fn paper(&self) -> Paper;
 
     /// Opens a whole screen, if it is not open, and says what it can show; `None` where nothing can be redrawn.
@@ -120,7 +120,7 @@ pub trait Ui: Send {
     /// A line of `--json`.
     fn event(&mut self, event: &WizardEvent);
 
-    /// Shows a failure with what mends it.
+    /// Shows a failure with its remedy.
     fn failure(&mut self, error: &CliError) {
         self.say(Line::Gap);
         let mut message = format!("{error}.");

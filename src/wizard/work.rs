@@ -1,4 +1,4 @@
-//! What the WhatsApp wizard does between its questions: installs, moves sessions aside, pairs.
+//! The work of the WhatsApp wizard between its questions: installs, moves sessions aside, pairs.
 
 use tokio::sync::mpsc;
 

@@ -33,7 +33,7 @@ fn from_an_empty_machine_to_the_first_answer() {
     let env = String::from_utf8(home.dot_env().expect("it is set up")).expect("text");
     assert!(env.contains("WHATSAPP_ENABLED=true") && env.contains(FRIEND), "{env}");
 
-    terminal.send("y");
+    terminal.send("y\r");
     let mut answered = None;
     if wait::until(wait::LIMIT, || (home.run(["platform", "status", "--json"]).code == Some(0)).then_some(()))
         .is_some()
@@ -63,6 +63,8 @@ fn an_already_paired_machine_is_done_in_one_keypress() {
     let mut terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
     terminal.wait_for("Keep this link?");
     terminal.send("\r");
+    terminal.wait_for(START);
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     assert!(String::from_utf8_lossy(&home.dot_env().expect("it is there")).contains("WHATSAPP_ENABLED=true"));
 }

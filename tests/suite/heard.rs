@@ -9,7 +9,7 @@ use crate::support::screen::Terminal;
 use crate::support::telegram::scene::{FRIEND, wait_until};
 use crate::support::telegram::service::TOKEN;
 use crate::support::wait;
-use crate::platforms::telegram::Scene;
+use crate::telegram::Scene;
 
 const STRANGER: i64 = 4_200_666;
 const GROUP: i64 = -100_500;
@@ -130,10 +130,10 @@ fn the_wizard_beside_a_running_gateway_offers_who_has_just_written() {
     assert!(terminal.text().contains(&STRANGER.to_string()), "{}", terminal.text());
     terminal.send("\r");
     terminal.wait_for("Is that you?");
-    terminal.send("y");
+    terminal.send("y\r");
     terminal.wait_for("is allowed");
     terminal.wait_for("Send alerts to this chat");
-    terminal.send("n");
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     let env = String::from_utf8(scene.home.dot_env().unwrap()).unwrap();
     assert!(env.contains(&format!("TELEGRAM_ALLOWED_USERS={STRANGER}")), "{env}");

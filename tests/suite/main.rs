@@ -55,6 +55,7 @@ mod telegram_sending;
 mod telegram_setup;
 mod terminal;
 mod terminal_kinds;
+mod terminal_questions;
 mod texts;
 mod tidy;
 mod truth;

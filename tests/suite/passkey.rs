@@ -81,7 +81,7 @@ fn a_person_pastes_what_the_browser_prints_and_the_phone_is_linked() {
         terminal.send(&format!("{padded}\r"));
         terminal.wait_for("Start the gateway now?");
         assert!(!terminal.text().contains("clientDataJSON\""), "the answer is not shown");
-        terminal.send("n");
+        terminal.send("n\r");
         assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
         assert!(terminal.is_as_found());
         let env = String::from_utf8(home.dot_env().expect("it is set up")).unwrap();

@@ -181,7 +181,7 @@ impl Wizard {
             assert!(!text.contains(rest), "`{rest}` is left on the screen:\n{text}");
         }
         assert!(self.terminal.picture().is_none(), "the picture is left");
-        self.terminal.send("n");
+        self.terminal.send("n\r");
         assert_eq!(self.terminal.exit_code(), 0, "{}", self.terminal.text());
         assert!(self.terminal.is_as_found(), "the terminal is not as it was");
         assert!(String::from_utf8_lossy(&self.home.dot_env().unwrap()).contains("WHATSAPP_ENABLED=true"));
@@ -381,7 +381,7 @@ fn after_ctrl_z_and_fg_the_code_is_drawn_again_and_the_shell_has_its_terminal_in
     let payload = wait::until(wait::LIMIT, || drawn(&terminal)).expect("the code again");
     fake.tell(json!({ "cmd": "scan", "payload": payload }));
     terminal.wait_for(START);
-    terminal.send("n");
+    terminal.send("n\r");
     terminal.wait_for("left with 0");
 }
 

@@ -120,11 +120,11 @@ fn the_first_steps_lead_to_the_readmes_picture() {
     service.write(OWNER, OWNER, "hello");
     for question in ["Is that you?", "Send alerts to this chat?"] {
         terminal.wait_for(question);
-        terminal.send("y");
+        terminal.send("y\r");
     }
     terminal.wait_for("Start the gateway now?");
     let mut shown: Vec<String> = terminal.text().lines().map(plain).collect();
-    terminal.send("n");
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
 
     let gateway = Gateway::start(&home);

@@ -9,7 +9,7 @@ use crate::support::telegram::Fault;
 use crate::support::telegram::scene::{FRIEND, wait_until};
 use crate::support::telegram::service::now;
 use crate::support::wait;
-use crate::platforms::telegram::{Scene, lines};
+use crate::telegram::{Scene, lines};
 
 /// How long from now until it is tried again, in seconds.
 fn due_in(entry: &Value) -> i64 {

@@ -6,7 +6,7 @@ use crate::support::house::QUICK;
 use crate::support::telegram::Fault;
 use crate::support::telegram::scene::{FRIEND, entry};
 use crate::support::telegram::service::{TOKEN, now};
-use crate::platforms::telegram::{Scene, lines};
+use crate::telegram::{Scene, lines};
 
 /// Another person who may speak.
 const OTHER: i64 = FRIEND + 1;

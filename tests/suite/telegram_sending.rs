@@ -10,7 +10,7 @@ use crate::support::telegram::scene::{FRIEND, wait_until};
 use crate::support::telegram::service::{TOKEN, now};
 use crate::support::telegram::{Fault, bot::SentMessage};
 use crate::support::wait;
-use crate::platforms::telegram::{Scene, lines};
+use crate::telegram::{Scene, lines};
 
 const GROUP: i64 = -100_500;
 

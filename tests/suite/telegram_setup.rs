@@ -67,7 +67,7 @@ impl Scene {
             if question == at {
                 return terminal;
             }
-            terminal.send("y");
+            terminal.send("y\r");
         }
         terminal.wait_for(START);
         terminal
@@ -119,7 +119,7 @@ fn from_a_token_to_the_first_answer() {
     );
     assert!(!seen.contains("not-a-real-token"), "the token is on the screen:\n{seen}");
     assert_eq!(scene.service.waiting(), 1, "the first message is not taken away");
-    terminal.send("y");
+    terminal.send("y\r");
     scene.service.wait_sent(OWNER, "hello from the owner");
     let shown = terminal.text();
     assert!(!shown.contains("not-a-real-token"), "{shown}");
@@ -200,7 +200,7 @@ fn a_webhook_that_was_removed_before_the_end_is_not_denied() {
     terminal.wait_for(TOKEN_PROMPT);
     terminal.send(&format!("{TOKEN}\r"));
     terminal.wait_for("Receive them here from now on?");
-    terminal.send("y");
+    terminal.send("y\r");
     terminal.wait_for(WAITING);
     terminal.send("\u{3}");
     assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
@@ -232,7 +232,7 @@ fn the_webhook_of_our_own_gateway_stays() {
     assert!(!terminal.text().contains("Another program"), "{}", terminal.text());
     terminal.send("42\r");
     terminal.wait_for(START);
-    terminal.send("n");
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     assert!(scene.env().contains("TELEGRAM_ALLOWED_USERS=42\r\n"), "{}", scene.env());
     assert_eq!(scene.service.webhook(), OWN);
@@ -290,7 +290,7 @@ fn a_wrong_token_is_asked_for_three_times_and_the_wait_can_be_skipped() {
     terminal.wait_for("IDs that can write to it");
     terminal.send("42, 43\r");
     terminal.wait_for(START);
-    terminal.send("n");
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     assert_eq!(
         scene.env(),
@@ -428,13 +428,15 @@ fn a_gateway_at_work_is_not_disturbed_and_takes_the_change_up() {
 }
 
 #[test]
-fn what_is_set_up_stays_with_one_key() {
+fn what_is_set_up_stays_with_one_key_and_its_stopped_gateway_is_offered_to_start() {
     let scene = Scene::set();
     let written = format!("{BEFORE}TELEGRAM_BOT_TOKEN={TOKEN}\r\nTELEGRAM_ALLOWED_USERS=42\r\n");
     scene.home.write(".env", &written);
     let mut terminal = scene.terminal(&[]);
     terminal.wait_for("Keep this bot?");
     terminal.send("\r");
+    terminal.wait_for(START);
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     terminal.wait_for("Telegram is ready");
     assert_eq!(scene.env(), written);
@@ -457,7 +459,7 @@ fn several_platforms_are_set_up_in_one_go_and_shown_at_the_end() {
     scene.service.write(OWNER, OWNER, "hello from setup");
     for question in [IS_YOU, TELL, START] {
         terminal.wait_for(question);
-        terminal.send("y");
+        terminal.send("y\r");
     }
     scene.service.wait_sent(OWNER, "hello from setup");
     assert!(!terminal.text().contains("not-a-real-token"), "{}", terminal.text());
@@ -519,20 +521,18 @@ fn a_stranger_who_writes_first_is_passed_over() {
     let mut terminal = scene.terminal_at(WAITING);
     scene.service.write(STRANGER, STRANGER, "hello, who are you?");
     terminal.wait_for(IS_YOU);
-    // As many answer: the letter, and Enter behind it.
-    terminal.send("n");
-    terminal.send("\r");
+    terminal.send("n\r");
     terminal.wait_for(WAITING);
     scene.service.write(STRANGER, STRANGER, "hello again");
     scene.service.write(OWNER, OWNER, "it is me");
     terminal.wait_for(&format!("ID {OWNER}"));
-    terminal.wait_for(IS_YOU);
-    terminal.send("y");
-    terminal.send("\r");
+    // The answered question is still on the screen.
+    terminal.wait_for(&format!("{IS_YOU} [y/N]"));
+    terminal.send("y\r");
     terminal.wait_for(TELL);
-    terminal.send("n");
+    terminal.send("n\r");
     terminal.wait_for(START);
-    terminal.send("n");
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     assert!(scene.env().contains(&format!("TELEGRAM_ALLOWED_USERS={OWNER}\r\n")), "{}", scene.env());
 }

@@ -122,7 +122,7 @@ fn a_long_answer_moves_under_its_window_and_is_shown_whole_at_the_end() {
     assert!(start.is_some(), "{}\n{:?}", terminal.text(), terminal.rows().1);
     terminal.send("\r");
     terminal.wait_for(START);
-    terminal.send("n");
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     let env = String::from_utf8(home.dot_env().expect("it is set up")).expect("text");
     assert!(env.contains(&ids.join(",")), "{env}");
@@ -142,7 +142,7 @@ fn a_pasted_list_is_one_answer() {
         }
         terminal.wait_for(START);
         terminal.wait_for("42, 43, 44");
-        terminal.send("n");
+        terminal.send("n\r");
         assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
         let env = String::from_utf8(home.dot_env().expect("it is set up")).expect("text");
         assert!(env.contains("TELEGRAM_ALLOWED_USERS=42,43,44"), "{env}");

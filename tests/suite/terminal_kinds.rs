@@ -154,7 +154,7 @@ fn keys_during_the_install_garble_nothing_and_answer_nothing() {
         terminal.text().contains("Start the gateway now?  ").then_some(())
     });
     assert!(answered.is_none(), "it was answered by earlier keys:\n{}", terminal.text());
-    terminal.send("n");
+    terminal.send("n\r");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.text());
     assert!(wait::until(wait::LIMIT, || terminal.is_as_found().then_some(())).is_some());
 }

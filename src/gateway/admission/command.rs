@@ -13,10 +13,10 @@ use crate::gateway::control::client;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::status::report::print;
-use crate::gateway::status::table::ago;
 use crate::gateway::store::api::admissions::{Kept, Records};
 use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
+use crate::span::ago;
 
 /// Does what the operator asks, and prints the answer.
 ///

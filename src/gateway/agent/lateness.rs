@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::gateway::inbound::slash::brief;
 use crate::gateway::model::message::InboundMessage;
+use crate::span::span;
 
 /// Says in front of the text how long ago it was sent, when that is longer than `after`. A message that does not say when it
 /// was sent, or says that it will be, is taken as new.
@@ -16,7 +16,7 @@ pub fn mark(message: &mut InboundMessage, now: Timestamp, after: Duration) {
     if age > after {
         let text = &mut message.text.0;
         let gap = if text.is_empty() { "" } else { "\n" };
-        text.insert_str(0, &format!("[sent {} ago]{gap}", brief(age)));
+        text.insert_str(0, &format!("[sent {} ago]{gap}", span(age)));
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::gateway::store::api::{Direction, Letter, LetterId, Pick};
+use crate::span::{age, span};
 use crate::visible;
 
 impl Direction {
@@ -108,15 +109,15 @@ pub fn table(letters: &[Value], now: Timestamp) -> String {
     if letters.is_empty() {
         return "No undelivered messages.\n".to_owned();
     }
-    let mut text = format!("{:<10} {:<10} {:<4} {:>5}  {}\n", "Id", "Platform", "Way", "Age", "Reason");
+    let mut text = format!("{:<10} {:<10} {:<4} {:>8}  {}\n", "Id", "Platform", "Way", "Age", "Reason");
     for letter in letters {
         let word = |name: &str| visible::line(letter[name].as_str().unwrap_or("?"));
         text.push_str(&format!(
-            "{:<10} {:<10} {:<4} {:>5}  {}\n",
+            "{:<10} {:<10} {:<4} {:>8}  {}\n",
             word("id"),
             word("platform"),
             word("direction"),
-            age(&word("since"), now),
+            aged(&word("since"), now),
             word("reason"),
         ));
     }
@@ -136,22 +137,15 @@ pub fn page(letter: &Value, now: Timestamp) -> String {
         word("id"),
         word("chat"),
         word("platform"),
-        age(&word("since"), now),
+        aged(&word("since"), now),
         letter["attempts"],
         word("reason"),
         visible::text(letter["text"].as_str().unwrap_or("(its text cannot be read)")),
     )
 }
 
-fn age(since: &str, now: Timestamp) -> String {
-    let Ok(since) = since.parse::<Timestamp>() else { return "?".to_owned() };
-    let seconds = now.duration_since(since).as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
+fn aged(since: &str, now: Timestamp) -> String {
+    since.parse().map_or_else(|_| "?".to_owned(), |since| span(age(since, now)))
 }
 
 #[cfg(test)]
@@ -188,7 +182,7 @@ mod tests {
             text: Some(Private("a canary".to_owned())),
         };
         let list = table(&[json(&letter, false)], now);
-        assert!(list.contains("out-7") && list.contains("3h") && list.contains("refused"), "{list}");
+        assert!(list.contains("out-7") && list.contains("3 h") && list.contains("refused"), "{list}");
         assert!(!list.contains("900100") && !list.contains("canary"), "{list}");
         let page = page(&json(&letter, true), now);
         assert!(page.contains("to 900100@lid") && page.contains("a canary"), "{page}");

@@ -18,6 +18,7 @@ use crate::gateway::http::routes::{Http, routes};
 use crate::gateway::life::kept;
 use crate::gateway::model::snapshot::{HttpSnapshot, HttpState};
 use crate::gateway::settings::Reading;
+use crate::span::span;
 
 /// How often it is looked whether a key has been set, while one is missing.
 const KEY_EVERY: Duration = Duration::from_secs(1);
@@ -101,9 +102,9 @@ impl Server<'_> {
                 is_told = true;
                 tracing::warn!(
                     code = trouble.code,
-                    "{}; next try in {} s. {}",
+                    "{}; next try in {}. {}",
                     trouble.message,
-                    wait.as_secs(),
+                    span(wait),
                     trouble.action
                 );
             }

@@ -11,6 +11,7 @@ use crate::gateway::agent::api::About;
 use crate::gateway::model::message::InboundMessage;
 use crate::gateway::store::api::Ended;
 use crate::gateway::store::api::sessions::Session;
+use crate::span::{age, span};
 
 /// What somebody asked of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +120,7 @@ Everything else goes to the agent.";
 /// What `/stop` has ended.
 pub fn stopped(ended: &Ended) -> String {
     let text = match ended.waited {
-        Some(waited) => format!("Stopped. Your message of {} ago gets no answer.", brief(waited)),
+        Some(waited) => format!("Stopped. Your message of {} ago gets no answer.", span(waited)),
         None => "Nothing to stop.".to_owned(),
     };
     text + &waiting(ended.waiting)
@@ -132,7 +133,7 @@ pub fn begun(ended: &Ended) -> String {
         Some(0) | None => "This is a new conversation.".to_owned(),
     };
     if let Some(waited) = ended.waited {
-        text.push_str(&format!(" Your message of {} ago gets no answer.", brief(waited)));
+        text.push_str(&format!(" Your message of {} ago gets no answer.", span(waited)));
     }
     text + &waiting(ended.waiting)
 }
@@ -161,13 +162,13 @@ pub struct Status {
 
 /// `/status`.
 pub fn status(status: &Status, now: Timestamp) -> String {
-    let ago = |at: Timestamp| brief(Duration::try_from(now.duration_since(at)).unwrap_or_default());
+    let since = |at: Timestamp| span(age(at, now));
     let mut lines = Vec::new();
     lines.push(match &status.session {
         Some(Session { started_at, last_at, exchanges, .. }) => format!(
             "This conversation began {} ago; {exchanges} of your messages are answered, the last one {} ago.",
-            ago(*started_at),
-            ago(*last_at)
+            since(*started_at),
+            since(*last_at)
         ),
         None => "No conversation is open; your next message begins one.".to_owned(),
     });
@@ -175,10 +176,10 @@ pub fn status(status: &Status, now: Timestamp) -> String {
     lines.push(format!("Agent: {}{model}.", status.agent.kind));
     if let Some(trouble) = &status.agent.trouble {
         let what = if trouble.refuses { "refused every request" } else { "not been available" };
-        lines.push(format!("It has {what} for {}: {}.", ago(trouble.since), trouble.why));
+        lines.push(format!("It has {what} for {}: {}.", since(trouble.since), trouble.why));
     }
     lines.push(match status.running {
-        Some(running) => format!("I have been working on a message for {}.", brief(running)),
+        Some(running) => format!("I have been working on a message for {}.", span(running)),
         None => "I am not working on a message.".to_owned(),
     });
     if status.waiting > 0 {
@@ -192,16 +193,6 @@ fn waiting(count: u64) -> String {
         0 => String::new(),
         1 => " One more message waits and is next.".to_owned(),
         more => format!(" {more} more messages wait and are next."),
-    }
-}
-
-/// A time as people say it.
-pub fn brief(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..=119 => format!("{seconds} s"),
-        seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

@@ -4,9 +4,9 @@ use jiff::Zoned;
 use serde_json::{Value, json};
 
 use super::decider::{Notice, Trouble};
-use crate::gateway::inbound::slash::brief;
 use crate::gateway::model::snapshot::WireState;
 use crate::redact;
+use crate::span::span;
 
 /// Longer explanations are cut: a notice fits every platform.
 const DETAIL_LEN_MAX: usize = 600;
@@ -16,7 +16,7 @@ pub fn text(title: &str, notice: &Notice) -> String {
     match notice {
         Notice::Trouble { lasted, trouble } => {
             let Trouble { state, message, user_action, .. } = trouble;
-            let mut text = format!("{title} has not worked for {}", brief(*lasted));
+            let mut text = format!("{title} has not worked for {}", span(*lasted));
             if let Some(message) = message {
                 text.push_str(": ");
                 text.push_str(&detail(message));
@@ -32,10 +32,10 @@ pub fn text(title: &str, notice: &Notice) -> String {
             }
             text
         }
-        Notice::Recovered { lasted } => format!("{title} works again after {}.", brief(*lasted)),
+        Notice::Recovered { lasted } => format!("{title} works again after {}.", span(*lasted)),
         Notice::Missed { from, until, keeps } => {
             let at = |time: &Zoned| time.strftime("%Y-%m-%d %H:%M %Z").to_string();
-            let (from, until, keeps) = (at(from), at(until), brief(*keeps));
+            let (from, until, keeps) = (at(from), at(until), span(*keeps));
             format!(
                 "Messages between {from} and {until} may be missing on {title}: the service keeps them for {keeps}, and hermes was offline longer."
             )

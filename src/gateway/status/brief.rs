@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::gateway::model::snapshot::{PlatformSnapshot, Snapshot, WireState};
-use crate::gateway::status::table::{ago, until};
 use crate::platforms::Platform;
+use crate::span::{age, span, until};
 
 /// `/platform list`, in markdown.
 pub fn platforms(snapshot: &Snapshot, now: Timestamp) -> String {
@@ -23,13 +23,10 @@ fn line(name: &str, platform: &PlatformSnapshot, now: Timestamp) -> String {
     let why = platform.error_message.as_ref().map_or(String::new(), |why| format!("; {why}"));
     let next = platform.next_retry_at.map_or(String::new(), |at| format!(", next try {}", until(at, now)));
     match platform.state {
-        WireState::Connected => match platform.since.map(|at| ago(at, now)) {
-            Some(since) => match since.strip_suffix(" ago") {
-                Some(long) => format!("connected for {long}"),
-                None => format!("connected {since}"),
-            },
-            None => "connected".to_owned(),
-        },
+        WireState::Connected => {
+            let long = platform.since.map_or(String::new(), |at| format!(" for {}", span(age(at, now))));
+            format!("connected{long}")
+        }
         WireState::Connecting => format!("connecting{why}"),
         WireState::Retrying => format!("retrying{next}{why}"),
         WireState::RateLimited => format!("rate limited by the platform{next}"),

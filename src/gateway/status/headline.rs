@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use crate::config::shadow_remedy;
 use crate::gateway::model::snapshot::{GatewayState, Problem};
 use crate::gateway::status::presence::{Presence, Silence};
-use crate::gateway::status::table::ago;
 use crate::gateway::status::view::View;
+use crate::span::ago;
 
 /// Whether it runs; a sentence.
 pub fn headline(view: &View, now: Timestamp) -> String {

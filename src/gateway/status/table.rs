@@ -1,5 +1,7 @@
 //! Pure. How the gateway's state looks to people.
 
+use std::time::Duration;
+
 use console::style;
 use jiff::Timestamp;
 
@@ -10,6 +12,7 @@ use crate::gateway::status::headline::{headline, next_step, notes_on_gateway};
 use crate::gateway::status::presence::Presence;
 use crate::gateway::status::view::{PlatformView, View};
 use crate::preflight::Finding;
+use crate::span::{age, aged, ago, until};
 use crate::visible;
 
 /// What the terminal can show.
@@ -190,8 +193,9 @@ fn row(platform: &PlatformView, view: &View, now: Timestamp, look: Look) -> [Str
         format!("{symbol}{shown} (was {})", named(last.state))
     };
     // Its age at this moment: the word itself may have some.
-    let word = view.as_of.map_or(0, |at| seconds_since(at, now));
-    let proof = last.proof_age_s.filter(|_| is_believed).map_or(none.to_owned(), |age| ago_s(age + word));
+    let word = view.as_of.map_or(Duration::ZERO, |at| age(at, now));
+    let proof = last.proof_age_s.filter(|_| is_believed);
+    let proof = proof.map_or(none.to_owned(), |proof| aged(Duration::from_secs(proof) + word));
     [
         platform.title.to_owned(),
         state,
@@ -235,14 +239,6 @@ fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
     };
     let when = last.next_retry_at.map_or(String::new(), |at| format!(", {what}{}", until(at, now)));
     format!("{by}{when}")
-}
-
-/// When that will be, for people.
-pub fn until(at: Timestamp, now: Timestamp) -> String {
-    match u64::try_from(at.duration_since(now).as_secs()) {
-        Ok(0) | Err(_) => "now".to_owned(),
-        Ok(seconds) => format!("in {}", span(seconds)),
-    }
 }
 
 /// Why, and what to do: while it runs by its own word, otherwise by what is found now, below its last word.
@@ -302,29 +298,6 @@ fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<Option<W
         text.push_str("  ");
     }
     format!("{}\n", text.trim_end())
-}
-
-/// How long ago that was, for people.
-pub fn ago(at: Timestamp, now: Timestamp) -> String {
-    ago_s(seconds_since(at, now))
-}
-
-fn seconds_since(at: Timestamp, now: Timestamp) -> u64 {
-    u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0)
-}
-
-fn ago_s(age: u64) -> String {
-    if age == 0 { "just now".to_owned() } else { format!("{} ago", span(age)) }
-}
-
-/// A length of time in its largest unit.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

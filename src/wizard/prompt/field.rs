@@ -1,159 +1,86 @@
-//! Asks for a line of text where the cursor can be moved: draws it after each key, and keeps what was typed when it is refused.
+//! Pure. A question for a line of text: the line beside or below it, and below that what was wrong with the last answer.
 
-use std::io;
-
-use console::Term;
-
-use super::keyboard::{Ear, Heard};
+use super::dialog::{Dialog, Drawing, cols};
 use super::keys::Key;
 use super::line::{Line, Step};
 use crate::wizard::layout::{Layout, Tone};
 use crate::wizard::ui::Check;
 
-/// A question that is on the screen.
-pub(crate) struct Field<'a> {
-    pub(crate) term: &'a Term,
-    pub(crate) layout: Layout,
-    pub(crate) prompt: &'a str,
-    pub(crate) line: Line,
-    pub(crate) is_secret: bool,
+/// A question, and what is typed so far.
+pub(crate) struct Field {
+    layout: Layout,
+    prompt: String,
+    /// Behind the prompt: the end of the question.
+    end: String,
+    /// Columns that must be free beside the question, or the line stands below it.
+    room: usize,
+    line: Line,
+    is_secret: bool,
+    check: Check,
     /// The complaint about the last answer.
     error: Option<String>,
-    /// The row of the cursor, counted from the first that is drawn.
-    row: usize,
-    /// The window as it was drawn for.
-    size: (u16, u16),
 }
 
-/// A paste comes as a whole, between marks.
-const PASTE_ON: &str = "\x1b[?2004h";
-const PASTE_OFF: &str = "\x1b[?2004l";
-/// Fewer columns than that are no place to type in.
+/// The fewest columns in which a line can be typed.
 const ROOM_MIN: usize = 24;
 
-/// The rows to draw.
-#[derive(Debug, PartialEq, Eq)]
-struct Drawing {
-    rows: Vec<String>,
-    cursor: (usize, usize),
-}
-
-impl<'a> Field<'a> {
+impl Field {
     /// A question with what is already typed.
-    pub(crate) fn new(term: &'a Term, layout: Layout, prompt: &'a str, initial: &str) -> Self {
+    pub(crate) fn new(layout: Layout, prompt: String, initial: &str, check: Check) -> Self {
         let line = Line::of(initial);
-        Self { term, layout, prompt, line, is_secret: false, error: None, row: 0, size: (0, 0) }
+        Self {
+            layout,
+            prompt,
+            end: ":".to_owned(),
+            room: ROOM_MIN,
+            line,
+            is_secret: false,
+            check,
+            error: None,
+        }
     }
 
     /// A question whose answer is not shown.
-    pub(crate) fn secret(term: &'a Term, layout: Layout, prompt: &'a str) -> Self {
-        Self { line: Line::secret(), is_secret: true, ..Self::new(term, layout, prompt, "") }
+    pub(crate) fn secret(layout: Layout, prompt: String, check: Check) -> Self {
+        let end = " (hidden):".to_owned();
+        Self { end, line: Line::secret(), is_secret: true, ..Self::new(layout, prompt, "", check) }
+    }
+}
+
+impl Dialog for Field {
+    type Answer = String;
+
+    fn press(&mut self, key: Key) -> Step {
+        self.line.press(key)
     }
 
-    /// Asks until the answer passes its check; `None`: there will be none.
-    pub(crate) fn ask(mut self, ear: &mut Ear, check: Check) -> io::Result<Option<String>> {
-        self.term.write_str(PASTE_ON)?;
-        let answer = self.answer(ear, check);
-        self.term.write_str(PASTE_OFF)?;
-        let answer = answer?;
-        self.clear()?;
-        match &answer {
-            Some(answer) => {
-                let shown = if self.is_secret { "(not shown)" } else { answer };
-                self.term.write_str(&crate::visible::page(&self.layout.answered(self.prompt, shown)))?;
-            }
-            // What follows stands below the question.
-            None => self.term.write_str(&format!("{}\n", self.question()))?,
+    fn break_line(&mut self) -> bool {
+        self.line.break_line();
+        true
+    }
+
+    fn answer(&mut self) -> Option<String> {
+        let text = self.line.text().trim().to_owned();
+        self.error = (self.check)(&text).err();
+        if self.error.is_none() {
+            return Some(text);
         }
-        Ok(answer)
-    }
-
-    fn answer(&mut self, ear: &mut Ear, check: Check) -> io::Result<Option<String>> {
-        self.draw()?;
-        loop {
-            let step = match ear.next()? {
-                Heard::End => return Ok(None),
-                Heard::Nothing => {
-                    if self.size == self.term.size() {
-                        continue;
-                    }
-                    Step::Draw
-                }
-                Heard::Resumed => {
-                    self.term.write_str(PASTE_ON)?;
-                    self.row = 0;
-                    Step::Draw
-                }
-                Heard::Key(Key::Enter) => match ear.text_follows()? {
-                    None => Step::Cancel,
-                    Some(true) => {
-                        self.line.break_line();
-                        Step::Draw
-                    }
-                    Some(false) => Step::Answer,
-                },
-                Heard::Key(key) => self.line.press(key),
-            };
-            match step {
-                Step::Draw => {}
-                Step::Cancel => return Ok(None),
-                Step::Answer => {
-                    let text = self.line.text().trim();
-                    match check(text) {
-                        Ok(()) => return Ok(Some(text.to_owned())),
-                        // What is not seen cannot be corrected: it is pasted again.
-                        Err(why) => {
-                            self.error = Some(why);
-                            if self.is_secret {
-                                self.line = Line::secret();
-                            }
-                        }
-                    }
-                }
-                Step::Suspend => {
-                    self.clear()?;
-                    self.term.write_str(PASTE_OFF)?;
-                    ear.suspend();
-                    self.term.write_str(PASTE_ON)?;
-                }
-            }
-            if !ear.has_more() {
-                self.draw()?;
-            }
+        // A secret is not seen and cannot be corrected: it is pasted again.
+        if self.is_secret {
+            self.line = Line::secret();
         }
+        None
     }
 
-    fn question(&self) -> String {
-        let hidden = if self.is_secret { " (hidden)" } else { "" };
-        format!("  {} {}{hidden}:", self.layout.paint(Tone::Careful, "?"), self.prompt)
+    fn question(&self, cols: usize) -> Vec<String> {
+        self.layout.question(&self.prompt, &self.end, cols)
     }
 
-    fn clear(&mut self) -> io::Result<()> {
-        self.term.move_cursor_up(self.row)?;
-        self.row = 0;
-        self.term.write_str("\r")?;
-        self.term.clear_to_end_of_screen()
-    }
-
-    fn draw(&mut self) -> io::Result<()> {
-        self.size = self.term.size();
-        let Drawing { rows, cursor: (row, col) } = self.drawing(self.size);
-        self.clear()?;
-        self.term.write_str(&rows.join("\n"))?;
-        self.term.move_cursor_up(rows.len() - 1 - row)?;
-        self.term.write_str("\r")?;
-        self.term.move_cursor_right(col)?;
-        self.row = row;
-        Ok(())
-    }
-
-    /// One row for the line, or two where the prompt leaves no room, and below it what was wrong.
-    fn drawing(&mut self, (height, width): (u16, u16)) -> Drawing {
-        // A character in the last column would leave the cursor in a place on which terminals disagree.
-        let cols = usize::from(width).saturating_sub(1).max(ROOM_MIN);
-        let question = self.question();
-        let used = console::measure_text_width(&question) + 1;
-        let is_beside = used + ROOM_MIN <= cols;
+    fn drawing(&mut self, window: (u16, u16)) -> Drawing {
+        let cols = cols(window);
+        let mut rows = self.question(cols);
+        let used = rows.last().map_or(0, |row| console::measure_text_width(row)) + 1;
+        let is_beside = used + self.room <= cols;
         let start = if is_beside { used } else { 4 };
         let mask = if self.layout.utf8 { '•' } else { '*' };
         // One column for the mark of what is hidden on the right.
@@ -166,17 +93,116 @@ impl<'a> Field<'a> {
             view.text,
             self.layout.paint(Tone::Faint, after)
         );
-        let mut rows = if is_beside {
-            vec![format!("{question}{field}")]
-        } else {
-            vec![console::truncate_str(&question, cols, "").into_owned(), format!("   {field}")]
-        };
-        let row = rows.len() - 1;
-        if let Some(error) = &self.error {
-            let room = usize::from(height).saturating_sub(rows.len() + 1).max(1);
-            rows.extend(self.layout.complaint(error, cols).into_iter().take(room));
+        match rows.last_mut() {
+            Some(last) if is_beside => last.push_str(&field),
+            Some(_) | None => rows.push(format!("   {field}")),
         }
-        Drawing { rows, cursor: (row, start + view.cursor) }
+        let cursor = (rows.len() - 1, start + view.cursor);
+        if let Some(error) = &self.error {
+            rows.extend(self.layout.complaint(error, cols));
+        }
+        Drawing { rows, cursor: Some(cursor) }
+    }
+
+    fn answered(&self, answer: &String) -> String {
+        self.layout.answered(&self.prompt, if self.is_secret { "(not shown)" } else { answer })
+    }
+}
+
+/// A question for yes or no: a letter and Enter, or Enter alone for the default.
+pub(crate) struct YesNo {
+    field: Field,
+    default: bool,
+}
+
+/// The complaint about another answer.
+const WRONG: &str = "Type y or n, then press Enter.";
+
+impl YesNo {
+    /// A question with this default.
+    pub(crate) fn new(layout: Layout, prompt: String, default: bool) -> Self {
+        let keys = if default { "[Y/n]" } else { "[y/N]" };
+        let end = format!(" {}", layout.paint(Tone::Faint, keys));
+        Self { field: Field { end, room: 4, ..Field::new(layout, prompt, "", |_| Ok(())) }, default }
+    }
+
+    fn typed(&self) -> String {
+        self.field.line.text().trim().to_lowercase()
+    }
+}
+
+impl Dialog for YesNo {
+    type Answer = bool;
+
+    /// Takes a key. Text that cannot become an answer is explained at once.
+    fn press(&mut self, key: Key) -> Step {
+        let step = self.field.press(key);
+        let typed = self.typed();
+        let is_wrong = !["yes", "no"].iter().any(|word| word.starts_with(&typed));
+        self.field.error = is_wrong.then(|| WRONG.to_owned());
+        step
+    }
+
+    fn answer(&mut self) -> Option<bool> {
+        match self.typed().as_str() {
+            "" => Some(self.default),
+            "y" | "yes" => Some(true),
+            "n" | "no" => Some(false),
+            _ => {
+                self.field.line = Line::default();
+                self.field.error = Some(WRONG.to_owned());
+                None
+            }
+        }
+    }
+
+    fn question(&self, cols: usize) -> Vec<String> {
+        self.field.question(cols)
+    }
+
+    fn drawing(&mut self, window: (u16, u16)) -> Drawing {
+        self.field.drawing(window)
+    }
+
+    fn answered(&self, answer: &bool) -> String {
+        self.field.layout.answered(&self.field.prompt, if *answer { "yes" } else { "no" })
+    }
+}
+
+/// A wait for Enter.
+pub(crate) struct Pause(Field);
+
+impl Pause {
+    /// A wait with these words.
+    pub(crate) fn new(layout: Layout, prompt: String) -> Self {
+        Self(Field { end: String::new(), room: 2, ..Field::new(layout, prompt, "", |_| Ok(())) })
+    }
+}
+
+impl Dialog for Pause {
+    type Answer = ();
+
+    fn press(&mut self, key: Key) -> Step {
+        match Line::default().press(key) {
+            step @ (Step::Cancel | Step::Suspend) => step,
+            Step::Answer | Step::Draw => Step::Draw,
+        }
+    }
+
+    fn answer(&mut self) -> Option<()> {
+        Some(())
+    }
+
+    fn question(&self, cols: usize) -> Vec<String> {
+        self.0.question(cols)
+    }
+
+    fn drawing(&mut self, window: (u16, u16)) -> Drawing {
+        self.0.drawing(window)
+    }
+
+    fn answered(&self, (): &()) -> String {
+        format!("{}\n", self.question(self.0.layout.cols).join("\n"))
     }
 }
 
@@ -187,8 +213,7 @@ mod tests {
     const LAYOUT: Layout = Layout { cols: 80, marks: true, colour: false, utf8: true };
 
     fn drawing(prompt: &str, typed: &str, error: Option<&str>, size: (u16, u16)) -> Drawing {
-        let term = Term::stderr();
-        let mut field = Field::new(&term, LAYOUT, prompt, typed);
+        let mut field = Field::new(LAYOUT, prompt.to_owned(), typed, |_| Ok(()));
         field.error = error.map(str::to_owned);
         field.drawing(size)
     }
@@ -199,12 +224,21 @@ mod tests {
         assert_eq!(
             found,
             Drawing {
-                rows: vec!["  ? Numbers: 1".into(), "  ✗ `1` is too short.".into()], cursor: (0, 14)
+                rows: vec!["  ? Numbers: 1".into(), "  ✗ `1` is too short.".into()],
+                cursor: Some((0, 14))
             }
         );
         let long = "Numbers that can write to it, and to no one else in the world";
         let found = drawing(long, "1", None, (24, 80));
-        assert_eq!(found, Drawing { rows: vec![format!("  ? {long}:"), "    1".into()], cursor: (1, 5) });
+        assert_eq!(
+            found,
+            Drawing { rows: vec![format!("  ? {long}:"), "    1".into()], cursor: Some((1, 5)) }
+        );
+        let found = drawing(long, "1", None, (24, 40));
+        assert_eq!(
+            found.rows,
+            ["  ? Numbers that can write to it, and", "    to no one else in the world:", "    1"]
+        );
     }
 
     #[test]
@@ -216,11 +250,51 @@ mod tests {
                 for row in &found.rows {
                     assert!(console::measure_text_width(row) < usize::from(width), "{width} {found:#?}");
                 }
-                assert!(found.cursor.1 < usize::from(width), "{width} {found:?}");
-                assert!(found.rows.len() < 24);
-                let words = found.rows.iter().skip(found.cursor.0 + 1).flat_map(|row| row.split(' '));
+                let (row, col) = found.cursor.unwrap();
+                assert!(col < usize::from(width), "{width} {found:?}");
+                let words = found.rows.iter().skip(row + 1).flat_map(|row| row.split(' '));
                 assert!(words.filter(|word| word.contains('w')).all(|word| word == "word"), "{found:#?}");
             }
         }
+    }
+
+    /// The row of the question after these keys, the complaint below it, and the answer.
+    fn confirmed(default: bool, keys: &str) -> (String, bool, Option<bool>) {
+        let mut question = YesNo::new(LAYOUT, "Start?".to_owned(), default);
+        for key in super::super::keys::Decoder::default().push(keys.as_bytes()) {
+            assert_eq!(question.press(key), Step::Draw, "{keys:?}");
+        }
+        let rows = question.drawing((24, 80)).rows;
+        (rows[0].clone(), rows.len() > 1, question.answer())
+    }
+
+    #[test]
+    fn yes_and_no_are_typed_corrected_and_explained() {
+        for (default, keys, shown, is_wrong, answer) in [
+            (true, "", "[Y/n] ", false, Some(true)),
+            (false, "", "[y/N] ", false, Some(false)),
+            (true, "n", "[Y/n] n", false, Some(false)),
+            (false, "YES", "[y/N] YES", false, Some(true)),
+            (true, "yes\x7f\x7f\x7fno", "[Y/n] no", false, Some(false)),
+            (true, "x\x7fn", "[Y/n] n", false, Some(false)),
+            (true, "x", "[Y/n] x", true, None),
+            (true, "nay", "[Y/n] nay", true, None),
+            (false, "no way", "[y/N] no way", true, None),
+            (true, "ye", "[Y/n] ye", false, None),
+            (true, "é", "[Y/n] é", true, None),
+            (false, "\x1b[200~ yes\n\x1b[201~", "[y/N] yes", false, Some(true)),
+        ] {
+            let expected = (format!("  ? Start? {shown}"), is_wrong, answer);
+            assert_eq!(confirmed(default, keys), expected, "{keys:?}");
+        }
+        let mut question = YesNo::new(LAYOUT, "Start?".to_owned(), true);
+        question.press(Key::Text('x'));
+        assert_eq!(question.answer(), None);
+        let Drawing { rows, .. } = question.drawing((24, 80));
+        assert_eq!(
+            rows,
+            ["  ? Start? [Y/n] ", "  ✗ Type y or n, then press Enter."],
+            "it is asked again, empty"
+        );
     }
 }

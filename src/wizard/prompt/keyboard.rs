@@ -35,7 +35,7 @@ pub(crate) struct Keyboard {
     noted: Arc<Noted>,
 }
 
-/// What happened between questions.
+/// Events between questions.
 #[derive(Debug, Default)]
 struct Noted {
     enter: AtomicBool,
@@ -56,9 +56,9 @@ const CONTINUED: u8 = b'c';
 
 /// Between two looks at the size of the window.
 const IDLE: Duration = Duration::from_millis(500);
-/// How long the stop of this process may take, once it is asked for.
+/// The time that the stop of this process may take, once it is asked for.
 const STOPPING: Duration = Duration::from_millis(200);
-/// How long after that it may take until we hear that we were continued.
+/// The time after that until we hear that we were continued.
 const CONTINUING: Duration = Duration::from_millis(50);
 
 impl Drop for Listener {
@@ -158,14 +158,14 @@ impl Drop for Keyboard {
     fn drop(&mut self) {
         self.listener = None;
         if let Some(found) = &self.found {
-            // What was typed ahead is meant for nothing that comes.
+            // Keys that were typed ahead answer nothing that comes.
             tcflush(io::stdin(), QueueSelector::IFlush).ok();
             set(found);
         }
     }
 }
 
-/// Who edits a line.
+/// The editor of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Keys come one by one, and none is shown.
@@ -196,7 +196,7 @@ fn set(mode: &Termios) {
     }
 }
 
-/// Tells a listener when the program was continued (`fg`): a shell leaves the terminal in a mode of its own.
+/// Tells a listener when the program was continued (`fg`): a shell leaves the terminal in another mode.
 fn on_continue(mut wake: PipeWriter) -> Option<AbortHandle> {
     let runtime = Handle::try_current().ok()?;
     let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw())).ok()?;
@@ -227,7 +227,7 @@ fn ignore_keys(ear: &mut Ear, noted: &Noted) {
     }
 }
 
-/// What a listener hears.
+/// The event that a listener hears.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// A key.
@@ -252,7 +252,7 @@ pub(crate) struct Ear {
     is_over: bool,
 }
 
-/// What a wait ended with.
+/// The end of a wait.
 enum Ready {
     Input,
     Wake,
@@ -260,7 +260,7 @@ enum Ready {
 }
 
 impl Ear {
-    /// What is heard next. Waits for it.
+    /// The next event. Waits for it.
     pub(crate) fn next(&mut self) -> io::Result<Heard> {
         loop {
             if self.is_over {
@@ -285,7 +285,7 @@ impl Ear {
         !self.keys.is_empty()
     }
 
-    /// Whether more text follows at once, as behind a line break in what is pasted. What follows and is none is forgotten;
+    /// True when more text follows at once, as behind a line break in what is pasted. Other keys that follow are forgotten;
     /// `None`: it was Ctrl-C.
     pub(crate) fn text_follows(&mut self) -> io::Result<Option<bool>> {
         const AT_ONCE: Duration = Duration::from_millis(30);
@@ -300,15 +300,6 @@ impl Ear {
                 },
             }
         }
-    }
-
-    /// Takes the Enter that many press behind a letter that is an answer already; `None`: it was Ctrl-C.
-    pub(crate) fn skip_enter(&mut self) -> io::Result<Option<()>> {
-        const BEHIND: Duration = Duration::from_millis(300);
-        if let Ready::Input = self.wait(BEHIND)? {
-            self.read()?;
-        }
-        Ok((!self.keys.contains(&Key::Interrupt)).then_some(()))
     }
 
     /// A line that the terminal has edited itself, without its end; `None`: the question is over. Lines that come with it, as

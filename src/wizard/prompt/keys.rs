@@ -1,8 +1,8 @@
-//! Pure. Bytes from a terminal, as keys.
+//! Pure. Bytes from a terminal, as keys, and as what the terminal replies when it is asked something.
 
 use std::time::Duration;
 
-/// What was pressed.
+/// A key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     /// A character.
@@ -14,6 +14,10 @@ pub(crate) enum Key {
     Delete,
     Left,
     Right,
+    /// Also Shift-Tab and Ctrl-P.
+    Up,
+    /// Also Tab and Ctrl-N.
+    Down,
     Home,
     End,
     WordLeft,
@@ -38,6 +42,8 @@ pub(crate) enum Key {
     Suspend,
     /// Ctrl-L.
     Redraw,
+    /// A reply of the terminal, without the Escape before it and the mark at its end.
+    Reply(String),
     /// A key without a meaning here.
     Other,
 }
@@ -54,6 +60,8 @@ const PASTE_LEN_MAX: usize = 64 << 10;
 const PASTE_END: &[u8] = b"\x1b[201~";
 /// No terminal sends a longer sequence.
 const SEQUENCE_LEN_MAX: usize = 64;
+/// Nor a longer string that was asked for.
+const STRING_LEN_MAX: usize = 4096;
 
 impl Decoder {
     /// The keys that are complete with these bytes.
@@ -80,7 +88,7 @@ impl Decoder {
         keys
     }
 
-    /// How long to wait for the rest of what has begun: then [`Self::flush`] takes it as it is.
+    /// The time to wait for the rest of what has begun: then [`Self::flush`] takes it as it is.
     pub(crate) fn patience(&self) -> Option<Duration> {
         match (&self.paste, self.bytes.is_empty()) {
             (Some(_), _) => Some(Duration::from_secs(2)),
@@ -102,6 +110,13 @@ impl Decoder {
         }
     }
 
+    /// An Escape after which nothing came is the key itself. The rest of anything longer may still be on its way.
+    pub(crate) fn take_escape(&mut self) {
+        if self.bytes == [0x1b] {
+            self.bytes.clear();
+        }
+    }
+
     /// Moves what was pasted out of the way; the key once its end is there.
     fn end_of_paste(&mut self) -> Option<Key> {
         let paste = self.paste.as_mut()?;
@@ -120,7 +135,7 @@ fn pasted(bytes: &[u8]) -> Key {
     Key::Paste(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// What stands at the beginning of the bytes.
+/// The beginning of the bytes.
 enum Parsed {
     Key(Key, usize),
     /// A paste begins behind these bytes.
@@ -140,8 +155,10 @@ fn parse(bytes: &[u8]) -> Parsed {
         0x05 => Key::End,
         0x06 => Key::Right,
         0x08 | 0x7f => Key::Backspace,
+        0x09 | 0x0e => Key::Down,
         0x0b => Key::CutAfter,
         0x0c => Key::Redraw,
+        0x10 => Key::Up,
         0x15 => Key::CutBefore,
         0x17 => Key::CutToSpace,
         0x19 => Key::PutBack,
@@ -173,6 +190,7 @@ fn escape(bytes: &[u8]) -> Parsed {
     match bytes.get(1) {
         None => Parsed::Incomplete,
         Some(b'[') => sequence(bytes),
+        Some(b'P' | b'X' | b']' | b'^' | b'_') => string(bytes),
         Some(b'O') => match bytes.get(2) {
             None => Parsed::Incomplete,
             Some(last) => Parsed::Key(arrow(*last, false), 3),
@@ -189,6 +207,28 @@ fn escape(bytes: &[u8]) -> Parsed {
             incomplete @ (Parsed::Incomplete | Parsed::Paste(_)) => incomplete,
         },
     }
+}
+
+/// `ESC`, the kind of the string, and the string. `ESC \` ends it, or BEL; any other control byte breaks it off.
+fn string(bytes: &[u8]) -> Parsed {
+    let Some(len) = bytes[2..].iter().position(|byte| *byte < 0x20) else {
+        return if bytes.len() > STRING_LEN_MAX {
+            Parsed::Key(Key::Other, bytes.len())
+        } else {
+            Parsed::Incomplete
+        };
+    };
+    let (string, end) = bytes.split_at(2 + len);
+    match end {
+        [0x1b] => Parsed::Incomplete,
+        [0x07, ..] => Parsed::Key(reply(string), string.len() + 1),
+        [0x1b, b'\\', ..] => Parsed::Key(reply(string), string.len() + 2),
+        _ => Parsed::Key(Key::Other, string.len()),
+    }
+}
+
+fn reply(bytes: &[u8]) -> Key {
+    Key::Reply(String::from_utf8_lossy(&bytes[1..]).into_owned())
 }
 
 /// `ESC [`, parameters, and a last byte.
@@ -209,6 +249,10 @@ fn sequence(bytes: &[u8]) -> Parsed {
         return Parsed::Key(Key::Other, 2 + parameters);
     }
     let len = 3 + parameters;
+    // Attributes, sizes and places of the cursor.
+    if matches!(last, b'c' | b't' | b'R') {
+        return Parsed::Key(reply(&bytes[..len]), len);
+    }
     let parameters = &bytes[2..2 + parameters];
     // `1;5`: with Ctrl; `1;3`: with Alt.
     let by_word = parameters.ends_with(b";5") || parameters.ends_with(b";3");
@@ -228,6 +272,8 @@ fn sequence(bytes: &[u8]) -> Parsed {
 
 fn arrow(last: u8, by_word: bool) -> Key {
     match (last, by_word) {
+        (b'A' | b'Z', _) => Key::Up,
+        (b'B', _) => Key::Down,
         (b'C', false) => Key::Right,
         (b'C', true) => Key::WordRight,
         (b'D', false) => Key::Left,
@@ -272,11 +318,13 @@ mod tests {
             ("\x17", Key::CutToSpace),
             ("\x19", Key::PutBack),
             ("\x1a", Key::Suspend),
-            ("\x1b[A", Key::Other),
+            ("\x1b[A", Key::Up),
+            ("\x1b[Z", Key::Up),
+            ("\x1bOB", Key::Down),
+            ("\t", Key::Down),
             ("\x1b[[A", Key::Other),
             ("\x1b[<0;35;5M", Key::Other),
             ("\x1b", Key::Other),
-            ("\t", Key::Other),
             ("é", Key::Text('é')),
             ("\u{1f600}", Key::Text('\u{1f600}')),
         ] {
@@ -284,6 +332,24 @@ mod tests {
         }
         assert_eq!(keys(b"\x1b\x03"), [Key::Other, Key::Interrupt]);
         assert_eq!(keys(b"\xffa"), [Key::Other, Key::Text('a')]);
+    }
+
+    #[test]
+    fn a_reply_is_no_text_and_swallows_no_key() {
+        let reply = |text: &str| Key::Reply(text.to_owned());
+        for (bytes, expected) in [
+            ("\x1b_Gi=1;OK\x1b\\a", vec![reply("_Gi=1;OK"), Key::Text('a')]),
+            ("\x1b]11;rgb:0/0/0\x07a", vec![reply("]11;rgb:0/0/0"), Key::Text('a')]),
+            ("\x1b[?62;4c\x1b[1;2R", vec![reply("[?62;4c"), reply("[1;2R")]),
+            // Alt-P and, while its end is awaited, a key.
+            ("\x1bP\x1b[A", vec![Key::Other, Key::Up]),
+            ("\x1bP\x03", vec![Key::Other, Key::Interrupt]),
+            ("\x1bPab", vec![Key::Other]),
+        ] {
+            assert_eq!(keys(bytes.as_bytes()), expected, "{bytes:?}");
+        }
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.push(format!("\x1bP{}", "x".repeat(STRING_LEN_MAX)).as_bytes()), [Key::Other]);
     }
 
     #[test]
@@ -305,7 +371,7 @@ mod tests {
         #[test]
         fn pieces_make_the_same_keys(
             bytes in proptest::collection::vec(prop_oneof![
-                Just(0x1b_u8), Just(b'['), Just(b'2'), Just(b'0'), Just(b'1'), Just(b'~'), Just(b';'), any::<u8>(),
+                Just(0x1b_u8), Just(b'['), Just(b'P'), Just(b'\\'), Just(7), Just(b'2'), Just(b'0'), Just(b'1'), Just(b'~'), Just(b';'), any::<u8>(),
             ], 0..40),
             cut in 0..40_usize,
         ) {

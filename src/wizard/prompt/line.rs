@@ -16,12 +16,12 @@ pub(crate) struct Line {
     at: usize,
     /// The first byte that is seen where the text is wider than its place.
     first: usize,
-    /// What was cut last.
+    /// The text that was cut last.
     cut: String,
     is_secret: bool,
 }
 
-/// What is to be done after a key.
+/// The step after a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Nothing but to draw it.
@@ -34,7 +34,7 @@ pub(crate) enum Step {
     Suspend,
 }
 
-/// What is seen of the line.
+/// The part of the line that is seen.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct View {
     /// The part of the text that has room.
@@ -91,7 +91,7 @@ impl Line {
             Key::Enter => return Step::Answer,
             Key::Interrupt => return Step::Cancel,
             Key::Suspend => return Step::Suspend,
-            Key::Redraw | Key::Other => {}
+            Key::Up | Key::Down | Key::Redraw | Key::Reply(_) | Key::Other => {}
         }
         Step::Draw
     }
@@ -125,7 +125,7 @@ impl Line {
         }
     }
 
-    /// What cannot be seen is left out: signs that steer a terminal, or turn text around.
+    /// Inserts text without what cannot be seen: signs that steer a terminal, or turn text around.
     fn insert(&mut self, text: &str) {
         for sign in text.chars().map(|sign| if sign == '\t' && !self.is_secret { ' ' } else { sign }) {
             let is_joiner = matches!(sign, '\u{200c}' | '\u{200d}');
@@ -150,7 +150,7 @@ impl Line {
         self.settle();
     }
 
-    /// What came together at the cursor may now be one character.
+    /// Moves the cursor out of a character: the text on both sides of it may now be one.
     fn settle(&mut self) {
         let is_between = GraphemeCursor::new(self.at, self.text.len(), true).is_boundary(&self.text, 0);
         if is_between != Ok(true) {
@@ -196,7 +196,7 @@ impl Line {
         self.text.grapheme_indices(true).map(|(at, _)| at).chain([self.text.len()])
     }
 
-    /// What is seen in so many columns, the cursor's own included. `mask`: stands for each character of a secret.
+    /// The part that is seen in so many columns, the cursor's own included. `mask`: stands for each character of a secret.
     pub(crate) fn view(&mut self, cols: usize, mask: char) -> View {
         let room = cols.saturating_sub(1).max(1);
         let width = |text: &str| if self.is_secret { text.graphemes(true).count() } else { text.width() };
@@ -204,7 +204,7 @@ impl Line {
         while width(&self.text[first..self.at]) > room {
             first = self.ceil(first + 1);
         }
-        // What was taken away at the end makes room at the beginning.
+        // Text that was taken away at the end makes room at the beginning.
         while first > 0 {
             let earlier = self.floor(first - 1);
             if width(&self.text[earlier..]) > room {
@@ -353,7 +353,7 @@ mod tests {
             6 => prop::sample::select(vec![
                 Key::Backspace, Key::Delete, Key::Left, Key::Right, Key::Home, Key::End, Key::WordLeft, Key::WordRight,
                 Key::CutBefore, Key::CutAfter, Key::CutToSpace, Key::CutWordBefore, Key::CutWordAfter, Key::PutBack,
-                Key::Redraw, Key::Other,
+                Key::Up, Key::Down, Key::Redraw, Key::Other,
             ]),
         ]
     }
@@ -376,7 +376,7 @@ mod tests {
             }
         }
 
-        /// What is typed and taken back key by key leaves nothing.
+        /// Text that is typed and taken back key by key leaves nothing.
         #[test]
         fn backspace_takes_back_everything(text in "\\PC{0,20}") {
             let mut line = Line::of(&text);

@@ -9,6 +9,7 @@ use super::keys::Key;
 use super::line::{Line, Step};
 use crate::wizard::layout::{Layout, Line as Said};
 use crate::wizard::ui::Check;
+use crate::wrap::hang;
 
 /// A screen to which only lines are written.
 pub(crate) struct Plain<'a> {
@@ -25,6 +26,10 @@ impl Plain<'_> {
         self.put(&self.layout.render(&Said::Fail(why)))
     }
 
+    fn question(&self, prompt: &str, end: &str) -> String {
+        self.layout.question(prompt, end, self.layout.cols).join("\n")
+    }
+
     /// Asks for a line until `read` understands it. Enter alone is the default.
     fn ask<T>(
         &self,
@@ -35,7 +40,7 @@ impl Plain<'_> {
     ) -> io::Result<Option<T>> {
         loop {
             let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-            self.put(&format!("  ? {prompt}{shown}: "))?;
+            self.put(&format!("{} ", self.question(prompt, &format!("{shown}:"))))?;
             let Some(typed) = ear.line()? else {
                 self.put("\n")?;
                 return Ok(None);
@@ -72,6 +77,12 @@ impl Plain<'_> {
         })
     }
 
+    /// Enter, whatever is typed before it.
+    pub(crate) fn pause(&self, ear: &mut Ear, prompt: &str) -> io::Result<Option<()>> {
+        self.put(&format!("{} ", self.question(prompt, "")))?;
+        Ok(ear.line()?.map(drop))
+    }
+
     /// One of several.
     pub(crate) fn select(&self, ear: &mut Ear, prompt: &str, items: &[String]) -> io::Result<Option<usize>> {
         self.list(items)?;
@@ -94,7 +105,7 @@ impl Plain<'_> {
 
     fn list(&self, items: &[String]) -> io::Result<()> {
         for (at, item) in items.iter().enumerate() {
-            self.put(&format!("    {}. {item}\n", at + 1))?;
+            self.put(&format!("{}\n", hang(&format!("    {}. ", at + 1), item, self.layout.cols)))?;
         }
         Ok(())
     }
@@ -102,7 +113,7 @@ impl Plain<'_> {
     /// A line that is not shown. It may be longer than what a terminal gathers for a program.
     pub(crate) fn secret(&self, ear: &mut Ear, prompt: &str, check: Check) -> io::Result<Option<String>> {
         loop {
-            self.put(&format!("  ? {prompt} (hidden): "))?;
+            self.put(&format!("{} ", self.question(prompt, " (hidden):")))?;
             let mut line = Line::secret();
             let step = loop {
                 let step = match ear.next()? {

@@ -1,4 +1,4 @@
-//! Pure. What a failure at Telegram's service means to the person who sets it up, and what mends it.
+//! Pure. Failures at Telegram's service, in words for the person who sets it up, with the remedy.
 
 use std::path::Path;
 
@@ -28,12 +28,12 @@ pub(super) fn of_fault(fault: &Fault) -> CliError {
     }
 }
 
-/// Whether the token itself was refused.
+/// True when the token itself was refused.
 pub(super) fn is_bad_token(fault: &Fault) -> bool {
     matches!(fault, Fault::Refused(refusal) if matches!(refusal.status, 401 | 404))
 }
 
-/// Whether it may be otherwise in a moment.
+/// True when another attempt in a moment may succeed.
 pub(super) fn is_passing(fault: &Fault) -> bool {
     match fault {
         Fault::Way(fault) => fault.retry != crate::net::Retry::Never,
@@ -42,7 +42,7 @@ pub(super) fn is_passing(fault: &Fault) -> bool {
     }
 }
 
-/// Whether another program receives the bot's messages.
+/// True when another program receives the bot's messages.
 pub(super) fn is_conflict(fault: &Fault) -> bool {
     matches!(fault, Fault::Refused(refusal) if refusal.status == 409)
 }

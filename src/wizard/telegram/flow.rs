@@ -1,48 +1,48 @@
-//! Pure. What is to be done next: what was found, with the answers given so far put over it.
+//! Pure. The next step, from what was found with the answers given so far put over it.
 
 use crate::config::AllowList;
 use crate::platforms::telegram::wire::User;
 use crate::sensitive::Secret;
 
-/// What was found at the start.
+/// The facts at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The token that is set.
     pub token: Option<Secret>,
-    /// Who may write.
+    /// The allow list.
     pub allowed: AllowList,
-    /// Where the operator is told things.
+    /// The chat to which alerts are sent.
     pub home_channel: Option<String>,
     /// Questions can be asked.
     pub can_ask: bool,
     /// Confirmations take their default.
     pub yes: bool,
-    /// Nobody is to be waited for.
+    /// `--no-wait`: the wizard does not wait for a first message.
     pub no_wait: bool,
 }
 
-/// What the person said in this run, by flags or by answers. Kept in memory until the end.
+/// The person's flags and answers in this run. Kept in memory until the end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answers {
     /// Another token than the one that is set.
     pub token: Option<Secret>,
     /// The token that is set is not used.
     pub is_replaced: bool,
-    /// Whose token it is, by the service's word.
+    /// The bot of the token, by the service's word.
     pub bot: Option<User>,
     /// The bot that is set stays.
     pub stays: bool,
-    /// Who may write is asked although it is known.
+    /// The allow list is asked for although it is known.
     pub asks_people: bool,
-    /// Who may write.
+    /// The allow list.
     pub allowed: Option<AllowList>,
-    /// Waiting for the owner has brought nobody, or cannot.
+    /// The wait for the owner is over, or is not possible.
     pub is_waited: bool,
     /// The owner's direct chat, when they wrote.
     pub owner: Option<i64>,
-    /// Where the operator is told things.
+    /// The chat to which alerts are sent.
     pub home_channel: Option<String>,
-    /// It was asked whether the operator is told things.
+    /// The question for alerts was asked.
     pub is_home_asked: bool,
 }
 
@@ -52,13 +52,13 @@ impl Answers {
         self.token.as_ref().or_else(|| facts.token.as_ref().filter(|_| !self.is_replaced))
     }
 
-    /// Who may write, as it will be.
+    /// The allow list, as it will be.
     pub fn allowed<'a>(&'a self, facts: &'a Facts) -> &'a AllowList {
         self.allowed.as_ref().unwrap_or(&facts.allowed)
     }
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Ask for the token.
@@ -71,7 +71,7 @@ pub enum Step {
     Wait,
     /// Ask for the ids of those who may write.
     AskPeople,
-    /// Ask whether the operator is told things in the owner's chat.
+    /// Ask for alerts in the owner's chat.
     AskHome,
     /// Write.
     Finish,
@@ -82,7 +82,7 @@ pub enum Step {
 pub enum Chapter {
     /// The token.
     Bot = 1,
-    /// Who may write.
+    /// The allow list.
     People,
 }
 
@@ -97,7 +97,7 @@ impl Step {
     }
 }
 
-/// What is to be done next. The bot comes first: without it nobody can write to it.
+/// The next step. The bot comes first: without it no one can write to it.
 pub fn next(facts: &Facts, answers: &Answers) -> Step {
     if answers.token(facts).is_none() {
         return Step::AskToken;
@@ -113,7 +113,7 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
     if is_open && !answers.is_waited && !facts.no_wait {
         return Step::Wait;
     }
-    // Nobody to ask: with `--no-wait` nobody may write for now, and the end says so.
+    // No one can be asked: with `--no-wait` no one may write for now, and the end says so.
     if is_open && asks {
         return Step::AskPeople;
     }
@@ -124,14 +124,14 @@ pub fn next(facts: &Facts, answers: &Answers) -> Step {
     Step::Finish
 }
 
-/// The flags that are needed where nobody can be asked.
+/// The flags that are needed where no one can be asked.
 pub fn missing_flags(facts: &Facts, answers: &Answers) -> Vec<&'static str> {
     let mut missing = Vec::new();
     if answers.token(facts).is_none() {
         missing.push("--token-stdin < FILE (the token is the first line of FILE)");
     }
     match answers.allowed(facts) {
-        // Whoever writes first could be anybody.
+        // The first sender could be anybody.
         AllowList::Nobody if answers.allowed.is_none() && !facts.no_wait && !facts.yes => {
             missing.push("--allow IDS or --no-wait or --yes (the first sender becomes the owner)");
         }

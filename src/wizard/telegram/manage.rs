@@ -13,10 +13,10 @@ use crate::preflight::telegram::{TokenFact, findings, token_fact};
 use crate::preflight::{Finding, access, is_blocked};
 use crate::wizard::manage::{Done, refuse_turned_off, switch};
 use crate::wizard::telegram::people::show_allow;
-use crate::wizard::term_ui::print;
+use crate::wizard::term_ui::{print, print_text};
 use crate::world::World;
 
-/// What `status --json` shows.
+/// The document of `status --json`.
 #[derive(Debug, Serialize)]
 struct Report {
     enabled: bool,
@@ -36,15 +36,14 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     let report = report(&config);
     let is_untouched =
         report.token == "missing" && report.allowed.is_empty() && report.home_channel.is_none();
-    let text = if is_untouched && !json {
-        format!("Telegram is not set up in {}. Run `hermes telegram`.\n", home.root().display())
-    } else if json {
+    if json {
         let line = serde_json::to_string(&report).expect("a report has only strings and switches");
-        format!("{line}\n")
+        print(&format!("{line}\n"));
+    } else if is_untouched {
+        print_text(&format!("Telegram is not set up in {}. Run `hermes telegram`.\n", home.root().display()));
     } else {
-        prose(&config, &report)
-    };
-    print(&text);
+        print_text(&prose(&config, &report));
+    }
     Ok(if is_blocked(&report.findings) { ExitCode::Failed } else { ExitCode::Ok })
 }
 

@@ -1,4 +1,4 @@
-//! Pure. What the command line may say ahead of the questions.
+//! Pure. Answers that the command line gives ahead of the questions.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ pub struct TelegramOptions {
     pub allow: Option<String>,
     /// `--allow-everyone`: everybody may write.
     pub allow_everyone: bool,
-    /// `--home-channel`: the chat in which the operator is told things.
+    /// `--home-channel`: the chat to which alerts are sent.
     pub home_channel: Option<String>,
-    /// `--no-wait`: nobody is waited for.
+    /// `--no-wait`: the wizard does not wait for a first message.
     pub no_wait: bool,
     /// `--timeout`: the longest wait for the owner's message.
     pub timeout: Duration,
@@ -23,7 +23,7 @@ pub struct TelegramOptions {
     pub start: Option<bool>,
     /// `--json`: one event a line on stdout, no questions.
     pub json: bool,
-    /// Whether the start of the gateway is offered at the end.
+    /// The start of the gateway is offered at the end.
     pub offers_start: bool,
 }
 

@@ -18,21 +18,22 @@ use crate::wizard::telegram::failures;
 use crate::wizard::telegram::people::{Person, shown, writers};
 use crate::wizard::telegram::service::{BATCH_MAX, Service};
 use crate::wizard::telegram::setup::{TelegramSetup, link, username};
-use crate::wizard::texts::{entry, text};
+use crate::wizard::texts::text;
 use crate::wizard::ui::{Choice, Frame};
 
-/// How long the service waits for something to come.
+/// The time for which the service waits for updates.
 const POLL: Duration = Duration::from_secs(10);
 
-/// What is not confirmed comes again at once: not more often than this.
+/// The shortest time between two requests: updates that are not confirmed come again at once.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// After a failure that may pass.
 const AFTER_FAULT: Duration = Duration::from_secs(2);
 
-const TICK: Duration = Duration::from_millis(250);
+/// Between two looks at the keys and the window.
+pub(super) const TICK: Duration = Duration::from_millis(250);
 
-/// How one wait ended.
+/// The end of one wait.
 enum Waited {
     Wrote(Person),
     Skipped,
@@ -45,12 +46,12 @@ enum Waited {
     Brought,
 }
 
-/// What was seen at the service so far.
+/// The people and updates that were seen so far.
 #[derive(Default)]
 struct Seen {
-    /// Who is not the owner.
+    /// People who are not the owner.
     strangers: BTreeSet<i64>,
-    /// Updates that were there before the wait, where nobody can be asked whether it was the owner.
+    /// Updates that were there before the wait, where no one can be asked for the owner.
     early: BTreeSet<i64>,
 }
 
@@ -289,11 +290,9 @@ impl TelegramSetup<'_> {
         } else {
             "The message will be answered when the gateway starts."
         };
-        for line in [text(next), Line::Gap] {
-            self.ui.say(line);
-        }
-        self.ui.say(entry("Others", "`hermes telegram --allow IDS`, with all allowed IDs"));
-        self.ui.say(Line::Gap);
+        let more =
+            "To allow more people later, run `hermes telegram` again and change who can write to the bot.";
+        [text(next), text(more), Line::Gap].into_iter().for_each(|line| self.ui.say(line));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pure. Who may write to the bot: as people type it, as they read it, and as the service tells it.
+//! Pure. The allow list of the bot, as people type it and as they read it, and the people who write, as the service names them.
 
 use crate::config::AllowList;
 use crate::platforms::number;
@@ -33,7 +33,7 @@ pub fn shown(name: &str) -> String {
     visible::line(name.trim()).chars().take(NAME_LEN_MAX).collect()
 }
 
-/// Whoever wrote to the bot itself, with the number of the update, in order. Groups and other bots do not count.
+/// The people who wrote to the bot itself, with the number of the update, in order. Groups and other bots do not count.
 pub fn writers(updates: &[RawUpdate]) -> Vec<(i64, Person)> {
     let writer = |update: &RawUpdate| {
         let (kind, message) = wire::message(update).ok().flatten()?;
@@ -44,10 +44,10 @@ pub fn writers(updates: &[RawUpdate]) -> Vec<(i64, Person)> {
     updates.iter().filter_map(writer).collect()
 }
 
-/// A list of ids, or `*` for everybody, or nothing for nobody.
+/// A list of ids, or `*` for everybody, or an empty text for no one.
 ///
 /// # Errors
-/// One sentence for each entry that is no id.
+/// One sentence for each entry that is not an id.
 pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
     let mut ids: Vec<String> = Vec::new();
     let mut wrong = Vec::new();

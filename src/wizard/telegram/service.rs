@@ -17,7 +17,7 @@ pub(super) const BATCH_MAX: u8 = 100;
 /// The service, for one token.
 #[async_trait]
 pub trait Service: Send + Sync {
-    /// Whose token it is.
+    /// The bot of the token.
     ///
     /// # Errors
     /// Why the service does not say.
@@ -35,7 +35,7 @@ pub trait Service: Send + Sync {
     /// Why it was not done.
     async fn remove_webhook(&self) -> Result<(), Fault>;
 
-    /// What waits, or what comes within `wait` (whole seconds). Nothing is confirmed: all of it comes again.
+    /// The updates that wait, or that come within `wait` (whole seconds). Nothing is confirmed: all of them come again.
     ///
     /// # Errors
     /// Why there is none.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::AllowList;
+use crate::config::{AllowList, shadow_remedy};
 use crate::durable::{Lock, create_private_dir};
 use crate::env_file::EnvFile;
 use crate::error::{CliError, ExitCode};
@@ -14,7 +15,7 @@ use crate::platforms::{Platform, number};
 use crate::sensitive::Secret;
 use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
 use crate::wizard::ask;
-use crate::wizard::changes::ChangeSet;
+use crate::wizard::changes::{ChangeSet, shadows};
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
 use crate::wizard::options::Outcome;
@@ -24,24 +25,36 @@ use crate::wizard::setup::refuse_to_guess;
 use crate::wizard::telegram::failures;
 use crate::wizard::telegram::flow::{Answers, Chapter, Facts, Step, missing_flags, next};
 use crate::wizard::telegram::options::TelegramOptions;
+use crate::wizard::telegram::owner::TICK;
 use crate::wizard::telegram::people::{parse_allow, show_allow, shown};
 use crate::wizard::telegram::service::{Service, Services};
 use crate::wizard::telegram::texts;
 use crate::wizard::texts::{entry, text};
 use crate::wizard::ui::{Choice, Frame, Question, Ui};
 
-/// How often a token may be typed that the service does not know.
+/// The settings that this wizard writes.
+const SETTINGS: [&str; 5] = [
+    TOKEN,
+    "TELEGRAM_ALLOWED_USERS",
+    "TELEGRAM_ALLOW_ALL_USERS",
+    "TELEGRAM_HOME_CHANNEL",
+    "TELEGRAM_ENABLED",
+];
+
+const TOKEN: &str = "TELEGRAM_BOT_TOKEN";
+
+/// The number of tokens that may be typed until the service knows one.
 const TOKEN_TRIES: u32 = 3;
 
-/// What was found before the wizard began.
+/// The facts before the wizard began.
 pub(crate) struct Found {
     /// The token that is set.
     pub(crate) token: Option<Secret>,
     /// The settings of the environment, which goes before `.env`.
     pub(crate) of_process: BTreeMap<String, Secret>,
-    /// Who may write.
+    /// The allow list.
     pub(crate) allowed: AllowList,
-    /// Where the operator is told things.
+    /// The chat to which alerts are sent.
     pub(crate) home_channel: Option<String>,
     /// Groups are listed, so that hermes is wanted there.
     pub(crate) wants_groups: bool,
@@ -141,6 +154,8 @@ impl<'a> TelegramSetup<'a> {
             refuse_to_guess("hermes telegram", self.options.json, &missing_flags(&facts, &self.answers))?;
         }
         texts::opening().into_iter().for_each(|line| self.ui.say(line));
+        let shadows = shadows(&SETTINGS, &self.found.of_process);
+        shadows.into_iter().for_each(|line| self.ui.say(line));
         loop {
             let step = next(&facts, &self.answers);
             if let Some(chapter) = step.chapter()
@@ -165,7 +180,7 @@ impl<'a> TelegramSetup<'a> {
         }
     }
 
-    /// Reads the flags; what is wrong with them is told before anything else happens.
+    /// Reads the flags; a mistake in them is shown before anything else happens.
     fn take_flags(&mut self) -> Result<(), CliError> {
         if let Some(token) = self.found.given.take() {
             if token.0.is_empty() {
@@ -211,7 +226,7 @@ impl<'a> TelegramSetup<'a> {
         self.tries += 1;
         self.answers.token = Some(token).filter(|token| self.found.token.as_ref() != Some(token));
         if self.answers.token.is_none() {
-            // Typed anew, it is the one that is set.
+            // It is the one that is set, typed again.
             self.answers.is_replaced = false;
         }
         self.answers.stays = true;
@@ -230,13 +245,18 @@ impl<'a> TelegramSetup<'a> {
             CliError::config(format!("Telegram cannot be reached: {why}"))
                 .hint("Correct `[platforms.telegram]` in gateway.toml.")
         })?;
-        self.ui.code(Some(&asking()));
-        let cancel = self.cancel;
-        let said = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(End::Cancelled),
-            said = service.me() => Ok(said),
+        let (cancel, mut asked) = (self.cancel, service.me());
+        let mut tick = interval(TICK);
+        let said = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break Err(End::Cancelled),
+                said = &mut asked => break Ok(said),
+                // Again and again: the program may have been suspended meanwhile.
+                _ = tick.tick() => self.ui.code(Some(&asking())),
+            }
         };
+        drop(asked);
         self.ui.code(None);
         let me = match said? {
             Ok(me) => me,
@@ -253,8 +273,17 @@ impl<'a> TelegramSetup<'a> {
         Ok(())
     }
 
-    /// On a terminal it is asked for again, some times.
-    fn refuse_token(&mut self, error: CliError, facts: &Facts) -> Result<(), End> {
+    /// The token of the environment goes before the one that would be written.
+    fn is_token_shadowed(&self) -> bool {
+        self.found.of_process.contains_key(TOKEN)
+    }
+
+    /// On a terminal it is asked for again, some times. Not in place of one that would still go before it.
+    fn refuse_token(&mut self, mut error: CliError, facts: &Facts) -> Result<(), End> {
+        if self.is_token_shadowed() && self.answers.token.is_none() {
+            error.hints = vec![shadow_remedy(TOKEN)];
+            return Err(error.into());
+        }
         if !facts.can_ask || facts.yes || self.options.token_stdin || self.tries >= TOKEN_TRIES {
             return Err(error.into());
         }
@@ -283,14 +312,12 @@ impl<'a> TelegramSetup<'a> {
     }
 
     async fn ask_keep(&mut self) -> Result<(), End> {
-        let choice = Choice {
-            prompt: "Keep this bot?".to_owned(),
-            items: vec![
-                "Yes, keep everything".to_owned(),
-                "Yes, but change who can write to it".to_owned(),
-                "No, use another bot".to_owned(),
-            ],
-        };
+        let mut items =
+            vec!["Yes, keep everything".to_owned(), "Yes, but change who can write to it".to_owned()];
+        if !self.is_token_shadowed() {
+            items.push("No, use another bot".to_owned());
+        }
+        let choice = Choice { prompt: "Keep this bot?".to_owned(), items };
         let cancel = self.cancel;
         let picked = tokio::select! {
             biased;
@@ -332,7 +359,7 @@ impl<'a> TelegramSetup<'a> {
         }
     }
 
-    /// The chat of whoever wrote first is where the operator is told that a platform does not work.
+    /// Asks for alerts in the chat of the person who wrote first.
     async fn ask_home(&mut self) -> Result<(), End> {
         self.answers.is_home_asked = true;
         let wants = if self.ui.can_ask() && !self.options.yes {
@@ -364,7 +391,6 @@ impl<'a> TelegramSetup<'a> {
         let changes = self.commit()?;
         changes.takes_effect(&self.found.of_process)?;
         changes.reaches_gateway(&running::shadowed(self.home))?;
-        let is_changed = !changes.is_empty();
         let me = self.answers.bot.clone().expect("it is checked before the end");
         self.ui.event(&WizardEvent::BotEnabled { username: username(&me) });
         self.summarise(&me, facts);
@@ -372,7 +398,7 @@ impl<'a> TelegramSetup<'a> {
         if let Some(starts) = self.options.start {
             return Ok(starts && !runs);
         }
-        let asks = is_changed && self.options.offers_start && self.ui.can_ask() && !runs;
+        let asks = self.options.offers_start && self.ui.can_ask() && !runs;
         if !asks || self.options.yes {
             return Ok(asks);
         }
@@ -445,7 +471,7 @@ impl<'a> TelegramSetup<'a> {
     }
 }
 
-/// What a run leaves behind that did not succeed.
+/// The remains of a run that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remains {
     /// Nothing.
@@ -457,7 +483,7 @@ pub(super) enum Remains {
 }
 
 impl Remains {
-    /// What is said of it.
+    /// The words about it.
     pub(super) fn closing(self) -> Closing {
         Closing {
             words: match self {

@@ -36,7 +36,7 @@ pub(super) fn about_tokens() -> Vec<Line> {
 
 pub(super) const TOKEN_PROMPT: &str = "Paste the token";
 
-/// What helps when the service does not know a token.
+/// The remedy when the service does not know a token.
 pub(super) const TOKEN_AGAIN: &str =
     "Copy the whole token from @BotFather: /mybots, then the bot, then API Token.";
 
@@ -75,7 +75,7 @@ pub(super) const EVERYBODY_WARNING: &str =
 
 pub(super) const NOBODY_WARNING: &str = "No one is allowed yet, so no one is answered. Use `hermes telegram --allow IDS`, or run `hermes telegram` and write to the bot.";
 
-/// Somebody is listed who is no person.
+/// An entry of the list is not a person.
 pub(super) const CHANNEL_NOTE: &str = "An id below 0 is a channel's, or a group's of which the admins write in its name. Groups and channels in which the \
      bot answers are listed in TELEGRAM_ALLOWED_CHATS besides.";
 

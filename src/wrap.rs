@@ -1,0 +1,71 @@
+//! Pure. Text in rows that fit: broken at spaces, with what stands between backticks whole where it fits.
+
+use console::measure_text_width;
+
+/// The rows of a text. A word that is longer than the room stays whole; colours take no room.
+pub fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    for paragraph in text.lines() {
+        let mut row = String::new();
+        let mut rest = paragraph.split(' ');
+        while let Some(word) = next_word(&mut rest, room) {
+            let cols = measure_text_width(&row) + 1 + measure_text_width(&word);
+            if !row.is_empty() && cols > room {
+                rows.push(std::mem::take(&mut row));
+            }
+            if !row.is_empty() {
+                row.push(' ');
+            }
+            row.push_str(&word);
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+/// The same behind a beginning: the first row starts with it, the others with as many spaces.
+pub fn hang(start: &str, text: &str, cols: usize) -> String {
+    let indent = measure_text_width(start);
+    let rows = wrap(text, cols.saturating_sub(indent));
+    format!("{start}{}", rows.join(&format!("\n{}", " ".repeat(indent))))
+}
+
+/// The next word, or all the words of a command in backticks.
+fn next_word<'a>(rest: &mut (impl Iterator<Item = &'a str> + Clone), room: usize) -> Option<String> {
+    let mut word = rest.next()?.to_owned();
+    let is_open = |word: &str| word.matches('`').count() % 2 == 1;
+    let mut ahead = rest.clone();
+    let mut whole = word.clone();
+    while is_open(&whole) {
+        let Some(next) = ahead.next() else { break };
+        whole = format!("{whole} {next}");
+    }
+    if whole != word && !is_open(&whole) && measure_text_width(&whole) <= room {
+        (word, *rest) = (whole, ahead);
+    }
+    Some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_broken_at_spaces_and_commands_stay_whole() {
+        for (text, room, rows) in [
+            ("", 10, &[][..]),
+            ("one two three", 7, &["one two", "three"]),
+            ("two  spaces", 20, &["two  spaces"]),
+            ("/a/long/path x", 5, &["/a/long/path", "x"]),
+            ("Run `hermes gateway run`, then go.", 24, &["Run", "`hermes gateway run`,", "then go."]),
+            ("`hermes gateway run` is long", 12, &["`hermes", "gateway run`", "is long"]),
+            ("a ` alone", 4, &["a `", "alone"]),
+            ("\u{1b}[33mWarning:\u{1b}[0m it is", 12, &["\u{1b}[33mWarning:\u{1b}[0m it", "is"]),
+            ("漢字 漢字", 5, &["漢字", "漢字"]),
+            ("one\ntwo", 9, &["one", "two"]),
+        ] {
+            assert_eq!(wrap(text, room), rows, "{text:?}");
+        }
+        assert_eq!(hang("12:00  ", "one two", 10), "12:00  one\n       two");
+    }
+}
