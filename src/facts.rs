@@ -3,16 +3,16 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::bridge::session_lock;
 use crate::bridge::{install, toolchain};
 use crate::config::Config;
-use crate::durable::Lock;
 use crate::file;
 use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{self, Pairing};
 use crate::platforms::Platform;
 use crate::preflight::agent::ProgramFact;
 use crate::preflight::time::{self, ZoneFact};
-use crate::preflight::{Facts, LockFact, SessionFact};
+use crate::preflight::{Facts, SessionFact};
 use crate::world::World;
 
 /// Looks at everything once. Takes under 50 ms when the Node version is cached.
@@ -25,7 +25,7 @@ pub fn gather(world: &World, home: &HermesHome, config: &Config) -> Facts {
         bridge: install::check(home),
         session_dir: paths.session_dir().to_owned(),
         session: session(&paths),
-        lock: lock(&paths),
+        lock: session_lock(&paths),
         session_refused: session_refused(home, &paths),
         passkey_required: paths.passkey_mark().exists(),
         mode: config.whatsapp.mode,
@@ -153,19 +153,11 @@ fn session_refused(home: &HermesHome, paths: &WhatsAppPaths) -> bool {
     written <= told && code.is_some_and(|code| refused.contains(&code))
 }
 
-/// Who uses the session.
-pub fn lock(paths: &WhatsAppPaths) -> LockFact {
-    match Lock::holder(&paths.session_lock()) {
-        Ok(Some(holder)) => LockFact::Held { pid: holder.pid },
-        // A lock file that cannot be opened is told when the bridge wants it, by the launcher.
-        Ok(None) | Err(_) => LockFact::Free,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::durable::{create_private_dir, write_atomic};
+    use crate::durable::{Lock, create_private_dir, write_atomic};
+    use crate::preflight::LockFact;
 
     const KEYS: &str = r#""noiseKey":{"private":""},"signedIdentityKey":{"private":""},"signedPreKey":{"keyPair":
         {"private":""}},"registrationId":7,"advSecretKey":"","registered":true"#;
@@ -267,11 +259,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = HermesHome::at(dir.path()).whatsapp();
         create_private_dir(&dir.path().join("whatsapp")).unwrap();
-        assert_eq!(lock(&paths), LockFact::Free);
+        assert_eq!(session_lock(&paths), LockFact::Free);
         let held = Lock::acquire(&paths.session_lock()).unwrap();
-        assert_eq!(lock(&paths), LockFact::Held { pid: Some(std::process::id()) });
+        assert_eq!(session_lock(&paths), LockFact::Held { pid: Some(std::process::id()) });
         drop(held);
-        assert_eq!(lock(&paths), LockFact::Free);
+        assert_eq!(session_lock(&paths), LockFact::Free);
     }
 
     #[test]

@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::bridge::session_lock;
 use crate::bridge::toolchain;
 use crate::durable::{self, Lock, LockError};
-use crate::facts;
 use crate::home::HermesHome;
 use crate::preflight::{BridgeFact, LockFact};
 use crate::world::World;
@@ -248,7 +248,7 @@ impl Job<'_> {
 
     /// Older versions go, unless a bridge is running: it may be one of them, and may still load files.
     fn remove_old(&self, root: &Path) {
-        match facts::lock(&self.home.whatsapp()) {
+        match session_lock(&self.home.whatsapp()) {
             LockFact::Free => sweep(root, |name| is_version(name) && name != content_hash()),
             LockFact::Held { .. } => {}
         }

@@ -2,7 +2,7 @@
 //!
 //! - [`protocol`]: the lines exchanged with it, and [`exit`]: how it ended (both pure).
 //! - [`toolchain`]: finds Node and npm.
-//! - [`install`]: puts the bridge on disk.
+//! - [`install`]: puts the bridge on disk. [`session_lock`]: who uses the session.
 //! - [`process`]: owns one running bridge; [`exec`] is what its child does before it becomes Node, or the program of an
 //!   agent, which a [`guard`] keeps.
 
@@ -13,5 +13,8 @@ mod guard;
 pub mod install;
 pub mod process;
 pub mod protocol;
+mod session;
 mod splitter;
 pub mod toolchain;
+
+pub use session::session_lock;

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::files::{WrongMode, leftovers, wrong_modes};
 use crate::bridge::install::{self, InstallError};
+use crate::bridge::session_lock;
 use crate::bridge::toolchain;
 use crate::config::Config;
 use crate::durable::{self, Lock};
-use crate::facts;
 use crate::home::HermesHome;
 use crate::ownership::{self, Owned, Standing, Us};
 use crate::preflight::{BridgeFact, LockFact, NODE_MAJOR_MIN, NodeFact};
@@ -119,7 +119,7 @@ async fn bridge(world: &World, home: &HermesHome, config: &Config) -> Vec<Repair
         BridgeFact::Damaged { why } => (format!("was damaged ({why})"), true),
     };
     // Its files must not go away under a bridge that runs.
-    if let (true, LockFact::Held { .. }) = (is_there, facts::lock(&home.whatsapp())) {
+    if let (true, LockFact::Held { .. }) = (is_there, session_lock(&home.whatsapp())) {
         return vec![Repair::left(
             format!("the WhatsApp bridge {why}, but it is in use"),
             "Stop it first with `hermes platform pause whatsapp`, run `hermes doctor --fix` again, then `hermes platform resume whatsapp`.",

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::bridge::session_lock;
 use crate::clock::Now;
 use crate::config::{AllowList, Config};
 use crate::durable::Lock;
@@ -268,7 +269,7 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
         SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired) => false,
     };
     // While a bridge uses it nothing at all may change, so there is nothing to ask.
-    if let LockFact::Held { pid } = facts::lock(&paths) {
+    if let LockFact::Held { pid } = session_lock(&paths) {
         return Err(failures::locked(pid));
     }
     if !yes && has_session {

@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::delivery::rates::Pace;
 use crate::gateway::lanes::{Lanes, Outcome, Reserved, Work};
+use crate::gateway::markdown::parts::AGAIN;
 use crate::gateway::model::adapter::Link;
 use crate::gateway::model::failure::{Certainty, Retry, Scope, SendError};
 use crate::gateway::model::message::{ChatId, ChatKey, MessageId, OutboundMessage};
@@ -32,9 +33,6 @@ const CHATS_MAX: usize = 64;
 
 /// A message of which nobody knows whether it arrived is repeated so often where people may see each repeat.
 const MARKED_ATTEMPTS_MAX: u32 = 5;
-
-/// What such a repeat begins with. Parts leave room for it.
-pub const AGAIN: &str = "(maybe a repeat)\n";
 
 /// While only messages of unknown fate wait in a chat, how often it is looked for others.
 const LOOK_EVERY: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::gateway::model::message::InboundMessage;
-use crate::gateway::store::api::InboxId;
+use crate::gateway::model::message::InboxId;
 use crate::platforms::Platform;
 use crate::sensitive::Private;
 

@@ -2,16 +2,7 @@
 //!
 //! Only what stands here is taken; any other text that begins with `/` is the agent's, which may know it.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-
-use crate::config::Reset;
-use crate::gateway::agent::api::About;
 use crate::gateway::model::message::InboundMessage;
-use crate::gateway::store::api::Ended;
-use crate::gateway::store::api::sessions::Session;
-use crate::span::{age, span};
 
 /// What somebody asked of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,107 +92,6 @@ fn verb(words: &[&str]) -> Verb {
         _ => Verb::Unclear,
     }
 }
-
-/// `/help`.
-pub const HELP: &str = "\
-Commands for the gateway:
-- `/new`: begin a new conversation; I forget this one
-- `/stop`: stop working on your last message
-- `/retry`: answer your last message again
-- `/status`: this conversation, and what I am doing
-- `/platform list`: every platform's state
-- `/platform pause NAME`: disconnect a platform until it is resumed
-- `/platform resume NAME`: try a platform now
-- `/whoami`: the name and ID I have for you
-- `/help`: this text
-
-Everything else goes to the agent.";
-
-/// What `/stop` has ended.
-pub fn stopped(ended: &Ended) -> String {
-    let text = match ended.waited {
-        Some(waited) => format!("Stopped. Your message of {} ago gets no answer.", span(waited)),
-        None => "Nothing to stop.".to_owned(),
-    };
-    text + &waiting(ended.waiting)
-}
-
-/// What `/new` has ended.
-pub fn begun(ended: &Ended) -> String {
-    let mut text = match ended.exchanges {
-        Some(1..) => "This is a new conversation; I have forgotten the last one.".to_owned(),
-        Some(0) | None => "This is a new conversation.".to_owned(),
-    };
-    if let Some(waited) = ended.waited {
-        text.push_str(&format!(" Your message of {} ago gets no answer.", span(waited)));
-    }
-    text + &waiting(ended.waiting)
-}
-
-/// Told once when a rule has ended a conversation.
-pub fn begun_anew(rule: Reset) -> &'static str {
-    match rule {
-        Reset::None => "This is a new conversation.",
-        Reset::Idle => "This is a new conversation: the last one ended after a silence.",
-        Reset::Daily => "This is a new conversation: the last one ended with the day.",
-    }
-}
-
-/// What `/status` shows.
-#[derive(Debug)]
-pub struct Status {
-    /// The conversation that is open.
-    pub session: Option<Session>,
-    /// How long the turn of this chat has been running.
-    pub running: Option<Duration>,
-    /// Messages of the chat that wait behind it.
-    pub waiting: u64,
-    /// Who answers.
-    pub agent: About,
-}
-
-/// `/status`.
-pub fn status(status: &Status, now: Timestamp) -> String {
-    let since = |at: Timestamp| span(age(at, now));
-    let mut lines = Vec::new();
-    lines.push(match &status.session {
-        Some(Session { started_at, last_at, exchanges, .. }) => format!(
-            "This conversation began {} ago; {exchanges} of your messages are answered, the last one {} ago.",
-            since(*started_at),
-            since(*last_at)
-        ),
-        None => "No conversation is open; your next message begins one.".to_owned(),
-    });
-    let model = status.agent.model.as_ref().map_or_else(String::new, |model| format!(", {model}"));
-    lines.push(format!("Agent: {}{model}.", status.agent.kind));
-    if let Some(trouble) = &status.agent.trouble {
-        let what = if trouble.refuses { "refused every request" } else { "not been available" };
-        lines.push(format!("It has {what} for {}: {}.", since(trouble.since), trouble.why));
-    }
-    lines.push(match status.running {
-        Some(running) => format!("I have been working on a message for {}.", span(running)),
-        None => "I am not working on a message.".to_owned(),
-    });
-    if status.waiting > 0 {
-        lines.push(waiting(status.waiting).trim().to_owned());
-    }
-    lines.join("\n")
-}
-
-fn waiting(count: u64) -> String {
-    match count {
-        0 => String::new(),
-        1 => " One more message waits and is next.".to_owned(),
-        more => format!(" {more} more messages wait and are next."),
-    }
-}
-
-/// How `/platform` is used.
-pub const USAGE: &str = "\
-I did not understand that. Use one of these:
-- `/platform list`
-- `/platform pause NAME`
-- `/platform resume NAME`";
 
 #[cfg(test)]
 mod tests {

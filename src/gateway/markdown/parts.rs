@@ -8,11 +8,13 @@ use super::reader::read;
 use super::rich::{Rich, is_visible};
 use super::split::Parts;
 use super::telegram;
-use crate::gateway::delivery::outbox::AGAIN;
 use crate::gateway::model::handle::handle;
 use crate::gateway::model::message::{ChatKey, MessageId, OutboundMessage};
 use crate::platforms::{Platform, PlatformSpec, Repeat};
 use crate::sensitive::Private;
+
+/// What such a repeat begins with. Parts leave room for it.
+pub const AGAIN: &str = "(maybe a repeat)\n";
 
 /// The messages that a text in Markdown becomes in this chat: what is said about the message of this id, and what for.
 pub fn messages(key: &ChatKey, about: &MessageId, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {

@@ -276,7 +276,7 @@ fn a_platform_counts_in_its_own_units_and_keeps_room_for_a_repeat() {
     let platform = Platform::scripted(9).unwrap();
     let parts = parts(platform, &"\u{1f600}".repeat(100));
     assert_eq!(parts.concat(), "\u{1f600}".repeat(100));
-    let again = crate::gateway::delivery::outbox::AGAIN;
+    let again = crate::gateway::markdown::parts::AGAIN;
     for part in parts {
         assert!(TextUnit::Utf16.len(&format!("{again}{part}")) <= platform.spec().text_len_max, "{part}");
     }

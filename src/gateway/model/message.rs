@@ -9,6 +9,10 @@ use sha2::{Digest as _, Sha256};
 use crate::platforms::Platform;
 use crate::sensitive::Private;
 
+/// The number of an accepted message: its row of the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InboxId(pub i64);
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

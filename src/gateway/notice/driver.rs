@@ -141,7 +141,7 @@ mod tests {
     use crate::durable::write_atomic;
     use crate::gateway::model::snapshot::tests::example;
     use crate::gateway::model::snapshot::{PlatformSnapshot, WireState};
-    use crate::gateway::platforms::scripted::CountingFlow;
+    use crate::gateway::path::counting_flow::CountingFlow;
     use crate::home::HermesHome;
     use crate::world::World;
 

@@ -12,8 +12,9 @@ use crate::clock::Now;
 use crate::gateway::agent::api::{Again, AgentError, HISTORY_BYTES_MAX, Turn};
 use crate::gateway::agent::draft::Draft;
 use crate::gateway::inbound::join::{Candidate, Gathering, merged};
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{InboundMessage, MessageId};
-use crate::gateway::store::api::{Exchange, Finish, InboxId, InboxRow, StoreError};
+use crate::gateway::store::api::{Exchange, Finish, InboxRow, StoreError};
 
 /// Quick answers show no "typing…".
 const TYPING_AFTER: Duration = Duration::from_millis(300);

@@ -6,8 +6,9 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::turns::Turns;
 use crate::gateway::inbound::join::Join;
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
-use crate::gateway::store::api::{Accepted, Claimed, InboxId, StoreError};
+use crate::gateway::store::api::{Accepted, Claimed, StoreError};
 use crate::platforms::Platform;
 
 impl Turns {

@@ -14,8 +14,11 @@
 mod asking;
 mod attempts;
 mod busy;
+#[cfg(test)]
+pub mod counting_flow;
 pub mod ignored;
 pub mod message_path;
+mod order_texts;
 pub mod orders;
 mod pace;
 mod preview;

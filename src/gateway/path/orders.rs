@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use tokio::sync::SetOnce;
 
+use super::order_texts;
 use super::running::Running;
 use crate::clock::Now;
 use crate::gateway::agent::api::Agent;
 use crate::gateway::inbound::gate::Denied;
 use crate::gateway::inbound::rules::Rules;
-use crate::gateway::inbound::slash::{self, Slash, Verb};
+use crate::gateway::inbound::slash::{Slash, Verb};
 use crate::gateway::model::command::Control;
 use crate::gateway::model::command::{Answer, Command};
 use crate::gateway::model::identity;
 use crate::gateway::model::message::InboundMessage;
+use crate::gateway::model::message::InboxId;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::status::brief;
 use crate::gateway::store::api::sessions::Retried;
-use crate::gateway::store::api::{Ended, InboxId, InboxRow, Store, StoreError};
+use crate::gateway::store::api::{Ended, InboxRow, Store, StoreError};
 use crate::platforms::Platform;
 
 /// How long a command that came in while the gateway starts may wait for the loop.
@@ -102,9 +104,9 @@ impl Orders {
         let may = self.rules.gate().may_steer(platform, message);
         match (order, may) {
             (_, Err(Denied::Stranger)) => Order { answer: None, then: None, is_turn: false },
-            (Slash::Help, _) => Order::say(slash::HELP),
-            (Slash::Stop, _) => self.ended(row, slash::stopped).await,
-            (Slash::New, _) => self.ended(row, slash::begun).await,
+            (Slash::Help, _) => Order::say(order_texts::HELP),
+            (Slash::Stop, _) => self.ended(row, order_texts::stopped).await,
+            (Slash::New, _) => self.ended(row, order_texts::begun).await,
             (Slash::Retry, _) => self.retry(row).await,
             (Slash::Status, _) => self.status(row).await,
             (Slash::Whoami, may) => Order::say(whoami(platform, message, may.is_ok())),
@@ -144,8 +146,8 @@ impl Orders {
         let now = Now::read();
         let running = self.running.of(&row.key).map(|run| now.mono.duration_since(run.since));
         let waiting = ended.waiting.saturating_sub(u64::from(running.is_some()));
-        Order::say(slash::status(
-            &slash::Status { session, running, waiting, agent: self.agent.about() },
+        Order::say(order_texts::status(
+            &order_texts::Status { session, running, waiting, agent: self.agent.about() },
             now.wall,
         ))
     }
@@ -155,7 +157,7 @@ impl Orders {
             return Order::say("The gateway is still starting. Please try again.");
         };
         match verb {
-            Verb::Unclear => Order::say(slash::USAGE),
+            Verb::Unclear => Order::say(order_texts::USAGE),
             Verb::List => match control.snapshot() {
                 Some(snapshot) => Order::say(brief::platforms(&snapshot, Now::read().wall)),
                 None => Order::say("The gateway is still starting. Please try again."),

@@ -214,8 +214,8 @@ mod tests {
     use super::*;
     use crate::config::Busy;
     use crate::gateway::model::message::ChatId;
+    use crate::gateway::model::message::InboxId;
     use crate::gateway::model::message::testing::message;
-    use crate::gateway::store::api::InboxId;
     use crate::platforms::Platform;
 
     fn key(chat: &str) -> ChatKey {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::asking::{Asked, Early, Ended, within_bytes};
 use super::busy;
+use super::order_texts;
 use super::orders::{Order, Orders};
 use super::pace::Pace;
 use super::preview::UNFINISHED;
@@ -26,11 +27,12 @@ use crate::gateway::inbound::join::Join;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::lanes::{Outcome, Work};
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::repeats::Repeats;
 use crate::gateway::sessions::Keeper;
 use crate::gateway::sessions::keeper::Context;
-use crate::gateway::store::api::{Claimed, Exchange, Finish, InboxId, InboxRow, Store, StoreError};
+use crate::gateway::store::api::{Claimed, Exchange, Finish, InboxRow, Store, StoreError};
 use crate::gateway::tally::{Stroke, Tally};
 use crate::platforms::Platform;
 
@@ -319,7 +321,7 @@ impl Turns {
     ) -> Finish {
         let mut replies = Vec::new();
         if let Some(rule) = context.told {
-            replies = reply::parts(key, message, "session", slash::begun_anew(rule));
+            replies = reply::parts(key, message, "session", order_texts::begun_anew(rule));
         }
         let exchange = match &ended.answer {
             Ok(answer) => {

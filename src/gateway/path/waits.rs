@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::gateway::model::message::ChatKey;
-use crate::gateway::store::api::InboxId;
+use crate::gateway::model::message::InboxId;
 
 /// After this time a chat is told a second time; and a message of which the agent breaks is given back to its writer.
 const LONG: Duration = Duration::from_secs(600);

@@ -1,22 +1,17 @@
-//! A platform and a message path that do what a test says.
+//! A platform that does what a test says.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::clock::Now;
-use crate::config::Config;
-use crate::gateway::agent::api::About;
-use crate::gateway::flow::MessageFlow;
-use crate::gateway::model::adapter::{Adapter, Inbox, InboxError, Link};
+use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::failure::{AdapterError, SendError};
-use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
-use crate::gateway::store::api::Depths;
+use crate::gateway::model::message::{ChatId, MessageId, OutboundMessage};
 use crate::platforms::Platform;
 
 /// What the next attempt does.
@@ -161,90 +156,5 @@ impl Link for ScriptedLink {
             std::future::pending::<()>().await;
         }
         self.closed.store(true, Ordering::SeqCst);
-    }
-}
-
-/// A message path that only counts.
-#[derive(Debug, Default)]
-pub struct CountingFlow {
-    /// `link_up` minus `link_down`.
-    pub ups: AtomicU32,
-    /// See `ups`.
-    pub downs: AtomicU32,
-    /// What was to be said without a question.
-    pub said: Mutex<Vec<OutboundMessage>>,
-    /// How long a drain takes.
-    pub drain_takes: Mutex<Duration>,
-    /// What is told of the queues.
-    pub depths: Mutex<Depths>,
-    /// Moves when the loop is to hear that it has changed.
-    pub counted: watch::Sender<()>,
-}
-
-#[async_trait]
-impl Inbox for CountingFlow {
-    fn admits(&self, _platform: Platform, _message: &InboundMessage) -> bool {
-        true
-    }
-
-    async fn accept(&self, _platform: Platform, _message: InboundMessage) -> Result<(), InboxError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl MessageFlow for CountingFlow {
-    fn link_up(&self, _platform: Platform, _link: Arc<dyn Link>) {
-        self.ups.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn link_down(&self, _platform: Platform) {
-        self.downs.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn limited(&self, _platform: Platform, _wait: Duration) {}
-
-    fn hurry(&self, _platform: Platform) {}
-
-    fn wake(&self, _chats: &[ChatKey]) {}
-
-    fn configure(&self, _config: &Config) {}
-
-    async fn say(&self, _key: &ChatKey, parts: Vec<OutboundMessage>) -> Result<(), InboxError> {
-        self.said.lock().unwrap().extend(parts);
-        Ok(())
-    }
-
-    fn depths(&self) -> Depths {
-        *self.depths.lock().unwrap()
-    }
-
-    fn oldest_waiting(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn agent(&self) -> About {
-        About { kind: "echo", ..About::default() }
-    }
-
-    fn counted(&self) -> watch::Receiver<()> {
-        self.counted.subscribe()
-    }
-
-    fn active_turns(&self) -> u64 {
-        0
-    }
-
-    fn last_inbound(&self, _platform: Platform) -> Option<Timestamp> {
-        None
-    }
-
-    fn last_outbound(&self, _platform: Platform) -> Option<Timestamp> {
-        None
-    }
-
-    async fn drain(&self, _deadline: Instant) {
-        let takes = *self.drain_takes.lock().unwrap();
-        tokio::time::sleep(takes).await;
     }
 }

@@ -13,9 +13,10 @@ use crate::clock::Now;
 use crate::config::{Reset, SessionConfig};
 use crate::gateway::agent::api::HISTORY_MAX;
 use crate::gateway::model::identity;
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::sessions::{Belongs, End, Session, SessionId, SessionKey, name};
-use crate::gateway::store::api::{Exchange, InboxId, Store, StoreError};
+use crate::gateway::store::api::{Exchange, Store, StoreError};
 use crate::platforms::Platform;
 
 /// How often ended conversations are looked for.

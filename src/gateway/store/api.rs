@@ -15,14 +15,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::gateway::inbound::join::Join;
-use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::model::message::{ChatKey, InboundMessage, InboxId, MessageId, OutboundMessage};
 use crate::gateway::store::api::sessions::{Belongs, SessionStore};
 use crate::platforms::Platform;
 use crate::sensitive::Private;
-
-/// A row of the inbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InboxId(pub i64);
 
 /// A row of the outbox; ascending in the order of sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::api::{Ended, InboxId};
+use super::api::Ended;
 use super::queries::{from_json, key_of};
 use super::sessions;
 use crate::gateway::inbound::slash;
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 
 type Result<T> = rusqlite::Result<T>;

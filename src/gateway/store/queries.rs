@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    Accepted, BODY_KEPT, Claimed, Depths, Finish, ID_KEPT, InboxId, InboxRow, OutboxId, OutboxRow, PauseRow,
+    Accepted, BODY_KEPT, Claimed, Depths, Finish, ID_KEPT, InboxRow, OutboxId, OutboxRow, PauseRow,
     UNKNOWN_HOLDS,
 };
 use super::{letters, orders, sessions};
@@ -16,6 +16,7 @@ use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict, WAITING
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::model::handle::handle;
 use crate::gateway::model::identity::chat_key;
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::lost;
 use crate::platforms::Platform;

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::api::{Exchange, InboxId};
+use super::api::Exchange;
 use super::queries::{from_json, key_of, to_json};
 use crate::config::Reset;
 use crate::gateway::inbound::slash;
 use crate::gateway::model::identity;
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::sessions::{Belongs, End, Retried, Session, SessionId, SessionKey, name};
 use crate::platforms::Platform;

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::api::{
-    Accepted, Claimed, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxId, InboxRow, Letter, OutboxId,
-    OutboxRow, PauseRow, Pick, Store, StoreError,
+    Accepted, Claimed, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxRow, Letter, OutboxId, OutboxRow,
+    PauseRow, Pick, Store, StoreError,
 };
 use super::care::{Care, DAMAGE, PASSING};
 use super::presence::{Place, Presence};
@@ -27,6 +27,7 @@ use crate::clock::Now;
 use crate::config::Reset;
 use crate::failpoint;
 use crate::gateway::inbound::join::Join;
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::problems::Problems;
 use crate::gateway::store::api::sessions::{Retried, Session, SessionId, SessionKey, SessionStore};

@@ -324,7 +324,7 @@ mod tests {
     use crate::config::Config;
     use crate::gateway::model::adapter::InboxError;
     use crate::gateway::model::message::InboundMessage;
-    use crate::gateway::platforms::scripted::CountingFlow;
+    use crate::gateway::path::counting_flow::CountingFlow;
     use crate::home::HermesHome;
     use crate::sensitive::Private;
     use crate::world::World;

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 
 use crate::config::Reset;
 use crate::gateway::model::message::ChatKey;
-use crate::gateway::store::api::{Exchange, InboxId, StoreError};
+use crate::gateway::model::message::InboxId;
+use crate::gateway::store::api::{Exchange, StoreError};
 use crate::platforms::Platform;
 
 /// A conversation's number.

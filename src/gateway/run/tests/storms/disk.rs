@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use super::*;
 use crate::config::Reset;
 use crate::gateway::inbound::join::Join;
+use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::store::api::sessions::{Retried, Session, SessionId, SessionKey, SessionStore};
 use crate::gateway::store::api::{
-    Accepted, Claimed, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxId, InboxRow, Letter, OutboxId,
-    OutboxRow, PauseRow, Pick, StoreError,
+    Accepted, Claimed, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxRow, Letter, OutboxId, OutboxRow,
+    PauseRow, Pick, StoreError,
 };
 
 /// What is wrong with the disk.
