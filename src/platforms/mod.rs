@@ -2,14 +2,11 @@
 //!
 //! A platform is one variant of [`Platform`], one row ([`PlatformSpec`]) and a folder: its ids, its wire types, its client.
 
+mod platform;
 pub mod scripted;
-mod spec;
+pub mod spec;
 pub mod telegram;
 pub mod whatsapp;
 
-pub use spec::{
-    Ids, Naming, Part, Platform, PlatformSpec, Rate, Rates, Repeat, TextUnit, UnknownPlatform, number,
-};
-
-/// The longest id of a person, in bytes.
-const PERSON_BYTES_MAX: usize = 256;
+pub use platform::{Part, Platform, UnknownPlatform};
+pub use spec::{Naming, PlatformSpec, Rate, Rates, Repeat, TextUnit, number};

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::{Ids, Naming, PlatformSpec, Rate, Rates, Repeat, TextUnit};
+use super::spec::{Ids, Naming, PlatformSpec, Rate, Rates, Repeat, TextUnit};
 
 /// Ids are what they are, letter for letter.
 const IDS: Ids =
     Ids { name: |id, _| id.to_owned(), person, listed: person, group: str::to_owned, is_group: |_| false };
 
 fn person(id: &str) -> Option<String> {
-    let is_id = !id.is_empty() && id.len() <= super::PERSON_BYTES_MAX && !id.chars().any(char::is_control);
+    let is_id =
+        !id.is_empty() && id.len() <= super::spec::PERSON_BYTES_MAX && !id.chars().any(char::is_control);
     is_id.then(|| id.to_owned())
 }
 

@@ -1,6 +1,6 @@
 //! Pure. Ids of Telegram: whole numbers, negative for groups. A topic of a forum is a chat of its own: `-1001234567890:42`.
 
-use crate::platforms::{Ids, number};
+use crate::platforms::spec::{Ids, number};
 
 /// The rules of its ids.
 pub(super) const IDS: Ids = Ids {

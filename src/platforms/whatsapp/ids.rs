@@ -6,7 +6,7 @@
 //! `15550100:7@…`; the part after the colon (and an agent after `_`) is no part of the identity.
 
 use super::phone;
-use crate::platforms::{Ids, PERSON_BYTES_MAX};
+use crate::platforms::spec::{Ids, PERSON_BYTES_MAX};
 
 /// The rules of its ids.
 pub(super) const IDS: Ids =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Naming, PlatformSpec, Rate, Rates, Repeat, TextUnit};
+use super::spec::{Naming, PlatformSpec, Rate, Rates, Repeat, TextUnit};
 
 pub mod ids;
 pub mod phone;
