@@ -39,6 +39,7 @@ mod passkey;
 mod qr;
 mod readme;
 mod reload;
+mod rooms;
 mod rows;
 mod scripted;
 mod secrets;
