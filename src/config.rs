@@ -30,6 +30,7 @@ pub use telegram::WebhookConfig;
 pub(crate) use trust::check as check_trust;
 pub use turn::{AT_ONCE_MAX, Busy, TurnConfig};
 
+use crate::backoff::Ladder;
 use crate::env_file::EnvFile;
 use crate::env_grammar::bare_value;
 use crate::error::CliError;
@@ -442,6 +443,12 @@ impl Default for NotifyConfig {
             retrying_after: Duration::from_secs(900),
             every: Duration::from_secs(3600),
         }
+    }
+}
+
+impl From<&ReconnectConfig> for Ladder {
+    fn from(config: &ReconnectConfig) -> Self {
+        Self { first: config.first, cap: config.cap, jitter: config.jitter }
     }
 }
 

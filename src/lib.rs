@@ -45,6 +45,7 @@
 //!
 //! `tests/suite/tidy.rs` and `clippy.toml` hold the code to these.
 
+pub mod backoff;
 pub mod bridge;
 pub mod child;
 pub mod cli;

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::pauses::{CHANGES_MAX, Change, PauseRecord};
+use crate::backoff::Dice;
 use crate::clock::Now;
 use crate::config::ExitWhenAllBlocked;
 use crate::error::ExitCode;
@@ -31,7 +32,6 @@ use crate::gateway::purpose;
 use crate::gateway::run::reloading::Reloading;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
-use crate::gateway::supervisor::backoff::Dice;
 use crate::gateway::supervisor::host::Host;
 use crate::gateway::supervisor::jump::JumpWatch;
 use crate::gateway::supervisor::machine::{Action, Input, News, Policy, State};

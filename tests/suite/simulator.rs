@@ -13,10 +13,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hermes::backoff::Dice;
 use hermes::clock::Now;
 use hermes::gateway::model::event::Generation;
 use hermes::gateway::model::failure::{AdapterError, Retry};
-use hermes::gateway::supervisor::backoff::Dice;
 use hermes::gateway::supervisor::host::{self, Host};
 use hermes::gateway::supervisor::jump::JumpWatch;
 use hermes::gateway::supervisor::machine::{Action, Input, Machine, PausedBy, Policy, State};

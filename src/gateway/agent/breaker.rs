@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::backoff::{Dice, Ladder};
 use crate::clock::Now;
-use crate::gateway::supervisor::backoff::{Dice, Ladder};
 
 /// The waits between two looks, and between two tries of one message.
 const LADDER: Ladder = Ladder { first: Duration::from_secs(2), cap: Duration::from_secs(60), jitter: 0.2 };

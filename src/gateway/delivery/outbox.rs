@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::delivery::rates::Pace;
@@ -435,9 +436,7 @@ impl Post {
                 return Ok(Outcome::Again);
             }
             Retry::After(wait) => wait,
-            Retry::Backoff | Retry::Rest => {
-                RETRY_FIRST.saturating_mul(1 << row.attempts.min(8)).min(RETRY_MAX)
-            }
+            Retry::Backoff | Retry::Rest => doubled(RETRY_FIRST, row.attempts, RETRY_MAX),
         };
         if let Some(more) = self.repeats.say(Now::read().mono, &error.code) {
             tracing::info!(

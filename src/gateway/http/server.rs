@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::config::{Bind, is_loopback};
 use crate::gateway::connection::{self, accept};
@@ -110,7 +111,7 @@ impl Server<'_> {
             }
             self.tell(HttpState::Retrying, self.address, Some(trouble), Some(wait));
             tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(wait_max);
+            wait = doubled(wait, 1, wait_max);
         };
         let address = listener.local_addr().unwrap_or(self.address);
         tracing::info!(code = "http_listening", "the HTTP API listens on {address}");

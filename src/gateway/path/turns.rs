@@ -18,6 +18,7 @@ use super::reply;
 use super::running::{Cut, RunGuard, Running};
 use super::slots::Slots;
 use super::waits::Waits;
+use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::config::TurnConfig;
 use crate::gateway::agent::api::{Again, Agent, RETRY, Turn, said};
@@ -453,7 +454,7 @@ impl Turns {
             claim = None;
             finish.direct = false;
             tokio::select! {
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(STORE_WAIT_MAX),
+                () = tokio::time::sleep(wait) => wait = doubled(wait, 1, STORE_WAIT_MAX),
                 () = self.stop.cancelled() => return false,
             }
         };

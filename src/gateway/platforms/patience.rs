@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backoff::doubled;
 use crate::gateway::model::failure::{AdapterError, Degraded};
 
 /// Failures in a row before the connection is given up.
@@ -28,7 +29,7 @@ impl Patience {
         self.failures = self.failures.saturating_add(1);
         let plain = match self.failures {
             0 | 1 => Duration::ZERO,
-            more => Duration::from_secs(1 << (more - 2).min(8)).min(WAIT_MAX),
+            more => doubled(Duration::from_secs(1), more - 2, WAIT_MAX),
         };
         let wait = plain.max(asked.unwrap_or_default());
         let is_in_time = now + wait + ANSWERED_WITHIN <= lease_end;

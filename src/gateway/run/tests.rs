@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::backoff::Ladder;
 use crate::config::Config;
 use crate::gateway::model::command::{Command, CommandError};
 use crate::gateway::model::event::StopSignal;
@@ -16,7 +17,6 @@ use crate::gateway::platforms::scripted::{Scripted, Step};
 use crate::gateway::problems::Problems;
 use crate::gateway::run::pauses::Forgetful;
 use crate::gateway::settings::Reading;
-use crate::gateway::supervisor::backoff::Ladder;
 use crate::platforms::Platform;
 
 struct Stage {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::gateway::supervisor::backoff::Dice;
+use crate::backoff::Dice;
 use crate::gateway::supervisor::terms::Note;
 
 /// Failures this close together have one cause.

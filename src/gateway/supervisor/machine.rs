@@ -20,9 +20,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::backoff::Dice;
+use crate::backoff::doubled;
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::failure::{AdapterError, Retry};
-use crate::gateway::supervisor::backoff::Dice;
 use crate::gateway::supervisor::flaps::Flaps;
 use crate::gateway::supervisor::host;
 use crate::gateway::supervisor::teller::Teller;
@@ -491,7 +492,7 @@ impl Machine {
     fn probe_wait(&mut self) -> Duration {
         let every = self.policy.probe_every.unwrap_or(PROBE_EVERY_MAX);
         let most = PROBE_EVERY_MAX.max(every);
-        let plain = every.saturating_mul(1 << self.probes.min(16)).min(most);
+        let plain = doubled(every, self.probes, most);
         plain.mul_f64(1.0 + PROBE_JITTER * (2.0 * self.dice.roll() - 1.0))
     }
 

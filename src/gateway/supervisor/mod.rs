@@ -4,7 +4,6 @@
 //! - [`backoff`]: how long to wait after the nth failure; `flaps`: when losses are called flapping, and what is then shown.
 //! - [`host`]: whether the host itself is offline; [`jump`]: whether it slept.
 
-pub mod backoff;
 mod flaps;
 pub mod host;
 pub mod jump;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backoff::Ladder;
 use crate::config::GatewayConfig;
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::failure::{AdapterError, Degraded};
-use crate::gateway::supervisor::backoff::Ladder;
 
 /// The numbers that a machine decides by.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backoff::doubled;
 use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::platforms::telegram::wire::Refusal;
 
@@ -117,7 +118,7 @@ const LIMIT_WAIT_MAX: Duration = Duration::from_secs(900);
 /// how many there were before this one; it is asked for them alone.
 pub fn give_time(refusal: &mut Refusal, count: impl FnOnce() -> u32) {
     if matches!(refusal.status, 420 | 429) && refusal.parameters.retry_after.is_none() {
-        let wait = LIMIT_WAIT.saturating_mul(1 << count().min(8)).min(LIMIT_WAIT_MAX);
+        let wait = doubled(LIMIT_WAIT, count(), LIMIT_WAIT_MAX);
         refusal.parameters.retry_after = Some(wait.as_secs());
     }
 }
@@ -213,9 +214,8 @@ impl Conflicts {
 fn conflict_wait(count: u32) -> Duration {
     let [.., last] = CONFLICT_WAITS;
     let at = count.saturating_sub(1);
-    let doublings = at.saturating_sub(3).min(8);
     let first = usize::try_from(at).ok().and_then(|at| CONFLICT_WAITS.get(at).copied());
-    first.unwrap_or_else(|| last.saturating_mul(1 << doublings).min(CONFLICT_WAIT_MAX))
+    first.unwrap_or_else(|| doubled(last, at.saturating_sub(3), CONFLICT_WAIT_MAX))
 }
 
 /// What a refusal means while receiving. `conflicts`: how many conflicts came in a row, with this one.

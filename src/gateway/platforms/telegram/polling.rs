@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::failure::CONFLICT;
 use super::receiver::meaning;
 use super::shared::Shared;
+use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::model::failure::{AdapterError, Degraded, Retry};
@@ -156,7 +157,7 @@ impl Pace {
         self.quick = if has_brought || took >= QUICK { 0 } else { self.quick.saturating_add(1) };
         match self.quick {
             0 | 1 => Duration::ZERO,
-            more => (PACE_MAX / 4).saturating_mul(1 << (more - 2).min(8)).min(PACE_MAX),
+            more => doubled(PACE_MAX / 4, more - 2, PACE_MAX),
         }
     }
 }

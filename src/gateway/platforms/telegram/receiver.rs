@@ -23,6 +23,7 @@ use super::narrow;
 use super::polling::{self, Answer, Source};
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
+use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::gateway::model::adapter::{Inbox, InboxError};
 use crate::gateway::model::failure::{AdapterError, Retry};
@@ -180,7 +181,7 @@ impl Receiver {
         tracing::debug!(platform = %self.platform, %error, "a message is waiting at Telegram");
         self.shared.step();
         tokio::time::sleep(wait).await;
-        (wait * 2).min(STORE_WAIT_MAX)
+        doubled(wait, 1, STORE_WAIT_MAX)
     }
 
     async fn fetch(&self, message: &mut InboundMessage, wanted: Vec<Wanted>) {

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::backoff::Ladder;
 use crate::gateway::model::failure::Degraded;
-use crate::gateway::supervisor::backoff::Ladder;
 
 mod breaker;
 mod seeds;

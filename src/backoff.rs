@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::ReconnectConfig;
+/// A wait that was doubled so many times, capped.
+pub fn doubled(first: Duration, times: u32, cap: Duration) -> Duration {
+    first.saturating_mul(1 << times.min(31)).min(cap)
+}
 
 /// The waits between attempts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,16 +21,9 @@ pub struct Ladder {
 impl Ladder {
     /// The wait after this many failures in a row (from 1).
     pub fn wait(&self, failures: u32, dice: &mut Dice) -> Duration {
-        let doublings = failures.saturating_sub(1).min(31);
-        let plain = self.first.saturating_mul(1 << doublings).min(self.cap);
+        let plain = doubled(self.first, failures.saturating_sub(1), self.cap);
         let factor = 1.0 + self.jitter.clamp(0.0, 0.5) * (2.0 * dice.roll() - 1.0);
         plain.mul_f64(factor).min(self.cap)
-    }
-}
-
-impl From<&ReconnectConfig> for Ladder {
-    fn from(config: &ReconnectConfig) -> Self {
-        Self { first: config.first, cap: config.cap, jitter: config.jitter }
     }
 }
 
