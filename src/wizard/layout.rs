@@ -82,7 +82,7 @@ pub enum Tone {
 }
 
 const COLS_MAX: usize = 80;
-const COLS_MIN: usize = 40;
+const COLS_MIN: usize = 26;
 const WORD_COLS: usize = 26;
 
 impl Layout {
@@ -180,7 +180,10 @@ impl Layout {
             Line::Done(text) => self.marked(Tone::Good, text),
             Line::Fail(text) => self.marked(Tone::Bad, text),
             Line::Verbatim(text) => format!("{text}\n"),
-            Line::Quote(text) => format!("    {}\n", self.paint(Tone::Faint, &format!("| {text}"))),
+            Line::Quote(text) => {
+                let row = |row: &String| format!("    {}\n", self.paint(Tone::Faint, &format!("| {row}")));
+                wrap(text, self.width().saturating_sub(6)).iter().map(row).collect()
+            }
         }
     }
 
@@ -265,6 +268,7 @@ mod tests {
             Line::Text(long.clone()),
             Line::Warn(long.clone()),
             Line::Done(long.clone()),
+            Line::Quote(long.clone()),
             Line::Entry { word: "a word".into(), meaning: long.clone() },
         ] {
             for cols in [20, 60, 200] {

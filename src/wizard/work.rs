@@ -10,6 +10,7 @@ use crate::durable::create_private_dir;
 use crate::error::CliError;
 use crate::pairing::Pairing;
 use crate::preflight::{BridgeFact, Facts, NodeFact, SessionFact};
+use crate::span::span;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::failures;
 use crate::wizard::flow::SessionAnswer;
@@ -48,8 +49,8 @@ impl Setup<'_> {
         self.ui.progress(None);
         match result {
             Ok(_) => {
-                let took = Now::read().mono.saturating_duration_since(began).as_secs();
-                self.ui.say(Line::Done(format!("The bridge is installed: {packages} packages in {took} s.")));
+                let took = span(Now::read().mono.saturating_duration_since(began));
+                self.ui.say(Line::Done(format!("The bridge is installed: {packages} packages in {took}.")));
                 Ok(())
             }
             Err(error) => {

@@ -9,6 +9,7 @@ use crate::gateway::route;
 use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::host;
 use crate::gateway::supervisor::machine::{Input, Note, State};
+use crate::span::span;
 
 impl Gateway {
     /// One platform's fate, as news about the host.
@@ -91,8 +92,8 @@ impl Gateway {
         };
         tracing::info!(
             code = "clock_jumped",
-            "The computer was asleep for {} s, or its clock was set ahead; reconnecting every platform",
-            ahead.as_secs()
+            "The computer was asleep for {}, or its clock was set ahead; reconnecting every platform",
+            span(ahead)
         );
         for index in 0..self.seats.len() {
             let after = host::STAGGER.mul_f64(self.dice.roll());

@@ -363,6 +363,7 @@ impl<'a> TelegramSetup<'a> {
     async fn ask_home(&mut self) -> Result<(), End> {
         self.answers.is_home_asked = true;
         let wants = if self.ui.can_ask() && !self.options.yes {
+            self.ui.say(text(texts::ABOUT_ALERTS));
             self.confirm("Send alerts to this chat?", true).await?
         } else {
             true

@@ -70,6 +70,9 @@ pub(super) fn about_ids() -> Vec<Line> {
     ]
 }
 
+pub(super) const ABOUT_ALERTS: &str =
+    "hermes can tell you when a platform does not work and when it works again.";
+
 pub(super) const EVERYBODY_WARNING: &str =
     "With `*` everyone who finds the bot can use the agent, at your cost and on your machine.";
 
