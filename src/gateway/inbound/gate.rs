@@ -14,6 +14,7 @@ use crate::config::{AccessConfig, AllowList, Config, DirectPolicy, WhatsAppMode,
 use crate::gateway::message::InboundMessage;
 use crate::phone;
 use crate::platform::{Naming, Platform};
+use crate::visible;
 
 /// The rules of all platforms.
 #[derive(Debug, Clone, Default)]
@@ -335,7 +336,7 @@ impl PlatformRules {
         if message.reaction {
             return Err(Reason::Reaction);
         }
-        if message.text.0.trim().is_empty() && message.attachments.is_empty() {
+        if visible::is_blank(&message.text.0) && message.attachments.is_empty() {
             return Err(Reason::Empty);
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::gateway::delivery::handle::handle;
 use crate::gateway::delivery::outbox::AGAIN;
 use crate::gateway::message::{ChatKey, MessageId, OutboundMessage, Private};
 use crate::platform::{Platform, PlatformSpec, Repeat};
+use crate::visible;
 
 /// The messages that a text in Markdown becomes in this chat: what is said about the message of this id, and what for.
 pub fn messages(key: &ChatKey, about: &MessageId, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
@@ -75,6 +76,9 @@ fn split(
     markdown: &str,
     count: usize,
 ) -> Vec<String> {
+    if visible::is_blank(markdown) {
+        return Vec::new();
+    }
     let rich = shown(dialect, markdown);
     let parts: Vec<_> = Parts::new(dialect, &rich, len_max, spec.text_unit).take(count).collect();
     if !parts.is_empty() || !is_visible(markdown) {
