@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::Reset;
-use crate::gateway::agent::api::About;
+use crate::gateway::agent::api::{About, Ailment};
 use crate::gateway::message::InboundMessage;
 use crate::gateway::sessions::api::Session;
 use crate::gateway::store::api::Ended;
@@ -174,7 +174,11 @@ pub fn status(status: &Status, now: Timestamp) -> String {
     let model = status.agent.model.as_ref().map_or_else(String::new, |model| format!(", {model}"));
     lines.push(format!("Agent: {}{model}.", status.agent.kind));
     if let Some(trouble) = &status.agent.trouble {
-        let what = if trouble.refuses { "refused every request" } else { "not been available" };
+        let what = match trouble.ailment {
+            Ailment::Away => "not been available",
+            Ailment::Refuses => "refused every request",
+            Ailment::Fails => "failed at every message",
+        };
         lines.push(format!("It has {what} for {}: {}.", ago(trouble.since), trouble.why));
     }
     lines.push(match status.running {
