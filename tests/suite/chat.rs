@@ -257,7 +257,12 @@ fn a_program_that_fails_at_everything_is_shown_so_until_it_answers() {
     chat.ask("fail", "The agent failed.");
     chat.ask("fail", "The agent failed.");
     chat.wait_for_agent("failing", "exit status: 3");
+    assert!(
+        !chat.house.gateway.state()["agent"].to_string().contains("the key"),
+        "its words are for the log"
+    );
     chat.ask("/status", "It has failed at every message for");
+    assert!(chat.house.gateway.log().iter().any(|line| line.contains("its last words: ")));
 }
 
 #[test]

@@ -42,6 +42,9 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
 /// How long the rest of an answer is waited for after the program's end: something else may hold its output.
 const REST_LIMIT: Duration = Duration::from_secs(1);
 
+/// Before the program's last words.
+const SAID: &str = "; its last words: ";
+
 /// Between two looks whether it can be started.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -237,7 +240,8 @@ impl Program {
                 if is_empty && let Some(why) = exec::not_started(code, &words) {
                     return Some(self.unstartable(why));
                 }
-                let detail = format!("{} exited with {how}: {words}", self.name());
+                let words = if words.is_empty() { words } else { format!("{SAID}{words}") };
+                let detail = format!("{} exited with {how}{words}", self.name());
                 Some(failed("agent_failed", "The agent failed. Please try again later.", detail))
             }
         }
@@ -280,7 +284,13 @@ impl Agent for Program {
             return Err(self.away(&why, wait));
         }
         let answer = self.ask(turn, draft).await;
-        self.state().verdict.ended(Now::read().wall, answer.as_ref().map(drop));
+        // What it said may repeat what people wrote: that is for the log alone.
+        let shown = |error: &AgentError| AgentError {
+            detail: error.detail.split(SAID).next().unwrap_or_default().to_owned(),
+            ..error.clone()
+        };
+        let ended = answer.as_ref().map(drop).map_err(shown);
+        self.state().verdict.ended(Now::read().wall, ended.as_ref().copied());
         answer
     }
 
