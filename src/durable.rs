@@ -98,6 +98,11 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
+/// Where a chain of symlinks ends. `None`: no file is there, and none can be.
+pub fn end_of_links(path: &Path) -> Option<PathBuf> {
+    follow(path).ok().filter(|end| parent(end).is_ok_and(Path::is_dir))
+}
+
 fn parent(path: &Path) -> io::Result<&Path> {
     match path.parent() {
         Some(dir) if dir.as_os_str().is_empty() => Ok(Path::new(".")),

@@ -102,6 +102,15 @@ pub(crate) fn is_suspect(sign: char) -> bool {
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Nothing of it can be seen.
+pub(crate) fn is_blank(text: &str) -> bool {
+    let is_unseen = |sign: char| {
+        // Marks of presentation change the sign before them; the blank of Braille is a space by another name.
+        sign.is_whitespace() || is_suspect(sign) || matches!(sign, '\u{fe00}'..='\u{fe0f}' | '\u{2800}')
+    };
+    text.chars().all(is_unseen)
+}
+
 fn escape(clean: &mut String, sign: char) {
     match sign {
         '\n' => clean.push_str("\\n"),
@@ -120,6 +129,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_text_of_signs_that_are_not_seen_is_blank() {
+        for blank in [
+            "",
+            " \n\t",
+            "\u{200b}",
+            "\u{feff}\u{2060}",
+            "\u{fe0f}\u{fe00}",
+            "\u{200d}\u{ad}\u{2800}\u{3164}",
+        ] {
+            assert!(is_blank(blank), "{blank:?}");
+        }
+        for seen in ["a", ".", "\u{200b}a", "\u{2764}\u{fe0f}", "\u{1f600}", "\u{627}", "\u{301}"] {
+            assert!(!is_blank(seen), "{seen:?}");
+        }
+    }
 
     #[test]
     fn what_steers_a_terminal_or_hides_is_shown() {

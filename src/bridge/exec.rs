@@ -85,9 +85,28 @@ pub fn run(exe: &Path, arguments: &[OsString]) -> u8 {
     };
     let error = child::command(&plan.program).args(&plan.args).exec();
     let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-    let why = format!("{} cannot be started: {error}", Path::new(&plan.program).display());
-    announce(&why);
+    let program = Path::new(&plan.program);
+    let why = if error.kind() == ErrorKind::NotFound && program.exists() {
+        "its interpreter was not found".to_owned()
+    } else {
+        error.to_string()
+    };
+    let why = format!("{}{NOT_STARTED}{why}", program.display());
+    // What the agent's program says is its answer.
+    if plan.lock.is_some() {
+        announce(&why);
+    }
     fail(code, &why)
+}
+
+/// Between the name of a program and why it was not started.
+const NOT_STARTED: &str = " cannot be started: ";
+
+/// Why a program was not started, by its exit code and its last line on stderr. `None`: it ended by itself.
+pub(crate) fn not_started(code: Option<i32>, last_line: &str) -> Option<&str> {
+    let is_ours =
+        [NOT_FOUND, NOT_EXECUTABLE].map(i32::from).contains(&code?) && last_line.starts_with("hermes: ");
+    last_line.split_once(NOT_STARTED).filter(|_| is_ours).map(|(_, why)| why)
 }
 
 fn parse(arguments: &[OsString]) -> Option<Plan> {

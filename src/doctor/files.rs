@@ -204,16 +204,18 @@ mod tests {
             crate::home::beside_database(&store, "wal"),
             crate::home::beside_database(&store, "shm"),
         ] {
-            for is_folder in [true, false] {
-                if is_folder {
-                    std::fs::create_dir(&path).unwrap();
-                } else {
-                    let fifo = rustix::fs::FileType::Fifo;
-                    rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, 0o644.into(), 0).unwrap();
+            for what in ["a folder", "a pipe", "a link to nothing"] {
+                match what {
+                    "a folder" => std::fs::create_dir(&path).unwrap(),
+                    "a pipe" => {
+                        let fifo = rustix::fs::FileType::Fifo;
+                        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, 0o644.into(), 0).unwrap();
+                    }
+                    _ => std::os::unix::fs::symlink("/nowhere/gateway.db", &path).unwrap(),
                 }
                 let found = checks(&world, &home);
                 let found: Vec<_> = found.iter().map(|check| (check.status, check.code.as_str())).collect();
-                assert_eq!(found, [(Status::Blocking, "store_in_the_way")], "{}", path.display());
+                assert_eq!(found, [(Status::Blocking, "store_in_the_way")], "{}: {what}", path.display());
                 assert_eq!(wrong_modes(&home), []);
                 drop((std::fs::remove_dir(&path), std::fs::remove_file(&path)));
             }

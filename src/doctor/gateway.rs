@@ -146,6 +146,11 @@ pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Che
             format!("the agent's service refuses every request{since}{why}"),
             "Correct the key, the model or base_url of [agent]. People who were refused can send /retry afterwards.",
         )),
+        AgentState::Failing => Some(Check::problem(
+            "agent_failing",
+            format!("the agent fails at every message{since}{why}"),
+            "Repair the program or service set under [agent] in gateway.toml. People whose messages failed can send /retry afterwards.",
+        )),
     }
 }
 

@@ -280,7 +280,7 @@ fn harms_of_gateway() -> Vec<(String, Harm)> {
     for state in [GatewayState::Starting, GatewayState::Draining, GatewayState::Stopped] {
         add(format!("gateway {state}"), Box::new(move |snapshot| snapshot.gateway_state = state));
     }
-    for state in [AgentState::Unavailable, AgentState::Refused] {
+    for state in [AgentState::Unavailable, AgentState::Refused, AgentState::Failing] {
         add(
             format!("agent {state:?}"),
             Box::new(move |snapshot| snapshot.agent.as_mut().unwrap().state = state),

@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Now;
-use crate::gateway::agent::api::{About, Trouble};
+use crate::gateway::agent::api::{About, Ailment, Trouble};
 use crate::gateway::drain::Phase;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::model::adapter::{Adapter, Link};
@@ -381,8 +381,14 @@ fn agent(about: About) -> AgentSnapshot {
     let (state, since, error_message) = match trouble {
         None if is_untried => (AgentState::Untried, None, None),
         None => (AgentState::Available, None, None),
-        Some(Trouble { since, why, refuses: true }) => (AgentState::Refused, Some(since), Some(why)),
-        Some(Trouble { since, why, refuses: false }) => (AgentState::Unavailable, Some(since), Some(why)),
+        Some(Trouble { since, why, ailment }) => {
+            let state = match ailment {
+                Ailment::Away => AgentState::Unavailable,
+                Ailment::Refuses => AgentState::Refused,
+                Ailment::Fails => AgentState::Failing,
+            };
+            (state, Some(since), Some(why))
+        }
     };
     AgentSnapshot { kind: kind.to_owned(), model, state, since, error_message }
 }

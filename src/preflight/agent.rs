@@ -45,12 +45,12 @@ pub fn findings(agent: &AgentConfig, look: impl Fn(&str) -> ProgramFact) -> Vec<
                 ProgramFact::Found => {}
                 ProgramFact::Missing => findings.push(Finding::blocking(
                     Code::AgentCommandMissing,
-                    format!("the agent's program {program} was not found, so messages are not answered"),
+                    format!("the agent's program {program} was not found, so messages wait"),
                     "Install it, or set its absolute path in command under [agent] in gateway.toml.",
                 )),
                 ProgramFact::NotExecutable => findings.push(Finding::blocking(
                     Code::AgentCommandNotExecutable,
-                    format!("the agent's program {program} is not executable, so messages are not answered"),
+                    format!("the agent's program {program} is not executable, so messages wait"),
                     format!("Run `chmod u+x {}`.", super::quoted(program)),
                 )),
             }

@@ -1,7 +1,7 @@
 //! A conversation by its words: `/new`, `/stop`, `/retry`, `/status`, with a program as the agent.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ printf '%s\n' "$turn" >> "$0.turns"
 env > "$0.env"
 case "$turn" in
 *'"text":"hang'*) sleep 1000 & echo "$$ $!" > "$0.pids"; wait ;;
+*'"text":"gone'*) /no/such/program ;;
 *'"text":"fail'*) echo "the key is sk-canary0123456789abcdef0123456789" >&2; exit 3 ;;
 *'"text":"partly'*) printf 'as far as it came'; exit 3 ;;
 *'"text":"stuck'*) printf 'as far as it came'; exec sleep 1000 ;;
@@ -60,12 +61,26 @@ impl Chat {
     fn ask(&mut self, text: &str, expected: &str) -> String {
         let before = self.sent().len();
         self.write(text);
+        self.hear(before, expected)
+    }
+
+    /// Waits for the message behind so many others, which holds this.
+    fn hear(&self, before: usize, expected: &str) -> String {
         let answer = wait::until(wait::LIMIT, || self.sent().get(before).cloned());
         let Some(answer) = answer else { panic!("silence:\n{}", self.house.gateway.log().join("\n")) };
         self.take(&answer);
         let answer = answer["text"].as_str().unwrap_or_default().to_owned();
-        assert!(answer.contains(expected), "{text}: {answer}\n{}", self.house.gateway.log().join("\n"));
+        assert!(answer.contains(expected), "{expected}: {answer}\n{}", self.house.gateway.log().join("\n"));
         answer
+    }
+
+    /// The status says so of the program, with these words.
+    fn wait_for_agent(&self, state: &str, why: &str) {
+        let agent = || self.house.gateway.state()["agent"].clone();
+        let is_so = |agent: &Value| {
+            agent["state"] == state && agent["error_message"].as_str().unwrap_or_default().contains(why)
+        };
+        assert!(wait::until(wait::LIMIT, || Some(agent()).filter(is_so)).is_some(), "{state}: {}", agent());
     }
 
     /// What the gateway has sent.
@@ -198,14 +213,56 @@ fn what_a_program_said_before_it_failed_is_kept_odd_bytes_are_replaced_and_anoth
 }
 
 #[test]
-fn a_program_that_is_not_there_is_told_and_its_arrival_needs_no_restart() {
+fn messages_wait_for_a_program_that_cannot_be_started_and_its_arrival_needs_no_restart() {
     let mut chat = Chat::open("");
     let aside = chat.agent.with_extension("aside");
-    std::fs::rename(&chat.agent, &aside).expect("it is there");
-    chat.ask("one", "The agent cannot be started.");
-    std::fs::rename(&aside, &chat.agent).expect("it is there");
-    chat.ask("/retry", "half and half");
-    assert_eq!(chat.told()["text"], "one");
+    let put = |path: &Path, program: &str, mode: u32| {
+        std::fs::write(path, program).expect("a file");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    for (text, why) in
+        [("missing", "not found"), ("closed", "not executable"), ("odd", "its interpreter was not found")]
+    {
+        std::fs::rename(&chat.agent, &aside).expect("it is there");
+        match text {
+            "closed" => put(&chat.agent, AGENT, 0o600),
+            "odd" => put(&chat.agent, "#!/no/such/program\n", 0o700),
+            _ => {}
+        }
+        chat.ask(text, "Your message is saved");
+        let told = chat.sent().len();
+        chat.wait_for_agent("unavailable", why);
+        std::fs::rename(&aside, &chat.agent).expect("it is there");
+        chat.hear(told, "half and half");
+        assert_eq!(chat.told()["text"], text);
+        chat.wait_for_agent("available", "");
+    }
+    let log = chat.house.gateway.log();
+    let times = |code: &str| log.iter().filter(|line| line.contains(code)).count();
+    assert_eq!((times("agent_unavailable"), times("agent_available")), (3, 3), "{log:#?}");
+}
+
+#[test]
+fn a_program_that_fails_at_everything_is_shown_so_until_it_answers() {
+    let mut chat = Chat::open("");
+    chat.ask("gone", "The agent failed.");
+    chat.wait_for_agent("failing", "exit status: 127");
+    for _ in 0..2 {
+        chat.ask("one", "half and half");
+        chat.wait_for_agent("available", "");
+        chat.ask("fail", "The agent failed.");
+    }
+    chat.ask("/status", "Agent: command");
+    chat.wait_for_agent("available", "");
+    chat.ask("fail", "The agent failed.");
+    chat.ask("fail", "The agent failed.");
+    chat.wait_for_agent("failing", "exit status: 3");
+    assert!(
+        !chat.house.gateway.state()["agent"].to_string().contains("the key"),
+        "its words are for the log"
+    );
+    chat.ask("/status", "It has failed at every message for");
+    assert!(chat.house.gateway.log().iter().any(|line| line.contains("its last words: ")));
 }
 
 #[test]

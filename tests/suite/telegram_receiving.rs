@@ -289,18 +289,50 @@ fn an_update_that_is_half_a_character_is_set_aside_and_the_others_are_answered()
     let kept = scene.home.paths().telegram().unreadable_dir().join("101.json");
     assert_eq!(std::fs::read_to_string(kept).expect("it is kept"), odd);
     // What was sent was sent, whatever its answer says.
-    scene
-        .service
-        .fail("sendMessage", [Fault::Garbage(br#"{"ok":true,"result":{"message_id":"\ud83d"}}"#.to_vec())]);
-    scene.write("once");
-    scene.write("and on");
-    scene.answered("and on");
-    let times = scene
-        .service
-        .asked("sendMessage")
-        .iter()
-        .filter(|asked| asked.parameters["text"].as_str().is_some_and(|text| text.contains("once")))
-        .count();
-    assert_eq!((times, &entry(&gateway)["state"]), (1, &json!("connected")));
+    for (n, sent) in [
+        r#"{"ok":true,"result":{"message_id":"\ud83d"}}"#,
+        r#"{"ok":true}"#,
+        r#"{"ok":true,"result":null}"#,
+        r#"{"ok":true,"result":[]}"#,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        scene.service.fail("sendMessage", [Fault::Garbage(sent.as_bytes().to_vec())]);
+        let (once, on) = (format!("once {n}"), format!("and on {n}"));
+        scene.write(&once);
+        scene.write(&on);
+        scene.answered(&on);
+        let asked = scene.service.asked("sendMessage");
+        let is_it = |text: Option<&str>| text.is_some_and(|text| text.contains(&once));
+        let times = asked.iter().filter(|asked| is_it(asked.parameters["text"].as_str())).count();
+        assert_eq!((times, &entry(&gateway)["state"]), (1, &json!("connected")), "{sent}");
+    }
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn an_update_with_an_odd_number_is_answered_once_and_skips_none_of_the_others() {
+    let scene = set("");
+    scene.write("early");
+    let mut gateway = scene.connected();
+    scene.answered("early");
+    for (id, number) in
+        [json!(1_i64 << 53), json!(1_000_000_000), Value::Null, json!("x"), json!(1.5)].iter().enumerate()
+    {
+        let id = i64::try_from(id).expect("it is small");
+        scene.service.push_as(said(500 + id, json!({ "text": format!("odd {id}") })), number.clone());
+        // The poll that waits for more than the odd one must not drop what comes behind it.
+        scene.answered(&format!("odd {id}"));
+        for round in 0..3 {
+            let text = format!("behind {id} {round}");
+            scene.write(&text);
+            scene.answered(&text);
+        }
+    }
+    let log = lines(&gateway, "update_number_odd");
+    assert!(log.len() == 1 && log[0].contains("9007199254740992"), "{log:#?}");
+    let odd = scene.service.sent().into_iter().filter(|sent| sent.text.contains("odd ")).count();
+    assert_eq!((odd, &entry(&gateway)["state"]), (5, &json!("connected")));
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::refusal::Refusal;
+use crate::visible;
 
 /// The longest answer that is taken, in bytes: some sixty messages.
 pub const ANSWER_LEN_MAX: usize = 256 << 10;
@@ -53,6 +54,8 @@ pub enum Unusable {
 #[derive(Debug, Default)]
 pub struct Answer {
     text: String,
+    /// The choice whose text it is.
+    index: Option<u64>,
     /// The first half of a character whose second half has not come.
     half: Option<u32>,
     ended: bool,
@@ -113,7 +116,12 @@ impl Answer {
             return Err(Unusable::Unreadable);
         }
         // Ollama's own form has no choices.
-        let choice = document.get("choices").and_then(|choices| choices.get(0)).unwrap_or(document);
+        let (index, choice) = choice(document).unwrap_or((self.index.unwrap_or(0), document));
+        // A service may give several answers at once, in any order.
+        if self.index.is_some_and(|ours| index > ours) {
+            return Ok(true);
+        }
+        let is_lower = self.index.is_some_and(|ours| index < ours);
         // An empty delta or message beside the other one is nothing.
         let texts = ["delta", "message"].map(|name| choice.get(name).filter(|said| !said.is_null()));
         for said in texts.into_iter().flatten() {
@@ -124,14 +132,17 @@ impl Answer {
             words(said.get("content").unwrap_or(said), &mut text);
             words(said.get("refusal").unwrap_or(&Value::Null), &mut text);
             if !text.is_empty() {
-                self.push(&text);
+                self.say(index, &text);
                 break;
             }
         }
         if texts.iter().all(Option::is_none)
-            && let Some(text) = choice.get("text").and_then(Value::as_str)
+            && let Some(text) = choice.get("text").and_then(Value::as_str).filter(|text| !text.is_empty())
         {
-            self.push(text);
+            self.say(index, text);
+        }
+        if is_lower && self.index != Some(index) {
+            return Ok(true);
         }
         let finish = ["finish_reason", "done_reason"].iter().find_map(|name| choice.get(*name)?.as_str());
         if let Some(finish) = finish.filter(|finish| !finish.is_empty()) {
@@ -140,9 +151,17 @@ impl Answer {
         Ok(true)
     }
 
-    /// Nothing was said yet.
+    /// Takes a piece of this choice. That with the lowest index is the answer.
+    fn say(&mut self, index: u64, piece: &str) {
+        if self.index != Some(index) {
+            *self = Self { index: Some(index), reasons: self.reasons, ..Self::default() };
+        }
+        self.push(piece);
+    }
+
+    /// Nothing that can be seen was said yet.
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
+        visible::is_blank(&self.text)
     }
 
     /// Nothing more is wanted: it has ended, or it is too long.
@@ -226,6 +245,16 @@ impl Answer {
     }
 }
 
+/// The choice that is the answer, with its index: the lowest.
+pub(super) fn choice(document: &Value) -> Option<(u64, &Value)> {
+    let index = |choice: &Value| {
+        let index = choice.get("index")?;
+        index.as_u64().or_else(|| index.as_str()?.parse().ok())
+    };
+    let choices = document.get("choices")?.as_array()?;
+    choices.iter().map(|choice| (index(choice).unwrap_or(0), choice)).min_by_key(|(index, _)| *index)
+}
+
 /// The text in a content of any form: a text, an object with one, or an array of such. What a model thinks is left out.
 fn words(content: &Value, text: &mut String) {
     match content {
@@ -307,6 +336,35 @@ pub(super) mod tests {
             &after,
         ]);
         assert_eq!((answer.text(), answer.cut(), answer.is_ended()), ("Hello", None, true));
+    }
+
+    #[test]
+    fn of_several_choices_the_lowest_is_the_answer_whatever_their_order() {
+        let piece = |index: u64, text: &str| {
+            serde_json::json!({"choices": [{"index": index, "delta": {"content": text}}]}).to_string()
+        };
+        let end = |index: u64, reason: &str| {
+            serde_json::json!({"choices": [{"index": index, "delta": {}, "finish_reason": reason}]})
+                .to_string()
+        };
+        let both = r#"{"choices":[{"index":1,"message":{"content":"no"},"finish_reason":"length"},{"index":0,"message":{"content":"yes"},"finish_reason":"stop"}]}"#;
+        for (events, text, cut) in [
+            (
+                vec![piece(1, "no"), piece(0, "ye"), piece(1, "no"), piece(0, "s"), end(0, "stop")],
+                "yes",
+                None,
+            ),
+            (vec![piece(1, "no"), end(1, "length"), piece(0, "yes"), end(0, "stop")], "yes", None),
+            (vec![piece(0, "yes"), end(1, "length"), end(0, "stop")], "yes", None),
+            (vec![piece(1, "one"), end(0, "length"), end(1, "stop")], "one", None),
+            (vec![piece(2, "two"), end(2, "length")], "two", Some(Cut::Length)),
+            (vec![both.to_owned()], "yes", None),
+            (vec![piece(1, "no").replace(":1", ":\"1\""), piece(0, "yes"), end(0, "stop")], "yes", None),
+        ] {
+            let events: Vec<_> = events.iter().map(String::as_str).collect();
+            let answer = read(&events);
+            assert_eq!((answer.text(), answer.cut()), (text, cut), "{events:?}");
+        }
     }
 
     #[test]

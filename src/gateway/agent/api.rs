@@ -108,8 +108,19 @@ pub struct Trouble {
     pub since: Timestamp,
     /// What is wrong: no secrets, a few words.
     pub why: String,
+    /// What it does instead.
+    pub ailment: Ailment,
+}
+
+/// What an agent does that does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ailment {
+    /// It is not there: nothing is asked of it, and messages wait.
+    Away,
     /// It is there, and refuses all that it is asked.
-    pub refuses: bool,
+    Refuses,
+    /// It fails at all that it is asked.
+    Fails,
 }
 
 /// Whoever answers.

@@ -31,7 +31,14 @@ const JSON: &str = "application/json";
 const DONE: &str = "data: [DONE]\n\n";
 
 /// Whole answers: what is odd, status, type, body with names for events, and what becomes of it.
-const ANSWERS: [(&str, &str, &str, &str, Gets); 35] = [
+const ANSWERS: [(&str, &str, &str, &str, Gets); 36] = [
+    (
+        "what cannot be seen",
+        "200 OK",
+        JSON,
+        r#"{"choices":[{"message":{"content":"\u200b\ufeff \u2060\ufe0f"}}]}"#,
+        Gets::Told("answered nothing"),
+    ),
     ("no [DONE]", "200 OK", SSE, "{hi}{stop}", Gets::Text(Cow::Borrowed("hi"))),
     (
         "an event that is not JSON",

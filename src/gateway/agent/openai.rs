@@ -14,7 +14,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, Url};
 
 use super::answer::{Answer, Cut};
-use super::api::{About, Again, Agent, AgentError, RETRY, STALLED, Trouble, Turn, said};
+use super::api::{About, Again, Agent, AgentError, Ailment, RETRY, STALLED, Trouble, Turn, said};
 use super::breaker::{Breaker, Ending};
 use super::draft::Draft;
 use super::reading::{Failure, Reading};
@@ -29,7 +29,7 @@ use crate::error::CliError;
 use crate::gateway::model::failure::Certainty;
 use crate::gateway::model::message::Attachment;
 use crate::gateway::store::api::Exchange;
-use crate::{net, tls};
+use crate::{net, tls, visible};
 
 /// The longest wait for the service to take the connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -42,9 +42,6 @@ const IMAGES_MAX: usize = 4;
 
 /// So much of a refusal is read.
 const REFUSAL_LEN_MAX: usize = 64 << 10;
-
-/// For so many times the idle timeout, comments alone keep a connection alive.
-const QUIET_MAX: u32 = 3;
 
 /// The window that is assumed where neither the settings nor the service name one, in tokens.
 const WINDOW_DEFAULT: u32 = 16_384;
@@ -181,7 +178,7 @@ impl Openai {
             self.thinks.store(true, Ordering::Relaxed);
         }
         let mut text = thinking::visible(answer.text(), true).into_owned();
-        if !text.trim().is_empty() {
+        if !visible::is_blank(&text) {
             text.push_str(answer.cut().map_or("", Cut::line));
             return Ok(text);
         }
@@ -196,7 +193,7 @@ impl Openai {
     /// Reads a stream, or a body that is not one; the content type does not tell reliably.
     async fn read(&self, mut response: Response, draft: &Draft) -> Result<Answer, Failure> {
         let mut reading = Reading::default();
-        let mut quiet_since = Now::read().mono;
+        // Comments alone keep it alive for as long as a turn may take: a service may queue what it is asked.
         let failure = loop {
             let step = match self.within(response.chunk()).await {
                 Ok(step) => step.map_err(|error| self.broken(error)),
@@ -207,13 +204,8 @@ impl Openai {
                 Ok(None) => break reading.finish().err(),
                 Err(error) => break Some(Failure::Failed(error)),
             };
-            match reading.take(&bytes) {
-                Ok(true) => quiet_since = Now::read().mono,
-                Ok(false) if Now::read().mono.duration_since(quiet_since) > QUIET_MAX * self.idle_timeout => {
-                    break Some(self.silence().into());
-                }
-                Ok(false) => {}
-                Err(failure) => break Some(failure),
+            if let Err(failure) = reading.take(&bytes) {
+                break Some(failure);
             }
             self.show(&mut reading, draft);
             if reading.answer.is_ended() {
@@ -242,6 +234,8 @@ impl Openai {
     /// Shows what can be shown of an answer that grows.
     fn show(&self, reading: &mut Reading, draft: &Draft) {
         let text = reading.answer.text();
+        // Another choice may have taken the place of the one before.
+        reading.shown = if text.len() < reading.shown { 0 } else { reading.shown };
         // A long text is not looked through for every few letters.
         if text.len() < reading.shown + text.len() / 256 {
             return;
@@ -451,13 +445,13 @@ impl Agent for Openai {
     fn about(&self) -> About {
         let since = self.breaker().open_since();
         let why = || format!("{} does not answer", self.host());
-        let away = since.map(|since| Trouble { since, why: why(), refuses: false });
+        let away = since.map(|since| Trouble { since, why: why(), ailment: Ailment::Away });
         let verdict = self.verdict();
         About {
             kind: "openai",
             model: Some(self.model.clone()),
             is_untried: verdict.is_untried(),
-            trouble: away.or_else(|| verdict.refuses().cloned()),
+            trouble: away.or_else(|| verdict.trouble().cloned()),
         }
     }
 }

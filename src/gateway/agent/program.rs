@@ -4,11 +4,12 @@
 //! It is started for each turn, without a shell, as a process group of its own; the group is killed when the turn is ended
 //! early, when the program is silent for too long or says too much, and when hermes ends; on Linux also when hermes is
 //! killed. It sees none of our variables but the harmless ones and those that the settings list.
+//!
+//! Where it cannot be started, messages wait until it can.
 
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,8 +18,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::answer::{ANSWER_LEN_MAX, Answer, Cut};
-use super::api::{About, Again, Agent, AgentError, STALLED, Trouble, Turn};
+use super::api::{About, Again, Agent, AgentError, Ailment, STALLED, Trouble, Turn};
 use super::draft::Draft;
+use super::verdict::Verdict;
 use super::{request, thinking};
 use crate::bridge::process::{spawner, stderr};
 use crate::bridge::{child_env, exec};
@@ -28,6 +30,7 @@ use crate::config::CommandConfig;
 use crate::facts;
 use crate::gateway::life::group::Group;
 use crate::preflight::agent::ProgramFact;
+use crate::visible;
 use crate::world::World;
 
 /// In the program's environment: it tells the program that an agent of hermes is what it is.
@@ -39,24 +42,41 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
 /// How long the rest of an answer is waited for after the program's end: something else may hold its output.
 const REST_LIMIT: Duration = Duration::from_secs(1);
 
+/// Before the program's last words.
+const SAID: &str = "; its last words: ";
+
+/// Between two looks whether it can be started.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A program that runs for so long was started.
+const STARTED_AFTER: Duration = Duration::from_secs(1);
+
 /// A program that answers.
 pub struct Program {
     config: CommandConfig,
     world: World,
-    /// Since when it cannot be started.
-    broken: Mutex<Option<Timestamp>>,
-    is_tried: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// The program by its last turns.
+#[derive(Default)]
+struct State {
+    /// It cannot be started.
+    away: Option<Away>,
+    verdict: Verdict,
+}
+
+struct Away {
+    since: Timestamp,
+    why: String,
+    /// When it is tried again.
+    next: Instant,
 }
 
 impl Program {
     /// Nothing is started yet.
     pub fn new(config: &CommandConfig, world: &World) -> Self {
-        Self {
-            config: config.clone(),
-            world: world.clone(),
-            broken: Mutex::default(),
-            is_tried: AtomicBool::new(false),
-        }
+        Self { config: config.clone(), world: world.clone(), state: Mutex::default() }
     }
 
     fn name(&self) -> &str {
@@ -78,10 +98,40 @@ impl Program {
         command
     }
 
+    /// It was not started: its message waits.
     fn unstartable(&self, why: &str) -> AgentError {
-        self.broken().get_or_insert_with(|| Now::read().wall);
+        let (now, mut state) = (Now::read(), self.state());
+        let since = state.away.as_ref().map(|away| away.since);
+        state.away =
+            Some(Away { since: since.unwrap_or(now.wall), why: why.to_owned(), next: now.mono + LOOK_EVERY });
+        drop(state);
+        if since.is_none() {
+            tracing::warn!(
+                code = "agent_unavailable",
+                "The agent's program {} cannot be started: {why}; messages are queued",
+                self.name()
+            );
+        }
+        self.away(why, LOOK_EVERY)
+    }
+
+    fn away(&self, why: &str, wait: Duration) -> AgentError {
         let detail = format!("{} cannot be started: {why}", self.name());
-        failed("agent_unstartable", "The agent cannot be started.", detail)
+        AgentError {
+            again: Again::After(wait),
+            ..failed("agent_unstartable", "The agent cannot be started.", detail)
+        }
+    }
+
+    /// It was started.
+    fn is_back(&self) {
+        if self.state().away.take().is_some() {
+            tracing::info!(
+                code = "agent_available",
+                "The agent's program {} can be started again",
+                self.name()
+            );
+        }
     }
 
     fn start(&self) -> Result<Group, AgentError> {
@@ -91,8 +141,6 @@ impl Program {
             ProgramFact::Missing => return Err(self.unstartable("the program was not found")),
         }
         let leader = spawner::spawn(self.command()).map_err(|error| self.unstartable(&error.to_string()))?;
-        *self.broken() = None;
-        self.is_tried.store(true, Ordering::Relaxed);
         Ok(Group::new(leader))
     }
 
@@ -108,6 +156,9 @@ impl Program {
             // A program that does not read has its reasons.
             drop(input.write_all(line.as_bytes()).await);
             drop(input);
+            // It may say nothing for long.
+            tokio::time::sleep(STARTED_AFTER).await;
+            self.is_back();
             std::future::pending::<()>().await;
         };
         let reading = async {
@@ -126,6 +177,7 @@ impl Program {
                 match step.await {
                     Ok(Step::Said(0)) => break,
                     Ok(Step::Said(len)) => {
+                        self.is_back();
                         said.extend_from_slice(&chunk[..len]);
                         // A chunk may end within a character.
                         let text = said.utf8_chunks().next().map_or("", |chunk| chunk.valid());
@@ -152,10 +204,14 @@ impl Program {
             () = telling => unreachable!("it tells until it is dropped"),
         };
         let error = self.error_of(end, said.is_empty(), tail).await;
+        if let Some(error) = error.as_ref().filter(|error| matches!(error.again, Again::After(_))) {
+            return Err(error.clone());
+        }
+        self.is_back();
         let mut answer = Answer::default();
         answer.push(&String::from_utf8_lossy(&said));
         let mut text = thinking::visible(answer.text(), true).into_owned();
-        if text.trim().is_empty() {
+        if visible::is_blank(&text) {
             let detail = format!("{} printed nothing", self.name());
             return Err(
                 error.unwrap_or_else(|| failed("agent_silent", "The agent answered nothing.", detail))
@@ -178,16 +234,21 @@ impl Program {
             End::Silent => Some(self.stalled()),
             End::Status(Ok(status)) if status.success() => None,
             End::Status(status) => {
+                let code = status.as_ref().ok().and_then(std::process::ExitStatus::code);
                 let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 let words = tail.finish(LAST_WORDS_LIMIT).await.pop().unwrap_or_default();
-                let detail = format!("{} exited with {how}: {words}", self.name());
+                if is_empty && let Some(why) = exec::not_started(code, &words) {
+                    return Some(self.unstartable(why));
+                }
+                let words = if words.is_empty() { words } else { format!("{SAID}{words}") };
+                let detail = format!("{} exited with {how}{words}", self.name());
                 Some(failed("agent_failed", "The agent failed. Please try again later.", detail))
             }
         }
     }
 
-    fn broken(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stalled(&self) -> AgentError {
@@ -218,16 +279,39 @@ fn failed(code: &'static str, told: &str, detail: String) -> AgentError {
 #[async_trait]
 impl Agent for Program {
     async fn answer(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
-        self.ask(turn, draft).await
+        if let Some(wait) = self.wait() {
+            let why = self.state().away.as_ref().map_or_else(String::new, |away| away.why.clone());
+            return Err(self.away(&why, wait));
+        }
+        let answer = self.ask(turn, draft).await;
+        // What it said may repeat what people wrote: that is for the log alone.
+        let shown = |error: &AgentError| AgentError {
+            detail: error.detail.split(SAID).next().unwrap_or_default().to_owned(),
+            ..error.clone()
+        };
+        let ended = answer.as_ref().map(drop).map_err(shown);
+        self.state().verdict.ended(Now::read().wall, ended.as_ref().copied());
+        answer
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        let now = Now::read().mono;
+        let next = self.state().away.as_ref()?.next;
+        Some(next.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
     }
 
     fn about(&self) -> About {
-        let why = || "it cannot be started".to_owned();
+        let state = self.state();
+        let away = state.away.as_ref().map(|away| Trouble {
+            since: away.since,
+            why: format!("it cannot be started: {}", away.why),
+            ailment: Ailment::Away,
+        });
         About {
             kind: "command",
             model: Some(self.name().to_owned()),
-            is_untried: !self.is_tried.load(Ordering::Relaxed),
-            trouble: self.broken().map(|since| Trouble { since, why: why(), refuses: false }),
+            is_untried: state.verdict.is_untried(),
+            trouble: away.or_else(|| state.verdict.trouble().cloned()),
         }
     }
 }

@@ -69,8 +69,8 @@ impl Reading {
         matches!(self.form, Some(Form::Stream(_)))
     }
 
-    /// Takes bytes. Returns whether they said anything.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+    /// Takes bytes.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.len += bytes.len();
         self.empty += bytes.len();
         if self.form.is_none() {
@@ -92,7 +92,7 @@ impl Reading {
             }
             Some(Form::Body(body)) => {
                 body.extend_from_slice(bytes);
-                return Ok(true);
+                return Ok(());
             }
         };
         let mut said = false;
@@ -102,10 +102,13 @@ impl Reading {
         if said {
             self.empty = 0;
         }
-        if self.empty > EMPTY_LEN_MAX || self.len > STREAM_LEN_MAX {
+        if self.empty > EMPTY_LEN_MAX {
+            return Err(unreadable("2 MB of the stream said nothing").into());
+        }
+        if self.len > STREAM_LEN_MAX {
             return Err(unreadable("the stream is too large").into());
         }
-        Ok(said)
+        Ok(())
     }
 
     /// One that cannot be read takes nothing from those around it.

@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use super::answer::choice;
+
 /// What a refusal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -189,7 +191,7 @@ fn inner(document: &Value) -> Option<&Value> {
     {
         return Some(document);
     }
-    document.get("choices")?.get(0)?.get("error").filter(is_error)
+    choice(document)?.1.get("error").filter(is_error)
 }
 
 fn status_of(error: &Value) -> Option<u16> {

@@ -1,15 +1,18 @@
-//! Pure. What the last answers of an agent's service say about it: nothing yet, that it answers, or that it refuses all that it is
-//! asked.
+//! Pure. The state of an agent by its last turns: not known yet, it answers, it refuses all that it is asked, or it fails at all.
 
 use jiff::Timestamp;
 
-use super::api::{Again, AgentError, Trouble};
+use super::api::{Again, AgentError, Ailment, Trouble};
 
 /// Failures that are not one message's own: whatever is asked next meets the same.
 const REFUSALS: [&str; 5] =
     ["agent_key_refused", "agent_quota", "agent_address_unknown", "agent_model_unknown", "agent_unreachable"];
 
-/// So many refusals in a row are the service's, where it has answered before: one may be its message's own.
+/// Turns that ended without anything of an answer. Also these may be one message's own.
+const FAILURES: [&str; 5] =
+    ["agent_failed", "agent_stalled", "agent_broke_off", "agent_unreadable", "agent_silent"];
+
+/// So many refusals or failures in a row are the agent's, where it has answered before: one may be its message's own.
 const REFUSALS_MIN: u32 = 3;
 
 /// A refusal of the key is seldom its message's own: two of them are enough.
@@ -19,24 +22,29 @@ const OF_ALL: &str = "agent_key_refused";
 #[derive(Debug, Default)]
 pub struct Verdict {
     has_answered: bool,
-    /// Refusals since the last answer.
+    /// Refusals and failures since the last answer.
     refusals: u32,
     /// The last of them, with the date of the first.
-    refuses: Option<Trouble>,
+    trouble: Option<Trouble>,
 }
 
 impl Verdict {
     /// A turn has ended so.
     pub fn ended(&mut self, now: Timestamp, answer: Result<(), &AgentError>) {
-        match answer {
-            Err(error) if error.again != Again::Never => {}
-            Err(error) if REFUSALS.contains(&error.code) => {
+        let ailment = match answer {
+            Err(error) if matches!(error.again, Again::After(_) | Again::Briefly(_)) => return,
+            Err(error) if FAILURES.contains(&error.code) => Some((Ailment::Fails, error)),
+            Err(error) if REFUSALS.contains(&error.code) => Some((Ailment::Refuses, error)),
+            Ok(()) | Err(_) => None,
+        };
+        match ailment {
+            Some((ailment, error)) => {
                 self.refusals = self.refusals.saturating_add(if error.code == OF_ALL { 2 } else { 1 });
-                let since = self.refuses.as_ref().map_or(now, |refuses| refuses.since);
-                self.refuses = Some(Trouble { since, why: error.detail.clone(), refuses: true });
+                let since = self.trouble.as_ref().map_or(now, |trouble| trouble.since);
+                self.trouble = Some(Trouble { since, why: error.detail.clone(), ailment });
             }
             // What was refused for its own sake was read all the same.
-            Ok(()) | Err(_) => *self = Self { has_answered: true, ..Self::default() },
+            None => *self = Self { has_answered: true, ..Self::default() },
         }
     }
 
@@ -45,9 +53,9 @@ impl Verdict {
         !self.has_answered && self.refusals == 0
     }
 
-    /// Why it refuses what it is asked.
-    pub fn refuses(&self) -> Option<&Trouble> {
-        self.refuses.as_ref().filter(|_| !self.has_answered || self.refusals >= REFUSALS_MIN)
+    /// Why it refuses what it is asked, or fails at it.
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref().filter(|_| !self.has_answered || self.refusals >= REFUSALS_MIN)
     }
 }
 
@@ -63,23 +71,52 @@ mod tests {
         let (mut verdict, now) = (Verdict::default(), Now::read().wall);
         let later = now + jiff::SignedDuration::from_secs(60);
         verdict.ended(now, Err(&error("agent_unreachable", Again::After(std::time::Duration::ZERO))));
-        assert!(verdict.is_untried() && verdict.refuses().is_none(), "what may pass says nothing");
+        assert!(verdict.is_untried() && verdict.trouble().is_none(), "what may pass says nothing");
         verdict.ended(now, Err(&error("agent_key_refused", Again::Never)));
         verdict.ended(later, Err(&error("agent_key_refused", Again::Never)));
-        let refuses = verdict.refuses().unwrap();
-        assert_eq!((refuses.since, refuses.why.as_str(), refuses.refuses), (now, "it said 401", true));
+        let refuses = verdict.trouble().unwrap();
+        assert_eq!(
+            (refuses.since, refuses.why.as_str(), refuses.ailment),
+            (now, "it said 401", Ailment::Refuses)
+        );
         verdict.ended(later, Err(&error("agent_content_refused", Again::Never)));
-        assert!(verdict.refuses().is_none() && !verdict.is_untried());
+        assert!(verdict.trouble().is_none() && !verdict.is_untried());
         for count in 1..=REFUSALS_MIN {
             verdict.ended(later, Err(&error("agent_model_unknown", Again::Never)));
-            assert_eq!(verdict.refuses().is_some(), count == REFUSALS_MIN, "one may be its message's own");
+            assert_eq!(verdict.trouble().is_some(), count == REFUSALS_MIN, "one may be its message's own");
         }
-        assert_eq!(verdict.refuses().unwrap().since, later);
+        assert_eq!(verdict.trouble().unwrap().since, later);
         verdict.ended(later, Ok(()));
-        assert!(verdict.refuses().is_none());
+        assert!(verdict.trouble().is_none());
         for is_refused in [false, true] {
             verdict.ended(now, Err(&error("agent_key_refused", Again::Never)));
-            assert_eq!(verdict.refuses().is_some(), is_refused, "a key is refused for every message");
+            assert_eq!(verdict.trouble().is_some(), is_refused, "a key is refused for every message");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_fails_at_everything_is_said_to_fail_and_one_failure_between_answers_is_nothing() {
+        let failed = |code| AgentError {
+            code,
+            told: String::new(),
+            detail: "it ended".to_owned(),
+            again: Again::Once,
+        };
+        let now = Now::read().wall;
+        for code in FAILURES {
+            let mut verdict = Verdict::default();
+            verdict.ended(now, Err(&failed(code)));
+            let trouble = verdict.trouble().unwrap();
+            assert_eq!((trouble.why.as_str(), trouble.ailment), ("it ended", Ailment::Fails), "{code}");
+            assert!(!verdict.is_untried());
+            for _ in 0..5 {
+                verdict.ended(now, Ok(()));
+                verdict.ended(now, Err(&failed(code)));
+                assert!(verdict.trouble().is_none(), "{code}");
+            }
+            verdict.ended(now, Err(&failed(code)));
+            verdict.ended(now, Err(&failed(code)));
+            assert!(verdict.trouble().is_some(), "{code}");
         }
     }
 }

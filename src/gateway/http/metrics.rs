@@ -66,11 +66,11 @@ pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: T
         page.family(
             "hermes_agent_available",
             "gauge",
-            "1 unless the agent was not there the last time, or refused what it was asked.",
+            "1 unless the agent was not there the last time, or refused what it was asked, or failed at it.",
         );
         let value = u64::from(match agent.state {
             AgentState::Available | AgentState::Untried => true,
-            AgentState::Unavailable | AgentState::Refused => false,
+            AgentState::Unavailable | AgentState::Refused | AgentState::Failing => false,
         });
         page.number("hermes_agent_available", &[("kind", &agent.kind)], value);
     }

@@ -15,6 +15,7 @@ use crate::gateway::model::message::InboundMessage;
 use crate::platforms::whatsapp::ids::Identity;
 use crate::platforms::whatsapp::phone;
 use crate::platforms::{Naming, Platform};
+use crate::visible;
 
 /// The rules of all platforms.
 #[derive(Debug, Clone, Default)]
@@ -336,7 +337,7 @@ impl PlatformRules {
         if message.reaction {
             return Err(Reason::Reaction);
         }
-        if message.text.0.trim().is_empty() && message.attachments.is_empty() {
+        if visible::is_blank(&message.text.0) && message.attachments.is_empty() {
             return Err(Reason::Empty);
         }
         Ok(())

@@ -12,9 +12,11 @@ use crate::gateway::model::handle::handle;
 use crate::gateway::model::message::{ChatKey, MessageId, OutboundMessage};
 use crate::platforms::{Platform, PlatformSpec, Repeat};
 use crate::sensitive::Private;
+use crate::visible;
 
-/// What such a repeat begins with. Parts leave room for it.
-pub const AGAIN: &str = "(maybe a repeat)\n";
+/// The beginning of such a repeat. Parts leave room for it.
+pub const AGAIN: &str = "(maybe a repeat)
+";
 
 /// The messages that a text in Markdown becomes in this chat: what is said about the message of this id, and what for.
 pub fn messages(key: &ChatKey, about: &MessageId, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
@@ -78,6 +80,9 @@ fn split(
     markdown: &str,
     count: usize,
 ) -> Vec<String> {
+    if visible::is_blank(markdown) {
+        return Vec::new();
+    }
     let rich = shown(dialect, markdown);
     let parts: Vec<_> = Parts::new(dialect, &rich, len_max, spec.text_unit).take(count).collect();
     if !parts.is_empty() || !is_visible(markdown) {

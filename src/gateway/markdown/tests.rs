@@ -34,6 +34,7 @@ fn check_emphasis(cases: &[(&str, &str)]) {
 fn what_agents_write_is_shown_as_meant() {
     check(&[
         ("hi", "hi", "hi"),
+        ("\u{200b}\u{feff} \u{2060}", "", ""),
         (
             "**b** *i* _i_ ~~s~~ `c`",
             "<b>b</b> <i>i</i> <i>i</i> <s>s</s> <code>c</code>",

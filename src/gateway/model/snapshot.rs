@@ -122,6 +122,8 @@ pub enum AgentState {
     Unavailable,
     /// It is there, and refused what it was asked the last time: its key, its model or its address is wrong.
     Refused,
+    /// It is there, and failed at what it was asked the last time.
+    Failing,
 }
 
 /// The HTTP API. Whatever becomes of it, the gateway goes on.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::Reset;
-use crate::gateway::agent::api::About;
+use crate::gateway::agent::api::{About, Ailment};
 use crate::gateway::store::api::Ended;
 use crate::gateway::store::api::sessions::Session;
 use crate::span::{age, span};
@@ -83,7 +83,11 @@ pub(super) fn status(status: &Status, now: Timestamp) -> String {
     let model = status.agent.model.as_ref().map_or_else(String::new, |model| format!(", {model}"));
     lines.push(format!("Agent: {}{model}.", status.agent.kind));
     if let Some(trouble) = &status.agent.trouble {
-        let what = if trouble.refuses { "refused every request" } else { "not been available" };
+        let what = match trouble.ailment {
+            Ailment::Away => "not been available",
+            Ailment::Refuses => "refused every request",
+            Ailment::Fails => "failed at every message",
+        };
         lines.push(format!("It has {what} for {}: {}.", since(trouble.since), trouble.why));
     }
     lines.push(match status.running {

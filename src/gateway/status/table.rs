@@ -126,6 +126,7 @@ fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
         AgentState::Untried => "not asked yet".to_owned(),
         AgentState::Unavailable => format!("unavailable{since}{why}"),
         AgentState::Refused => format!("refuses every request{since}{why}"),
+        AgentState::Failing => format!("fails at every message{since}{why}"),
     };
     format!("\nAgent  {}{model}, {state}.\n", agent.kind)
 }

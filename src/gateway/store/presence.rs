@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::api::StoreError;
+use crate::durable;
 use crate::file::{self, Identity};
 use crate::home;
 
@@ -28,16 +29,26 @@ pub(super) fn in_the_way(database: &Path) -> Option<StoreError> {
 }
 
 fn blocking(paths: &[PathBuf]) -> Option<StoreError> {
-    paths.iter().find_map(|path| {
-        let found = path.metadata().ok().filter(|found| !found.is_file())?;
-        let what = if found.is_dir() { "a folder" } else { "not a file" };
+    let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+    paths.iter().enumerate().find_map(|(at, path)| {
+        let what = match path.metadata() {
+            Ok(found) if found.is_dir() => "a folder",
+            Ok(found) if !found.is_file() => "not a file",
+            // The database itself may be kept elsewhere, also before its first start; a log that is a link is not followed.
+            Ok(_) if at > 0 && is_link(path) => "a link",
+            Err(_) if is_link(path) && (at > 0 || durable::end_of_links(path).is_none()) => {
+                "a link to nothing"
+            }
+            Ok(_) | Err(_) => return None,
+        };
         Some(StoreError::InTheWay { path: path.display().to_string(), what })
     })
 }
 
-/// The database, its log, and the log's index.
+/// The database, its log, and the log's index: where the database is a link, they are beside the file that it names.
 fn paths(database: &Path) -> [PathBuf; 3] {
-    let beside = |ending| home::beside_database(database, ending);
+    let file = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+    let beside = |ending| home::beside_database(&file, ending);
     [database.to_owned(), beside("wal"), beside("shm")]
 }
 
@@ -116,12 +127,12 @@ mod tests {
         let problems = Problems::default();
         let store = SqliteStore::open_watched(&path, problems.clone(), Opening::default()).unwrap();
         assert!(accept(&store, "1").await);
-        crate::durable::rename(&path, &aside).unwrap();
+        durable::rename(&path, &aside).unwrap();
         assert!(!accept(&store, "2").await);
         assert!(problems.has(&["store_replaced"]));
-        crate::durable::write_atomic(&path, b"").unwrap();
+        durable::write_atomic(&path, b"").unwrap();
         assert!(!accept(&store, "2").await, "another file is not it");
-        crate::durable::rename(&aside, &path).unwrap();
+        durable::rename(&aside, &path).unwrap();
         assert!(accept(&store, "2").await);
         assert!(!problems.has(&["store_replaced"]));
     }
@@ -135,7 +146,7 @@ mod tests {
             let store = SqliteStore::open_watched(&path, problems.clone(), Opening::default()).unwrap();
             assert!(accept(&store, "1").await);
             let log = home::beside_database(&path, ending);
-            crate::durable::rename(&log, &aside).unwrap();
+            durable::rename(&log, &aside).unwrap();
             std::fs::create_dir(&log).unwrap();
             assert!(!accept(&store, "2").await, "{ending}");
             let standing = problems.subscribe().borrow().clone();
@@ -146,7 +157,7 @@ mod tests {
             assert!(standing[0].message.contains(&format!("{} is a folder", log.display())), "{standing:?}");
             std::fs::remove_dir(&log).unwrap();
             if is_put_back {
-                crate::durable::rename(&aside, &log).unwrap();
+                durable::rename(&aside, &log).unwrap();
             }
             assert!(accept(&store, "2").await, "{ending} {is_put_back}");
             assert_eq!(problems.subscribe().borrow().len(), 0);
@@ -155,6 +166,35 @@ mod tests {
             let again = SqliteStore::open(&path).unwrap();
             assert!(!accept(&again, "1").await && !accept(&again, "2").await, "{ending}: both are known");
         }
+    }
+
+    #[tokio::test]
+    async fn a_link_in_the_place_of_the_log_is_in_the_way_and_a_database_that_is_a_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (dir.path().join("gateway.db"), dir.path().join("elsewhere"));
+        std::fs::create_dir(&elsewhere).unwrap();
+        durable::write_atomic(&elsewhere.join("file"), b"").unwrap();
+        let opened = || SqliteStore::open(&path).map(drop).map_err(|error| error.to_string());
+        let link = |to: &Path, at: &Path| std::os::unix::fs::symlink(to, at).unwrap();
+        for ending in ["wal", "shm"] {
+            let log = home::beside_database(&path, ending);
+            for (to, what) in [("nothing", "is a link to nothing"), ("file", "is a link,")] {
+                link(&elsewhere.join(to), &log);
+                assert!(opened().unwrap_err().contains(what), "{ending}: {:?}", opened());
+                std::fs::remove_file(&log).unwrap();
+            }
+        }
+        link(Path::new("/nowhere/gateway.db"), &path);
+        assert!(opened().unwrap_err().contains("is a link to nothing"), "{:?}", opened());
+        std::fs::remove_file(&path).unwrap();
+        let real = elsewhere.join("real.db");
+        link(&real, &path);
+        for is_there in [false, true] {
+            assert_eq!(real.exists(), is_there);
+            opened().unwrap();
+        }
+        std::fs::create_dir(home::beside_database(&real, "wal")).unwrap();
+        assert!(opened().unwrap_err().contains("is a folder"), "beside the file that it names");
     }
 
     #[tokio::test]

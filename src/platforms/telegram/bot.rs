@@ -168,9 +168,8 @@ impl Said {
     /// The service refuses, or it is no answer of the Bot API.
     pub fn result(&self) -> Result<Box<RawValue>, Fault> {
         match serde_json::from_str::<Envelope<'_>>(&self.text) {
-            Ok(Envelope { ok: true, result, .. }) => {
-                result.map(ToOwned::to_owned).ok_or(Fault::Garbled("an answer without a result"))
-            }
+            // It was done, whatever else is missing: what was sent must not be sent again.
+            Ok(Envelope { ok: true, result, .. }) => Ok(result.unwrap_or(RawValue::NULL).to_owned()),
             Ok(Envelope { error_code, description, parameters, .. }) => Err(Fault::Refused(Refusal {
                 status: error_code.unwrap_or(self.status.as_u16()),
                 description: shown(&description.unwrap_or_default()),

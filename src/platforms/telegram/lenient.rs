@@ -1,6 +1,8 @@
 //! Pure. Reads what a message can do without: in a form that is not known, it is as if it were not there. Nothing more than the
 //! grammar of JSON is asked of it: half a character is grammar, too.
 
+use std::time::Duration;
+
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::value::RawValue;
 
@@ -13,6 +15,23 @@ pub(super) fn optional<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     Ok(read(&Box::<RawValue>::deserialize(from)?))
+}
+
+/// A time in whole seconds and not too short, also where it is written as a text or with a point.
+pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(from)?;
+    let seconds: Option<f64> = raw.get().trim_matches('"').trim().parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.ceil()).ok());
+    Ok(time.map(|time| time.as_secs()))
+}
+
+/// A value, or an empty one where it cannot be read.
+pub(super) fn defaulted<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    Ok(optional(from)?.unwrap_or_default())
 }
 
 /// A value; one that cannot be read is as if nothing stood in it.

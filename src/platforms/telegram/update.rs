@@ -5,27 +5,52 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::visible;
+
 /// One update, not yet looked into: one that cannot be read must not hide the others. Only its grammar is known; a text in it may
 /// be half a character, and a number larger than any.
 #[derive(Debug)]
 pub struct RawUpdate {
-    /// Its number: asking for a higher one confirms it.
-    pub update_id: i64,
+    /// Its number: asking for a higher one confirms it. `None`: it has none that can be used.
+    pub update_id: Option<i64>,
     /// All of it.
     pub body: Box<RawValue>,
 }
 
+/// The longest number that is named, in characters.
+const NAMED_LEN_MAX: usize = 40;
+
 impl RawUpdate {
-    /// `None`: it has no number, or is not JSON.
+    /// `None`: it is not JSON.
     pub fn of(text: &str) -> Option<Self> {
-        let body = serde_json::from_str(text).ok()?;
-        let Number(update_id) = serde_json::from_str(text).ok()?;
+        let body: Box<RawValue> = serde_json::from_str(text).ok()?;
+        let update_id = written(&body).and_then(|number| read(number.get()));
         Some(Self { update_id, body })
+    }
+
+    /// Its number as the service wrote it, for the log.
+    pub fn named(&self) -> String {
+        let Some(number) = written(&self.body) else { return "no update_id".to_owned() };
+        let number: String = number.get().chars().take(NAMED_LEN_MAX).collect();
+        format!("the update_id {}", visible::line(&number))
     }
 }
 
+/// The value of `update_id`, whatever it is.
+fn written(body: &RawValue) -> Option<Box<RawValue>> {
+    let Number(number) = serde_json::from_str(body.get()).ok()?;
+    Some(number)
+}
+
+/// A whole number, also as a text or with a point, as JSON of other programs has it.
+fn read(written: &str) -> Option<i64> {
+    let number = written.trim_matches('"').trim();
+    let whole = number.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+    whole.map_or(number, |(whole, _)| whole).parse().ok()
+}
+
 /// The number of an update, whatever else stands in it.
-struct Number(i64);
+struct Number(Box<RawValue>);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -74,10 +99,8 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// The updates of an answer. What has no number cannot be confirmed, and is counted.
-pub fn updates(result: &RawValue) -> Option<(Vec<RawUpdate>, usize)> {
+/// The updates of an answer.
+pub fn updates(result: &RawValue) -> Option<Vec<RawUpdate>> {
     let bodies: Vec<&RawValue> = serde_json::from_str(result.get()).ok()?;
-    let updates: Vec<RawUpdate> = bodies.iter().filter_map(|body| RawUpdate::of(body.get())).collect();
-    let unnumbered = bodies.len() - updates.len();
-    Some((updates, unnumbered))
+    Some(bodies.iter().filter_map(|body| RawUpdate::of(body.get())).collect())
 }

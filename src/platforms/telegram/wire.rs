@@ -38,7 +38,7 @@ pub struct Envelope<'a> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Parameters {
     /// Seconds until the request may be repeated.
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "lenient::seconds")]
     pub retry_after: Option<u64>,
     /// The group has become a supergroup with this id.
     #[serde(default, deserialize_with = "lenient::optional")]
@@ -160,13 +160,16 @@ pub struct User {
     #[serde(default)]
     pub is_bot: bool,
     /// Chosen by the user.
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub first_name: Private,
     /// Chosen by the user.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub last_name: Option<Private>,
     /// Without the `@`.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub username: Option<String>,
     /// Only of ourselves: whether we are shown what is said in groups without being spoken to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub can_read_all_group_messages: bool,
 }
 
@@ -179,6 +182,7 @@ pub struct Chat {
     #[serde(rename = "type")]
     pub kind: String,
     /// Of groups and channels.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub title: Option<Private>,
 }
 
@@ -188,9 +192,10 @@ pub struct Message {
     /// Unique within its chat.
     pub message_id: i64,
     /// The topic, or the thread of answers.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub message_thread_id: Option<i64>,
     /// The thread is a topic of a forum.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub is_topic_message: bool,
     /// Nobody in channels.
     pub from: Option<User>,
@@ -201,8 +206,10 @@ pub struct Message {
     /// Seconds since 1970.
     pub date: i64,
     /// Seconds since 1970.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub edit_date: Option<i64>,
     /// The album that it is a part of.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub media_group_id: Option<String>,
     /// What was written.
     pub text: Option<Private>,
@@ -325,10 +332,13 @@ pub struct PhotoSize {
     /// By which it is fetched.
     pub file_id: String,
     /// In pixels.
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub width: u32,
     /// In pixels.
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub height: u32,
     /// In bytes.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub file_size: Option<u64>,
 }
 
@@ -338,10 +348,13 @@ pub struct File {
     /// By which it is fetched.
     pub file_id: String,
     /// As its sender says.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub file_name: Option<Private>,
     /// As its sender says.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub mime_type: Option<String>,
     /// In bytes.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub file_size: Option<u64>,
 }
 
@@ -351,14 +364,16 @@ pub struct Sticker {
     /// By which it is fetched.
     pub file_id: String,
     /// What it stands for.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub emoji: Option<String>,
     /// It moves.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub is_animated: bool,
     /// It is a film.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub is_video: bool,
     /// In bytes.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub file_size: Option<u64>,
 }
 
@@ -429,6 +444,7 @@ pub struct FilePath {
     /// Below the address for files; the service keeps it for an hour.
     pub file_path: Option<String>,
     /// In bytes.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub file_size: Option<u64>,
 }
 
@@ -436,14 +452,16 @@ pub struct FilePath {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct WebhookInfo {
     /// Empty where none is set.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub url: String,
     /// How many updates wait.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::defaulted")]
     pub pending_update_count: u64,
     /// When an update could last not be delivered, in seconds since 1970.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub last_error_date: Option<i64>,
     /// Why.
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub last_error_message: Option<String>,
 }
 

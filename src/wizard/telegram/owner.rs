@@ -227,7 +227,7 @@ impl TelegramSetup<'_> {
             is_reached = true;
             let pause = match said {
                 Ok(updates) if is_first => {
-                    seen.early.extend(updates.iter().map(|update| update.update_id));
+                    seen.early.extend(updates.iter().filter_map(|update| update.update_id));
                     is_first = false;
                     Duration::ZERO
                 }

@@ -39,7 +39,8 @@ pub fn writers(updates: &[RawUpdate]) -> Vec<(i64, Person)> {
         let (kind, message) = wire::message(update).ok().flatten()?;
         let from = message.from.filter(|from| !from.is_bot)?;
         let is_direct = kind == Kind::Message && message.chat.kind == "private";
-        is_direct.then(|| (update.update_id, Person::of(&from)))
+        let number = update.update_id?;
+        is_direct.then(|| (number, Person::of(&from)))
     };
     updates.iter().filter_map(writer).collect()
 }
@@ -99,7 +100,7 @@ mod tests {
 
     fn update(update_id: i64, body: Value) -> RawUpdate {
         let body = serde_json::value::to_raw_value(&body).unwrap();
-        RawUpdate { update_id, body }
+        RawUpdate { update_id: Some(update_id), body }
     }
 
     #[test]

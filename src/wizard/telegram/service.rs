@@ -90,7 +90,6 @@ impl Service for Bot {
         let question =
             GetUpdates { offset: None, limit: BATCH_MAX, timeout: wait.as_secs(), allowed_updates: &kinds };
         let result = self.result("getUpdates", &question, wait + LIMIT).await?;
-        let (updates, _) = wire::updates(&result).ok_or(Fault::Garbled("updates of another form"))?;
-        Ok(updates)
+        wire::updates(&result).ok_or(Fault::Garbled("updates of another form"))
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn first(bot: &Bot, confirm: Option<i64>) -> Answer {
     }
     // As a text it is JSON, and no update: whoever takes it sets it aside.
     let body = serde_json::to_string(&said.text).and_then(RawValue::from_string);
-    Ok(vec![RawUpdate { update_id: number, body: body.expect("a text is JSON") }])
+    Ok(vec![RawUpdate { update_id: Some(number), body: body.expect("a text is JSON") }])
 }
 
 async fn alone(bot: &Bot, confirm: Option<i64>) -> Result<Said, Fault> {

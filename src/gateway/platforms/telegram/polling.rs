@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::failure::CONFLICT;
-use super::receiver::meaning;
+use super::numbers::{Numbers, Sifted};
+use super::receiver::{BATCH_MAX, meaning};
 use super::shared::Shared;
 use crate::backoff::doubled;
 use crate::clock::Now;
@@ -26,6 +27,9 @@ pub(super) trait Source: Sync {
     /// Asks for what waits. `confirm`: everything up to this number is on disk. `wait`: how long the service may wait for more.
     fn poll(&self, confirm: Option<i64>, wait: Duration) -> impl Future<Output = Answer> + Send;
 
+    /// An update has a number that is not confirmed, such as "no update_id".
+    fn tell_odd(&self, number: &str);
+
     /// Returns when all of it is on disk.
     fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) -> impl Future<Output = ()> + Send;
 
@@ -39,18 +43,23 @@ pub(super) trait Source: Sync {
 /// Polls until the connection fails; begins with the answer to the first question.
 pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, first: Answer) -> Fault {
     let (mut patience, mut pace) = (Patience::default(), Pace::default());
-    let mut nonsense = Nonsense::default();
-    let mut confirm = None;
+    let (mut nonsense, mut numbers) = (Nonsense::default(), Numbers::default());
+    let mut sift = |answer: Answer| {
+        let sifted = numbers.sift(Now::read().mono, answer?, usize::from(BATCH_MAX));
+        sifted.ok_or(Fault::Garbled("updates without usable numbers, and nothing else"))
+    };
+    let (mut confirm, mut is_first) = (None, true);
     let mut rest = Duration::ZERO;
-    let mut answer = first;
+    let mut answer = sift(first);
     loop {
         match answer {
-            Ok(batch) => {
+            Ok(sifted) => {
                 patience.forgive();
                 shared.degrade(None);
-                confirm = batch.iter().map(|update| update.update_id).max();
+                (confirm, is_first) = (sifted.confirm, sifted.is_first);
+                sifted.odd.iter().for_each(|number| source.tell_odd(number));
                 shared.busy(true);
-                source.take(batch, &mut nonsense).await;
+                source.take(sifted.new, &mut nonsense).await;
                 shared.busy(false);
             }
             Err(fault) => {
@@ -64,8 +73,11 @@ pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, f
             failpoint::hit("ack.telegram.before");
         }
         let asked_at = Now::read().mono;
-        let may_wait = patience.failures() == 0 && !nonsense.prevails() && shared.may_wait(asked_at);
-        answer = source.poll(confirm, if may_wait { poll } else { Duration::ZERO }).await;
+        // Where a confirmed number is odd after all, what has a lower one is skipped as long as this question waits.
+        let is_unsure = is_first && confirm.is_some();
+        let may_wait =
+            patience.failures() == 0 && !nonsense.prevails() && !is_unsure && shared.may_wait(asked_at);
+        answer = sift(source.poll(confirm, if may_wait { poll } else { Duration::ZERO }).await);
         if answer.is_ok() {
             // What was taken is confirmed with that; the answer comes again over the next connection.
             if nonsense.prevails() {
@@ -76,7 +88,7 @@ pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, f
             }
             shared.prove();
         }
-        let has_brought = answer.as_ref().is_ok_and(|batch| !batch.is_empty());
+        let has_brought = answer.as_ref().is_ok_and(|Sifted { new, .. }| !new.is_empty());
         rest = pace.wait(Now::read().mono - asked_at, has_brought);
     }
 }

@@ -20,6 +20,7 @@ use futures_util::future::join_all;
 use super::adapter::Memory;
 use super::albums::Albums;
 use super::narrow;
+use super::numbers;
 use super::polling::{self, Answer, Source};
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
@@ -41,7 +42,7 @@ use crate::platforms::telegram::wire::{
 use crate::sensitive::Secret;
 
 /// Updates of one answer: the most that the service gives.
-const BATCH_MAX: u8 = 100;
+pub(super) const BATCH_MAX: u8 = 100;
 
 /// Beyond the time that the service may wait for something to come.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -231,8 +232,10 @@ impl Receiver {
     }
 
     /// One that cannot be read is kept for people to look at, and does not hide the others.
-    async fn keep_aside(&self, RawUpdate { update_id, body }: &RawUpdate) -> io::Result<()> {
-        let (aside, name, body) = (self.aside.clone(), update_id.to_string(), body.get().to_owned());
+    async fn keep_aside(&self, update: &RawUpdate) -> io::Result<()> {
+        let unnumbered = || format!("unnumbered-{:016x}", numbers::digest(update));
+        let name = update.update_id.map_or_else(unnumbered, |number| number.to_string());
+        let (aside, body) = (self.aside.clone(), update.body.get().to_owned());
         let kept = tokio::task::spawn_blocking(move || aside.keep(&name, body.as_bytes()));
         let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         let path = kept?;
@@ -260,12 +263,7 @@ pub(super) async fn ask(bot: &Bot, confirm: Option<i64>, limit: u8, poll: Durati
 
 /// The content of an answer.
 pub(super) fn updates(said: &Said) -> Answer {
-    match wire::updates(&said.result()?) {
-        Some((updates, 0)) => Ok(updates),
-        // An update without a number can never be confirmed, and would come again for ever.
-        Some((updates, _)) if !updates.is_empty() => Ok(updates),
-        Some(_) | None => Err(Fault::Garbled("updates without numbers")),
-    }
+    wire::updates(&said.result()?).ok_or(Fault::Garbled("no list of updates"))
 }
 
 impl Source for Receiver {
@@ -273,6 +271,17 @@ impl Source for Receiver {
         match updates(&ask(&self.bot, confirm, BATCH_MAX, wait).await?) {
             Err(Fault::Garbled(_)) => narrow::first(&self.bot, confirm).await,
             answer => answer,
+        }
+    }
+
+    fn tell_odd(&self, number: &str) {
+        let code = "update_number_odd";
+        if let Some(more) = self.repeats.say(Now::read().mono, code) {
+            tracing::warn!(
+                code, platform = %self.platform,
+                "Telegram sent an update with {number}. It was read, and is not confirmed, because that could skip others; Telegram \
+                 may send it again for a day{more}"
+            );
         }
     }
 

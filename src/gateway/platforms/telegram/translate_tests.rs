@@ -477,17 +477,32 @@ fn what_cannot_be_read_is_said_to_be_so_and_what_is_unknown_is_nothing() {
         r#"[{{"update_id":5}},{{"no":1}},3,null,"x",{{"update_id":"x"}},{{"update_id":1e40}},{},{{"update_id":6}}]"#,
         odd.join(",")
     );
-    let (updates, unnumbered) = split(&all).unwrap();
-    let numbers: Vec<_> = updates.iter().map(|update| update.update_id).collect();
-    assert_eq!((numbers, unnumbered), (vec![5, 7, 8, 9, 10, 11, 12, 6], 6));
-    for update in &updates {
-        let expected = if [5, 6].contains(&update.update_id) { Ok(None) } else { Err(wire::Unreadable) };
-        assert_eq!(wire::message(update), expected, "{}", update.update_id);
+    let updates = split(&all).unwrap();
+    let numbers: Vec<_> = updates.iter().filter_map(|update| update.update_id).collect();
+    assert_eq!((numbers, updates.len()), (vec![5, 7, 8, 9, 10, 11, 12, 6], 14));
+    for update in updates.iter().filter(|update| update.update_id.is_some()) {
+        let is_read = [Some(5), Some(6)].contains(&update.update_id);
+        assert_eq!(
+            wire::message(update),
+            if is_read { Ok(None) } else { Err(wire::Unreadable) },
+            "{update:?}"
+        );
     }
     // What only adorns a message does not hide it.
     let adorned = r#"{"update_id":1,"message":{"message_id":1,"date":1,"chat":{"id":1,"type":"private"},"text":"hi",
-        "entities":[{"type":"\ud83d"}],"reply_to_message":{"text":"\ud83d"},"via_bot":{"username":"\ud83d"},"new":"\ud83d"}}"#;
+        "entities":[{"type":"\ud83d"}],"reply_to_message":{"text":"\ud83d"},"via_bot":{"username":"\ud83d"},"new":"\ud83d",
+        "from":{"id":1,"first_name":null,"username":5},"edit_date":"x","media_group_id":7,"is_topic_message":"x","message_thread_id":1.5}}"#;
     let (_, message) = wire::message(&wire::RawUpdate::of(adorned).unwrap()).unwrap().unwrap();
     assert_eq!((message.text, message.via_bot), (Some(Private("hi".into())), Some(wire::Via::default())));
     assert!(split("{\"ok\":1}").is_none());
+    let odd = r#"{"url":null,"pending_update_count":-1,"last_error_date":"x"}"#;
+    for (written, expected) in
+        [("2", Some(2)), ("\"2\"", Some(2)), ("2.5", Some(3)), ("-5", None), ("\"x\"", None), ("null", None)]
+    {
+        let parameters = format!(r#"{{"retry_after":{written},"migrate_to_chat_id":"x"}}"#);
+        let parameters: wire::Parameters = serde_json::from_str(&parameters).unwrap();
+        assert_eq!(parameters.retry_after, expected, "{written}");
+    }
+    let info: wire::WebhookInfo = serde_json::from_str(odd).unwrap();
+    assert_eq!((info.url.as_str(), info.pending_update_count, info.last_error_date), ("", 0, None));
 }

@@ -139,6 +139,16 @@ impl State {
         self.next_update
     }
 
+    /// The same with another number, or with what is none; null: it is left out.
+    pub(super) fn push_as(&mut self, mut update: Value, number: Value) {
+        self.next_update += 1;
+        let key = number.as_i64().unwrap_or(self.next_update);
+        if !number.is_null() {
+            update["update_id"] = number;
+        }
+        self.waiting.push_back((key, update));
+    }
+
     pub(super) fn ask(&mut self, method: &str, parameters: Value) -> Verdict {
         if self.keeps_asked {
             self.asked.push(Asked { method: method.to_owned(), parameters: parameters.clone() });

@@ -180,6 +180,11 @@ impl TelegramService {
         id
     }
 
+    /// An update with another number than the next one, or without any (null).
+    pub(crate) fn push_as(&self, update: Value, number: Value) {
+        self.change(|state| state.push_as(update, number));
+    }
+
     /// Many texts at once, as after an outage: `(chat, text)`. Returns the numbers of the messages.
     pub(crate) fn write_all(&self, texts: impl IntoIterator<Item = (i64, String)>) -> Vec<i64> {
         let mut state = self.shared.state();
