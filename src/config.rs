@@ -9,6 +9,7 @@ mod file;
 mod gateway;
 mod hermes_agent;
 mod http;
+mod names;
 mod session;
 mod telegram;
 mod trust;
@@ -21,7 +22,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use access::{AccessConfig, DirectPolicy, mention_pattern};
+pub use access::{AccessConfig, DirectPolicy, listed_person, mention_pattern};
 pub use agent::{AgentConfig, CommandConfig, OpenaiConfig};
 pub(crate) use file::duration;
 pub use hermes_agent::{Foreign, ROWS, Row, Standing, standing};
@@ -257,7 +258,8 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(unreadable(&path, error)),
         };
-        let read = Self::of(&text, &Settings::new(world, &env)).and_then(|mut config| {
+        let settings = Settings { has_agent: home.has_hermes_agent(), ..Settings::new(world, &env) };
+        let read = Self::of(&text, &settings).and_then(|mut config| {
             config.agent.read_files(home)?;
             Ok(config)
         });
@@ -299,11 +301,7 @@ impl Config {
         let mut agent = agent;
         agent.words_mut().for_each(expand);
         gateway.notify.command.iter_mut().flatten().for_each(expand);
-        if let Some(zone) = settings.env.value("TZ").filter(|zone| settings.world.var("TZ") != Some(*zone)) {
-            warnings.push(format!(
-                "TZ={zone} in .env has no effect: set it in the environment that hermes is started with"
-            ));
-        }
+        warnings.extend(names::warnings(settings));
         Ok(Self {
             shadowed: settings.shadowed().collect(),
             of_process: settings.of_process.take(),
@@ -385,6 +383,10 @@ fn home_channels(settings: &Settings<'_>) -> BTreeMap<Platform, String> {
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> CliError {
+    if error.kind() == std::io::ErrorKind::InvalidData {
+        let error = CliError::config(format!("cannot read {}", path.display())).because(error);
+        return error.hint(format!("Save {} as UTF-8 text.", path.display()));
+    }
     CliError::file(format!("cannot read {}", path.display()), path, error)
 }
 
@@ -472,17 +474,22 @@ impl Default for ReconnectConfig {
 struct Settings<'a> {
     world: &'a World,
     env: &'a EnvFile,
+    /// The home is that of a hermes-agent, too.
+    has_agent: bool,
     /// Names whose value came from the process.
     of_process: RefCell<BTreeMap<String, Secret>>,
+    /// Names that were read, set or not.
+    asked: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Settings<'a> {
     fn new(world: &'a World, env: &'a EnvFile) -> Self {
-        Self { world, env, of_process: RefCell::default() }
+        Self { world, env, has_agent: false, of_process: RefCell::default(), asked: RefCell::default() }
     }
 
     /// The value without blanks and quotes around it; an empty one counts as not set.
     fn value(&self, name: &str) -> Option<&'a str> {
+        self.asked.borrow_mut().insert(name.to_owned());
         if let Some(value) = self.world.var(name) {
             self.of_process.borrow_mut().insert(name.to_owned(), Secret(value.to_owned()));
             return Some(value);

@@ -311,6 +311,13 @@ fn list(naming: Naming, text: &str) -> (Vec<String>, Vec<String>) {
     (people, rejects)
 }
 
+/// One entry of this platform's allow list, in its one spelling. `None`: it names no one there.
+pub fn listed_person(platform: Platform, text: &str) -> Option<String> {
+    let (mut people, rejects) = list(platform.spec().naming, text);
+    let is_one = rejects.is_empty() && people.len() == 1;
+    people.pop().filter(|person| is_one && person != "0")
+}
+
 fn person(naming: Naming, entry: &str) -> Option<String> {
     match naming {
         Naming::Phone => phone::digits(entry).ok(),

@@ -38,14 +38,14 @@ pub(super) struct RawGateway {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct RawHttp {
+pub(super) struct RawHttp {
     bind: Option<Spanned<String>>,
     hosts: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct RawNotify {
+pub(super) struct RawNotify {
     after: Option<Spanned<String>>,
     retrying_after: Option<Spanned<String>>,
     every: Option<Spanned<String>>,
@@ -53,7 +53,7 @@ struct RawNotify {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct RawReconnect {
+pub(super) struct RawReconnect {
     first: Option<Spanned<String>>,
     cap: Option<Spanned<String>>,
     jitter: Option<Spanned<f64>>,
