@@ -10,6 +10,8 @@ mod repair;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -18,14 +20,17 @@ use crate::bridge::{install, toolchain};
 use crate::clock::Now;
 use crate::config::{Config, shadow_remedy, shadow_warning};
 use crate::durable::Lock;
-use crate::error::{CliError, ExitCode};
+use crate::error::{CODES_PAGE, CliError, ExitCode, with_code};
 use crate::facts;
+use crate::fold::wrapped;
+use crate::gateway::control::client;
 use crate::gateway::platforms::build;
 use crate::gateway::status::report;
 use crate::gateway::status::snapshot::Snapshot;
 use crate::gateway::status::view::View;
 use crate::home::HermesHome;
 use crate::migrate::outlook::{Outlook, outlook};
+use crate::ownership;
 use crate::pairing::Pairing;
 use crate::phone;
 use crate::platform::Platform;
@@ -34,6 +39,7 @@ use crate::preflight::{
 };
 use crate::world::World;
 use agent::Probe;
+use gateway::Ignored;
 use repair::Repair;
 
 /// Prints the report, after repairing what can be repaired where that is wanted. Exit 0 when nothing needs a person, else 1; a
@@ -53,10 +59,9 @@ pub async fn run(world: &World, home: &HermesHome, json: bool, fix: bool) -> Res
         let text = serde_json::to_string_pretty(&report).expect("a report has only strings for keys");
         format!("{text}\n")
     } else {
-        report.to_text(Look {
-            signs: if world.is_utf8() && world.stdout_tty { SIGNS } else { PLAIN_SIGNS },
-            colour: world.colour(world.stdout_tty),
-        })
+        let stdout = report::look(world);
+        let signs = if stdout.utf8 { SIGNS } else { PLAIN_SIGNS };
+        report.to_text(Look { signs, colour: stdout.colour, width: stdout.width })
     };
     report::print(&text)?;
     Ok(if report.ok { ExitCode::Ok } else { ExitCode::Failed })
@@ -108,6 +113,15 @@ impl Check {
     fn problem(code: &str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::of(Status::Blocking, code, message, fix)
     }
+
+    /// The message for people: with its code where something is wrong. The name of a part of hermes is not a code of a fault.
+    fn shown(&self) -> Cow<'_, str> {
+        let is_part = self.code == "gateway" || self.code.parse::<Platform>().is_ok();
+        match self.status {
+            Status::Warning | Status::Blocking if !is_part => with_code(&self.message, &self.code).into(),
+            Status::Good | Status::Info | Status::Warning | Status::Blocking => self.message.as_str().into(),
+        }
+    }
 }
 
 impl From<Finding> for Check {
@@ -145,6 +159,8 @@ struct Case<'a> {
     view: View,
     /// Its own word, while that may be believed.
     word: Option<Snapshot>,
+    /// Senders that it has ignored.
+    ignored: Vec<Ignored>,
     now: Timestamp,
 }
 
@@ -156,10 +172,15 @@ impl Report {
         probe: Option<&Probe>,
         repairs: Option<Vec<Repair>>,
     ) -> Self {
+        if let Err(error) = ownership::check_entry(world, home.root()) {
+            let closed = Check::problem(error.code, error.to_string(), error.hints.join(" "));
+            return Self::with(home, Value::Null, repairs, vec![closed]);
+        }
         let (mut view, snapshot) = report::gateway(home);
         view.is_unset = config.as_ref().is_ok_and(|config| build::enabled(config).next().is_none());
         let word = snapshot.filter(|_| view.is_believed());
-        Self::of(&Case { world, home, view, word, now: Now::read().wall }, config, probe, repairs)
+        let ignored = if word.is_some() { ignored(home) } else { Vec::new() };
+        Self::of(&Case { world, home, view, word, ignored, now: Now::read().wall }, config, probe, repairs)
     }
 
     fn of(
@@ -170,6 +191,7 @@ impl Report {
     ) -> Self {
         let (world, home) = (case.world, case.home);
         let mut checks = gateway::checks(&case.view, case.word.as_ref(), case.now);
+        checks.extend(gateway::ignored(&case.ignored, case.word.as_ref(), case.now));
         checks.extend(lock(home));
         // A running gateway may have told of the same.
         let mut files = files::checks(world, home);
@@ -184,12 +206,16 @@ impl Report {
                 checks.push(Check::problem(error.code, error.to_string(), error.hints.join(" ")));
             }
         }
-        let paths = home.whatsapp();
         let mut gateway = case.view.to_json();
         if let Some(gateway) = gateway.as_object_mut() {
             gateway.remove("platforms");
             gateway.remove("findings");
         }
+        Self::with(home, gateway, repairs, checks)
+    }
+
+    fn with(home: &HermesHome, gateway: Value, repairs: Option<Vec<Repair>>, checks: Vec<Check>) -> Self {
+        let paths = home.whatsapp();
         Self {
             ok: checks.iter().all(|check| check.status != Status::Blocking),
             version: env!("CARGO_PKG_VERSION"),
@@ -208,9 +234,11 @@ impl Report {
             self.version, self.home, self.session, self.bridge
         );
         let mut line = |status, message: &str, fix: Option<&String>| {
-            text.push_str(&format!("{} {message}\n", look.sign(status)));
+            let indent = look.sign_width() + 1;
+            let message = wrapped(message, indent, look.width);
+            text.push_str(&format!("{} {}", look.sign(status), message.trim_start()));
             for fix in fix.into_iter().flat_map(|fix| fix.lines()) {
-                text.push_str(&format!("{:width$} {fix}\n", "", width = look.width()));
+                text.push_str(&wrapped(fix, indent, look.width));
             }
         };
         for Repair { done, message, fix } in self.repairs.iter().flatten() {
@@ -219,7 +247,7 @@ impl Report {
             line(status, &format!("{word}: {message}"), fix.as_ref());
         }
         for check in &self.checks {
-            line(check.status, &check.message, check.fix.as_ref());
+            line(check.status, &check.shown(), check.fix.as_ref());
         }
         if let Some([]) = self.repairs.as_deref() {
             text.push_str("\nNothing to repair.\n");
@@ -235,6 +263,9 @@ impl Report {
             (problems, 0) => format!("{}.\n", of(problems, "problem")),
             (problems, warnings) => format!("{}, {}.\n", of(problems, "problem"), of(warnings, "warning")),
         });
+        if self.checks.iter().any(|check| check.shown() != check.message) {
+            text.push_str(&format!("{CODES_PAGE} explains each [code].\n"));
+        }
         text
     }
 }
@@ -245,6 +276,8 @@ struct Look {
     /// Good, information, warning, problem.
     signs: [&'static str; 4],
     colour: bool,
+    /// Columns; 0 where that is not known.
+    width: usize,
 }
 
 const SIGNS: [&str; 4] = ["✓", "○", "!", "✗"];
@@ -262,9 +295,15 @@ impl Look {
         sign.force_styling(self.colour).to_string()
     }
 
-    fn width(self) -> usize {
+    fn sign_width(self) -> usize {
         self.signs[0].chars().count()
     }
+}
+
+/// Senders that the running gateway has ignored; none where it does not tell.
+fn ignored(home: &HermesHome) -> Vec<Ignored> {
+    let answer = client::request(home, "GET", "/v1/ignored", None).ok().flatten();
+    answer.and_then(|mut answer| serde_json::from_value(answer["ignored"].take()).ok()).unwrap_or_default()
 }
 
 /// A lock that cannot be looked at lets no gateway start.

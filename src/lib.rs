@@ -10,7 +10,7 @@
 //!                                                     ▼
 //!               preflight (pure) ◄── facts    bridge: install, toolchain, process ⇄ Node + Baileys ⇄ WhatsApp
 //!                                                     ▼
-//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible tls net telegram control_client
+//!   leaves: world home ownership clock file durable error failpoint · proc child dumps · env_file config platform pairing phone · logging redact visible fold tls net telegram control_client
 //! ```
 //!
 //! # Where to look
@@ -60,6 +60,7 @@ pub mod error;
 pub mod facts;
 pub mod failpoint;
 pub mod file;
+pub mod fold;
 pub mod gateway;
 pub mod home;
 pub mod logging;

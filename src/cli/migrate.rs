@@ -10,8 +10,9 @@ use super::runtime;
 use crate::config::{Config, Foreign};
 use crate::durable::{self, Lock, LockError};
 use crate::error::{CliError, ExitCode};
+use crate::fold::folded;
 use crate::gateway::admission::records::{AdmittedRow, Change, Records};
-use crate::gateway::status::report::print;
+use crate::gateway::status::report::{look, print};
 use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
 use crate::migrate::found::{self, Found};
@@ -54,13 +55,15 @@ pub(super) fn run(world: &World, home: &HermesHome, args: &MigrateArgs) -> Resul
     if args.json {
         print(&format!("{:#}\n", report::json(&plan, home.root(), &from, done)))?;
     } else {
-        print(&report::text(&plan, home.root(), &from, done))?;
+        let text = report::text(&plan, home.root(), &from, done);
+        print(&folded(&text, look(world).width))?;
     }
     if args.apply && !plan.unread.is_empty() {
         let files: Vec<String> =
             plan.unread.iter().map(|what| from.join(what).display().to_string()).collect();
         let error = CliError::failed(format!("nothing was taken from {}", files.join(", ")));
         return Err(error
+            .after_report()
             .code("hermes_agent_unreadable")
             .hint("The list above says why. Repair it, and run `hermes migrate --apply` again."));
     }
@@ -149,7 +152,7 @@ async fn write_all(home: &HermesHome, found: Found, plan: &Plan) -> Result<(), C
     if cancel.is_cancelled() {
         return Err(CliError::interrupted());
     }
-    let store = if plan.people.is_empty() { None } else { Some(by_hand::open(home.database()).await?) };
+    let store = if plan.people.is_empty() { None } else { Some(by_hand::open(home).await?) };
     if let Some(store) = &store {
         let known = store.load().await.map_err(by_hand::unusable)?.admitted;
         let rows = plan.people.iter().map(|one| AdmittedRow {

@@ -188,12 +188,12 @@ fn of_service(openai: &OpenaiConfig, probe: &Probe, known: Option<&AgentSnapshot
         Probe::Status(status) => Check::warning(
             "agent_failing",
             format!("the agent at {host} answered {status} to a request for its models"),
-            "Look at that service. Messages are kept while it fails.",
+            "Look at that service. Messages are queued while it fails.",
         ),
         Probe::Away(why) => serious(
             "agent_unreachable",
             format!("the agent at {host} {why}"),
-            "Start it, or correct base_url under [agent] in gateway.toml. Messages are kept until it is there."
+            "Start it, or correct base_url under [agent] in gateway.toml. Messages are queued until it is there."
                 .to_owned(),
         ),
     }

@@ -70,7 +70,7 @@ pub(super) fn checks(world: &World, home: &HermesHome) -> Vec<Check> {
         let fix = format!("Run `chmod {right:o} {}`, or `hermes doctor --fix`.", quoted(&path));
         checks.push(Check::warning("open_mode", message, fix));
     }
-    if let Some(error) = unopened::in_the_way(home) {
+    if let Some(error) = unopened::foreseen(home) {
         checks.push(Check::problem(error.code, error.to_string(), error.hints.join(" ")));
     }
     checks.extend(foreign(home, &us, folder));
@@ -217,6 +217,26 @@ mod tests {
                 assert_eq!(wrong_modes(&home), []);
                 drop((std::fs::remove_dir(&path), std::fs::remove_file(&path)));
             }
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_not_a_database_is_a_problem_and_a_new_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let world = World::of_env::<&str, &str>([]);
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
+        for (bytes, expected) in [
+            (&b""[..], None),
+            (b"SQLite format 3\0and so on", None),
+            (b"SQLite format 2\0and so on", Some("store_damaged")),
+            (b"x", Some("store_damaged")),
+        ] {
+            write_atomic(&home.database(), bytes).unwrap();
+            let checks = checks(&world, &home);
+            let problem = checks.iter().find(|check| check.status == Status::Blocking);
+            assert_eq!(problem.map(|check| check.code.as_str()), expected, "{bytes:?}: {checks:?}");
+            assert!(problem.is_none_or(|check| check.fix.as_ref().unwrap().contains("--accept-loss")));
         }
     }
 

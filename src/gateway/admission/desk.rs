@@ -66,7 +66,7 @@ pub enum Refusal {
         minutes: u64,
     },
     /// Nobody was let in under this name.
-    #[error("no one with this ID was approved by code")]
+    #[error("no one with this ID has access")]
     NotAdmitted,
     /// It could not be written down.
     #[error("it could not be stored: {0}")]
@@ -192,11 +192,7 @@ impl Desk {
         }
         tracing::info!(code = "pairing_revoked", %platform, "Revoked access for a sender approved by code");
         let names: Vec<String> = gone.iter().map(|name| shown(name)).collect();
-        let message = format!(
-            "Revoked access for {} on {}. Senders on the allow list in .env keep theirs.",
-            names.join(", "),
-            platform.spec().title
-        );
+        let message = format!("Revoked access for {} on {}.", names.join(", "), platform.spec().title);
         Ok(json!({ "message": message, "platform": platform.spec().name, "users": gone }))
     }
 

@@ -145,7 +145,7 @@ pub fn last_word(home: &HermesHome) -> Option<Snapshot> {
 pub fn gateway(home: &HermesHome) -> (View, Option<Snapshot>) {
     let asked_at = Now::read().wall;
     let word = client::look(home);
-    // A lock that cannot be looked at is held by nobody that we could speak for.
+    // A lock that cannot be looked at tells nothing of a gateway.
     let holder = Lock::holder(&home.lock_file()).ok().flatten();
     let written =
         file::read(home.state_file(), file::OWN_LEN_MAX).ok().and_then(|bytes| Snapshot::read(&bytes));
@@ -213,7 +213,7 @@ pub fn setup_states(world: &World, home: &HermesHome) -> Result<Vec<(Platform, &
     Ok(Platform::ALL.into_iter().map(|platform| (platform, state(platform))).collect())
 }
 
-/// Whether somebody has set it up, wanted or not.
+/// True when it was set up, enabled or not.
 pub fn is_set_up(platform: Platform, home: &HermesHome, config: &Config) -> bool {
     match platform {
         Platform::Whatsapp => match facts::session(&home.whatsapp()) {
@@ -226,7 +226,24 @@ pub fn is_set_up(platform: Platform, home: &HermesHome, config: &Config) -> bool
     }
 }
 
-/// What is missing before it can work, found just now.
+/// The step that turns a platform on; a sentence.
+pub fn way_on(platform: Platform, home: &HermesHome, config: &Config) -> String {
+    let spec = platform.spec();
+    let is_turned_off = match platform {
+        Platform::Whatsapp => config.whatsapp.is_turned_off,
+        Platform::Telegram => config.telegram.is_turned_off,
+        Platform::Scripted(_) => false,
+    };
+    if !is_set_up(platform, home, config) {
+        format!("Run `{}`.", spec.setup)
+    } else if is_turned_off {
+        format!("Remove `enabled = false` from `[platforms.{}]` in gateway.toml.", spec.name)
+    } else {
+        format!("Run `{} enable`.", spec.setup)
+    }
+}
+
+/// Findings of this moment: what is missing before it can work.
 pub fn findings(
     platform: Platform,
     world: &World,
@@ -245,7 +262,8 @@ pub fn findings(
     preflight::origin::with_origin(platform, findings, config)
 }
 
-pub(super) fn look(world: &World) -> Look {
+/// The look of the standard output.
+pub fn look(world: &World) -> Look {
     let size = if world.stdout_tty { console::Term::stdout().size_checked() } else { None };
     let width = size.map_or(0, |(_, columns)| usize::from(columns));
     Look { colour: world.colour(world.stdout_tty), utf8: world.stdout_tty && world.is_utf8(), width }

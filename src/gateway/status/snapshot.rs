@@ -196,9 +196,18 @@ pub struct PlatformSnapshot {
     /// Why it is not connected: stable.
     #[serde(default)]
     pub error_code: Option<String>,
-    /// The same for people.
+    /// The same for people, with the number of the next attempt and the wait before it.
     #[serde(default)]
     pub error_message: Option<String>,
+    /// The same without them; see [`PlatformSnapshot::cause`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_cause: Option<String>,
+    /// The number of the attempt that is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<u32>,
+    /// Attempts until the platform is paused, where there is a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_max: Option<u32>,
     /// When anything of this last changed.
     #[serde(default)]
     pub updated_at: Option<Timestamp>,
@@ -265,6 +274,13 @@ impl WireState {
         Self::Disabled,
         Self::Disconnected,
     ];
+}
+
+impl PlatformSnapshot {
+    /// Why it is not connected, for people.
+    pub fn cause(&self) -> Option<&str> {
+        self.error_cause.as_deref().or(self.error_message.as_deref())
+    }
 }
 
 impl fmt::Display for WireState {
@@ -352,6 +368,9 @@ pub(crate) mod tests {
                     state: WireState::Fatal,
                     error_code: Some("whatsapp_not_paired".to_owned()),
                     error_message: Some("no phone is paired".to_owned()),
+                    error_cause: None,
+                    next_attempt: None,
+                    attempts_max: None,
                     updated_at: Some(at),
                     since: Some(at),
                     attempts: 0,

@@ -3,6 +3,8 @@
 use console::style;
 use jiff::Timestamp;
 
+use crate::error::with_code;
+use crate::fold::{folded, wrapped};
 use crate::gateway::status::headline::{headline, next_step, notes_on_gateway};
 use crate::gateway::status::presence::Presence;
 use crate::gateway::status::snapshot::{
@@ -27,9 +29,6 @@ const HEADS: [&str; 6] = ["Platform", "State", "Since", "Last in", "Last out", "
 
 /// So many of them stay side by side on a narrow terminal.
 const NARROW: usize = 3;
-
-/// Notes are not broken into shorter lines.
-const NOTE_WIDTH_MIN: usize = 20;
 
 /// `platform status`.
 pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
@@ -56,7 +55,7 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
         text.push_str(&line(&row[..columns], widths, look, Some(shown_state(platform, view.presence))));
         let rest = HEADS.iter().zip(&row).skip(columns).map(|(head, cell)| format!("{head} {cell}"));
         let rest = is_narrow.then(|| rest.collect::<Vec<_>>().join(", "));
-        for note in rest.into_iter().chain(notes(platform, view.presence)) {
+        for note in rest.into_iter().chain(notes(platform, view.presence, now)) {
             text.push_str(&wrapped(&note, indent, look.width));
         }
     }
@@ -67,7 +66,7 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
         text.push_str(&folded(&(agent + &http), look.width));
     } else {
         for Finding { code, message, fix, .. } in &view.findings {
-            let note = format!("\nAgent  {}: {message}.\n  {fix}\n", code.as_str());
+            let note = format!("\nAgent  {}\n  {fix}\n", with_code(message, code.as_str()));
             text.push_str(&folded(&note, look.width));
         }
         text.push_str(&folded(&format!("\n{}", next_step(view)), look.width));
@@ -86,34 +85,7 @@ fn queues_note(queues: Queues) -> String {
     if text.is_empty() { text } else { format!("\n{text}") }
 }
 
-/// Breaks it between words, so that it stays to the right of the indent.
-fn wrapped(note: &str, indent: usize, width: usize) -> String {
-    let room = if width == 0 { usize::MAX } else { width.saturating_sub(indent).max(NOTE_WIDTH_MIN) };
-    let mut lines = vec![String::new()];
-    for word in note.split(' ') {
-        let line = lines.last_mut().expect("there is one");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if console::measure_text_width(line) + 1 + console::measure_text_width(word) <= room {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines.iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
-}
-
-/// Every line, broken where it does not fit, and indented as it was.
-fn folded(text: &str, width: usize) -> String {
-    let each = |line: &str| match line.trim_start() {
-        "" => "\n".to_owned(),
-        words => wrapped(words, line.len() - words.len(), width),
-    };
-    text.lines().map(each).collect()
-}
-
-/// Who answers, and since when nobody does.
+/// The agent and its state.
 fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
     let model = agent.model.as_ref().map_or(String::new(), |model| format!(" ({})", visible::line(model)));
     let since = agent.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
@@ -121,8 +93,8 @@ fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
     let state = match agent.state {
         AgentState::Available => "available".to_owned(),
         AgentState::Untried => "not asked yet".to_owned(),
-        AgentState::Unavailable => format!("unavailable{since}{why}"),
-        AgentState::Refused => format!("refuses every request{since}{why}"),
+        AgentState::Unavailable => with_code(&format!("unavailable{since}{why}"), "agent_unavailable"),
+        AgentState::Refused => with_code(&format!("refuses every request{since}{why}"), "agent_refused"),
     };
     format!("\nAgent  {}{model}, {state}.\n", agent.kind)
 }
@@ -137,7 +109,7 @@ fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
     let code = http.error_code.as_deref().unwrap_or("unknown");
     let why = http.error_message.as_deref().unwrap_or("it is not listening");
     let action = http.user_action.as_ref().map_or(String::new(), |action| format!("  {action}\n"));
-    format!("\nHTTP API  {code}: {why}.{when}\n{action}")
+    format!("\nHTTP API  {}.{when}\n{action}", with_code(why, code))
 }
 
 /// `gateway status`.
@@ -216,7 +188,7 @@ fn named(state: WireState) -> String {
     }
 }
 
-/// The cause of a pause, and the time of the next step. The number of the attempt is in the message.
+/// The cause of a pause, and the time of the next step. That of the next attempt is in the notes.
 fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
     let by = match last.paused_by.as_deref() {
         Some("operator") => " by you",
@@ -233,8 +205,19 @@ fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
         | WireState::Disabled
         | WireState::Disconnected => "",
     };
-    let when = last.next_retry_at.map_or(String::new(), |at| format!(", {what}{}", until(at, now)));
+    let at = last.next_retry_at.filter(|_| last.next_attempt.is_none());
+    let when = at.map_or(String::new(), |at| format!(", {what}{}", until(at, now)));
     format!("{by}{when}")
+}
+
+/// The time and the number of the next attempt: `in 54 s (2 of 10)`.
+pub fn next_try(last: &PlatformSnapshot, now: Timestamp) -> Option<String> {
+    let when = until(last.next_retry_at?, now);
+    Some(match (last.next_attempt, last.attempts_max) {
+        (Some(attempt), Some(max)) => format!("{when} ({attempt} of {max})"),
+        (Some(attempt), None) => format!("{when} (attempt {attempt})"),
+        (None, _) => when,
+    })
 }
 
 /// When that will be, for people.
@@ -246,21 +229,24 @@ pub fn until(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Why, and what to do: while it runs by its own word, otherwise by what is found now, below its last word.
-fn notes(platform: &PlatformView, presence: Presence) -> Vec<String> {
-    let why = platform.last.as_ref().and_then(|last| match (&last.error_code, &last.error_message) {
-        (Some(code), Some(message)) => Some(format!("{code}: {message}")),
-        (Some(why), None) | (None, Some(why)) => Some(why.clone()),
+fn notes(platform: &PlatformView, presence: Presence, now: Timestamp) -> Vec<String> {
+    let why = platform.last.as_ref().and_then(|last| match (last.error_code.as_deref(), last.cause()) {
+        // Its state says so already.
+        (Some("paused_by_operator"), _) => None,
+        (Some(code), Some(message)) => Some(with_code(message, code)),
+        (Some(why), None) | (None, Some(why)) => Some(why.to_owned()),
         (None, None) if last.state == WireState::RateLimited => {
             Some("The platform limits sending. Waiting messages are sent when the limit ends.".to_owned())
         }
         (None, None) => None,
     });
     if presence.is_believed() {
-        let action = platform.last.as_ref().and_then(|last| last.user_action.clone());
-        return why.into_iter().chain(action).collect();
+        let last = platform.last.as_ref();
+        let next = last.filter(|last| last.next_attempt.is_some()).and_then(|last| next_try(last, now));
+        let action = last.and_then(|last| last.user_action.clone());
+        return why.into_iter().chain(next.map(|next| format!("Retries {next}."))).chain(action).collect();
     }
-    let found =
-        |finding: &Finding| [format!("{}: {}", finding.code.as_str(), finding.message), finding.fix.clone()];
+    let found = |finding: &Finding| [with_code(&finding.message, finding.code.as_str()), finding.fix.clone()];
     let found: Vec<String> = platform.findings.iter().flat_map(found).collect();
     // What is still so is told by what is found now.
     let is_found = |why: &String| found.iter().any(|note| note == why);
@@ -331,7 +317,7 @@ fn span(seconds: u64) -> String {
 mod tests {
     use super::*;
     use crate::gateway::status::presence::Silence;
-    use crate::gateway::status::snapshot::GatewayState;
+    use crate::gateway::status::snapshot::{GatewayState, Problem};
     use crate::preflight::{Code, Severity};
 
     fn now() -> Timestamp {
@@ -346,6 +332,9 @@ mod tests {
                 state,
                 error_code: None,
                 error_message: None,
+                error_cause: None,
+                next_attempt: None,
+                attempts_max: None,
                 updated_at: None,
                 since: Some("2026-01-01T09:00:00Z".parse().unwrap()),
                 attempts: 0,
@@ -404,7 +393,8 @@ mod tests {
         let lost = "the connection to WhatsApp was lost (503); attempt 3/10 after 60 s";
         let mut retrying = failing(WireState::Retrying, "whatsapp_bridge_exited", lost);
         let last = retrying.last.as_mut().unwrap();
-        last.attempts = 2;
+        last.error_cause = Some("the connection to WhatsApp was lost (503)".to_owned());
+        (last.attempts, last.next_attempt, last.attempts_max) = (2, Some(3), Some(10));
         last.next_retry_at = Some("2026-01-01T12:00:42Z".parse().unwrap());
         let mut degraded = view(retrying);
         degraded.last_state = Some(GatewayState::Degraded);
@@ -465,6 +455,15 @@ mod tests {
         });
         stopped.exit_reason = Some("stopped on request".to_owned());
         pages += &platform_status(&stopped, now(), look);
+        pages += &gateway_status(&stopped, now(), look);
+        stopped.last_state = Some(GatewayState::StartupFailed);
+        stopped.problems.push(Problem {
+            code: "store_damaged".to_owned(),
+            message: "the database is damaged".to_owned(),
+            since: now(),
+            user_action: Some("Restore it.\nOr run `hermes gateway run --accept-loss`.".to_owned()),
+            ends: true,
+        });
         pages += &gateway_status(&stopped, now(), look);
         for silence in [Silence::Stopped, Silence::Loop, Silence::Unknown] {
             let mut mute = view(platform(WireState::Connected));

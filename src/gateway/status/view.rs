@@ -35,7 +35,7 @@ pub struct View {
     pub config_stale: Option<String>,
     /// Settings of `.env` without effect on a running gateway.
     pub shadowed: Vec<String>,
-    /// What is wrong with a running gateway itself.
+    /// Faults of a running gateway itself; of one that could not start, why.
     pub problems: Vec<Problem>,
     /// Who answers, by the word of a running gateway.
     pub agent: Option<AgentSnapshot>,
@@ -65,6 +65,9 @@ impl View {
         let (presence, snapshot) = evidence.judge(now);
         let is_believed = presence.is_believed();
         let last = snapshot.as_ref();
+        let has_failed = |last: &Snapshot| {
+            presence == Presence::Absent && last.gateway_state == GatewayState::StartupFailed
+        };
         let view = Self {
             presence,
             pid: match presence {
@@ -83,7 +86,10 @@ impl View {
             http: last.filter(|_| is_believed).and_then(|last| last.http.clone()),
             config_stale: last.filter(|_| is_believed).and_then(|last| last.config_stale.clone()),
             shadowed: last.filter(|_| is_believed).map(|last| last.shadowed.clone()).unwrap_or_default(),
-            problems: last.filter(|_| is_believed).map(|last| last.problems.clone()).unwrap_or_default(),
+            problems: last
+                .filter(|last| is_believed || has_failed(last))
+                .map(|last| last.problems.clone())
+                .unwrap_or_default(),
             agent: last.filter(|_| is_believed).and_then(|last| last.agent.clone()),
             is_unset: false,
             findings: Vec::new(),

@@ -1,13 +1,27 @@
 //! The store that cannot be opened, as an error for people.
 
+use std::io::Read as _;
+use std::path::Path;
+
 use super::api::StoreError;
 use super::presence;
 use crate::error::CliError;
+use crate::file;
 use crate::home::HermesHome;
 
-/// Why the next start would fail: what stands where a file of the store belongs. Opens nothing.
-pub(crate) fn in_the_way(home: &HermesHome) -> Option<CliError> {
-    presence::in_the_way(&home.database()).map(|error| failure(home, error))
+/// The failure of the next start, as far as it can be foreseen: something else stands where a file of the store belongs.
+pub(crate) fn foreseen(home: &HermesHome) -> Option<CliError> {
+    let database = home.database();
+    let garbled = || is_garbled(&database).then(|| StoreError::Damaged("it is not a database".to_owned()));
+    presence::in_the_way(&database).or_else(garbled).map(|error| failure(home, error))
+}
+
+/// True for a file that does not begin as each database does. One that is not there or is empty is new.
+fn is_garbled(path: &Path) -> bool {
+    const BEGIN: &[u8] = b"SQLite format 3\0";
+    let mut head = Vec::new();
+    let read = file::open(path).and_then(|file| file.take(BEGIN.len() as u64).read_to_end(&mut head));
+    read.is_ok() && !head.is_empty() && head != BEGIN
 }
 
 /// The failure of a start whose store cannot be opened, with what repairs it.
