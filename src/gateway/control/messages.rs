@@ -20,6 +20,7 @@ use crate::gateway::inbound::identity::channel_key;
 use crate::gateway::message::{MessageId, Private};
 use crate::gateway::platforms::build::is_enabled;
 use crate::gateway::settings::Settings;
+use crate::gateway::status::report;
 use crate::gateway::store::api::{Fate, Store};
 use crate::platform::Platform;
 
@@ -76,7 +77,7 @@ struct Letter {
     #[serde(default)]
     chat: Option<String>,
     text: Private,
-    /// Whoever asks twice with the same one sends once.
+    /// Two requests with the same one are one message.
     id: String,
 }
 
@@ -89,7 +90,8 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
     let config = messages.settings.current();
     let title = platform.spec().title;
     if !is_enabled(platform, &config) {
-        return bad("not_enabled", &format!("{title} is not enabled. Run `{}`.", platform.spec().setup));
+        let way = report::way_on(platform, &messages.settings.home, &config);
+        return bad("not_enabled", &format!("{title} is not enabled. {way}"));
     }
     let Some(to) = letter.chat.as_ref().or_else(|| config.home_channels.get(&platform)) else {
         let name = platform.variable("HOME_CHANNEL");
