@@ -108,7 +108,7 @@ struct WhatsAppArgs {
     /// Form of the QR code: auto, image, blocks, sextants, ascii, raw, or png=FILE
     #[arg(long, value_name = "STYLE", default_value = "auto", value_parser = parse_qr)]
     qr: QrStyle,
-    /// How long to wait for the phone, for example 90s or 5m
+    /// Time to wait for the phone, for example 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     timeout: Duration,
     /// Print one JSON event a line and ask nothing
@@ -243,7 +243,7 @@ pub fn run(world: &World) -> u8 {
     let cli = match Cli::try_parse_from(&world.args) {
         Ok(cli) => cli,
         Err(answer) => {
-            // Help and version are answers, not errors; a closed pipe is nobody's fault.
+            // Help and version are answers, not errors; a closed pipe is not a fault.
             let code = if answer.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
             drop(answer.print());
             return code as u8;
@@ -333,7 +333,7 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
     }
 }
 
-/// Whether it asks for secrets, and changes who is answered.
+/// True when it asks for secrets, and changes who is answered.
 fn is_wizard(command: &Command) -> bool {
     match command {
         Command::Whatsapp(args) => !matches!(args.command, Some(WhatsAppCommand::Status { .. })),
@@ -349,8 +349,8 @@ fn is_wizard(command: &Command) -> bool {
     }
 }
 
-/// What the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well; here
-/// it is about what a command does by itself: settings, lists and another gateway.
+/// Programs that the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well;
+/// here it is about what a command does by itself: settings, lists and another gateway.
 fn refuse_children(world: &World, home: &HermesHome, command: &Command) -> Result<(), CliError> {
     let steers = is_wizard(command)
         || matches!(

@@ -52,27 +52,27 @@ impl fmt::Debug for Secret {
 /// Everything that can be set, validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Who answers.
+    /// The agent.
     pub agent: AgentConfig,
-    /// When a conversation begins anew.
+    /// The end of conversations.
     pub session: SessionConfig,
     /// The gateway itself.
     pub gateway: GatewayConfig,
     /// WhatsApp.
     pub whatsapp: WhatsAppConfig,
-    /// Who may speak, for every platform.
+    /// The people who may write, for every platform.
     pub access: BTreeMap<Platform, AccessConfig>,
     /// Telegram.
     pub telegram: TelegramConfig,
-    /// `<PLATFORM>_HOME_CHANNEL`: the chat in which the operator is told things.
+    /// `<PLATFORM>_HOME_CHANNEL`: the chat that gets alerts.
     pub home_channels: BTreeMap<Platform, String>,
     /// Platforms that are written to as fast as they take it: their `rates` are off.
     pub unpaced: BTreeSet<Platform>,
-    /// How often an answer is shown as it grows, where it is.
+    /// The interval at which a growing answer is shown, where it is.
     pub streams: BTreeMap<Platform, Duration>,
     /// Platforms that a test plays: `HERMES_SCRIPTED`, from the environment of the process only.
     pub scripted: Option<ScriptedConfig>,
-    /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
+    /// Oddities that do not prevent starting: unknown keys with their line, unusable lines of `.env`.
     pub warnings: Vec<String>,
     /// Settings of hermes-agent that are set and have no effect here.
     pub foreign: Vec<Foreign>,
@@ -116,19 +116,19 @@ pub struct GatewayConfig {
     pub reconnect: ReconnectConfig,
     /// The longest a stop may take to finish what is under way.
     pub drain_timeout: Duration,
-    /// Whether to end when every enabled platform is blocked.
+    /// The choice to end when every enabled platform is blocked.
     pub exit_when_all_blocked: ExitWhenAllBlocked,
     /// The longest that a message waits to be sent; then it is a dead letter.
     pub outbox_expiry: Duration,
-    /// How messages become turns of the agent.
+    /// The rules by which messages become turns of the agent.
     pub turn: TurnConfig,
-    /// When the operator is told.
+    /// The alerts.
     pub notify: NotifyConfig,
     /// The HTTP API.
     pub http: HttpConfig,
 }
 
-/// Whether to end when every enabled platform is blocked.
+/// The choice to end when every enabled platform is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExitWhenAllBlocked {
     /// Only when nothing can come back by itself. Every block is looked at again when its cause may have changed, so
@@ -141,16 +141,16 @@ pub enum ExitWhenAllBlocked {
     Always,
 }
 
-/// When the operator is told that a platform does not work.
+/// The alerts to the operator that a platform does not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotifyConfig {
     /// The program to run, and its arguments; `None`: a message goes to a home channel.
     pub command: Option<Vec<String>>,
-    /// A platform that only a person can bring back is told of after this time.
+    /// The time after which a platform is reported that only a person can bring back.
     pub after: Duration,
     /// One that is still being tried, after this time.
     pub retrying_after: Duration,
-    /// Each platform is told of at most once in this time.
+    /// Each platform has at most one alert in this time.
     pub every: Duration,
 }
 
@@ -165,13 +165,13 @@ pub struct ReconnectConfig {
     pub jitter: f64,
     /// So many failures in a row pause a platform; 0: never.
     pub breaker_after: u32,
-    /// How long such a pause lasts before the platform is tried once; doubling. `None`: until somebody resumes it.
+    /// The length of such a pause before the platform is tried once; doubling. `None`: until a person resumes it.
     pub probe_every: Option<Duration>,
     /// A connection that lasts this long resets the ladder.
     pub stable_after: Duration,
 }
 
-/// What hermes is on WhatsApp.
+/// The role of hermes on WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhatsAppMode {
     /// A separate number; the listed people write to it.
@@ -180,10 +180,10 @@ pub enum WhatsAppMode {
     SelfChat,
 }
 
-/// Who may speak.
+/// The people who may write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AllowList {
-    /// Nobody: the default.
+    /// No one: the default.
     #[default]
     Nobody,
     /// These: on WhatsApp phone numbers, digits only.
@@ -226,7 +226,7 @@ pub struct TelegramConfig {
     pub api_base: String,
     /// Where its files are; below `api_base` unless it is said.
     pub file_base: String,
-    /// How long the service may keep a question for messages open, 1 to 30 s.
+    /// The time for which the service may keep a question for messages open, 1 to 30 s.
     pub poll_timeout: Duration,
     /// The longest that fetching the attachments of one message may take, 1 s to 5 min.
     pub media_timeout: Duration,
@@ -346,7 +346,7 @@ impl Config {
         self.warnings.iter().cloned().chain(self.shadowed.iter().map(|name| shadow_warning(name)))
     }
 
-    /// Who may speak on this platform.
+    /// The rules for people who write on this platform.
     pub fn access(&self, platform: Platform) -> &AccessConfig {
         self.access.get(&platform).expect("every platform has its rules")
     }
@@ -360,14 +360,14 @@ impl Config {
     }
 }
 
-/// That a variable of the process hides a setting of `.env`.
+/// The warning that a variable of the process hides a setting of `.env`.
 pub fn shadow_warning(name: &str) -> String {
     format!(
         "{name} in .env has no effect: the environment that hermes was started with sets {name}, too, and wins"
     )
 }
 
-/// What to do about a variable of the process that goes before `.env`.
+/// The remedy for a variable of the process that goes before `.env`.
 pub fn shadow_remedy(name: &str) -> String {
     format!(
         "{name} comes from the environment that hermes was started with, which goes before .env. Change or remove it there: \

@@ -67,7 +67,7 @@ pub async fn run(world: &World, home: &HermesHome, json: bool, fix: bool) -> Res
     Ok(if report.ok { ExitCode::Ok } else { ExitCode::Failed })
 }
 
-/// How one thing is.
+/// The verdict on one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
@@ -88,7 +88,7 @@ struct Check {
     code: String,
     /// A sentence without its period.
     message: String,
-    /// What to do; sentences.
+    /// The remedy; sentences.
     fix: Option<String>,
 }
 
@@ -145,13 +145,13 @@ struct Report {
     bridge: String,
     /// The gateway, as `gateway status --json` shows it.
     gateway: Value,
-    /// What `--fix` did; nothing without it.
+    /// The work of `--fix`; nothing without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     repairs: Option<Vec<Repair>>,
     checks: Vec<Check>,
 }
 
-/// What all checks look at.
+/// The subject of all checks.
 struct Case<'a> {
     world: &'a World,
     home: &'a HermesHome,
@@ -199,7 +199,7 @@ impl Report {
         checks.extend(files);
         match &config {
             Ok(config) => checks.extend(case.settings(config, probe)),
-            // What is enabled, and who answers, is not known until they can be read.
+            // The enabled platforms and the agent are not known until they can be read.
             Err(error) => {
                 checks.retain(|check| check.code != "config_stale");
                 checks.extend(case.platforms_of_gateway(|_| true));
@@ -270,7 +270,7 @@ impl Report {
     }
 }
 
-/// What the report may be drawn with.
+/// Means to draw the report with.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     /// Good, information, warning, problem.
@@ -366,7 +366,7 @@ impl Case<'_> {
         checks
     }
 
-    /// How a platform is. One that is not wanted is no fault, whatever it lacks.
+    /// The checks of a platform. One that is not wanted is not a fault, whatever it lacks.
     fn platform(&self, platform: Platform, config: &Config) -> Vec<Check> {
         let Self { world, home, .. } = *self;
         let spec = platform.spec();
@@ -464,7 +464,7 @@ const SESSION_FAULTS: [&str; 7] = [
     "whatsapp_replaced",
 ];
 
-/// What is as it should be; what is not, the findings tell.
+/// Facts that are as they should be; the findings tell the others.
 fn good_facts(world: &World, facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
     let is_installed = matches!(facts.bridge, BridgeFact::Installed { .. });

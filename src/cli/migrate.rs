@@ -119,7 +119,7 @@ fn apply(world: &World, home: &HermesHome, from: &Path, foreign: &[Foreign]) -> 
             CliError::file("the gateway's lock cannot be taken", &home.lock_file(), error)
         }
     })?;
-    // What was read before the lock was taken may have changed.
+    // The files may have changed before the lock was taken.
     let found = found::read(home, from, foreign)?;
     let plan = plan(&found);
     runtime()?.block_on(write_all(home, found, &plan))?;

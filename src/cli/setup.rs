@@ -71,7 +71,7 @@ pub(super) struct TelegramArgs {
     /// Do not wait for a first message to detect your ID
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait for your message, for example 90s or 5m
+    /// Time to wait for your message, for example 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     timeout: Duration,
     /// Take the default answer of every question: the first who writes while it waits is the owner, and on a terminal the

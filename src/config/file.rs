@@ -27,7 +27,7 @@ pub(super) struct File {
     pub(super) telegram: TelegramTable,
     /// Platforms that are written to as fast as they take it.
     pub(super) unpaced: BTreeSet<Platform>,
-    /// How often an answer is shown as it grows, where it is.
+    /// The interval at which a growing answer is shown, where it is.
     pub(super) streams: BTreeMap<Platform, Duration>,
 }
 
@@ -193,7 +193,7 @@ pub(super) fn tables() -> Vec<(&'static str, &'static [&'static str])> {
     ]
 }
 
-/// What is wrong with an unknown key, as a clause.
+/// The fault of an unknown key, as a clause.
 fn unknown_key(path: &str) -> String {
     let meant = meant_key(path, &tables());
     meant.map_or("it is not known".to_owned(), |meant| format!("it is not known; did you mean `{meant}`?"))

@@ -15,7 +15,7 @@ use crate::error::CliError;
 /// A breaker that waits for more never opens in practice; 0 says so.
 const BREAKER_AFTER_MAX: u32 = 1000;
 
-/// Nobody writes that fast; 0 says that there is no limit.
+/// No person writes that fast; 0 says that there is no limit.
 const PER_MINUTE_MAX: u32 = 6000;
 
 #[derive(Deserialize, Default)]

@@ -106,7 +106,7 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>, alike: f64) -> 
     let rank = |known: &'a str| {
         let lower = known.to_ascii_lowercase();
         let has_word = |word: &str| lower.split('_').any(|of_known| of_known.starts_with(word));
-        // What opens to everyone is named only to a person who has nearly written it.
+        // A setting that opens to everyone is named only to a person who has nearly written it.
         let has_words = !lower.contains("allow_all") && name.split('_').all(has_word);
         let letters = strsim::normalized_damerau_levenshtein(&name, &lower);
         (letters >= alike || has_words).then_some((known, letters))

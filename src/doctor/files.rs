@@ -18,7 +18,7 @@ pub(super) const DO_FIX: &str = "Run `hermes doctor --fix`.";
 
 const OTHERS_WRITE: u32 = 0o002;
 
-/// How much is written to see whether the disk takes it.
+/// Bytes that are written to see whether the disk takes them.
 const TRIAL_BYTES: usize = 8 << 10;
 
 /// A file of ours whose mode is not as it should be.
@@ -124,7 +124,7 @@ fn foreign(home: &HermesHome, us: &Us, folder: Owned) -> Vec<Check> {
     home.private_paths().into_iter().filter_map(|(path, _)| of(path)).collect()
 }
 
-/// What is ours and too open, or closed to ourselves.
+/// Files of ours that are too open, or closed to ourselves.
 pub(super) fn wrong_modes(home: &HermesHome) -> Vec<WrongMode> {
     const ALL: u32 = 0o7777;
     let us = Us::now();

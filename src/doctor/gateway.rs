@@ -1,4 +1,4 @@
-//! Pure. What the running gateway says of itself, as checks: whether it answers, its problems, platforms, agent, queues and HTTP
+//! Pure. The running gateway's word on itself, as checks: whether it answers, its problems, platforms, agent, queues and HTTP
 //! API.
 
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use crate::visible;
 /// A message that has waited for so long is worth a word.
 const OLD_S: i64 = 300;
 
-/// Whether it runs, and what is wrong with it as a whole.
+/// Its presence, and faults of it as a whole.
 pub(super) fn checks(view: &View, snapshot: Option<&Snapshot>, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![presence(view, now)];
     let Some(snapshot) = snapshot.filter(|_| view.is_believed()) else { return checks };
@@ -79,7 +79,7 @@ fn presence(view: &View, now: Timestamp) -> Check {
     }
 }
 
-/// Causes of a failed start that are looked for again: what is found now is told by a check of its own.
+/// Causes of a failed start that are looked for again: what is found now has a separate check.
 const FOUND_AGAIN: [&str; 2] = ["config", "nothing_enabled"];
 
 fn failed_start(view: &View, now: Timestamp, start: String) -> Check {
@@ -100,7 +100,7 @@ fn failed_start(view: &View, now: Timestamp, start: String) -> Check {
 
 fn problem(problem: &Problem) -> Check {
     let Problem { code, message, user_action, .. } = problem;
-    // What is a warning before the gateway runs is one afterwards.
+    // A warning before the gateway runs stays one afterwards.
     let is_warning =
         [Code::TimeZoneUnknown, Code::TimeZoneReversed].iter().any(|known| known.as_str() == code);
     let status = if is_warning { Status::Warning } else { Status::Blocking };

@@ -39,7 +39,7 @@ pub struct Found {
     pub own_toml: String,
     /// People who were approved by a code, by platform.
     pub approved: BTreeMap<String, Vec<Approved>>,
-    /// Those whom we took over before: `platform:person`. Whoever was revoked since then stays so.
+    /// Those whom we took over before: `platform:person`. A person who was revoked since then stays so.
     pub taken_people: BTreeSet<String>,
     /// Items that a person was shown at an earlier migration.
     pub told: BTreeSet<String>,

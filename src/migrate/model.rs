@@ -1,4 +1,4 @@
-//! Pure. Who answers: the model that `config.yaml` names, where its service speaks as OpenAI's does.
+//! Pure. The agent: the model that `config.yaml` names, where its service speaks as OpenAI's does.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Pure. What becomes of each thing that was found.
+//! Pure. The outcome for each thing that was found.
 
 use std::fmt;
 
@@ -458,7 +458,7 @@ impl Planner<'_> {
         }
     }
 
-    /// People who were approved by a code are admitted here as well, once: whoever is revoked later stays so.
+    /// People who were approved by a code are admitted here as well, once: a person who is revoked later stays so.
     fn people(&mut self) {
         for (name, people) in &self.found.approved {
             let platform = name.parse().ok().filter(|platform| Platform::ALL.contains(platform));

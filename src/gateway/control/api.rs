@@ -19,7 +19,7 @@ use crate::gateway::status::snapshot::Snapshot;
 /// The longest body that is read.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// What the routes work with: what is published, and where commands are given.
+/// State of the routes: what is published, and where commands are given.
 #[derive(Debug, Clone)]
 pub struct Control {
     /// The newest state; `None` before the loop has turned for the first time.
@@ -50,7 +50,7 @@ pub fn platforms(control: Control) -> Router {
         .with_state(control)
 }
 
-/// The same, and the commands about the gateway as a whole: for whoever owns its home folder.
+/// The same, and the commands about the gateway as a whole: for the owner of its home folder.
 pub fn owner(control: Control, desk: Arc<Desk>, messages: Messages, reports: Reports) -> Router {
     let whole = Router::new()
         .route("/v1/reload", post(reload))
@@ -80,7 +80,7 @@ pub fn child(control: Control) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
-/// What every set of routes ends with: limits, and answers in JSON for what is not there.
+/// The end of every set of routes: limits, and answers in JSON for what is not there.
 pub fn finish(routes: Router) -> Router {
     routes
         .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "Not found.") })

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The longest wait for the gateway's state, which takes it at most 1 s: after 2 s a person has an answer of ours.
 const LOOK_LIMIT: Duration = Duration::from_millis(1800);
 
-/// What came back from the control socket.
+/// The answer from the control socket.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Word {
     /// The gateway's own state.
@@ -52,7 +52,7 @@ pub fn snapshot(home: &HermesHome) -> Option<Snapshot> {
     }
 }
 
-/// What is asked of a platform.
+/// A command about a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Leave it alone.
@@ -114,7 +114,7 @@ pub fn request(
                 .code("control_mute")
                 .hint(WITHOUT_SOCKET));
         }
-        // What does not need its loop may be answered.
+        // A request that does not need its loop may be answered.
         Presence::Starting | Presence::Answering | Presence::Mute(Silence::Loop) => {}
     }
     let body = body.map(Value::to_string).unwrap_or_default();

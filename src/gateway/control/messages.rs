@@ -1,4 +1,4 @@
-//! What the owner does with messages over the socket: dead letters, and sending by hand. Not over HTTP: it shows and writes
+//! Messages over the socket, for the owner: dead letters, and sending by hand. Not over HTTP: it shows and writes
 //! what people write.
 
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use crate::platform::Platform;
 /// The longest text with what stands around it.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// What the routes work with.
+/// State of the routes.
 #[derive(Clone)]
 pub struct Messages {
     /// Where messages are.
     pub store: Arc<dyn Store>,
-    /// What brings them on their way.
+    /// The flow that brings them on their way.
     pub flow: Arc<dyn MessageFlow>,
     /// Where home channels are.
     pub settings: Arc<Settings>,
@@ -118,7 +118,7 @@ struct Handles {
     handles: Vec<String>,
 }
 
-/// What became of a message: of the worst of its parts.
+/// The fate of a message: that of the worst of its parts.
 async fn fate(State(messages): State<Messages>, Json(asked): Json<Handles>) -> Response {
     let Ok(platform) = asked.platform.parse::<Platform>() else {
         return error(StatusCode::BAD_REQUEST, "unknown_platform", "Unknown platform.");

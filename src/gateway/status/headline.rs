@@ -95,7 +95,7 @@ fn names_next_step(problem: &Problem) -> bool {
 pub fn next_step(view: &View) -> String {
     let pid = view.pid.map_or("PID".to_owned(), |pid| pid.to_string());
     match view.presence {
-        // What it has failed for names the next step.
+        // The remedy for the failure is the next step.
         Presence::Absent if view.problems.iter().any(names_next_step) => String::new(),
         Presence::Absent if view.is_unset => "No platform is set up. Run `hermes setup`.\n".to_owned(),
         Presence::Absent => "Start it with `hermes gateway run`.\n".to_owned(),

@@ -135,7 +135,7 @@ pub fn platform_list(world: &World, home: &HermesHome, json: bool) -> Result<Exi
     Ok(ExitCode::Ok)
 }
 
-/// What a running gateway says; `None` where none does.
+/// The word of a running gateway; `None` where none runs.
 pub fn last_word(home: &HermesHome) -> Option<Snapshot> {
     let (view, snapshot) = gateway(home);
     snapshot.filter(|_| view.is_believed())
@@ -174,7 +174,7 @@ pub fn hangs(view: &View) -> CliError {
         .hint(next_step(view).trim_end().to_owned())
 }
 
-/// Whether the process that has this pid and this pid file wrote the document. A pid alone tells little: in a container each life
+/// True when the process that has this pid and this pid file wrote the document. A pid alone tells little: in a container each life
 /// of the gateway may have the same.
 fn is_of(written: &Snapshot, pid: Option<u32>, file: Option<&PidFile>) -> bool {
     let is_this_boot = match (&written.boot_id, Uptime::read()) {
@@ -188,7 +188,7 @@ fn is_of(written: &Snapshot, pid: Option<u32>, file: Option<&PidFile>) -> bool {
     pid.is_none_or(|pid| written.pid == pid) && is_this_boot && is_this_life
 }
 
-/// Whether this process is stopped, by SIGSTOP or Ctrl-Z. `start_time` tells a reused pid, and one of another container; 0 where
+/// True when this process is stopped, by SIGSTOP or Ctrl-Z. `start_time` tells a reused pid, and one of another container; 0 where
 /// it is not known.
 fn is_stopped(pid: u32, start_time: u64) -> bool {
     proc::process(pid)
@@ -277,7 +277,7 @@ pub(super) fn exit(view: &View) -> ExitCode {
     }
 }
 
-/// Prints to standard output. A reader that has gone away (`| head`) is no failure.
+/// Prints to standard output. A reader that has gone away (`| head`) is not a failure.
 ///
 /// # Errors
 /// When it cannot be written.

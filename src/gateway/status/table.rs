@@ -1,4 +1,4 @@
-//! Pure. How the gateway's state looks to people.
+//! Pure. The gateway's state as people see it.
 
 use console::style;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::gateway::status::view::{PlatformView, View};
 use crate::preflight::Finding;
 use crate::visible;
 
-/// What the terminal can show.
+/// The means of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Look {
     /// Colours.
@@ -46,7 +46,7 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
         view.platforms.iter().map(|platform| row(platform, view, now, look)).collect();
     let widths = widths(&rows);
     text.push('\n');
-    // What does not fit beside the rest stands below it.
+    // Cells that do not fit beside the rest stand below it.
     let is_narrow = look.width > 0 && widths.iter().map(|width| width + 2).sum::<usize>() > look.width;
     let columns = if is_narrow { NARROW } else { HEADS.len() };
     let indent = if is_narrow { 4 } else { widths[0] + 4 };
@@ -248,7 +248,7 @@ fn notes(platform: &PlatformView, presence: Presence, now: Timestamp) -> Vec<Str
     }
     let found = |finding: &Finding| [with_code(&finding.message, finding.code.as_str()), finding.fix.clone()];
     let found: Vec<String> = platform.findings.iter().flat_map(found).collect();
-    // What is still so is told by what is found now.
+    // A cause that still stands is among the findings.
     let is_found = |why: &String| found.iter().any(|note| note == why);
     why.filter(|why| !is_found(why)).map(|why| format!("Last: {why}")).into_iter().chain(found).collect()
 }
@@ -290,7 +290,7 @@ fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<Option<W
     format!("{}\n", text.trim_end())
 }
 
-/// How long ago that was, for people.
+/// The age of a moment, for people.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     ago_s(seconds_since(at, now))
 }
