@@ -219,11 +219,17 @@ enum PlatformCommand {
     Pause {
         /// The platform
         name: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Resume a paused or blocked platform now
     Resume {
         /// The platform
         name: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// List the platforms
     List {
@@ -319,11 +325,11 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         Command::Platform(PlatformCommand::Status { json, watch: true }) => {
             runtime()?.block_on(watch::run(world, &home, json))
         }
-        Command::Platform(PlatformCommand::Pause { name }) => {
-            say(client::steer(&home, client::Verb::Pause, &name)?)
+        Command::Platform(PlatformCommand::Pause { name, json }) => {
+            steer(&home, client::Verb::Pause, &name, json)
         }
-        Command::Platform(PlatformCommand::Resume { name }) => {
-            say(client::steer(&home, client::Verb::Resume, &name)?)
+        Command::Platform(PlatformCommand::Resume { name, json }) => {
+            steer(&home, client::Verb::Resume, &name, json)
         }
         Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
         Command::Pairing(command) => pairing::run(world, &home, command),
@@ -393,8 +399,11 @@ fn succession(
 }
 
 /// Shows the sentence that came back.
-fn say(sentence: String) -> Result<ExitCode, CliError> {
-    report::print(&format!("{sentence}\n"))?;
+fn steer(home: &HermesHome, verb: client::Verb, name: &str, json: bool) -> Result<ExitCode, CliError> {
+    let message = client::steer(home, verb, name)?;
+    let name = name.trim().to_ascii_lowercase();
+    let answer = serde_json::json!({ "message": message, "platform": name });
+    report::print(&if json { format!("{answer}\n") } else { format!("{message}\n") })?;
     Ok(ExitCode::Ok)
 }
 

@@ -1,10 +1,11 @@
 //! The store that cannot be opened, as an error for people.
 
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::Path;
 
 use super::api::StoreError;
-use super::presence;
+use super::{presence, schema};
 use crate::error::CliError;
 use crate::file;
 use crate::home::HermesHome;
@@ -12,16 +13,21 @@ use crate::home::HermesHome;
 /// The failure of the next start, as far as it can be foreseen: something else stands where a file of the store belongs.
 pub(crate) fn foreseen(home: &HermesHome) -> Option<CliError> {
     let database = home.database();
-    let garbled = || is_garbled(&database).then(|| StoreError::Damaged("it is not a database".to_owned()));
-    presence::in_the_way(&database).or_else(garbled).map(|error| failure(home, error))
+    presence::in_the_way(&database).or_else(|| by_head(&database)).map(|error| failure(home, error))
 }
 
-/// True for a file that does not begin as each database does. One that is not there or is empty is new.
-fn is_garbled(path: &Path) -> bool {
+/// The fault that the first bytes of the file show (<https://sqlite.org/fileformat.html>). One that is not there or is empty is new.
+fn by_head(path: &Path) -> Option<StoreError> {
     const BEGIN: &[u8] = b"SQLite format 3\0";
+    const VERSION: Range<usize> = 60..64;
     let mut head = Vec::new();
-    let read = file::open(path).and_then(|file| file.take(BEGIN.len() as u64).read_to_end(&mut head));
-    read.is_ok() && !head.is_empty() && head != BEGIN
+    file::open(path).ok()?.take(VERSION.end as u64).read_to_end(&mut head).ok()?;
+    if !head.is_empty() && !head.starts_with(BEGIN) {
+        return Some(StoreError::Damaged("it is not a database".to_owned()));
+    }
+    let found = i64::from(i32::from_be_bytes(head.get(VERSION)?.try_into().ok()?));
+    let known = schema::newest();
+    (found > known).then_some(StoreError::TooNew { found, known })
 }
 
 /// The failure of a start whose store cannot be opened, with what repairs it.
@@ -61,7 +67,10 @@ pub(crate) fn failure(home: &HermesHome, error: StoreError) -> CliError {
             .because(error),
         StoreError::Failed(_) => CliError::failed("the store cannot be opened")
             .code("store_unusable")
-            .hint(format!("Check the owner and mode of {}.", path.display()))
+            .hint(format!(
+                "Check the owner and mode of {path}, and that no other program uses it: `fuser -v {path}`.",
+                path = path.display()
+            ))
             .because(error),
     }
 }
