@@ -456,15 +456,6 @@ mod tests {
         stopped.exit_reason = Some("stopped on request".to_owned());
         pages += &platform_status(&stopped, now(), look);
         pages += &gateway_status(&stopped, now(), look);
-        stopped.last_state = Some(GatewayState::StartupFailed);
-        stopped.problems.push(Problem {
-            code: "store_damaged".to_owned(),
-            message: "the database is damaged".to_owned(),
-            since: now(),
-            user_action: Some("Restore it.\nOr run `hermes gateway run --accept-loss`.".to_owned()),
-            ends: true,
-        });
-        pages += &gateway_status(&stopped, now(), look);
         for silence in [Silence::Stopped, Silence::Loop, Silence::Unknown] {
             let mut mute = view(platform(WireState::Connected));
             mute.presence = Presence::Mute(silence);
@@ -496,6 +487,30 @@ mod tests {
             platforms += &format!("{}\n", row.replace('\u{1b}', "^"));
         }
         insta::assert_snapshot!(platforms);
+    }
+
+    #[test]
+    fn a_failed_start_is_told_with_its_code_and_the_next_step_once() {
+        let mut failed = view(platform(WireState::Connected));
+        (failed.presence, failed.last_state) = (Presence::Absent, Some(GatewayState::StartupFailed));
+        let mut page = |code: &str, action: &str| {
+            failed.problems = vec![Problem {
+                code: code.to_owned(),
+                message: "it failed".to_owned(),
+                since: now(),
+                user_action: Some(action.to_owned()),
+                ends: true,
+            }];
+            gateway_status(&failed, now(), Look::default())
+        };
+        let start = "The gateway is not running. Its last start failed 5 s ago.\nit failed";
+        assert_eq!(
+            page("store_too_new", "Upgrade.\nOr wait."),
+            format!("{start} [store_too_new]\n  Upgrade.\n  Or wait.\nStart it with `hermes gateway run`.\n")
+        );
+        for action in ["Run `hermes setup`.", "`hermes gateway run --accept-loss` starts it."] {
+            assert_eq!(page("config", action), format!("{start}\n  {action}\n"));
+        }
     }
 
     #[test]
