@@ -1,7 +1,8 @@
 //! The command line: what can be typed, and which part of the program does it.
 
-use std::io::Read;
+mod messages;
 mod migrate;
+mod pairing;
 mod setup;
 
 use std::path::PathBuf;
@@ -12,26 +13,27 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::WhatsAppMode;
 use crate::durable::Lock;
 use crate::error::{CliError, ErrorKind, ExitCode};
-use crate::gateway::admission::{self, desk::Request};
 use crate::gateway::control::{ancestry, client};
-use crate::gateway::dead::desk;
-use crate::gateway::dead::view::Asked;
-use crate::gateway::delivery::send::{self, Sending};
-use crate::gateway::delivery::target::Target;
 use crate::gateway::life::init;
 use crate::gateway::life::restart::Restart;
 use crate::gateway::status::{report, watch};
 use crate::gateway::succession::command::{Asked as Succession, Verb};
-use crate::gateway::{boot, dead, succession};
+use crate::gateway::{boot, succession};
 use crate::home::HermesHome;
 use crate::logging::Format;
 use crate::wizard::{self, AnswerFrom, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
-use crate::{bridge, doctor, dumps, failpoint};
+use crate::{bridge, doctor, dumps, failpoint, ownership};
+use messages::{DeadCommand, SendArgs};
+use pairing::PairingCommand;
+
+/// Names the page of the codes once, for all commands.
+const AFTER_HELP: &str =
+    "Errors end with a code in brackets, such as [gateway_lock]; docs/troubleshooting.md explains each.";
 
 /// The messaging gateway for AI agents that stays up.
 #[derive(Debug, Parser)]
-#[command(name = "hermes", version, arg_required_else_help = true)]
+#[command(name = "hermes", version, arg_required_else_help = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,29 +43,29 @@ struct Cli {
 enum Command {
     /// Set up WhatsApp: install the bridge, scan the code, done. Safe to run again at any time
     Whatsapp(WhatsAppArgs),
-    /// Set up several platforms one after another, and see how all of them are
+    /// Set up several platforms one after another
     Setup(setup::SetupArgs),
     /// Set up Telegram: give it a bot's token, write to the bot, done. Safe to run again at any time
     Telegram(setup::TelegramArgs),
-    /// Take over the home of a hermes-agent gateway; without --apply it only says what it would do
+    /// Take over the home folder of a hermes-agent gateway; without --apply only show what would be taken
     Migrate(migrate::MigrateArgs),
-    /// Run the gateway, or see whether it runs
+    /// Run the gateway, or check its status
     #[command(subcommand, arg_required_else_help = true)]
     Gateway(GatewayCommand),
-    /// See every platform's state and what to do about it
+    /// Show every platform's state and what to do; pause and resume platforms
     #[command(subcommand, arg_required_else_help = true)]
     Platform(PlatformCommand),
-    /// Let people in who are on no list, by the code that they were given
+    /// Show who asks for access and who was ignored; approve by code, allow by ID, revoke
     #[command(subcommand, arg_required_else_help = true)]
     Pairing(PairingCommand),
-    /// Look at messages that were given up, try them again, or drop them
+    /// Undelivered messages: list, retry or delete
     #[command(subcommand, arg_required_else_help = true)]
     Dead(DeadCommand),
-    /// Send a message by hand, through the running gateway
+    /// Send a message through the running gateway
     Send(SendArgs),
-    /// Check everything hermes needs, ask the running gateway, and say what to do (exit 1 when something needs you)
+    /// Check everything, also the running gateway, and show what to do (exit 1 when something needs you)
     Doctor {
-        /// Repair what needs no person: file modes, missing folders, what a dead gateway left, the bridge's files
+        /// Repair what needs no decision: file modes, missing folders, leftovers of a killed gateway, the bridge's files
         #[arg(long)]
         fix: bool,
         /// Print one JSON document
@@ -83,7 +85,7 @@ struct WhatsAppArgs {
     /// Phone numbers that are answered, separated by commas
     #[arg(long, value_name = "LIST")]
     allow: Option<String>,
-    /// Answer everybody who knows the number, at your cost and on your machine
+    /// Answer everyone who knows the number, at your cost and on your machine
     #[arg(long)]
     allow_everyone: bool,
     /// Take the default answer of every question; on a terminal this also starts the gateway after pairing
@@ -106,7 +108,7 @@ struct WhatsAppArgs {
     /// Form of the QR code: auto, image, blocks, sextants, ascii, raw, or png=FILE
     #[arg(long, value_name = "STYLE", default_value = "auto", value_parser = parse_qr)]
     qr: QrStyle,
-    /// How long to wait for the phone, for example 90s or 5m
+    /// Time to wait for the phone, for example 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     timeout: Duration,
     /// Print one JSON event a line and ask nothing
@@ -155,13 +157,13 @@ enum ModeArg {
 enum GatewayCommand {
     /// Run the gateway in the foreground
     Run(RunArgs),
-    /// Have the service manager start the gateway, and wait until it is ready
+    /// Start the installed service, and wait until it is ready
     Start(SuccessionArgs),
-    /// Let the running gateway finish what is under way and end, and wait until it has
+    /// Stop gracefully and wait
     Stop(SuccessionArgs),
-    /// Let the running gateway finish what is under way and end, and wait until it has been started again and is ready
+    /// Stop gracefully, start again, and wait until it is ready
     Restart(SuccessionArgs),
-    /// Say whether a gateway is running (exit 3 when not)
+    /// Show whether the gateway is running (exit 3 if not)
     Status {
         /// Print one JSON document
         #[arg(long)]
@@ -171,7 +173,7 @@ enum GatewayCommand {
 
 #[derive(Debug, Args)]
 struct SuccessionArgs {
-    /// Wait at most this long, for example 90s or 5m (else a minute more than `gateway.drain_timeout`)
+    /// Wait at most this long, for example 90s or 5m (default: `gateway.drain_timeout` and a minute)
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
     /// Print one JSON document
@@ -190,7 +192,7 @@ struct RunArgs {
     /// Form of the log lines; `auto`: sentences on a terminal, else as `text`
     #[arg(long, value_enum, default_value_t = LogFormat::Auto)]
     log_format: LogFormat,
-    /// Go on with what can be read of a damaged store, although messages that wait are lost
+    /// Start with a damaged database; unreadable messages are lost
     #[arg(long)]
     accept_loss: bool,
 }
@@ -204,24 +206,30 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum PlatformCommand {
-    /// Show every platform's state, since when, why, and what to do (exit 3 when the gateway is not running)
+    /// Show every platform's state, since when, why, and what to do (exit 3 if the gateway is not running)
     Status {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
-        /// Keep showing it until q or Ctrl-C; where no terminal is, print it with each change
+        /// Keep showing it until q or Ctrl-C; without a terminal, print every change
         #[arg(long)]
         watch: bool,
     },
-    /// Leave a platform alone until it is resumed, also after a restart
+    /// Disconnect a platform until it is resumed, also after a restart
     Pause {
         /// The platform
         name: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
-    /// Try a platform now: ends a pause, looks at a block again
+    /// Resume a paused or blocked platform now
     Resume {
         /// The platform
         name: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// List the platforms
     List {
@@ -229,89 +237,6 @@ enum PlatformCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum PairingCommand {
-    /// Show who waits with a code, who was approved by one, and who was ignored of late
-    List {
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-    /// Let in whoever has this code. Make sure that you know whose it is
-    Approve {
-        /// The platform
-        platform: String,
-        /// The code
-        code: String,
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-    /// No longer let in somebody who was let in by a code
-    Revoke {
-        /// The platform
-        platform: String,
-        /// The person, as `list` shows them
-        user: String,
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum DeadCommand {
-    /// List dead letters; what they say stands in `show` only
-    List {
-        #[command(flatten)]
-        filter: FilterArgs,
-    },
-    /// Show dead letters whole, with their chat and text
-    Show(PickArgs),
-    /// Try dead letters again, as if they had never been tried
-    Retry(PickArgs),
-    /// Forget dead letters for good
-    Drop(PickArgs),
-}
-
-#[derive(Debug, Args)]
-struct PickArgs {
-    /// Their ids, such as out-7, or `all`
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
-    #[command(flatten)]
-    filter: FilterArgs,
-}
-
-#[derive(Debug, Args)]
-struct FilterArgs {
-    /// Only of this platform
-    #[arg(long, value_name = "NAME")]
-    platform: Option<String>,
-    /// Only those to the agent (in) or to people (out)
-    #[arg(long, value_name = "in|out")]
-    direction: Option<String>,
-    /// Print one JSON document
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct SendArgs {
-    /// Where to: PLATFORM:CHAT, or PLATFORM for its home channel
-    #[arg(value_parser = Target::parse)]
-    target: Target,
-    /// What to say, in Markdown; `-` reads it from standard input
-    text: String,
-    /// Wait until the platform has it, at most this long (2m when no time is given)
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "2m",
-          value_parser = parse_duration)]
-    wait: Option<Duration>,
-    /// Print one JSON document
-    #[arg(long)]
-    json: bool,
 }
 
 /// Runs the program and returns the number the shell sees.
@@ -324,24 +249,53 @@ pub fn run(world: &World) -> u8 {
     let cli = match Cli::try_parse_from(&world.args) {
         Ok(cli) => cli,
         Err(answer) => {
-            // Help and version are answers, not errors; a closed pipe is nobody's fault.
+            // Help and version are answers, not errors; a closed pipe is not a fault.
             let code = if answer.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
             drop(answer.print());
             return code as u8;
         }
     };
+    let json = world.args.iter().any(|arg| arg == "--json") && !tells_events(&cli.command);
     let exit = dispatch(world, cli.command).unwrap_or_else(|error| {
+        if json && !error.has_document {
+            // The exit code tells the same, should the reader be gone.
+            drop(report::print(&format!("{}\n", error.to_json())));
+        }
         if error.kind != ErrorKind::Interrupted {
-            error.report();
+            error.report(if world.stderr_tty { columns(&console::Term::stderr()) } else { 0 });
         }
         error.exit()
     });
     exit as u8
 }
 
+/// True when `--json` prints events, of which the last tells how it ended.
+fn tells_events(command: &Command) -> bool {
+    match command {
+        Command::Whatsapp(args) => args.command.is_none(),
+        Command::Telegram(args) => args.is_wizard(),
+        Command::Setup(_) => true,
+        Command::Migrate(_)
+        | Command::Gateway(_)
+        | Command::Platform(_)
+        | Command::Pairing(_)
+        | Command::Dead(_)
+        | Command::Send(_)
+        | Command::Doctor { .. } => false,
+    }
+}
+
+/// Columns of a terminal; 0 where they are not known.
+fn columns(term: &console::Term) -> usize {
+    term.size_checked().map_or(0, |(_, columns)| usize::from(columns))
+}
+
 fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
     failpoint::arm(world.failpoint());
     let home = HermesHome::find(world)?;
+    if !matches!(command, Command::Doctor { .. }) {
+        ownership::check_entry(world, home.root())?;
+    }
     refuse_children(world, &home, &command)?;
     if is_wizard(&command) {
         dumps::close();
@@ -371,24 +325,21 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
         Command::Platform(PlatformCommand::Status { json, watch: true }) => {
             runtime()?.block_on(watch::run(world, &home, json))
         }
-        Command::Platform(PlatformCommand::Pause { name }) => {
-            say(client::steer(&home, client::Verb::Pause, &name)?)
+        Command::Platform(PlatformCommand::Pause { name, json }) => {
+            steer(&home, client::Verb::Pause, &name, json)
         }
-        Command::Platform(PlatformCommand::Resume { name }) => {
-            say(client::steer(&home, client::Verb::Resume, &name)?)
+        Command::Platform(PlatformCommand::Resume { name, json }) => {
+            steer(&home, client::Verb::Resume, &name, json)
         }
         Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
-        Command::Pairing(command) => pairing(&home, command),
-        Command::Dead(command) => dead(&home, command),
-        Command::Send(SendArgs { target, text, wait, json }) => {
-            let text = if text == "-" { read_stdin()? } else { text };
-            send::run(world, &home, &Sending { target, text, wait, json })
-        }
+        Command::Pairing(command) => pairing::run(world, &home, command),
+        Command::Dead(command) => messages::dead(&home, command),
+        Command::Send(args) => messages::send(world, &home, args),
         Command::Doctor { json, fix } => runtime()?.block_on(doctor::run(world, &home, json, fix)),
     }
 }
 
-/// Whether it asks for secrets, and changes who is answered.
+/// True when it asks for secrets, and changes who is answered.
 fn is_wizard(command: &Command) -> bool {
     match command {
         Command::Whatsapp(args) => !matches!(args.command, Some(WhatsAppCommand::Status { .. })),
@@ -404,8 +355,8 @@ fn is_wizard(command: &Command) -> bool {
     }
 }
 
-/// What the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well; here
-/// it is about what a command does by itself: settings, lists and another gateway.
+/// Programs that the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well;
+/// here it is about what a command does by itself: settings, lists and another gateway.
 fn refuse_children(world: &World, home: &HermesHome, command: &Command) -> Result<(), CliError> {
     let steers = is_wizard(command)
         || matches!(
@@ -416,7 +367,11 @@ fn refuse_children(world: &World, home: &HermesHome, command: &Command) -> Resul
                     | GatewayCommand::Stop(_)
                     | GatewayCommand::Restart(_)
             ) | Command::Platform(PlatformCommand::Pause { .. } | PlatformCommand::Resume { .. })
-                | Command::Pairing(PairingCommand::Approve { .. } | PairingCommand::Revoke { .. })
+                | Command::Pairing(
+                    PairingCommand::Approve { .. }
+                        | PairingCommand::Allow { .. }
+                        | PairingCommand::Revoke { .. }
+                )
                 | Command::Dead(_)
                 | Command::Send(_)
                 | Command::Doctor { fix: true, .. }
@@ -433,38 +388,6 @@ fn refuse_children(world: &World, home: &HermesHome, command: &Command) -> Resul
     Ok(())
 }
 
-fn pairing(home: &HermesHome, command: PairingCommand) -> Result<ExitCode, CliError> {
-    let (request, json) = match command {
-        PairingCommand::List { json } => (Request::List, json),
-        PairingCommand::Approve { platform, code, json } => (Request::Approve { platform, code }, json),
-        PairingCommand::Revoke { platform, user, json } => (Request::Revoke { platform, user }, json),
-    };
-    runtime()?.block_on(admission::command::run(home, request, json))
-}
-
-fn dead(home: &HermesHome, command: DeadCommand) -> Result<ExitCode, CliError> {
-    let (verb, PickArgs { ids, filter }) = match command {
-        DeadCommand::List { filter } => (desk::Verb::List, PickArgs { ids: Vec::new(), filter }),
-        DeadCommand::Show(pick) => (desk::Verb::Show, pick),
-        DeadCommand::Retry(pick) => (desk::Verb::Retry, pick),
-        DeadCommand::Drop(pick) => (desk::Verb::Drop, pick),
-    };
-    let FilterArgs { platform, direction, json } = filter;
-    runtime()?.block_on(dead::command::run(home, verb, Asked { ids, platform, direction }, json))
-}
-
-/// The whole of standard input, as far as one message can be long.
-fn read_stdin() -> Result<String, CliError> {
-    const BYTES_MAX: u64 = 512 * 1024;
-    let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .take(BYTES_MAX)
-        .read_to_string(&mut text)
-        .map_err(|error| CliError::failed("standard input cannot be read").because(error))?;
-    Ok(text)
-}
-
 fn succession(
     world: &World,
     home: &HermesHome,
@@ -476,8 +399,11 @@ fn succession(
 }
 
 /// Shows the sentence that came back.
-fn say(sentence: String) -> Result<ExitCode, CliError> {
-    report::print(&format!("{sentence}\n"))?;
+fn steer(home: &HermesHome, verb: client::Verb, name: &str, json: bool) -> Result<ExitCode, CliError> {
+    let message = client::steer(home, verb, name)?;
+    let name = name.trim().to_ascii_lowercase();
+    let answer = serde_json::json!({ "message": message, "platform": name });
+    report::print(&if json { format!("{answer}\n") } else { format!("{message}\n") })?;
     Ok(ExitCode::Ok)
 }
 

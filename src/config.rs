@@ -9,6 +9,7 @@ mod file;
 mod gateway;
 mod hermes_agent;
 mod http;
+mod names;
 mod session;
 mod telegram;
 mod trust;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use access::{AccessConfig, DirectPolicy, mention_pattern};
+pub use access::{AccessConfig, DirectPolicy, listed_person, mention_pattern};
 pub use agent::{AgentConfig, CommandConfig, OpenaiConfig};
 pub(crate) use file::duration;
 pub use hermes_agent::{Foreign, ROWS, Row, Standing, standing};
@@ -42,27 +43,27 @@ use crate::world::World;
 /// Everything that can be set, validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Who answers.
+    /// The agent.
     pub agent: AgentConfig,
-    /// When a conversation begins anew.
+    /// The end of conversations.
     pub session: SessionConfig,
     /// The gateway itself.
     pub gateway: GatewayConfig,
     /// WhatsApp.
     pub whatsapp: WhatsAppConfig,
-    /// Who may speak, for every platform.
+    /// The people who may write, for every platform.
     pub access: BTreeMap<Platform, AccessConfig>,
     /// Telegram.
     pub telegram: TelegramConfig,
-    /// `<PLATFORM>_HOME_CHANNEL`: the chat in which the operator is told things.
+    /// `<PLATFORM>_HOME_CHANNEL`: the chat that gets alerts.
     pub home_channels: BTreeMap<Platform, String>,
     /// Platforms that are written to as fast as they take it: their `rates` are off.
     pub unpaced: BTreeSet<Platform>,
-    /// How often an answer is shown as it grows, where it is.
+    /// The interval at which a growing answer is shown, where it is.
     pub streams: BTreeMap<Platform, Duration>,
     /// Platforms that a test plays: `HERMES_SCRIPTED`, from the environment of the process only.
     pub scripted: Option<ScriptedConfig>,
-    /// What was strange but did not prevent starting: unknown keys with their line, unusable lines of `.env`.
+    /// Oddities that do not prevent starting: unknown keys with their line, unusable lines of `.env`.
     pub warnings: Vec<String>,
     /// Settings of hermes-agent that are set and have no effect here.
     pub foreign: Vec<Foreign>,
@@ -106,19 +107,19 @@ pub struct GatewayConfig {
     pub reconnect: ReconnectConfig,
     /// The longest a stop may take to finish what is under way.
     pub drain_timeout: Duration,
-    /// Whether to end when every enabled platform is blocked.
+    /// The choice to end when every enabled platform is blocked.
     pub exit_when_all_blocked: ExitWhenAllBlocked,
     /// The longest that a message waits to be sent; then it is a dead letter.
     pub outbox_expiry: Duration,
-    /// How messages become turns of the agent.
+    /// The rules by which messages become turns of the agent.
     pub turn: TurnConfig,
-    /// When the operator is told.
+    /// The alerts.
     pub notify: NotifyConfig,
     /// The HTTP API.
     pub http: HttpConfig,
 }
 
-/// Whether to end when every enabled platform is blocked.
+/// The choice to end when every enabled platform is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExitWhenAllBlocked {
     /// Only when nothing can come back by itself. Every block is looked at again when its cause may have changed, so
@@ -131,16 +132,16 @@ pub enum ExitWhenAllBlocked {
     Always,
 }
 
-/// When the operator is told that a platform does not work.
+/// The alerts to the operator that a platform does not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotifyConfig {
     /// The program to run, and its arguments; `None`: a message goes to a home channel.
     pub command: Option<Vec<String>>,
-    /// A platform that only a person can bring back is told of after this time.
+    /// The time after which a platform is reported that only a person can bring back.
     pub after: Duration,
     /// One that is still being tried, after this time.
     pub retrying_after: Duration,
-    /// Each platform is told of at most once in this time.
+    /// Each platform has at most one alert in this time.
     pub every: Duration,
 }
 
@@ -155,13 +156,13 @@ pub struct ReconnectConfig {
     pub jitter: f64,
     /// So many failures in a row pause a platform; 0: never.
     pub breaker_after: u32,
-    /// How long such a pause lasts before the platform is tried once; doubling. `None`: until somebody resumes it.
+    /// The length of such a pause before the platform is tried once; doubling. `None`: until a person resumes it.
     pub probe_every: Option<Duration>,
     /// A connection that lasts this long resets the ladder.
     pub stable_after: Duration,
 }
 
-/// What hermes is on WhatsApp.
+/// The role of hermes on WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhatsAppMode {
     /// A separate number; the listed people write to it.
@@ -170,10 +171,10 @@ pub enum WhatsAppMode {
     SelfChat,
 }
 
-/// Who may speak.
+/// The people who may write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AllowList {
-    /// Nobody: the default.
+    /// No one: the default.
     #[default]
     Nobody,
     /// These: on WhatsApp phone numbers, digits only.
@@ -216,7 +217,7 @@ pub struct TelegramConfig {
     pub api_base: String,
     /// Where its files are; below `api_base` unless it is said.
     pub file_base: String,
-    /// How long the service may keep a question for messages open, 1 to 30 s.
+    /// The time for which the service may keep a question for messages open, 1 to 30 s.
     pub poll_timeout: Duration,
     /// The longest that fetching the attachments of one message may take, 1 s to 5 min.
     pub media_timeout: Duration,
@@ -248,7 +249,8 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(unreadable(&path, error)),
         };
-        let read = Self::of(&text, &Settings::new(world, &env)).and_then(|mut config| {
+        let settings = Settings { has_agent: home.has_hermes_agent(), ..Settings::new(world, &env) };
+        let read = Self::of(&text, &settings).and_then(|mut config| {
             config.agent.read_files(home)?;
             Ok(config)
         });
@@ -290,11 +292,7 @@ impl Config {
         let mut agent = agent;
         agent.words_mut().for_each(expand);
         gateway.notify.command.iter_mut().flatten().for_each(expand);
-        if let Some(zone) = settings.env.value("TZ").filter(|zone| settings.world.var("TZ") != Some(*zone)) {
-            warnings.push(format!(
-                "TZ={zone} in .env has no effect: set it in the environment that hermes is started with"
-            ));
-        }
+        warnings.extend(names::warnings(settings));
         Ok(Self {
             shadowed: settings.shadowed().collect(),
             of_process: settings.of_process.take(),
@@ -339,7 +337,7 @@ impl Config {
         self.warnings.iter().cloned().chain(self.shadowed.iter().map(|name| shadow_warning(name)))
     }
 
-    /// Who may speak on this platform.
+    /// The rules for people who write on this platform.
     pub fn access(&self, platform: Platform) -> &AccessConfig {
         self.access.get(&platform).expect("every platform has its rules")
     }
@@ -353,14 +351,14 @@ impl Config {
     }
 }
 
-/// That a variable of the process hides a setting of `.env`.
+/// The warning that a variable of the process hides a setting of `.env`.
 pub fn shadow_warning(name: &str) -> String {
     format!(
         "{name} in .env has no effect: the environment that hermes was started with sets {name}, too, and wins"
     )
 }
 
-/// What to do about a variable of the process that goes before `.env`.
+/// The remedy for a variable of the process that goes before `.env`.
 pub fn shadow_remedy(name: &str) -> String {
     format!(
         "{name} comes from the environment that hermes was started with, which goes before .env. Change or remove it there: \
@@ -376,6 +374,10 @@ fn home_channels(settings: &Settings<'_>) -> BTreeMap<Platform, String> {
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> CliError {
+    if error.kind() == std::io::ErrorKind::InvalidData {
+        let error = CliError::config(format!("cannot read {}", path.display())).because(error);
+        return error.hint(format!("Save {} as UTF-8 text.", path.display()));
+    }
     CliError::file(format!("cannot read {}", path.display()), path, error)
 }
 
@@ -469,17 +471,22 @@ impl Default for ReconnectConfig {
 struct Settings<'a> {
     world: &'a World,
     env: &'a EnvFile,
+    /// The home is that of a hermes-agent, too.
+    has_agent: bool,
     /// Names whose value came from the process.
     of_process: RefCell<BTreeMap<String, Secret>>,
+    /// Names that were read, set or not.
+    asked: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Settings<'a> {
     fn new(world: &'a World, env: &'a EnvFile) -> Self {
-        Self { world, env, of_process: RefCell::default() }
+        Self { world, env, has_agent: false, of_process: RefCell::default(), asked: RefCell::default() }
     }
 
     /// The value without blanks and quotes around it; an empty one counts as not set.
     fn value(&self, name: &str) -> Option<&'a str> {
+        self.asked.borrow_mut().insert(name.to_owned());
         if let Some(value) = self.world.var(name) {
             self.of_process.borrow_mut().insert(name.to_owned(), Secret(value.to_owned()));
             return Some(value);

@@ -10,6 +10,8 @@ mod repair;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -18,14 +20,16 @@ use crate::bridge::{install, toolchain};
 use crate::clock::Now;
 use crate::config::{Config, shadow_remedy, shadow_warning};
 use crate::durable::Lock;
-use crate::error::{CliError, ExitCode};
+use crate::error::{CODES_PAGE, CliError, ExitCode, with_code};
 use crate::facts;
+use crate::gateway::control::client;
 use crate::gateway::model::snapshot::Snapshot;
 use crate::gateway::platforms::build;
 use crate::gateway::status::report;
 use crate::gateway::status::view::View;
 use crate::home::HermesHome;
 use crate::migrate::outlook::{Outlook, outlook};
+use crate::ownership;
 use crate::pairing::Pairing;
 use crate::platforms::Platform;
 use crate::platforms::whatsapp::phone;
@@ -33,7 +37,9 @@ use crate::preflight::{
     self, BridgeFact, Code, Facts, Finding, NODE_MAJOR_MIN, NodeFact, SessionFact, Severity,
 };
 use crate::world::World;
+use crate::wrap::wrapped;
 use agent::Probe;
+use gateway::Ignored;
 use repair::Repair;
 
 /// Prints the report, after repairing what can be repaired where that is wanted. Exit 0 when nothing needs a person, else 1; a
@@ -53,16 +59,15 @@ pub async fn run(world: &World, home: &HermesHome, json: bool, fix: bool) -> Res
         let text = serde_json::to_string_pretty(&report).expect("a report has only strings for keys");
         format!("{text}\n")
     } else {
-        report.to_text(Look {
-            signs: if world.is_utf8() && world.stdout_tty { SIGNS } else { PLAIN_SIGNS },
-            colour: world.colour(world.stdout_tty),
-        })
+        let stdout = report::look(world);
+        let signs = if stdout.utf8 { SIGNS } else { PLAIN_SIGNS };
+        report.to_text(Look { signs, colour: stdout.colour, width: stdout.width })
     };
     report::print(&text)?;
     Ok(if report.ok { ExitCode::Ok } else { ExitCode::Failed })
 }
 
-/// How one thing is.
+/// The verdict on one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
@@ -83,7 +88,7 @@ struct Check {
     code: String,
     /// A sentence without its period.
     message: String,
-    /// What to do; sentences.
+    /// The remedy; sentences.
     fix: Option<String>,
 }
 
@@ -108,6 +113,15 @@ impl Check {
     fn problem(code: &str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::of(Status::Blocking, code, message, fix)
     }
+
+    /// The message for people: with its code where something is wrong. The name of a part of hermes is not a code of a fault.
+    fn shown(&self) -> Cow<'_, str> {
+        let is_part = self.code == "gateway" || self.code.parse::<Platform>().is_ok();
+        match self.status {
+            Status::Warning | Status::Blocking if !is_part => with_code(&self.message, &self.code).into(),
+            Status::Good | Status::Info | Status::Warning | Status::Blocking => self.message.as_str().into(),
+        }
+    }
 }
 
 impl From<Finding> for Check {
@@ -131,13 +145,13 @@ struct Report {
     bridge: String,
     /// The gateway, as `gateway status --json` shows it.
     gateway: Value,
-    /// What `--fix` did; nothing without it.
+    /// The work of `--fix`; nothing without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     repairs: Option<Vec<Repair>>,
     checks: Vec<Check>,
 }
 
-/// What all checks look at.
+/// The subject of all checks.
 struct Case<'a> {
     world: &'a World,
     home: &'a HermesHome,
@@ -145,6 +159,8 @@ struct Case<'a> {
     view: View,
     /// Its own word, while that may be believed.
     word: Option<Snapshot>,
+    /// Senders that it has ignored.
+    ignored: Vec<Ignored>,
     now: Timestamp,
 }
 
@@ -156,10 +172,15 @@ impl Report {
         probe: Option<&Probe>,
         repairs: Option<Vec<Repair>>,
     ) -> Self {
+        if let Err(error) = ownership::check_entry(world, home.root()) {
+            let closed = Check::problem(error.code, error.to_string(), error.hints.join(" "));
+            return Self::with(home, Value::Null, repairs, vec![closed]);
+        }
         let (mut view, snapshot) = report::gateway(home);
         view.is_unset = config.as_ref().is_ok_and(|config| build::enabled(config).next().is_none());
         let word = snapshot.filter(|_| view.is_believed());
-        Self::of(&Case { world, home, view, word, now: Now::read().wall }, config, probe, repairs)
+        let ignored = if word.is_some() { ignored(home) } else { Vec::new() };
+        Self::of(&Case { world, home, view, word, ignored, now: Now::read().wall }, config, probe, repairs)
     }
 
     fn of(
@@ -170,6 +191,7 @@ impl Report {
     ) -> Self {
         let (world, home) = (case.world, case.home);
         let mut checks = gateway::checks(&case.view, case.word.as_ref(), case.now);
+        checks.extend(gateway::ignored(&case.ignored, case.word.as_ref(), case.now));
         checks.extend(lock(home));
         // A running gateway may have told of the same.
         let mut files = files::checks(world, home);
@@ -177,19 +199,23 @@ impl Report {
         checks.extend(files);
         match &config {
             Ok(config) => checks.extend(case.settings(config, probe)),
-            // What is enabled, and who answers, is not known until they can be read.
+            // The enabled platforms and the agent are not known until they can be read.
             Err(error) => {
                 checks.retain(|check| check.code != "config_stale");
                 checks.extend(case.platforms_of_gateway(|_| true));
                 checks.push(Check::problem(error.code, error.to_string(), error.hints.join(" ")));
             }
         }
-        let paths = home.whatsapp();
         let mut gateway = case.view.to_json();
         if let Some(gateway) = gateway.as_object_mut() {
             gateway.remove("platforms");
             gateway.remove("findings");
         }
+        Self::with(home, gateway, repairs, checks)
+    }
+
+    fn with(home: &HermesHome, gateway: Value, repairs: Option<Vec<Repair>>, checks: Vec<Check>) -> Self {
+        let paths = home.whatsapp();
         Self {
             ok: checks.iter().all(|check| check.status != Status::Blocking),
             version: env!("CARGO_PKG_VERSION"),
@@ -208,9 +234,11 @@ impl Report {
             self.version, self.home, self.session, self.bridge
         );
         let mut line = |status, message: &str, fix: Option<&String>| {
-            text.push_str(&format!("{} {message}\n", look.sign(status)));
+            let indent = look.sign_width() + 1;
+            let message = wrapped(message, indent, look.width);
+            text.push_str(&format!("{} {}", look.sign(status), message.trim_start()));
             for fix in fix.into_iter().flat_map(|fix| fix.lines()) {
-                text.push_str(&format!("{:width$} {fix}\n", "", width = look.width()));
+                text.push_str(&wrapped(fix, indent, look.width));
             }
         };
         for Repair { done, message, fix } in self.repairs.iter().flatten() {
@@ -219,7 +247,7 @@ impl Report {
             line(status, &format!("{word}: {message}"), fix.as_ref());
         }
         for check in &self.checks {
-            line(check.status, &check.message, check.fix.as_ref());
+            line(check.status, &check.shown(), check.fix.as_ref());
         }
         if let Some([]) = self.repairs.as_deref() {
             text.push_str("\nNothing to repair.\n");
@@ -235,16 +263,21 @@ impl Report {
             (problems, 0) => format!("{}.\n", of(problems, "problem")),
             (problems, warnings) => format!("{}, {}.\n", of(problems, "problem"), of(warnings, "warning")),
         });
+        if self.checks.iter().any(|check| check.shown() != check.message) {
+            text.push_str(&format!("{CODES_PAGE} explains each [code].\n"));
+        }
         text
     }
 }
 
-/// What the report may be drawn with.
+/// Means to draw the report with.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     /// Good, information, warning, problem.
     signs: [&'static str; 4],
     colour: bool,
+    /// Columns; 0 where that is not known.
+    width: usize,
 }
 
 const SIGNS: [&str; 4] = ["✓", "○", "!", "✗"];
@@ -262,9 +295,15 @@ impl Look {
         sign.force_styling(self.colour).to_string()
     }
 
-    fn width(self) -> usize {
+    fn sign_width(self) -> usize {
         self.signs[0].chars().count()
     }
+}
+
+/// Senders that the running gateway has ignored; none where it does not tell.
+fn ignored(home: &HermesHome) -> Vec<Ignored> {
+    let answer = client::request(home, "GET", "/v1/ignored", None).ok().flatten();
+    answer.and_then(|mut answer| serde_json::from_value(answer["ignored"].take()).ok()).unwrap_or_default()
 }
 
 /// A lock that cannot be looked at lets no gateway start.
@@ -327,7 +366,7 @@ impl Case<'_> {
         checks
     }
 
-    /// How a platform is. One that is not wanted is no fault, whatever it lacks.
+    /// The checks of a platform. One that is not wanted is not a fault, whatever it lacks.
     fn platform(&self, platform: Platform, config: &Config) -> Vec<Check> {
         let Self { world, home, .. } = *self;
         let spec = platform.spec();
@@ -425,7 +464,7 @@ const SESSION_FAULTS: [&str; 7] = [
     "whatsapp_replaced",
 ];
 
-/// What is as it should be; what is not, the findings tell.
+/// Facts that are as they should be; the findings tell the others.
 fn good_facts(world: &World, facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
     let is_installed = matches!(facts.bridge, BridgeFact::Installed { .. });

@@ -1,19 +1,22 @@
-//! Errors at the edge: what happened, why, and the command that mends it; and the exit codes.
+//! Errors at the edge: what happened, why, and the command that repairs it; and the exit codes.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::visible;
+use serde_json::{Value, json};
 
-/// How a run ends, as the number the shell sees. One table; `contract` and tests hang on it.
+use crate::visible;
+use crate::wrap::folded;
+
+/// The end of a run, as the number the shell sees. One table; `contract` and tests hang on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
     /// Done, or a clean stop.
     Ok = 0,
     /// It failed.
     Failed = 1,
-    /// Wrong usage, or an answer is missing and nobody can be asked.
+    /// Wrong usage, or an answer is missing and no one can be asked.
     Usage = 2,
     /// The gateway is not running (`platform status`, `gateway status`).
     NotRunning = 3,
@@ -25,7 +28,7 @@ pub enum ExitCode {
     Interrupted = 130,
 }
 
-/// What kind of failure it is; picks the exit code.
+/// The kind of a failure; picks the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Something did not work.
@@ -51,13 +54,15 @@ pub struct CliError {
     pub message: String,
     /// What to do about it, each a sentence.
     pub hints: Vec<String>,
+    /// A document of `--json` was printed: there is only one.
+    pub has_document: bool,
     /// The cause below.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl CliError {
     fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, code, message: message.into(), hints: Vec::new(), source: None }
+        Self { kind, code, message: message.into(), hints: Vec::new(), has_document: false, source: None }
     }
 
     /// Something did not work.
@@ -139,6 +144,13 @@ impl CliError {
         self
     }
 
+    /// After the report of what was done.
+    #[must_use]
+    pub fn after_report(mut self) -> Self {
+        self.has_document = true;
+        self
+    }
+
     /// With the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -157,14 +169,34 @@ impl CliError {
         }
     }
 
-    /// Prints the failure to standard error: `error: …`, its causes, then each hint on its own line.
+    /// Prints the failure to standard error, on lines of at most this many columns (0: as long as they are).
     #[expect(clippy::print_stderr, reason = "this is the edge where failures are shown")]
-    pub fn report(&self) {
-        eprintln!("error: {}", visible::text(&self.to_string()));
-        for hint in &self.hints {
-            eprintln!("  {}", visible::text(hint));
-        }
+    pub fn report(&self, width: usize) {
+        eprint!("{}", folded(&self.to_text(), width));
     }
+
+    /// The document of `--json`.
+    pub fn to_json(&self) -> Value {
+        json!({ "error": { "code": self.code, "message": self.to_string(), "fix": self.hints.join(" ") } })
+    }
+
+    /// `error: …`, its causes and its code, then each hint on its own line.
+    fn to_text(&self) -> String {
+        let message = with_code(&visible::text(&self.to_string()), self.code);
+        let hints = self.hints.iter().map(|hint| format!("  {}\n", visible::text(hint)));
+        std::iter::once(format!("error: {message}\n")).chain(hints).collect()
+    }
+}
+
+/// Codes that say no more than the text beside them.
+const GENERAL: [&str; 4] = ["cancelled", "config", "failed", "usage"];
+
+/// The page that explains every code.
+pub const CODES_PAGE: &str = "docs/troubleshooting.md";
+
+/// A message with the code by which a person finds it in [`CODES_PAGE`]: the one form for all that people read.
+pub fn with_code(message: &str, code: &str) -> String {
+    if GENERAL.contains(&code) { message.to_owned() } else { format!("{message} [{code}]") }
 }
 
 /// The system said so, and not hermes about a file's content.
@@ -205,6 +237,21 @@ impl std::error::Error for CliError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_ends_with_its_code_unless_that_says_nothing_and_no_word_is_broken() {
+        let error = CliError::failed("the bot token was refused")
+            .code("telegram_bad_token")
+            .hint("Run `hermes telegram`.");
+        let text = "error: the bot token was refused [telegram_bad_token]\n  Run `hermes telegram`.\n";
+        assert_eq!(error.to_text(), text);
+        let plain = CliError::usage("too much").because(io::Error::other("7"));
+        assert_eq!(plain.to_text(), "error: too much: 7\n");
+        assert_eq!(
+            folded(text, 30),
+            "error: the bot token was\nrefused [telegram_bad_token]\n  Run `hermes telegram`.\n"
+        );
+    }
 
     #[test]
     fn what_the_disk_does_is_tried_again_and_what_a_person_must_change_is_not() {

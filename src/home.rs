@@ -53,6 +53,20 @@ impl HermesHome {
         &self.root
     }
 
+    /// True when a hermes-agent has lived here: it leaves files that we never make.
+    pub fn has_hermes_agent(&self) -> bool {
+        const SIGNS: [&str; 7] = [
+            "config.yaml",
+            "gateway.json",
+            "SOUL.md",
+            "state.db",
+            "cron/jobs.json",
+            "pairing",
+            "platforms/pairing",
+        ];
+        SIGNS.iter().any(|sign| self.root.join(sign).exists())
+    }
+
     /// Settings as `NAME=value`, shared with hermes-agent.
     pub fn env_file(&self) -> PathBuf {
         self.root.join(".env")

@@ -2,9 +2,11 @@
 //! owner.
 
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::error::CliError;
 use crate::file;
 use crate::preflight::quoted;
 use crate::world::World;
@@ -103,7 +105,22 @@ impl Place {
     }
 }
 
-/// What to do about a path of this home that this process may not use: sentences. The nearest folder that is there decides.
+/// The failure that this process may not enter the home folder. A folder that is not there is not closed.
+///
+/// # Errors
+/// When it is closed; all that is in it is then unknown.
+pub fn check_entry(world: &World, root: &Path) -> Result<(), CliError> {
+    match root.join(".").metadata() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let error =
+                CliError::config(format!("the home folder {} cannot be used", root.display())).because(error);
+            Err(error.code("home_unusable").hints(hints(world, root)))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// The steps about a path of this home that this process may not use: sentences. The nearest folder that is there decides.
 pub fn hints(world: &World, path: &Path) -> Vec<String> {
     let there = path.ancestors().find_map(|path| Some((path, Owned::from(&path.metadata().ok()?))));
     let us = Us::now();

@@ -30,6 +30,24 @@ pub fn hang(start: &str, text: &str, cols: usize) -> String {
     format!("{start}{}", rows.join(&format!("\n{}", " ".repeat(indent))))
 }
 
+/// Fewer columns beside an indent are not used.
+const ROOM_MIN: usize = 20;
+
+/// A whole text, each of its lines behind its own indent. `cols` 0: as it is.
+pub fn folded(text: &str, cols: usize) -> String {
+    let each = |line: &str| {
+        let words = line.trim_start();
+        if words.is_empty() { "\n".to_owned() } else { wrapped(words, line.len() - words.len(), cols) }
+    };
+    text.lines().map(each).collect()
+}
+
+/// One line behind an indent, in as many rows as it takes, each with its end. `cols` 0: in one.
+pub fn wrapped(line: &str, indent: usize, cols: usize) -> String {
+    let room = if cols == 0 { usize::MAX } else { cols.saturating_sub(indent).max(ROOM_MIN) };
+    wrap(line, room).iter().map(|row| format!("{:indent$}{row}\n", "")).collect()
+}
+
 /// The next word, or all the words of a command in backticks.
 fn next_word<'a>(rest: &mut (impl Iterator<Item = &'a str> + Clone), room: usize) -> Option<String> {
     let mut word = rest.next()?.to_owned();
@@ -67,5 +85,21 @@ mod tests {
             assert_eq!(wrap(text, room), rows, "{text:?}");
         }
         assert_eq!(hang("12:00  ", "one two", 10), "12:00  one\n       two");
+    }
+
+    #[test]
+    fn lines_break_between_words_behind_their_indent_and_a_command_stays_whole() {
+        let text = "Telegram needs attention.\n  To try it now, run `hermes platform resume telegram`.\n";
+        assert_eq!(folded(text, 0), text);
+        assert_eq!(
+            folded(text, 40),
+            "Telegram needs attention.\n  To try it now, run\n  `hermes platform resume telegram`.\n"
+        );
+        let long = format!("see `{}`", "a b ".repeat(30));
+        assert!(folded(&long, 40).lines().all(|line| line.len() <= 40), "{}", folded(&long, 40));
+        for odd in ["`", "a ` b", "``", "", " ", "ü `ü ü` ü"] {
+            assert_eq!(folded(odd, 80).trim_end(), odd.trim_end(), "{odd:?}");
+        }
+        assert_eq!(folded("one\n\ntwo", 80), "one\n\ntwo\n");
     }
 }

@@ -10,7 +10,7 @@ use super::runtime;
 use crate::config::{Config, Foreign};
 use crate::durable::{self, Lock, LockError};
 use crate::error::{CliError, ExitCode};
-use crate::gateway::status::report::print;
+use crate::gateway::status::report::{look, print};
 use crate::gateway::store::api::admissions::{AdmittedRow, Change, Records};
 use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
@@ -20,6 +20,7 @@ use crate::migrate::report::{self, Done};
 use crate::migrate::write;
 use crate::ownership::{self, Owned, Standing, Us};
 use crate::world::World;
+use crate::wrap::folded;
 
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
@@ -54,13 +55,15 @@ pub(super) fn run(world: &World, home: &HermesHome, args: &MigrateArgs) -> Resul
     if args.json {
         print(&format!("{:#}\n", report::json(&plan, home.root(), &from, done)))?;
     } else {
-        print(&report::text(&plan, home.root(), &from, done))?;
+        let text = report::text(&plan, home.root(), &from, done);
+        print(&folded(&text, look(world).width))?;
     }
     if args.apply && !plan.unread.is_empty() {
         let files: Vec<String> =
             plan.unread.iter().map(|what| from.join(what).display().to_string()).collect();
         let error = CliError::failed(format!("nothing was taken from {}", files.join(", ")));
         return Err(error
+            .after_report()
             .code("hermes_agent_unreadable")
             .hint("The list above says why. Repair it, and run `hermes migrate --apply` again."));
     }
@@ -116,7 +119,7 @@ fn apply(world: &World, home: &HermesHome, from: &Path, foreign: &[Foreign]) -> 
             CliError::file("the gateway's lock cannot be taken", &home.lock_file(), error)
         }
     })?;
-    // What was read before the lock was taken may have changed.
+    // The files may have changed before the lock was taken.
     let found = found::read(home, from, foreign)?;
     let plan = plan(&found);
     runtime()?.block_on(write_all(home, found, &plan))?;
@@ -149,7 +152,7 @@ async fn write_all(home: &HermesHome, found: Found, plan: &Plan) -> Result<(), C
     if cancel.is_cancelled() {
         return Err(CliError::interrupted());
     }
-    let store = if plan.people.is_empty() { None } else { Some(by_hand::open(home.database()).await?) };
+    let store = if plan.people.is_empty() { None } else { Some(by_hand::open(home).await?) };
     if let Some(store) = &store {
         let known = store.load().await.map_err(by_hand::unusable)?.admitted;
         let rows = plan.people.iter().map(|one| AdmittedRow {

@@ -18,10 +18,10 @@ use crate::wizard::ui::Ui as _;
 use crate::wizard::{self, TelegramOptions, WhatsAppOptions};
 use crate::world::World;
 
-/// Whether the gateway is started at the end.
+/// The choice to start the gateway at the end.
 #[derive(Debug, Args)]
 pub(super) struct StartArgs {
-    /// Start the gateway at the end without asking, also where no terminal is
+    /// Start the gateway at the end without asking, also without a terminal
     #[arg(long, conflicts_with = "no_start")]
     start: bool,
     /// Do not start the gateway at the end, and do not ask
@@ -62,16 +62,16 @@ pub(super) struct TelegramArgs {
     /// IDs of the people who are answered, separated by commas
     #[arg(long, value_name = "IDS")]
     allow: Option<String>,
-    /// Answer everybody who finds the bot, at your cost and on your machine
+    /// Answer everyone who finds the bot, at your cost and on your machine
     #[arg(long)]
     allow_everyone: bool,
-    /// The chat in which you are told that a platform needs you
+    /// The chat that gets an alert when a platform needs you
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     home_channel: Option<String>,
-    /// Do not wait for a first message to learn your id
+    /// Do not wait for a first message to detect your ID
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait for your message, for example 90s or 5m
+    /// Time to wait for your message, for example 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     timeout: Duration,
     /// Take the default answer of every question: the first who writes while it waits is the owner, and on a terminal the
@@ -108,6 +108,11 @@ enum TelegramCommand {
 }
 
 impl TelegramArgs {
+    /// True when it asks its questions.
+    pub(super) fn is_wizard(&self) -> bool {
+        self.command.is_none()
+    }
+
     /// True when it changes settings.
     pub(super) fn sets_up(&self) -> bool {
         !matches!(self.command, Some(TelegramCommand::Status { .. }))

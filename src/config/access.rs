@@ -1,16 +1,16 @@
-//! Pure. Who may speak on a platform, by the names that hermes-agent gives the settings: `<PLATFORM>_…` for one platform,
+//! Pure. The people who may write on a platform, by the names that hermes-agent gives the settings: `<PLATFORM>_…` for one platform,
 //! `GATEWAY_…` for all. The same for every platform; only how an entry is read differs ([`Naming`]).
 
 use super::{AllowList, Settings};
 use crate::platforms::whatsapp::phone;
 use crate::platforms::{Naming, Platform, PlatformSpec, number};
 
-/// Who may speak on one platform, and where, and to whom it listens in a group.
+/// The people who may write on one platform, and where, and to whom it listens in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessConfig {
     /// `<PLATFORM>_ALLOWED_USERS` and `GATEWAY_ALLOWED_USERS`.
     pub allowed: AllowList,
-    /// Entries of `<PLATFORM>_ALLOWED_USERS` that name nobody on this platform.
+    /// Entries of `<PLATFORM>_ALLOWED_USERS` that name no one on this platform.
     pub allowed_rejects: Vec<String>,
     /// Groups in which listed people are answered: `<PLATFORM>_GROUP_ALLOWED_USERS`, when `<PLATFORM>_GROUP_POLICY` is
     /// `allowlist`; on Telegram `TELEGRAM_ALLOWED_CHATS`.
@@ -21,8 +21,8 @@ pub struct AccessConfig {
     pub group_people: Vec<String>,
     /// `TELEGRAM_ALLOWED_CHATS`: the only groups in which anyone is answered. `None`: it is not set.
     pub group_limit: Option<Vec<String>>,
-    /// Who may give commands: `<PLATFORM>_ADMIN_USERS` and `GATEWAY_ADMIN_USERS`. `None` when neither is set: then whoever
-    /// may speak may do so, in a direct chat.
+    /// The people who may give commands: `<PLATFORM>_ADMIN_USERS` and `GATEWAY_ADMIN_USERS`. `None` when neither is set: then
+    /// everyone who may write may do so, in a direct chat.
     pub admins: Option<Vec<String>>,
     /// `<PLATFORM>_DM_POLICY`.
     pub direct: DirectPolicy,
@@ -34,7 +34,7 @@ pub struct AccessConfig {
     pub free_chats: Vec<String>,
 }
 
-/// What happens in direct chats.
+/// The rule for direct chats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DirectPolicy {
     /// Listed people are answered, and no one else hears anything.
@@ -42,7 +42,7 @@ pub enum DirectPolicy {
     Listed,
     /// Somebody who is not listed gets a code by which the operator can admit them.
     Pairing,
-    /// Nobody is answered.
+    /// No one is answered.
     Disabled,
 }
 
@@ -168,7 +168,7 @@ impl Reader<'_, '_> {
         if people.is_empty() { (AllowList::Nobody, rejects) } else { (AllowList::Only(people), rejects) }
     }
 
-    /// A list that is set and holds nobody leaves nobody in charge: a typing error must not open what it was to close.
+    /// A list that is set and holds no one leaves no one in charge: a typing error must not open what it was to close.
     fn admins(&mut self) -> Option<Vec<String>> {
         let own = self.name("ADMIN_USERS");
         let mut admins: Option<Vec<String>> = None;
@@ -294,7 +294,7 @@ fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-/// Sorted into people (each once, in order) and what names nobody.
+/// Sorted into people (each once, in order) and entries that name no one.
 fn list(naming: Naming, text: &str) -> (Vec<String>, Vec<String>) {
     if naming == Naming::Phone {
         return phone::list(text);
@@ -309,6 +309,13 @@ fn list(naming: Naming, text: &str) -> (Vec<String>, Vec<String>) {
         }
     }
     (people, rejects)
+}
+
+/// One entry of this platform's allow list, in its one spelling. `None`: it names no one there.
+pub fn listed_person(platform: Platform, text: &str) -> Option<String> {
+    let (mut people, rejects) = list(platform.spec().naming, text);
+    let is_one = rejects.is_empty() && people.len() == 1;
+    people.pop().filter(|person| is_one && person != "0")
 }
 
 fn person(naming: Naming, entry: &str) -> Option<String> {

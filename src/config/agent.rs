@@ -19,10 +19,10 @@ const PROMPT_LEN_MAX: u64 = 64 << 10;
 /// The smallest window that makes sense, in tokens.
 const CONTEXT_TOKENS_MIN: u32 = 512;
 
-/// Who answers.
+/// The agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentConfig {
-    /// Repeats what it is told, and says that it does.
+    /// Repeats each message, and says that it does.
     Echo,
     /// Any OpenAI-compatible service.
     Openai(OpenaiConfig),
@@ -37,11 +37,11 @@ pub struct OpenaiConfig {
     pub base_url: String,
     /// The model's name.
     pub model: String,
-    /// Whether it was named in the settings, or the service is ours as well.
+    /// True when it was named in the settings, or the service is ours as well.
     pub model_named: bool,
     /// The variable that holds the key.
     pub api_key_env: String,
-    /// Whether that variable was named in the settings: then a missing key is worth a word.
+    /// True when that variable was named in the settings: then a missing key is worth a word.
     pub api_key_named: bool,
     /// The key, when that variable is set.
     pub api_key: Option<Secret>,
@@ -84,7 +84,7 @@ impl Default for OpenaiConfig {
 }
 
 impl OpenaiConfig {
-    /// Whether the service runs on this machine.
+    /// True when the service runs on this machine.
     pub fn is_local(&self) -> bool {
         Url::parse(&self.base_url).is_ok_and(|url| net::is_loopback(&url))
     }

@@ -9,7 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::agent::RawAgent;
-use super::gateway::RawGateway;
+use super::gateway::{RawGateway, RawHttp, RawNotify, RawReconnect};
+use super::names::{keys, meant_key};
 use super::session::{RawReset, RawSession};
 use super::telegram::{RawWebhook, WebhookTable};
 use super::{AgentConfig, GatewayConfig, SessionConfig, TelegramConfig};
@@ -26,7 +27,7 @@ pub(super) struct File {
     pub(super) telegram: TelegramTable,
     /// Platforms that are written to as fast as they take it.
     pub(super) unpaced: BTreeSet<Platform>,
-    /// How often an answer is shown as it grows, where it is.
+    /// The interval at which a growing answer is shown, where it is.
     pub(super) streams: BTreeMap<Platform, Duration>,
 }
 
@@ -139,9 +140,12 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
         .map_err(|error| broken(&error))?;
     for path in unknown {
         let line = place.line_of_key(&path).map_or(String::new(), |line| format!(" line {line}:"));
-        let what =
-            if NOT_USED_YET.contains(&path.as_str()) { "is not supported yet" } else { "is not known" };
-        warnings.push(format!("gateway.toml:{line} ignored `{path}`: it {what}"));
+        let what = if NOT_USED_YET.contains(&path.as_str()) {
+            "it is not supported yet".to_owned()
+        } else {
+            unknown_key(&path)
+        };
+        warnings.push(format!("gateway.toml:{line} ignored `{path}`: {what}"));
     }
     let own_sessions = [
         (Platform::Whatsapp, raw.platforms.whatsapp.session.take()),
@@ -158,6 +162,41 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
         unpaced,
         streams,
     })
+}
+
+/// The keys of every table.
+pub(super) fn tables() -> Vec<(&'static str, &'static [&'static str])> {
+    static BRIDGE: [&str; BRIDGE_LIMITS.len()] = {
+        let mut names = [""; BRIDGE_LIMITS.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = BRIDGE_LIMITS[at].0;
+            at += 1;
+        }
+        names
+    };
+    vec![
+        ("", keys::<RawFile>()),
+        ("agent", keys::<RawAgent>()),
+        ("session", keys::<RawSession>()),
+        ("gateway", keys::<RawGateway>()),
+        ("gateway.http", keys::<RawHttp>()),
+        ("gateway.notify", keys::<RawNotify>()),
+        ("gateway.reconnect", keys::<RawReconnect>()),
+        ("platforms", &["whatsapp", "telegram"]),
+        ("platforms.whatsapp", keys::<RawWhatsApp>()),
+        ("platforms.whatsapp.bridge", &BRIDGE),
+        ("platforms.whatsapp.session", keys::<RawReset>()),
+        ("platforms.telegram", keys::<RawTelegram>()),
+        ("platforms.telegram.session", keys::<RawReset>()),
+        ("platforms.telegram.webhook", keys::<RawWebhook>()),
+    ]
+}
+
+/// The fault of an unknown key, as a clause.
+fn unknown_key(path: &str) -> String {
+    let meant = meant_key(path, &tables());
+    meant.map_or("it is not known".to_owned(), |meant| format!("it is not known; did you mean `{meant}`?"))
 }
 
 /// Knows where in the text something stands.
@@ -215,9 +254,8 @@ impl Place<'_> {
         for (name, value) in raw.bridge {
             let Some((_, max)) = BRIDGE_LIMITS.iter().find(|(known, _)| *known == name) else {
                 let (line, _) = self.position(value.span().start);
-                warnings.push(format!(
-                    "gateway.toml: line {line}: ignored `platforms.whatsapp.bridge.{name}`: it is not known"
-                ));
+                let path = format!("platforms.whatsapp.bridge.{name}");
+                warnings.push(format!("gateway.toml: line {line}: ignored `{path}`: {}", unknown_key(&path)));
                 continue;
             };
             match u64::try_from(*value.get_ref()) {
@@ -449,8 +487,9 @@ mod tests {
             warnings,
             [
                 "gateway.toml: line 1: ignored `colour`: it is not known",
-                "gateway.toml: line 4: ignored `gateway.reconect`: it is not known",
-                "gateway.toml: line 8: ignored `platforms.whatsapp.bridge.probes_ms`: it is not known",
+                "gateway.toml: line 4: ignored `gateway.reconect`: it is not known; did you mean `gateway.reconnect`?",
+                "gateway.toml: line 8: ignored `platforms.whatsapp.bridge.probes_ms`: it is not known; did you mean \
+                 `platforms.whatsapp.bridge.probe_ms`?",
                 "gateway.toml: line 9: ignored `platforms.discord`: it is not supported yet",
             ]
         );

@@ -15,7 +15,7 @@ use crate::error::CliError;
 /// A breaker that waits for more never opens in practice; 0 says so.
 const BREAKER_AFTER_MAX: u32 = 1000;
 
-/// Nobody writes that fast; 0 says that there is no limit.
+/// No person writes that fast; 0 says that there is no limit.
 const PER_MINUTE_MAX: u32 = 6000;
 
 #[derive(Deserialize, Default)]
@@ -38,14 +38,14 @@ pub(super) struct RawGateway {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct RawHttp {
+pub(super) struct RawHttp {
     bind: Option<Spanned<String>>,
     hosts: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct RawNotify {
+pub(super) struct RawNotify {
     after: Option<Spanned<String>>,
     retrying_after: Option<Spanned<String>>,
     every: Option<Spanned<String>>,
@@ -53,7 +53,7 @@ struct RawNotify {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct RawReconnect {
+pub(super) struct RawReconnect {
     first: Option<Spanned<String>>,
     cap: Option<Spanned<String>>,
     jitter: Option<Spanned<f64>>,

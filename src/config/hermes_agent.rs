@@ -56,7 +56,7 @@ impl Row {
     }
 }
 
-/// The row of the setting of this name; `None`: it is not of hermes-agent's messaging part. A row of its own goes before
+/// The row of the setting of this name; `None`: it is not of hermes-agent's messaging part. Its own row goes before
 /// the row of its family.
 pub fn standing(name: &str) -> Option<&'static Row> {
     let mut rows = ROWS.iter().filter(|row| row.covers(name));

@@ -45,7 +45,7 @@ impl Bind {
     }
 }
 
-/// Whether only this machine reaches the address, in any way of writing it.
+/// True when only this machine reaches the address, in any way of writing it.
 pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }

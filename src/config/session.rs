@@ -1,4 +1,4 @@
-//! Pure. When a conversation begins anew.
+//! Pure. The end of conversations.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -13,20 +13,20 @@ use super::file::{HOUR, MINUTE, Place, SECOND};
 use crate::error::CliError;
 use crate::platforms::Platform;
 
-/// When a conversation begins anew, and how long old ones are kept.
+/// The end of conversations, and the time for which old ones are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionConfig {
     /// On platforms that have no setting of their own.
     pub reset: ResetConfig,
     /// On these platforms.
     pub platforms: BTreeMap<Platform, ResetConfig>,
-    /// Whether the person is told, once, that the conversation began anew by itself.
+    /// True when the next answer mentions, once, that a new conversation has begun by itself.
     pub notify: bool,
-    /// How long an ended conversation is kept.
+    /// The time for which an ended conversation is kept.
     pub keep: Duration,
-    /// Whether each person in a group has a conversation of their own.
+    /// True when each person in a group has a separate conversation.
     pub per_user_in_groups: bool,
-    /// The agent is told how old a message is that was sent longer ago than this. `None`: never.
+    /// The agent gets the age of a message that was sent longer ago than this. `None`: never.
     pub late_after: Option<Duration>,
 }
 
@@ -54,7 +54,7 @@ pub enum Reset {
 }
 
 impl SessionConfig {
-    /// What holds on this platform.
+    /// The rule on this platform.
     pub fn of(&self, platform: Platform) -> ResetConfig {
         self.platforms.get(&platform).copied().unwrap_or(self.reset)
     }

@@ -58,10 +58,9 @@ pub(super) fn merge(
     let token = settings.value("TELEGRAM_BOT_TOKEN").map(|token| Secret(token.to_owned()));
     let default = TelegramConfig::default();
     let api_base = table.api_base.map_or(default.api_base, root);
+    let switch = settings.switch("TELEGRAM_ENABLED", warnings);
     TelegramConfig {
-        enabled: token.is_some()
-            && table.enabled != Some(false)
-            && settings.switch("TELEGRAM_ENABLED", warnings) != Some(false),
+        enabled: token.is_some() && table.enabled != Some(false) && switch != Some(false),
         is_turned_off: table.enabled == Some(false),
         token,
         proxy: settings.value("TELEGRAM_PROXY").map(|proxy| Secret(proxy.to_owned())),

@@ -52,7 +52,7 @@ fn refused(shown: &str, why: &str, path: &Path, mode: &str) -> CliError {
     )
 }
 
-/// Who this process is.
+/// The identity of this process.
 struct Us {
     user: u32,
     groups: Vec<u32>,

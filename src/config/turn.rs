@@ -1,8 +1,8 @@
-//! How messages become turns of the agent.
+//! The rules by which messages become turns of the agent.
 
 use std::time::Duration;
 
-/// How messages become turns of the agent.
+/// The rules by which messages become turns of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TurnConfig {
     /// Turns that an agent works on at once, over all chats.
@@ -11,13 +11,13 @@ pub struct TurnConfig {
     pub timeout: Duration,
     /// Messages of one sender that come this close after each other are answered together; zero: each by itself.
     pub join_window: Duration,
-    /// What a message does to the turn that its chat is in.
+    /// The effect of a message on the turn that its chat is in.
     pub busy: Busy,
     /// Turns of one chat in a minute, beyond which its messages wait; 0: as many as there are.
     pub per_minute_max: u32,
 }
 
-/// What a message does to the turn that its chat is in.
+/// The effect of a message on the turn that its chat is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Busy {
     /// It waits for its own turn.

@@ -1,4 +1,4 @@
-//! Who answers: what the settings lack, what the running gateway knows, and what the agent's service itself says when it is asked
+//! The agent: settings that lack, the knowledge of the running gateway, and the answer of the agent's service when it is asked
 //! for its models. Asking that costs nothing, needs the key, and is answered by all that speak this protocol.
 
 use std::time::Duration;
@@ -95,7 +95,7 @@ fn has(models: &[String], model: &str) -> bool {
 }
 
 impl Case<'_> {
-    /// Who answers, what is missing for that, and what is known of it.
+    /// The agent, what is missing for it, and what is known of it.
     pub(super) fn agent(&self, config: &Config, probe: Option<&Probe>) -> Vec<Check> {
         let look = |program: &str| facts::program(self.world, program);
         let findings = preflight::agent::findings(&config.agent, look);
@@ -106,7 +106,7 @@ impl Case<'_> {
         checks.extend(told);
         if let (AgentConfig::Openai(openai), Some(probe)) = (&config.agent, probe) {
             let of_service = of_service(openai, probe, known, config);
-            // What the gateway has met itself is one fault, not two.
+            // A fault that the gateway has met itself is one, not two.
             if !is_told || of_service.code == "agent_model_unlisted" {
                 let is_about_key = of_service.code == "agent_key_refused";
                 checks.retain(|check| !(is_about_key && check.code == "agent_key_missing"));
@@ -188,12 +188,12 @@ fn of_service(openai: &OpenaiConfig, probe: &Probe, known: Option<&AgentSnapshot
         Probe::Status(status) => Check::warning(
             "agent_failing",
             format!("the agent at {host} answered {status} to a request for its models"),
-            "Look at that service. Messages are kept while it fails.",
+            "Look at that service. Messages are queued while it fails.",
         ),
         Probe::Away(why) => serious(
             "agent_unreachable",
             format!("the agent at {host} {why}"),
-            "Start it, or correct base_url under [agent] in gateway.toml. Messages are kept until it is there."
+            "Start it, or correct base_url under [agent] in gateway.toml. Messages are queued until it is there."
                 .to_owned(),
         ),
     }

@@ -18,7 +18,7 @@ pub(super) const DO_FIX: &str = "Run `hermes doctor --fix`.";
 
 const OTHERS_WRITE: u32 = 0o002;
 
-/// How much is written to see whether the disk takes it.
+/// Bytes that are written to see whether the disk takes them.
 const TRIAL_BYTES: usize = 8 << 10;
 
 /// A file of ours whose mode is not as it should be.
@@ -70,7 +70,7 @@ pub(super) fn checks(world: &World, home: &HermesHome) -> Vec<Check> {
         let fix = format!("Run `chmod {right:o} {}`, or `hermes doctor --fix`.", quoted(&path));
         checks.push(Check::warning("open_mode", message, fix));
     }
-    if let Some(error) = unopened::in_the_way(home) {
+    if let Some(error) = unopened::foreseen(home) {
         checks.push(Check::problem(error.code, error.to_string(), error.hints.join(" ")));
     }
     checks.extend(foreign(home, &us, folder));
@@ -124,7 +124,7 @@ fn foreign(home: &HermesHome, us: &Us, folder: Owned) -> Vec<Check> {
     home.private_paths().into_iter().filter_map(|(path, _)| of(path)).collect()
 }
 
-/// What is ours and too open, or closed to ourselves.
+/// Files of ours that are too open, or closed to ourselves.
 pub(super) fn wrong_modes(home: &HermesHome) -> Vec<WrongMode> {
     const ALL: u32 = 0o7777;
     let us = Us::now();
@@ -219,6 +219,30 @@ mod tests {
                 assert_eq!(wrong_modes(&home), []);
                 drop((std::fs::remove_dir(&path), std::fs::remove_file(&path)));
             }
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_not_a_database_is_a_problem_and_a_new_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let world = World::of_env::<&str, &str>([]);
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
+        let mut newer = [0; 100];
+        newer[..16].copy_from_slice(b"SQLite format 3\0");
+        newer[60..64].copy_from_slice(&[0, 0, 0xff, 0xff]);
+        for (bytes, expected) in [
+            (&b""[..], None),
+            (b"SQLite format 3\0and so on", None),
+            (b"SQLite format 2\0and so on", Some("store_damaged")),
+            (b"x", Some("store_damaged")),
+            (&newer, Some("store_too_new")),
+        ] {
+            write_atomic(&home.database(), bytes).unwrap();
+            let checks = checks(&world, &home);
+            let problem = checks.iter().find(|check| check.status == Status::Blocking);
+            assert_eq!(problem.map(|check| check.code.as_str()), expected, "{bytes:?}: {checks:?}");
+            assert!(problem.is_none_or(|check| check.fix.is_some()));
         }
     }
 

@@ -1,26 +1,30 @@
-//! Pure. What the running gateway says of itself, as checks: whether it answers, its problems, platforms, agent, queues and HTTP
+//! Pure. The running gateway's word on itself, as checks: whether it answers, its problems, platforms, agent, queues and HTTP
 //! API.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::{Check, Status};
+use crate::error::with_code;
 use crate::gateway::model::snapshot::{
     AgentSnapshot, AgentState, GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues,
     Snapshot, WireState,
 };
 use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step, shadowed_remedy};
 use crate::gateway::status::presence::Presence;
+use crate::gateway::status::table::next_try;
 use crate::gateway::status::view::View;
 use crate::platforms::Platform;
 use crate::preflight::Code;
 use crate::span::{age, aged, ago, until};
+use crate::visible;
 
 /// A message that has waited for so long is worth a word.
 const OLD_S: i64 = 300;
 
-/// Whether it runs, and what is wrong with it as a whole.
+/// Its presence, and faults of it as a whole.
 pub(super) fn checks(view: &View, snapshot: Option<&Snapshot>, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![presence(view, now)];
     let Some(snapshot) = snapshot.filter(|_| view.is_believed()) else { return checks };
@@ -66,9 +70,7 @@ fn presence(view: &View, now: Timestamp) -> Check {
         },
         Presence::Starting => Check::warning("gateway", message, fix),
         Presence::Absent if view.last_state == Some(GatewayState::StartupFailed) => {
-            let why = view.exit_reason.as_deref().unwrap_or("unknown");
-            let message = format!("the gateway is not running; its last start failed: {why}");
-            Check::problem("gateway", message, fix)
+            failed_start(view, now, fix)
         }
         Presence::Absent => Check::info("gateway", message, fix),
         Presence::WithoutSocket => Check::problem(
@@ -80,9 +82,28 @@ fn presence(view: &View, now: Timestamp) -> Check {
     }
 }
 
+/// Causes of a failed start that are looked for again: what is found now has a separate check.
+const FOUND_AGAIN: [&str; 2] = ["config", "nothing_enabled"];
+
+fn failed_start(view: &View, now: Timestamp, start: String) -> Check {
+    let at = view.as_of.map_or(String::new(), |at| format!(" {}", ago(at, now)));
+    let failure = view.problems.first();
+    let why = match failure {
+        Some(Problem { code, message, .. }) => with_code(message, code),
+        None => view.exit_reason.clone().unwrap_or_else(|| "unknown".to_owned()),
+    };
+    let message = format!("the gateway is not running; its last start failed{at}: {why}");
+    if failure.is_some_and(|failure| FOUND_AGAIN.contains(&failure.code.as_str())) {
+        return Check::info("gateway", message, start);
+    }
+    let action = failure.and_then(|failure| failure.user_action.clone());
+    let steps = action.into_iter().chain(Some(start).filter(|start| !start.is_empty()));
+    Check::problem("gateway", message, steps.collect::<Vec<_>>().join("\n"))
+}
+
 fn problem(problem: &Problem) -> Check {
     let Problem { code, message, user_action, .. } = problem;
-    // What is a warning before the gateway runs is one afterwards.
+    // A warning before the gateway runs stays one afterwards.
     let is_warning =
         [Code::TimeZoneUnknown, Code::TimeZoneReversed].iter().any(|known| known.as_str() == code);
     let status = if is_warning { Status::Warning } else { Status::Blocking };
@@ -123,13 +144,60 @@ fn queues(queues: Queues, now: Timestamp) -> Vec<Check> {
                 messages(waiting),
                 ago(oldest, now)
             ),
-            "They are kept and handled as soon as the agent and the platform are available; see `hermes platform status`.",
+            "They stay queued until the agent and the platform are available; see `hermes platform status`.",
         ));
     }
     checks
 }
 
-/// Who answers, where the gateway knows better than the settings.
+/// A sender that the gateway has ignored.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ignored {
+    platform: String,
+    kind: String,
+    id: String,
+    name: String,
+    at: Timestamp,
+    count: u64,
+    allow: String,
+}
+
+/// So many of each platform are named.
+const NAMED_MAX: usize = 3;
+
+/// Senders that are not on a list, with what allows them. Strangers may write to any bot; where no one else has, the list is
+/// probably wrong.
+pub(super) fn ignored(rows: &[Ignored], snapshot: Option<&Snapshot>, now: Timestamp) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (name, last) in snapshot.iter().flat_map(|snapshot| &snapshot.platforms) {
+        let title = name.parse().map_or(name.as_str(), |platform: Platform| platform.spec().title);
+        let of_platform: Vec<&Ignored> = rows.iter().filter(|row| row.platform == *name).collect();
+        for row in of_platform.iter().take(NAMED_MAX) {
+            let who = match visible::line(row.name.trim()) {
+                own if own.is_empty() => visible::line(&row.id).into_owned(),
+                own => format!("{} ({own})", visible::line(&row.id)),
+            };
+            let (code, who) = match row.kind.as_str() {
+                "group" => ("group_ignored", format!("the group {who}")),
+                _ => ("stranger_ignored", who),
+            };
+            let times = if row.count == 1 { String::new() } else { format!(" {} times", row.count) };
+            let message =
+                format!("{title} ignored {who}{times}, last {}: not on the allow list", ago(row.at, now));
+            let is_first = last.last_inbound_at.is_none();
+            let check: fn(&str, String, String) -> Check =
+                if is_first { Check::warning } else { Check::info };
+            checks.push(check(code, message, row.allow.clone()));
+        }
+        if of_platform.len() > NAMED_MAX {
+            let message = format!("{title} ignored {} more", of_platform.len() - NAMED_MAX);
+            checks.push(Check::info("stranger_ignored", message, "See `hermes pairing list`."));
+        }
+    }
+    checks
+}
+
+/// The agent's state, where the gateway knows better than the settings.
 pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Check> {
     let AgentSnapshot { state, since, error_message, .. } = agent?;
     let since = since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
@@ -139,7 +207,7 @@ pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Che
         AgentState::Unavailable => Some(Check::problem(
             "agent_unavailable",
             format!("the agent is not available{since}{why}"),
-            "Check the program or service set under [agent] in gateway.toml. Messages are kept until it is back.",
+            "Check the program or service set under [agent] in gateway.toml. Messages are queued until it is back.",
         )),
         AgentState::Refused => Some(Check::problem(
             "agent_refused",
@@ -159,8 +227,8 @@ pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View,
     let spec = platform.spec();
     let (title, name) = (spec.title, spec.name);
     let since = last.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
-    let why = last.error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
-    let next = last.next_retry_at.map(|at| until(at, now));
+    let why = last.cause().map_or(String::new(), |why| format!(": {why}"));
+    let next = next_try(last, now);
     let code = last.error_code.as_deref().unwrap_or(name);
     let action = |other: String| last.user_action.clone().unwrap_or(other);
     let resume = || format!("To try now: `hermes platform resume {name}`.");
@@ -182,12 +250,12 @@ pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View,
             Check::warning(name, format!("{title} is connecting{since}"), "Wait for it.")
         }
         WireState::Connecting | WireState::Retrying | WireState::Disconnected => {
-            let next = next.map_or(String::new(), |next| format!("; next try {next}"));
+            let next = next.map_or(String::new(), |next| format!("; retries {next}"));
             let fix = action(format!("hermes keeps retrying. {}", resume()));
             Check::problem(code, format!("{title} is not connected{since}{why}{next}"), fix)
         }
         WireState::Paused if last.paused_by.as_deref() == Some("breaker") => {
-            let next = next.map_or(String::new(), |next| format!("; next try {next}"));
+            let next = next.map_or(String::new(), |next| format!("; retries {next}"));
             Check::problem(
                 code,
                 format!("{title} failed too many times and is paused{since}{why}{next}"),
@@ -226,6 +294,9 @@ mod tests {
             state,
             error_code: None,
             error_message: None,
+            error_cause: None,
+            next_attempt: None,
+            attempts_max: None,
             updated_at: None,
             since: Some(at()),
             attempts: 0,
@@ -305,6 +376,40 @@ mod tests {
     }
 
     #[test]
+    fn who_was_ignored_is_named_with_the_command_and_a_warning_where_no_one_else_wrote() {
+        let row = |kind: &str, id: &str, name: &str| Ignored {
+            platform: "telegram".to_owned(),
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            name: name.to_owned(),
+            at: at(),
+            count: 2,
+            allow: format!("Allow {id}."),
+        };
+        let rows = [
+            row("person", "42", "A\u{202e}da"),
+            row("group", "-7", ""),
+            row("person", "8", ""),
+            row("person", "9", ""),
+        ];
+        let mut snapshot = running(|snapshot| {
+            snapshot.platforms.insert("telegram".to_owned(), entry(WireState::Connected));
+        });
+        let now = at() + jiff::SignedDuration::from_secs(180);
+        let found = ignored(&rows, Some(&snapshot), now);
+        assert_eq!(
+            found[0].message,
+            "Telegram ignored 42 (A\\u202eda) 2 times, last 3 min ago: not on the allow list"
+        );
+        assert_eq!((found[0].status, found[0].fix.as_deref()), (Status::Warning, Some("Allow 42.")));
+        assert!(found[1].code == "group_ignored" && found[1].message.contains("the group -7"), "{found:?}");
+        assert_eq!((found.len(), found[3].message.as_str()), (4, "Telegram ignored 1 more"));
+        snapshot.platforms.get_mut("telegram").unwrap().last_inbound_at = Some(at());
+        assert_eq!(ignored(&rows, Some(&snapshot), now)[0].status, Status::Info);
+        assert!(ignored(&rows, None, now).is_empty());
+    }
+
+    #[test]
     fn a_gateway_that_does_not_answer_is_a_problem_and_one_that_does_not_run_is_told_with_the_command() {
         let gone = &checks(&view(Word::Nothing, Some(running(|_| {}))), None, at())[0];
         assert_eq!(gone.status, Status::Info);
@@ -317,6 +422,22 @@ mod tests {
         assert!(
             failed.status == Status::Blocking && failed.message.contains("the store is damaged"),
             "{failed:?}"
+        );
+        let broken = running(|snapshot| {
+            snapshot.gateway_state = GatewayState::StartupFailed;
+            let message = "gateway.toml: line 1".to_owned();
+            snapshot.problems = vec![Problem {
+                code: "config".to_owned(),
+                message,
+                since: at(),
+                user_action: Some("Edit it.".to_owned()),
+                ends: true,
+            }];
+        });
+        let broken = &checks(&view(Word::Nothing, Some(broken)), None, at())[0];
+        assert!(
+            broken.status == Status::Info && broken.message.contains("gateway.toml: line 1"),
+            "what stands there now is told by a check of its own: {broken:?}"
         );
         let mute = &checks(&view(Word::Mute, Some(running(|_| {}))), None, at())[0];
         assert_eq!((mute.status, mute.code.as_str()), (Status::Blocking, "gateway_not_answering"));

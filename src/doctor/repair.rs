@@ -25,9 +25,9 @@ use crate::world::World;
 pub(super) struct Repair {
     /// It is done.
     pub(super) done: bool,
-    /// What was done, or why not; a sentence without its period.
+    /// The work that was done, or why not; a sentence without its period.
     pub(super) message: String,
-    /// What is left to do.
+    /// The rest, for a person.
     pub(super) fix: Option<String>,
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn run(world: &World, home: &HermesHome) -> Vec<Repair> {
     if let Ok(folder) = root.metadata().map(|metadata| Owned::from(&metadata))
         && Us::now().standing(folder) == Standing::Foreign
     {
-        // What we wrote here its owner could no longer use.
+        // Its owner could not use files that we wrote here.
         let message = format!(
             "the home folder {} belongs to {}; nothing in it was changed",
             root.display(),
@@ -133,7 +133,7 @@ async fn bridge(world: &World, home: &HermesHome, config: &Config) -> Vec<Repair
         }
     };
     if world.stderr_tty {
-        // A screen that is gone is no reason not to repair.
+        // Repairs go on without a screen.
         drop(console::Term::stderr().write_line("Installing the WhatsApp bridge; Ctrl-C stops …"));
     }
     let cancel = CancellationToken::new();

@@ -131,18 +131,25 @@ fn the_text_shows_each_check_with_its_remedy_below() {
         ]),
         checks: vec![
             Check::good("a", "all is well"),
-            Check::warning("b", "something is odd", "Look at it."),
+            Check::warning("b_code", "something is odd", "Look at it."),
             Check { status: Status::Info, ..Check::warning("i", "something is off", "Run `on`.") },
-            Check { status: Status::Blocking, ..Check::warning("c", "something is missing", "Run `x`.") },
+            Check {
+                status: Status::Blocking,
+                ..Check::warning("c_code", "something is missing", "Run `x`.")
+            },
         ],
     };
-    let text = report.to_text(Look { signs: SIGNS, colour: false });
-    let expected = "hermes 1.0.0\n  home     /h\n  session  /s\n  bridge   /b\n\n✓ Repaired: made it\n! Not repaired: it is in use\n  Stop it.\n✓ all is well\n! something is odd\n  Look at it.\n\
-                    ○ something is off\n  Run `on`.\n✗ something is missing\n  Run `x`.\n\n1 problem, 1 warning.\n";
+    let text = report.to_text(Look { signs: SIGNS, colour: false, width: 0 });
+    let expected = "hermes 1.0.0\n  home     /h\n  session  /s\n  bridge   /b\n\n✓ Repaired: made it\n! Not repaired: it is in use\n  Stop it.\n✓ all is well\n! something is odd [b_code]\n  Look at it.\n\
+                    ○ something is off\n  Run `on`.\n✗ something is missing [c_code]\n  Run `x`.\n\n1 problem, 1 warning.\ndocs/troubleshooting.md explains each [code].\n";
     assert_eq!(text, expected);
-    let plain = report.to_text(Look { signs: PLAIN_SIGNS, colour: false });
-    assert!(plain.is_ascii() && plain.contains("FAIL something is missing\n     Run `x`.\n"), "{plain}");
-    assert!(report.to_text(Look { signs: SIGNS, colour: true }).contains("\u{1b}[31m✗"));
+    let plain = report.to_text(Look { signs: PLAIN_SIGNS, colour: false, width: 0 });
+    assert!(
+        plain.is_ascii() && plain.contains("FAIL something is missing [c_code]\n     Run `x`.\n"),
+        "{plain}"
+    );
+    let narrow = report.to_text(Look { signs: SIGNS, colour: true, width: 24 });
+    assert!(narrow.contains("\u{1b}[31m✗\u{1b}[0m something is missing\n  [c_code]\n"), "{narrow:?}");
 }
 
 /// The report of a running gateway without faults.
@@ -174,7 +181,7 @@ fn beside(word: Word, env: &[(&str, &str)]) -> Report {
     };
     let (view, snapshot) = View::new(evidence, now);
     let word = snapshot.filter(|_| view.is_believed());
-    let case = Case { world: &world, home: &home, view, word, now };
+    let case = Case { world: &world, home: &home, view, word, ignored: Vec::new(), now };
     Report::of(&case, Config::load(&world, &home), None, None)
 }
 
@@ -314,7 +321,7 @@ fn harms_of_gateway() -> Vec<(String, Harm)> {
 
 #[test]
 fn whatever_is_not_well_with_a_running_gateway_is_a_problem_or_a_warning() {
-    let shown = |report: &Report| report.to_text(Look { signs: PLAIN_SIGNS, colour: false });
+    let shown = |report: &Report| report.to_text(Look { signs: PLAIN_SIGNS, colour: false, width: 0 });
     let is_told = |report: &Report| {
         let is_bad = |check: &&Check| matches!(check.status, Status::Warning | Status::Blocking);
         report.checks.iter().filter(is_bad).count() > 0 && !shown(report).contains("as it should be")

@@ -91,7 +91,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     dumps::close();
     let home_is_safe = durable::create_private_dir(home.root()).map_err(|error| unusable(world, home, error));
     home_is_safe.and_then(|()| check_home(world, home))?;
-    let config = Config::load(world, home)?;
+    let config = Config::load(world, home).inspect_err(|error| leave_word(home, error))?;
     let RunOptions { verbosity, log_format, accept_loss } = options;
     let log = logging::start(world, logging::Options { verbosity, format: log_format }, config.secrets())?;
     for warning in config.notices() {
@@ -107,10 +107,12 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
         tracing::warn!(code = finding.code.as_str(), "{}. {}", finding.message, finding.fix);
     }
     if build::enabled(&config).next().is_none() {
-        let home = home.root().display();
-        return Err(CliError::config(format!("nothing to do: no platform is set up in {home}"))
-            .code("nothing_enabled")
-            .hint("Run `hermes setup`."));
+        let error =
+            CliError::config(format!("nothing to do: no platform is set up in {}", home.root().display()))
+                .code("nothing_enabled")
+                .hint("Run `hermes setup`.");
+        leave_word(home, &error);
+        return Err(error);
     }
     life::orphans::start();
     let notify = Notify::of(world);
@@ -134,14 +136,25 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     let outcome = start(world, home, config, opening, process, listening).await;
     boots.end(outcome.is_ok());
     if let Err(error) = &outcome {
-        // Whoever looks later learns why. The failure itself is told by the caller.
-        let document = failed_start(&identity, error.to_string(), Now::read());
-        drop(durable::write_atomic(&home.state_file(), &document.to_bytes()));
+        write_failure(home, &identity, error);
     }
     // The pid file is ours as long as we hold the lock.
     drop(std::fs::remove_file(home.pid_file()));
     drop(lock);
     outcome
+}
+
+/// The reason of a start that failed, for the status; the caller reports it. Only with the lock: a gateway that runs has the last
+/// word.
+fn leave_word(home: &HermesHome, error: &CliError) {
+    if let Ok(_lock) = durable::Lock::acquire(&home.lock_file()) {
+        write_failure(home, &identity(), error);
+    }
+}
+
+fn write_failure(home: &HermesHome, identity: &Identity, error: &CliError) {
+    let document = failed_start(identity, error, Now::read());
+    drop(durable::write_atomic(&home.state_file(), &document.to_bytes()));
 }
 
 /// What there is of the process before the gateway in it starts.
@@ -562,14 +575,16 @@ mod tests {
     fn a_start_that_fails_leaves_its_reason() {
         let dir = tempfile::tempdir().unwrap();
         let home = HermesHome::at(dir.path());
-        let document = failed_start(
-            &identity(),
-            "the store was written by a newer version of hermes".to_owned(),
-            Now::read(),
-        );
-        durable::write_atomic(&home.state_file(), &document.to_bytes()).unwrap();
+        let error = CliError::config("the store is of tomorrow").code("store_too_new").hint("Wait.");
+        let lock = durable::Lock::acquire(&home.lock_file()).unwrap();
+        leave_word(&home, &error);
+        assert!(!home.state_file().exists(), "a gateway that runs has the last word");
+        drop(lock);
+        leave_word(&home, &error);
         let read = Snapshot::read(&std::fs::read(home.state_file()).unwrap()).unwrap();
         assert_eq!(read.gateway_state, GatewayState::StartupFailed);
-        assert_eq!(read.exit_reason.as_deref(), Some("the store was written by a newer version of hermes"));
+        assert_eq!(read.exit_reason.as_deref(), Some("the store is of tomorrow"));
+        let problem = &read.problems[0];
+        assert_eq!((problem.code.as_str(), problem.user_action.as_deref()), ("store_too_new", Some("Wait.")));
     }
 }

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
 
-/// How long the head of a request may take.
+/// The longest that the head of a request may take.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a connection may last: head, body, work and answer. A command is answered within 5 s.
+/// The longest that a connection may last: head, body, work and answer. A command is answered within 5 s.
 pub const CONNECTION_LIMIT: Duration = Duration::from_secs(11);
 
 /// The longest head of a request.
@@ -33,7 +33,7 @@ const CONNECTIONS_MAX: usize = 128;
 /// The pause after a connection could not be accepted, for example for want of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// That silent connections gave way is logged this often at most.
+/// The interval at which it is logged that silent connections gave way.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The connections of one listener. When all places are taken, the oldest connection that has not sent the head of a request
@@ -118,7 +118,7 @@ impl Shared {
     }
 }
 
-/// What one connection holds.
+/// The state of one connection.
 #[derive(Debug)]
 pub struct Place {
     // Dropped before the permit, so that the task which waits for the permit finds the place free.
@@ -196,7 +196,7 @@ pub async fn serve_by(
     };
     // A client that breaks off, or is cut off, is a fault of the client.
     tokio::select! {
-        // What has come is read first.
+        // Bytes that have come are read first.
         biased;
         ended = tokio::time::timeout(limit, connection) => match ended {
             Ok(Ok(())) => {}

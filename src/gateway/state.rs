@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Now;
+use crate::error::CliError;
 use crate::gateway::agent::api::{About, Ailment, Trouble};
 use crate::gateway::drain::Phase;
 use crate::gateway::flow::MessageFlow;
@@ -16,7 +17,8 @@ use crate::gateway::model::adapter::{Adapter, Link};
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::failure::AdapterError;
 use crate::gateway::model::snapshot::{
-    AgentSnapshot, AgentState, GatewayState, KIND, PlatformSnapshot, Queues, Snapshot, TTL_S, WireState,
+    AgentSnapshot, AgentState, GatewayState, KIND, PlatformSnapshot, Problem, Queues, Snapshot, TTL_S,
+    WireState,
 };
 use crate::gateway::supervisor::machine::{Machine, PausedBy, Policy, State};
 
@@ -72,6 +74,8 @@ struct Shown {
 #[derive(Debug, Clone, PartialEq)]
 struct Wait {
     until: Instant,
+    /// Its number, and the number of the last one before a pause.
+    attempt: (u32, Option<u32>),
     note: String,
 }
 
@@ -84,15 +88,15 @@ impl Wait {
             let degraded = machine.state().degraded()?;
             (degraded.next_at, (degraded.failures + 1, degraded.failures_max))
         };
-        let attempt = match attempt {
+        let number = match attempt {
             (attempt, Some(bound)) => format!("attempt {attempt}/{bound}"),
             (attempt, None) => format!("attempt {attempt}"),
         };
         let note = match until.saturating_duration_since(now).as_secs_f64().ceil() {
-            0.0 => format!("{attempt} at once"),
-            seconds => format!("{attempt} after {seconds} s"),
+            0.0 => format!("{number} at once"),
+            seconds => format!("{number} after {seconds} s"),
         };
-        Some(Self { until, note })
+        Some(Self { until, attempt, note })
     }
 }
 
@@ -261,6 +265,9 @@ impl Seat {
             state: shown.state,
             error_code: shown.error.as_ref().map(|error| error.code.to_owned()),
             error_message: shown.message(),
+            error_cause: shown.wait.as_ref().and(shown.error.as_ref()).map(|error| error.message.clone()),
+            next_attempt: shown.wait.as_ref().map(|wait| wait.attempt.0),
+            attempts_max: shown.wait.as_ref().and_then(|wait| wait.attempt.1),
             updated_at: Some(shown.updated_at),
             since: Some(shown.since),
             attempts: self.machine.failures().max(
@@ -288,7 +295,7 @@ impl Seat {
     }
 }
 
-/// What stands beside a pause: the failure that led to it, or that somebody wanted it.
+/// The note on a pause: the failure that led to it, or that somebody wanted it.
 fn pause_note(error: Option<&AdapterError>, name: &str) -> AdapterError {
     match error {
         None => {
@@ -321,9 +328,21 @@ fn wall_of(at: Instant, now: Now) -> Timestamp {
     now.wall.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
-/// The document of a gateway that could not start.
-pub fn failed_start(identity: &Identity, reason: String, now: Now) -> Snapshot {
-    Snapshot { gateway_state: GatewayState::StartupFailed, exit_reason: Some(reason), ..blank(identity, now) }
+/// The document of a gateway that could not start, with the remedy.
+pub fn failed_start(identity: &Identity, error: &CliError, now: Now) -> Snapshot {
+    let failure = Problem {
+        code: error.code.to_owned(),
+        message: error.to_string(),
+        since: now.wall,
+        user_action: Some(error.hints.join("\n")).filter(|action| !action.is_empty()),
+        ends: true,
+    };
+    Snapshot {
+        gateway_state: GatewayState::StartupFailed,
+        exit_reason: Some(failure.message.clone()),
+        problems: vec![failure],
+        ..blank(identity, now)
+    }
 }
 
 fn blank(identity: &Identity, now: Now) -> Snapshot {

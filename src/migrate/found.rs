@@ -39,7 +39,7 @@ pub struct Found {
     pub own_toml: String,
     /// People who were approved by a code, by platform.
     pub approved: BTreeMap<String, Vec<Approved>>,
-    /// Those whom we took over before: `platform:person`. Whoever was revoked since then stays so.
+    /// Those whom we took over before: `platform:person`. A person who was revoked since then stays so.
     pub taken_people: BTreeSet<String>,
     /// Items that a person was shown at an earlier migration.
     pub told: BTreeSet<String>,
@@ -94,10 +94,6 @@ pub struct Approved {
     pub since_s: i64,
 }
 
-/// Files by which the home of a hermes-agent is known. Ours has none of them.
-const SIGNS: [&str; 7] =
-    ["config.yaml", "gateway.json", "SOUL.md", "state.db", "cron/jobs.json", "pairing", "platforms/pairing"];
-
 /// Items that exist and stay where they are.
 const OTHERS: [(&str, &str); 6] = [
     ("state.db", "past conversations (state.db)"),
@@ -116,7 +112,7 @@ const ENTRIES_MAX: usize = 10_000;
 
 /// True for the home of a hermes-agent.
 pub fn is_home(dir: &Path) -> bool {
-    SIGNS.iter().any(|sign| dir.join(sign).exists())
+    HermesHome::at(dir).has_hermes_agent()
 }
 
 /// True when this folder has a `.env` with names of hermes-agent. Ours has the same names: it counts only for a folder that a person

@@ -1,4 +1,4 @@
-//! Pure. Who answers: the model that `config.yaml` names, where its service speaks as OpenAI's does.
+//! Pure. The agent: the model that `config.yaml` names, where its service speaks as OpenAI's does.
 
 use serde_json::{Map, Value};
 
@@ -46,6 +46,19 @@ const OTHER_PROVIDERS: [&str; 14] = [
 
 /// The variable of ours for a key that stands in `config.yaml` itself.
 const OWN_KEY: &str = "AGENT_API_KEY";
+
+/// True for a key of a service for models or tools.
+pub(super) fn is_key(name: &str) -> bool {
+    name.ends_with("_API_KEY") || SERVICES.iter().any(|(.., key)| *key == name)
+}
+
+/// The variable with the key of our agent, by what is planned and what stands in `gateway.toml`.
+pub(super) fn key_in_use(planner: &Planner<'_>) -> Option<String> {
+    if planner.agent_text("kind").as_deref() != Some("openai") {
+        return None;
+    }
+    Some(planner.agent_text("api_key_env").unwrap_or_else(|| "OPENAI_API_KEY".to_owned()))
+}
 
 /// Where the answers come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

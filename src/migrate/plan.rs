@@ -1,4 +1,4 @@
-//! Pure. What becomes of each thing that was found.
+//! Pure. The outcome for each thing that was found.
 
 use std::fmt;
 
@@ -114,6 +114,7 @@ pub fn plan(found: &Found) -> Plan {
     planner.sessions();
     planner.gateway();
     model::plan(&mut planner);
+    planner.agent_keys();
     planner.people();
     planner.rest();
     let mut plan = planner.plan;
@@ -265,7 +266,9 @@ impl Planner<'_> {
             let Some((value, place)) = self.setting(&name) else { continue };
             let what = if place == ".env" { name.clone() } else { format!("{place}: {name}") };
             let Some(row) = standing(&name) else {
-                unknown.push(name);
+                if !model::is_key(&name) {
+                    unknown.push(name);
+                }
                 continue;
             };
             match row.reason() {
@@ -295,10 +298,46 @@ impl Planner<'_> {
         }
     }
 
+    /// Keys of the agent's services: one may be in use, and all are named.
+    fn agent_keys(&mut self) {
+        let used = model::key_in_use(self);
+        let is_told = |name: &str, plan: &Plan| plan.items.iter().any(|item| item.what == name);
+        let mut rest = Vec::new();
+        for name in self.found.env.names().into_iter().filter(|name| model::is_key(name)) {
+            if self.setting(name).is_none() || is_told(name, &self.plan) {
+                continue;
+            }
+            if self.found.is_same_home && used.as_deref() == Some(name) {
+                self.say(Outcome::InUse, name, "the key of the agent");
+            } else {
+                rest.push(name);
+            }
+        }
+        if rest.is_empty() {
+            return;
+        }
+        let why = if self.found.is_same_home {
+            "keys for models and tools of hermes-agent; hermes reads the one that `api_key_env` under [agent] in gateway.toml names"
+        } else {
+            "keys for models and tools of hermes-agent; to use one here, copy it into .env of this home and name it in `api_key_env` \
+             under [agent] in gateway.toml"
+        };
+        self.say(Outcome::Stays, rest.join(", "), why);
+    }
+
+    /// The text of a key of ours that is planned or stands in `gateway.toml`.
+    pub(super) fn agent_text(&self, name: &'static str) -> Option<String> {
+        let planned = self.plan.toml.iter().find(|key| key.table == "agent" && key.name == name);
+        let value = planned.map(|key| &key.value).or_else(|| self.own_key("agent", name))?;
+        value.as_str().map(str::to_owned)
+    }
+
     fn honoured(&mut self, name: &str, value: &str, what: &str, place: &str) {
-        if self.found.is_same_home && place == ".env" {
+        if name == "OPENAI_API_KEY" {
+            // With the other keys.
+        } else if self.found.is_same_home && place == ".env" {
             self.say(Outcome::InUse, what, "");
-        } else if name != "OPENAI_API_KEY" {
+        } else {
             self.env(what, name, value, "");
         }
         let opens = (name.ends_with("_ALLOWED_USERS") || name.ends_with("_ALLOWED_CHATS"))
@@ -420,7 +459,7 @@ impl Planner<'_> {
         }
     }
 
-    /// People who were approved by a code are admitted here as well, once: whoever is revoked later stays so.
+    /// People who were approved by a code are admitted here as well, once: a person who is revoked later stays so.
     fn people(&mut self) {
         for (name, people) in &self.found.approved {
             let platform = name.parse().ok().filter(|platform| Platform::ALL.contains(platform));

@@ -296,3 +296,31 @@ fn from_another_home_settings_and_the_session_are_copied_and_what_opens_is_for_a
     assert_eq!((&shown["nothing_to_do"], &shown["applied"]), (&json!(false), &json!(false)));
     assert!(!shown.to_string().contains("canary") && !shown.to_string().contains("7000001"));
 }
+
+#[test]
+fn keys_of_the_agent_are_named_whatever_becomes_of_them() {
+    let keys = "OPENAI_API_KEY=canary\nOPENROUTER_API_KEY=canary\nHF_TOKEN=canary\nANTHROPIC_API_KEY=\n";
+    let of = |config: &str, is_same_home: bool| {
+        let mut home = found(config, keys);
+        if !is_same_home {
+            (home.is_same_home, home.own_env) = (false, EnvFile::default());
+        }
+        plan(&home)
+    };
+    let rest = |plan: &Plan, what: &str| {
+        let item = plan.items.iter().find(|item| item.what == what && item.outcome == Outcome::Stays);
+        item.unwrap_or_else(|| panic!("{what}: {:#?}", plan.items)).why.clone()
+    };
+    for is_same_home in [true, false] {
+        let why = rest(&of("", is_same_home), "OPENAI_API_KEY, OPENROUTER_API_KEY, HF_TOKEN");
+        assert!(why.contains("`api_key_env`") && why.contains("copy it") != is_same_home, "{why}");
+    }
+    let model = "model: {default: a/b, provider: openrouter}";
+    let here = of(model, true);
+    assert_eq!(outcome(&here, "OPENROUTER_API_KEY"), Outcome::InUse);
+    rest(&here, "OPENAI_API_KEY, HF_TOKEN");
+    let copied = of(model, false);
+    assert_eq!(outcome(&copied, "OPENROUTER_API_KEY"), Outcome::Taken);
+    assert_eq!(env(&copied), ["OPENROUTER_API_KEY=canary"]);
+    rest(&copied, "OPENAI_API_KEY, HF_TOKEN");
+}

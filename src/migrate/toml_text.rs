@@ -69,7 +69,7 @@ pub fn with(text: &str, keys: &[Key]) -> Option<String> {
             }
         }
     }
-    // A table may be written as dotted keys or in one line; then a header of its own is an error, or another table.
+    // A table may be written as dotted keys or in one line; then a separate header is an error, or another table.
     (new.parse::<Table>().ok()? == expected).then_some(new)
 }
 

@@ -89,7 +89,7 @@ impl Reader {
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::List(list, anchor)) => self.close(Value::Array(list), anchor),
                 Some(Open::Map { entries, mut merged, anchor, .. }) => {
-                    // What is written beside a merge key goes before what it brings.
+                    // Keys beside a merge key go before those that it brings.
                     merged.extend(entries);
                     self.close(Value::Object(merged), anchor)
                 }

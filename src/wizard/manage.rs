@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::config::{AllowList, Config};
 use crate::durable::Lock;
 use crate::env_file::EnvFile;
-use crate::error::{CliError, ExitCode};
+use crate::error::{CliError, ExitCode, with_code};
 use crate::facts;
 use crate::home::HermesHome;
 use crate::pairing::{Me, Pairing};
@@ -160,7 +160,7 @@ fn prose(facts: &Facts, report: &Report) -> String {
     };
     row("session", &format!("{}{in_use}", report.session_dir));
     for (at, finding) in report.findings.iter().enumerate() {
-        write!(text, "\n  {}: {}\n", finding.code.as_str(), finding.message)
+        write!(text, "\n  {}\n", with_code(&finding.message, finding.code.as_str()))
             .expect("writing to a String does not fail");
         // One remedy for several is said once, below the last of them.
         if report.findings.get(at + 1).is_none_or(|next| next.fix != finding.fix) {
@@ -431,7 +431,7 @@ mod tests {
         let report = report(&facts);
         let text = prose(&facts, &report);
         assert!(text.contains("pairing   half paired\n"), "{text}");
-        assert!(text.contains("whatsapp_half_paired: "), "{text}");
+        assert!(text.contains(" [whatsapp_half_paired]\n"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&json_line(&report)).unwrap();
         assert_eq!(json["pairing"], "half_paired");
         assert_eq!(json["mode"], "bot");

@@ -549,7 +549,7 @@ fn watching_on_a_terminal_counts_down_in_place_and_leaves_the_terminal_as_it_was
         let mut terminal = Terminal::start(&home, &["platform", "status", "--watch"], 24, 80);
         terminal.wait_for("Press q to quit");
         let seconds = |text: &str| -> Option<u32> {
-            let (_, rest) = text.split_once(", in ")?;
+            let (_, rest) = text.split_once("Retries in ")?;
             rest.split(' ').next()?.parse().ok()
         };
         let first = seconds(&terminal.text()).unwrap_or_else(|| panic!("no countdown:\n{}", terminal.text()));

@@ -177,5 +177,16 @@ fn a_message_is_sent_by_hand_to_a_chat_and_to_the_home_channel() {
 
     let nowhere = home.run(["send", "whatsapp", "hello"]);
     assert!(nowhere.code == Some(1) && nowhere.stderr.contains("not enabled"), "{nowhere:?}");
+
+    let paused = home.run(["platform", "pause", "Scripted1", "--json"]);
+    let document: Value = serde_json::from_str(&paused.stdout).expect("JSON");
+    assert!(paused.code == Some(0) && document["platform"] == "scripted1", "{paused:?}");
+    assert!(document["message"].as_str().is_some_and(|said| said.contains("paused")), "{paused:?}");
+    let waits = home.run(["send", "scripted1:friend", "later"]);
+    assert!(waits.code == Some(0) && waits.stdout.contains("scripted1 was paused by you"), "{waits:?}");
+    assert!(waits.stdout.contains("hermes platform resume scripted1"), "{waits:?}");
+    let waits = home.run(["send", "scripted1:friend", "later", "--wait=1s"]);
+    assert!(waits.code == Some(1) && waits.stderr.contains("[not_sent_yet]"), "{waits:?}");
+    assert!(waits.stderr.contains("hermes platform resume scripted1"), "{waits:?}");
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -56,6 +56,36 @@ fn a_store_that_cannot_be_opened_is_a_problem_before_and_after_the_start_that_it
 }
 
 #[test]
+fn a_start_that_failed_is_told_by_the_status_with_the_command_until_the_next_one() {
+    let mut house = House::open(1);
+    assert_eq!(house.gateway.stop(), Some(0));
+    house.home.write("gateway.toml", "[gateway\n");
+    let failed = house.home.run(["gateway", "run"]);
+    assert_eq!(failed.code, Some(78), "{failed:?}");
+    let status = house.home.run(["gateway", "status"]);
+    assert_eq!(status.code, Some(3), "{status:?}");
+    for said in
+        ["Its last start failed", "gateway.toml: line 1", "Edit ", "Start it with `hermes gateway run`."]
+    {
+        assert!(status.stdout.contains(said), "{said}: {status:?}");
+    }
+    assert!(!status.stdout.contains("on request"), "{status:?}");
+    let status = document(&house.home.run(["gateway", "status", "--json"]));
+    assert_eq!(status["problems"][0]["code"], "config", "{status:#}");
+    assert_eq!(house.home.run(["doctor"]).code, Some(1));
+    house.home.write("gateway.toml", QUICK);
+    let doctor = house.home.run(["doctor"]);
+    assert!(doctor.code == Some(0) && doctor.stdout.contains("its last start failed"), "{doctor:?}");
+    // What fails beside a gateway that runs leaves its status alone.
+    let mut gateway = Gateway::start(&house.home);
+    let _well = house.stage.connect("scripted1");
+    house.home.write("gateway.toml", "[gateway\n");
+    assert_eq!(house.home.run(["gateway", "run"]).code, Some(78));
+    assert!(house.home.run(["gateway", "status"]).stdout.contains("is running"));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn a_gateway_that_is_stopped_is_told_within_2_s_and_not_believed() {
     let house = House::open(1);
     house.gateway.signal(Signal::STOP);
@@ -277,6 +307,35 @@ fn root_is_sent_to_the_owner_of_a_home_and_leaves_it_as_it_is() {
         assert!(helps, "{command:?}: {said}");
     }
     assert_eq!(std::fs::read_dir(home.root()).unwrap().count(), 1, "nothing was written there");
+}
+
+#[test]
+fn a_home_that_may_not_be_entered_is_told_and_nothing_is_said_of_a_gateway() {
+    let home = TestHome::empty();
+    let setpriv = which::which("setpriv");
+    let (true, Ok(setpriv)) = (give_away(&home, 0, 0, 0o700), setpriv) else { return };
+    let outer = home.root().parent().unwrap().to_path_buf();
+    std::fs::set_permissions(&outer, PermissionsExt::from_mode(0o755)).unwrap();
+    let program = outer.join("hermes-program");
+    std::fs::copy(env!("CARGO_BIN_EXE_hermes"), &program).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    for args in [
+        &["doctor"][..],
+        &["gateway", "status"],
+        &["platform", "status"],
+        &["pairing", "list"],
+        &["dead", "list"],
+        &["gateway", "run"],
+    ] {
+        let mut command = Command::new(&setpriv);
+        command.args(["--reuid=1000", "--regid=1000", "--clear-groups"]).arg(&program).args(args);
+        let answer: Answer =
+            command.stdin(Stdio::null()).env_clear().envs(home.variables()).output().unwrap().into();
+        let said = format!("{}{}", answer.stdout, answer.stderr);
+        assert!(matches!(answer.code, Some(1 | 78)), "{args:?}: {answer:?}");
+        assert!(said.contains("cannot be used") && said.contains("[home_unusable]"), "{args:?}: {said}");
+        assert!(!said.contains("respond") && !said.contains("running"), "{args:?}: {said}");
+    }
 }
 
 #[test]

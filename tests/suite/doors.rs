@@ -18,7 +18,7 @@ const PLOTTER: &str = r#"#!/bin/sh
 read -r turn
 agent=$$
 steer() {
-    for verb in 'platform pause scripted1' 'pairing approve scripted1 ABCD2345' 'send scripted1:friend hello' \
+    for verb in 'platform pause scripted1' 'pairing approve scripted1 ABCD2345' 'pairing allow telegram 666' 'send scripted1:friend hello' \
         'gateway restart' 'gateway stop' 'gateway run' 'doctor --fix' \
         'telegram --token-stdin --allow 666 --no-wait --yes'; do
         $1 HERMES_HOME=HOME HERMES $verb >> "$0.$2" 2>&1; echo "exit $?" >> "$0.$2"
@@ -56,8 +56,8 @@ fn what_an_agent_leaves_behind_may_look_and_not_steer() {
         let done = agent.with_extension(format!("{way}.done"));
         let steered = wait::until(wait::LIMIT, || std::fs::read_to_string(&done).ok());
         let Some(steered) = steered else { panic!("{way}:\n{}", house.gateway.log().join("\n")) };
-        assert_eq!(steered.matches("cannot control it").count(), 8, "{way}: {steered}");
-        assert_eq!(steered.matches("exit 1").count(), 8, "{way}: {steered}");
+        assert_eq!(steered.matches("cannot control it").count(), 9, "{way}: {steered}");
+        assert_eq!(steered.matches("exit 1").count(), 9, "{way}: {steered}");
         let looked = std::fs::read_to_string(agent.with_extension(format!("{way}.looked"))).unwrap();
         let looked: serde_json::Value = serde_json::from_str(&looked).expect("JSON");
         assert_eq!(looked["running"], true, "{way}: {looked:#}");

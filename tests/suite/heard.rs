@@ -40,8 +40,11 @@ fn what_the_gateways_environment_hides_is_told_by_commands_that_do_not_have_it()
 
     // The friend is ignored, and the line says where that is changed.
     scene.write("hello");
-    let line = gateway.wait_for_log(&format!("add {FRIEND} to TELEGRAM_ALLOWED_USERS"));
+    let line = gateway.wait_for_log(&format!("Add {FRIEND} to TELEGRAM_ALLOWED_USERS"));
     assert!(line.contains("its environment goes before .env") && !line.contains(" in .env"), "{line}");
+    let answer = scene.home.run(["pairing", "allow", "telegram", "9"]);
+    assert!(answer.code == Some(1) && answer.stderr.contains("[env_shadowed]"), "{answer:?}");
+    assert!(answer.stderr.contains("unset TELEGRAM_ALLOWED_USERS"), "{answer:?}");
 
     // The wizard has another environment, and what it wrote reaches no gateway.
     let answer = scene.home.run(["telegram", "--allow", &format!("{FRIEND},7"), "--json"]);
@@ -82,11 +85,15 @@ fn who_was_ignored_is_listed_with_what_allows_them_and_gone_once_allowed() {
     let rows = seen.unwrap_or_else(|| panic!("{:?}\n{}", ignored(), gateway.log().join("\n")));
     let row = |kind: &str| rows.iter().find(|row| row["kind"] == kind).unwrap_or_else(|| panic!("{rows:?}"));
     assert_eq!(row("person")["id"], STRANGER.to_string());
-    assert_eq!(row("person")["allow"], format!("Run `hermes telegram --allow {FRIEND},{STRANGER}`."));
+    assert_eq!(row("person")["allow"], format!("Run `hermes pairing allow telegram {STRANGER}`."));
     assert_eq!(row("group")["id"], GROUP.to_string());
     gateway.wait_for_log(&format!("Ignored a message in the group {GROUP}"));
     let list = scene.home.run(["pairing", "list"]);
-    assert!(list.stdout.contains(&format!("hermes telegram --allow {FRIEND},{STRANGER}")), "{list:?}");
+    assert!(list.stdout.contains(&format!("hermes pairing allow telegram {STRANGER}")), "{list:?}");
+    let doctor = scene.home.run(["doctor"]);
+    let named = [format!("Telegram ignored {STRANGER}"), format!("hermes pairing allow telegram {STRANGER}")];
+    assert!(named.iter().all(|named| doctor.stdout.contains(named)), "{doctor:?}");
+    assert!(doctor.stdout.contains("[stranger_ignored]"), "no one else was heard: {doctor:?}");
 
     // The wizard learns the id from the gateway that receives.
     let mut terminal = Terminal::start(&scene.home, &["telegram"], 60, 100);
@@ -98,8 +105,10 @@ fn who_was_ignored_is_listed_with_what_allows_them_and_gone_once_allowed() {
     terminal.send("\u{3}");
     assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
 
-    let answer = scene.home.run(["telegram", "--allow", &format!("{FRIEND},{STRANGER}")]);
+    let answer = scene.home.run(["pairing", "allow", "telegram", &STRANGER.to_string()]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
+    let env = String::from_utf8(scene.home.dot_env().unwrap()).unwrap();
+    assert!(env.contains(&format!("TELEGRAM_ALLOWED_USERS={FRIEND},{STRANGER}")), "{env}");
     let is_gone = || ignored().iter().all(|row| row["kind"] != "person").then_some(());
     assert!(wait::until(wait::LIMIT, is_gone).is_some(), "{:?}", ignored());
     let child = scene.home.command(["pairing", "list", "--json"]).env("HERMES_CHILD", "1").output().unwrap();
@@ -124,7 +133,7 @@ fn the_wizard_beside_a_running_gateway_offers_who_has_just_written() {
     }
     terminal.wait_for("Press Enter when you have written to it.");
     scene.service.write(STRANGER, STRANGER, "it is me");
-    gateway.wait_for_log(&format!("add {STRANGER} to TELEGRAM_ALLOWED_USERS in .env"));
+    gateway.wait_for_log(&format!("hermes pairing allow telegram {STRANGER}"));
     terminal.send("\r");
     terminal.wait_for("Who are you?");
     assert!(terminal.text().contains(&STRANGER.to_string()), "{}", terminal.text());

@@ -96,7 +96,8 @@ fn what_only_a_person_can_mend_at_the_start_is_78() {
     let answer = home.run(["gateway", "run"]);
     assert_eq!(answer.code, Some(78), "{answer:?}");
     assert!(answer.stderr.contains("line 1, column 9"), "{answer:?}");
-    assert!(!home.paths().state_file().exists() && !home.paths().pid_file().exists());
+    assert_eq!(last_words(&home)["gateway_state"], "startup_failed", "the status tells it");
+    assert!(!home.paths().pid_file().exists());
 }
 
 /// A service that takes connections and never answers.

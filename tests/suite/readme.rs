@@ -27,7 +27,7 @@ enum Run {
 }
 
 /// Each command of the README.
-const COMMANDS: [(&str, Run); 22] = [
+const COMMANDS: [(&str, Run); 23] = [
     ("telegram", Run::FirstSteps),
     ("whatsapp", Run::There("first_run.rs", "from_an_empty_machine_to_the_first_answer")),
     ("setup", Run::There("telegram_setup.rs", "several_platforms_are_set_up_in_one_go_and_shown_at_the_end")),
@@ -62,6 +62,10 @@ const COMMANDS: [(&str, Run); 22] = [
     (
         "pairing approve",
         Run::There("admission.rs", "a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back"),
+    ),
+    (
+        "pairing allow",
+        Run::There("heard.rs", "who_was_ignored_is_listed_with_what_allows_them_and_gone_once_allowed"),
     ),
     (
         "pairing revoke",

@@ -1,6 +1,6 @@
-//! Pure. Who waits to be admitted, who is, and when a code is given or taken.
+//! Pure. The people who wait to be admitted, those who are, and when a code is given or taken.
 //!
-//! Everything here has a bound: three codes wait for each platform, each for an hour, and nobody gets a second one within
+//! Everything here has a bound: three codes wait for each platform, each for an hour, and no one gets a second one within
 //! ten minutes. Five wrong codes close a platform's door for an hour.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use crate::gateway::model::identity::{listed_name, person};
 use crate::gateway::store::api::admissions::{AdmittedRow, Change, CodeRow, Kept, TriesRow};
 use crate::platforms::Platform;
 
-/// How long a code can be approved.
+/// The time within which a code can be approved.
 pub const CODE_LIFE: Duration = Duration::from_secs(3600);
 
 /// Codes that wait for each platform.
@@ -28,10 +28,10 @@ pub const ASK_EVERY: Duration = Duration::from_secs(600);
 /// Wrong codes until no more are taken.
 pub const FAILURES_MAX: u32 = 5;
 
-/// How long no code is taken, nor given, after too many wrong ones.
+/// The time for which no code is taken, nor given, after too many wrong ones.
 pub const LOCK: Duration = Duration::from_secs(3600);
 
-/// People who had a code in the last ten minutes and have it no longer; beyond this nobody gets one.
+/// People who had a code in the last ten minutes and have it no longer; beyond this no one gets one.
 const ASKED_MAX: usize = 64;
 
 /// A wall clock that went back by more than this says nothing about the age of a code.
@@ -46,12 +46,12 @@ pub struct Book {
     asked: Vec<(Platform, String, Instant)>,
 }
 
-/// Somebody who waits.
+/// A person who waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// Where.
     pub platform: Platform,
-    /// Who.
+    /// The person.
     pub person: String,
     alt: Option<String>,
     seal: Seal,
@@ -64,12 +64,12 @@ struct Tries {
     locked: Option<Now>,
 }
 
-/// What became of a code that was typed.
+/// The fate of a code that was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Approval {
-    /// This person is in.
+    /// This person has access.
     Admitted(String),
-    /// It is nobody's; so many more tries are left.
+    /// No one has it; so many more tries are left.
     Wrong {
         /// Until the door is closed.
         left: u32,
@@ -79,7 +79,7 @@ pub enum Approval {
 }
 
 impl Book {
-    /// What was kept, read at this moment.
+    /// The book as it was kept, read at this moment.
     pub fn of(kept: Kept, now: Now) -> Self {
         let since = |at_s: i64| {
             let wall = Timestamp::from_second(at_s).unwrap_or(Timestamp::MIN);
@@ -106,7 +106,7 @@ impl Book {
         }
     }
 
-    /// Everybody who is in, by each of their names.
+    /// Everyone who has access, by each of their names.
     pub fn names(&self) -> BTreeSet<(Platform, String)> {
         let both =
             |row: &AdmittedRow| [Some(row.person.clone()), row.alt.clone()].map(|name| (row.platform, name));
@@ -114,19 +114,19 @@ impl Book {
         names.filter_map(|(platform, name)| Some((platform, name?))).collect()
     }
 
-    /// Everybody who is in.
+    /// Everyone who has access.
     pub fn admitted(&self) -> &[AdmittedRow] {
         &self.admitted
     }
 
-    /// Everybody who waits, and how long their code can still be approved.
+    /// Everyone who waits, and how long their code can still be approved.
     pub fn waiting(&self, now: Now) -> impl Iterator<Item = (&Waiting, Duration)> {
         let left =
             move |one: &Waiting| CODE_LIFE.saturating_sub(now.mono.saturating_duration_since(one.made.mono));
         self.waiting.iter().filter(move |one| one.is_alive(now)).map(move |one| (one, left(one)))
     }
 
-    /// Whether this person would get a code now.
+    /// True when this person would get a code now.
     pub fn would_give(&self, now: Now, platform: Platform, asker: &Asker) -> bool {
         let others = self.alive(now, platform).filter(|one| !one.is_of(asker)).count();
         let had_one = self.alive(now, platform).any(|one| one.is_of(asker) && one.is_recent(now))
@@ -212,7 +212,7 @@ impl Book {
         (Approval::Admitted(person), changes)
     }
 
-    /// Takes an admission back, and voids a code, of whoever has this name. Returns the names that were taken back.
+    /// Takes an admission back, and voids a code, of the person who has this name. Returns the names that were taken back.
     pub fn revoke(&mut self, platform: Platform, text: &str) -> (Vec<String>, Vec<Change>) {
         let named = [person(platform, text), listed_name(platform, text)];
         let is_it = |name: &str| {
@@ -253,7 +253,7 @@ impl Book {
         changes
     }
 
-    /// How long no code is taken or given.
+    /// The time for which no code is taken or given.
     fn locked_for(&self, now: Now, platform: Platform) -> Option<Duration> {
         let at = self.tries.get(&platform)?.locked?;
         let wall = Duration::try_from(now.wall.duration_since(at.wall)).unwrap_or_default();

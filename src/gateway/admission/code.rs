@@ -14,7 +14,7 @@ pub const CHANCE_BYTES: usize = 5 + SALT_BYTES;
 
 const SALT_BYTES: usize = 16;
 
-/// What is kept of a code.
+/// The kept part of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seal {
     /// Makes the hash of the same code another one each time.
@@ -52,7 +52,7 @@ pub fn typed(text: &str) -> Option<String> {
 }
 
 impl Seal {
-    /// Whether it is of this code. Takes the same time for every code.
+    /// True when it is of this code. Takes the same time for every code.
     pub fn fits(&self, code: &str) -> Choice {
         self.hash.ct_eq(&self.hash_of(code))
     }

@@ -1,58 +1,118 @@
-//! `hermes pairing list|approve|revoke`: asks the running gateway, or does it in the store where none runs.
+//! `hermes pairing list|approve|allow|revoke`: asks the running gateway, or does it in the store where none runs.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Request, shown};
+use super::listed;
 use crate::clock::Now;
 use crate::durable::{Lock, LockError};
 use crate::error::{CliError, ExitCode};
 use crate::gateway::control::client;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::inbound::rules::Rules;
-use crate::gateway::status::report::print;
+use crate::gateway::model::identity::listed_name;
+use crate::gateway::status::report::{look, print};
 use crate::gateway::store::api::admissions::{Kept, Records};
 use crate::gateway::store::by_hand;
 use crate::home::HermesHome;
+use crate::platforms::{Platform, UnknownPlatform};
 use crate::span::ago;
+use crate::world::World;
+use crate::wrap::folded;
 
 /// Does what the operator asks, and prints the answer.
 ///
 /// # Errors
 /// When it is refused, the gateway does not answer, or the store cannot be used.
-pub async fn run(home: &HermesHome, request: Request, json: bool) -> Result<ExitCode, CliError> {
-    let answer = match ask_gateway(home, &request)? {
-        Some(mut answer) if request == Request::List => {
-            // A gateway of another version may not tell.
-            let told = client::request(home, "GET", "/v1/ignored", None).ok().flatten();
-            answer["ignored"] = told.map_or_else(|| json!([]), |mut told| told["ignored"].take());
-            answer
-        }
-        Some(answer) => answer,
-        None => ask_store(home, &request).await?,
+pub async fn run(
+    world: &World,
+    home: &HermesHome,
+    request: Request,
+    json: bool,
+) -> Result<ExitCode, CliError> {
+    let answer = match &request {
+        Request::Revoke { platform, user } => revoke(world, home, &request, platform, user).await?,
+        Request::List | Request::Approve { .. } => ask(home, &request).await?,
     };
     let text = match &request {
         _ if json => format!("{answer:#}\n"),
-        Request::List => list(&answer),
-        Request::Approve { .. } | Request::Revoke { .. } => {
-            format!("{}\n", answer["message"].as_str().unwrap_or_default())
-        }
+        Request::List => folded(&list(&answer), look(world).width),
+        Request::Approve { .. } | Request::Revoke { .. } => message(&answer),
     };
     print(&text)?;
     Ok(ExitCode::Ok)
 }
 
+/// `hermes pairing allow`.
+///
+/// # Errors
+/// When the platform or the person is not known, or `.env` cannot be written or has no effect.
+pub fn allow(
+    world: &World,
+    home: &HermesHome,
+    platform: &str,
+    user: &str,
+    json: bool,
+) -> Result<ExitCode, CliError> {
+    let answer = listed::allow(world, home, known(platform)?, user)?;
+    print(&if json { format!("{answer:#}\n") } else { message(&answer) })?;
+    Ok(ExitCode::Ok)
+}
+
+fn message(answer: &Value) -> String {
+    format!("{}\n", answer["message"].as_str().unwrap_or_default())
+}
+
+fn known(platform: &str) -> Result<Platform, CliError> {
+    platform
+        .parse()
+        .map_err(|error: UnknownPlatform| CliError::usage(error.to_string()).code("unknown_platform"))
+}
+
+/// Takes a person off the list in `.env` and out of those who were approved by a code: one of the two is enough.
+async fn revoke(
+    world: &World,
+    home: &HermesHome,
+    request: &Request,
+    platform: &str,
+    user: &str,
+) -> Result<Value, CliError> {
+    let platform = known(platform)?;
+    let was_listed = listed::disallow(world, home, platform, user)?;
+    match ask(home, request).await {
+        Err(error) if error.code == "not_admitted" && was_listed => {
+            let (spec, user) = (platform.spec(), user.trim());
+            let message = format!("Revoked access for {} on {}.", shown(user), spec.title);
+            Ok(json!({ "message": message, "platform": spec.name, "users": [user] }))
+        }
+        Err(error) if error.code == "not_admitted" => {
+            Err(error.hint("`hermes pairing list` shows who was approved by code."))
+        }
+        answer => answer,
+    }
+}
+
+async fn ask(home: &HermesHome, request: &Request) -> Result<Value, CliError> {
+    match ask_gateway(home, request)? {
+        Some(mut answer) if *request == Request::List => {
+            // A gateway of another version may not tell.
+            let told = client::request(home, "GET", "/v1/ignored", None).ok().flatten();
+            answer["ignored"] = told.map_or_else(|| json!([]), |mut told| told["ignored"].take());
+            Ok(answer)
+        }
+        Some(answer) => Ok(answer),
+        None => ask_store(home, request).await,
+    }
+}
+
 /// `None`: no gateway runs.
 fn ask_gateway(home: &HermesHome, request: &Request) -> Result<Option<Value>, CliError> {
-    let path = |platform: &str, verb: &str| {
-        let platform: crate::platforms::Platform =
-            platform.parse().map_err(|error: crate::platforms::UnknownPlatform| {
-                CliError::usage(error.to_string()).code("unknown_platform")
-            })?;
-        Ok::<_, CliError>(format!("/v1/pairing/{platform}/{verb}"))
-    };
+    let path =
+        |platform: &str, verb: &str| Ok::<_, CliError>(format!("/v1/pairing/{}/{verb}", known(platform)?));
     match request {
         Request::List => client::request(home, "GET", "/v1/pairing", None),
         Request::Approve { platform, code } => {
@@ -82,7 +142,7 @@ async fn ask_store(home: &HermesHome, request: &Request) -> Result<Value, CliErr
         }
         LockError::Io(error) => CliError::config("the gateway's lock cannot be used").because(error),
     })?;
-    let store = by_hand::open(database).await?;
+    let store = by_hand::open(home).await?;
     let records: Arc<dyn Records> = Arc::new(store);
     let kept: Kept = records.load().await.map_err(by_hand::unusable)?;
     let desk = Desk::new(records, Rules::new(Gate::default()), kept);
@@ -91,48 +151,70 @@ async fn ask_store(home: &HermesHome, request: &Request) -> Result<Value, CliErr
         .map_err(|refusal| CliError::failed(refusal.to_string()).code(refusal.code()))
 }
 
+/// A page for people.
 fn list(answer: &Value) -> String {
+    let now = Now::read().wall;
+    let rows = |name: &str| answer[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut text = String::new();
-    for (title, rows) in [("Pending requests:", "waiting"), ("Approved by code:", "admitted")] {
-        let rows = answer[rows].as_array().map(Vec::as_slice).unwrap_or_default();
-        if rows.is_empty() {
-            continue;
-        }
-        text.push_str(title);
-        text.push('\n');
-        for row in rows {
-            let of = |name: &str| shown(row[name].as_str().unwrap_or("?"));
-            let when = match row["expires_in_s"].as_u64() {
-                Some(left) => format!("{} min left", left.div_ceil(60)),
-                None => format!("since {}", of("since")),
-            };
-            text.push_str(&format!("  {:10} {}  {when}\n", of("platform"), of("user")));
-        }
+    let line = |text: &mut String, row: &Value, who: &str, when: &str| {
+        let platform = field(row, "platform");
+        let comma = if when.is_empty() { "" } else { ", " };
+        writeln!(text, "  {platform:10} {who}{comma}{when}").expect("writing to a String does not fail");
+    };
+    let waiting = rows("waiting");
+    if !waiting.is_empty() {
+        text.push_str("Pending requests (`hermes pairing approve PLATFORM CODE`):\n");
     }
-    text.push_str(&ignored(answer));
+    for row in waiting {
+        let name = rows("ignored").iter().find(|other| is_same(row, other)).map_or(String::new(), named);
+        let left = row["expires_in_s"].as_u64().unwrap_or(0).div_ceil(60);
+        line(&mut text, row, &format!("{}{name}", field(row, "user")), &format!("{left} min left"));
+    }
+    if !rows("admitted").is_empty() {
+        text.push_str("Approved by code (`hermes pairing revoke PLATFORM USER`):\n");
+    }
+    for row in rows("admitted") {
+        line(&mut text, row, &field(row, "user"), &age(row, "since", now));
+    }
+    let ignored = || rows("ignored").iter().filter(|row| !waiting.iter().any(|other| is_same(other, row)));
+    if ignored().next().is_some() {
+        text.push_str("Ignored lately, not on the allow list:\n");
+    }
+    for row in ignored() {
+        let group = if row["kind"] == "group" { "group " } else { "" };
+        let who = format!("{group}{}{}", field(row, "id"), named(row));
+        line(&mut text, row, &who, &age(row, "at", now));
+        writeln!(text, "{:13}{}", "", field(row, "allow")).expect("writing to a String does not fail");
+    }
     if text.is_empty() {
         text.push_str("No pending requests, and no one is approved by code.\n");
     }
     text
 }
 
-/// Who was ignored of late, with what allows them; nothing where no gateway runs that could tell.
-fn ignored(answer: &Value) -> String {
-    let rows = answer["ignored"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut text = String::new();
-    if !rows.is_empty() {
-        text.push_str("Ignored of late, not on the list:\n");
-    }
-    let now = Now::read().wall;
-    for row in rows {
-        let of = |name: &str| shown(row[name].as_str().unwrap_or_default());
-        let group = if row["kind"] == "group" { "group " } else { "" };
-        let name = if of("name").is_empty() { String::new() } else { format!(" ({})", of("name")) };
-        let when = of("at").parse().map_or(String::new(), |at: Timestamp| format!(", {}", ago(at, now)));
-        let (platform, id, allow) = (of("platform"), of("id"), of("allow"));
-        text.push_str(&format!("  {platform:10} {group}{id}{name}{when}\n{:13}{allow}\n", ""));
-    }
-    text
+/// A field as it may stand on a terminal.
+fn field(row: &Value, name: &str) -> String {
+    shown(row[name].as_str().unwrap_or_default())
+}
+
+/// The name that a person has chosen, behind their id.
+fn named(row: &Value) -> String {
+    Some(field(row, "name"))
+        .filter(|name| !name.is_empty())
+        .map_or(String::new(), |name| format!(" ({name})"))
+}
+
+fn age(row: &Value, name: &str, now: Timestamp) -> String {
+    field(row, name).parse().map_or(String::new(), |at: Timestamp| ago(at, now))
+}
+
+/// True when the person who waits with a code is the one who was ignored.
+fn is_same(waiting: &Value, ignored: &Value) -> bool {
+    let name = |row: &Value, id: &str| {
+        let platform = row["platform"].as_str()?.parse().ok()?;
+        Some((platform, listed_name(platform, row[id].as_str()?)?))
+    };
+    ignored["kind"] == "person" && name(waiting, "user").is_some_and(|one| name(ignored, "id") == Some(one))
 }
 
 #[cfg(test)]
@@ -140,28 +222,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_says_who_waits_and_who_is_in_and_shows_no_signs_that_could_lie() {
+    fn the_list_says_who_waits_and_who_has_access_and_shows_no_signs_that_could_lie() {
+        let at = Now::read().wall;
+        let ago = |minutes: i64| at - jiff::SignedDuration::from_secs(60 * minutes);
         let answer = json!({
-            "waiting": [{ "platform": "scripted1", "user": "e\u{202e}ve", "expires_in_s": 3541 }],
-            "admitted": [{ "platform": "whatsapp", "user": "900101@lid", "since": "2026-01-01T00:00:00Z" }],
+            "waiting": [
+                { "platform": "scripted1", "user": "e\u{202e}ve", "expires_in_s": 3541 },
+                { "platform": "whatsapp", "user": "15550001111@s.whatsapp.net", "expires_in_s": 60 },
+            ],
+            "admitted": [{ "platform": "whatsapp", "user": "900101@lid", "since": ago(90) }],
+            "ignored": [
+                { "platform": "telegram", "kind": "person", "id": "42", "name": "A\u{202e}da", "at": ago(2),
+                  "allow": "Run `hermes pairing allow telegram 42`." },
+                { "platform": "whatsapp", "kind": "person", "id": "+15550001111", "name": "Bo", "at": at, "allow": "Run it." },
+                { "platform": "telegram", "kind": "group", "id": "-10042", "name": "", "at": at, "allow": "Add it." },
+            ],
         });
         assert_eq!(
             list(&answer),
-            "Pending requests:\n  scripted1  e\\u202eve  60 min left\n\
-             Approved by code:\n  whatsapp   900101@lid  since 2026-01-01T00:00:00Z\n"
+            "Pending requests (`hermes pairing approve PLATFORM CODE`):\n\
+             \x20 scripted1  e\\u202eve, 60 min left\n\
+             \x20 whatsapp   15550001111@s.whatsapp.net (Bo), 1 min left\n\
+             Approved by code (`hermes pairing revoke PLATFORM USER`):\n\
+             \x20 whatsapp   900101@lid, 90 min ago\n\
+             Ignored lately, not on the allow list:\n\
+             \x20 telegram   42 (A\\u202eda), 2 min ago\n\
+             \x20            Run `hermes pairing allow telegram 42`.\n\
+             \x20 telegram   group -10042, just now\n\
+             \x20            Add it.\n"
         );
         assert!(list(&json!({})).starts_with("No pending requests"));
-        let at = Now::read().wall;
-        let ignored = json!({ "ignored": [
-            { "platform": "telegram", "kind": "person", "id": "42", "name": "A\u{202e}da", "at": at, "count": 3,
-              "allow": "Run `hermes telegram --allow 7,42`." },
-            { "platform": "telegram", "kind": "group", "id": "-10042", "name": "", "at": at, "count": 1, "allow": "Add it." },
-        ] });
-        assert_eq!(
-            list(&ignored),
-            "Ignored of late, not on the list:\n  telegram   42 (A\\u202eda), just now\n\
-             \x20            Run `hermes telegram --allow 7,42`.\n\
-             \x20 telegram   group -10042, just now\n\x20            Add it.\n"
-        );
     }
 }

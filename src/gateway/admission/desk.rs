@@ -1,4 +1,4 @@
-//! Keeps the book of admissions: one change after another, each on disk before anybody hears of it.
+//! Keeps the book of admissions: one change after another, each on disk before it has an effect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,25 +18,25 @@ use crate::visible;
 /// Keeps the book.
 pub struct Desk {
     book: Mutex<Book>,
-    /// Whoever changes the book holds this.
+    /// Held during each change of the book.
     turn: Semaphore,
     records: Arc<dyn Records>,
     rules: Arc<Rules>,
 }
 
-/// What the operator asks.
+/// A request of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Who waits, and who is in?
+    /// The people who wait, and those who have access.
     List,
-    /// Let in whoever has this code.
+    /// Approve the person who has this code.
     Approve {
         /// The platform's name.
         platform: String,
         /// The code as it was typed.
         code: String,
     },
-    /// Take back what this person was given.
+    /// Take back the access of this person.
     Revoke {
         /// The platform's name.
         platform: String,
@@ -51,7 +51,7 @@ pub enum Refusal {
     /// Unknown platform.
     #[error("{0}")]
     UnknownPlatform(#[from] UnknownPlatform),
-    /// Nobody has this code.
+    /// No one has this code.
     #[error("no request with that code on {title}; {left} attempts left, then codes are locked for an hour")]
     WrongCode {
         /// The platform as people write it.
@@ -65,8 +65,8 @@ pub enum Refusal {
         /// Until one is taken.
         minutes: u64,
     },
-    /// Nobody was let in under this name.
-    #[error("no one with this ID was approved by code")]
+    /// No one has access under this name.
+    #[error("no one with this ID has access")]
     NotAdmitted,
     /// It could not be written down.
     #[error("it could not be stored: {0}")]
@@ -87,7 +87,7 @@ impl Refusal {
 }
 
 impl Desk {
-    /// With what was kept. From now on the rules admit whoever is in the book.
+    /// With what was kept. From now on the rules admit everyone in the book.
     pub fn new(records: Arc<dyn Records>, rules: Arc<Rules>, kept: Kept) -> Arc<Self> {
         let book = Book::of(kept, Now::read());
         rules.admit(book.names());
@@ -98,7 +98,7 @@ impl Desk {
         look(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether this person would get a code now. Quick, and without the disk: it is asked for each message of a stranger.
+    /// True when this person would get a code now. Quick, and without the disk: it is asked for each message of a stranger.
     pub fn would_give(&self, platform: Platform, asker: &Asker) -> bool {
         self.turn.available_permits() > 0 && self.book(|book| book.would_give(Now::read(), platform, asker))
     }
@@ -110,7 +110,7 @@ impl Desk {
         getrandom::fill(&mut chance).ok()?;
         let mut next = self.book(|book| book.clone());
         let (code, changes) = next.give(Now::read(), platform, asker, &chance)?;
-        // Also when it cannot be kept: whoever asks again and again must not make the disk busy.
+        // Also when it cannot be kept: a person who asks again and again must not make the disk busy.
         self.book(|book| *book = next);
         match self.records.keep(changes).await {
             Ok(()) => Some(code),
@@ -192,11 +192,7 @@ impl Desk {
         }
         tracing::info!(code = "pairing_revoked", %platform, "Revoked access for a sender approved by code");
         let names: Vec<String> = gone.iter().map(|name| shown(name)).collect();
-        let message = format!(
-            "Revoked access for {} on {}. Senders on the allow list in .env keep theirs.",
-            names.join(", "),
-            platform.spec().title
-        );
+        let message = format!("Revoked access for {} on {}.", names.join(", "), platform.spec().title);
         Ok(json!({ "message": message, "platform": platform.spec().name, "users": gone }))
     }
 

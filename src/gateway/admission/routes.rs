@@ -21,7 +21,7 @@ pub fn routes(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
-/// The body of an approval: a code is no part of an address.
+/// The body of an approval: a code is not a part of an address.
 #[derive(Deserialize)]
 struct Approve {
     code: String,

@@ -1,4 +1,4 @@
-//! Whether a process may steer the gateway: one that the gateway has started, by itself or through others, may not; nor may one
+//! The right of a process to steer the gateway: one that the gateway has started, by itself or through others, may not; nor may one
 //! of which that cannot be known.
 //!
 //! A program's parents are named by the kernel, and the gateway [adopts](crate::child::adopt_orphans) the orphans among its
@@ -11,10 +11,10 @@ use crate::world::CHILD_MARK;
 /// A longer chain of parents is not followed.
 const GENERATIONS_MAX: usize = 64;
 
-/// How often a chain is followed again that was broken by the end of one of its processes.
+/// The number of times that a chain is followed again which was broken by the end of one of its processes.
 const TRIES_MAX: usize = 5;
 
-/// Who is at the other end of a connection, in the kernel's words.
+/// The other end of a connection, in the kernel's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Its number; `None` or 0 where it is not of our part of the system.
@@ -39,7 +39,7 @@ impl Pinned {
     }
 }
 
-/// Whether this peer may steer the gateway. Where the system does not tell about processes at all, it may.
+/// True when this peer may steer the gateway. Where the system does not tell about processes at all, it may.
 pub fn may_steer(pinned: Pinned) -> bool {
     if !cfg!(target_os = "linux") {
         return true;
@@ -49,7 +49,7 @@ pub fn may_steer(pinned: Pinned) -> bool {
     judge(&Proc, (pid, start), std::process::id(), is_other_user)
 }
 
-/// Whether this process was started by the gateway of this number, or by any gateway that its ancestors' marks tell of. `None`: no
+/// True when this process was started by the gateway of this number, or by any gateway that its ancestors' marks tell of. `None`: no
 /// gateway runs.
 pub fn is_of_gateway(gateway: Option<u32>) -> bool {
     cfg!(target_os = "linux") && descends(&Proc, std::process::id(), gateway.unwrap_or(0))
@@ -64,7 +64,7 @@ fn descends(system: &impl System, pid: u32, gateway: u32) -> bool {
 /// Answers about processes.
 trait System {
     fn process(&self, pid: u32) -> Option<Process>;
-    /// Whether its environment has the mark; `None` where that cannot be seen.
+    /// True when its environment has the mark; `None` where that cannot be seen.
     fn is_marked(&self, pid: u32) -> Option<bool>;
 }
 
@@ -90,12 +90,12 @@ fn judge(system: &impl System, (pid, start): (u32, u64), us: u32, is_other_user:
         None => return false,
     }
     let has_other_origin = (0..TRIES_MAX).find_map(|_| has_other_origin(system, &peer, us)).unwrap_or(false);
-    // What was read was of this process only if it still is the same one, and lives.
+    // The facts are of this process only if it still is the same one, and lives.
     let is_same = || system.process(pid).is_some_and(|now| now.start == peer.start && !now.has_ended);
     has_other_origin && is_same()
 }
 
-/// Whether neither we nor a marked process is among its ancestors; `None` where one of them has just ended.
+/// True when neither we nor a marked process is among its ancestors; `None` where one of them has just ended.
 fn has_other_origin(system: &impl System, peer: &Process, us: u32) -> Option<bool> {
     let mut at = system.process(peer.pid)?;
     for _ in 0..GENERATIONS_MAX {

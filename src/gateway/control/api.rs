@@ -26,7 +26,7 @@ pub fn platforms(control: Control) -> Router {
         .with_state(control)
 }
 
-/// The same, and the commands about the gateway as a whole: for whoever owns its home folder.
+/// The same, and the commands about the gateway as a whole: for the owner of its home folder.
 pub fn owner(control: Control, desk: Arc<Desk>, messages: Messages, reports: Reports) -> Router {
     let whole = Router::new()
         .route("/v1/reload", post(reload))
@@ -56,7 +56,7 @@ pub fn child(control: Control) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
-/// What every set of routes ends with: limits, and answers in JSON for what is not there.
+/// The end of every set of routes: limits, and answers in JSON for what is not there.
 pub fn finish(routes: Router) -> Router {
     routes
         .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "Not found.") })

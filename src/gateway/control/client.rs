@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The longest wait for the gateway's state, which takes it at most 1 s: after 2 s a person has an answer of ours.
 const LOOK_LIMIT: Duration = Duration::from_millis(1800);
 
-/// What came back from the control socket.
+/// The answer from the control socket.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Word {
     /// The gateway's own state.
@@ -52,7 +52,7 @@ pub fn snapshot(home: &HermesHome) -> Option<Snapshot> {
     }
 }
 
-/// What is asked of a platform.
+/// A command about a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Leave it alone.
@@ -76,9 +76,23 @@ pub fn steer(home: &HermesHome, verb: Verb, name: &str) -> Result<String, CliErr
     post(home, &format!("/v1/platforms/{platform}/{verb}"))
 }
 
-/// Codes of refusals that are told apart.
-const REFUSALS: [&str; 5] =
-    ["not_admitted", "pairing_locked", "store_unusable", "unknown_platform", "wrong_code"];
+/// Codes of refusals.
+const REFUSALS: [&str; 14] = [
+    "bad_pick",
+    "child_of_gateway",
+    "empty",
+    "no_home_channel",
+    "not_admitted",
+    "not_enabled",
+    "not_restarted",
+    "pairing_locked",
+    "starting",
+    "stopping",
+    "store_unusable",
+    "unanswered",
+    "unknown_platform",
+    "wrong_code",
+];
 
 /// Asks the gateway something that can also be done without one. `None`: none runs.
 ///
@@ -100,7 +114,7 @@ pub fn request(
                 .code("control_mute")
                 .hint(WITHOUT_SOCKET));
         }
-        // What does not need its loop may be answered.
+        // A request that does not need its loop may be answered.
         Presence::Starting | Presence::Answering | Presence::Mute(Silence::Loop) => {}
     }
     let body = body.map(Value::to_string).unwrap_or_default();
@@ -120,10 +134,16 @@ pub fn request(
     if reply.status == 200 {
         return Ok(Some(reply.body));
     }
-    let error = &reply.body["error"];
-    let message = error["message"].as_str().unwrap_or("the answer could not be read");
-    let code = REFUSALS.into_iter().find(|code| error["code"] == *code).unwrap_or("refused");
-    Err(CliError::failed(message.trim_end_matches('.').to_owned()).code(code))
+    Err(refusal(&reply.body["error"]))
+}
+
+/// A refusal as a failure: its first sentence, and below it what to do.
+fn refusal(error: &Value) -> CliError {
+    let text = error["message"].as_str().unwrap_or("the answer could not be read");
+    let (message, hint) =
+        text.split_once(". ").map_or((text, None), |(message, hint)| (message, Some(hint.to_owned())));
+    let code = REFUSALS.into_iter().find(|code| error["code"] == *code).unwrap_or("failed");
+    CliError::failed(message.trim_end_matches('.').to_owned()).code(code).hints(hint)
 }
 
 /// The failure that no gateway runs.
@@ -145,6 +165,17 @@ mod tests {
     use super::*;
     use crate::clock::Now;
     use crate::control_client::connect;
+
+    #[test]
+    fn a_refusal_has_its_code_and_its_remedy() {
+        let error =
+            |code: &str, message: &str| refusal(&serde_json::json!({ "code": code, "message": message }));
+        let off = error("not_enabled", "WhatsApp is not enabled. Run `hermes whatsapp`.");
+        assert_eq!((off.code, off.message.as_str()), ("not_enabled", "WhatsApp is not enabled"));
+        assert_eq!(off.hints, ["Run `hermes whatsapp`."]);
+        let other = error("a_code_of_tomorrow", "It is refused.");
+        assert_eq!((other.code, other.message.as_str(), other.hints.len()), ("failed", "It is refused", 0));
+    }
 
     #[test]
     fn a_socket_that_takes_connections_and_gives_no_answer_is_mute_in_less_than_2_s() {

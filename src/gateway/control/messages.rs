@@ -1,4 +1,4 @@
-//! What the owner does with messages over the socket: dead letters, and sending by hand. Not over HTTP: it shows and writes
+//! Messages over the socket, for the owner: dead letters, and sending by hand. Not over HTTP: it shows and writes
 //! what people write.
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::gateway::model::identity::channel_key;
 use crate::gateway::model::message::MessageId;
 use crate::gateway::platforms::build::is_enabled;
 use crate::gateway::settings::Settings;
+use crate::gateway::status::report;
 use crate::gateway::store::api::{Fate, Store};
 use crate::platforms::Platform;
 use crate::sensitive::Private;
@@ -27,12 +28,12 @@ use crate::sensitive::Private;
 /// The longest text with what stands around it.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// What the routes work with.
+/// State of the routes.
 #[derive(Clone)]
 pub struct Messages {
     /// Where messages are.
     pub store: Arc<dyn Store>,
-    /// What brings them on their way.
+    /// The flow that brings them on their way.
     pub flow: Arc<dyn MessageFlow>,
     /// Where home channels are.
     pub settings: Arc<Settings>,
@@ -77,7 +78,7 @@ struct Letter {
     #[serde(default)]
     chat: Option<String>,
     text: Private,
-    /// Whoever asks twice with the same one sends once.
+    /// Two requests with the same one are one message.
     id: String,
 }
 
@@ -90,7 +91,8 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
     let config = messages.settings.current();
     let title = platform.spec().title;
     if !is_enabled(platform, &config) {
-        return bad("not_enabled", &format!("{title} is not enabled. Run `{}`.", platform.spec().setup));
+        let way = report::way_on(platform, &messages.settings.home, &config);
+        return bad("not_enabled", &format!("{title} is not enabled. {way}"));
     }
     let Some(to) = letter.chat.as_ref().or_else(|| config.home_channels.get(&platform)) else {
         let name = platform.variable("HOME_CHANNEL");
@@ -117,7 +119,7 @@ struct Handles {
     handles: Vec<String>,
 }
 
-/// What became of a message: of the worst of its parts.
+/// The fate of a message: that of the worst of its parts.
 async fn fate(State(messages): State<Messages>, Json(asked): Json<Handles>) -> Response {
     let Ok(platform) = asked.platform.parse::<Platform>() else {
         return error(StatusCode::BAD_REQUEST, "unknown_platform", "Unknown platform.");

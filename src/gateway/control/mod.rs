@@ -1,4 +1,4 @@
-//! How a running gateway is asked and steered: one API behind the command line, the chat and HTTP.
+//! Questions and commands for a running gateway: one API behind the command line, the chat and HTTP.
 //!
 //! Nothing here touches the state of a platform: it reads what the loop publishes, or gives a
 //! [`Command`](crate::gateway::model::command::Command).
@@ -6,7 +6,7 @@
 //! - [`api`]: the routes.
 //! - [`messages`]: what only the socket offers: messages that were given up, and sending by hand.
 //! - [`reports`]: for the owner only: settings without effect, senders that were ignored.
-//! - [`socket`]: the Unix socket in the home folder, for this machine's commands; who is there is told by the kernel.
+//! - [`socket`]: the Unix socket in the home folder, for this machine's commands; the kernel names the other end.
 //! - [`ancestry`]: programs that the gateway itself started may look, and not steer.
 //! - [`client`]: the other end of it.
 //!

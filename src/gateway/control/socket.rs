@@ -21,7 +21,7 @@ use crate::gateway::life::kept;
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 32;
 
-/// How often it is looked whether the socket is still at its path.
+/// The interval at which the socket is looked for at its path.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The socket while it is served. Dropping it ends the serving and removes the file.
@@ -83,7 +83,7 @@ impl Bound {
         Ok(Self { listener: Arc::new(UnixListener::from_std(listener)?), identity })
     }
 
-    /// Whether it is still at its path, or something stands there that answers: that is not ours to take away.
+    /// True when it is still at its path, or something stands there that answers: that is not ours to take away.
     fn is_at(&self, path: &Path) -> bool {
         let there = std::fs::symlink_metadata(path).map(|found| Identity::of(&found));
         match there {
@@ -147,7 +147,7 @@ async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Route
     let connections = Connections::new("control", CONNECTIONS_MAX);
     loop {
         match listener.accept().await {
-            // To somebody else it is as if nobody were there.
+            // To another user it is as if nothing were there.
             Ok((stream, _)) if !is_ours(&stream) => {
                 tracing::debug!(code = "control_denied", "Refused another user at the control socket");
             }

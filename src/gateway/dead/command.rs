@@ -34,13 +34,14 @@ pub async fn run(home: &HermesHome, verb: Verb, asked: Asked, json: bool) -> Res
         print(&told(verb, &answer, found))?;
     }
     if found < pick.ids.len() {
-        return Err(CliError::failed(format!(
-            "No such message: {} of {}",
-            pick.ids.len() - found,
-            pick.ids.len()
-        ))
-        .code("no_such_letter")
-        .hint("`hermes dead list` shows those that are."));
+        let missing = match pick.ids.as_slice() {
+            [id] => id.to_string(),
+            ids => format!("{} of {}", ids.len() - found, ids.len()),
+        };
+        return Err(CliError::failed(format!("no such message: {missing}"))
+            .code("no_such_letter")
+            .after_report()
+            .hint("`hermes dead list` shows all."));
     }
     Ok(ExitCode::Ok)
 }
@@ -88,7 +89,7 @@ async fn directly(home: &HermesHome, verb: Verb, pick: Pick) -> Result<Value, Cl
         }
         .because(error)
     })?;
-    let store = by_hand::open(path).await?;
+    let store = by_hand::open(home).await?;
     let store: &dyn Store = &store;
     carry_out(store, verb, pick).await.map(|(answer, _)| answer).map_err(by_hand::unusable)
 }

@@ -2,16 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::target::Target;
 use crate::clock::Now;
-use crate::error::{CliError, ExitCode};
+use crate::error::{CliError, ExitCode, with_code};
 use crate::gateway::control::client;
-use crate::gateway::status::report::print;
+use crate::gateway::model::snapshot::{PlatformSnapshot, WireState};
+use crate::gateway::status::report::{look, print};
+use crate::gateway::status::table::next_try;
 use crate::gateway::succession::progress::Progress;
 use crate::home::HermesHome;
+use crate::platforms::Platform;
 use crate::world::World;
+use crate::wrap::folded;
 
 /// Between two looks whether it is sent.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -49,24 +54,70 @@ pub fn run(world: &World, home: &HermesHome, sending: &Sending) -> Result<ExitCo
         Some(limit) => {
             let waiting = format!("Waiting for {title} to take the message, up to {} s", limit.as_secs());
             let mut progress = Progress::new(world, now.mono);
-            wait(home, &mut answer, now.mono + limit, |now| progress.show(now, &waiting))
+            wait(home, *platform, &mut answer, now.mono + limit, |now| progress.show(now, &waiting))
         }
         None => Ok(()),
     };
+    let last = if sending.wait.is_none() { last_seen(home, *platform) } else { None };
     if sending.json {
+        if let Some(last) = &last {
+            answer["platform_state"] = json!(last.state);
+            answer["error_code"] = json!(last.error_code);
+        }
         print(&format!("{answer}\n"))?;
     } else if outcome.is_ok() {
         let sentence = match sending.wait {
-            Some(_) => "Sent.".to_owned(),
-            None => format!("Queued for {title}."),
+            Some(_) => "Sent.\n".to_owned(),
+            None => queued(*platform, last.as_ref(), Now::read().wall),
         };
-        print(&format!("{sentence}\n"))?;
+        print(&folded(&sentence, look(world).width))?;
     }
-    outcome.map(|()| ExitCode::Ok)
+    outcome.map(|()| ExitCode::Ok).map_err(CliError::after_report)
+}
+
+fn last_seen(home: &HermesHome, platform: Platform) -> Option<PlatformSnapshot> {
+    client::snapshot(home)?.platforms.remove(platform.spec().name)
+}
+
+/// The answer for people, with what the message waits for.
+fn queued(platform: Platform, last: Option<&PlatformSnapshot>, now: Timestamp) -> String {
+    let (title, name) = (platform.spec().title, platform.spec().name);
+    match last.and_then(|last| hold(title, name, last, now)) {
+        Some((why, action)) => format!("Queued for {title}. {why}\n  {action}\n"),
+        None => format!("Queued for {title}.\n"),
+    }
+}
+
+/// The reason that messages for this platform wait, and the step that ends it. `None`: they are sent at once.
+fn hold(title: &str, name: &str, last: &PlatformSnapshot, now: Timestamp) -> Option<(String, String)> {
+    let cause = last.cause().map(|cause| with_code(cause, last.error_code.as_deref().unwrap_or("failed")));
+    let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
+    let next = next_try(last, now);
+    let (state, otherwise) = match last.state {
+        WireState::Connected | WireState::RateLimited => return None,
+        WireState::Connecting => (format!("is connecting{cause}"), "Nothing to do.".to_owned()),
+        WireState::Retrying | WireState::Disconnected => {
+            let next = next.map_or(String::new(), |next| format!(" It retries {next}."));
+            (
+                format!("is not connected{cause}.{next}"),
+                format!("To try now: `hermes platform resume {name}`."),
+            )
+        }
+        WireState::Paused if last.paused_by.as_deref() == Some("operator") => {
+            ("was paused by you".to_owned(), format!("Run `hermes platform resume {name}`."))
+        }
+        WireState::Paused => (format!("is paused{cause}"), format!("Run `hermes platform resume {name}`.")),
+        WireState::Fatal | WireState::Disabled => {
+            (format!("needs attention{cause}"), "See `hermes platform status`.".to_owned())
+        }
+    };
+    let state = state.trim_end_matches('.');
+    Some((format!("It waits, since {title} {state}."), last.user_action.clone().unwrap_or(otherwise)))
 }
 
 fn wait(
     home: &HermesHome,
+    platform: Platform,
     answer: &mut Value,
     deadline: Instant,
     mut show: impl FnMut(Instant),
@@ -86,9 +137,16 @@ fn wait(
                     .hint("See it with `hermes dead list`; send it again with `hermes dead retry all`."));
             }
             _ if Now::read().mono >= deadline => {
-                return Err(CliError::failed("the message is queued, and not sent yet")
-                    .code("not_sent_yet")
-                    .hint("It is sent as soon as possible. Check with `hermes platform status`."));
+                let error = CliError::failed("the message is queued, and not sent yet").code("not_sent_yet");
+                let spec = platform.spec();
+                let now = Now::read().wall;
+                let hold = last_seen(home, platform).and_then(|last| hold(spec.title, spec.name, &last, now));
+                return Err(match hold {
+                    Some((why, action)) => error.hint(why).hint(action),
+                    None => {
+                        error.hint("It is sent as soon as possible. Check with `hermes platform status`.")
+                    }
+                });
             }
             _ => {
                 show(Now::read().mono);
@@ -101,4 +159,39 @@ fn wait(
 #[expect(clippy::disallowed_methods, reason = "there is nothing to wait on but another process's work")]
 fn pause() {
     std::thread::sleep(LOOK_EVERY);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::model::snapshot::tests::example;
+
+    #[test]
+    fn a_message_that_waits_is_told_with_the_cause_and_the_command() {
+        let mut last = example().platforms.remove("whatsapp").unwrap();
+        let now = example().updated_at;
+        let text = |last: &PlatformSnapshot| queued(Platform::Whatsapp, Some(last), now);
+        assert_eq!(
+            text(&last),
+            "Queued for WhatsApp. It waits, since WhatsApp needs attention: no phone is paired [whatsapp_not_paired].\n  hermes whatsapp\n"
+        );
+        last.user_action = None;
+        for (state, said) in [
+            (WireState::Connecting, "is connecting"),
+            (
+                WireState::Retrying,
+                "It retries in 42 s (2 of 10).\n  To try now: `hermes platform resume whatsapp`.",
+            ),
+            (WireState::Paused, "is paused: no phone is paired"),
+        ] {
+            last.state = state;
+            (last.next_attempt, last.attempts_max) = (Some(2), Some(10));
+            last.next_retry_at = Some(now + jiff::SignedDuration::from_secs(42));
+            assert!(text(&last).contains(said) && !text(&last).contains(".."), "{}", text(&last));
+        }
+        for state in [WireState::Connected, WireState::RateLimited] {
+            last.state = state;
+            assert_eq!(text(&last), "Queued for WhatsApp.\n");
+        }
+    }
 }

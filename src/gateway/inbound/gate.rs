@@ -202,11 +202,6 @@ impl Gate {
         Some((entry.to_owned(), number))
     }
 
-    /// The entries of the platform's allow list, as the settings name them.
-    pub fn listed(&self, platform: Platform) -> &[String] {
-        self.rules.get(&platform).map_or(&[], |rules| &rules.listed)
-    }
-
     /// True when this person is answered by now, or, with `is_group`, the listed members of this group.
     pub fn lists(&self, platform: Platform, id: &str, is_group: bool) -> bool {
         let Some(rules) = self.rules.get(&platform) else { return false };

@@ -14,7 +14,7 @@ pub const KIND: &str = "hermes-gateway";
 /// A document older than this many seconds speaks of a gateway that is gone.
 pub const TTL_S: u64 = 30;
 
-/// What the gateway knows about itself at one moment.
+/// The gateway's knowledge about itself at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// [`KIND`].
@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub instance_id: String,
     /// When this was written.
     pub updated_at: Timestamp,
-    /// How long it is worth believing, in seconds.
+    /// The time for which it is worth believing, in seconds.
     #[serde(default)]
     pub ttl_s: u64,
     /// The gateway as a whole.
@@ -43,13 +43,13 @@ pub struct Snapshot {
     /// Why it stopped, when it did.
     #[serde(default)]
     pub exit_reason: Option<String>,
-    /// What is wrong with the settings' files, while the settings from before stay in force.
+    /// The fault of the settings' files, while the settings from before stay in force.
     #[serde(default)]
     pub config_stale: Option<String>,
     /// Settings of `.env` without effect: the gateway's own environment says something else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadowed: Vec<String>,
-    /// How many background tasks died and were begun again: defects of ours.
+    /// The number of background tasks that died and were begun again: defects of ours.
     #[serde(default)]
     pub task_restarts: u64,
     /// It stops in order to be started again.
@@ -61,13 +61,13 @@ pub struct Snapshot {
     /// The enabled platforms, by name.
     #[serde(default)]
     pub platforms: BTreeMap<String, PlatformSnapshot>,
-    /// What waits.
+    /// Messages that wait.
     #[serde(default)]
     pub queues: Queues,
-    /// What is wrong with the gateway itself.
+    /// Faults of the gateway itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
-    /// Who answers.
+    /// The agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentSnapshot>,
     /// The HTTP API, unless it is switched off.
@@ -84,7 +84,7 @@ pub struct Problem {
     pub message: String,
     /// Since when.
     pub since: Timestamp,
-    /// What a human should do; sentences.
+    /// The remedy, for a person; sentences.
     #[serde(default)]
     pub user_action: Option<String>,
     /// The process ends by it. Not written.
@@ -92,7 +92,7 @@ pub struct Problem {
     pub ends: bool,
 }
 
-/// Who answers, as its last turns tell: it is not asked for the sake of asking.
+/// The agent, as its last turns tell: it is not asked for the sake of asking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSnapshot {
     /// The word of the settings for it.
@@ -100,7 +100,7 @@ pub struct AgentSnapshot {
     /// Its model or program, where there is one.
     #[serde(default)]
     pub model: Option<String>,
-    /// Whether it is there.
+    /// Its state.
     pub state: AgentState,
     /// Since when it is not.
     #[serde(default)]
@@ -142,7 +142,7 @@ pub struct HttpSnapshot {
     /// When it is tried again.
     #[serde(default)]
     pub next_retry_at: Option<Timestamp>,
-    /// What a human should do.
+    /// The remedy, for a person.
     #[serde(default)]
     pub user_action: Option<String>,
 }
@@ -198,9 +198,18 @@ pub struct PlatformSnapshot {
     /// Why it is not connected: stable.
     #[serde(default)]
     pub error_code: Option<String>,
-    /// The same for people.
+    /// The same for people, with the number of the next attempt and the wait before it.
     #[serde(default)]
     pub error_message: Option<String>,
+    /// The same without them; see [`PlatformSnapshot::cause`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_cause: Option<String>,
+    /// The number of the attempt that is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<u32>,
+    /// Attempts until the platform is paused, where there is a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_max: Option<u32>,
     /// When anything of this last changed.
     #[serde(default)]
     pub updated_at: Option<Timestamp>,
@@ -213,10 +222,10 @@ pub struct PlatformSnapshot {
     /// When the next attempt begins, or a limit of the platform's ends.
     #[serde(default)]
     pub next_retry_at: Option<Timestamp>,
-    /// Who paused it: `breaker` or `operator`.
+    /// The origin of a pause: `breaker` or `operator`.
     #[serde(default)]
     pub paused_by: Option<String>,
-    /// What a human should do.
+    /// The remedy, for a person.
     #[serde(default)]
     pub user_action: Option<String>,
     /// Time of the last incoming message.
@@ -269,6 +278,13 @@ impl WireState {
     ];
 }
 
+impl PlatformSnapshot {
+    /// Why it is not connected, for people.
+    pub fn cause(&self) -> Option<&str> {
+        self.error_cause.as_deref().or(self.error_message.as_deref())
+    }
+}
+
 impl fmt::Display for WireState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -284,7 +300,7 @@ impl fmt::Display for WireState {
     }
 }
 
-/// What waits in the store.
+/// Messages that wait in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Queues {
     /// Messages not answered yet.
@@ -317,7 +333,7 @@ impl Snapshot {
         serde_json::to_vec(self).expect("a snapshot has only string keys")
     }
 
-    /// Whether it may still be believed at this moment.
+    /// True when it may still be believed at this moment.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.updated_at);
         let ttl = i64::try_from(if self.ttl_s == 0 { TTL_S } else { self.ttl_s }).unwrap_or(i64::MAX);
@@ -354,6 +370,9 @@ pub(crate) mod tests {
                     state: WireState::Fatal,
                     error_code: Some("whatsapp_not_paired".to_owned()),
                     error_message: Some("no phone is paired".to_owned()),
+                    error_cause: None,
+                    next_attempt: None,
+                    attempts_max: None,
                     updated_at: Some(at),
                     since: Some(at),
                     attempts: 0,

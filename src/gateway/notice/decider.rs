@@ -306,7 +306,7 @@ fn condition(platform: &PlatformSnapshot) -> Condition {
     let trouble = || Trouble {
         state: platform.state,
         code: platform.error_code.clone(),
-        message: platform.error_message.clone(),
+        message: platform.cause().map(str::to_owned),
         user_action: platform.user_action.clone(),
     };
     match platform.state {

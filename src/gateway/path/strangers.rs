@@ -16,7 +16,7 @@ use crate::gateway::model::identity::{self, chat_key, group_name};
 use crate::gateway::model::message::InboundMessage;
 use crate::gateway::repeats::{PERIOD, Repeats};
 use crate::platforms::Platform;
-use crate::preflight::access;
+use crate::preflight::{self, access};
 use crate::sensitive::Private;
 
 /// An id that the owner may want to list is shown this often at most.
@@ -186,8 +186,7 @@ impl Strangers {
     /// Who was ignored, with what lets them in: the id is no secret to the owner.
     fn show_sender(&self, platform: Platform, message: &InboundMessage, id: &str) {
         let gate = self.rules.gate();
-        let setting = platform.variable("ALLOWED_USERS");
-        let place = gate.place_of(&setting);
+        let place = gate.place_of(&platform.variable("ALLOWED_USERS"));
         if let Some((entry, number)) = gate.near_entry(platform, message) {
             tracing::info!(
                 code = "sender_almost_listed", %platform,
@@ -200,7 +199,8 @@ impl Strangers {
         let name = if name.is_empty() { name } else { format!(" ({name})") };
         tracing::info!(
             code = "stranger_ignored", %platform,
-            "Ignored a message from {id}{name}: not on the allow list. To answer this person, add {id} to {setting} {place}"
+            "Ignored a message from {id}{name}: not on the allow list. To answer this person: {}",
+            allow(&gate, platform, Kind::Person, id)
         );
     }
 
@@ -212,14 +212,11 @@ impl Strangers {
         tracing::warn!(
             code = "sender_unknown",
             %platform,
-            "Ignored a message from {entry}: its phone number is not known. To answer this person, add {entry} to WHATSAPP_ALLOWED_USERS {}",
-            self.rules.gate().place_of("WHATSAPP_ALLOWED_USERS")
+            "Ignored a message from {entry}: its phone number is not known. To answer this person: {}",
+            allow(&self.rules.gate(), platform, Kind::Person, entry)
         );
     }
 }
-
-/// A longer list is changed in the file, not on a command line.
-const LISTED_MAX: usize = 12;
 
 /// The step that allows this person, or has this group's listed members answered; a sentence.
 fn allow(gate: &Gate, platform: Platform, kind: Kind, id: &str) -> String {
@@ -231,14 +228,10 @@ fn allow(gate: &Gate, platform: Platform, kind: Kind, id: &str) -> String {
             gate.place_of(&groups)
         ),
         Kind::Person => {
-            let listed = gate.listed(platform);
-            let has_wizard = matches!(platform, Platform::Whatsapp | Platform::Telegram);
-            if has_wizard && !gate.is_of_process(&people) && listed.len() < LISTED_MAX {
-                // The flag gives the whole list.
-                let all = listed.iter().map(String::as_str).chain([id]).collect::<Vec<_>>().join(",");
-                return format!("Run `{} --allow {all}`.", platform.spec().setup);
+            if gate.is_of_process(&people) {
+                return format!("Add {id} to {people} {}.", gate.place_of(&people));
             }
-            format!("Add {id} to {people} {}.", gate.place_of(&people))
+            format!("Run `hermes pairing allow {platform} {}`.", preflight::quoted(id))
         }
     }
 }

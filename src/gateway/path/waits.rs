@@ -24,8 +24,8 @@ pub(super) const HOLDS: Duration = Duration::from_secs(60);
 const CHATS_MAX: usize = 4096;
 
 const FIRST: &str =
-    "The agent is not available right now. Your message is saved and will be answered when it is back.";
-const SECOND: &str = "The agent is still not available. Your message is still saved; /stop cancels it.";
+    "The agent is not available right now. Your message is queued and will be answered when it is back.";
+const SECOND: &str = "The agent is still not available. Your message is still queued; /stop cancels it.";
 
 /// Who waits since when.
 #[derive(Debug, Default)]

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::gateway::model::snapshot::{PlatformSnapshot, Snapshot, WireState};
+use crate::gateway::status::table::next_try;
 use crate::platforms::Platform;
-use crate::span::{age, span, until};
+use crate::span::{age, span};
 
 /// `/platform list`, in markdown.
 pub fn platforms(snapshot: &Snapshot, now: Timestamp) -> String {
@@ -20,16 +21,16 @@ pub fn platforms(snapshot: &Snapshot, now: Timestamp) -> String {
 }
 
 fn line(name: &str, platform: &PlatformSnapshot, now: Timestamp) -> String {
-    let why = platform.error_message.as_ref().map_or(String::new(), |why| format!("; {why}"));
-    let next = platform.next_retry_at.map_or(String::new(), |at| format!(", next try {}", until(at, now)));
+    let why = platform.cause().map_or(String::new(), |why| format!("; {why}"));
+    let next = |word: &str| next_try(platform, now).map_or(String::new(), |next| format!("{word} {next}"));
     match platform.state {
         WireState::Connected => {
             let long = platform.since.map_or(String::new(), |at| format!(" for {}", span(age(at, now))));
             format!("connected{long}")
         }
         WireState::Connecting => format!("connecting{why}"),
-        WireState::Retrying => format!("retrying{next}{why}"),
-        WireState::RateLimited => format!("rate limited by the platform{next}"),
+        WireState::Retrying => format!("retrying{}{why}", next("")),
+        WireState::RateLimited => format!("rate limited by the platform{}", next(", sends")),
         WireState::Paused => {
             let by = platform.paused_by.as_deref().unwrap_or("operator");
             format!("paused by {by}; resume it with `/platform resume {name}`")
@@ -55,7 +56,8 @@ mod tests {
         for state in WireState::ALL {
             let platform = snapshot.platforms.get_mut("whatsapp").unwrap();
             platform.state = state;
-            platform.attempts = 2;
+            (platform.attempts, platform.attempts_max) = (2, Some(10));
+            platform.next_attempt = (state == WireState::Retrying).then_some(3);
             platform.next_retry_at =
                 (state == WireState::Retrying).then(|| now + jiff::SignedDuration::from_secs(42));
             let page = platforms(&snapshot, now);

@@ -1,5 +1,5 @@
 //! The one writer of `gateway_state.json`. It writes what the loop gives it, whole, and never disturbs the loop: only the
-//! newest document waits, and a write that fails is told once an hour and made good by the next.
+//! newest document waits, and a write that fails is logged once an hour and made good by the next.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::gateway::model::snapshot::Snapshot;
 /// The pause after a write: a flapping platform does not wear the disk out.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How often failing writes are told.
+/// The interval at which failing writes are logged.
 const TELL_EVERY: Duration = Duration::from_secs(3600);
 
-/// How long the last write may take.
+/// The longest that the last write may take.
 const LAST_WRITE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The status file.

@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 
 use crate::config::shadow_remedy;
+use crate::error::with_code;
 use crate::gateway::model::snapshot::{GatewayState, Problem};
 use crate::gateway::status::presence::{Presence, Silence};
 use crate::gateway::status::view::View;
 use crate::span::ago;
 
-/// Whether it runs; a sentence.
+/// The first line: running or not; a sentence.
 pub fn headline(view: &View, now: Timestamp) -> String {
     let process = view.pid.map_or(String::new(), |pid| format!(", process {pid}"));
     let started = view.started_at.map_or(String::new(), |at| format!(", started {}", ago(at, now)));
@@ -32,13 +33,16 @@ pub fn headline(view: &View, now: Timestamp) -> String {
         }
         Presence::Absent => {
             let Some(at) = view.as_of else { return "The gateway is not running.".to_owned() };
+            if view.last_state == Some(GatewayState::StartupFailed) {
+                return format!("The gateway is not running. Its last start failed {}.", ago(at, now));
+            }
             let reason = view.exit_reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
             format!("The gateway is not running{reason}. Last heard from {}.", ago(at, now))
         }
     }
 }
 
-/// The gateway itself is spoken of only while something is wrong with it or with its settings' files.
+/// Faults of the gateway itself and of its settings' files; nothing while there are none.
 pub(super) fn notes_on_gateway(view: &View, now: Timestamp) -> String {
     let mut text = String::new();
     if view.presence == Presence::WithoutSocket {
@@ -46,17 +50,25 @@ pub(super) fn notes_on_gateway(view: &View, now: Timestamp) -> String {
         text.push_str(&format!("Its control socket is missing; this is{since}.\n  {WITHOUT_SOCKET}\n"));
     }
     for Problem { code, message, since, user_action, .. } in &view.problems {
-        text.push_str(&format!("{code}, since {}: {message}.\n", ago(*since, now)));
-        text.extend(user_action.iter().map(|action| format!("  {action}\n")));
+        let message = with_code(message, code);
+        if view.presence == Presence::Absent {
+            text.push_str(&format!("{message}\n"));
+        } else {
+            text.push_str(&format!("{message}, since {}.\n", ago(*since, now)));
+        }
+        let actions = user_action.iter().flat_map(|action| action.lines());
+        text.extend(actions.map(|action| format!("  {action}\n")));
     }
     if let Some(why) = &view.config_stale {
         text.push_str(&format!(
-            "The changed settings cannot be read: {why}. The previous ones stay in use.\n"
+            "{}. The previous ones stay in use.\n",
+            with_code(&format!("The changed settings cannot be read: {why}"), "config_stale")
         ));
     }
     for name in &view.shadowed {
         text.push_str(&format!(
-            "{name} in .env has no effect on the gateway.\n  {}\n",
+            "{}.\n  {}\n",
+            with_code(&format!("{name} in .env has no effect on the gateway"), "env_shadowed"),
             shadowed_remedy(name)
         ));
     }
@@ -68,14 +80,23 @@ pub fn shadowed_remedy(name: &str) -> String {
     format!("{} Then stop the gateway and start it again.", shadow_remedy(name))
 }
 
-/// What is done about a gateway that cannot be asked.
+/// The remedy for a gateway that cannot be asked.
 pub const WITHOUT_SOCKET: &str =
     "Commands such as `hermes platform pause` cannot reach it. Stop it with SIGTERM and start it again.";
 
-/// What to do next; lines.
+/// True when the remedy for a failed start is a start, or a setup before it.
+fn names_next_step(problem: &Problem) -> bool {
+    let starts =
+        |action: &String| action.contains("`hermes gateway run") || action.contains("`hermes setup`");
+    problem.user_action.as_ref().is_some_and(starts)
+}
+
+/// The next step; lines.
 pub fn next_step(view: &View) -> String {
     let pid = view.pid.map_or("PID".to_owned(), |pid| pid.to_string());
     match view.presence {
+        // The remedy for the failure is the next step.
+        Presence::Absent if view.problems.iter().any(names_next_step) => String::new(),
         Presence::Absent if view.is_unset => "No platform is set up. Run `hermes setup`.\n".to_owned(),
         Presence::Absent => "Start it with `hermes gateway run`.\n".to_owned(),
         Presence::Starting => "Its platforms appear here when it is ready.\n".to_owned(),

@@ -1,4 +1,4 @@
-//! What the gateway says about itself, and how it is read.
+//! The gateway's word about itself, and its readers.
 //!
 //! - [`snapshot`]: the document `gateway_state.json` (pure).
 //! - [`mod@file`]: its one writer.

@@ -1,4 +1,4 @@
-//! Pure. Whether a gateway runs, and whether its word may be believed: by who holds the lock, what came back from the control
+//! Pure. The presence of a gateway, and whether its word may be believed: by who holds the lock, what came back from the control
 //! socket, what the status file says, and how the process is.
 
 use jiff::Timestamp;
@@ -7,14 +7,14 @@ use crate::durable::Holder;
 use crate::gateway::control::client::Word;
 use crate::gateway::model::snapshot::{GatewayState, Snapshot};
 
-/// What was seen from outside.
+/// The view from outside.
 #[derive(Debug)]
 pub struct Evidence {
-    /// Who holds the home's lock.
+    /// The holder of the home's lock.
     pub holder: Option<Holder>,
     /// When the socket was asked.
     pub asked_at: Timestamp,
-    /// What came back from it.
+    /// The answer from it.
     pub word: Word,
     /// The document in the status file.
     pub written: Option<Snapshot>,
@@ -26,7 +26,7 @@ pub struct Evidence {
     pub is_stopped: bool,
 }
 
-/// Whether a gateway runs.
+/// The presence of a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// None does.
@@ -53,7 +53,7 @@ pub enum Silence {
 }
 
 impl Presence {
-    /// What it says of its platforms may be believed.
+    /// True when its word on its platforms may be believed.
     pub fn is_believed(self) -> bool {
         matches!(self, Self::Answering | Self::WithoutSocket)
     }

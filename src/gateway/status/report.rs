@@ -135,7 +135,7 @@ pub fn platform_list(world: &World, home: &HermesHome, json: bool) -> Result<Exi
     Ok(ExitCode::Ok)
 }
 
-/// What a running gateway says; `None` where none does.
+/// The word of a running gateway; `None` where none runs.
 pub fn last_word(home: &HermesHome) -> Option<Snapshot> {
     let (view, snapshot) = gateway(home);
     snapshot.filter(|_| view.is_believed())
@@ -145,7 +145,7 @@ pub fn last_word(home: &HermesHome) -> Option<Snapshot> {
 pub fn gateway(home: &HermesHome) -> (View, Option<Snapshot>) {
     let asked_at = Now::read().wall;
     let word = client::look(home);
-    // A lock that cannot be looked at is held by nobody that we could speak for.
+    // A lock that cannot be looked at tells nothing of a gateway.
     let holder = Lock::holder(&home.lock_file()).ok().flatten();
     let written =
         file::read(home.state_file(), file::OWN_LEN_MAX).ok().and_then(|bytes| Snapshot::read(&bytes));
@@ -174,7 +174,7 @@ pub fn hangs(view: &View) -> CliError {
         .hint(next_step(view).trim_end().to_owned())
 }
 
-/// Whether the process that has this pid and this pid file wrote the document. A pid alone tells little: in a container each life
+/// True when the process that has this pid and this pid file wrote the document. A pid alone tells little: in a container each life
 /// of the gateway may have the same.
 fn is_of(written: &Snapshot, pid: Option<u32>, file: Option<&PidFile>) -> bool {
     let is_this_boot = match (&written.boot_id, Uptime::read()) {
@@ -188,7 +188,7 @@ fn is_of(written: &Snapshot, pid: Option<u32>, file: Option<&PidFile>) -> bool {
     pid.is_none_or(|pid| written.pid == pid) && is_this_boot && is_this_life
 }
 
-/// Whether this process is stopped, by SIGSTOP or Ctrl-Z. `start_time` tells a reused pid, and one of another container; 0 where
+/// True when this process is stopped, by SIGSTOP or Ctrl-Z. `start_time` tells a reused pid, and one of another container; 0 where
 /// it is not known.
 fn is_stopped(pid: u32, start_time: u64) -> bool {
     proc::process(pid)
@@ -213,7 +213,7 @@ pub fn setup_states(world: &World, home: &HermesHome) -> Result<Vec<(Platform, &
     Ok(Platform::ALL.into_iter().map(|platform| (platform, state(platform))).collect())
 }
 
-/// Whether somebody has set it up, wanted or not.
+/// True when it was set up, enabled or not.
 pub fn is_set_up(platform: Platform, home: &HermesHome, config: &Config) -> bool {
     match platform {
         Platform::Whatsapp => match facts::session(&home.whatsapp()) {
@@ -226,7 +226,24 @@ pub fn is_set_up(platform: Platform, home: &HermesHome, config: &Config) -> bool
     }
 }
 
-/// What is missing before it can work, found just now.
+/// The step that turns a platform on; a sentence.
+pub fn way_on(platform: Platform, home: &HermesHome, config: &Config) -> String {
+    let spec = platform.spec();
+    let is_turned_off = match platform {
+        Platform::Whatsapp => config.whatsapp.is_turned_off,
+        Platform::Telegram => config.telegram.is_turned_off,
+        Platform::Scripted(_) => false,
+    };
+    if !is_set_up(platform, home, config) {
+        format!("Run `{}`.", spec.setup)
+    } else if is_turned_off {
+        format!("Remove `enabled = false` from `[platforms.{}]` in gateway.toml.", spec.name)
+    } else {
+        format!("Run `{} enable`.", spec.setup)
+    }
+}
+
+/// Findings of this moment: what is missing before it can work.
 pub fn findings(
     platform: Platform,
     world: &World,
@@ -245,7 +262,8 @@ pub fn findings(
     preflight::origin::with_origin(platform, findings, config)
 }
 
-pub(super) fn look(world: &World) -> Look {
+/// The look of the standard output.
+pub fn look(world: &World) -> Look {
     let size = if world.stdout_tty { console::Term::stdout().size_checked() } else { None };
     let width = size.map_or(0, |(_, columns)| usize::from(columns));
     Look { colour: world.colour(world.stdout_tty), utf8: world.stdout_tty && world.is_utf8(), width }
@@ -259,7 +277,7 @@ pub(super) fn exit(view: &View) -> ExitCode {
     }
 }
 
-/// Prints to standard output. A reader that has gone away (`| head`) is no failure.
+/// Prints to standard output. A reader that has gone away (`| head`) is not a failure.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -1,10 +1,11 @@
-//! Pure. How the gateway's state looks to people.
+//! Pure. The gateway's state as people see it.
 
 use std::time::Duration;
 
 use console::style;
 use jiff::Timestamp;
 
+use crate::error::with_code;
 use crate::gateway::model::snapshot::{
     AgentSnapshot, AgentState, HttpSnapshot, HttpState, PlatformSnapshot, Queues, WireState,
 };
@@ -14,8 +15,9 @@ use crate::gateway::status::view::{PlatformView, View};
 use crate::preflight::Finding;
 use crate::span::{age, aged, ago, until};
 use crate::visible;
+use crate::wrap::{folded, wrapped};
 
-/// What the terminal can show.
+/// The means of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Look {
     /// Colours.
@@ -30,9 +32,6 @@ const HEADS: [&str; 6] = ["Platform", "State", "Since", "Last in", "Last out", "
 
 /// So many of them stay side by side on a narrow terminal.
 const NARROW: usize = 3;
-
-/// Notes are not broken into shorter lines.
-const NOTE_WIDTH_MIN: usize = 20;
 
 /// `platform status`.
 pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
@@ -50,7 +49,7 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
         view.platforms.iter().map(|platform| row(platform, view, now, look)).collect();
     let widths = widths(&rows);
     text.push('\n');
-    // What does not fit beside the rest stands below it.
+    // Cells that do not fit beside the rest stand below it.
     let is_narrow = look.width > 0 && widths.iter().map(|width| width + 2).sum::<usize>() > look.width;
     let columns = if is_narrow { NARROW } else { HEADS.len() };
     let indent = if is_narrow { 4 } else { widths[0] + 4 };
@@ -59,7 +58,7 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
         text.push_str(&line(&row[..columns], widths, look, Some(shown_state(platform, view.presence))));
         let rest = HEADS.iter().zip(&row).skip(columns).map(|(head, cell)| format!("{head} {cell}"));
         let rest = is_narrow.then(|| rest.collect::<Vec<_>>().join(", "));
-        for note in rest.into_iter().chain(notes(platform, view.presence)) {
+        for note in rest.into_iter().chain(notes(platform, view.presence, now)) {
             text.push_str(&wrapped(&note, indent, look.width));
         }
     }
@@ -70,7 +69,7 @@ pub fn platform_status(view: &View, now: Timestamp, look: Look) -> String {
         text.push_str(&folded(&(agent + &http), look.width));
     } else {
         for Finding { code, message, fix, .. } in &view.findings {
-            let note = format!("\nAgent  {}: {message}.\n  {fix}\n", code.as_str());
+            let note = format!("\nAgent  {}\n  {fix}\n", with_code(message, code.as_str()));
             text.push_str(&folded(&note, look.width));
         }
         text.push_str(&folded(&format!("\n{}", next_step(view)), look.width));
@@ -89,34 +88,7 @@ fn queues_note(queues: Queues) -> String {
     if text.is_empty() { text } else { format!("\n{text}") }
 }
 
-/// Breaks it between words, so that it stays to the right of the indent.
-fn wrapped(note: &str, indent: usize, width: usize) -> String {
-    let room = if width == 0 { usize::MAX } else { width.saturating_sub(indent).max(NOTE_WIDTH_MIN) };
-    let mut lines = vec![String::new()];
-    for word in note.split(' ') {
-        let line = lines.last_mut().expect("there is one");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if console::measure_text_width(line) + 1 + console::measure_text_width(word) <= room {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines.iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
-}
-
-/// Every line, broken where it does not fit, and indented as it was.
-fn folded(text: &str, width: usize) -> String {
-    let each = |line: &str| match line.trim_start() {
-        "" => "\n".to_owned(),
-        words => wrapped(words, line.len() - words.len(), width),
-    };
-    text.lines().map(each).collect()
-}
-
-/// Who answers, and since when nobody does.
+/// The agent and its state.
 fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
     let model = agent.model.as_ref().map_or(String::new(), |model| format!(" ({})", visible::line(model)));
     let since = agent.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
@@ -124,9 +96,9 @@ fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
     let state = match agent.state {
         AgentState::Available => "available".to_owned(),
         AgentState::Untried => "not asked yet".to_owned(),
-        AgentState::Unavailable => format!("unavailable{since}{why}"),
-        AgentState::Refused => format!("refuses every request{since}{why}"),
-        AgentState::Failing => format!("fails at every message{since}{why}"),
+        AgentState::Unavailable => with_code(&format!("unavailable{since}{why}"), "agent_unavailable"),
+        AgentState::Refused => with_code(&format!("refuses every request{since}{why}"), "agent_refused"),
+        AgentState::Failing => with_code(&format!("fails at every message{since}{why}"), "agent_failing"),
     };
     format!("\nAgent  {}{model}, {state}.\n", agent.kind)
 }
@@ -141,7 +113,7 @@ fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
     let code = http.error_code.as_deref().unwrap_or("unknown");
     let why = http.error_message.as_deref().unwrap_or("it is not listening");
     let action = http.user_action.as_ref().map_or(String::new(), |action| format!("  {action}\n"));
-    format!("\nHTTP API  {code}: {why}.{when}\n{action}")
+    format!("\nHTTP API  {}.{when}\n{action}", with_code(why, code))
 }
 
 /// `gateway status`.
@@ -221,7 +193,7 @@ fn named(state: WireState) -> String {
     }
 }
 
-/// The cause of a pause, and the time of the next step. The number of the attempt is in the message.
+/// The cause of a pause, and the time of the next step. That of the next attempt is in the notes.
 fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
     let by = match last.paused_by.as_deref() {
         Some("operator") => " by you",
@@ -238,28 +210,42 @@ fn by_and_when(last: &PlatformSnapshot, now: Timestamp) -> String {
         | WireState::Disabled
         | WireState::Disconnected => "",
     };
-    let when = last.next_retry_at.map_or(String::new(), |at| format!(", {what}{}", until(at, now)));
+    let at = last.next_retry_at.filter(|_| last.next_attempt.is_none());
+    let when = at.map_or(String::new(), |at| format!(", {what}{}", until(at, now)));
     format!("{by}{when}")
 }
 
+/// The time and the number of the next attempt: `in 54 s (2 of 10)`.
+pub fn next_try(last: &PlatformSnapshot, now: Timestamp) -> Option<String> {
+    let when = until(last.next_retry_at?, now);
+    Some(match (last.next_attempt, last.attempts_max) {
+        (Some(attempt), Some(max)) => format!("{when} ({attempt} of {max})"),
+        (Some(attempt), None) => format!("{when} (attempt {attempt})"),
+        (None, _) => when,
+    })
+}
+
 /// Why, and what to do: while it runs by its own word, otherwise by what is found now, below its last word.
-fn notes(platform: &PlatformView, presence: Presence) -> Vec<String> {
-    let why = platform.last.as_ref().and_then(|last| match (&last.error_code, &last.error_message) {
-        (Some(code), Some(message)) => Some(format!("{code}: {message}")),
-        (Some(why), None) | (None, Some(why)) => Some(why.clone()),
+fn notes(platform: &PlatformView, presence: Presence, now: Timestamp) -> Vec<String> {
+    let why = platform.last.as_ref().and_then(|last| match (last.error_code.as_deref(), last.cause()) {
+        // Its state says so already.
+        (Some("paused_by_operator"), _) => None,
+        (Some(code), Some(message)) => Some(with_code(message, code)),
+        (Some(why), None) | (None, Some(why)) => Some(why.to_owned()),
         (None, None) if last.state == WireState::RateLimited => {
             Some("The platform limits sending. Waiting messages are sent when the limit ends.".to_owned())
         }
         (None, None) => None,
     });
     if presence.is_believed() {
-        let action = platform.last.as_ref().and_then(|last| last.user_action.clone());
-        return why.into_iter().chain(action).collect();
+        let last = platform.last.as_ref();
+        let next = last.filter(|last| last.next_attempt.is_some()).and_then(|last| next_try(last, now));
+        let action = last.and_then(|last| last.user_action.clone());
+        return why.into_iter().chain(next.map(|next| format!("Retries {next}."))).chain(action).collect();
     }
-    let found =
-        |finding: &Finding| [format!("{}: {}", finding.code.as_str(), finding.message), finding.fix.clone()];
+    let found = |finding: &Finding| [with_code(&finding.message, finding.code.as_str()), finding.fix.clone()];
     let found: Vec<String> = platform.findings.iter().flat_map(found).collect();
-    // What is still so is told by what is found now.
+    // A cause that still stands is among the findings.
     let is_found = |why: &String| found.iter().any(|note| note == why);
     why.filter(|why| !is_found(why)).map(|why| format!("Last: {why}")).into_iter().chain(found).collect()
 }
@@ -304,7 +290,7 @@ fn line(cells: &[String], widths: [usize; 6], look: Look, state: Option<Option<W
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::model::snapshot::GatewayState;
+    use crate::gateway::model::snapshot::{GatewayState, Problem};
     use crate::gateway::status::presence::Silence;
     use crate::preflight::{Code, Severity};
 
@@ -320,6 +306,9 @@ mod tests {
                 state,
                 error_code: None,
                 error_message: None,
+                error_cause: None,
+                next_attempt: None,
+                attempts_max: None,
                 updated_at: None,
                 since: Some("2026-01-01T09:00:00Z".parse().unwrap()),
                 attempts: 0,
@@ -378,7 +367,8 @@ mod tests {
         let lost = "the connection to WhatsApp was lost (503); attempt 3/10 after 60 s";
         let mut retrying = failing(WireState::Retrying, "whatsapp_bridge_exited", lost);
         let last = retrying.last.as_mut().unwrap();
-        last.attempts = 2;
+        last.error_cause = Some("the connection to WhatsApp was lost (503)".to_owned());
+        (last.attempts, last.next_attempt, last.attempts_max) = (2, Some(3), Some(10));
         last.next_retry_at = Some("2026-01-01T12:00:42Z".parse().unwrap());
         let mut degraded = view(retrying);
         degraded.last_state = Some(GatewayState::Degraded);
@@ -471,6 +461,30 @@ mod tests {
             platforms += &format!("{}\n", row.replace('\u{1b}', "^"));
         }
         insta::assert_snapshot!(platforms);
+    }
+
+    #[test]
+    fn a_failed_start_is_told_with_its_code_and_the_next_step_once() {
+        let mut failed = view(platform(WireState::Connected));
+        (failed.presence, failed.last_state) = (Presence::Absent, Some(GatewayState::StartupFailed));
+        let mut page = |code: &str, action: &str| {
+            failed.problems = vec![Problem {
+                code: code.to_owned(),
+                message: "it failed".to_owned(),
+                since: now(),
+                user_action: Some(action.to_owned()),
+                ends: true,
+            }];
+            gateway_status(&failed, now(), Look::default())
+        };
+        let start = "The gateway is not running. Its last start failed 5 s ago.\nit failed";
+        assert_eq!(
+            page("store_too_new", "Upgrade.\nOr wait."),
+            format!("{start} [store_too_new]\n  Upgrade.\n  Or wait.\nStart it with `hermes gateway run`.\n")
+        );
+        for action in ["Run `hermes setup`.", "`hermes gateway run --accept-loss` starts it."] {
+            assert_eq!(page("config", action), format!("{start}\n  {action}\n"));
+        }
     }
 
     #[test]

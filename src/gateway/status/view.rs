@@ -13,7 +13,7 @@ use crate::preflight::Finding;
 /// The gateway as a reader sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// Whether a gateway runs at this moment.
+    /// The presence of a gateway at this moment.
     pub presence: Presence,
     /// Its process.
     pub pid: Option<u32>,
@@ -27,21 +27,21 @@ pub struct View {
     pub as_of: Option<Timestamp>,
     /// The platforms to be shown.
     pub platforms: Vec<PlatformView>,
-    /// What waits.
+    /// Messages that wait.
     pub queues: Queues,
     /// The HTTP API of a running gateway.
     pub http: Option<HttpSnapshot>,
-    /// What is wrong with the settings' files of a running gateway.
+    /// The fault of the settings' files of a running gateway.
     pub config_stale: Option<String>,
     /// Settings of `.env` without effect on a running gateway.
     pub shadowed: Vec<String>,
-    /// What is wrong with a running gateway itself.
+    /// Faults of a running gateway itself; of one that could not start, why.
     pub problems: Vec<Problem>,
-    /// Who answers, by the word of a running gateway.
+    /// The agent, by the word of a running gateway.
     pub agent: Option<AgentSnapshot>,
     /// No platform is enabled, as far as the settings of this moment were looked at.
     pub is_unset: bool,
-    /// What is missing before the agent can answer, found just now; gathered only while no gateway runs.
+    /// Findings about the agent, of this moment; gathered only while no gateway runs.
     pub findings: Vec<Finding>,
 }
 
@@ -52,9 +52,9 @@ pub struct PlatformView {
     pub name: String,
     /// Its name as people write it.
     pub title: &'static str,
-    /// What the gateway last said of it.
+    /// The gateway's last word on it.
     pub last: Option<PlatformSnapshot>,
-    /// What is missing, found just now; gathered only while no gateway runs.
+    /// Findings about it, of this moment; gathered only while no gateway runs.
     pub findings: Vec<Finding>,
 }
 
@@ -65,6 +65,9 @@ impl View {
         let (presence, snapshot) = evidence.judge(now);
         let is_believed = presence.is_believed();
         let last = snapshot.as_ref();
+        let has_failed = |last: &Snapshot| {
+            presence == Presence::Absent && last.gateway_state == GatewayState::StartupFailed
+        };
         let view = Self {
             presence,
             pid: match presence {
@@ -83,7 +86,10 @@ impl View {
             http: last.filter(|_| is_believed).and_then(|last| last.http.clone()),
             config_stale: last.filter(|_| is_believed).and_then(|last| last.config_stale.clone()),
             shadowed: last.filter(|_| is_believed).map(|last| last.shadowed.clone()).unwrap_or_default(),
-            problems: last.filter(|_| is_believed).map(|last| last.problems.clone()).unwrap_or_default(),
+            problems: last
+                .filter(|last| is_believed || has_failed(last))
+                .map(|last| last.problems.clone())
+                .unwrap_or_default(),
             agent: last.filter(|_| is_believed).and_then(|last| last.agent.clone()),
             is_unset: false,
             findings: Vec::new(),
@@ -91,7 +97,7 @@ impl View {
         (view, snapshot)
     }
 
-    /// What it says of its platforms may be believed.
+    /// True when its word on its platforms may be believed.
     pub fn is_believed(&self) -> bool {
         self.presence.is_believed()
     }

@@ -23,7 +23,7 @@ use crate::world::World;
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Shows the page until `q`, Ctrl-C, SIGTERM, or until nobody reads it any more.
+/// Shows the page until `q`, Ctrl-C, SIGTERM, or until its reader is gone.
 ///
 /// # Errors
 /// When the settings are broken while no gateway runs, or the output cannot be written.
@@ -61,7 +61,7 @@ pub async fn run(world: &World, home: &HermesHome, json: bool) -> Result<ExitCod
     }
 }
 
-/// What is on the screen.
+/// The content of the screen.
 struct Page {
     json: bool,
     look: table::Look,
@@ -91,7 +91,7 @@ impl Page {
 
     fn show(&mut self, view: &View) -> io::Result<()> {
         let look = match &self.screen {
-            // What is drawn over must not break by itself.
+            // Lines that are drawn over must not break by themselves.
             Some(screen) => table::Look { width: screen.size().1.saturating_sub(1).max(1), ..self.look },
             None => self.look,
         };
@@ -118,7 +118,7 @@ impl Page {
             Some(screen) => screen.keys.recv().await,
             None => None,
         };
-        // Without a keyboard nobody presses a key.
+        // Without a keyboard no key is pressed.
         if key.is_none() {
             std::future::pending::<()>().await;
         }

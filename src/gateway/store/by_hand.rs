@@ -1,22 +1,24 @@
-//! The store for commands while no gateway runs. Whoever opens it to write holds the gateway's lock; whoever only looks does not,
-//! so that a gateway can start meanwhile.
+//! The store for commands while no gateway runs. A command that opens it to write holds the gateway's lock; one that only looks does
+//! not, so that a gateway can start meanwhile.
 
 use std::path::PathBuf;
 
 use super::api::{Letter, Pick, StoreError};
 use super::sqlite::SqliteStore;
-use super::{letters, schema};
+use super::{letters, schema, unopened};
 use crate::error::CliError;
+use crate::home::HermesHome;
 
-/// Opens the database of this path.
+/// Opens the database of this home.
 ///
 /// # Errors
 /// When it cannot be used.
-pub async fn open(path: PathBuf) -> Result<SqliteStore, CliError> {
+pub async fn open(home: &HermesHome) -> Result<SqliteStore, CliError> {
+    let path = home.database();
     tokio::task::spawn_blocking(move || SqliteStore::open(&path))
         .await
         .map_err(|_| CliError::failed("opening the store failed unexpectedly"))?
-        .map_err(unusable)
+        .map_err(|error| unopened::failure(home, error))
 }
 
 /// Dead letters, as they are at this moment. `None`: only who opens the database to write can tell.
@@ -30,7 +32,7 @@ pub async fn letters(path: PathBuf, pick: Pick, with_text: bool) -> Result<Optio
         .map_err(|_| CliError::failed("reading the store failed in an unforeseen way"))
 }
 
-/// What a failure of the store is to whoever typed the command.
+/// A failure of the open store, as that of a command.
 pub fn unusable(error: StoreError) -> CliError {
     CliError::failed("the store cannot be used").code("store_unusable").because(error)
 }

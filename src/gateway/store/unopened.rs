@@ -1,13 +1,33 @@
 //! The store that cannot be opened, as an error for people.
 
+use std::io::Read as _;
+use std::ops::Range;
+use std::path::Path;
+
 use super::api::StoreError;
-use super::presence;
+use super::{presence, schema};
 use crate::error::CliError;
+use crate::file;
 use crate::home::HermesHome;
 
-/// Why the next start would fail: what stands where a file of the store belongs. Opens nothing.
-pub(crate) fn in_the_way(home: &HermesHome) -> Option<CliError> {
-    presence::in_the_way(&home.database()).map(|error| failure(home, error))
+/// The failure of the next start, as far as it can be foreseen: something else stands where a file of the store belongs.
+pub(crate) fn foreseen(home: &HermesHome) -> Option<CliError> {
+    let database = home.database();
+    presence::in_the_way(&database).or_else(|| by_head(&database)).map(|error| failure(home, error))
+}
+
+/// The fault that the first bytes of the file show (<https://sqlite.org/fileformat.html>). One that is not there or is empty is new.
+fn by_head(path: &Path) -> Option<StoreError> {
+    const BEGIN: &[u8] = b"SQLite format 3\0";
+    const VERSION: Range<usize> = 60..64;
+    let mut head = Vec::new();
+    file::open(path).ok()?.take(VERSION.end as u64).read_to_end(&mut head).ok()?;
+    if !head.is_empty() && !head.starts_with(BEGIN) {
+        return Some(StoreError::Damaged("it is not a database".to_owned()));
+    }
+    let found = i64::from(i32::from_be_bytes(head.get(VERSION)?.try_into().ok()?));
+    let known = schema::newest();
+    (found > known).then_some(StoreError::TooNew { found, known })
 }
 
 /// The failure of a start whose store cannot be opened, with what repairs it.
@@ -47,7 +67,10 @@ pub(crate) fn failure(home: &HermesHome, error: StoreError) -> CliError {
             .because(error),
         StoreError::Failed(_) => CliError::failed("the store cannot be opened")
             .code("store_unusable")
-            .hint(format!("Check the owner and mode of {}.", path.display()))
+            .hint(format!(
+                "Check the owner and mode of {path}, and that no other program uses it: `fuser -v {path}`.",
+                path = path.display()
+            ))
             .because(error),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::config::{AllowList, Config};
-use crate::error::{CliError, ExitCode};
+use crate::error::{CliError, ExitCode, with_code};
 use crate::home::HermesHome;
 use crate::platforms::Platform;
 use crate::preflight::origin::with_origin;
@@ -130,7 +130,7 @@ fn prose(config: &Config, report: &Report) -> String {
     row("answers", &show_allow(&config.access(Platform::Telegram).allowed));
     row("alerts", report.home_channel.as_deref().unwrap_or("off"));
     for finding in &report.findings {
-        write!(text, "\n  {}: {}\n    {}\n", finding.code.as_str(), finding.message, finding.fix)
+        write!(text, "\n  {}\n    {}\n", with_code(&finding.message, finding.code.as_str()), finding.fix)
             .expect("writing to a String does not fail");
     }
     text

@@ -33,7 +33,7 @@ fn give(book: &mut Book, now: Now, name: &str, number: u8) -> Option<String> {
     book.give(now, played(), &asker(name), &[number; CHANCE_BYTES]).map(|(code, _)| code)
 }
 
-/// What a process that begins now reads of everything that this one kept.
+/// The book as a process that begins now reads it from everything that this one kept.
 fn reopened(kept: &Kept, now: Now) -> Book {
     Book::of(kept.clone(), now)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use crate::telegram::wire::RawUpdate;
+use crate::platforms::telegram::wire::RawUpdate;
 
 /// The highest number that the service gives.
 const NUMBER_MAX: i64 = 2_000_000_000;

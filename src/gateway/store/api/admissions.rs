@@ -1,16 +1,16 @@
-//! What of the book outlives the process, and where it is kept.
+//! The part of the book that outlives the process, and where it is kept.
 
 use async_trait::async_trait;
 
 use crate::gateway::store::api::StoreError;
 use crate::platforms::Platform;
 
-/// Somebody who waits, as it is kept.
+/// A person who waits, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeRow {
     /// Where.
     pub platform: Platform,
-    /// Who.
+    /// The person.
     pub person: String,
     /// Their other name, where the platform has two.
     pub alt: Option<String>,
@@ -22,12 +22,12 @@ pub struct CodeRow {
     pub made_at_s: i64,
 }
 
-/// Somebody who was admitted, as it is kept.
+/// A person who was admitted, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmittedRow {
     /// Where.
     pub platform: Platform,
-    /// Who.
+    /// The person.
     pub person: String,
     /// Their other name, where the platform has two.
     pub alt: Option<String>,
@@ -40,7 +40,7 @@ pub struct AdmittedRow {
 pub struct TriesRow {
     /// For this platform.
     pub platform: Platform,
-    /// How many since the last right one.
+    /// Their number since the last right one.
     pub failures: u32,
     /// Since when no code is taken, where that is so; seconds since 1970.
     pub locked_at_s: Option<i64>,
@@ -49,11 +49,11 @@ pub struct TriesRow {
 /// Everything that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Kept {
-    /// Who waits.
+    /// People who wait.
     pub codes: Vec<CodeRow>,
-    /// Who is in.
+    /// People who have access.
     pub admitted: Vec<AdmittedRow>,
-    /// What was tried.
+    /// Codes that were tried.
     pub tries: Vec<TriesRow>,
 }
 
@@ -64,9 +64,9 @@ pub enum Change {
     Give(CodeRow),
     /// A code is void.
     Void(Platform, String),
-    /// Somebody is in.
+    /// A person has access.
     Admit(AdmittedRow),
-    /// Somebody is no longer in.
+    /// A person has access no longer.
     Revoke(Platform, String),
     /// A code was tried.
     Try(TriesRow),
@@ -75,7 +75,7 @@ pub enum Change {
 /// Where the book is kept.
 #[async_trait]
 pub trait Records: Send + Sync {
-    /// What was kept.
+    /// Everything that was kept.
     async fn load(&self) -> Result<Kept, StoreError>;
 
     /// Keeps all of these, or none. Returns when they are on disk.

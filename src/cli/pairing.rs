@@ -1,0 +1,63 @@
+//! `hermes pairing`, as it is typed.
+
+use clap::Subcommand;
+
+use super::runtime;
+use crate::error::{CliError, ExitCode};
+use crate::gateway::admission;
+use crate::gateway::admission::desk::Request;
+use crate::home::HermesHome;
+use crate::world::World;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PairingCommand {
+    /// Show who waits with a code, who was approved by one, and who was ignored lately
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Approve the person who has this code. Make sure that you know who it is
+    Approve {
+        /// The platform
+        platform: String,
+        /// The code
+        code: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add one person to the allow list in .env, without a code
+    Allow {
+        /// The platform
+        platform: String,
+        /// The person: a phone number (WhatsApp) or a numeric ID (Telegram)
+        user: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take access back: from a person who was approved by a code, or is on the allow list in .env
+    Revoke {
+        /// The platform
+        platform: String,
+        /// The person, as `list` or the allow list shows them
+        user: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `hermes pairing`.
+pub(super) fn run(world: &World, home: &HermesHome, command: PairingCommand) -> Result<ExitCode, CliError> {
+    let (request, json) = match command {
+        PairingCommand::Allow { platform, user, json } => {
+            return admission::command::allow(world, home, &platform, &user, json);
+        }
+        PairingCommand::List { json } => (Request::List, json),
+        PairingCommand::Approve { platform, code, json } => (Request::Approve { platform, code }, json),
+        PairingCommand::Revoke { platform, user, json } => (Request::Revoke { platform, user }, json),
+    };
+    runtime()?.block_on(admission::command::run(world, home, request, json))
+}
