@@ -28,7 +28,9 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
         AllowList::Nobody => Finding::warning(
             Code::NobodyAllowed,
             format!("no one is allowed to write to hermes on {title}"),
-            format!("Run `hermes pairing allow {platform} ID` with the {person} of each sender, or edit {list}."),
+            format!(
+                "Run `hermes pairing allow {platform} ID` with the {person} of each sender, or edit {list}."
+            ),
         ),
         AllowList::Everybody => Finding::warning(
             Code::EverybodyAllowed,
