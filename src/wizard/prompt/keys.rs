@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_no_text_and_swallows_no_key() {
+    fn a_reply_is_not_text_and_swallows_no_key() {
         let reply = |text: &str| Key::Reply(text.to_owned());
         for (bytes, expected) in [
             ("\x1b_Gi=1;OK\x1b\\a", vec![reply("_Gi=1;OK"), Key::Text('a')]),
