@@ -1,22 +1,22 @@
 //! The questions of the WhatsApp wizard, and those that others ask alike.
 
-use tokio_util::sync::CancellationToken;
-
 use crate::config::{AllowList, WhatsAppMode};
 use crate::error::CliError;
 use crate::pairing::Me;
 use crate::platforms::Platform;
 use crate::preflight::Facts;
 use crate::wizard::flow::{Chapter, RELINK, SessionAnswer};
+use crate::wizard::layout;
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::parse_allow;
 use crate::wizard::pair::show_me;
-use crate::wizard::run::{End, Interrupts};
+use crate::wizard::questions::confirm;
+use crate::wizard::questions::confirm_everybody;
+use crate::wizard::runner::End;
 use crate::wizard::running;
 use crate::wizard::setup::Setup;
-use crate::wizard::term_ui::TermUi;
 use crate::wizard::texts;
-use crate::wizard::ui::{Choice, Question, Stop, Ui};
+use crate::wizard::ui::{Choice, Question};
 
 impl Setup<'_> {
     pub(super) async fn select(&mut self, choice: &Choice) -> Result<usize, End> {
@@ -79,7 +79,8 @@ impl Setup<'_> {
 
     pub(super) async fn ask_replace(&mut self, why: &str) -> Result<(), End> {
         self.ui.say(Line::Warn(format!("The saved session cannot be used: {why}.")));
-        self.ui.say(texts::text("A phone must be linked again. The old folder is moved aside, not deleted."));
+        self.ui
+            .say(layout::text("A phone must be linked again. The old folder is moved aside, not deleted."));
         self.ui.say(Line::Gap);
         if self.options.yes || self.confirm("Move it aside and link again?", true).await? {
             self.answers.session = Some(SessionAnswer::Replace);
@@ -163,72 +164,6 @@ impl Setup<'_> {
     pub(super) async fn confirm_everybody(&mut self) -> Result<bool, End> {
         confirm_everybody(self.ui, self.cancel, texts::EVERYBODY_WARNING).await
     }
-}
-
-/// Asks yes or no; a cancel ends the question.
-pub(super) async fn confirm(
-    ui: &mut dyn Ui,
-    cancel: &CancellationToken,
-    prompt: &str,
-    default: bool,
-) -> Result<bool, End> {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(End::Cancelled),
-        answer = ui.confirm(prompt, default) => Ok(answer?),
-    }
-}
-
-/// Asks where no wizard runs. An interrupt ends it; `left`: what it leaves, in a sentence.
-pub(super) async fn ask_alone<T>(
-    ui: &mut TermUi,
-    left: &str,
-    ask: impl AsyncFnOnce(&mut TermUi) -> Result<T, Stop>,
-) -> Result<T, CliError> {
-    let mut interrupts = Interrupts::listen()?;
-    let said = tokio::select! {
-        biased;
-        () = interrupts.next() => Err(Stop::Cancelled),
-        said = ask(ui) => said,
-    };
-    said.map_err(|stop| match stop {
-        Stop::Cancelled => {
-            [Line::Gap, texts::text(&format!("Stopped. {left}"))].into_iter().for_each(|line| ui.say(line));
-            CliError::interrupted()
-        }
-        Stop::Broken(error) => CliError::failed("the terminal cannot be used for questions").because(error),
-    })
-}
-
-/// The list that the flags give. `*` alone opens nothing: a script must say it in words.
-pub(super) fn allowed_by_flags(
-    allowed: Option<AllowList>,
-    everyone: bool,
-    warning: &str,
-) -> Result<Option<AllowList>, CliError> {
-    match (allowed, everyone) {
-        (None | Some(AllowList::Everybody), true) => Ok(Some(AllowList::Everybody)),
-        (Some(AllowList::Only(_) | AllowList::Nobody), true) => {
-            Err(CliError::usage("use `--allow` or `--allow-everyone`, not both"))
-        }
-        (Some(AllowList::Everybody), false) => {
-            Err(CliError::usage("`--allow '*'` needs `--allow-everyone` as well")
-                .hint(warning)
-                .hint("To allow everyone, use `--allow-everyone`; otherwise list senders with `--allow`."))
-        }
-        (allowed, false) => Ok(allowed),
-    }
-}
-
-/// True when everybody is meant, asked twice after a warning.
-pub(super) async fn confirm_everybody(
-    ui: &mut dyn Ui,
-    cancel: &CancellationToken,
-    warning: &str,
-) -> Result<bool, End> {
-    ui.say(Line::Warn(warning.to_owned()));
-    Ok(confirm(ui, cancel, "Allow everyone?", false).await?
-        && confirm(ui, cancel, "Allow strangers too?", false).await?)
 }
 
 pub(super) fn check_people(text: &str) -> Result<(), String> {

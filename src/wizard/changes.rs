@@ -8,7 +8,7 @@ use crate::env_file::{EnvFile, SetError};
 use crate::error::CliError;
 use crate::sensitive::Secret;
 use crate::wizard::layout::Line;
-use crate::wizard::texts::text;
+use crate::wizard::layout::text;
 
 /// Settings to write, in the order in which they are appended.
 #[derive(Clone, PartialEq, Eq, Default)]

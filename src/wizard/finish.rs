@@ -9,14 +9,14 @@ use crate::preflight::Facts;
 use crate::wizard::ask::check_people;
 use crate::wizard::changes::{ChangeSet, mode_word};
 use crate::wizard::event::WizardEvent;
+use crate::wizard::layout;
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::{parse_allow, show_allow, show_number};
 use crate::wizard::pair::show_me;
-use crate::wizard::run::End;
+use crate::wizard::runner::End;
 use crate::wizard::running;
 use crate::wizard::session;
 use crate::wizard::setup::Setup;
-use crate::wizard::texts;
 use crate::wizard::ui::Question;
 
 impl Setup<'_> {
@@ -138,10 +138,10 @@ impl Setup<'_> {
             Line::Gap,
             Line::Done("WhatsApp is ready.".to_owned()),
             Line::Gap,
-            texts::entry("Linked as", &show_me(me)),
-            texts::entry("Mode", mode_word(mode)),
-            texts::entry("Answers", &answered),
-            texts::entry("Settings", &settings),
+            layout::entry("Linked as", &show_me(me)),
+            layout::entry("Mode", mode_word(mode)),
+            layout::entry("Answers", &answered),
+            layout::entry("Settings", &settings),
             Line::Gap,
         ];
         if self.config.whatsapp.is_turned_off {
@@ -152,12 +152,12 @@ impl Setup<'_> {
             lines.push(Line::Gap);
         }
         if self.gateway_runs() {
-            lines.push(texts::text("The gateway is running and connects by itself."));
+            lines.push(layout::text("The gateway is running and connects by itself."));
         } else {
-            lines.push(texts::entry("hermes gateway run", "start answering"));
+            lines.push(layout::entry("hermes gateway run", "start answering"));
         }
-        lines.push(texts::entry("hermes platform status", "check status"));
-        lines.push(texts::entry("hermes whatsapp", "change any of this"));
+        lines.push(layout::entry("hermes platform status", "check status"));
+        lines.push(layout::entry("hermes whatsapp", "change any of this"));
         lines.into_iter().for_each(|line| self.ui.say(line));
     }
 }

@@ -255,6 +255,16 @@ impl Layout {
     }
 }
 
+/// A sentence for people.
+pub(crate) fn text(text: &str) -> Line {
+    Line::Text(text.to_owned())
+}
+
+/// A word with its meaning.
+pub(crate) fn entry(word: &str, meaning: &str) -> Line {
+    Line::Entry { word: word.to_owned(), meaning: meaning.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

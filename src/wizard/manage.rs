@@ -8,7 +8,6 @@ use crate::bridge::session_lock;
 use crate::clock::Now;
 use crate::config::{AllowList, Config};
 use crate::durable::Lock;
-use crate::env_file::EnvFile;
 use crate::error::{CliError, ExitCode, with_code};
 use crate::facts;
 use crate::home::HermesHome;
@@ -18,13 +17,16 @@ use crate::preflight::origin::with_origin;
 use crate::preflight::{
     BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, findings, is_blocked,
 };
-use crate::wizard::ask::ask_alone;
-use crate::wizard::changes::{ChangeSet, mode_word};
+use crate::wizard::changes::mode_word;
 use crate::wizard::failures;
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::{show_allow, show_number};
-use crate::wizard::running;
+use crate::wizard::questions::ask_alone;
 use crate::wizard::session;
+use crate::wizard::switch::Done;
+use crate::wizard::switch::json_line;
+use crate::wizard::switch::refuse_turned_off;
+use crate::wizard::switch::switch;
 use crate::wizard::term_ui::{TermUi, print, print_text};
 use crate::wizard::ui::Ui;
 use crate::world::World;
@@ -128,12 +130,6 @@ fn report(facts: &Facts) -> Report {
     }
 }
 
-fn json_line(report: &impl Serialize) -> String {
-    let mut line = serde_json::to_string(report).expect("a report has only strings, numbers and booleans");
-    line.push('\n');
-    line
-}
-
 fn prose(facts: &Facts, report: &Report) -> String {
     let mut text = String::from("WhatsApp\n");
     let mut row = |word: &str, value: &str| {
@@ -168,21 +164,6 @@ fn prose(facts: &Facts, report: &Report) -> String {
         }
     }
     text
-}
-
-/// Says what was done.
-#[derive(Debug, Serialize)]
-pub(super) struct Done {
-    pub(super) enabled: bool,
-    pub(super) changed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) moved_to: Option<String>,
-}
-
-impl Done {
-    pub(super) fn say(&self, json: bool, words: &str) {
-        if json { print(&json_line(self)) } else { print_text(&format!("{words}\n")) }
-    }
 }
 
 /// Turns WhatsApp on. Refuses unless it is paired.
@@ -320,45 +301,6 @@ fn unpaired(to: &str, was_paired: bool) -> String {
 /// Warning before a pairing is forgotten.
 const PASSKEY_NOTE: &str =
     "Linking again may need the account's passkey: since 2026 WhatsApp asks some accounts for it.";
-
-/// The failure that `gateway.toml` turns a platform off, whatever `.env` says.
-pub(super) fn refuse_turned_off(platform: Platform, is_turned_off: bool) -> Result<(), CliError> {
-    if !is_turned_off {
-        return Ok(());
-    }
-    let spec = platform.spec();
-    Err(CliError::failed(format!("{} stays off: gateway.toml says so", spec.title))
-        .code("platform_turned_off")
-        .hint(format!("Remove `enabled = false` below `[platforms.{}]` in gateway.toml.", spec.name)))
-}
-
-/// Writes a platform's switch; whether that changed anything.
-pub(super) fn switch(
-    home: &HermesHome,
-    name: &'static str,
-    enabled: bool,
-    config: &Config,
-) -> Result<bool, CliError> {
-    let path = home.env_file();
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        CliError::failed(format!("the settings in {} cannot be written", path.display()))
-            .code("env_not_written")
-            .hint("Check the owner of the file and its folder.")
-            .because(error)
-    };
-    let mut env = EnvFile::load(&path).map_err(|error| failed(error.into()))?;
-    let changes = ChangeSet::of_switch(&env, name, enabled);
-    // WhatsApp's switch is off where it was never set, and Telegram's is its token.
-    let default = name != "WHATSAPP_ENABLED";
-    if enabled != default || env.value(name).is_some() {
-        changes.apply(&mut env).map_err(|error| failed(error.into()))?;
-    }
-    let changed = env.is_changed();
-    env.save(&path).map_err(|error| failed(error.into()))?;
-    changes.takes_effect(&config.of_process)?;
-    changes.reaches_gateway(&running::shadowed(home))?;
-    Ok(changed)
-}
 
 #[cfg(test)]
 mod tests {

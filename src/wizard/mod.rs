@@ -33,7 +33,9 @@ pub mod platforms;
 pub mod probe;
 mod prompt;
 pub mod qr;
+mod questions;
 pub mod run;
+mod runner;
 mod running;
 #[cfg(test)]
 mod scenarios;
@@ -44,6 +46,7 @@ mod setup;
 pub mod sheet;
 #[cfg(test)]
 mod stage;
+mod switch;
 pub mod telegram;
 pub mod term_ui;
 mod texts;
@@ -51,6 +54,7 @@ pub mod ui;
 mod work;
 
 pub use manage::{disable, enable, status, unpair};
-pub use options::{AnswerFrom, Outcome, QrStyle, WhatsAppOptions};
+pub use options::{AnswerFrom, QrStyle, WhatsAppOptions};
 pub use run::whatsapp;
+pub use runner::Outcome;
 pub use telegram::{TelegramOptions, telegram};

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::WhatsAppMode;
-use crate::error::ExitCode;
 
 /// The flags of `hermes whatsapp`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,13 +83,4 @@ pub enum QrStyle {
     Raw,
     /// A picture in this file, removed afterwards.
     Png(PathBuf),
-}
-
-/// The end of the wizard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
-    /// The exit code; the reason was already shown.
-    pub exit: ExitCode,
-    /// The person wants the gateway to run now.
-    pub start_gateway: bool,
 }

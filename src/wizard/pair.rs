@@ -17,9 +17,11 @@ use crate::wizard::display::Shown;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::failures::{self, Circumstances};
 use crate::wizard::hands::PairingBridge;
+use crate::wizard::layout;
 use crate::wizard::layout::Line;
 use crate::wizard::passkey::{Answers, Gate};
 use crate::wizard::qr::Code;
+use crate::wizard::runner::{End, unusable};
 use crate::wizard::sheet::Form;
 use crate::wizard::texts;
 use crate::wizard::ui::{Stop, Ui};
@@ -218,7 +220,7 @@ impl Attempt<'_> {
             Event::Open { me } if self.progress.accepted => {
                 self.ui.event(&WizardEvent::Connected { me: me.clone() });
                 self.ui.say(Line::Done(format!("Connected as {}.", show_me(&me))));
-                self.ui.say(texts::text("Waiting for WhatsApp to finish setting up …"));
+                self.ui.say(layout::text("Waiting for WhatsApp to finish setting up …"));
                 self.progress.opened = true;
             }
             Event::Synced { timed_out } => {
@@ -245,13 +247,20 @@ impl Attempt<'_> {
     }
 }
 
+impl From<Failed> for End {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Cancelled => Self::Cancelled,
+            Failed::Error(error) => Self::Failed(error),
+        }
+    }
+}
+
 /// A question that got no answer ends the attempt.
 pub(crate) fn stopped(stop: Stop) -> Failed {
     match stop {
         Stop::Cancelled => Failed::Cancelled,
-        Stop::Broken(error) => {
-            Failed::Error(CliError::failed("the terminal cannot be used for questions").because(error))
-        }
+        Stop::Broken(error) => Failed::Error(unusable(error)),
     }
 }
 

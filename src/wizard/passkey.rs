@@ -17,6 +17,7 @@ use crate::sensitive::Private;
 use crate::wizard::event::WizardEvent;
 use crate::wizard::failures;
 use crate::wizard::hands::PairingBridge;
+use crate::wizard::layout;
 use crate::wizard::layout::Line;
 use crate::wizard::options::AnswerFrom;
 use crate::wizard::pair::{Attempt, Ended, Failed, stopped};
@@ -134,7 +135,7 @@ impl Attempt<'_> {
 
     pub(super) fn passkey_code(&mut self, code: String, confirm: bool) {
         self.ui.event(&WizardEvent::PasskeyCode { code: code.clone(), confirm });
-        self.ui.say(texts::text(&format!("If the phone shows a code, it must be {code}.")));
+        self.ui.say(layout::text(&format!("If the phone shows a code, it must be {code}.")));
         self.progress.passkey = if confirm { Gate::Compare(code) } else { Gate::Wait };
     }
 

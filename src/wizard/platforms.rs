@@ -2,11 +2,11 @@
 
 use crate::error::CliError;
 use crate::platforms::Platform;
-use crate::wizard::ask::ask_alone;
 use crate::wizard::layout::Line;
-use crate::wizard::setup::unanswered;
+use crate::wizard::layout::text;
+use crate::wizard::questions::ask_alone;
+use crate::wizard::questions::unanswered;
 use crate::wizard::term_ui::TermUi;
-use crate::wizard::texts::text;
 use crate::wizard::ui::{Choice, Ui};
 use crate::world::World;
 

@@ -14,7 +14,7 @@ use crate::platforms::Platform;
 use crate::span::ago;
 use crate::visible;
 use crate::wizard::layout::Line;
-use crate::wizard::texts::{entry, text};
+use crate::wizard::layout::{entry, text};
 
 /// The longest that a gateway is waited for.
 const LIMIT: Duration = Duration::from_secs(2);

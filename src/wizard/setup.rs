@@ -8,15 +8,18 @@ use crate::error::{CliError, ExitCode};
 use crate::home::HermesHome;
 use crate::pairing::Pairing;
 use crate::preflight::{Facts, Finding};
-use crate::wizard::ask::allowed_by_flags;
 use crate::wizard::changes::shadows;
 use crate::wizard::failures;
 use crate::wizard::flow::{Answers, Chapter, SessionAnswer, Step, missing_flags, next};
 use crate::wizard::hands::Hands;
 use crate::wizard::layout::Line;
 use crate::wizard::numbers::{parse_allow, parse_number, show_allow};
-use crate::wizard::options::{Outcome, QrStyle, WhatsAppOptions};
-use crate::wizard::run::{End, Remains, show_end};
+use crate::wizard::options::{QrStyle, WhatsAppOptions};
+use crate::wizard::questions::allowed_by_flags;
+use crate::wizard::questions::refuse_to_guess;
+use crate::wizard::run::Remains;
+use crate::wizard::runner::Outcome;
+use crate::wizard::runner::{End, show_end};
 use crate::wizard::session::{self, Aside};
 use crate::wizard::texts;
 use crate::wizard::ui::Ui;
@@ -214,20 +217,6 @@ impl<'a> Setup<'a> {
         }
         Remains::Nothing
     }
-}
-
-/// Where no one can be asked, every answer is a flag. `command`: the one that has them; `hermes setup` has not.
-pub(super) fn refuse_to_guess(command: &str, json: bool, missing: &[&str]) -> Result<(), CliError> {
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(unanswered(json).hint(format!("Run `{command}` with these flags: {}.", missing.join(", "))))
-}
-
-/// The failure that an answer is missing. With `json` nothing is asked, also at a terminal.
-pub(super) fn unanswered(json: bool) -> CliError {
-    let why = if json { "`--json` asks nothing" } else { "there is no terminal" };
-    CliError::usage(format!("an answer is missing, and {why}"))
 }
 
 fn refused(finding: &Finding) -> CliError {

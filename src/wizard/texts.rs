@@ -4,6 +4,8 @@ use crate::bridge::protocol::PasskeyRequest;
 use crate::config::WhatsAppMode;
 use crate::wizard::flow::Chapter;
 use crate::wizard::layout::Line;
+use crate::wizard::layout::entry;
+use crate::wizard::layout::text;
 
 pub(crate) fn opening() -> Vec<Line> {
     vec![
@@ -138,11 +140,3 @@ pub(crate) fn about_passkey(request: &PasskeyRequest) -> Vec<Line> {
 }
 
 pub(crate) const PASSKEY_SENT: &str = "WhatsApp accepted the passkey. Waiting for the phone …";
-
-pub(crate) fn text(text: &str) -> Line {
-    Line::Text(text.to_owned())
-}
-
-pub(crate) fn entry(word: &str, meaning: &str) -> Line {
-    Line::Entry { word: word.to_owned(), meaning: meaning.to_owned() }
-}

@@ -17,7 +17,7 @@ use crate::wizard::flow::SessionAnswer;
 use crate::wizard::layout::Line;
 use crate::wizard::pair::{self, Attempt, Ended};
 use crate::wizard::passkey::{self, Answers};
-use crate::wizard::run::End;
+use crate::wizard::runner::End;
 use crate::wizard::session;
 use crate::wizard::setup::Setup;
 use crate::wizard::sheet::Form;

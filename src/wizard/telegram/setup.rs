@@ -14,14 +14,15 @@ use crate::platforms::telegram::wire::User;
 use crate::platforms::{Platform, number};
 use crate::sensitive::Secret;
 use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
-use crate::wizard::ask;
 use crate::wizard::changes::{ChangeSet, shadows};
 use crate::wizard::event::WizardEvent;
 use crate::wizard::layout::Line;
-use crate::wizard::options::Outcome;
-use crate::wizard::run::{Closing, End, show_end};
+use crate::wizard::layout::{entry, text};
+use crate::wizard::questions;
+use crate::wizard::questions::refuse_to_guess;
+use crate::wizard::runner::Outcome;
+use crate::wizard::runner::{Closing, End, show_end};
 use crate::wizard::running;
-use crate::wizard::setup::refuse_to_guess;
 use crate::wizard::telegram::failures;
 use crate::wizard::telegram::flow::{Answers, Chapter, Facts, Step, missing_flags, next};
 use crate::wizard::telegram::options::TelegramOptions;
@@ -29,7 +30,6 @@ use crate::wizard::telegram::owner::TICK;
 use crate::wizard::telegram::people::{parse_allow, show_allow, shown};
 use crate::wizard::telegram::service::{Service, Services};
 use crate::wizard::telegram::texts;
-use crate::wizard::texts::{entry, text};
 use crate::wizard::ui::{Choice, Frame, Question, Ui};
 
 /// The settings that this wizard writes.
@@ -202,7 +202,7 @@ impl<'a> TelegramSetup<'a> {
         let listed =
             self.options.allow.as_deref().map(|allow| parse_allow(allow).map_err(no_list)).transpose()?;
         self.answers.allowed =
-            ask::allowed_by_flags(listed, self.options.allow_everyone, texts::EVERYBODY_WARNING)?;
+            questions::allowed_by_flags(listed, self.options.allow_everyone, texts::EVERYBODY_WARNING)?;
         if let Some(chat) = &self.options.home_channel {
             let chat = number(chat.trim()).ok_or_else(|| {
                 CliError::usage("`--home-channel` needs a chat ID, a whole number")
@@ -375,11 +375,11 @@ impl<'a> TelegramSetup<'a> {
     }
 
     pub(super) async fn confirm(&mut self, prompt: &str, default: bool) -> Result<bool, End> {
-        ask::confirm(self.ui, self.cancel, prompt, default).await
+        questions::confirm(self.ui, self.cancel, prompt, default).await
     }
 
     async fn confirm_everybody(&mut self) -> Result<bool, End> {
-        ask::confirm_everybody(self.ui, self.cancel, texts::EVERYBODY_WARNING).await
+        questions::confirm_everybody(self.ui, self.cancel, texts::EVERYBODY_WARNING).await
     }
 
     /// One write, and the way on. Returns whether the gateway is to be started.

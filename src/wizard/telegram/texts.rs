@@ -2,8 +2,8 @@
 
 use crate::platforms::telegram::bot::Bot;
 use crate::wizard::layout::Line;
+use crate::wizard::layout::{entry, text};
 use crate::wizard::telegram::flow::Chapter;
-use crate::wizard::texts::{entry, text};
 
 pub(super) fn opening() -> Vec<Line> {
     vec![
