@@ -143,6 +143,7 @@ impl Bot {
             status: response.status().as_u16(),
             description: response.status().canonical_reason().unwrap_or("no reason").to_owned(),
             parameters: wire::Parameters::default(),
+            by_service: false,
         }))
     }
 
@@ -174,12 +175,14 @@ impl Said {
                 status: error_code.unwrap_or(self.status.as_u16()),
                 description: shown(&description.unwrap_or_default()),
                 parameters: parameters.unwrap_or_default(),
+                by_service: true,
             })),
             // Whatever stands before the service answers in words of its own.
             Err(_) if self.status != StatusCode::OK => Err(Fault::Refused(Refusal {
                 status: self.status.as_u16(),
                 description: self.status.canonical_reason().unwrap_or("no reason").to_owned(),
                 parameters: wire::Parameters::default(),
+                by_service: false,
             })),
             Err(_) => Err(Fault::Garbled("not JSON")),
         }
@@ -235,6 +238,26 @@ mod tests {
         for proxy in ["127.0.0.1:3128", "canary", "ftp://canary.test", "http://"] {
             let refused = bot(proxy).err().unwrap();
             assert!(refused.contains("TELEGRAM_PROXY") && !refused.contains("canary"), "{proxy}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_another_form_is_not_the_services() {
+        for (text, expected) in [
+            (
+                r#"{"ok":false,"error_code":403,"description":"Forbidden: bot was blocked by the user"}"#,
+                Some(true),
+            ),
+            ("<html>403 Forbidden", Some(false)),
+            ("", Some(false)),
+            (r#"{"ok":true}"#, None),
+        ] {
+            let said = Said { status: StatusCode::FORBIDDEN, text: text.to_owned() };
+            let by_service = match said.result() {
+                Err(Fault::Refused(refusal)) => Some(refusal.by_service),
+                Ok(_) | Err(_) => None,
+            };
+            assert_eq!(by_service, expected, "{text}");
         }
     }
 

@@ -66,6 +66,20 @@ pub struct Refusal {
     pub description: String,
     /// What may help to go on.
     pub parameters: Parameters,
+    /// In the form of the Bot API. In any other it is the word of something before the service: a proxy, or a firewall.
+    pub by_service: bool,
+}
+
+impl Refusal {
+    /// For people.
+    pub fn said(&self) -> String {
+        let Self { status, description, .. } = self;
+        if self.by_service {
+            format!("Telegram answered {status}: {description}")
+        } else {
+            format!("Telegram, or something in front of it, answered {status}: {description}")
+        }
+    }
 }
 
 /// A kind of update that hermes asks for; in each there is a [`Message`].

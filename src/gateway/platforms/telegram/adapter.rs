@@ -382,7 +382,10 @@ mod tests {
         let for_a_person = ("tls_untrusted", Retry::Never, true);
         assert_eq!([untrusted(), untrusted()], [for_a_person, for_a_person]);
         let (description, parameters) = ("Bad Gateway".to_owned(), Parameters::default());
-        memory.judge(&token, Fault::Refused(Refusal { status: 502, description, parameters }));
+        memory.judge(
+            &token,
+            Fault::Refused(Refusal { status: 502, description, parameters, by_service: true }),
+        );
         assert_eq!(untrusted(), passing, "whoever answers is trusted");
     }
 
@@ -393,8 +396,10 @@ mod tests {
             let memory = Memory::default();
             memory.inner().origin = origin.map(str::to_owned);
             let (description, parameters) = ("Unauthorized".to_owned(), Parameters::default());
-            let error =
-                memory.judge(&token, Fault::Refused(Refusal { status: 401, description, parameters }));
+            let error = memory.judge(
+                &token,
+                Fault::Refused(Refusal { status: 401, description, parameters, by_service: true }),
+            );
             assert_eq!(memory.bar(&token).unwrap_err(), error, "the same is said as long as it stands");
             error.user_action.unwrap()
         };
@@ -407,7 +412,12 @@ mod tests {
         let (memory, token) = (Memory::default(), Secret("7000001:nobody".to_owned()));
         let wait = |parameters| {
             let description = "Too Many Requests".to_owned();
-            memory.judge(&token, Fault::Refused(Refusal { status: 429, description, parameters })).retry
+            memory
+                .judge(
+                    &token,
+                    Fault::Refused(Refusal { status: 429, description, parameters, by_service: true }),
+                )
+                .retry
         };
         let after = |seconds| Retry::After(Duration::from_secs(seconds));
         let open = Parameters::default();

@@ -128,13 +128,19 @@ pub fn of_send(refusal: &Refusal) -> Way {
     let fail = |code: &str, certainty, retry| {
         Way::Fail(SendError {
             code: code.to_owned(),
-            message: format!("Telegram answered {}: {}", refusal.status, refusal.description),
+            message: refusal.said(),
             certainty,
             retry,
             scope: scope(code),
         })
     };
     let not_sent = |code, retry| fail(code, Certainty::NotSent, retry);
+    // It says nothing about this message, nor about its chat.
+    if !refusal.by_service && !matches!(refusal.status, 420 | 429 | 500..) {
+        let was_taken = (200..300).contains(&refusal.status);
+        let certainty = if was_taken { Certainty::MaybeSent } else { Certainty::NotSent };
+        return fail("telegram_refused", certainty, Retry::Backoff);
+    }
     if let Some(chat) = refusal.parameters.migrate_to_chat_id {
         return Way::Migrated(chat);
     }
@@ -220,8 +226,9 @@ fn conflict_wait(count: u32) -> Duration {
 
 /// What a refusal means while receiving. `conflicts`: how many conflicts came in a row, with this one.
 pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
-    let said = format!("Telegram answered {}: {}", refusal.status, refusal.description);
+    let said = refusal.said();
     match refusal.status {
+        ..420 | 421..=428 | 430..500 if !refusal.by_service => AdapterError::retryable("telegram_refused", said),
         401 | 404 => {
             AdapterError::blocked("telegram_bad_token", "Telegram rejected the bot token", TOKEN_ACTION)
         }
@@ -248,7 +255,8 @@ mod tests {
     use crate::platforms::telegram::wire::Parameters;
 
     fn refusal(status: u16, description: &str) -> Refusal {
-        Refusal { status, description: description.to_owned(), parameters: Parameters::default() }
+        let description = description.to_owned();
+        Refusal { status, description, parameters: Parameters::default(), by_service: true }
     }
 
     fn after(status: u16, seconds: u64) -> Refusal {
@@ -284,6 +292,20 @@ mod tests {
                 (expected.0, Some(expected.1), Some(expected.2)),
                 "{status}"
             );
+        }
+    }
+
+    #[test]
+    fn what_something_before_the_service_says_is_final_for_nothing() {
+        for status in 200..=599 {
+            let foreign = Refusal { by_service: false, ..refusal(status, "Something") };
+            let Way::Fail(error) = of_send(&foreign) else { panic!("{status}") };
+            assert_ne!(error.retry, Retry::Never, "{status}");
+            assert_eq!(error.scope, Scope::Message, "{status}");
+            let is_unsure = matches!(status, 200..300 | 500..);
+            assert_eq!(error.certainty == Certainty::MaybeSent, is_unsure, "{status}");
+            let error = of_connection(&foreign, 1);
+            assert!(error.retry != Retry::Never && error.message.contains("in front of it"), "{status}");
         }
     }
 

@@ -119,7 +119,7 @@ impl TelegramLink {
     fn otherwise(&self, way: Way, refusal: &Refusal, how: Try) -> Result<Try, SendError> {
         let fate = |code: &str, retry| SendError {
             code: code.to_owned(),
-            message: format!("Telegram answered {}: {}", refusal.status, refusal.description),
+            message: refusal.said(),
             certainty: Certainty::NotSent,
             retry,
             scope: failure::scope(code),
@@ -349,7 +349,8 @@ pub(super) async fn probe(
             }
             Err(fault) => fault,
         };
-        let is_unknown = matches!(&fault, Fault::Refused(Refusal { status: 401 | 404, .. }));
+        let is_unknown =
+            matches!(&fault, Fault::Refused(Refusal { status: 401 | 404, by_service: true, .. }));
         if is_unknown && patience.failures() > 0 {
             return shared.end(memory.judge(&token, fault));
         }

@@ -107,7 +107,7 @@ async fn bear(
     let mut asked = None;
     if let Fault::Refused(refusal) = &fault {
         match refusal.status {
-            CONFLICT => {
+            CONFLICT if refusal.by_service => {
                 let error = source.conflict(fault);
                 let Retry::After(wait) = error.retry else { return Ok(()) };
                 patience.forgive();
@@ -127,7 +127,7 @@ async fn bear(
                 None => return Err(fault),
             },
             // It may be the word of something between us and the service: asked once more before it is believed.
-            401 | 403 | 404 if patience.failures() > 0 => return Err(fault),
+            401 | 403 | 404 if refusal.by_service && patience.failures() > 0 => return Err(fault),
             _ => {}
         }
     }

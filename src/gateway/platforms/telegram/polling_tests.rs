@@ -150,7 +150,7 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Source for Service<F> {
 
 fn refused(status: u16, retry_after: Option<u64>) -> Fault {
     let parameters = Parameters { retry_after, ..Parameters::default() };
-    Fault::Refused(Refusal { status, description: "weather".to_owned(), parameters })
+    Fault::Refused(Refusal { status, description: "weather".to_owned(), parameters, by_service: true })
 }
 
 fn cut() -> Fault {
