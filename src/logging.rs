@@ -21,7 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Now;
 use crate::config::Secret;
-use crate::error::CliError;
+use crate::error::{CliError, with_code};
 use crate::platform::Platform;
 use crate::redact::Redactor;
 use crate::visible;
@@ -153,7 +153,10 @@ where
         } else {
             write!(writer, "  {word}")?;
         }
-        writeln!(writer, "{}", said.sentence())
+        let sentence = said.sentence();
+        // What is not a fault needs no explanation.
+        let sentence = if word.is_empty() { sentence } else { with_code(&sentence, &said.code) };
+        writeln!(writer, "{sentence}")
     }
 }
 
@@ -161,6 +164,7 @@ where
 #[derive(Default)]
 struct Said {
     message: String,
+    code: String,
     platform: String,
     error: String,
 }
@@ -185,6 +189,7 @@ impl Visit for Said {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let place = match field.name() {
             "message" => &mut self.message,
+            "code" => &mut self.code,
             "platform" => &mut self.platform,
             "error" => &mut self.error,
             _ => return,
@@ -402,6 +407,7 @@ mod tests {
             info!(code = "connected", platform = "telegram", "Telegram is connected as @me");
             warn!(code = "x", platform = %Platform::Telegram, attempt = 3, "a message is given up");
             error!(code = "y", error = %io::Error::other("disk gone"), "`x` cannot be written");
+            warn!("it has none");
         });
         let sentences: Vec<&str> = text.lines().map(|line| &line[10..]).collect();
         assert_eq!(
@@ -409,8 +415,9 @@ mod tests {
             [
                 "It runs",
                 "Telegram is connected as @me",
-                "Warning: Telegram: a message is given up",
-                "Error: `x` cannot be written: disk gone"
+                "Warning: Telegram: a message is given up [x]",
+                "Error: `x` cannot be written: disk gone [y]",
+                "Warning: it has none"
             ]
         );
         assert!(
