@@ -189,7 +189,7 @@ impl CliError {
 }
 
 /// Codes that say no more than the text beside them.
-const GENERAL: [&str; 4] = ["cancelled", "config", "failed", "usage"];
+const GENERAL: [&str; 5] = ["", "cancelled", "config", "failed", "usage"];
 
 /// The page that explains every code.
 pub const CODES_PAGE: &str = "docs/troubleshooting.md";

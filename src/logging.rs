@@ -21,8 +21,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Now;
-use crate::error::CliError;
 use crate::platforms::Platform;
+use crate::error::{CliError, with_code};
 use crate::redact::Redactor;
 use crate::sensitive::Secret;
 use crate::visible;
@@ -157,7 +157,10 @@ where
         } else {
             write!(writer, "  {word}")?;
         }
-        writeln!(writer, "{}", said.sentence())
+        let sentence = said.sentence();
+        // What is not a fault needs no explanation.
+        let sentence = if word.is_empty() { sentence } else { with_code(&sentence, &said.code) };
+        writeln!(writer, "{sentence}")
     }
 }
 
@@ -165,6 +168,7 @@ where
 #[derive(Default)]
 struct Said {
     message: String,
+    code: String,
     platform: String,
     error: String,
 }
@@ -189,6 +193,7 @@ impl Visit for Said {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let place = match field.name() {
             "message" => &mut self.message,
+            "code" => &mut self.code,
             "platform" => &mut self.platform,
             "error" => &mut self.error,
             _ => return,
@@ -427,6 +432,7 @@ mod tests {
             info!(code = "connected", platform = "telegram", "Telegram is connected as @me");
             warn!(code = "x", platform = %Platform::Telegram, attempt = 3, "a message is given up");
             error!(code = "y", error = %io::Error::other("disk gone"), "`x` cannot be written");
+            warn!("it has none");
         });
         let sentences: Vec<&str> = text.lines().map(|line| &line[10..]).collect();
         assert_eq!(
@@ -434,8 +440,9 @@ mod tests {
             [
                 "It runs",
                 "Telegram is connected as @me",
-                "Warning: Telegram: a message is given up",
-                "Error: `x` cannot be written: disk gone"
+                "Warning: Telegram: a message is given up [x]",
+                "Error: `x` cannot be written: disk gone [y]",
+                "Warning: it has none"
             ]
         );
         assert!(
