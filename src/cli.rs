@@ -10,20 +10,24 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::client::report;
+use crate::client::request;
+use crate::client::watch;
 use crate::config::WhatsAppMode;
 use crate::durable::Lock;
 use crate::error::{CliError, ErrorKind, ExitCode};
-use crate::gateway::control::{ancestry, client};
+use crate::gateway::api::ancestry;
+use crate::gateway::boot;
 use crate::gateway::life::init;
 use crate::gateway::life::restart::Restart;
-use crate::gateway::status::{report, watch};
-use crate::gateway::succession::command::{Asked as Succession, Verb};
-use crate::gateway::{boot, succession};
 use crate::home::HermesHome;
 use crate::logging::Format;
+use crate::process::exec;
+use crate::service;
+use crate::service::command::{Asked as Succession, Verb};
 use crate::wizard::{self, AnswerFrom, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
-use crate::{bridge, doctor, dumps, failpoint, ownership};
+use crate::{doctor, dumps, failpoint, ownership};
 use messages::{DeadCommand, SendArgs};
 use pairing::PairingCommand;
 
@@ -243,8 +247,8 @@ enum PlatformCommand {
 pub fn run(world: &World) -> u8 {
     dumps::forbid();
     // Not for people, and on the way to becoming another program: it is not parsed with the rest.
-    if world.args.get(1).is_some_and(|command| command == bridge::exec::NAME) {
-        return bridge::exec::run(&world.exe, &world.args[2..]);
+    if world.args.get(1).is_some_and(|command| command == exec::NAME) {
+        return exec::run(&world.exe, &world.args[2..]);
     }
     let cli = match Cli::try_parse_from(&world.args) {
         Ok(cli) => cli,
@@ -326,10 +330,10 @@ fn dispatch(world: &World, command: Command) -> Result<ExitCode, CliError> {
             runtime()?.block_on(watch::run(world, &home, json))
         }
         Command::Platform(PlatformCommand::Pause { name, json }) => {
-            steer(&home, client::Verb::Pause, &name, json)
+            steer(&home, request::Verb::Pause, &name, json)
         }
         Command::Platform(PlatformCommand::Resume { name, json }) => {
-            steer(&home, client::Verb::Resume, &name, json)
+            steer(&home, request::Verb::Resume, &name, json)
         }
         Command::Platform(PlatformCommand::List { json }) => report::platform_list(world, &home, json),
         Command::Pairing(command) => pairing::run(world, &home, command),
@@ -395,12 +399,12 @@ fn succession(
     args: &SuccessionArgs,
 ) -> Result<ExitCode, CliError> {
     let asked = Succession { verb, timeout: args.timeout, json: args.json };
-    runtime()?.block_on(succession::command::run(world, home, asked))
+    runtime()?.block_on(service::command::run(world, home, asked))
 }
 
 /// Shows the sentence that came back.
-fn steer(home: &HermesHome, verb: client::Verb, name: &str, json: bool) -> Result<ExitCode, CliError> {
-    let message = client::steer(home, verb, name)?;
+fn steer(home: &HermesHome, verb: request::Verb, name: &str, json: bool) -> Result<ExitCode, CliError> {
+    let message = request::steer(home, verb, name)?;
     let name = name.trim().to_ascii_lowercase();
     let answer = serde_json::json!({ "message": message, "platform": name });
     report::print(&if json { format!("{answer}\n") } else { format!("{message}\n") })?;

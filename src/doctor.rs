@@ -17,16 +17,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bridge::{install, toolchain};
+use crate::client::report;
+use crate::client::request;
+use crate::client::view::View;
 use crate::clock::Now;
 use crate::config::{Config, shadow_remedy, shadow_warning};
 use crate::durable::Lock;
 use crate::error::{CODES_PAGE, CliError, ExitCode, with_code};
 use crate::facts;
-use crate::gateway::control::client;
 use crate::gateway::model::snapshot::Snapshot;
 use crate::gateway::platforms::build;
-use crate::gateway::status::report;
-use crate::gateway::status::view::View;
 use crate::home::HermesHome;
 use crate::migrate::outlook::{Outlook, outlook};
 use crate::ownership;
@@ -302,7 +302,7 @@ impl Look {
 
 /// Senders that the running gateway has ignored; none where it does not tell.
 fn ignored(home: &HermesHome) -> Vec<Ignored> {
-    let answer = client::request(home, "GET", "/v1/ignored", None).ok().flatten();
+    let answer = request::request(home, "GET", "/v1/ignored", None).ok().flatten();
     answer.and_then(|mut answer| serde_json::from_value(answer["ignored"].take()).ok()).unwrap_or_default()
 }
 
@@ -381,7 +381,7 @@ impl Case<'_> {
             if self.word.as_ref().is_some_and(|word| word.platforms.contains_key(spec.name)) {
                 return Vec::new();
             }
-            let (message, fix) = match off.filter(|_| report::is_set_up(platform, home, config)) {
+            let (message, fix) = match off.filter(|_| facts::is_set_up(platform, home, config)) {
                 Some(off) => (format!("{} is set up but disabled", spec.title), off.fix),
                 None => (format!("{} is not set up", spec.title), format!("Run `{}`.", spec.setup)),
             };

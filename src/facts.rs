@@ -153,6 +153,36 @@ fn session_refused(home: &HermesHome, paths: &WhatsAppPaths) -> bool {
     written <= told && code.is_some_and(|code| refused.contains(&code))
 }
 
+/// True when it was set up, enabled or not.
+pub fn is_set_up(platform: Platform, home: &HermesHome, config: &Config) -> bool {
+    match platform {
+        Platform::Whatsapp => match session(&home.whatsapp()) {
+            SessionFact::Judged(Pairing::Paired { .. }) | SessionFact::Restorable { .. } => true,
+            SessionFact::Judged(Pairing::Unpaired | Pairing::HalfPaired | Pairing::Corrupt { .. })
+            | SessionFact::Unreadable { .. } => false,
+        },
+        Platform::Telegram => config.telegram.token.is_some(),
+        Platform::Scripted(_) => true,
+    }
+}
+
+/// The step that turns a platform on; a sentence.
+pub fn way_on(platform: Platform, home: &HermesHome, config: &Config) -> String {
+    let spec = platform.spec();
+    let is_turned_off = match platform {
+        Platform::Whatsapp => config.whatsapp.is_turned_off,
+        Platform::Telegram => config.telegram.is_turned_off,
+        Platform::Scripted(_) => false,
+    };
+    if !is_set_up(platform, home, config) {
+        format!("Run `{}`.", spec.setup)
+    } else if is_turned_off {
+        format!("Remove `enabled = false` from `[platforms.{}]` in gateway.toml.", spec.name)
+    } else {
+        format!("Run `{} enable`.", spec.setup)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

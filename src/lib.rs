@@ -48,8 +48,8 @@
 
 pub mod backoff;
 pub mod bridge;
-pub mod child;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod control_client;
@@ -72,9 +72,11 @@ pub mod ownership;
 pub mod pairing;
 pub mod platforms;
 pub mod preflight;
-pub mod proc;
+pub mod process;
+pub mod progress;
 pub mod redact;
 pub mod sensitive;
+pub mod service;
 pub mod span;
 pub mod tls;
 pub mod token_lock;

@@ -21,8 +21,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Now;
-use crate::platforms::Platform;
 use crate::error::{CliError, with_code};
+use crate::platforms::Platform;
 use crate::redact::Redactor;
 use crate::sensitive::Secret;
 use crate::visible;

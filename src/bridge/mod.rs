@@ -6,15 +6,11 @@
 //! - [`process`]: owns one running bridge; [`exec`] is what its child does before it becomes Node, or the program of an
 //!   agent, which a [`guard`] keeps.
 
-pub(crate) mod child_env;
-pub mod exec;
 pub mod exit;
-mod guard;
 pub mod install;
 pub mod process;
 pub mod protocol;
 mod session;
-mod splitter;
 pub mod toolchain;
 
 pub use session::session_lock;

@@ -1,6 +1,6 @@
 //! Owns one bridge process: starts it, exchanges lines, ends it.
 //!
-//! The child is started through this program's own hidden `bridge-exec` command ([`crate::bridge::exec`]), which takes the
+//! The child is started through this program's own hidden `bridge-exec` command ([`crate::process::exec`]), which takes the
 //! session lock, asks the kernel to end the child when we die, and then becomes Node. So the lock is held for exactly as
 //! long as the bridge lives, and no bridge outlives its owner.
 //!
@@ -26,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::bridge::protocol::{self, Command, Event, Exit, LINE_LEN_MAX, Start};
-use crate::bridge::{child_env, exec};
-use crate::child;
+use crate::process::child;
+use crate::process::child_env;
+use crate::process::exec;
 use crate::world::World;
 
 /// Node's flags for a small process: measured, they take the idle bridge from 112 MB to 83 MB and cost it 0.2 s at start.

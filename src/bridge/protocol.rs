@@ -10,7 +10,7 @@ use crate::pairing::Me;
 use crate::sensitive::Private;
 
 /// The version in every line, both ways.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = crate::process::exec::LINE_VERSION;
 
 /// Longest line, in bytes, both ways.
 pub const LINE_LEN_MAX: usize = 1 << 20;
@@ -466,12 +466,6 @@ pub fn encode(command: &Command) -> String {
     line
 }
 
-/// The `error` event of a bridge that the launcher could not become, with its line break.
-pub fn last_words(code: &str, message: &str) -> String {
-    let event = serde_json::json!({ "v": VERSION, "event": "error", "code": code, "message": message });
-    format!("{event}\n")
-}
-
 /// Reads one line.
 ///
 /// # Errors
@@ -523,7 +517,7 @@ mod tests {
 
     #[test]
     fn last_words_are_an_event() {
-        let line = last_words("exec", "/opt/\"node\" cannot be started\n");
+        let line = crate::process::exec::last_words("exec", "/opt/\"node\" cannot be started\n");
         assert_eq!(line.lines().count(), 1);
         let Event::Error { code, message } = decode(line.trim_end()).unwrap() else { panic!("{line}") };
         assert_eq!((code.as_str(), message.as_str()), ("exec", "/opt/\"node\" cannot be started\n"));

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bridge::child_env;
-use crate::child;
 use crate::config::Config;
 use crate::durable;
 use crate::file;
 use crate::home::HermesHome;
 use crate::preflight::{NODE_MAJOR_MIN, NodeFact};
+use crate::process::child;
+use crate::process::child_env;
 use crate::world::World;
 
 /// Longest wait for `node --version`.

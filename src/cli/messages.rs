@@ -6,11 +6,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{parse_duration, runtime};
+use crate::client::dead;
+use crate::client::send::{self, Sending};
 use crate::error::{CliError, ExitCode};
-use crate::gateway::dead;
 use crate::gateway::dead::desk;
 use crate::gateway::dead::view::Asked;
-use crate::gateway::delivery::send::{self, Sending};
 use crate::gateway::delivery::target::Target;
 use crate::home::HermesHome;
 use crate::world::World;
@@ -77,7 +77,7 @@ pub(super) fn dead(home: &HermesHome, command: DeadCommand) -> Result<ExitCode, 
         DeadCommand::Drop(pick) => (desk::Verb::Drop, pick),
     };
     let FilterArgs { platform, direction, json } = filter;
-    runtime()?.block_on(dead::command::run(home, verb, Asked { ids, platform, direction }, json))
+    runtime()?.block_on(dead::run(home, verb, Asked { ids, platform, direction }, json))
 }
 
 /// The whole of standard input, as far as one message can be long.

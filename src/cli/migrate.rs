@@ -7,10 +7,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::runtime;
+use crate::client::report::{look, print};
 use crate::config::{Config, Foreign};
 use crate::durable::{self, Lock, LockError};
 use crate::error::{CliError, ExitCode};
-use crate::gateway::status::report::{look, print};
 use crate::gateway::store::api::admissions::{AdmittedRow, Change, Records};
 use crate::gateway::store::by_hand;
 use crate::home::HermesHome;

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::runtime;
+use crate::client::pairing;
 use crate::error::{CliError, ExitCode};
-use crate::gateway::admission;
 use crate::gateway::admission::desk::Request;
 use crate::home::HermesHome;
 use crate::world::World;
@@ -53,11 +53,11 @@ pub(super) enum PairingCommand {
 pub(super) fn run(world: &World, home: &HermesHome, command: PairingCommand) -> Result<ExitCode, CliError> {
     let (request, json) = match command {
         PairingCommand::Allow { platform, user, json } => {
-            return admission::command::allow(world, home, &platform, &user, json);
+            return pairing::allow(world, home, &platform, &user, json);
         }
         PairingCommand::List { json } => (Request::List, json),
         PairingCommand::Approve { platform, code, json } => (Request::Approve { platform, code }, json),
         PairingCommand::Revoke { platform, user, json } => (Request::Revoke { platform, user }, json),
     };
-    runtime()?.block_on(admission::command::run(world, home, request, json))
+    runtime()?.block_on(pairing::run(world, home, request, json))
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{parse_duration, run_gateway, runtime};
+use crate::client::report;
 use crate::config::Config;
 use crate::error::{CliError, ExitCode};
 use crate::gateway::boot;
 use crate::gateway::platforms::build;
-use crate::gateway::status::report;
 use crate::home::HermesHome;
 use crate::platforms::Platform;
-use crate::wizard::event::WizardEvent;
-use crate::wizard::json_ui::JsonUi;
 use crate::wizard::ui::Ui as _;
+use crate::wizard::ui::event::WizardEvent;
+use crate::wizard::ui::json::JsonUi;
 use crate::wizard::{self, TelegramOptions, WhatsAppOptions};
 use crate::world::World;
 

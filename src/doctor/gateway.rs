@@ -7,15 +7,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Check, Status};
+use crate::client::headline::{WITHOUT_SOCKET, headline, next_step, shadowed_remedy};
+use crate::client::presence::Presence;
+use crate::client::view::View;
 use crate::error::with_code;
 use crate::gateway::model::snapshot::{
     AgentSnapshot, AgentState, GatewayState, HttpSnapshot, HttpState, PlatformSnapshot, Problem, Queues,
     Snapshot, WireState,
 };
-use crate::gateway::status::headline::{WITHOUT_SOCKET, headline, next_step, shadowed_remedy};
-use crate::gateway::status::presence::Presence;
-use crate::gateway::status::table::next_try;
-use crate::gateway::status::view::View;
 use crate::platforms::Platform;
 use crate::preflight::Code;
 use crate::span::{age, aged, ago, until};
@@ -228,7 +227,7 @@ pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View,
     let (title, name) = (spec.title, spec.name);
     let since = last.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
     let why = last.cause().map_or(String::new(), |why| format!(": {why}"));
-    let next = next_try(last, now);
+    let next = last.next_try(now);
     let code = last.error_code.as_deref().unwrap_or(name);
     let action = |other: String| last.user_action.clone().unwrap_or(other);
     let resume = || format!("To try now: `hermes platform resume {name}`.");
@@ -281,9 +280,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::client::presence::Evidence;
+    use crate::client::request::Word;
     use crate::durable::Holder;
-    use crate::gateway::control::client::Word;
-    use crate::gateway::status::presence::Evidence;
 
     fn at() -> Timestamp {
         "2026-01-01T12:00:00Z".parse().unwrap()

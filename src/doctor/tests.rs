@@ -3,10 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::client::presence::Evidence;
+use crate::client::request::Word;
 use crate::durable::{Holder, create_private_dir, write_atomic};
-use crate::gateway::control::client::Word;
 use crate::gateway::model::snapshot::{AgentState, GatewayState, HttpState, Problem, Queues, WireState};
-use crate::gateway::status::presence::Evidence;
 
 fn report(home: &HermesHome, env: &[(&str, &str)]) -> Report {
     let world = World::of_env(env.iter().copied());

@@ -19,13 +19,13 @@ use crate::error::{CliError, ExitCode};
 use crate::gateway::admission::book::Book;
 use crate::gateway::agent::api::Agent;
 use crate::gateway::agent::following::Following;
-use crate::gateway::control::api;
-use crate::gateway::control::messages::Messages;
-use crate::gateway::control::reports::Reports;
-use crate::gateway::control::socket::ControlSocket;
+use crate::gateway::api::http::routes::{HELD_MAX, Http};
+use crate::gateway::api::http::server::HttpServer;
+use crate::gateway::api::messages::Messages;
+use crate::gateway::api::reports::Reports;
+use crate::gateway::api::shared;
+use crate::gateway::api::socket::ControlSocket;
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::http::routes::{HELD_MAX, Http};
-use crate::gateway::http::server::HttpServer;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::life::boots::{self, Boots};
 use crate::gateway::life::lock::HomeLock;
@@ -36,6 +36,7 @@ use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
 use crate::gateway::life::{self, handover, kept};
 use crate::gateway::model::command::Control;
 use crate::gateway::model::event::Event;
+use crate::gateway::model::pid_file::PidFile;
 use crate::gateway::model::snapshot::KIND;
 use crate::gateway::notice;
 use crate::gateway::path::MessagePath;
@@ -47,7 +48,6 @@ use crate::gateway::run::{Gateway, Parts};
 use crate::gateway::settings::Settings;
 use crate::gateway::state::{Identity, failed_start};
 use crate::gateway::status::file::StatusFile;
-use crate::gateway::status::report::PidFile;
 use crate::gateway::store::SqliteStore;
 use crate::gateway::store::api::Store;
 use crate::gateway::store::api::admissions::Records;
@@ -59,8 +59,9 @@ use crate::home::HermesHome;
 use crate::logging::{self, Log};
 use crate::migrate::outlook;
 use crate::ownership::{self, Owned, Standing, Us};
+use crate::process::proc;
 use crate::world::World;
-use crate::{dumps, facts, preflight, proc};
+use crate::{dumps, facts, preflight};
 
 /// How long the store may take to open: a damaged one is saved on the way, as far as it can be read.
 const STORE_LIMIT: Duration = Duration::from_secs(600);
@@ -239,7 +240,7 @@ async fn start(
     path.connect(control.clone());
     let messages = Messages { store, flow: message_flow, settings: Arc::clone(&settings) };
     let reports = Reports { settings: Arc::clone(&settings), path: Arc::clone(&path) };
-    let routes = api::owner(control.clone(), admissions, messages, reports);
+    let routes = shared::owner(control.clone(), admissions, messages, reports);
     let _control = open_control(home, &control, routes);
     let (held, lockout) = (Arc::new(Semaphore::new(HELD_MAX)), Arc::default());
     let (pulse_seen, tally, settings_seen) = (pulse.clone(), path.tally(), Arc::clone(&settings));
@@ -330,7 +331,7 @@ fn keep_listening(signals: Arc<Mutex<Signals>>, events: mpsc::Sender<Event>) {
 /// The gateway works without it; only the commands of this machine do not reach it.
 fn open_control(home: &HermesHome, control: &Control, routes: Router) -> Option<ControlSocket> {
     let path = home.control_socket();
-    let opened = ControlSocket::open(path.clone(), routes, api::child(control.clone()));
+    let opened = ControlSocket::open(path.clone(), routes, shared::child(control.clone()));
     opened
         .inspect_err(|error| {
             tracing::warn!(

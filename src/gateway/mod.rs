@@ -54,14 +54,13 @@
 
 pub mod admission;
 pub mod agent;
+pub mod api;
 pub mod boot;
 pub mod connection;
-pub mod control;
 pub mod dead;
 pub mod delivery;
 pub mod drain;
 pub mod flow;
-pub mod http;
 pub mod inbound;
 pub mod lanes;
 pub mod life;
@@ -81,6 +80,5 @@ pub mod settings;
 pub mod state;
 pub mod status;
 pub mod store;
-pub mod succession;
 pub mod supervisor;
 pub mod tally;

@@ -7,8 +7,8 @@ use crate::config::{AllowList, WhatsAppMode, shadow_remedy};
 use crate::env_file::{EnvFile, SetError};
 use crate::error::CliError;
 use crate::sensitive::Secret;
-use crate::wizard::layout::Line;
-use crate::wizard::layout::text;
+use crate::wizard::ui::layout::Line;
+use crate::wizard::ui::layout::text;
 
 /// Settings to write, in the order in which they are appended.
 #[derive(Clone, PartialEq, Eq, Default)]

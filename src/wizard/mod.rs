@@ -10,51 +10,18 @@
 //! ```
 //!
 //! All that people see goes through [`ui::Ui`]: a terminal, JSON lines, or a script in tests.
-mod ask;
 pub mod changes;
-mod display;
-pub mod event;
-pub mod failures;
-mod finish;
-pub mod flow;
-pub mod hands;
-pub mod json_ui;
-pub mod layout;
-pub mod manage;
-pub mod numbers;
-pub mod options;
-mod page;
-mod pair;
-mod passkey;
-#[cfg(test)]
-mod passkey_scenarios;
-pub mod picture;
 pub mod platforms;
-pub mod probe;
-mod prompt;
-pub mod qr;
 mod questions;
-pub mod run;
 mod runner;
 mod running;
-#[cfg(test)]
-mod scenarios;
-#[cfg(test)]
-mod script_ui;
-pub mod session;
-mod setup;
-pub mod sheet;
-#[cfg(test)]
-mod stage;
 mod switch;
 pub mod telegram;
-pub mod term_ui;
-mod texts;
 pub mod ui;
-mod work;
+pub mod whatsapp;
 
-pub use manage::{disable, enable, status, unpair};
-pub use options::{AnswerFrom, QrStyle, WhatsAppOptions};
-pub use run::whatsapp;
+pub use crate::wizard::whatsapp::manage::{disable, enable, status, unpair};
+pub use crate::wizard::whatsapp::options::{AnswerFrom, QrStyle, WhatsAppOptions};
+pub use crate::wizard::whatsapp::run::whatsapp;
 pub use runner::Outcome;
 pub use telegram::{TelegramOptions, telegram};

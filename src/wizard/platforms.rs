@@ -2,11 +2,11 @@
 
 use crate::error::CliError;
 use crate::platforms::Platform;
-use crate::wizard::layout::Line;
-use crate::wizard::layout::text;
 use crate::wizard::questions::ask_alone;
 use crate::wizard::questions::unanswered;
-use crate::wizard::term_ui::TermUi;
+use crate::wizard::ui::layout::Line;
+use crate::wizard::ui::layout::text;
+use crate::wizard::ui::terminal::TermUi;
 use crate::wizard::ui::{Choice, Ui};
 use crate::world::World;
 

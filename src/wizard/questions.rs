@@ -4,9 +4,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::AllowList;
 use crate::error::CliError;
-use crate::wizard::layout::{Line, text};
 use crate::wizard::runner::{End, Interrupts, unusable};
-use crate::wizard::term_ui::TermUi;
+use crate::wizard::ui::layout::{Line, text};
+use crate::wizard::ui::terminal::TermUi;
 use crate::wizard::ui::{Stop, Ui};
 
 /// Asks yes or no; a cancel ends the question.

@@ -4,8 +4,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{CliError, ExitCode};
-use crate::wizard::event::WizardEvent;
-use crate::wizard::layout::{Line, text};
+use crate::wizard::ui::event::WizardEvent;
+use crate::wizard::ui::layout::{Line, text};
 use crate::wizard::ui::{Stop, Ui};
 
 /// The end of the wizard.

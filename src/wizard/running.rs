@@ -13,8 +13,8 @@ use crate::home::HermesHome;
 use crate::platforms::Platform;
 use crate::span::ago;
 use crate::visible;
-use crate::wizard::layout::Line;
-use crate::wizard::layout::{entry, text};
+use crate::wizard::ui::layout::Line;
+use crate::wizard::ui::layout::{entry, text};
 
 /// The longest that a gateway is waited for.
 const LIMIT: Duration = Duration::from_secs(2);

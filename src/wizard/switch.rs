@@ -9,7 +9,7 @@ use crate::home::HermesHome;
 use crate::platforms::Platform;
 use crate::wizard::changes::ChangeSet;
 use crate::wizard::running;
-use crate::wizard::term_ui::{print, print_text};
+use crate::wizard::ui::terminal::{print, print_text};
 
 /// Says what was done.
 #[derive(Debug, Serialize)]

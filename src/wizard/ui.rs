@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use crate::bridge::install::Progress;
 use crate::error::CliError;
 use crate::sensitive::Secret;
-use crate::wizard::event::WizardEvent;
-use crate::wizard::layout::Line;
-use crate::wizard::sheet::{Canvas, Page};
+use crate::wizard::ui::event::WizardEvent;
+use crate::wizard::ui::layout::Line;
+use crate::wizard::ui::sheet::{Canvas, Page};
 
 /// Why a question got no answer.
 #[derive(Debug)]
@@ -133,3 +133,16 @@ pub trait Ui: Send {
         }
     }
 }
+
+pub mod event;
+pub mod json;
+pub mod layout;
+pub mod page;
+pub mod picture;
+pub mod probe;
+pub mod prompt;
+pub mod qr;
+#[cfg(test)]
+pub mod script;
+pub mod sheet;
+pub mod terminal;

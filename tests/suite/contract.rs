@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use hermes::gateway::control::client::{self, Verb};
+use hermes::client::request::{self, Verb};
 
 use crate::support::far::scripted::ScriptedEnd;
 use crate::support::far::telegram::{TelegramEnd, WebhookEnd};
@@ -241,7 +241,7 @@ fn a_limit_is_kept_and_only_puts_off<F: FarEnd>() {
 fn connecting_again_and_again_leaves_nothing_behind<F: FarEnd>() {
     let mut scene = Scene::<F>::connected();
     let home = scene.home.paths();
-    let steer = |verb| client::steer(&home, verb, F::PLATFORM).expect("it is steered");
+    let steer = |verb| request::steer(&home, verb, F::PLATFORM).expect("it is steered");
     let mut held = Vec::new();
     for round in 1..=F::RECONNECTS {
         // Twice: closing what is closed does nothing, nor does opening what is open.

@@ -1,8 +1,8 @@
 //! The QR code on the screen: in the best form that fits the window, read by two decoders from the pixels that a person's phone
 //! would see, whatever the terminal is.
 
-use hermes::wizard::qr::{Code, Drawing, Ink, Size};
-use hermes::wizard::sheet::{Canvas, Content, Form, Page, Pictures, page};
+use hermes::wizard::ui::qr::{Code, Drawing, Ink, Size};
+use hermes::wizard::ui::sheet::{Canvas, Content, Form, Page, Pictures, page};
 use rustix::process::Signal;
 use serde_json::json;
 

@@ -176,7 +176,7 @@ fn each_outside_thing_has_one_door() {
         (&["fs::rename("], &["src/durable.rs"], "use `durable::rename`"),
         (
             &["Command::new(", ".spawn()", ".output()"],
-            &["src/child.rs"],
+            &["src/process/child.rs"],
             "use `child::command` and `child::spawn`: what hermes starts must be known as its child",
         ),
         (
@@ -188,8 +188,8 @@ fn each_outside_thing_has_one_door() {
                 "src/gateway/store/salvage.rs",
                 "src/gateway/store/sqlite.rs",
                 // Only tests use these.
-                "src/wizard/stage.rs",
-                "src/wizard/scenarios.rs",
+                "src/wizard/whatsapp/stage.rs",
+                "src/wizard/whatsapp/scenarios.rs",
             ],
             "use `file::read` or `file::open`: a pipe, a device or a huge file may stand there",
         ),

@@ -13,9 +13,9 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::child_env;
-use crate::bridge::splitter::Splitter;
-use crate::child;
+use crate::process::child;
+use crate::process::child_env;
+use crate::process::splitter::Splitter;
 use crate::redact;
 use crate::world::World;
 

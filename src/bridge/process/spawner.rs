@@ -11,7 +11,7 @@ use std::thread;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 
-use crate::child;
+use crate::process::child;
 
 struct Job {
     command: Command,

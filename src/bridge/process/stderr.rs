@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::bridge::splitter::Splitter;
 use crate::clock::Now;
+use crate::process::splitter::Splitter;
 use crate::redact;
 
 /// Lines of the tail.

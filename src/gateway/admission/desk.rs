@@ -207,6 +207,6 @@ impl Desk {
 }
 
 /// A name as it may stand on a terminal.
-pub(super) fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     visible::line(name).into_owned()
 }

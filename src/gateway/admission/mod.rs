@@ -12,7 +12,4 @@
 
 pub mod book;
 pub mod code;
-pub mod command;
 pub mod desk;
-pub mod listed;
-pub mod routes;

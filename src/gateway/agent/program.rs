@@ -23,13 +23,14 @@ use super::draft::Draft;
 use super::verdict::Verdict;
 use super::{request, thinking};
 use crate::bridge::process::{spawner, stderr};
-use crate::bridge::{child_env, exec};
-use crate::child;
 use crate::clock::Now;
 use crate::config::CommandConfig;
 use crate::facts;
-use crate::gateway::life::group::Group;
 use crate::preflight::agent::ProgramFact;
+use crate::process::child;
+use crate::process::child_env;
+use crate::process::exec;
+use crate::process::group::Group;
 use crate::visible;
 use crate::world::World;
 

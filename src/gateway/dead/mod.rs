@@ -4,6 +4,5 @@
 //! - [`desk`]: what is done with them in the store; [`command`]: the command, which asks a running gateway to do it, and does
 //!   it itself while none runs.
 
-pub mod command;
 pub mod desk;
 pub mod view;

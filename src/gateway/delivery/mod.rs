@@ -8,5 +8,4 @@
 
 pub mod outbox;
 pub mod rates;
-pub mod send;
 pub mod target;

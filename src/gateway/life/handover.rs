@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::clock::Now;
 use crate::durable::{Lock, LockError};
 use crate::error::CliError;
-use crate::gateway::succession::progress::Progress;
 use crate::home::HermesHome;
+use crate::progress::Progress;
 use crate::world::World;
 
 /// What the owner needs beside its drain: closing its links and its store.

@@ -10,8 +10,8 @@ use std::os::unix::process::CommandExt as _;
 use rustix::process::{Pid, Signal as Number, WaitOptions, WaitStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::child;
 use crate::error::{CliError, ExitCode};
+use crate::process::child;
 use crate::world::World;
 
 /// Whether this process is the first of its container.

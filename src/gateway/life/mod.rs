@@ -13,7 +13,6 @@
 //! - [`init`]: process 1 of a container.
 
 pub mod boots;
-pub mod group;
 pub mod handover;
 pub mod init;
 pub mod kept;

@@ -1,11 +1,11 @@
-//! What the gateway's children leave behind stays a descendant of the gateway: see [`crate::child`].
+//! What the gateway's children leave behind stays a descendant of the gateway: see [`crate::process::child`].
 
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::child;
 use crate::gateway::life::kept;
+use crate::process::child;
 
 /// Between two looks: many may end at once.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

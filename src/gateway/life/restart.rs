@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
-use crate::child;
 use crate::error::{CliError, ExitCode};
+use crate::process::child;
 use crate::world::World;
 
 /// How this process is started again.

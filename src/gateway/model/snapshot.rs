@@ -8,6 +8,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::span::until;
+
 /// The value of [`Snapshot::kind`].
 pub const KIND: &str = "hermes-gateway";
 
@@ -339,6 +341,18 @@ impl Snapshot {
         let ttl = i64::try_from(if self.ttl_s == 0 { TTL_S } else { self.ttl_s }).unwrap_or(i64::MAX);
         // A clock that was set back makes documents from the future: those are not fresh either.
         (-ttl..=ttl).contains(&age.as_secs())
+    }
+}
+
+impl PlatformSnapshot {
+    /// The time and the number of the next attempt: `in 54 s (2 of 10)`.
+    pub fn next_try(&self, now: Timestamp) -> Option<String> {
+        let when = until(self.next_retry_at?, now);
+        Some(match (self.next_attempt, self.attempts_max) {
+            (Some(attempt), Some(max)) => format!("{when} ({attempt} of {max})"),
+            (Some(attempt), None) => format!("{when} (attempt {attempt})"),
+            (None, _) => when,
+        })
     }
 }
 

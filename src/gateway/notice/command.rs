@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::bridge::child_env;
-use crate::child;
-use crate::gateway::life::group::Group;
+use crate::process::child;
+use crate::process::child_env;
+use crate::process::group::Group;
 use crate::visible;
 use crate::world::World;
 

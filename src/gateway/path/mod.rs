@@ -13,6 +13,7 @@
 
 mod asking;
 mod attempts;
+pub mod brief;
 mod busy;
 #[cfg(test)]
 pub mod counting_flow;

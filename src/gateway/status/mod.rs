@@ -7,11 +7,4 @@
 //! - [`report`]: `platform status`, `platform list`, `gateway status`. [`watch`]: the first of them, again and again.
 //! - [`brief`]: the same in a few words, for a chat (pure).
 
-pub mod brief;
 pub mod file;
-pub mod headline;
-pub mod presence;
-pub mod report;
-pub mod table;
-pub mod view;
-pub mod watch;

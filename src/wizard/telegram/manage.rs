@@ -13,7 +13,7 @@ use crate::preflight::telegram::{TokenFact, findings, token_fact};
 use crate::preflight::{Finding, access, is_blocked};
 use crate::wizard::switch::{Done, refuse_turned_off, switch};
 use crate::wizard::telegram::people::show_allow;
-use crate::wizard::term_ui::{print, print_text};
+use crate::wizard::ui::terminal::{print, print_text};
 use crate::world::World;
 
 /// The document of `status --json`.

@@ -10,15 +10,15 @@ use crate::config::AllowList;
 use crate::platforms::Platform;
 use crate::platforms::telegram::bot::Fault;
 use crate::platforms::telegram::wire::RawUpdate;
-use crate::wizard::event::WizardEvent;
-use crate::wizard::layout::Line;
-use crate::wizard::layout::text;
 use crate::wizard::runner::End;
 use crate::wizard::running;
 use crate::wizard::telegram::failures;
 use crate::wizard::telegram::people::{Person, shown, writers};
 use crate::wizard::telegram::service::{BATCH_MAX, Service};
 use crate::wizard::telegram::setup::{TelegramSetup, link, username};
+use crate::wizard::ui::event::WizardEvent;
+use crate::wizard::ui::layout::Line;
+use crate::wizard::ui::layout::text;
 use crate::wizard::ui::{Choice, Frame};
 
 /// The time for which the service waits for updates.

@@ -11,15 +11,15 @@ use crate::home::HermesHome;
 use crate::platforms::Platform;
 use crate::sensitive::Secret;
 use crate::token_lock::TokenLocks;
-use crate::wizard::event::WizardEvent;
-use crate::wizard::json_ui::JsonUi;
 use crate::wizard::runner::Outcome;
 use crate::wizard::runner::{End, Interrupts, show_end};
 use crate::wizard::telegram::options::TelegramOptions;
 use crate::wizard::telegram::service::BotApi;
 use crate::wizard::telegram::setup::{Found, Remains, TelegramSetup};
-use crate::wizard::term_ui::TermUi;
 use crate::wizard::ui::Ui;
+use crate::wizard::ui::event::WizardEvent;
+use crate::wizard::ui::json::JsonUi;
+use crate::wizard::ui::terminal::TermUi;
 use crate::world::World;
 
 /// The longest line of standard input that is read.

@@ -15,9 +15,6 @@ use crate::platforms::{Platform, number};
 use crate::sensitive::Secret;
 use crate::token_lock::{TokenLock, TokenLockError, TokenLocks};
 use crate::wizard::changes::{ChangeSet, shadows};
-use crate::wizard::event::WizardEvent;
-use crate::wizard::layout::Line;
-use crate::wizard::layout::{entry, text};
 use crate::wizard::questions;
 use crate::wizard::questions::refuse_to_guess;
 use crate::wizard::runner::Outcome;
@@ -30,6 +27,9 @@ use crate::wizard::telegram::owner::TICK;
 use crate::wizard::telegram::people::{parse_allow, show_allow, shown};
 use crate::wizard::telegram::service::{Service, Services};
 use crate::wizard::telegram::texts;
+use crate::wizard::ui::event::WizardEvent;
+use crate::wizard::ui::layout::Line;
+use crate::wizard::ui::layout::{entry, text};
 use crate::wizard::ui::{Choice, Frame, Question, Ui};
 
 /// The settings that this wizard writes.

@@ -1,9 +1,9 @@
 //! Pure. The longer words of the Telegram wizard.
 
 use crate::platforms::telegram::bot::Bot;
-use crate::wizard::layout::Line;
-use crate::wizard::layout::{entry, text};
 use crate::wizard::telegram::flow::Chapter;
+use crate::wizard::ui::layout::Line;
+use crate::wizard::ui::layout::{entry, text};
 
 pub(super) fn opening() -> Vec<Line> {
     vec![

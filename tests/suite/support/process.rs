@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use hermes::gateway::status::report::last_word;
+use hermes::client::report::last_word;
 use hermes::home::HermesHome;
 use serde_json::Value;
 

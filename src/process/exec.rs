@@ -1,0 +1,234 @@
+//! The hidden command `hermes bridge-exec [--lock PATH | --guard] --parent PID -- PROGRAM ARGS…`: becomes the bridge, or,
+//! without a lock, the agent's program; or keeps that as its guard ([`guard`]).
+//!
+//! It runs between fork and Node because these must be done by the child itself and without `unsafe`: ask the kernel to end
+//! us when the parent dies, take the session lock so that it is held for exactly as long as Node lives, and make every file
+//! private. The pid stays the same through all of it.
+
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::FdFlags;
+use rustix::process::{Pid, Signal};
+
+use crate::durable::{self, Lock, LockError};
+use crate::process::child;
+use crate::process::guard;
+
+/// The command's name.
+pub const NAME: &str = "bridge-exec";
+
+/// The bridge's exit code when another one holds the session (`assets/bridge/README.md`).
+const SESSION_LOCK: u8 = 15;
+/// Its exit code when the session cannot be written.
+const STORAGE: u8 = 22;
+/// Its exit code for a defect.
+const INTERNAL: u8 = 70;
+/// The exit codes of a program that is there and cannot be executed, and of one that is not there: those of any shell.
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// What is to be done before becoming the program.
+#[derive(Debug, PartialEq, Eq)]
+struct Plan {
+    lock: Option<PathBuf>,
+    guards: bool,
+    parent: i32,
+    program: OsString,
+    args: Vec<OsString>,
+}
+
+/// The arguments with which [`run`] is told to become `program` with `args`.
+pub(crate) fn args(lock: &Path, parent: u32, program: &Path, args: Vec<OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = vec![NAME.into(), "--lock".into(), lock.into()];
+    all.extend(["--parent".into(), parent.to_string().into(), "--".into(), program.into()]);
+    all.extend(args);
+    all
+}
+
+/// The same for a program that holds nothing and is kept by a guard. It must be started as a process group of its own.
+pub(crate) fn guarded_args<T: Into<OsString>>(
+    parent: u32,
+    argv: impl IntoIterator<Item = T>,
+) -> Vec<OsString> {
+    let mut all = plain_args(parent, argv);
+    all.insert(1, "--guard".into());
+    all
+}
+
+/// The same for a program that holds nothing.
+pub(super) fn plain_args<T: Into<OsString>>(parent: u32, argv: impl IntoIterator<Item = T>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = vec![NAME.into(), "--parent".into(), parent.to_string().into(), "--".into()];
+    all.extend(argv.into_iter().map(Into::into));
+    all
+}
+
+/// Becomes the program; `arguments` are those after the command's name, `exe` is this program. Returns on failure, after
+/// one line on stderr that says why, and where it was the guard: the exit code.
+pub fn run(exe: &Path, arguments: &[OsString]) -> u8 {
+    let Some(plan) = parse(arguments) else {
+        return fail(INTERNAL, "bridge-exec is internal to hermes; do not run it by hand");
+    };
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if plan.guards {
+        let argv = std::iter::once(plan.program).chain(plan.args);
+        return guard::run(exe, plan.parent, argv).unwrap_or_else(|why| fail(INTERNAL, &why));
+    }
+    if let Err(why) = end_with_parent(plan.parent, Signal::KILL) {
+        return fail(INTERNAL, &why);
+    }
+    let _lock = match plan.lock.as_deref().map(hold).transpose() {
+        Ok(lock) => lock,
+        Err((code, why)) => return fail(code, &why),
+    };
+    let error = child::command(&plan.program).args(&plan.args).exec();
+    let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    let program = Path::new(&plan.program);
+    let why = if error.kind() == ErrorKind::NotFound && program.exists() {
+        "its interpreter was not found".to_owned()
+    } else {
+        error.to_string()
+    };
+    let why = format!("{}{NOT_STARTED}{why}", program.display());
+    // What the agent's program says is its answer.
+    if plan.lock.is_some() {
+        announce(&why);
+    }
+    fail(code, &why)
+}
+
+/// Between the name of a program and why it was not started.
+const NOT_STARTED: &str = " cannot be started: ";
+
+/// Why a program was not started, by its exit code and its last line on stderr. `None`: it ended by itself.
+pub(crate) fn not_started(code: Option<i32>, last_line: &str) -> Option<&str> {
+    let is_ours =
+        [NOT_FOUND, NOT_EXECUTABLE].map(i32::from).contains(&code?) && last_line.starts_with("hermes: ");
+    last_line.split_once(NOT_STARTED).filter(|_| is_ours).map(|(_, why)| why)
+}
+
+fn parse(arguments: &[OsString]) -> Option<Plan> {
+    let (lock, guards, arguments) = match arguments {
+        [flag, lock, rest @ ..] if flag == "--lock" => (Some(lock.into()), false, rest),
+        [flag, rest @ ..] if flag == "--guard" => (None, true, rest),
+        rest => (None, false, rest),
+    };
+    let [parent_flag, parent, end, program, args @ ..] = arguments else { return None };
+    if parent_flag != "--parent" || end != "--" {
+        return None;
+    }
+    let parent = parent.to_str()?.parse().ok()?;
+    Some(Plan { lock, guards, parent, program: program.clone(), args: args.to_vec() })
+}
+
+/// From now on this process is sent `signal` when its parent ends.
+///
+/// # Errors
+/// When that cannot be had, or the parent has ended already.
+pub(super) fn end_with_parent(parent: i32, signal: Signal) -> Result<(), String> {
+    ask_for(signal).map_err(|error| format!("cannot ask to end with hermes: {error}"))?;
+    // It may have died before the kernel was asked; then nobody would ever end us.
+    if rustix::process::getppid().map(Pid::as_raw_pid) == Some(parent) {
+        Ok(())
+    } else {
+        Err("hermes stopped before its child process started".to_owned())
+    }
+}
+
+/// Elsewhere the bridge notices the end of its stdin, which it does here, too.
+#[cfg(target_os = "linux")]
+fn ask_for(signal: Signal) -> std::io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(signal))?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for(_signal: Signal) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Takes the lock and lets it outlive the change into Node.
+fn hold(path: &Path) -> Result<Lock, (u8, String)> {
+    let storage = |error: &dyn std::fmt::Display| (STORAGE, format!("{}: {error}", path.display()));
+    if let Some(dir) = path.parent() {
+        durable::create_private_dir(dir).map_err(|error| storage(&error))?;
+    }
+    let lock = Lock::acquire(path).map_err(|error| match error {
+        LockError::Held { pid } => {
+            let holder = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+            (SESSION_LOCK, format!("another bridge is using this WhatsApp session{holder}"))
+        }
+        LockError::Io(error) => storage(&error),
+    })?;
+    rustix::io::fcntl_setfd(lock.file(), FdFlags::empty()).map_err(|error| storage(&error))?;
+    Ok(lock)
+}
+
+/// The version of the lines that the bridge and its launcher write; see `assets/bridge/README.md`.
+pub(crate) const LINE_VERSION: u32 = 1;
+
+/// The `error` event of a bridge that the launcher could not become, with its line break.
+pub(crate) fn last_words(code: &str, message: &str) -> String {
+    let event = serde_json::json!({ "v": LINE_VERSION, "event": "error", "code": code, "message": message });
+    format!("{event}\n")
+}
+
+/// Says it to the gateway as the bridge says why it ends. Nobody may read it any more.
+fn announce(why: &str) {
+    let line = last_words("exec", why);
+    drop(std::io::stdout().write_all(line.as_bytes()));
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "stderr is how the launcher talks to the parent; there is no log here"
+)]
+fn fail(code: u8, why: &str) -> u8 {
+    eprintln!("hermes: {why}");
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_what_is_understood() {
+        let all =
+            args(Path::new("/l"), 7, Path::new("/node"), vec!["--flag".into(), "--".into(), "run".into()]);
+        assert_eq!(all[0], NAME);
+        assert_eq!(
+            parse(&all[1..]),
+            Some(Plan {
+                lock: Some("/l".into()),
+                guards: false,
+                parent: 7,
+                program: "/node".into(),
+                args: vec!["--flag".into(), "--".into(), "run".into()]
+            })
+        );
+        let plain = plain_args(7, &["agent".to_owned(), "$x".to_owned()]);
+        let plan =
+            |guards| Plan { lock: None, guards, parent: 7, program: "agent".into(), args: vec!["$x".into()] };
+        assert_eq!(parse(&plain[1..]), Some(plan(false)));
+        assert_eq!(parse(&guarded_args(7, ["agent", "$x"])[1..]), Some(plan(true)));
+        for wrong in [&all[..], &all[1..6], &all[4..], &[]] {
+            assert_eq!(parse(wrong), None);
+        }
+    }
+
+    #[test]
+    fn a_held_lock_is_refused_with_the_bridges_own_exit_code_and_a_taken_one_is_inherited() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("whatsapp/session.lock");
+        let lock = hold(&path).unwrap();
+        assert_eq!(rustix::io::fcntl_getfd(lock.file()).unwrap(), FdFlags::empty());
+        let (code, why) = hold(&path).unwrap_err();
+        assert_eq!(code, SESSION_LOCK);
+        assert!(why.ends_with(&format!("(process {})", std::process::id())), "{why}");
+        let file = dir.path().join("file");
+        durable::write_atomic(&file, b"").unwrap();
+        assert_eq!(hold(&file.join("x.lock")).unwrap_err().0, STORAGE);
+    }
+}

@@ -1,0 +1,69 @@
+//! Keeps a program of somebody else's: ends as it ends, and takes all that it started along when hermes is killed.
+//!
+//! The kernel's promise to end a child with its parent reaches that child alone. So the child of hermes is this guard, the
+//! first of a process group of its own: told of the end of hermes, it kills the group. What has left the group is out of
+//! reach. The program itself ends with the guard, whatever ends that.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+
+use rustix::process::Signal;
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::process::child;
+use crate::process::exec;
+
+/// Starts `argv` and returns its exit code; 128 and the signal's number where it was killed.
+///
+/// # Errors
+/// Why it cannot be started.
+pub(super) fn run(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> Result<u8, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the guard cannot start: {error}"))?;
+    // On this one thread: it lives as long as the process, and so does the promise that the program is given.
+    runtime.block_on(live(exe, parent, argv))
+}
+
+async fn live(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> Result<u8, String> {
+    if rustix::process::getpgrp() != rustix::process::getpid() {
+        return Err("a guard starts its own process group".to_owned());
+    }
+    // First the ear, then the promise.
+    let mut ending = signal(SignalKind::terminate())
+        .map_err(|error| format!("the guard cannot read its pipe: {error}"))?;
+    exec::end_with_parent(parent, Signal::TERM)?;
+    let mut program = Command::from(child::command(exe));
+    program.args(exec::plain_args(std::process::id(), argv));
+    let mut program = child::spawn_async(&mut program)
+        .map_err(|error| format!("cannot start {}: {error}", exe.display()))?;
+    tokio::select! {
+        status = program.wait() => status.map(code).map_err(|error| format!("cannot wait for the program: {error}")),
+        _ = ending.recv() => {
+            // This is the end of the guard, too.
+            rustix::process::kill_current_process_group(Signal::KILL).ok();
+            Err("the group could not be killed".to_owned())
+        }
+    }
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_programs_end_is_the_guards() {
+        for (raw, expected) in [(0, 0), (3 << 8, 3), (9, 137), (15, 143)] {
+            assert_eq!(code(ExitStatus::from_raw(raw)), expected, "{raw}");
+        }
+    }
+}

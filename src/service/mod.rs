@@ -1,0 +1,8 @@
+//! Starting, stopping and restarting the gateway from outside, and staying until that has come about.
+//!
+//! - [`command`]: `gateway start`, `stop` and `restart`. [`wait`]: what they wait for (pure).
+//! - [`manager`]: the service manager of this machine, where it knows hermes. [`progress`]: the line of a long wait.
+
+pub mod command;
+pub mod manager;
+pub mod wait;
