@@ -1,15 +1,14 @@
-//! The setup wizards: preflight with hands. This is WhatsApp's; [`mod@telegram`] has the same form.
+//! The setup wizards: preflight with hands. A folder a platform: [`mod@whatsapp`], [`mod@telegram`].
 //!
 //! A wizard looks at the same findings as the gateway and repairs one after another until none is left, so a run that was
 //! interrupted goes on where it stopped. Answers stay in memory; the settings are written once, at the end, when the
-//! pairing is proven on disk. Any other end leaves `.env` as it was.
+//! pairing is proven. Any other end leaves `.env` as it was.
 //!
-//! ```text
-//! facts ──► flow (pure) ──► Step ──► run: asks (ui), installs and pairs (hands), moves folders ──► facts …
-//!                             └► Finish ──► proof re-read ──► changes (pure) ──► .env, once
-//! ```
-//!
-//! All that people see goes through [`ui::Ui`]: a terminal, JSON lines, or a script in tests.
+//! - [`ui`]: what people see and type, in a terminal, as JSON lines, or by a script in tests.
+//! - [`runner`]: signals, outcome and the words at the end. [`questions`]: what all ask alike. [`changes`]: what is written
+//!   (pure); [`switch`]: a platform on or off.
+//! - [`running`]: what only the running gateway knows. [`platforms`]: `hermes setup`, which asks for the platforms.
+
 pub mod changes;
 pub mod platforms;
 mod questions;
