@@ -12,7 +12,7 @@ use crate::config::{Config, Foreign};
 use crate::durable::{self, Lock, LockError};
 use crate::error::{CliError, ExitCode};
 use crate::gateway::store::api::admissions::{AdmittedRow, Change, Records};
-use crate::gateway::store::by_hand;
+use crate::gateway::store::offline;
 use crate::home::HermesHome;
 use crate::migrate::found::{self, Found};
 use crate::migrate::plan::{Plan, plan};
@@ -152,9 +152,9 @@ async fn write_all(home: &HermesHome, found: Found, plan: &Plan) -> Result<(), C
     if cancel.is_cancelled() {
         return Err(CliError::interrupted());
     }
-    let store = if plan.people.is_empty() { None } else { Some(by_hand::open(home).await?) };
+    let store = if plan.people.is_empty() { None } else { Some(offline::open(home).await?) };
     if let Some(store) = &store {
-        let known = store.load().await.map_err(by_hand::unusable)?.admitted;
+        let known = store.load().await.map_err(offline::unusable)?.admitted;
         let rows = plan.people.iter().map(|one| AdmittedRow {
             platform: one.platform,
             person: one.person.clone(),
@@ -168,9 +168,9 @@ async fn write_all(home: &HermesHome, found: Found, plan: &Plan) -> Result<(), C
             .collect();
         let back: Vec<Change> =
             new.iter().map(|row| Change::Revoke(row.platform, row.person.clone())).collect();
-        store.keep(new.into_iter().map(Change::Admit).collect()).await.map_err(by_hand::unusable)?;
+        store.keep(new.into_iter().map(Change::Admit).collect()).await.map_err(offline::unusable)?;
         if let Err(error) = prepared.commit() {
-            store.keep(back).await.map_err(by_hand::unusable)?;
+            store.keep(back).await.map_err(offline::unusable)?;
             return Err(error);
         }
         return Ok(());

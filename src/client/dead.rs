@@ -7,10 +7,10 @@ use crate::client::request;
 use crate::clock::Now;
 use crate::durable::{Lock, LockError};
 use crate::error::{CliError, ExitCode};
-use crate::gateway::dead::desk::{self, Verb, carry_out};
-use crate::gateway::dead::view::{Asked, page, table};
+use crate::gateway::dead_letters::desk::{self, Verb, carry_out};
+use crate::gateway::dead_letters::view::{Asked, page, table};
 use crate::gateway::store::api::{Pick, Store};
-use crate::gateway::store::by_hand;
+use crate::gateway::store::offline;
 use crate::home::HermesHome;
 
 /// Carries the command out and shows what came of it.
@@ -75,7 +75,7 @@ async fn directly(home: &HermesHome, verb: Verb, pick: Pick) -> Result<Value, Cl
         Verb::Retry | Verb::Drop => None,
     };
     if let Some(with_text) = looks
-        && let Some(letters) = by_hand::letters(path.clone(), pick.clone(), with_text).await?
+        && let Some(letters) = offline::letters(path.clone(), pick.clone(), with_text).await?
     {
         return Ok(desk::shown(&letters, with_text));
     }
@@ -89,9 +89,9 @@ async fn directly(home: &HermesHome, verb: Verb, pick: Pick) -> Result<Value, Cl
         }
         .because(error)
     })?;
-    let store = by_hand::open(home).await?;
+    let store = offline::open(home).await?;
     let store: &dyn Store = &store;
-    carry_out(store, verb, pick).await.map(|(answer, _)| answer).map_err(by_hand::unusable)
+    carry_out(store, verb, pick).await.map(|(answer, _)| answer).map_err(offline::unusable)
 }
 
 fn count(verb: Verb, answer: &Value) -> usize {

@@ -12,12 +12,12 @@ use crate::client::request;
 use crate::clock::Now;
 use crate::durable::{Lock, LockError};
 use crate::error::{CliError, ExitCode};
-use crate::gateway::admission::desk::{Desk, Request, shown};
+use crate::gateway::admission::service::{Desk, Request, shown};
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::model::identity::listed_name;
 use crate::gateway::store::api::admissions::{Kept, Records};
-use crate::gateway::store::by_hand;
+use crate::gateway::store::offline;
 use crate::home::HermesHome;
 use crate::platforms::{Platform, UnknownPlatform};
 use crate::span::ago;
@@ -142,9 +142,9 @@ async fn ask_store(home: &HermesHome, request: &Request) -> Result<Value, CliErr
         }
         LockError::Io(error) => CliError::config("the gateway's lock cannot be used").because(error),
     })?;
-    let store = by_hand::open(home).await?;
+    let store = offline::open(home).await?;
     let records: Arc<dyn Records> = Arc::new(store);
-    let kept: Kept = records.load().await.map_err(by_hand::unusable)?;
+    let kept: Kept = records.load().await.map_err(offline::unusable)?;
     let desk = Desk::new(records, Rules::new(Gate::default()), kept);
     desk.answer(request.clone())
         .await

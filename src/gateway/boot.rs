@@ -16,7 +16,7 @@ use crate::clock::{Now, Uptime};
 use crate::config::Config;
 use crate::durable;
 use crate::error::{CliError, ExitCode};
-use crate::gateway::admission::book::Book;
+use crate::gateway::admission::registry::Book;
 use crate::gateway::agent::api::Agent;
 use crate::gateway::agent::following::Following;
 use crate::gateway::api::http::routes::{HELD_MAX, Http};
@@ -26,20 +26,20 @@ use crate::gateway::api::reports::Reports;
 use crate::gateway::api::shared;
 use crate::gateway::api::socket::ControlSocket;
 use crate::gateway::flow::MessageFlow;
+use crate::gateway::host::crash_loop::{self, Boots};
+use crate::gateway::host::lock::HomeLock;
+use crate::gateway::host::notify::{self, Notify};
+use crate::gateway::host::restart::Restart;
+use crate::gateway::host::signals::Signals;
+use crate::gateway::host::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
+use crate::gateway::host::{self, handover, kept};
 use crate::gateway::inbound::gate::Gate;
-use crate::gateway::life::boots::{self, Boots};
-use crate::gateway::life::lock::HomeLock;
-use crate::gateway::life::notify::{self, Notify};
-use crate::gateway::life::restart::Restart;
-use crate::gateway::life::signals::Signals;
-use crate::gateway::life::watchdog::{self, Pulse, STALL_LIMIT, Watchdog};
-use crate::gateway::life::{self, handover, kept};
 use crate::gateway::model::command::Control;
 use crate::gateway::model::event::Event;
 use crate::gateway::model::pid_file::PidFile;
 use crate::gateway::model::snapshot::KIND;
 use crate::gateway::notice;
-use crate::gateway::path::MessagePath;
+use crate::gateway::pipeline::MessagePath;
 use crate::gateway::platforms::build;
 use crate::gateway::problems::Problems;
 use crate::gateway::run::pauses::StoredPauses;
@@ -115,7 +115,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
         leave_word(home, &error);
         return Err(error);
     }
-    life::orphans::start();
+    host::orphans::start();
     let notify = Notify::of(world);
     let drain_timeout = config.gateway.drain_timeout;
     let (patience, taking) = (handover::limit(drain_timeout), handover::take(world, home, drain_timeout));
@@ -125,7 +125,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     };
     let lock = HomeLock::new(home.lock_file(), lock);
     let identity = identity();
-    life::privacy::tighten(home);
+    host::privacy::tighten(home);
     let signals = Arc::new(Mutex::new(signals));
     let heard = Arc::clone(&signals);
     let stop = Box::pin(async move { heard.lock().await.stop().await });
@@ -248,9 +248,9 @@ async fn start(
     let _http = HttpServer::start(serving, http_state);
     tracing::info!(code = "started", "the gateway is running (process {}){how}", std::process::id());
     listen(gateway.events());
-    life::watch::start(&settings, &asked, gateway.events());
-    life::network::start(gateway.events());
-    life::program::start(world.exe.clone(), problems.clone());
+    host::watch::start(&settings, &asked, gateway.events());
+    host::network::start(gateway.events());
+    host::program::start(world.exe.clone(), problems.clone());
     let watchdog = Watchdog::start(pulse, notify.clone(), watchdog::abort).map_err(|error| {
         CliError::failed("the watchdog of the main loop could not be started").because(error)
     })?;
@@ -281,7 +281,7 @@ fn first_problems(
         problems.set(zone.code.as_str(), &zone.message, &zone.fix, false);
     }
     if opening.is_safe_mode {
-        boots::tell(problems.clone());
+        crash_loop::tell(problems.clone());
     }
     problems
 }

@@ -16,11 +16,12 @@ use crate::clock::Now;
 use crate::config::ExitWhenAllBlocked;
 use crate::error::ExitCode;
 use crate::gateway::drain::{self, Drain, Phase};
+use crate::gateway::exit_policy;
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::life::kept;
-use crate::gateway::life::notify::Notify;
-use crate::gateway::life::restart::Restart;
-use crate::gateway::life::watchdog::Pulse;
+use crate::gateway::host::kept;
+use crate::gateway::host::notify::Notify;
+use crate::gateway::host::restart::Restart;
+use crate::gateway::host::watchdog::Pulse;
 use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::command::Commands;
 use crate::gateway::model::event::Generation;
@@ -28,13 +29,12 @@ use crate::gateway::model::event::{Event, Report, SeatId, StopSignal};
 use crate::gateway::model::failure::{Degraded, Retry};
 use crate::gateway::model::snapshot::{HttpSnapshot, Problem, Snapshot};
 use crate::gateway::platforms::driver::{self, Reporter};
-use crate::gateway::purpose;
 use crate::gateway::run::reloading::Reloading;
 use crate::gateway::state::{Identity, Seat, snapshot};
 use crate::gateway::status::file::StatusFile;
 use crate::gateway::supervisor::host::Host;
-use crate::gateway::supervisor::jump::JumpWatch;
 use crate::gateway::supervisor::machine::{Action, Input, News, Policy, State};
+use crate::gateway::supervisor::suspend::JumpWatch;
 use crate::span::span;
 
 /// Events that may wait for the loop; whoever has more waits in turn.
@@ -258,7 +258,7 @@ impl Gateway {
             return;
         }
         let enabled = self.seats.iter().filter(|seat| seat.is_enabled()).map(Seat::shown);
-        let Some(why) = purpose::lost(self.exit_when_all_blocked, enabled) else { return };
+        let Some(why) = exit_policy::lost(self.exit_when_all_blocked, enabled) else { return };
         tracing::error!(
             code = "all_blocked",
             "every platform is blocked and `exit_when_all_blocked` is set: {why}"

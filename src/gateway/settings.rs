@@ -1,4 +1,4 @@
-//! The settings in force. They are read again when their files change ([`crate::gateway::life::watch`]) and before each
+//! The settings in force. They are read again when their files change ([`crate::gateway::host::watch`]) and before each
 //! attempt to connect, so that what the wizard writes in another terminal holds without a restart. Every change is published
 //! to whoever subscribes; the loop is one of them.
 

@@ -18,8 +18,8 @@ use hermes::clock::Now;
 use hermes::gateway::model::event::Generation;
 use hermes::gateway::model::failure::{AdapterError, Retry};
 use hermes::gateway::supervisor::host::{self, Host};
-use hermes::gateway::supervisor::jump::JumpWatch;
 use hermes::gateway::supervisor::machine::{Action, Input, Machine, PausedBy, Policy, State};
+use hermes::gateway::supervisor::suspend::JumpWatch;
 
 use crate::simulator_faults::Mood;
 

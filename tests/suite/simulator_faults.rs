@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hermes::gateway::model::failure::AdapterError;
 use hermes::gateway::supervisor::host::{self, Host};
-use hermes::gateway::supervisor::jump::JumpWatch;
 use hermes::gateway::supervisor::machine::{Input, Machine, Policy, State};
+use hermes::gateway::supervisor::suspend::JumpWatch;
 
 use crate::simulator::{HOUR, Report, SEATS, Simulation, unpaired};
 

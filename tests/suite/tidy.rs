@@ -184,7 +184,7 @@ fn each_outside_thing_has_one_door() {
             &[
                 "src/file.rs",
                 "src/durable.rs",
-                "src/gateway/store/room.rs",
+                "src/gateway/store/disk_space.rs",
                 "src/gateway/store/salvage.rs",
                 "src/gateway/store/sqlite.rs",
                 // Only tests use these.
@@ -193,7 +193,7 @@ fn each_outside_thing_has_one_door() {
             ],
             "use `file::read` or `file::open`: a pipe, a device or a huge file may stand there",
         ),
-        (&["process::exit("], &["src/gateway/life/watchdog.rs"], "return an `ExitCode` to `cli::run`"),
+        (&["process::exit("], &["src/gateway/host/watchdog.rs"], "return an `ExitCode` to `cli::run`"),
         (&["unbounded_channel"], &[], "bound it: outside data can be endless"),
     ];
     let mut complaints = Vec::new();

@@ -10,6 +10,6 @@
 //! - [`desk`]: the one who keeps the book of a running gateway. [`routes`]: asking it over the control socket.
 //! - [`command`]: `hermes pairing`, with a gateway and without. [`listed`]: the allow list in `.env`.
 
-pub mod book;
 pub mod code;
-pub mod desk;
+pub mod registry;
+pub mod service;

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 
-use crate::gateway::admission::desk::{Desk, Refusal, Request};
+use crate::gateway::admission::service::{Desk, Refusal, Request};
 use crate::gateway::api::shared::error;
 
 /// Listing, approving and revoking.

@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::facts;
 use crate::gateway::api::shared::error;
-use crate::gateway::dead::desk::{Verb, carry_out};
-use crate::gateway::dead::view::Asked;
+use crate::gateway::dead_letters::desk::{Verb, carry_out};
+use crate::gateway::dead_letters::view::Asked;
 use crate::gateway::flow::MessageFlow;
 use crate::gateway::markdown::parts;
 use crate::gateway::model::identity::channel_key;

@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::gateway::path::MessagePath;
+use crate::gateway::pipeline::MessagePath;
 use crate::gateway::settings::Settings;
 
 /// State of the routes.

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use super::admissions;
-use crate::gateway::admission::desk::Desk;
+use crate::gateway::admission::service::Desk;
 use crate::gateway::api::messages::{self, Messages};
 use crate::gateway::api::reports::{self, Reports};
 use crate::gateway::model::command::{Answer, Command, CommandError, Control};

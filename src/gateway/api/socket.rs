@@ -16,7 +16,7 @@ use crate::control_client::Place;
 use crate::file::Identity;
 use crate::gateway::api::ancestry::{self, Peer, Pinned};
 use crate::gateway::connection::{self, Connections};
-use crate::gateway::life::kept;
+use crate::gateway::host::kept;
 
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 32;

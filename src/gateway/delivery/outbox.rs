@@ -13,14 +13,14 @@ use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::delivery::rates::Pace;
-use crate::gateway::lanes::{Lanes, Outcome, Reserved, Work};
+use crate::gateway::log_throttle::Repeats;
 use crate::gateway::markdown::parts::AGAIN;
+use crate::gateway::metrics::{Stroke, Tally};
 use crate::gateway::model::adapter::Link;
 use crate::gateway::model::failure::{Certainty, Retry, Scope, SendError};
 use crate::gateway::model::message::{ChatId, ChatKey, MessageId, OutboundMessage};
-use crate::gateway::repeats::Repeats;
+use crate::gateway::scheduler::{Lanes, Outcome, Reserved, Work};
 use crate::gateway::store::api::{GivenUp, OutboxRow, Store, StoreError};
-use crate::gateway::tally::{Stroke, Tally};
 use crate::platforms::{Platform, Repeat};
 use crate::sensitive::Private;
 

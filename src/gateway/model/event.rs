@@ -68,7 +68,7 @@ pub enum StopSignal {
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,
-    /// SIGUSR1, or a restart command: end in order to be started again (see [`crate::gateway::life::restart`]).
+    /// SIGUSR1, or a restart command: end in order to be started again (see [`crate::gateway::host::restart`]).
     Restart,
     /// Every platform is blocked, and the settings say to end then.
     AllBlocked,

@@ -15,7 +15,7 @@ use super::driver::Teller;
 use super::text::text;
 use crate::clock::{Now, Uptime};
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::life::kept;
+use crate::gateway::host::kept;
 use crate::gateway::model::snapshot::{Snapshot, WireState};
 use crate::gateway::settings::Settings;
 use crate::gateway::store::api::StoreError;

@@ -12,7 +12,7 @@ use super::text::{json, text};
 use crate::clock::Now;
 use crate::config::{Config, NotifyConfig};
 use crate::gateway::flow::MessageFlow;
-use crate::gateway::life::kept;
+use crate::gateway::host::kept;
 use crate::gateway::markdown::parts;
 use crate::gateway::model::identity::channel_key;
 use crate::gateway::model::message::MessageId;
@@ -141,7 +141,7 @@ mod tests {
     use crate::durable::write_atomic;
     use crate::gateway::model::snapshot::tests::example;
     use crate::gateway::model::snapshot::{PlatformSnapshot, WireState};
-    use crate::gateway::path::counting_flow::CountingFlow;
+    use crate::gateway::pipeline::counting_flow::CountingFlow;
     use crate::home::HermesHome;
     use crate::world::World;
 

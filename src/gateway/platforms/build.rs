@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::gateway::model::adapter::Adapter;
-use crate::gateway::platforms::played::adapter::PlayedAdapter;
+use crate::gateway::platforms::scripted::adapter::PlayedAdapter;
 use crate::gateway::platforms::telegram::adapter::TelegramAdapter;
 use crate::gateway::platforms::whatsapp::adapter::WhatsAppAdapter;
 use crate::gateway::settings::Settings;

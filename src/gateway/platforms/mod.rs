@@ -3,15 +3,15 @@
 //! connection; [`near`]: services that are watched for their return; [`media`]: what comes with messages; [`aside`] and
 //! [`nonsense`]: what cannot be read. [`played`] are platforms that tests of the real program play.
 
-pub mod aside;
 pub mod build;
 pub mod claim;
 pub mod driver;
 pub mod media;
-pub mod nonsense;
 pub mod patience;
-pub mod played;
-#[cfg(test)]
+pub mod quarantine;
 pub mod scripted;
 pub mod telegram;
+#[cfg(test)]
+pub mod testing;
+pub mod unreadable_ratio;
 pub mod whatsapp;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Now;
 use crate::durable::write_atomic;
-use crate::gateway::life::kept;
+use crate::gateway::host::kept;
 use crate::gateway::model::snapshot::Snapshot;
 
 /// The pause after a write: a flapping platform does not wear the disk out.

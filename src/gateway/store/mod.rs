@@ -12,16 +12,16 @@
 
 mod admissions;
 pub mod api;
-pub mod by_hand;
-mod care;
 mod contacts;
+pub mod disk_space;
 mod health;
 mod letters;
 pub mod lost;
+pub mod offline;
 mod orders;
 mod presence;
 mod queries;
-mod room;
+pub mod recovery;
 mod salvage;
 mod schema;
 mod sessions;

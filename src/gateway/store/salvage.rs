@@ -16,8 +16,9 @@ use rusqlite::{Connection, OpenFlags, Statement, params};
 
 use super::api::StoreError;
 use super::health::Mishap;
+use super::schema;
 use super::writer::store_error;
-use super::{room, schema};
+use crate::gateway::store::disk_space;
 use crate::{durable, home};
 
 /// The longest run of unreadable rows that is stepped over.
@@ -168,7 +169,7 @@ impl Size {
 
 fn check_room(path: &Path, bytes: u64) -> Result<(), StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    if room::fits(dir, bytes) { Ok(()) } else { Err(StoreError::Full) }
+    if disk_space::fits(dir, bytes) { Ok(()) } else { Err(StoreError::Full) }
 }
 
 /// Copies a file with its holes, so that the copy takes no more room on the disk.

@@ -15,10 +15,8 @@ use super::api::{
     Accepted, Claimed, Depths, Ended, Exchange, Fate, Finish, GivenUp, InboxRow, Letter, OutboxId, OutboxRow,
     PauseRow, Pick, Store, StoreError,
 };
-use super::care::{Care, DAMAGE, PASSING};
 use super::presence::{Place, Presence};
 use super::queries::Next;
-use super::room::Room;
 use super::salvage::disk_error;
 use super::schema::Look;
 use super::writer::{Need, Worker, store_error};
@@ -31,6 +29,8 @@ use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::problems::Problems;
 use crate::gateway::store::api::sessions::{Retried, Session, SessionId, SessionKey, SessionStore};
+use crate::gateway::store::disk_space::Room;
+use crate::gateway::store::recovery::{Care, DAMAGE, PASSING};
 use crate::home;
 use crate::ownership::Us;
 use crate::platforms::Platform;

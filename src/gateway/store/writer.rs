@@ -10,10 +10,10 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::api::StoreError;
-use super::care::{Care, DAMAGE, Reading, lock};
 use super::health::Mishap;
 use crate::failpoint;
 use crate::gateway::problems::Problems;
+use crate::gateway::store::recovery::{Care, DAMAGE, Reading, lock};
 
 /// Operations that wait in the queue; whoever comes then waits before it.
 const QUEUE_MAX: usize = 1024;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::backoff::Dice;
-use crate::gateway::supervisor::terms::Note;
+use crate::gateway::supervisor::types::Note;
 
 /// Failures this close together have one cause.
 const TOGETHER: Duration = Duration::from_secs(60);

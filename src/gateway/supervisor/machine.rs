@@ -24,10 +24,10 @@ use crate::backoff::Dice;
 use crate::backoff::doubled;
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::failure::{AdapterError, Retry};
-use crate::gateway::supervisor::flaps::Flaps;
+use crate::gateway::supervisor::flap_detector::Flaps;
 use crate::gateway::supervisor::host;
-use crate::gateway::supervisor::teller::Teller;
-pub use crate::gateway::supervisor::terms::{Action, Input, News, Note, PausedBy, Policy, State};
+use crate::gateway::supervisor::notifier::Teller;
+pub use crate::gateway::supervisor::types::{Action, Input, News, Note, PausedBy, Policy, State};
 
 /// How often a blocked platform's cause is looked at.
 const RECHECK_EVERY: Duration = Duration::from_secs(1);

@@ -4,9 +4,9 @@
 //! - [`backoff`]: how long to wait after the nth failure; `flaps`: when losses are called flapping, and what is then shown.
 //! - [`host`]: whether the host itself is offline; [`jump`]: whether it slept.
 
-mod flaps;
+pub mod flap_detector;
 pub mod host;
-pub mod jump;
 pub mod machine;
-mod teller;
-pub mod terms;
+pub mod notifier;
+pub mod suspend;
+pub mod types;

@@ -28,6 +28,6 @@ mod scenarios;
 pub mod session;
 mod setup;
 #[cfg(test)]
-mod stage;
+pub mod stage;
 mod texts;
 mod work;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
+use crate::gateway::metrics::{BOUNDS_S, Counts, Stroke};
 use crate::gateway::model::snapshot::{AgentState, PlatformSnapshot, Snapshot, WireState};
-use crate::gateway::tally::{BOUNDS_S, Counts, Stroke};
 
 /// The page. `last_tick` is when the loop last turned.
 pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: Timestamp) -> String {
@@ -170,9 +170,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::gateway::metrics::Tally;
     use crate::gateway::model::snapshot::AgentSnapshot;
     use crate::gateway::model::snapshot::tests::example;
-    use crate::gateway::tally::Tally;
     use crate::platforms::Platform;
 
     #[test]

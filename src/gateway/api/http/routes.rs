@@ -20,11 +20,11 @@ use crate::gateway::api::http::guard::{Asked, Hosts, Refusal, check_key};
 use crate::gateway::api::http::lockout::{Lockout, Wrong};
 use crate::gateway::api::http::metrics;
 use crate::gateway::api::shared;
-use crate::gateway::life::watchdog::Pulse;
+use crate::gateway::host::watchdog::Pulse;
+use crate::gateway::metrics::Tally;
 use crate::gateway::model::command::Control;
 use crate::gateway::model::snapshot::{GatewayState, WireState};
 use crate::gateway::settings::Settings;
-use crate::gateway::tally::Tally;
 
 /// What the routes work with.
 #[derive(Clone)]

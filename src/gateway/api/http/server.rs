@@ -16,7 +16,7 @@ use crate::config::{Bind, is_loopback};
 use crate::gateway::api::http::guard::Hosts;
 use crate::gateway::api::http::routes::{Http, routes};
 use crate::gateway::connection::{self, accept};
-use crate::gateway::life::kept;
+use crate::gateway::host::kept;
 use crate::gateway::model::snapshot::{HttpSnapshot, HttpState};
 use crate::gateway::settings::Reading;
 use crate::span::span;

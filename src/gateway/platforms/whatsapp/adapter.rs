@@ -15,7 +15,7 @@ use crate::durable::{self, Lock, LockError};
 use crate::facts;
 use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::failure::{AdapterError, Retry};
-use crate::gateway::platforms::aside::Aside;
+use crate::gateway::platforms::quarantine::Aside;
 use crate::gateway::platforms::whatsapp::exits::{self, End, History};
 use crate::gateway::platforms::whatsapp::link::WhatsAppLink;
 use crate::gateway::platforms::whatsapp::memory;

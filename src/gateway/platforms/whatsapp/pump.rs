@@ -15,16 +15,16 @@ use crate::bridge::process::{BridgeProcess, Output};
 use crate::bridge::protocol::{Command, Event, Exit, Message};
 use crate::clock::Now;
 use crate::failpoint;
+use crate::gateway::log_throttle::Repeats;
 use crate::gateway::model::adapter::Inbox;
 use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::model::identity::chat_key;
 use crate::gateway::model::message::InboundMessage;
-use crate::gateway::platforms::nonsense::Nonsense;
+use crate::gateway::platforms::unreadable_ratio::Nonsense;
 use crate::gateway::platforms::whatsapp::backlog::{Backlog, Limits};
 use crate::gateway::platforms::whatsapp::exits::{Cause, End};
 use crate::gateway::platforms::whatsapp::link::{Answer, Shared};
 use crate::gateway::platforms::whatsapp::translate;
-use crate::gateway::repeats::Repeats;
 use crate::pairing::Me;
 use crate::platforms::Platform;
 

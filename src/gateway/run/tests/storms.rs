@@ -8,7 +8,7 @@
 use super::*;
 use crate::config::{AccessConfig, AllowList, WhatsAppMode};
 use crate::gateway::inbound::gate::Gate;
-use crate::gateway::path::MessagePath;
+use crate::gateway::pipeline::MessagePath;
 use crate::gateway::run::pauses::StoredPauses;
 use crate::gateway::store::SqliteStore;
 use crate::gateway::store::api::Store;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{AFTER_MAX, AFTER_MIN, Machine};
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::failure::{AdapterError, Degraded, Retry};
-use crate::gateway::supervisor::terms::{Action, Note, State};
+use crate::gateway::supervisor::types::{Action, Note, State};
 
 impl Machine {
     /// The live link was last proven at this time: that is how long it held, should it be lost.

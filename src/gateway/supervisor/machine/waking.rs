@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Machine, STUCK_AFTER};
 use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::supervisor::host;
-use crate::gateway::supervisor::terms::{Action, PausedBy, State};
+use crate::gateway::supervisor::types::{Action, PausedBy, State};
 
 impl Machine {
     /// Waits are cut short, and attempts older than `stuck_after` are begun anew. Counters stay.

@@ -12,7 +12,7 @@ use crate::gateway::agent::draft::Draft;
 use crate::gateway::model::failure::{Certainty, Scope, SendError};
 use crate::gateway::model::message::testing::message;
 use crate::gateway::model::message::{ChatId, MessageId, OutboundMessage};
-use crate::gateway::platforms::scripted::ScriptedLink;
+use crate::gateway::platforms::testing::ScriptedLink;
 
 /// A message that is on the disk for so long is not said twice.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! The breaker and its probes, the host's outages, limits, flapping, sleep, and the self-check.
 
 use super::*;
-use crate::gateway::supervisor::flaps::FLAPS;
+use crate::gateway::supervisor::flap_detector::FLAPS;
 
 fn is_open(bench: &Bench) -> bool {
     matches!(bench.machine.state, State::Paused { by: PausedBy::Breaker, .. })
