@@ -15,12 +15,12 @@ const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// Where such a service takes connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Near {
+pub struct LocalEndpoint {
     host: String,
     port: u16,
 }
 
-impl Near {
+impl LocalEndpoint {
     /// The service at this address, if it is near by its look: it is told by a private number, or by a name without a
     /// dot, as containers and the machines of one's own network have.
     pub fn of(address: &str) -> Option<Self> {
@@ -92,7 +92,7 @@ mod tests {
             ("http://[2001:67c:4e8:f004::9]", None),
             ("no address", None),
         ] {
-            let near = Near::of(address);
+            let near = LocalEndpoint::of(address);
             let found = near.as_ref().map(|near| (near.host.as_str(), near.port));
             assert_eq!(found, expected, "{address}");
         }
@@ -102,7 +102,7 @@ mod tests {
     async fn only_a_service_that_was_away_has_returned() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let near = Near::of(&format!("http://{address}")).unwrap();
+        let near = LocalEndpoint::of(&format!("http://{address}")).unwrap();
         let limit = 3 * LOOK_EVERY;
         assert!(tokio::time::timeout(limit, near.returned()).await.is_err(), "it was there all the time");
         drop(listener);

@@ -16,7 +16,7 @@ use crate::clock::{Now, Uptime};
 use crate::config::Config;
 use crate::durable;
 use crate::error::{CliError, ExitCode};
-use crate::gateway::admission::registry::Book;
+use crate::gateway::admission::registry::Registry;
 use crate::gateway::agent::api::Agent;
 use crate::gateway::agent::following::Following;
 use crate::gateway::api::http::routes::{HELD_MAX, Http};
@@ -196,7 +196,7 @@ async fn start(
     let paused = pauses.names().await.map_err(|error| unopened::failure(home, error))?;
     let kept = records.load().await.map_err(|error| unopened::failure(home, error))?;
     // Before the first turn: what waits from somebody who was let in is to be answered.
-    let gate = Gate::new(&config).admitting(Book::of(kept.clone(), Now::read()).names());
+    let gate = Gate::new(&config).admitting(Registry::of(kept.clone(), Now::read()).names());
     let path = MessagePath::start(Arc::clone(&store), agent, gate, config.gateway.turn);
     let admissions = path.admit_by(records, kept);
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);

@@ -13,7 +13,7 @@ const CODES_MAX: usize = 32;
 
 /// What was said of one kind of trouble, by its code.
 #[derive(Debug, Default)]
-pub struct Repeats {
+pub struct LogThrottle {
     told: Mutex<BTreeMap<String, Told>>,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for More {
     }
 }
 
-impl Repeats {
+impl LogThrottle {
     /// It happened again: whether to say so now.
     pub fn say(&self, now: Instant, code: &str) -> Option<More> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn an_hour_of_the_same_is_four_lines_with_all_of_it_counted() {
-        let repeats = Repeats::default();
+        let repeats = LogThrottle::default();
         let begin = Now::read().mono;
         let mut said = Vec::new();
         for second in 0..3600 {
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn each_code_is_said_by_itself_and_no_number_of_codes_fills_the_memory_or_the_log() {
-        let repeats = Repeats::default();
+        let repeats = LogThrottle::default();
         let now = Now::read().mono;
         assert!(repeats.say(now, "a").is_some() && repeats.say(now, "b").is_some());
         let said = (0..10_000).filter(|n| repeats.say(now, &n.to_string()).is_some()).count();

@@ -18,7 +18,7 @@ pub const BOUNDS_S: [f64; 10] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 30
 
 /// One stroke of the tally: what became of a message, or of one attempt to send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stroke {
+pub enum Counter {
     /// In: it is on disk and will be answered.
     Accepted,
     /// In: it was there before.
@@ -41,7 +41,7 @@ pub enum Stroke {
     Expired,
 }
 
-impl Stroke {
+impl Counter {
     /// All of them, as they are declared.
     pub const ALL: [Self; 10] = [
         Self::Accepted,
@@ -75,13 +75,13 @@ impl Stroke {
 
 /// Counts from everywhere at once. Begins at zero with each start.
 #[derive(Debug)]
-pub struct Tally {
-    messages: BTreeMap<Platform, [AtomicU64; Stroke::ALL.len()]>,
+pub struct Metrics {
+    messages: BTreeMap<Platform, [AtomicU64; Counter::ALL.len()]>,
     turns: [AtomicU64; BOUNDS_S.len() + 1],
     turns_us: AtomicU64,
 }
 
-impl Default for Tally {
+impl Default for Metrics {
     fn default() -> Self {
         Self {
             messages: Platform::every().map(|platform| (platform, Default::default())).collect(),
@@ -91,14 +91,14 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
+impl Metrics {
     /// One more message has come to this.
-    pub fn count(&self, platform: Platform, stroke: Stroke) {
+    pub fn count(&self, platform: Platform, stroke: Counter) {
         self.count_many(platform, stroke, 1);
     }
 
     /// So many more messages have come to this.
-    pub fn count_many(&self, platform: Platform, stroke: Stroke, number: u64) {
+    pub fn count_many(&self, platform: Platform, stroke: Counter, number: u64) {
         if let Some(counts) = self.messages.get(&platform) {
             counts[stroke as usize].fetch_add(number, Ordering::Relaxed);
         }
@@ -121,7 +121,7 @@ impl Tally {
                 .messages
                 .iter()
                 .map(|(platform, counts)| {
-                    (*platform, Stroke::ALL.map(|stroke| read(&counts[stroke as usize])))
+                    (*platform, Counter::ALL.map(|stroke| read(&counts[stroke as usize])))
                 })
                 .collect(),
             turns: self.turns.each_ref().map(read),
@@ -130,11 +130,11 @@ impl Tally {
     }
 }
 
-/// What a [`Tally`] held.
+/// What a [`Metrics`] held.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Counts {
-    /// In the order of [`Stroke::ALL`].
-    pub messages: BTreeMap<Platform, [u64; Stroke::ALL.len()]>,
+    /// In the order of [`Counter::ALL`].
+    pub messages: BTreeMap<Platform, [u64; Counter::ALL.len()]>,
     /// Turns by the bucket that they fell into; the last has no bound.
     pub turns: [u64; BOUNDS_S.len() + 1],
     /// All turns together.
@@ -146,7 +146,7 @@ pub struct Timed {
     /// Who answers.
     pub agent: Arc<dyn Agent>,
     /// Where it is counted.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<Metrics>,
 }
 
 #[async_trait]
@@ -172,7 +172,7 @@ impl Agent for Timed {
 /// Counts a turn when it is dropped: also one that was cut short.
 struct Timer<'a> {
     since: Instant,
-    tally: &'a Tally,
+    tally: &'a Metrics,
 }
 
 impl Drop for Timer<'_> {
@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn each_stroke_has_its_own_place_and_each_turn_its_bucket() {
-        let tally = Tally::default();
-        for (place, stroke) in Stroke::ALL.into_iter().enumerate() {
+        let tally = Metrics::default();
+        for (place, stroke) in Counter::ALL.into_iter().enumerate() {
             assert_eq!(stroke as usize, place);
             tally.count_many(Platform::Whatsapp, stroke, place as u64 + 1);
         }

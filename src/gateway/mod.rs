@@ -19,7 +19,7 @@
 //! **Out:** outbox row → [`delivery`] → `Link::send`, or `Link::edit` where what was shown of the answer stands → sent | not
 //! sent | unknown → outbox row.
 //!
-//! **Down:** the link's end, a failed attempt, a lease without proof, a panic → `Event::Seat` → the platform's machine →
+//! **Down:** the link's end, a failed attempt, a lease without proof, a panic → `Event::Supervised` → the platform's machine →
 //! one deadline. The retry is decided before the cleanup of the old link begins, and never waits for it.
 //!
 //! # Containment

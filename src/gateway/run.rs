@@ -25,12 +25,12 @@ use crate::gateway::host::watchdog::Pulse;
 use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::command::Commands;
 use crate::gateway::model::event::Generation;
-use crate::gateway::model::event::{Event, Report, SeatId, StopSignal};
+use crate::gateway::model::event::{Event, Report, StopSignal, SupervisedId};
 use crate::gateway::model::failure::{Degraded, Retry};
 use crate::gateway::model::snapshot::{HttpSnapshot, Problem, Snapshot};
 use crate::gateway::platforms::driver::{self, Reporter};
 use crate::gateway::run::reloading::Reloading;
-use crate::gateway::state::{Identity, Seat, snapshot};
+use crate::gateway::state::{Identity, Supervised, snapshot};
 use crate::gateway::status::file::StatusFile;
 use crate::gateway::supervisor::host::Host;
 use crate::gateway::supervisor::machine::{Action, Input, News, Policy, State};
@@ -88,7 +88,7 @@ pub struct Parts {
 
 /// The running gateway.
 pub struct Gateway {
-    seats: Vec<Seat>,
+    seats: Vec<Supervised>,
     flow: Arc<dyn MessageFlow>,
     drain: Drain,
     exit_when_all_blocked: ExitWhenAllBlocked,
@@ -132,11 +132,11 @@ impl Gateway {
     pub fn new(parts: Parts) -> Self {
         let now = Now::read();
         let (events, inputs) = mpsc::channel(EVENTS_MAX);
-        let seats: Vec<Seat> = (parts.seed..)
+        let seats: Vec<Supervised> = (parts.seed..)
             .zip(parts.adapters)
             .map(|(seed, (name, adapter))| {
                 let is_paused = parts.paused.contains(&name);
-                let mut seat = Seat::new(name, adapter, parts.policy, seed, now);
+                let mut seat = Supervised::new(name, adapter, parts.policy, seed, now);
                 if is_paused {
                     seat.machine.handle(now.mono, Input::Pause);
                 }
@@ -257,7 +257,7 @@ impl Gateway {
         if self.drain.phase() != Phase::Running {
             return;
         }
-        let enabled = self.seats.iter().filter(|seat| seat.is_enabled()).map(Seat::shown);
+        let enabled = self.seats.iter().filter(|seat| seat.is_enabled()).map(Supervised::shown);
         let Some(why) = exit_policy::lost(self.exit_when_all_blocked, enabled) else { return };
         tracing::error!(
             code = "all_blocked",
@@ -279,7 +279,7 @@ impl Gateway {
 
     fn decide(&mut self, now: Now, event: Event) {
         match event {
-            Event::Seat { seat, generation, report } => self.hear(now, seat, generation, report),
+            Event::Supervised { seat, generation, report } => self.hear(now, seat, generation, report),
             Event::Returned(seat) => self.give(now, seat, Input::Returned),
             Event::Command(request) => self.obey(now, request),
             Event::StopAsked(signal) => self.stop_asked(now, signal),
@@ -290,8 +290,8 @@ impl Gateway {
                 self.reloading.asked.notify_one();
                 // Whoever asks has mended something, perhaps something that no setting shows.
                 for index in 0..self.seats.len() {
-                    self.seats[index].adapter.insist();
-                    self.give(now, SeatId(index), Input::Changed);
+                    self.seats[index].adapter.clear_refusals();
+                    self.give(now, SupervisedId(index), Input::Changed);
                 }
             }
             Event::NetworkChanged => self.look_for_network(now),
@@ -326,7 +326,7 @@ impl Gateway {
         }
     }
 
-    fn hear(&mut self, now: Now, id: SeatId, generation: Generation, report: Report) {
+    fn hear(&mut self, now: Now, id: SupervisedId, generation: Generation, report: Report) {
         let Some(seat) = self.seats.get_mut(id.0) else { return };
         let input = match report {
             Report::Refused(error) => Input::Refused { generation, error },
@@ -359,7 +359,7 @@ impl Gateway {
     }
 
     /// Gives a platform's machine an input, and tells the message path when a link came or went by it.
-    fn give(&mut self, now: Now, id: SeatId, input: Input) {
+    fn give(&mut self, now: Now, id: SupervisedId, input: Input) {
         let Some(seat) = self.seats.get_mut(id.0) else { return };
         let was_live = seat.live().is_some();
         seat.machine.handle(now.mono, input);
@@ -376,7 +376,7 @@ impl Gateway {
         // What one platform does may move another, by the host's decider.
         while let Some(index) = self.seats.iter().position(|seat| seat.machine.has_actions()) {
             while let Some(action) = self.seats[index].machine.poll_action() {
-                self.perform_for(now, SeatId(index), action);
+                self.perform_for(now, SupervisedId(index), action);
             }
         }
         let mut exit = None;
@@ -390,7 +390,7 @@ impl Gateway {
         exit
     }
 
-    fn perform_for(&mut self, now: Now, id: SeatId, action: Action) {
+    fn perform_for(&mut self, now: Now, id: SupervisedId, action: Action) {
         let events = self.events.clone();
         let reporter = |generation| Reporter { seat: id, generation, events };
         let seat = &mut self.seats[id.0];
@@ -435,9 +435,9 @@ impl Gateway {
             if !self.seats[index].is_enabled() {
                 continue;
             }
-            self.give(now, SeatId(index), Input::Stop);
+            self.give(now, SupervisedId(index), Input::Stop);
             while let Some(action) = self.seats[index].machine.poll_action() {
-                self.perform_for(now, SeatId(index), action);
+                self.perform_for(now, SupervisedId(index), action);
             }
         }
         self.closings.close();
@@ -500,7 +500,7 @@ fn next_try(wait: Duration) -> String {
 }
 
 /// One line for each turn of events.
-fn tell(seat: &Seat, news: News) {
+fn tell(seat: &Supervised, news: News) {
     let title = seat.title();
     let platform = seat.name.as_str();
     match news {

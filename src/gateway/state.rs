@@ -36,7 +36,7 @@ pub struct Identity {
 }
 
 /// One supervised platform.
-pub struct Seat {
+pub struct Supervised {
     /// Its name in the status file and the log.
     pub name: String,
     /// The account.
@@ -114,7 +114,7 @@ impl Shown {
     }
 }
 
-impl Seat {
+impl Supervised {
     /// A platform that was not started yet.
     pub fn new(name: String, adapter: Arc<dyn Adapter>, policy: Policy, seed: u64, now: Now) -> Self {
         Self {
@@ -152,7 +152,7 @@ impl Seat {
     pub fn rest_if_unwanted(&self) {
         match self.machine.state() {
             State::Disabled | State::Stopping | State::Paused { by: PausedBy::Operator, .. } => {
-                self.adapter.rest();
+                self.adapter.release();
             }
             State::Connecting { .. }
             | State::Connected { .. }
@@ -373,7 +373,7 @@ fn blank(identity: &Identity, now: Now) -> Snapshot {
 /// The document of this moment.
 pub fn snapshot(
     identity: &Identity,
-    seats: &[Seat],
+    seats: &[Supervised],
     flow: &dyn MessageFlow,
     phase: Phase,
     now: Now,
@@ -413,7 +413,10 @@ fn agent(about: About) -> AgentSnapshot {
 }
 
 /// Derived at each reading, so that it cannot contradict the platforms.
-fn gateway_state<'a, S: Iterator<Item = &'a Seat>>(enabled: impl Fn() -> S, phase: Phase) -> GatewayState {
+fn gateway_state<'a, S: Iterator<Item = &'a Supervised>>(
+    enabled: impl Fn() -> S,
+    phase: Phase,
+) -> GatewayState {
     match phase {
         Phase::Draining { .. } | Phase::Closing { .. } => GatewayState::Draining,
         Phase::Ended { .. } => GatewayState::Stopped,

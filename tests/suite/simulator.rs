@@ -455,7 +455,7 @@ impl Simulation {
             }
             Mood::Denies => self.send(after, index, generation, Report::Down(unpaired())),
             Mood::Blocked => self.send(after, index, generation, Report::Refused),
-            Mood::Flaps => {
+            Mood::FlapDetector => {
                 self.send(after, index, generation, Report::Up);
                 let lost = after + self.seconds(60);
                 let error = AdapterError::retryable("net_refused", "it is gone again");

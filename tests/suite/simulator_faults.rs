@@ -25,7 +25,7 @@ pub(crate) enum Mood {
     /// The check finds something in the way.
     Blocked,
     /// It is ready, and gone a moment later.
-    Flaps,
+    FlapDetector,
 }
 
 impl Simulation {
@@ -35,7 +35,7 @@ impl Simulation {
         self.outage_until = None;
         self.disk_full_until = None;
         for index in 0..SEATS {
-            if std::mem::replace(&mut self.seats[index].mood, Mood::Well) == Mood::Flaps {
+            if std::mem::replace(&mut self.seats[index].mood, Mood::Well) == Mood::FlapDetector {
                 // What is connected is no longer lost.
                 self.reports
                     .retain(|_, (seat, _, report)| *seat != index || !matches!(report, Report::Down(_)));
@@ -78,7 +78,7 @@ impl Simulation {
             5 => self.seats[index].mood = Mood::Panics,
             6 => self.seats[index].mood = Mood::Denies,
             7 => self.seats[index].mood = Mood::Blocked,
-            8 => self.seats[index].mood = Mood::Flaps,
+            8 => self.seats[index].mood = Mood::FlapDetector,
             9 | 10 => self.drop_link(index),
             11 => self.silence(index),
             12 => self.limit(index),

@@ -39,7 +39,7 @@ const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// The book.
 #[derive(Debug, Clone, Default)]
-pub struct Book {
+pub struct Registry {
     waiting: Vec<Waiting>,
     admitted: Vec<AdmittedRow>,
     tries: BTreeMap<Platform, Tries>,
@@ -78,7 +78,7 @@ pub enum Approval {
     Locked(Duration),
 }
 
-impl Book {
+impl Registry {
     /// The book as it was kept, read at this moment.
     pub fn of(kept: Kept, now: Now) -> Self {
         let since = |at_s: i64| {

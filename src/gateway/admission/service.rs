@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Now;
 use crate::gateway::admission::code::CHANCE_BYTES;
-use crate::gateway::admission::registry::{Approval, Book};
+use crate::gateway::admission::registry::{Approval, Registry};
 use crate::gateway::inbound::gate::Asker;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::store::api::StoreError;
@@ -17,7 +17,7 @@ use crate::visible;
 
 /// Keeps the book.
 pub struct Desk {
-    book: Mutex<Book>,
+    book: Mutex<Registry>,
     /// Held during each change of the book.
     turn: Semaphore,
     records: Arc<dyn Records>,
@@ -89,12 +89,12 @@ impl Refusal {
 impl Desk {
     /// With what was kept. From now on the rules admit everyone in the book.
     pub fn new(records: Arc<dyn Records>, rules: Arc<Rules>, kept: Kept) -> Arc<Self> {
-        let book = Book::of(kept, Now::read());
+        let book = Registry::of(kept, Now::read());
         rules.admit(book.names());
         Arc::new(Self { book: Mutex::new(book), turn: Semaphore::new(1), records, rules })
     }
 
-    fn book<T>(&self, look: impl FnOnce(&mut Book) -> T) -> T {
+    fn book<T>(&self, look: impl FnOnce(&mut Registry) -> T) -> T {
         look(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -200,7 +200,7 @@ impl Desk {
         if changes.is_empty() { Ok(()) } else { Ok(self.records.keep(changes).await?) }
     }
 
-    fn turn_to(&self, next: Book) {
+    fn turn_to(&self, next: Registry) {
         self.rules.admit(next.names());
         self.book(|book| *book = next);
     }

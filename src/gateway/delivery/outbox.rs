@@ -13,9 +13,9 @@ use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::delivery::rates::Pace;
-use crate::gateway::log_throttle::Repeats;
+use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::markdown::parts::AGAIN;
-use crate::gateway::metrics::{Stroke, Tally};
+use crate::gateway::metrics::{Counter, Metrics};
 use crate::gateway::model::adapter::Link;
 use crate::gateway::model::failure::{Certainty, Retry, Scope, SendError};
 use crate::gateway::model::message::{ChatId, ChatKey, MessageId, OutboundMessage};
@@ -73,10 +73,10 @@ struct Post {
     store: Arc<dyn Store>,
     /// Told when something was sent or given up.
     changed: Arc<Notify>,
-    tally: Arc<Tally>,
+    tally: Arc<Metrics>,
     permits: Arc<Semaphore>,
     slot: Mutex<Slot>,
-    repeats: Repeats,
+    repeats: LogThrottle,
 }
 
 struct Slot {
@@ -146,7 +146,12 @@ impl Claim {
 
 impl Outbox {
     /// Starts with no connection: everything waits. `changed` is told of each message that is sent or given up.
-    pub fn start(platform: Platform, store: Arc<dyn Store>, changed: Arc<Notify>, tally: Arc<Tally>) -> Self {
+    pub fn start(
+        platform: Platform,
+        store: Arc<dyn Store>,
+        changed: Arc<Notify>,
+        tally: Arc<Metrics>,
+    ) -> Self {
         let post = Arc::new(Post {
             platform,
             store,
@@ -162,7 +167,7 @@ impl Outbox {
                 handed: BTreeMap::new(),
                 returning: BTreeSet::new(),
             }),
-            repeats: Repeats::default(),
+            repeats: LogThrottle::default(),
         });
         Self { lanes: Lanes::start(Arc::<Post>::clone(&post), CHATS_MAX), post }
     }
@@ -351,19 +356,19 @@ impl Post {
     }
 
     /// Why this message is not sent any more.
-    fn is_hopeless(&self, row: &OutboxRow) -> Option<(String, GivenUp, Stroke)> {
+    fn is_hopeless(&self, row: &OutboxRow) -> Option<(String, GivenUp, Counter)> {
         let expiry = self.slot(|slot| slot.expiry);
         let age_s = Now::read().wall.as_second().saturating_sub(row.queued_at_s);
         if u64::try_from(age_s).is_ok_and(|age_s| age_s >= expiry.as_secs()) {
-            return Some(("it could not be sent in time".to_owned(), GivenUp::Message, Stroke::Expired));
+            return Some(("it could not be sent in time".to_owned(), GivenUp::Message, Counter::Expired));
         }
         if row.maybe_sent && row.message.fleeting {
             let reason = "it may have been sent and is out of date".to_owned();
-            return Some((reason, GivenUp::Quietly, Stroke::Dead));
+            return Some((reason, GivenUp::Quietly, Counter::Dead));
         }
         (self.is_marked(row) && row.attempts >= MARKED_ATTEMPTS_MAX).then(|| {
             let reason = format!("it is not known whether it arrived, after {} attempts", row.attempts);
-            (reason, GivenUp::Message, Stroke::Dead)
+            (reason, GivenUp::Message, Counter::Dead)
         })
     }
 
@@ -397,7 +402,7 @@ impl Post {
     /// whether more waits there.
     async fn mark_sent(&self, row: &OutboxRow, remote: MessageId) -> bool {
         self.slot(|slot| slot.last_sent = Some(Now::read().wall));
-        self.tally.count(self.platform, Stroke::Sent);
+        self.tally.count(self.platform, Counter::Sent);
         let is_more = loop {
             let error = match self.store.sent(row.id, remote.clone()).await {
                 Ok(is_more) => break is_more,
@@ -432,7 +437,7 @@ impl Post {
                     Scope::Chat => GivenUp::Chat,
                 };
                 self.store.bury(row.id, why, what).await?;
-                self.tally.count(self.platform, Stroke::Dead);
+                self.tally.count(self.platform, Counter::Dead);
                 return Ok(Outcome::Again);
             }
             Retry::After(wait) => wait,
@@ -447,8 +452,8 @@ impl Post {
         self.tally.count(
             self.platform,
             match error.certainty {
-                Certainty::MaybeSent => Stroke::Unknown,
-                Certainty::NotSent => Stroke::Failed,
+                Certainty::MaybeSent => Counter::Unknown,
+                Certainty::NotSent => Counter::Failed,
             },
         );
         self.store.unsent(row.id, error.certainty == Certainty::MaybeSent, why).await?;

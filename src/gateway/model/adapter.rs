@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::gateway::model::failure::{AdapterError, Degraded, SendError};
 use crate::gateway::model::message::{ChatId, InboundMessage, MessageId, OutboundMessage};
-use crate::local_endpoint::Near;
+use crate::local_endpoint::LocalEndpoint;
 use crate::platforms::Platform;
 
 /// One configured account of a platform.
@@ -41,7 +41,7 @@ pub trait Adapter: Send + Sync {
 
     /// Where its service takes connections, when that is so near that looking again and again harms nobody: its return is
     /// then noticed at once. Called while it cannot be reached; takes no time.
-    fn near(&self) -> Option<Near> {
+    fn local_endpoint(&self) -> Option<LocalEndpoint> {
         None
     }
 
@@ -52,11 +52,11 @@ pub trait Adapter: Send + Sync {
 
     /// Nobody wants this account for now: it was paused or disabled, or the gateway ends. What only one process of this
     /// machine may hold is let go; the next [`Adapter::connect`] takes it again. Called again and again; takes no time.
-    fn rest(&self) {}
+    fn release(&self) {}
 
     /// Somebody wants it tried now, or has changed its settings: what was held against it until now (a refused token, a
     /// pairing that was taken away) is asked of the platform once more. Takes no time.
-    fn insist(&self) {}
+    fn clear_refusals(&self) {}
 }
 
 /// One live connection.

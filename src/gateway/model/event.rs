@@ -17,22 +17,22 @@ pub type Generation = u64;
 
 /// Which of the supervised platforms: its place in the loop's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SeatId(pub usize);
+pub struct SupervisedId(pub usize);
 
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Event {
     /// News of a platform.
-    Seat {
+    Supervised {
         /// Which.
-        seat: SeatId,
+        seat: SupervisedId,
         /// The attempt or look that it is of.
         generation: Generation,
         /// What.
         report: Report,
     },
     /// The service of this platform could not be reached, and takes connections again.
-    Returned(SeatId),
+    Returned(SupervisedId),
     /// Somebody asked the process to end.
     StopAsked(StopSignal),
     /// Somebody asked something of us, and waits for the answer.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::absence::Gap;
 use super::decider::{Notice, Route};
-use super::driver::Teller;
+use super::driver::Notifier;
 use super::text::text;
 use crate::clock::{Now, Uptime};
 use crate::gateway::flow::MessageFlow;
@@ -36,14 +36,14 @@ pub fn start(
     contacts: Arc<dyn Contacts>,
 ) {
     drop(kept::keep("absences", move || {
-        let teller = Teller { settings: Arc::clone(&settings), flow: Arc::clone(&flow) };
+        let teller = Notifier { settings: Arc::clone(&settings), flow: Arc::clone(&flow) };
         let watch = Absences { teller, contacts: Arc::clone(&contacts), last: BTreeMap::new() };
         watch.follow(documents.clone())
     }));
 }
 
 struct Absences {
-    teller: Teller,
+    teller: Notifier,
     contacts: Arc<dyn Contacts>,
     last: BTreeMap<Platform, Last>,
 }

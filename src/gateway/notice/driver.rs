@@ -30,11 +30,11 @@ pub fn start(
     flow: Arc<dyn MessageFlow>,
 ) -> JoinHandle<()> {
     kept::keep("notices", move || {
-        follow(documents.clone(), Teller { settings: Arc::clone(&settings), flow: Arc::clone(&flow) })
+        follow(documents.clone(), Notifier { settings: Arc::clone(&settings), flow: Arc::clone(&flow) })
     })
 }
 
-async fn follow(mut documents: watch::Receiver<Option<Snapshot>>, teller: Teller) {
+async fn follow(mut documents: watch::Receiver<Option<Snapshot>>, teller: Notifier) {
     let mut notices = Notices::new(limits(&teller.settings.current().gateway.notify));
     loop {
         while let Some(Action::Tell { platform, notice, route }) = notices.poll_action() {
@@ -79,12 +79,12 @@ fn channel<'a>(name: &str, config: &'a Config) -> Option<(Platform, &'a str)> {
 }
 
 /// Tells what is to be told.
-pub(super) struct Teller {
+pub(super) struct Notifier {
     pub(super) settings: Arc<Settings>,
     pub(super) flow: Arc<dyn MessageFlow>,
 }
 
-impl Teller {
+impl Notifier {
     /// Returns whether it was told. What has the same `id` is told once in a chat.
     pub(super) async fn tell(&self, name: &str, notice: &Notice, route: Route, id: &str) -> bool {
         let title = name.parse().map_or(name, |platform: Platform| platform.spec().title);

@@ -29,8 +29,8 @@ use crate::gateway::inbound::join::WAITING_MAX;
 use crate::gateway::inbound::refusals;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
-use crate::gateway::log_throttle::Repeats;
-use crate::gateway::metrics::{Stroke, Tally, Timed};
+use crate::gateway::log_throttle::LogThrottle;
+use crate::gateway::metrics::{Counter, Metrics, Timed};
 use crate::gateway::model::adapter::{Inbox, InboxError, Link};
 use crate::gateway::model::command::Control;
 use crate::gateway::model::identity::chat_key;
@@ -64,7 +64,7 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 pub struct MessagePath {
     store: Arc<dyn Store>,
     changed: Arc<Notify>,
-    tally: Arc<Tally>,
+    tally: Arc<Metrics>,
     outboxes: Arc<BTreeMap<Platform, Outbox>>,
     rules: Arc<Rules>,
     strangers: Strangers,
@@ -95,7 +95,7 @@ impl MessagePath {
     /// platform. Needs a tokio runtime.
     pub fn start(store: Arc<dyn Store>, agent: Arc<dyn Agent>, gate: Gate, terms: TurnConfig) -> Arc<Self> {
         let changed = Arc::new(Notify::new());
-        let tally = Arc::new(Tally::default());
+        let tally = Arc::new(Metrics::default());
         let agent: Arc<dyn Agent> = Arc::new(Timed { agent, tally: Arc::clone(&tally) });
         let outbox =
             |platform| Outbox::start(platform, Arc::clone(&store), Arc::clone(&changed), Arc::clone(&tally));
@@ -131,7 +131,7 @@ impl MessagePath {
             stop: stop_turns.clone(),
             waits: Waits::default(),
             tally: Arc::clone(&tally),
-            repeats: Repeats::default(),
+            repeats: LogThrottle::default(),
         });
         let turns = Arc::new(Lanes::start(Arc::<Turns>::clone(&work), CHATS_MAX));
         turns.open();
@@ -176,7 +176,7 @@ impl MessagePath {
     }
 
     /// What was counted since the start.
-    pub fn tally(&self) -> Arc<Tally> {
+    pub fn tally(&self) -> Arc<Metrics> {
         Arc::clone(&self.tally)
     }
 
@@ -217,7 +217,7 @@ impl MessagePath {
     }
 
     fn arrived(&self, platform: Platform) {
-        self.tally.count(platform, Stroke::Accepted);
+        self.tally.count(platform, Counter::Accepted);
         self.seen(|seen| seen.last_inbound.insert(platform, Now::read().wall));
         self.changed.notify_one();
     }
@@ -253,16 +253,16 @@ impl Inbox for MessagePath {
     async fn accept(&self, platform: Platform, mut message: InboundMessage) -> Result<(), InboxError> {
         let count = |stroke| self.tally.count(platform, stroke);
         if self.seen(|seen| seen.draining) {
-            count(Stroke::Refused);
+            count(Counter::Refused);
             return Err(InboxError("the gateway is stopping".to_owned()));
         }
         if let Decision::Ignore(reason) = self.rules.gate().decide(platform, &message) {
-            count(Stroke::Denied);
+            count(Counter::Denied);
             self.strangers.turn_away(platform, &message, &reason);
             return Ok(());
         }
         let failed = |error: StoreError| {
-            count(Stroke::Refused);
+            count(Counter::Refused);
             InboxError(error.to_string())
         };
         // In the chat with oneself, what we say comes back as something that the owner said.
@@ -275,7 +275,7 @@ impl Inbox for MessagePath {
         if let Some(told) = refusals::told(&message) {
             // Before it is accepted: should that fail, it comes again, and is told of once all the same.
             let notice = reply::parts(&key, &message, "refused", &told);
-            self.say(&key, notice).await.inspect_err(|_| count(Stroke::Refused))?;
+            self.say(&key, notice).await.inspect_err(|_| count(Counter::Refused))?;
             if let Some(len) = message.cut_from {
                 tracing::warn!(
                     code = "message_cut", %platform, message = %message.id, len,
@@ -299,7 +299,7 @@ impl Inbox for MessagePath {
                     self.work.hand(*row, place);
                 }
                 Accepted::New(_) => self.arrived(platform),
-                Accepted::Duplicate => count(Stroke::Duplicate),
+                Accepted::Duplicate => count(Counter::Duplicate),
             }
             return Ok(());
         }
@@ -308,7 +308,7 @@ impl Inbox for MessagePath {
             Accepted::New(id) => id,
             Accepted::Begun(row) => row.id,
             Accepted::Duplicate => {
-                count(Stroke::Duplicate);
+                count(Counter::Duplicate);
                 tracing::debug!(%platform, "a message came again");
                 // Whoever accepted it the first time may not have lived to wake its lane.
                 self.turns.wake(key);

@@ -185,6 +185,6 @@ async fn a_command_that_kills_is_given_up_like_any_message() {
     let link = ScriptedLink::new(Vec::new());
     up(&path, &link);
     assert!(link.wait(1).await[0].text.contains("failed three times"));
-    assert_eq!(path.tally().counts().messages[&W][Stroke::GivenUp as usize], 1);
+    assert_eq!(path.tally().counts().messages[&W][Counter::GivenUp as usize], 1);
     assert!(inputs.try_recv().is_err());
 }

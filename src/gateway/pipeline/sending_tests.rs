@@ -122,7 +122,7 @@ async fn what_is_not_sent_in_time_is_counted_on_its_platform() {
     drop(store);
     let path = house.start(&ScriptedAgent::new(0));
     let counted = async {
-        while path.tally().counts().messages[&W][Stroke::Expired as usize] != 1 {
+        while path.tally().counts().messages[&W][Counter::Expired as usize] != 1 {
             tokio::task::yield_now().await;
         }
     };

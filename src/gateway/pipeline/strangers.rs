@@ -12,7 +12,7 @@ use crate::gateway::admission::service::Desk;
 use crate::gateway::delivery::outbox::Outbox;
 use crate::gateway::inbound::gate::{Asker, Gate, Reason};
 use crate::gateway::inbound::rules::Rules;
-use crate::gateway::log_throttle::{PERIOD, Repeats};
+use crate::gateway::log_throttle::{LogThrottle, PERIOD};
 use crate::gateway::model::identity::{self, chat_key, group_name};
 use crate::gateway::model::message::InboundMessage;
 use crate::platforms::Platform;
@@ -36,7 +36,7 @@ pub(super) struct Strangers {
     rules: Arc<Rules>,
     outboxes: Arc<BTreeMap<Platform, Outbox>>,
     desk: OnceLock<Arc<Desk>>,
-    repeats: Repeats,
+    repeats: LogThrottle,
     shown: Mutex<BTreeMap<(Platform, String), Instant>>,
     ignored: Ignored,
 }
@@ -47,7 +47,7 @@ impl Strangers {
             rules,
             outboxes,
             desk: OnceLock::new(),
-            repeats: Repeats::default(),
+            repeats: LogThrottle::default(),
             shown: Mutex::default(),
             ignored: Ignored::default(),
         }

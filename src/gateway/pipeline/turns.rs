@@ -27,8 +27,8 @@ use crate::gateway::inbound::gate::Decision;
 use crate::gateway::inbound::join::Join;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::inbound::slash::{self, Slash};
-use crate::gateway::log_throttle::Repeats;
-use crate::gateway::metrics::{Stroke, Tally};
+use crate::gateway::log_throttle::LogThrottle;
+use crate::gateway::metrics::{Counter, Metrics};
 use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::scheduler::{Outcome, Work};
@@ -99,9 +99,9 @@ pub(super) struct Turns {
     /// The messages that wait for the agent.
     pub(super) waits: Waits,
     /// Where messages that are given up are counted.
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Arc<Metrics>,
     /// What was said of failures.
-    pub(super) repeats: Repeats,
+    pub(super) repeats: LogThrottle,
 }
 
 impl Turns {
@@ -459,7 +459,7 @@ impl Turns {
             }
         };
         if finish.dead.is_some() {
-            self.tally.count(key.platform, Stroke::GivenUp);
+            self.tally.count(key.platform, Counter::GivenUp);
         }
         match (claim, outbox) {
             (Some(claim), _) => claim.send(first),

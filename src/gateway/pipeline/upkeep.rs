@@ -12,7 +12,7 @@ use super::running::Running;
 use crate::clock::Now;
 use crate::gateway::agent::api::{About, Agent};
 use crate::gateway::host::kept;
-use crate::gateway::metrics::{Stroke, Tally};
+use crate::gateway::metrics::{Counter, Metrics};
 use crate::gateway::sessions::Keeper;
 use crate::gateway::store::api::{Depths, Store};
 
@@ -45,7 +45,7 @@ pub(super) struct Upkeep {
     /// Told when there is something to count.
     pub(super) changed: Arc<Notify>,
     /// Where what is given up is counted.
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Arc<Metrics>,
     /// How long a message may wait to be sent.
     pub(super) expiry: watch::Receiver<Duration>,
     pub(super) counted: Arc<Mutex<Counted>>,
@@ -108,7 +108,7 @@ impl Upkeep {
                 Ok(expired) => {
                     let count: u64 = expired.values().sum();
                     for (platform, count) in expired {
-                        self.tally.count_many(platform, Stroke::Expired, count);
+                        self.tally.count_many(platform, Counter::Expired, count);
                     }
                     tracing::warn!(
                         code = "outbox_expired",

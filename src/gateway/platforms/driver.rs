@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use crate::clock::Now;
 use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::event::Generation;
-use crate::gateway::model::event::{Event, Report, SeatId};
+use crate::gateway::model::event::{Event, Report, SupervisedId};
 use crate::gateway::model::failure::{AdapterError, Degraded};
 use crate::platforms::Platform;
 
@@ -21,7 +21,7 @@ use crate::platforms::Platform;
 #[derive(Debug, Clone)]
 pub struct Reporter {
     /// The platform's place in the loop.
-    pub seat: SeatId,
+    pub seat: SupervisedId,
     /// The attempt or look that is reported on.
     pub generation: Generation,
     /// The loop.
@@ -30,7 +30,7 @@ pub struct Reporter {
 
 impl Reporter {
     async fn tell(&self, report: Report) {
-        let event = Event::Seat { seat: self.seat, generation: self.generation, report };
+        let event = Event::Supervised { seat: self.seat, generation: self.generation, report };
         // A loop that is gone needs no reports.
         drop(self.events.send(event).await);
     }

@@ -4,7 +4,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Now;
 use crate::gateway::drain::Phase;
-use crate::gateway::model::event::{Event, SeatId};
+use crate::gateway::model::event::{Event, SupervisedId};
 use crate::gateway::route;
 use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::host;
@@ -13,7 +13,7 @@ use crate::span::span;
 
 impl Gateway {
     /// One platform's fate, as news about the host.
-    pub(super) fn note(&mut self, now: Now, id: SeatId, note: Note) {
+    pub(super) fn note(&mut self, now: Now, id: SupervisedId, note: Note) {
         let is_network = matches!(note, Note::Failed(code) if host::is_of_the_network(code));
         let alone_without_route = is_network && self.is_alone() && !route::exists();
         self.host.handle(now.mono, host::Input { seat: id.0, note, alone_without_route });
@@ -31,13 +31,15 @@ impl Gateway {
                         "The network seems to be down: unreachable platforms are retried and not counted as failing"
                     );
                     for index in 0..self.seats.len() {
-                        self.give(now, SeatId(index), Input::HostOffline);
+                        self.give(now, SupervisedId(index), Input::HostOffline);
                     }
                 }
                 host::Action::TellBack => {
                     tracing::info!(code = "host_online", "The network is back; trying every platform now");
                 }
-                host::Action::Wake { seat, after } => self.give(now, SeatId(seat), Input::HostBack { after }),
+                host::Action::Wake { seat, after } => {
+                    self.give(now, SupervisedId(seat), Input::HostBack { after })
+                }
             }
         }
     }
@@ -62,7 +64,7 @@ impl Gateway {
             if let Some(link) = self.seats[index].live() {
                 link.hurry();
             }
-            self.give(now, SeatId(index), Input::NetworkChanged { after });
+            self.give(now, SupervisedId(index), Input::NetworkChanged { after });
         }
     }
 
@@ -73,13 +75,13 @@ impl Gateway {
             if !seat.machine.is_cut_off() {
                 seat.watch = None;
             } else if seat.watch.is_none()
-                && let Some(near) = seat.adapter.near()
+                && let Some(near) = seat.adapter.local_endpoint()
             {
                 let events = self.events.clone();
                 seat.watch = Some(AbortOnDropHandle::new(tokio::spawn(async move {
                     near.returned().await;
                     // A loop that is gone waits for nobody.
-                    drop(events.send(Event::Returned(SeatId(index))).await);
+                    drop(events.send(Event::Returned(SupervisedId(index))).await);
                 })));
             }
         }
@@ -97,7 +99,7 @@ impl Gateway {
         );
         for index in 0..self.seats.len() {
             let after = host::STAGGER.mul_f64(self.dice.roll());
-            self.give(now, SeatId(index), Input::Jumped { after });
+            self.give(now, SupervisedId(index), Input::Jumped { after });
         }
     }
 

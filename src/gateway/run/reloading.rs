@@ -8,11 +8,11 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::gateway::drain::Phase;
 use crate::gateway::model::adapter::Adapter;
-use crate::gateway::model::event::SeatId;
+use crate::gateway::model::event::SupervisedId;
 use crate::gateway::reload::{Change, changes};
 use crate::gateway::run::Gateway;
 use crate::gateway::settings::Reading;
-use crate::gateway::state::Seat;
+use crate::gateway::state::Supervised;
 use crate::gateway::supervisor::machine::{Input, Policy};
 use crate::platforms::Platform;
 
@@ -73,12 +73,18 @@ impl Gateway {
     }
 
     /// The seat of this platform; a new one where it never had any.
-    fn seat_for(&mut self, now: Now, platform: Platform, config: &Config) -> SeatId {
+    fn seat_for(&mut self, now: Now, platform: Platform, config: &Config) -> SupervisedId {
         let taken = self.seats.iter().position(|seat| seat.adapter.platform() == platform);
-        SeatId(taken.unwrap_or_else(|| {
+        SupervisedId(taken.unwrap_or_else(|| {
             let adapter = (self.reloading.make)(platform);
             let name = platform.spec().name.to_owned();
-            self.seats.push(Seat::new(name, adapter, Policy::from(&config.gateway), self.next_seed, now));
+            self.seats.push(Supervised::new(
+                name,
+                adapter,
+                Policy::from(&config.gateway),
+                self.next_seed,
+                now,
+            ));
             self.next_seed = self.next_seed.wrapping_add(1);
             self.seats.len() - 1
         }))
@@ -86,7 +92,7 @@ impl Gateway {
 
     /// Ends what the platform does and begins its life anew, or leaves it unwanted. What is still under way of the old life
     /// has an older generation, so that nothing of it is mistaken for the new one.
-    fn begin_anew(&mut self, now: Now, id: SeatId, is_wanted: bool, config: &Config) {
+    fn begin_anew(&mut self, now: Now, id: SupervisedId, is_wanted: bool, config: &Config) {
         self.give(now, id, Input::Stop);
         while let Some(action) = self.seats[id.0].machine.poll_action() {
             self.perform_for(now, id, action);
@@ -94,7 +100,7 @@ impl Gateway {
         let seed = self.next_seed;
         self.next_seed = self.next_seed.wrapping_add(1);
         let seat = &mut self.seats[id.0];
-        seat.adapter.insist();
+        seat.adapter.clear_refusals();
         seat.begin_anew(Policy::from(&config.gateway), seed, now);
         if !is_wanted {
             return;

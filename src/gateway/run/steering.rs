@@ -4,7 +4,7 @@ use super::pauses::Change;
 use crate::clock::Now;
 use crate::gateway::drain::{self, Phase};
 use crate::gateway::model::command::{Answer, Command, CommandError, Request};
-use crate::gateway::model::event::{Event, SeatId, StopSignal};
+use crate::gateway::model::event::{Event, StopSignal, SupervisedId};
 use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::machine::{Input, PausedBy, State};
 use crate::platforms::Platform;
@@ -67,7 +67,7 @@ impl Gateway {
         format!("The gateway finishes current work and {verb}.")
     }
 
-    fn seat_of(&self, name: &str) -> Result<SeatId, CommandError> {
+    fn seat_of(&self, name: &str) -> Result<SupervisedId, CommandError> {
         if self.drain.phase() != Phase::Running {
             return Err(CommandError::Stopping);
         }
@@ -75,7 +75,7 @@ impl Gateway {
         let seat =
             self.seats.iter().position(|seat| seat.is_enabled() && seat.name.eq_ignore_ascii_case(name));
         match (seat, name.parse::<Platform>()) {
-            (Some(index), _) => Ok(SeatId(index)),
+            (Some(index), _) => Ok(SupervisedId(index)),
             (None, Ok(platform)) => {
                 let spec = platform.spec();
                 Err(CommandError::NotEnabled { title: spec.title, setup: spec.setup })
@@ -84,7 +84,7 @@ impl Gateway {
         }
     }
 
-    fn pause(&mut self, now: Now, id: SeatId, reply: Reply) {
+    fn pause(&mut self, now: Now, id: SupervisedId, reply: Reply) {
         let seat = &self.seats[id.0];
         let was = !matches!(seat.machine.state(), State::Paused { by: PausedBy::Operator, .. });
         let (title, name) = (seat.title(), &seat.name);
@@ -97,10 +97,10 @@ impl Gateway {
         self.keep(id, true, sentence, reply);
     }
 
-    fn resume(&mut self, now: Now, id: SeatId, reply: Reply) {
+    fn resume(&mut self, now: Now, id: SupervisedId, reply: Reply) {
         let seat = &self.seats[id.0];
         let sentence = resuming(seat.title(), seat.machine.state());
-        seat.adapter.insist();
+        seat.adapter.clear_refusals();
         if let Some(link) = seat.live() {
             link.hurry();
             self.flow.hurry(seat.adapter.platform());
@@ -111,7 +111,7 @@ impl Gateway {
     }
 
     /// Answers once the pause, or its end, is on disk.
-    fn keep(&mut self, id: SeatId, paused: bool, sentence: String, reply: Reply) {
+    fn keep(&mut self, id: SupervisedId, paused: bool, sentence: String, reply: Reply) {
         let name = self.seats[id.0].name.clone();
         if paused {
             self.paused.insert(name);

@@ -274,7 +274,7 @@ async fn news_of_an_older_attempt_changes_nothing() {
     let account = Scripted::new([]);
     let mut stage = Stage::start(&[("a", &account)]);
     stage.until(1, is("a", WireState::Connected)).await;
-    let stale = |report| Event::Seat { seat: SeatId(0), generation: 0, report };
+    let stale = |report| Event::Supervised { seat: SupervisedId(0), generation: 0, report };
     let late = Scripted::new([]);
     let flow: Arc<dyn Inbox> = Arc::clone(&stage.flow) as Arc<dyn Inbox>;
     let late_link = late.connect(flow).await.unwrap();
@@ -526,7 +526,7 @@ async fn a_limit_is_shown_and_ends_by_itself() {
     let mut stage = Stage::start(&[("a", &account)]);
     stage.until(1, is("a", WireState::Connected)).await;
     let report = Report::Limited(Duration::from_secs(20));
-    stage.events.send(Event::Seat { seat: SeatId(0), generation: 1, report }).await.unwrap();
+    stage.events.send(Event::Supervised { seat: SupervisedId(0), generation: 1, report }).await.unwrap();
     stage.until(1, is("a", WireState::RateLimited)).await;
     let took = stage.until(60, is("a", WireState::Connected)).await;
     assert_eq!(took.as_secs(), 20);

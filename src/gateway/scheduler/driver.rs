@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::schedule::{Outcome, Schedule};
 use crate::clock::Now;
-use crate::gateway::log_throttle::Repeats;
+use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::message::ChatKey;
 use crate::gateway::store::api::StoreError;
 
@@ -144,7 +144,7 @@ async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken
     let mut tasks = JoinSet::new();
     let mut looked_in_vain = false;
     let mut check = std::pin::pin!(check(&shared, work.as_ref()));
-    let repeats = Arc::new(Repeats::default());
+    let repeats = Arc::new(LogThrottle::default());
     loop {
         let look = if looked_in_vain { None } else { shared.schedule().look() };
         if let Some(count) = look {

@@ -19,7 +19,7 @@ const WRITE_BYTES: usize = 64 << 10;
 
 /// The disk below one database.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct DiskSpace {
     dir: PathBuf,
     reserve: PathBuf,
     /// Files that grow.
@@ -28,7 +28,7 @@ pub(super) struct Room {
     has_reserve: bool,
 }
 
-impl Room {
+impl DiskSpace {
     /// Makes the reserve where that is possible.
     pub(super) fn keep(dir: PathBuf, reserve: PathBuf, growing: [PathBuf; 2]) -> Self {
         let mut room = Self { dir, reserve, growing, has_reserve: true };
@@ -118,7 +118,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let reserve = dir.path().join("reserve");
         let growing = [dir.path().join("a"), dir.path().join("b")];
-        let room = Room::keep(dir.path().to_owned(), reserve.clone(), growing);
+        let room = DiskSpace::keep(dir.path().to_owned(), reserve.clone(), growing);
         let meta = reserve.metadata().unwrap();
         assert_eq!((meta.len(), meta.mode() & 0o777), (RESERVE_BYTES, 0o600));
         assert!(meta.blocks() * 512 >= RESERVE_BYTES, "it is more than a number");
@@ -140,7 +140,7 @@ mod tests {
     fn a_folder_that_is_gone_has_no_room_and_is_not_full() {
         let dir = tempfile::tempdir().unwrap();
         let gone = dir.path().join("gone");
-        let room = Room::keep(gone.clone(), gone.join("reserve"), [gone.join("a"), gone.join("b")]);
+        let room = DiskSpace::keep(gone.clone(), gone.join("reserve"), [gone.join("a"), gone.join("b")]);
         assert!(!room.is_cause() && !room.is_enough());
     }
 }

@@ -12,7 +12,7 @@ const FAULT_PERIOD: Duration = Duration::from_secs(3600);
 
 /// A failure that is not of one operation alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mishap {
+pub(super) enum Fault {
     /// No room.
     Full,
     /// Another program holds the database.
@@ -23,7 +23,7 @@ pub(super) enum Mishap {
     Damage,
 }
 
-impl Mishap {
+impl Fault {
     /// `None` for what is wrong with one operation.
     #[expect(clippy::wildcard_enum_match_arm, reason = "SQLite's list of errors grows")]
     pub(super) fn of(error: &Error) -> Option<Self> {
@@ -75,21 +75,21 @@ impl Health {
     }
 
     /// Something could not be written. `is_room`: for want of room, by another look than SQLite's.
-    pub(super) fn suffers(&mut self, now: Instant, mishap: Mishap, is_room: bool) -> Remedy {
+    pub(super) fn suffers(&mut self, now: Instant, mishap: Fault, is_room: bool) -> Remedy {
         match mishap {
-            Mishap::Full => self.fill(),
-            Mishap::Fault if is_room => self.fill(),
-            Mishap::Busy => {
+            Fault::Full => self.fill(),
+            Fault::Fault if is_room => self.fill(),
+            Fault::Busy => {
                 let since = *self.busy_since.get_or_insert(now);
                 let is_long = now.saturating_duration_since(since) >= BUSY_LIMIT;
                 if is_long { Remedy::TellBusy } else { Remedy::Wait }
             }
-            Mishap::Fault => {
+            Fault::Fault => {
                 let last = self.fault_at.replace(now);
                 let is_again = last.is_some_and(|at| now.saturating_duration_since(at) < FAULT_PERIOD);
                 if is_again { Remedy::Lose } else { Remedy::Reopen }
             }
-            Mishap::Damage => Remedy::Mend,
+            Fault::Damage => Remedy::Mend,
         }
     }
 
@@ -111,18 +111,18 @@ mod tests {
     #[test]
     fn errors_of_the_disk_are_told_from_those_of_an_operation() {
         for (code, mishap) in [
-            (ffi::SQLITE_FULL, Some(Mishap::Full)),
-            (ffi::SQLITE_BUSY, Some(Mishap::Busy)),
-            (ffi::SQLITE_IOERR_FSYNC, Some(Mishap::Fault)),
-            (ffi::SQLITE_IOERR_WRITE, Some(Mishap::Fault)),
+            (ffi::SQLITE_FULL, Some(Fault::Full)),
+            (ffi::SQLITE_BUSY, Some(Fault::Busy)),
+            (ffi::SQLITE_IOERR_FSYNC, Some(Fault::Fault)),
+            (ffi::SQLITE_IOERR_WRITE, Some(Fault::Fault)),
             (ffi::SQLITE_IOERR_NOMEM, None),
-            (ffi::SQLITE_CORRUPT, Some(Mishap::Damage)),
-            (ffi::SQLITE_NOTADB, Some(Mishap::Damage)),
+            (ffi::SQLITE_CORRUPT, Some(Fault::Damage)),
+            (ffi::SQLITE_NOTADB, Some(Fault::Damage)),
             (ffi::SQLITE_CONSTRAINT, None),
         ] {
-            assert_eq!(Mishap::of(&failure(code)), mishap, "{code}");
+            assert_eq!(Fault::of(&failure(code)), mishap, "{code}");
         }
-        assert_eq!(Mishap::of(&Error::QueryReturnedNoRows), None);
+        assert_eq!(Fault::of(&Error::QueryReturnedNoRows), None);
     }
 
     #[test]
@@ -130,11 +130,11 @@ mod tests {
         let begin = Now::read().mono;
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut health = Health::default();
-        assert_eq!(health.suffers(at(0), Mishap::Busy, false), Remedy::Wait);
-        assert_eq!(health.suffers(at(29), Mishap::Busy, false), Remedy::Wait);
-        assert_eq!(health.suffers(at(30), Mishap::Busy, false), Remedy::TellBusy);
+        assert_eq!(health.suffers(at(0), Fault::Busy, false), Remedy::Wait);
+        assert_eq!(health.suffers(at(29), Fault::Busy, false), Remedy::Wait);
+        assert_eq!(health.suffers(at(30), Fault::Busy, false), Remedy::TellBusy);
         health.is_well();
-        assert_eq!(health.suffers(at(40), Mishap::Busy, false), Remedy::Wait);
+        assert_eq!(health.suffers(at(40), Fault::Busy, false), Remedy::Wait);
     }
 
     #[test]
@@ -142,13 +142,13 @@ mod tests {
         let begin = Now::read().mono;
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut health = Health::default();
-        assert_eq!(health.suffers(at(0), Mishap::Fault, true), Remedy::TakeNothing);
+        assert_eq!(health.suffers(at(0), Fault::Fault, true), Remedy::TakeNothing);
         assert!(health.is_full, "a quota is a full disk");
         health.is_well();
-        assert_eq!(health.suffers(at(0), Mishap::Fault, false), Remedy::Reopen);
+        assert_eq!(health.suffers(at(0), Fault::Fault, false), Remedy::Reopen);
         health.is_well();
-        assert_eq!(health.suffers(at(4000), Mishap::Fault, false), Remedy::Reopen);
-        assert_eq!(health.suffers(at(4001), Mishap::Fault, false), Remedy::Lose);
-        assert_eq!(health.suffers(at(4001), Mishap::Damage, false), Remedy::Mend);
+        assert_eq!(health.suffers(at(4000), Fault::Fault, false), Remedy::Reopen);
+        assert_eq!(health.suffers(at(4001), Fault::Fault, false), Remedy::Lose);
+        assert_eq!(health.suffers(at(4001), Fault::Damage, false), Remedy::Mend);
     }
 }

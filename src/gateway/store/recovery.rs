@@ -8,8 +8,8 @@ use rusqlite::Connection;
 use crate::clock::Now;
 use crate::gateway::problems::Problems;
 use crate::gateway::store::api::StoreError;
-use crate::gateway::store::disk_space::Room;
-use crate::gateway::store::health::{Health, Mishap, Remedy};
+use crate::gateway::store::disk_space::DiskSpace;
+use crate::gateway::store::health::{Fault, Health, Remedy};
 use crate::gateway::store::presence::{self, Place, Presence};
 use crate::gateway::store::schema;
 use crate::gateway::store::sqlite::{self, Pair};
@@ -35,25 +35,25 @@ pub(super) fn lock(reading: &Reading) -> MutexGuard<'_, Option<Connection>> {
 }
 
 /// The writing connection and what keeps it going.
-pub(super) struct Care {
+pub(super) struct Recovery {
     path: PathBuf,
     // The reader goes first: the last connection to close cleans the write-ahead log up.
     reading: Reading,
     writing: Option<Connection>,
     health: Health,
-    room: Room,
+    room: DiskSpace,
     presence: Arc<Presence>,
     /// It was told that the file is not there.
     is_lost: bool,
     problems: Problems,
 }
 
-impl Care {
+impl Recovery {
     pub(super) fn new(
         path: PathBuf,
         reading: Reading,
         writing: Connection,
-        room: Room,
+        room: DiskSpace,
         presence: Arc<Presence>,
         problems: Problems,
     ) -> Self {
@@ -89,7 +89,7 @@ impl Care {
             Ok(()) if self.health.is_full && !brings => {}
             Ok(()) => self.recover(),
             Err((mishap, why)) => {
-                let is_room = mishap == Mishap::Fault && self.room.is_cause();
+                let is_room = mishap == Fault::Fault && self.room.is_cause();
                 let remedy = self.health.suffers(Now::read().mono, mishap, is_room);
                 self.apply(remedy, &why);
             }

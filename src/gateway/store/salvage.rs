@@ -15,7 +15,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Statement, params};
 
 use super::api::StoreError;
-use super::health::Mishap;
+use super::health::Fault;
 use super::schema;
 use super::writer::store_error;
 use crate::gateway::store::disk_space;
@@ -390,7 +390,7 @@ impl Copy<'_> {
             };
             let is_put = match self.put.execute(rusqlite::params_from_iter(values)) {
                 Ok(count) => count == 1,
-                Err(error) if Mishap::of(&error).is_some() => return Err(error),
+                Err(error) if Fault::of(&error).is_some() => return Err(error),
                 Err(_) => false,
             };
             if is_put {

@@ -29,8 +29,8 @@ use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::gateway::problems::Problems;
 use crate::gateway::store::api::sessions::{Retried, Session, SessionId, SessionKey, SessionStore};
-use crate::gateway::store::disk_space::Room;
-use crate::gateway::store::recovery::{Care, DAMAGE, PASSING};
+use crate::gateway::store::disk_space::DiskSpace;
+use crate::gateway::store::recovery::{DAMAGE, PASSING, Recovery};
 use crate::home;
 use crate::ownership::Us;
 use crate::platforms::Platform;
@@ -119,14 +119,14 @@ impl SqliteStore {
         .map_err(|error| store_error(&error))?;
         failpoint::check("open.after").map_err(failed)?;
         let reading = Arc::new(Mutex::new(Some(reading)));
-        let room = Room::keep(
+        let room = DiskSpace::keep(
             path.parent().unwrap_or(Path::new(".")).to_owned(),
             home::beside_database(path, "reserve"),
             [path.to_owned(), home::beside_database(path, "wal")],
         );
         let presence = Arc::new(Presence::of(path));
         let (read_by, told) = (Arc::clone(&reading), problems.clone());
-        let care = Care::new(path.to_owned(), read_by, writing, room, Arc::clone(&presence), told);
+        let care = Recovery::new(path.to_owned(), read_by, writing, room, Arc::clone(&presence), told);
         Ok(Self { reader: Worker::reader(reading, problems)?, writer: Worker::writer(care)?, presence })
     }
 

@@ -10,10 +10,10 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::api::StoreError;
-use super::health::Mishap;
+use super::health::Fault;
 use crate::failpoint;
 use crate::gateway::problems::Problems;
-use crate::gateway::store::recovery::{Care, DAMAGE, Reading, lock};
+use crate::gateway::store::recovery::{DAMAGE, Reading, Recovery, lock};
 
 /// Operations that wait in the queue; whoever comes then waits before it.
 const QUEUE_MAX: usize = 1024;
@@ -104,7 +104,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// A thread that gathers what is queued into transactions.
-    pub(super) fn writer(mut care: Care) -> Result<Self, StoreError> {
+    pub(super) fn writer(mut care: Recovery) -> Result<Self, StoreError> {
         Self::spawn("store-write", move |jobs| care.write(jobs))
     }
 
@@ -115,7 +115,7 @@ impl Worker {
             let Some(db) = db.as_ref() else { return jobs.refuse_all(&closed()) };
             for mut job in jobs.0.drain(..) {
                 let outcome = job.run(db).map_err(|error| {
-                    if Mishap::of(&error) == Some(Mishap::Damage) {
+                    if Fault::of(&error) == Some(Fault::Damage) {
                         // The writer looks at it.
                         problems.set(DAMAGE, "the database is damaged", "", false);
                     }
@@ -188,7 +188,7 @@ pub(super) fn closed() -> StoreError {
 
 /// One transaction for all of them. A savepoint each keeps one's failure from its neighbours. Returns what is wrong with the
 /// database or its disk.
-pub(super) fn write_all(db: &Connection, jobs: &mut Batch) -> Result<(), (Mishap, String)> {
+pub(super) fn write_all(db: &Connection, jobs: &mut Batch) -> Result<(), (Fault, String)> {
     let mut outcomes = Vec::with_capacity(jobs.0.len());
     let committed = execute(db, "BEGIN IMMEDIATE").and_then(|()| {
         for job in &mut jobs.0 {
@@ -198,7 +198,7 @@ pub(super) fn write_all(db: &Connection, jobs: &mut Batch) -> Result<(), (Mishap
         execute(db, "COMMIT")?;
         failpoint::check("commit.after").map_err(as_sqlite)
     });
-    let suffered = |error: &rusqlite::Error| Mishap::of(error).map(|mishap| (mishap, error.to_string()));
+    let suffered = |error: &rusqlite::Error| Fault::of(error).map(|mishap| (mishap, error.to_string()));
     if let Err(error) = &committed {
         if !db.is_autocommit()
             && let Err(error) = execute(db, "ROLLBACK")

@@ -16,7 +16,7 @@ const DOUBTED_FOR: Duration = Duration::from_secs(10);
 
 /// The losses of one platform.
 #[derive(Debug, Default)]
-pub(super) struct Flaps {
+pub(super) struct FlapDetector {
     /// The newest last, at most [`FLAPS`].
     losses: VecDeque<Instant>,
     /// The last loss by its name, while it flaps.
@@ -24,7 +24,7 @@ pub(super) struct Flaps {
     doubted_until: Option<Instant>,
 }
 
-impl Flaps {
+impl FlapDetector {
     /// Notes the loss of a connection that had not lasted, and calls many of them by their name.
     pub(super) fn lost(&mut self, now: Instant, error: AdapterError) -> AdapterError {
         self.losses.push_back(now);

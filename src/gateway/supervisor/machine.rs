@@ -24,9 +24,9 @@ use crate::backoff::Dice;
 use crate::backoff::doubled;
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::failure::{AdapterError, Retry};
-use crate::gateway::supervisor::flap_detector::Flaps;
+use crate::gateway::supervisor::flap_detector::FlapDetector;
 use crate::gateway::supervisor::host;
-use crate::gateway::supervisor::notifier::Teller;
+use crate::gateway::supervisor::notifier::Notifier;
 pub use crate::gateway::supervisor::types::{Action, Input, News, Note, PausedBy, Policy, State};
 
 /// How often a blocked platform's cause is looked at.
@@ -79,14 +79,14 @@ pub struct Machine {
     denials: u32,
     /// Probes that failed in a row.
     probes: u32,
-    flaps: Flaps,
+    flaps: FlapDetector,
     /// When the live link was last proven, as far as was told.
     proven_at: Option<Instant>,
     /// The host has no network, as far as can be told.
     host_offline: bool,
     /// The next attempt is made because the network changed: should that not reach anything either, it is not counted.
     is_extra: bool,
-    teller: Teller,
+    teller: Notifier,
     actions: VecDeque<Action>,
 }
 
@@ -104,11 +104,11 @@ impl Machine {
             at_once_used: false,
             denials: 0,
             probes: 0,
-            flaps: Flaps::default(),
+            flaps: FlapDetector::default(),
             proven_at: None,
             host_offline: false,
             is_extra: false,
-            teller: Teller::new(),
+            teller: Notifier::new(),
             actions: VecDeque::new(),
         }
     }
@@ -309,10 +309,10 @@ impl Machine {
         self.at_once_used = false;
         self.denials = 0;
         self.probes = 0;
-        self.flaps = Flaps::default();
+        self.flaps = FlapDetector::default();
     }
 
-    fn tell(&mut self, say: impl FnOnce(&mut Teller) -> Option<News>) {
+    fn tell(&mut self, say: impl FnOnce(&mut Notifier) -> Option<News>) {
         self.actions.extend(say(&mut self.teller).map(Action::Tell));
     }
 

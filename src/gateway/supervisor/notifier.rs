@@ -20,13 +20,13 @@ enum Told {
 
 /// Remembers what was told.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub(super) struct Notifier {
     told: Told,
     limited_at: Option<Instant>,
     degraded: Option<(&'static str, Instant)>,
 }
 
-impl Teller {
+impl Notifier {
     pub(super) fn new() -> Self {
         Self { told: Told::Nothing, limited_at: None, degraded: None }
     }

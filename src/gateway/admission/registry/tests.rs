@@ -29,16 +29,16 @@ fn set(now: Now, seconds: i64) -> Now {
 }
 
 /// A code for this person, made of this number.
-fn give(book: &mut Book, now: Now, name: &str, number: u8) -> Option<String> {
+fn give(book: &mut Registry, now: Now, name: &str, number: u8) -> Option<String> {
     book.give(now, played(), &asker(name), &[number; CHANCE_BYTES]).map(|(code, _)| code)
 }
 
 /// The book as a process that begins now reads it from everything that this one kept.
-fn reopened(kept: &Kept, now: Now) -> Book {
-    Book::of(kept.clone(), now)
+fn reopened(kept: &Kept, now: Now) -> Registry {
+    Registry::of(kept.clone(), now)
 }
 
-fn kept(book: &Book) -> Kept {
+fn kept(book: &Registry) -> Kept {
     let codes = book.waiting.iter().map(|one| CodeRow {
         platform: one.platform,
         person: one.person.clone(),
@@ -57,7 +57,7 @@ fn kept(book: &Book) -> Kept {
 
 #[test]
 fn a_code_admits_once_and_on_its_platform_only() {
-    let (mut book, now) = (Book::default(), start());
+    let (mut book, now) = (Registry::default(), start());
     let code = give(&mut book, now, "eve", 1).unwrap();
     assert!(matches!(book.approve(now, W, &code).0, Approval::Wrong { .. }));
     let (approval, changes) = book.approve(later(now, 3599), played(), &code.to_lowercase());
@@ -69,7 +69,7 @@ fn a_code_admits_once_and_on_its_platform_only() {
 
 #[test]
 fn nobody_gets_a_second_code_within_ten_minutes_nor_a_fourth_person_one_at_all() {
-    let (mut book, now) = (Book::default(), start());
+    let (mut book, now) = (Registry::default(), start());
     let first = give(&mut book, now, "eve", 1).unwrap();
     assert_eq!(give(&mut book, later(now, 599), "eve", 2), None);
     assert!(give(&mut book, now, "ann", 3).is_some() && give(&mut book, now, "bob", 4).is_some());
@@ -92,7 +92,7 @@ fn nobody_gets_a_second_code_within_ten_minutes_nor_a_fourth_person_one_at_all()
 
 #[test]
 fn five_wrong_codes_close_the_door_for_an_hour_also_for_the_right_one_and_over_a_restart() {
-    let (mut book, now) = (Book::default(), start());
+    let (mut book, now) = (Registry::default(), start());
     let code = give(&mut book, now, "eve", 1).unwrap();
     for left in (1..FAILURES_MAX).rev() {
         assert_eq!(book.approve(now, played(), "AAAAAAA9").0, Approval::Wrong { left });
@@ -131,7 +131,7 @@ fn a_code_ends_after_an_hour_whatever_the_clocks_do() {
         ("a restart an hour later", later(now, 3600), true, false),
         ("a restart with a clock that went back", set(now, -3600), true, false),
     ] {
-        let mut book = Book::default();
+        let mut book = Registry::default();
         let code = give(&mut book, now, "eve", 1).unwrap();
         let mut book = if restarted { reopened(&kept(&book), then) } else { book };
         let admitted = matches!(book.approve(then, played(), &code).0, Approval::Admitted(_));
@@ -142,7 +142,7 @@ fn a_code_ends_after_an_hour_whatever_the_clocks_do() {
 #[test]
 fn an_admission_is_taken_back_under_any_spelling_of_any_of_its_names() {
     for spelling in ["900101@lid", "900101:3@lid", "900101", "+1 555 0101", "15550101@s.whatsapp.net"] {
-        let (mut book, now) = (Book::default(), start());
+        let (mut book, now) = (Registry::default(), start());
         let both = Asker { person: "900101@lid".into(), alt: Some("15550101@s.whatsapp.net".into()) };
         let (code, _) = book.give(now, W, &both, &[1; CHANCE_BYTES]).unwrap();
         book.approve(now, W, &code);
@@ -157,7 +157,7 @@ proptest! {
     /// Whatever is asked and typed at whatever times: the bounds hold, and only a code that was given admits.
     #[test]
     fn nothing_grows_and_nobody_slips_in(steps in prop::collection::vec((0..3_u8, 0..40_u8, 0..900_u64), 1..200)) {
-        let (mut book, mut now) = (Book::default(), start());
+        let (mut book, mut now) = (Registry::default(), start());
         let mut given: Vec<(String, String, Now)> = Vec::new();
         for (number, (what, who, seconds)) in (0_u8..).zip(steps) {
             now = later(now, seconds);

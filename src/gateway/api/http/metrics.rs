@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use crate::gateway::metrics::{BOUNDS_S, Counts, Stroke};
+use crate::gateway::metrics::{BOUNDS_S, Counter, Counts};
 use crate::gateway::model::snapshot::{AgentState, PlatformSnapshot, Snapshot, WireState};
 
 /// The page. `last_tick` is when the loop last turned.
@@ -125,7 +125,7 @@ impl Page {
             if !snapshot.platforms.contains_key(platform) && counts.iter().all(|count| *count == 0) {
                 continue;
             }
-            for (stroke, count) in Stroke::ALL.into_iter().zip(counts) {
+            for (stroke, count) in Counter::ALL.into_iter().zip(counts) {
                 let (direction, outcome) = stroke.labels();
                 let labels = [("platform", platform), ("direction", direction), ("outcome", outcome)];
                 self.number(name, &labels, *count);
@@ -170,7 +170,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::gateway::metrics::Tally;
+    use crate::gateway::metrics::Metrics;
     use crate::gateway::model::snapshot::AgentSnapshot;
     use crate::gateway::model::snapshot::tests::example;
     use crate::platforms::Platform;
@@ -194,11 +194,11 @@ mod tests {
             since: Some(now),
             error_message: None,
         });
-        let tally = Tally::default();
-        tally.count_many(Platform::Whatsapp, Stroke::Accepted, 12);
-        tally.count_many(Platform::Whatsapp, Stroke::Unknown, 3);
+        let tally = Metrics::default();
+        tally.count_many(Platform::Whatsapp, Counter::Accepted, 12);
+        tally.count_many(Platform::Whatsapp, Counter::Unknown, 3);
         let disabled = Platform::every().last().unwrap();
-        tally.count(disabled, Stroke::Dead);
+        tally.count(disabled, Counter::Dead);
         for millis in [200, 4_000, 4_000, 700_000] {
             tally.turn(std::time::Duration::from_millis(millis));
         }

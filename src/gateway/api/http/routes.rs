@@ -21,7 +21,7 @@ use crate::gateway::api::http::lockout::{Lockout, Wrong};
 use crate::gateway::api::http::metrics;
 use crate::gateway::api::shared;
 use crate::gateway::host::watchdog::Pulse;
-use crate::gateway::metrics::Tally;
+use crate::gateway::metrics::Metrics;
 use crate::gateway::model::command::Control;
 use crate::gateway::model::snapshot::{GatewayState, WireState};
 use crate::gateway::settings::Settings;
@@ -34,7 +34,7 @@ pub struct Http {
     /// The loop's sign of life.
     pub pulse: Pulse,
     /// What is counted.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<Metrics>,
     /// Where the key is.
     pub settings: Arc<Settings>,
     /// Who guessed.

@@ -125,7 +125,7 @@ impl Adapter for PlayedAdapter {
         Ok(Arc::new(PlayedLink { shared, _pump: pump, _writer: writer, _token: token }))
     }
 
-    fn rest(&self) {
+    fn release(&self) {
         self.claim.let_go();
     }
 }

@@ -15,14 +15,14 @@ use super::shared::Shared;
 use super::webhook::{Door, FETCH_LIMIT_MAX, Refused, UNREACHABLE};
 use crate::clock::Now;
 use crate::config::{Config, TelegramConfig, WebhookConfig};
-use crate::gateway::log_throttle::Repeats;
+use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::failure::AdapterError;
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::platforms::media::Media;
 use crate::gateway::platforms::quarantine::Aside;
 use crate::gateway::settings::Settings;
-use crate::local_endpoint::Near;
+use crate::local_endpoint::LocalEndpoint;
 use crate::net::Distrust;
 use crate::platforms::Platform;
 use crate::platforms::telegram::bot::{Bot, Fault};
@@ -244,15 +244,15 @@ impl Adapter for TelegramAdapter {
         self.claim.hold(&token.0).map(drop)
     }
 
-    fn near(&self) -> Option<Near> {
-        Near::of(&self.settings.current().telegram.api_base)
+    fn local_endpoint(&self) -> Option<LocalEndpoint> {
+        LocalEndpoint::of(&self.settings.current().telegram.api_base)
     }
 
-    fn rest(&self) {
+    fn release(&self) {
         self.claim.let_go();
     }
 
-    fn insist(&self) {
+    fn clear_refusals(&self) {
         self.memory.inner().refused = None;
     }
 
@@ -295,7 +295,7 @@ impl Adapter for TelegramAdapter {
                 total_len_max: telegram.media_total_bytes,
             },
             aside: Aside { dir: paths.unreadable_dir() },
-            repeats: Repeats::default(),
+            repeats: LogThrottle::default(),
             albums: Mutex::default(),
             poll: telegram.poll_timeout,
             fetch_limit: telegram.media_timeout,

@@ -26,7 +26,7 @@ use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
 use crate::backoff::doubled;
 use crate::clock::Now;
-use crate::gateway::log_throttle::Repeats;
+use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::adapter::{Inbox, InboxError};
 use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::model::message::{Attachment, InboundMessage};
@@ -66,7 +66,7 @@ pub(super) struct Receiver {
     /// Where updates go that cannot be read.
     pub(super) aside: Aside,
     /// What was said of them.
-    pub(super) repeats: Repeats,
+    pub(super) repeats: LogThrottle,
     /// What spoke to us with one of its parts.
     pub(super) albums: Mutex<Albums>,
     /// How long the service waits for something to come.

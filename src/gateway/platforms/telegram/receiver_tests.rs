@@ -63,7 +63,7 @@ async fn while_a_file_comes_the_connection_is_proven_by_another_and_given_up_it_
         token: Secret("7000001:not-a-real-token".to_owned()),
         media: Media { dir: dir.clone(), file_len_max: 100, total_len_max: 100 },
         aside: Aside { dir: root.path().join("aside") },
-        repeats: Repeats::default(),
+        repeats: LogThrottle::default(),
         albums: Mutex::default(),
         poll: Duration::from_secs(30),
         fetch_limit: Duration::from_secs(300),

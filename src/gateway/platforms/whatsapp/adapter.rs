@@ -106,7 +106,7 @@ impl Memory {
     }
 
     /// The same pairing is worth one more try.
-    fn insist(&self) {
+    fn clear_refusals(&self) {
         if let Some(barred) = &mut self.inner().barred {
             barred.pairing = None;
         }
@@ -253,8 +253,8 @@ impl Adapter for WhatsAppAdapter {
         Self::prepare(&self.settings, &self.memory).map(drop)
     }
 
-    fn insist(&self) {
-        self.memory.insist();
+    fn clear_refusals(&self) {
+        self.memory.clear_refusals();
     }
 
     fn account(&self) -> Option<String> {
@@ -340,7 +340,7 @@ mod tests {
         assert!(names.iter().any(|name| name.starts_with("session.logged-out-")), "{names:?}");
         assert!(!names.contains(&"session".to_owned()), "{names:?}");
         assert_eq!(home.memory.bar(false).unwrap_err().code, "whatsapp_logged_out");
-        home.memory.insist();
+        home.memory.clear_refusals();
         assert_eq!(
             home.memory.bar(false).unwrap_err().code,
             "whatsapp_logged_out",
@@ -363,7 +363,7 @@ mod tests {
             home.memory.bar(true).unwrap();
             home.ends(exit);
             home.memory.bar(true).unwrap_err();
-            home.memory.insist();
+            home.memory.clear_refusals();
             home.memory.bar(true).expect("somebody wants it tried");
         }
     }

@@ -15,7 +15,7 @@ use crate::bridge::process::{BridgeProcess, Output};
 use crate::bridge::protocol::{Command, Event, Exit, Message};
 use crate::clock::Now;
 use crate::failpoint;
-use crate::gateway::log_throttle::Repeats;
+use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::adapter::Inbox;
 use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::model::identity::chat_key;
@@ -92,7 +92,7 @@ pub struct Pump {
     shared: Arc<Shared>,
     backlog: Backlog<Parcel>,
     nonsense: Nonsense,
-    repeats: Repeats,
+    repeats: LogThrottle,
     closed: Option<u16>,
     cause: Option<Cause>,
     said: Option<String>,
@@ -125,7 +125,7 @@ impl Pump {
             shared,
             backlog,
             nonsense: Nonsense::default(),
-            repeats: Repeats::default(),
+            repeats: LogThrottle::default(),
             closed: None,
             cause: None,
             said: None,

@@ -20,14 +20,14 @@ const SETTLED_AFTER: Duration = Duration::from_secs(60);
 /// What the other side knows. It outlives the gateway.
 pub(super) struct Service {
     dice: Mutex<Dice>,
-    book: Mutex<Book>,
+    book: Mutex<Registry>,
     /// Attempts and sends go wrong now and then.
     pub(super) is_rude: AtomicBool,
     link: Mutex<Option<Arc<ServiceLink>>>,
 }
 
 #[derive(Default)]
-struct Book {
+struct Registry {
     written: u64,
     /// Not acknowledged yet, by number, chat and text.
     waiting: VecDeque<(String, String, String)>,
