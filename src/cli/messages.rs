@@ -9,9 +9,9 @@ use super::{parse_duration, runtime};
 use crate::client::dead;
 use crate::client::send::{self, Sending};
 use crate::error::{CliError, ExitCode};
-use crate::gateway::dead_letters::desk;
-use crate::gateway::dead_letters::view::Asked;
-use crate::gateway::delivery::target::Target;
+use crate::gateway::ops::dead_letters::desk;
+use crate::gateway::ops::dead_letters::view::Asked;
+use crate::gateway::pipeline::delivery::target::Target;
 use crate::home::HermesHome;
 use crate::world::World;
 

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::runtime;
 use crate::client::pairing;
 use crate::error::{CliError, ExitCode};
-use crate::gateway::admission::service::Request;
+use crate::gateway::pipeline::admission::service::Request;
 use crate::home::HermesHome;
 use crate::world::World;
 

@@ -52,33 +52,23 @@
 //! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
 //!   [`repeats`]: what would be said too often; [`tally`]: what is counted.
 
-pub mod admission;
 pub mod agent;
 pub mod api;
 pub mod boot;
 pub mod connection;
-pub mod dead_letters;
-pub mod delivery;
-pub mod drain;
-pub mod exit_policy;
-pub mod flow;
+pub mod core;
 pub mod host;
 pub mod inbound;
 pub mod log_throttle;
 pub mod markdown;
 pub mod metrics;
 pub mod model;
-pub mod notice;
+pub mod ops;
 pub mod pipeline;
 pub mod platforms;
 pub mod problems;
-pub mod reload;
 pub mod route;
-pub mod run;
-pub mod scheduler;
 pub mod sessions;
 pub mod settings;
-pub mod state;
-pub mod status;
 pub mod store;
 pub mod supervisor;

@@ -9,8 +9,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 
-use crate::gateway::admission::service::{Desk, Refusal, Request};
 use crate::gateway::api::shared::error;
+use crate::gateway::pipeline::admission::service::{Desk, Refusal, Request};
 
 /// Listing, approving and revoking.
 pub fn routes(desk: Arc<Desk>) -> Router {

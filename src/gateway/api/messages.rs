@@ -13,12 +13,12 @@ use serde_json::json;
 
 use crate::facts;
 use crate::gateway::api::shared::error;
-use crate::gateway::dead_letters::desk::{Verb, carry_out};
-use crate::gateway::dead_letters::view::Asked;
-use crate::gateway::flow::MessageFlow;
 use crate::gateway::markdown::parts;
 use crate::gateway::model::identity::channel_key;
 use crate::gateway::model::message::MessageId;
+use crate::gateway::ops::dead_letters::desk::{Verb, carry_out};
+use crate::gateway::ops::dead_letters::view::Asked;
+use crate::gateway::pipeline::flow::MessageFlow;
 use crate::gateway::platforms::build::is_enabled;
 use crate::gateway::settings::Settings;
 use crate::gateway::store::api::{Fate, Store};

@@ -10,10 +10,10 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use super::admissions;
-use crate::gateway::admission::service::Desk;
 use crate::gateway::api::messages::{self, Messages};
 use crate::gateway::api::reports::{self, Reports};
 use crate::gateway::model::command::{Answer, Command, CommandError, Control};
+use crate::gateway::pipeline::admission::service::Desk;
 
 /// The longest body that is read.
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::gateway::agent::api::About;
-use crate::gateway::flow::MessageFlow;
 use crate::gateway::model::adapter::{Inbox, InboxError, Link};
 use crate::gateway::model::message::{ChatKey, InboundMessage, OutboundMessage};
+use crate::gateway::pipeline::flow::MessageFlow;
 use crate::gateway::store::api::Depths;
 use crate::platforms::Platform;
 

@@ -11,12 +11,15 @@
 //!   chat. [`slots`]: how many turns run at once; [`pace`]: how fast those of one chat follow each other.
 //! - [`reply`]: what the answer becomes. [`strangers`]: what is not let in; [`ignored`]: what the owner can learn of it. [`waits`]: the messages that wait because the agent is not there.
 
+pub mod admission;
 mod asking;
 mod attempts;
 pub mod brief;
 mod busy;
 #[cfg(test)]
 pub mod counting_flow;
+pub mod delivery;
+pub mod flow;
 pub mod ignored;
 pub mod message_path;
 mod order_texts;
@@ -25,6 +28,7 @@ mod pace;
 mod preview;
 pub mod reply;
 pub mod running;
+pub mod scheduler;
 mod slots;
 mod strangers;
 pub mod turns;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::turns::Turns;
 use crate::gateway::agent::draft::Draft;
-use crate::gateway::delivery::outbox::{Claim, Outbox};
 use crate::gateway::markdown::parts;
 use crate::gateway::model::handle;
 use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
+use crate::gateway::pipeline::delivery::outbox::{Claim, Outbox};
 use crate::gateway::store::api::Store;
 use crate::platforms::Platform;
 use crate::sensitive::Private;

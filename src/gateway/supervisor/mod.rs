@@ -1,4 +1,4 @@
-//! When a platform is tried, and when it is not retried. All pure; [`super::run`] performs what is decided here.
+//! When a platform is tried, and when it is not retried. All pure; [`crate::gateway::core::run`] performs what is decided here.
 //!
 //! - [`machine`]: one platform's life as a state machine, in the words of [`terms`].
 //! - [`backoff`]: how long to wait after the nth failure; `flaps`: when losses are called flapping, and what is then shown.

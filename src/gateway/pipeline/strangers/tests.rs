@@ -8,15 +8,15 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::config::{AccessConfig, AllowList, Config, DirectPolicy, WhatsAppMode};
-use crate::gateway::admission::service::Request;
 use crate::gateway::agent::api::{About, Agent, AgentError, Turn};
 use crate::gateway::agent::draft::Draft;
-use crate::gateway::flow::MessageFlow as _;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::model::adapter::Inbox as _;
 use crate::gateway::model::message::testing::message;
 use crate::gateway::model::message::{Attachment, ChatId, MessageId, UserId};
 use crate::gateway::pipeline::MessagePath;
+use crate::gateway::pipeline::admission::service::Request;
+use crate::gateway::pipeline::flow::MessageFlow as _;
 use crate::gateway::platforms::testing::ScriptedLink;
 use crate::gateway::store::SqliteStore;
 use crate::gateway::store::api::admissions::Kept;

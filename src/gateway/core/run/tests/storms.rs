@@ -7,9 +7,9 @@
 
 use super::*;
 use crate::config::{AccessConfig, AllowList, WhatsAppMode};
+use crate::gateway::core::run::pauses::StoredPauses;
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::pipeline::MessagePath;
-use crate::gateway::run::pauses::StoredPauses;
 use crate::gateway::store::SqliteStore;
 use crate::gateway::store::api::Store;
 use crate::world::World;

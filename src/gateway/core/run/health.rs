@@ -3,10 +3,10 @@
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Now;
-use crate::gateway::drain::Phase;
+use crate::gateway::core::drain::Phase;
+use crate::gateway::core::run::Gateway;
 use crate::gateway::model::event::{Event, SupervisedId};
 use crate::gateway::route;
-use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::host;
 use crate::gateway::supervisor::machine::{Input, Note, State};
 use crate::span::span;

@@ -2,10 +2,10 @@
 
 use super::pauses::Change;
 use crate::clock::Now;
-use crate::gateway::drain::{self, Phase};
+use crate::gateway::core::drain::{self, Phase};
+use crate::gateway::core::run::Gateway;
 use crate::gateway::model::command::{Answer, Command, CommandError, Request};
 use crate::gateway::model::event::{Event, StopSignal, SupervisedId};
-use crate::gateway::run::Gateway;
 use crate::gateway::supervisor::machine::{Input, PausedBy, State};
 use crate::platforms::Platform;
 

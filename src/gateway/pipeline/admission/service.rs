@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::clock::Now;
-use crate::gateway::admission::code::CHANCE_BYTES;
-use crate::gateway::admission::registry::{Approval, Registry};
 use crate::gateway::inbound::gate::Asker;
 use crate::gateway::inbound::rules::Rules;
+use crate::gateway::pipeline::admission::code::CHANCE_BYTES;
+use crate::gateway::pipeline::admission::registry::{Approval, Registry};
 use crate::gateway::store::api::StoreError;
 use crate::gateway::store::api::admissions::{Change, Kept, Records};
 use crate::platforms::{Platform, UnknownPlatform};

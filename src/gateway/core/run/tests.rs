@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::backoff::Ladder;
 use crate::config::Config;
+use crate::gateway::core::run::pauses::Forgetful;
 use crate::gateway::model::command::{Command, CommandError};
 use crate::gateway::model::event::StopSignal;
 use crate::gateway::model::failure::AdapterError;
@@ -15,7 +16,6 @@ use crate::gateway::model::snapshot::{GatewayState, PlatformSnapshot, Snapshot, 
 use crate::gateway::pipeline::counting_flow::CountingFlow;
 use crate::gateway::platforms::testing::{Scripted, Step};
 use crate::gateway::problems::Problems;
-use crate::gateway::run::pauses::Forgetful;
 use crate::gateway::settings::Reading;
 use crate::platforms::Platform;
 

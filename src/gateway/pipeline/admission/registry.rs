@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use subtle::Choice;
 
 use crate::clock::Now;
-use crate::gateway::admission::code::{self, CHANCE_BYTES, Seal};
 use crate::gateway::inbound::gate::Asker;
 use crate::gateway::model::identity::{listed_name, person};
+use crate::gateway::pipeline::admission::code::{self, CHANCE_BYTES, Seal};
 use crate::gateway::store::api::admissions::{AdmittedRow, Change, CodeRow, Kept, TriesRow};
 use crate::platforms::Platform;
 

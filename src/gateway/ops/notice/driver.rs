@@ -11,12 +11,12 @@ use super::decider::{Action, Input, Limits, Notice, Notices, Route, sights};
 use super::text::{json, text};
 use crate::clock::Now;
 use crate::config::{Config, NotifyConfig};
-use crate::gateway::flow::MessageFlow;
 use crate::gateway::host::kept;
 use crate::gateway::markdown::parts;
 use crate::gateway::model::identity::channel_key;
 use crate::gateway::model::message::MessageId;
 use crate::gateway::model::snapshot::Snapshot;
+use crate::gateway::pipeline::flow::MessageFlow;
 use crate::gateway::settings::Settings;
 use crate::platforms::Platform;
 

@@ -11,8 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::Now;
 use crate::error::CliError;
 use crate::gateway::agent::api::{About, Ailment, Trouble};
-use crate::gateway::drain::Phase;
-use crate::gateway::flow::MessageFlow;
+use crate::gateway::core::drain::Phase;
 use crate::gateway::model::adapter::{Adapter, Link};
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::failure::AdapterError;
@@ -20,6 +19,7 @@ use crate::gateway::model::snapshot::{
     AgentSnapshot, AgentState, GatewayState, KIND, PlatformSnapshot, Problem, Queues, Snapshot, TTL_S,
     WireState,
 };
+use crate::gateway::pipeline::flow::MessageFlow;
 use crate::gateway::supervisor::machine::{Machine, PausedBy, Policy, State};
 
 /// Who this process is, for readers of the status file.

@@ -6,13 +6,13 @@ use tokio::sync::Notify;
 
 use crate::clock::Now;
 use crate::config::Config;
-use crate::gateway::drain::Phase;
+use crate::gateway::core::drain::Phase;
+use crate::gateway::core::reload::{Change, changes};
+use crate::gateway::core::run::Gateway;
+use crate::gateway::core::state::Supervised;
 use crate::gateway::model::adapter::Adapter;
 use crate::gateway::model::event::SupervisedId;
-use crate::gateway::reload::{Change, changes};
-use crate::gateway::run::Gateway;
 use crate::gateway::settings::Reading;
-use crate::gateway::state::Supervised;
 use crate::gateway::supervisor::machine::{Input, Policy};
 use crate::platforms::Platform;
 

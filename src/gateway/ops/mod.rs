@@ -1,0 +1,5 @@
+//! TODO
+
+pub mod dead_letters;
+pub mod notice;
+pub mod status;
