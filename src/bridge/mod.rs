@@ -3,8 +3,7 @@
 //! - [`protocol`]: the lines exchanged with it, and [`exit`]: how it ended (both pure).
 //! - [`toolchain`]: finds Node and npm.
 //! - [`install`]: puts the bridge on disk. [`session_lock`]: who uses the session.
-//! - [`process`]: owns one running bridge; [`exec`] is what its child does before it becomes Node, or the program of an
-//!   agent, which a [`guard`] keeps.
+//! - [`process`]: owns one running bridge, which [`exec`](crate::process::exec) starts.
 
 pub mod exit;
 pub mod install;

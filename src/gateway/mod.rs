@@ -9,14 +9,14 @@
 //!                  deciders: supervisor::machine (one for each platform), drain (how it ends); all pure
 //! ```
 //!
-//! The loop ([`run`]) is the one owner of what is true about the platforms. `select!` only builds an [`event::Event`];
+//! The loop ([`core::run`]) is the one owner of what is true about the platforms. `select!` only builds an [`model::event::Event`];
 //! deciding is synchronous and pure; whatever takes long is a task that answers with an event. An event of an attempt that
 //! is no longer awaited is dropped, and a link that it brings is closed.
 //!
-//! **In:** bridge process → [`platforms::whatsapp`] translates → [`path`]: gate → commit to the [`store`] → only now the
+//! **In:** bridge process → [`platforms::whatsapp`] translates → [`pipeline`]: gate → commit to the [`store`] → only now the
 //! bridge is told to forget it → a turn of the [`agent`] → one commit: answer to the outbox, message done.
 //!
-//! **Out:** outbox row → [`delivery`] → `Link::send`, or `Link::edit` where what was shown of the answer stands → sent | not
+//! **Out:** outbox row → [`pipeline::delivery`] → `Link::send`, or `Link::edit` where what was shown of the answer stands → sent | not
 //! sent | unknown → outbox row.
 //!
 //! **Down:** the link's end, a failed attempt, a lease without proof, a panic → `Event::Supervised` → the platform's machine →
@@ -37,20 +37,18 @@
 //! | the model's service, as several messages show | turns; commands, jobs and platforms go on | its breaker |
 //! | settings, the disk, a file of ours | what is new: nothing is taken that cannot be kept | the gateway, which shows it as a problem |
 //!
-//! - [`boot`]: the order of starting and everything that can refuse it; [`run`] the loop; [`state`] what it knows;
-//!   [`event`] what it hears; [`drain`] how it ends.
-//! - [`command`]: what people and programs ask of it while it runs; [`control`], [`http`]: by which ways they ask.
-//! - [`succession`]: how it is started, stopped and restarted from outside.
-//! - [`life`]: the process around it; [`purpose`]: whether it has anything left to do; [`reload`]: what changed settings
-//!   mean.
-//! - [`supervisor`]: when a platform is tried; [`platforms`]: what a platform is; [`settings`]: what is in force.
-//! - [`problems`]: what is wrong with the gateway itself.
-//! - [`message`], [`failure`]: the words everybody uses; [`flow`]: what the loop needs of the message path ([`path`],
-//!   [`inbound`], [`lanes`], [`sessions`], [`agent`], [`delivery`], [`store`]).
-//! - [`admission`]: how somebody who is on no list is let in.
-//! - [`dead`]: what was given up, and what people do about it.
-//! - [`status`]: what the gateway says about itself, and how it is read; [`notice`]: when it speaks up by itself;
-//!   [`repeats`]: what would be said too often; [`tally`]: what is counted.
+//! # Rooms
+//!
+//! - [`boot`]: the order of starting and everything that can refuse it. [`core`]: the loop, its state, reload, drain and end.
+//! - [`model`]: what every part speaks of: messages, the contract with a platform, failures, events, commands, the snapshot.
+//! - [`supervisor`]: when a platform is tried (pure). [`platforms`]: how each runs.
+//! - [`pipeline`]: from an accepted message to a sent answer; [`inbound`] reads and judges what comes in (pure); [`markdown`]
+//!   writes what goes out (pure).
+//! - [`agent`]: who answers. [`sessions`]: conversations. [`store`]: what outlives the process.
+//! - [`api`]: the control socket and HTTP; [`connection`]: connections of either.
+//! - [`ops`]: what people see of the gateway: status, notices, dead letters. [`metrics`]: counters. [`problems`]: what is wrong
+//!   with the gateway itself.
+//! - [`host`]: the process around it. [`settings`]: what is in force. [`log_throttle`]: what would be logged too often.
 
 pub mod agent;
 pub mod api;

@@ -3,14 +3,14 @@
 //! Nothing here touches the state of a platform: it reads what the loop publishes, or gives a
 //! [`Command`](crate::gateway::model::command::Command).
 //!
-//! - [`api`]: the routes.
+//! - [`shared`]: the routes that socket and HTTP share.
 //! - [`messages`]: what only the socket offers: messages that were given up, and sending by hand.
-//! - [`reports`]: for the owner only: settings without effect, senders that were ignored.
+//! - [`admissions`], [`reports`]: for the owner only: pairing codes; settings without effect, senders that were ignored.
 //! - [`socket`]: the Unix socket in the home folder, for this machine's commands; the kernel names the other end.
 //! - [`ancestry`]: programs that the gateway itself started may look, and not steer.
-//! - [`client`]: the other end of it.
+//! - [`http`]: the same over TCP, with a key, and probes and metrics.
 //!
-//! The same routes over TCP, with a key, are in [`crate::gateway::api::http`].
+//! The other end is [`client`](crate::client).
 
 pub mod admissions;
 pub mod ancestry;

@@ -1,8 +1,6 @@
 //! Dead letters: messages that were given up, looked at, tried again or dropped by `hermes dead`.
 //!
-//! - [`view`]: how they are named and shown. Pure.
-//! - [`desk`]: what is done with them in the store; [`command`]: the command, which asks a running gateway to do it, and does
-//!   it itself while none runs.
+//! - [`view`]: how they are named and shown (pure). [`desk`]: what is done with them in the store.
 
 pub mod desk;
 pub mod view;

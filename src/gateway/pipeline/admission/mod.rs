@@ -5,10 +5,10 @@
 //! agent; they get one text, and the operator gives its code to `hermes pairing approve`. No chat and no HTTP client
 //! can approve one.
 //!
-//! - [`code`]: the codes, and how they are kept. [`book`]: who waits, who has access, and when a code is given or taken.
-//! - [`records`]: where that is kept over restarts; the store does it.
-//! - [`desk`]: the one who keeps the book of a running gateway. [`routes`]: asking it over the control socket.
-//! - [`command`]: `hermes pairing`, with a gateway and without. [`listed`]: the allow list in `.env`.
+//! - [`code`]: the codes, and how they are kept. [`registry`]: who waits, who has access, and when a code is given or taken.
+//! - [`service`]: the registry of a running gateway, kept over restarts by the store.
+//!
+//! `hermes pairing` is in [`client`](crate::client).
 
 pub mod code;
 pub mod registry;
