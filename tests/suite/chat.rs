@@ -229,7 +229,7 @@ fn messages_wait_for_a_program_that_cannot_be_started_and_its_arrival_needs_no_r
             "odd" => put(&chat.agent, "#!/no/such/program\n", 0o700),
             _ => {}
         }
-        chat.ask(text, "Your message is saved");
+        chat.ask(text, "Your message is queued");
         let told = chat.sent().len();
         chat.wait_for_agent("unavailable", why);
         std::fs::rename(&aside, &chat.agent).expect("it is there");

@@ -129,7 +129,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway in which nothing was started yet.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(mut parts: Parts) -> Self {
         let now = Now::read();
         let (events, inputs) = mpsc::channel(EVENTS_MAX);
         let seats: Vec<Supervised> = (parts.seed..)
@@ -147,6 +147,8 @@ impl Gateway {
         let (changes, to_keep) = mpsc::channel(CHANGES_MAX);
         let counted = parts.flow.counted();
         let (record, to_keep) = (parts.pauses, Arc::new(tokio::sync::Mutex::new(to_keep)));
+        // A problem of the start was there before anyone subscribed.
+        parts.problems.mark_changed();
         kept::keep("pauses", move || pauses::keep(Arc::clone(&record), Arc::clone(&to_keep)));
         Self {
             seats,

@@ -74,6 +74,10 @@ impl Recovery {
         if self.problems.has(&[DAMAGE]) && self.writing.is_some() {
             self.apply(Remedy::Mend, "found by a read");
         }
+        if self.writing.is_none() {
+            // It is closed for good: its log is gone because of that.
+            return jobs.refuse_all(&closed());
+        }
         self.find(jobs);
         if self.health.is_full && !self.room.is_enough() {
             jobs.refuse(Need::Room, &StoreError::Full);

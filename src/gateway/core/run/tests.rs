@@ -173,6 +173,17 @@ fn refused() -> AdapterError {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_problem_of_the_start_that_ends_the_process_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let problems = Problems::default();
+    problems.set("store_fault", "the disk failed again", "Check the disk.", true);
+    let status = StatusFile::start(dir.path().join("gateway_state.json"));
+    let gateway = Gateway::new(Parts { problems: problems.subscribe(), ..parts(status) });
+    let exit = tokio::time::timeout(Duration::from_secs(60), gateway.serve()).await;
+    assert_eq!(exit.expect("it ends"), ExitCode::Failed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_blocked_and_one_failing_platform_leave_the_third_alone_and_the_gateway_up() {
     let blocked = Scripted::new([]);
     blocked.check_says(Err(unpaired()));
