@@ -21,10 +21,10 @@ pub async fn open(home: &HermesHome) -> Result<SqliteStore, CliError> {
         .map_err(|error| unopened::failure(home, error))
 }
 
-/// Dead letters, as they are at this moment. `None`: only who opens the database to write can tell.
+/// Dead letters, as they are at this moment. `None`: they can be read only once the database was opened to write.
 ///
 /// # Errors
-/// When the work breaks off.
+/// When the work is cancelled.
 pub async fn letters(path: PathBuf, pick: Pick, with_text: bool) -> Result<Option<Vec<Letter>>, CliError> {
     let read = move || letters::letters(&schema::open_to_read(&path)?, &pick, with_text).ok();
     tokio::task::spawn_blocking(read)
