@@ -1,4 +1,4 @@
-//! Admissions over the control socket. Only there: who is asked is the owner of this machine's home folder.
+//! Admissions over the control socket. Only there, because its clients run as the owner of this machine's home folder.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub fn routes(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
-/// The body of an approval: a code is not a part of an address.
+/// The body of an approval: a code does not belong in a URL.
 #[derive(Deserialize)]
 struct Approve {
     code: String,

@@ -322,7 +322,7 @@ impl Snapshot {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// Adds the problems of the gateway itself: then its state is not well, whatever the platforms' are.
+    /// Sets the problems of the gateway itself; with one, a running gateway is degraded, whatever the states of its platforms.
     pub fn has_problems(&mut self, problems: Vec<Problem>) {
         if !problems.is_empty() && self.gateway_state == GatewayState::Running {
             self.gateway_state = GatewayState::Degraded;
