@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::gateway::api::shared::error;
 use crate::gateway::pipeline::admission::service::{Desk, Refusal, Request};
 
-/// Listing, approving and revoking.
+/// The routes to list, approve and revoke.
 pub fn routes(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/pairing", get(list))

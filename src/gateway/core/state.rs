@@ -31,7 +31,7 @@ pub struct Identity {
     pub start_time: u64,
     /// The id of the machine's boot.
     pub boot_id: Option<String>,
-    /// Differs with every start.
+    /// An id that differs with every start.
     pub instance_id: String,
 }
 

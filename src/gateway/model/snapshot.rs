@@ -32,7 +32,7 @@ pub struct Snapshot {
     /// The id of the boot from which `start_time` counts.
     #[serde(default)]
     pub boot_id: Option<String>,
-    /// Differs with every start.
+    /// An id that differs with every start.
     #[serde(default)]
     pub instance_id: String,
     /// The time when this was written.

@@ -48,7 +48,7 @@ impl Turns {
         }
     }
 
-    /// Counts in a chat. The chat leaves `unsure` once the count is known to have succeeded, if it was not in it before.
+    /// Runs a count in a chat. The chat is in `unsure` until the count is known to have succeeded; one that was in it before stays.
     async fn surely<T>(
         &self,
         key: &ChatKey,

@@ -20,19 +20,19 @@ use crate::platforms::Platform;
 /// Messages on their way in and out, whatever is connected at the moment. None of the plain functions blocks.
 #[async_trait]
 pub trait MessageFlow: Inbox {
-    /// This link is live: its platform's outbox may move. It replaces the one before.
+    /// Takes a live link: its platform's outbox may send. It replaces the one before.
     fn link_up(&self, platform: Platform, link: Arc<dyn Link>);
 
-    /// The platform's link is gone: its outbox waits.
+    /// Notes that the platform's link is gone: its outbox waits.
     fn link_down(&self, platform: Platform);
 
-    /// The platform asks for no sends for this long.
+    /// Notes that the platform asks for no sends for this long.
     fn limited(&self, platform: Platform, wait: Duration);
 
     /// Sends what waits there now, at an operator's request, although the platform has asked for a pause.
     fn hurry(&self, platform: Platform);
 
-    /// These chats have work that did not arrive by itself: it was put back into the store.
+    /// Notes that these chats have work that did not arrive by itself: it was put back into the store.
     fn wake(&self, chats: &[ChatKey]);
 
     /// Applies settings that were read again: from now on they decide who may speak.

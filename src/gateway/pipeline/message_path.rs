@@ -60,7 +60,7 @@ pub(super) const MANY_WAIT: &str =
 /// Limit for turns to put their messages back once they are stopped.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Everything between the platforms and the agent.
+/// The whole path between the platforms and the agent.
 pub struct MessagePath {
     store: Arc<dyn Store>,
     changed: Arc<Notify>,

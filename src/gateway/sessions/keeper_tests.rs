@@ -154,7 +154,7 @@ async fn a_retry_becomes_the_last_message_and_its_exchange_is_taken_out() {
     assert_eq!(house.open().await.unwrap().exchanges, 1);
     assert_eq!(retry("R2").await.1, Retried::Open);
 
-    // A command that was given up is not a dead letter.
+    // Retried after it was given up, it is no longer a dead letter.
     house.store.finish(row.id, Finish { dead: Some("x".into()), ..Finish::default() }).await.unwrap();
     let open = house.store.claim(&key.chat, Join::default()).await.unwrap().rows.remove(0);
     assert_eq!(house.store.retry(open.id, &key).await.unwrap(), Retried::Queued);

@@ -335,7 +335,7 @@ pub trait Store: SessionStore {
     /// Puts dead letters back, as if they had never been tried. Returns the chats that have work now, one for each letter.
     async fn retry_letters(&self, pick: Pick) -> Result<Vec<ChatKey>, StoreError>;
 
-    /// Deletes dead letters. Returns their number.
+    /// Drops dead letters for good. Returns their number.
     async fn drop_letters(&self, pick: Pick) -> Result<u64, StoreError>;
 
     /// The fate of the message with this handle; `None` when it is not known.

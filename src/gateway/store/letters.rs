@@ -68,7 +68,7 @@ pub(super) struct Untold {
     /// The number of them that may have arrived all the same.
     pub(super) unsure: u64,
     pub(super) oldest: Timestamp,
-    /// Differs with each set of them.
+    /// An id that differs with each set of them.
     pub(super) id: MessageId,
 }
 

@@ -1,5 +1,5 @@
-//! The store for commands while no gateway runs. A command that opens it to write holds the gateway's lock; one that only looks does
-//! not, so that a gateway can start meanwhile.
+//! The store for commands while no gateway runs. A command that opens it to write holds the gateway's lock; one that only
+//! reads does not, so that a gateway can start meanwhile.
 
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ pub async fn letters(path: PathBuf, pick: Pick, with_text: bool) -> Result<Optio
         .map_err(|_| CliError::failed("reading the store failed in an unforeseen way"))
 }
 
-/// A failure of the open store, as that of a command.
+/// The error of the open store as a command's error.
 pub fn unusable(error: StoreError) -> CliError {
     CliError::failed("the store cannot be used").code("store_unusable").because(error)
 }

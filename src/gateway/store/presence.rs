@@ -66,14 +66,14 @@ struct Seen {
 }
 
 impl Presence {
-    /// Of a database that was just opened.
+    /// The files of a database that was just opened.
     pub(super) fn of(path: &Path) -> Self {
         let presence = Self { paths: paths(path), seen: Mutex::default() };
         presence.renew();
         presence
     }
 
-    /// Takes the files as they are after the database was opened again.
+    /// Takes the files' identities again, after the database was opened again.
     pub(super) fn renew(&self) {
         let files = self.paths.each_ref().map(|path| file::identity(path).ok());
         self.seen().files = files;

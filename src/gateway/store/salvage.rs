@@ -243,7 +243,7 @@ fn head(page_len: u16, pages: u32) -> [u8; 100] {
     // A write-ahead log, nothing reserved, and the three fixed fractions.
     put(18, &[2, 2, 0, 64, 32, 32]);
     put(28, &pages.to_be_bytes());
-    // Beginning, kind and language of the tables; the counters at 24 and 92 agree.
+    // Schema cookie, schema format and text encoding; the counters at 24 and 92 agree.
     for (at, number) in [(24, 1_u32), (40, 1), (44, 4), (56, 1), (92, 1)] {
         put(at, &number.to_be_bytes());
     }
@@ -355,7 +355,7 @@ fn save_table(old: &Connection, new: &Connection, table: &str) -> rusqlite::Resu
     Ok(Saved { saved: copy.saved.len(), lost, is_safe, ..none })
 }
 
-/// Rows on their way into one table.
+/// The copying of rows into one table.
 struct Copy<'a> {
     put: Statement<'a>,
     width: usize,

@@ -124,7 +124,7 @@ pub(super) const MIGRATIONS: [&str; 10] = [
         failures INTEGER NOT NULL,
         locked_at_s INTEGER
     ) STRICT, WITHOUT ROWID;",
-    // Messages that were given up: deleted or not, their chat notified or not; a message of unknown fate that no longer
+    // Messages that were given up: dropped for good or not, their chat notified or not; a message of unknown fate that no longer
     // holds up its chat; and chats that accept nothing.
     "ALTER TABLE inbox ADD COLUMN dropped_at_s INTEGER;
     ALTER TABLE outbox ADD COLUMN dropped_at_s INTEGER;

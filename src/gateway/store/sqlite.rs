@@ -45,7 +45,7 @@ pub struct SqliteStore {
     presence: Arc<Presence>,
 }
 
-/// How a database is opened.
+/// The options of opening a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Opening {
     /// True: where it is damaged, go on without the waiting messages that cannot be read.
@@ -64,7 +64,7 @@ impl SqliteStore {
     /// [`SqliteStore::open_watched`], without reports of problems.
     ///
     /// # Errors
-    /// As there.
+    /// As [`SqliteStore::open_watched`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_watched(path, Problems::default(), Opening::default())
     }

@@ -1,7 +1,7 @@
 //! Pure. One platform's state machine: when to connect, when to wait, when only a person can help.
 //!
 //! ```text
-//! Disabled ── Start ──► Connecting ── Up ──► Connected ── a while ──► (everything before is forgiven)
+//! Disabled ── Start ──► Connecting ── Up ──► Connected ── a while ──► (the counters are reset)
 //!
 //! Connecting, Connected ── Down: Backoff, After; deadline ──► Retrying ── timer ──► Connecting
 //!              … and that is one failure too many ──► Paused by the breaker ── timer ──► Connecting, as a probe

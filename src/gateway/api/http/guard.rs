@@ -64,13 +64,13 @@ impl Refusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts {
     names: BTreeSet<String>,
-    /// True when every IP address is accepted: an address cannot be redirected as a name can; where other machines reach
-    /// us, each is ours.
+    /// True when every IP address is accepted as a host: unlike a name, it cannot be pointed elsewhere, and other machines may
+    /// reach us by any of ours.
     any_number: bool,
 }
 
 impl Hosts {
-    /// Of a server at this address that also has these names.
+    /// The names of a server at this address that also has these names.
     pub fn new(address: SocketAddr, names: &[String]) -> Self {
         let port = address.port();
         let mut all: BTreeSet<String> = names.iter().cloned().collect();

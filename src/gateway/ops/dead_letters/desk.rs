@@ -15,7 +15,7 @@ pub enum Verb {
     Show,
     /// Try them again.
     Retry,
-    /// Delete them.
+    /// Drop them for good.
     Drop,
 }
 
@@ -43,7 +43,7 @@ pub fn shown(letters: &[Letter], with_text: bool) -> Value {
 /// Carries out the operation. Returns the answer for programs, and the chats that have work now.
 ///
 /// # Errors
-/// When the store fails; some letters may have been retried or deleted by then.
+/// When the store fails; some letters may have been retried or dropped by then.
 pub async fn carry_out(
     store: &dyn Store,
     verb: Verb,

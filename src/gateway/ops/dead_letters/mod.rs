@@ -1,4 +1,4 @@
-//! Dead letters: messages that were given up, shown, tried again or deleted by `hermes dead`.
+//! Dead letters: messages that were given up, shown, tried again or dropped by `hermes dead`.
 //!
 //! - [`view`]: their ids and display (pure). [`desk`]: the operations on them in the store.
 

@@ -108,7 +108,7 @@ impl Absences {
         Ok(())
     }
 
-    /// Notifies the operator. False: no route was available yet.
+    /// Notifies the operator. Returns false when the notice could not be sent yet.
     async fn tell(&self, platform: Platform, gap: Gap, keeps: Duration, last: &Contact) -> bool {
         let zone = TimeZone::system();
         let (from, until) = (gap.from.to_zoned(zone.clone()), gap.until.to_zoned(zone));

@@ -1,7 +1,7 @@
 //! Access for a person who is on no list: by a code that they get in a direct chat and that the operator approves on the
 //! gateway's machine, or by the operator alone.
 //!
-//! Codes are off unless `<PLATFORM>_DM_POLICY` says `pairing`. What a stranger writes is neither stored nor answered by the
+//! Codes are off unless `<PLATFORM>_DM_POLICY` says `pairing`. A stranger's text is neither stored nor answered by the
 //! agent; they get one text, and the operator gives its code to `hermes pairing approve`. No chat and no HTTP client
 //! can approve one.
 //!

@@ -190,7 +190,7 @@ impl Outbox {
         self.lanes.wake(key);
     }
 
-    /// The platform asks for no sends for this long.
+    /// Notes that the platform asks for no sends for this long.
     pub fn limited(&self, wait: Duration) {
         self.post.slot(|slot| slot.pace.hold_all(Now::read().mono, wait));
     }

@@ -35,7 +35,7 @@ pub trait Work: Send + Sync + 'static {
     /// Chats that have work, at most `count`, the one that waits longest first.
     ///
     /// # Errors
-    /// When it cannot be read; it is asked again.
+    /// When the disk cannot be read; the call is repeated.
     async fn chats(&self, count: u32) -> Result<Vec<ChatKey>, StoreError>;
 }
 

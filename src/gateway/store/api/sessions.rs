@@ -93,7 +93,7 @@ pub trait SessionStore: Send + Sync {
         count: u32,
     ) -> Result<Option<(Session, Vec<Exchange>)>, StoreError>;
 
-    /// Open conversations of this platform in which nothing was said since `bound`, at most `count`, from this number on.
+    /// Open conversations of this platform without a message since `bound`, at most `count`, from this number on.
     async fn idle_sessions(
         &self,
         platform: Platform,
@@ -102,7 +102,7 @@ pub trait SessionStore: Send + Sync {
         count: u32,
     ) -> Result<Vec<(SessionId, ChatKey)>, StoreError>;
 
-    /// Ends this conversation, if still nothing was said in it since `bound`. Returns true when it did.
+    /// Ends this conversation, if it still has no message since `bound`. Returns true when it did.
     async fn end_session(&self, id: SessionId, bound: Timestamp, rule: Reset) -> Result<bool, StoreError>;
 
     /// Deletes a few conversations that ended before this moment. Returns true when there are more.

@@ -28,7 +28,7 @@ struct Storm {
     seed: u64,
     service: Arc<Service>,
     dir: tempfile::TempDir,
-    /// The pause that the disk must hold; `None`: not known.
+    /// True when the disk must hold a pause; `None`: not known.
     paused: Option<bool>,
 }
 
