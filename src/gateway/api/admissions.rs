@@ -1,4 +1,4 @@
-//! Admissions over the control socket. Only there: who is asked is the owner of this machine's home folder.
+//! Admissions over the control socket. Only there, because its clients run as the owner of this machine's home folder.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::gateway::api::shared::error;
 use crate::gateway::pipeline::admission::service::{Desk, Refusal, Request};
 
-/// Listing, approving and revoking.
+/// The routes to list, approve and revoke.
 pub fn routes(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/pairing", get(list))
@@ -21,7 +21,7 @@ pub fn routes(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
-/// The body of an approval: a code is not a part of an address.
+/// The body of an approval: a code does not belong in a URL.
 #[derive(Deserialize)]
 struct Approve {
     code: String,

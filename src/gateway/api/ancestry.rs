@@ -1,46 +1,46 @@
-//! The right of a process to steer the gateway: one that the gateway has started, by itself or through others, may not; nor may one
-//! of which that cannot be known.
+//! The right of a process to control the gateway: processes that the gateway has started, directly or through others, do
+//! not have it; nor do those of which this cannot be known.
 //!
-//! A program's parents are named by the kernel, and the gateway [adopts](crate::process::child::adopt_orphans) the orphans among its
-//! descendants: so it stays an ancestor of whatever its children start, as long as it lives. Descendants of a gateway from
-//! before are known by the mark in their environment, or in that of an ancestor ([`CHILD_MARK`]).
+//! The kernel names a program's parents, and the gateway [adopts](crate::process::child::adopt_orphans) the orphans among
+//! its descendants: so it stays an ancestor of all processes that its children start, as long as it lives. Descendants of
+//! an earlier gateway are known by the mark in their environment, or in that of an ancestor ([`CHILD_MARK`]).
 
 use crate::process::proc;
 use crate::process::proc::Process;
 use crate::world::CHILD_MARK;
 
-/// A longer chain of parents is not followed.
+/// Limit for the length of a chain of parents.
 const GENERATIONS_MAX: usize = 64;
 
-/// The number of times that a chain is followed again which was broken by the end of one of its processes.
+/// Limit for the tries to follow a chain that was broken by the end of one of its processes.
 const TRIES_MAX: usize = 5;
 
-/// The other end of a connection, in the kernel's words.
+/// The other end of a connection, as reported by the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// Its number; `None` or 0 where it is not of our part of the system.
+    /// Its process id; `None` or 0 where it is outside our process namespace.
     pub pid: Option<u32>,
-    /// Its user is another one than ours, so that its environment is closed to us.
+    /// True when its user differs from ours, so that we cannot read its environment.
     pub is_other_user: bool,
 }
 
-/// A peer, as the process that its number meant at that moment: should it end, another process of that number is not taken for it.
+/// A peer, as the process that its id meant at that moment: should it end, another process with that id is not taken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pinned {
     peer: Peer,
-    /// When the process was started; `None` where it was gone already, or cannot be seen.
+    /// The time when the process was started; `None` where it was gone already, or cannot be seen.
     start: Option<u64>,
 }
 
 impl Pinned {
-    /// The process of this moment.
+    /// The process that has the id now.
     pub fn new(peer: Peer) -> Self {
         let process = peer.pid.filter(|pid| *pid != 0).and_then(proc::process);
         Self { peer, start: process.filter(|process| !process.has_ended).map(|process| process.start) }
     }
 }
 
-/// True when this peer may steer the gateway. Where the system does not tell about processes at all, it may.
+/// True when this peer may control the gateway. Where the system reports nothing about processes at all, it may.
 pub fn may_steer(pinned: Pinned) -> bool {
     if !cfg!(target_os = "linux") {
         return true;
@@ -50,8 +50,8 @@ pub fn may_steer(pinned: Pinned) -> bool {
     judge(&Proc, (pid, start), std::process::id(), is_other_user)
 }
 
-/// True when this process was started by the gateway of this number, or by any gateway that its ancestors' marks tell of. `None`: no
-/// gateway runs.
+/// True when this process was started by the gateway with this process id, or by any gateway that its ancestors' marks
+/// name. `None`: no gateway runs.
 pub fn is_of_gateway(gateway: Option<u32>) -> bool {
     cfg!(target_os = "linux") && descends(&Proc, std::process::id(), gateway.unwrap_or(0))
 }
@@ -62,7 +62,7 @@ fn descends(system: &impl System, pid: u32, gateway: u32) -> bool {
     (0..TRIES_MAX).find_map(|_| has_other_origin(system, &process, gateway)) == Some(false)
 }
 
-/// Answers about processes.
+/// Reports about processes.
 trait System {
     fn process(&self, pid: u32) -> Option<Process>;
     /// True when its environment has the mark; `None` where that cannot be seen.
@@ -86,12 +86,12 @@ fn judge(system: &impl System, (pid, start): (u32, u64), us: u32, is_other_user:
     match system.is_marked(pid) {
         Some(true) => return false,
         Some(false) => {}
-        // It may hide what it was started with; another user's is always hidden.
+        // It may hide its environment; another user's is always hidden.
         None if is_other_user => {}
         None => return false,
     }
     let has_other_origin = (0..TRIES_MAX).find_map(|_| has_other_origin(system, &peer, us)).unwrap_or(false);
-    // The facts are of this process only if it still is the same one, and lives.
+    // The facts are of this process only if it is still the same one, and lives.
     let is_same = || system.process(pid).is_some_and(|now| now.start == peer.start && !now.has_ended);
     has_other_origin && is_same()
 }
@@ -120,7 +120,8 @@ mod tests {
 
     use super::*;
 
-    /// Processes as (pid, parent); the marked and the hidden ones; and after so many looks the peer is another process.
+    /// Processes as (pid, parent); the marked and the hidden ones; and the number of looks after which the peer is another
+    /// process.
     #[derive(Default)]
     struct Fake {
         parents: Vec<(u32, u32)>,

@@ -1,5 +1,5 @@
-//! Messages over the socket, for the owner: dead letters, and sending by hand. Not over HTTP: it shows and writes
-//! what people write.
+//! Messages over the socket, for the owner: dead letters, and sending by hand. Not over HTTP: these routes show and send
+//! people's texts.
 
 use std::sync::Arc;
 
@@ -25,21 +25,21 @@ use crate::gateway::store::api::{Fate, Store};
 use crate::platforms::Platform;
 use crate::sensitive::Private;
 
-/// The longest text with what stands around it.
+/// Limit for a text with the JSON around it.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// State of the routes.
 #[derive(Clone)]
 pub struct Messages {
-    /// Where messages are.
+    /// The store of the messages.
     pub store: Arc<dyn Store>,
-    /// The flow that brings them on their way.
+    /// The flow that sends them.
     pub flow: Arc<dyn MessageFlow>,
-    /// Where home channels are.
+    /// The settings with the home channels.
     pub settings: Arc<Settings>,
 }
 
-/// Dead letters, and sending.
+/// The routes of dead letters and sending.
 pub fn routes(messages: Messages) -> Router {
     Router::new()
         .route("/v1/dead/{verb}", post(dead))
@@ -78,7 +78,7 @@ struct Letter {
     #[serde(default)]
     chat: Option<String>,
     text: Private,
-    /// Two requests with the same one are one message.
+    /// The id of the request: two requests with the same one are one message.
     id: String,
 }
 

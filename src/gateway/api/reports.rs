@@ -15,9 +15,9 @@ use crate::gateway::settings::Settings;
 /// State of the routes.
 #[derive(Clone)]
 pub struct Reports {
-    /// Where settings come from.
+    /// The settings.
     pub settings: Arc<Settings>,
-    /// Where messages come in.
+    /// The message path.
     pub path: Arc<MessagePath>,
 }
 
@@ -29,7 +29,7 @@ pub fn routes(reports: Reports) -> Router {
         .with_state(reports)
 }
 
-/// Settings of `.env` without effect, by what stands in it at this moment.
+/// Settings of `.env` without effect, by its content at this moment.
 async fn shadowed(State(Reports { settings, .. }): State<Reports>) -> Response {
     let read = tokio::task::spawn_blocking(move || settings.reload().shadowed.clone());
     Json(json!({ "shadowed": read.await.unwrap_or_default() })).into_response()

@@ -15,10 +15,10 @@ use crate::gateway::api::reports::{self, Reports};
 use crate::gateway::model::command::{Answer, Command, CommandError, Control};
 use crate::gateway::pipeline::admission::service::Desk;
 
-/// The longest body that is read.
+/// Limit for a request body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Looking at platforms, pausing and resuming them.
+/// The routes that read, pause and resume platforms.
 pub fn platforms(control: Control) -> Router {
     Router::new()
         .route("/v1/platforms", get(list))
@@ -39,8 +39,8 @@ pub fn owner(control: Control, desk: Arc<Desk>, messages: Messages, reports: Rep
         .merge(messages::routes(messages))
 }
 
-/// Looking alone: for programs that the gateway itself has started. What speaks for an agent must not be talked into ending
-/// or pausing what runs it.
+/// Routes that only read: for programs that the gateway itself has started. An agent's tool must not be persuaded to end or
+/// pause the gateway that runs it.
 pub fn child(control: Control) -> Router {
     let refused = || async {
         error(
@@ -57,7 +57,7 @@ pub fn child(control: Control) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
-/// The end of every set of routes: limits, and answers in JSON for what is not there.
+/// The end of every set of routes: limits, and answers in JSON for unknown routes.
 pub fn finish(routes: Router) -> Router {
     routes
         .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "Not found.") })
@@ -67,7 +67,7 @@ pub fn finish(routes: Router) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
-/// A refusal as a program reads it.
+/// A refusal in the form for programs.
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, Json(json!({ "error": { "code": code, "message": message } }))).into_response()
 }

@@ -1,5 +1,5 @@
-//! The control socket `gateway.sock` in the home folder. The kernel says who is at the other end: only the gateway's own
-//! user and root are heard.
+//! The control socket `gateway.sock` in the home folder. The kernel names the user of the other end: only the gateway's own
+//! user and root are served.
 
 use std::fs::Permissions;
 use std::io;
@@ -18,10 +18,10 @@ use crate::gateway::api::ancestry::{self, Peer, Pinned};
 use crate::gateway::connection::{self, Connections};
 use crate::gateway::host::kept;
 
-/// Connections served at once.
+/// Limit for connections served at once.
 const CONNECTIONS_MAX: usize = 32;
 
-/// The interval at which the socket is looked for at its path.
+/// The pause between two checks that the socket is at its path.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The socket while it is served. Dropping it ends the serving and removes the file.
@@ -32,7 +32,7 @@ pub struct ControlSocket {
     server: JoinHandle<()>,
 }
 
-/// A socket, and what it is in its folder.
+/// A socket, and the identity of its file.
 #[derive(Debug, Clone)]
 struct Bound {
     listener: Arc<UnixListener>,
@@ -44,10 +44,11 @@ fn lock(bound: &Mutex<Bound>) -> MutexGuard<'_, Bound> {
 }
 
 impl ControlSocket {
-    /// Takes the place and serves `routes`, and `for_children` to programs that may not steer ([`ancestry`]). Needs the gateway's lock: whatever socket is there has no owner any more.
+    /// Binds the path and serves `routes`, and `for_children` to programs that may not control the gateway ([`ancestry`]).
+    /// Needs the gateway's lock: a socket that is there belongs to no running gateway.
     ///
     /// # Errors
-    /// When the place cannot be taken; the gateway works without it.
+    /// When the path cannot be bound; the gateway works without it.
     pub fn open(path: PathBuf, routes: Router, for_children: Router) -> io::Result<Self> {
         let bound = Arc::new(Mutex::new(Bound::at(&path)?));
         let (place, serving) = (path.clone(), Arc::clone(&bound));
@@ -83,7 +84,7 @@ impl Bound {
         Ok(Self { listener: Arc::new(UnixListener::from_std(listener)?), identity })
     }
 
-    /// True when it is still at its path, or something stands there that answers: that is not ours to take away.
+    /// True when it is still at its path, or another socket there answers: that one is not ours to remove.
     fn is_at(&self, path: &Path) -> bool {
         let there = std::fs::symlink_metadata(path).map(|found| Identity::of(&found));
         match there {
@@ -91,13 +92,13 @@ impl Bound {
             Ok(_) => {
                 Place::of(path).and_then(|place| std::os::unix::net::UnixStream::connect(&place.path)).is_ok()
             }
-            // A folder that cannot be looked into holds no place for another one either.
+            // A folder that cannot be read has no place for another one either.
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
     }
 }
 
-/// Serves for ever, also when the file is removed: it is made again.
+/// Serves until the end, also when the file is removed: it is made again.
 async fn serve(path: PathBuf, bound: Arc<Mutex<Bound>>, routes: Router, for_children: Router) {
     let mut is_told = false;
     loop {
@@ -147,12 +148,12 @@ async fn accept(listener: Arc<UnixListener>, routes: Router, for_children: Route
     let connections = Connections::new("control", CONNECTIONS_MAX);
     loop {
         match listener.accept().await {
-            // To another user it is as if nothing were there.
+            // Another user gets no answer at all.
             Ok((stream, _)) if !is_ours(&stream) => {
                 tracing::debug!(code = "control_denied", "Refused another user at the control socket");
             }
             Ok((stream, _)) => {
-                // To look at a peer's ancestors takes long for one that asks for nothing: first it is only pinned.
+                // A check of a peer's ancestors is slow, and one that sends nothing does not need it: first it is only pinned.
                 let peer = pinned(&stream);
                 let (routes, for_children) = (routes.clone(), for_children.clone());
                 let choose =

@@ -1,4 +1,4 @@
-//! Pure. How the gateway ends: finish what is under way, close the links, leave; each with a limit.
+//! Pure. The end of the gateway: finish running work, close the links, exit; each step with a limit.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,71 +6,71 @@ use std::time::{Duration, Instant};
 use crate::error::ExitCode;
 use crate::gateway::model::event::StopSignal;
 
-/// How long links may take to close. A link has 5 s of its own; the rest is for the bookkeeping.
+/// Limit for links to close. A link itself has 5 s; the rest is for the bookkeeping.
 const CLOSE_LIMIT: Duration = Duration::from_secs(6);
 
-/// What the end takes beside the drain: the closing, and that of the store.
+/// The time of the end in addition to the drain: for the links, and for the store.
 pub const BESIDE: Duration = Duration::from_secs(CLOSE_LIMIT.as_secs() + 10);
 
-/// The same when the drain has already used up all patience.
+/// The same when the drain has already used up its limit.
 const CLOSE_LIMIT_LATE: Duration = Duration::from_secs(2);
 
-/// The least time for finishing what is under way: even where none is allowed, a gateway with nothing to finish must be able
-/// to say so, and end with 0.
+/// The shortest limit for finishing running work: even where none is allowed, a gateway with nothing to finish must be able
+/// to report it, and end with 0.
 const DRAIN_LIMIT_MIN: Duration = Duration::from_millis(200);
 
-/// Where the end is.
+/// The phase of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Not in sight.
+    /// The end was not asked for.
     Running,
-    /// What is under way is being finished.
+    /// Running work is being finished.
     Draining {
         /// The limit.
         until: Instant,
-        /// How it will end when all goes well.
+        /// The exit code when all goes well.
         exit: ExitCode,
     },
     /// Links are being closed.
     Closing {
         /// The limit.
         until: Instant,
-        /// How it will end.
+        /// The exit code.
         exit: ExitCode,
     },
-    /// Over.
+    /// The gateway has ended.
     Ended {
-        /// How.
+        /// The exit code.
         exit: ExitCode,
     },
 }
 
-/// What happened.
+/// An input of the decider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// Somebody asked for the end.
+    /// An end was asked for.
     Asked(StopSignal),
-    /// What was under way is finished.
+    /// Running work is finished.
     Drained,
     /// The links are closed.
     Closed,
 }
 
-/// What is to be done.
+/// An action to perform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Begin nothing new and finish what is under way by then.
+    /// Begin nothing new and finish running work by then.
     Drain {
         /// The limit.
         until: Instant,
     },
     /// Close every link.
     Close,
-    /// Leave with this code.
+    /// Exit with this code.
     Exit(ExitCode),
 }
 
-/// The end's decider.
+/// The decider for the end.
 #[derive(Debug)]
 pub struct Drain {
     limit: Duration,
@@ -79,17 +79,17 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Not ending yet. `limit` is for finishing what is under way.
+    /// Not ending yet. `limit` is for finishing running work.
     pub fn new(limit: Duration) -> Self {
         Self { limit, phase: Phase::Running, actions: VecDeque::new() }
     }
 
-    /// Where the end is.
+    /// The phase of the end.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// It ends in order to be started again.
+    /// True when it ends in order to be started again.
     pub fn restarts(&self) -> bool {
         match self.phase {
             Phase::Running => false,
@@ -99,14 +99,14 @@ impl Drain {
         }
     }
 
-    /// From now on finishing what is under way may take this long; an end that has begun keeps its limit.
+    /// Sets the limit for finishing running work; an end that has begun keeps its limit.
     pub fn allow(&mut self, limit: Duration) {
         self.limit = limit;
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input) {
-        // At the limit what is under way is cut off, and then says that nothing is left: that must not pass for finished.
+        // At the limit running work is cut off, and then reports that nothing is left: that must not count as finished.
         self.handle_timeout(now);
         match (self.phase, input) {
             (Phase::Running, Input::Asked(signal)) => {
@@ -119,11 +119,11 @@ impl Drain {
                 self.phase = Phase::Draining { until, exit };
                 self.actions.push_back(Action::Drain { until });
             }
-            // Whoever presses Ctrl-C while it stops does not want to wait.
+            // A person who presses Ctrl-C during the stop does not want to wait.
             (Phase::Draining { .. } | Phase::Closing { .. }, Input::Asked(StopSignal::Interrupt)) => {
                 self.end(ExitCode::Interrupted);
             }
-            // Whoever stops the service while it restarts does not want it back: 75 would bring it back.
+            // A person who stops the service during a restart does not want it back: 75 would bring it back.
             (Phase::Draining { until, .. }, Input::Asked(StopSignal::Terminate)) => {
                 self.phase = Phase::Draining { until, exit: ExitCode::Ok };
             }
@@ -152,19 +152,19 @@ impl Drain {
         }
     }
 
-    /// Does what has become due.
+    /// Performs what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.phase {
             Phase::Draining { until, .. } if until <= now => {
                 self.close(now + CLOSE_LIMIT_LATE, ExitCode::Failed);
             }
-            // A link that does not close is cut off with the process; that is no failure of the stop.
+            // A link that does not close is cut off with the process; the stop has not failed.
             Phase::Closing { until, exit } if until <= now => self.end(exit),
             Phase::Running | Phase::Draining { .. } | Phase::Closing { .. } | Phase::Ended { .. } => {}
         }
     }
 
-    /// When [`Drain::handle_timeout`] has something to do.
+    /// The time at which [`Drain::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Running | Phase::Ended { .. } => None,
@@ -172,7 +172,7 @@ impl Drain {
         }
     }
 
-    /// The next thing to do, in order.
+    /// The next action, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
@@ -223,7 +223,7 @@ mod tests {
     fn a_drain_past_its_limit_leaves_with_1_and_never_waits_for_a_link() {
         let at_limit: [fn(&mut Drain, Instant); 2] = [
             |drain, late| drain.handle_timeout(late),
-            // What was cut off there may say so before we have looked at the clock.
+            // The cut-off work may report this before we have looked at the clock.
             |drain, late| drain.handle(late, Input::Drained),
         ];
         for reach in at_limit {

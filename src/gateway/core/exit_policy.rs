@@ -1,16 +1,16 @@
-//! Pure. Whether there is still anything to stay up for.
+//! Pure. The decision that the gateway has no reason left to stay up.
 
 use crate::config::ExitWhenAllBlocked;
 use crate::gateway::model::snapshot::WireState;
 
-/// Why the gateway has nothing left to do by these settings; `None` while it has. `platforms` are the enabled ones, each
-/// with its state and, where it has one, the sentence that says why.
+/// The reason why the gateway has nothing left to do by these settings; `None` while it has. `platforms` are the enabled
+/// ones, each with its state and, where it has one, the sentence with the reason.
 pub fn lost<'a>(
     rule: ExitWhenAllBlocked,
     platforms: impl IntoIterator<Item = (WireState, Option<&'a str>)>,
 ) -> Option<String> {
     match rule {
-        // A blocked platform is looked at again when its cause may have changed, so it can always come back by itself.
+        // A blocked platform is checked again when its cause may have changed, so it can always come back by itself.
         ExitWhenAllBlocked::Auto | ExitWhenAllBlocked::Never => return None,
         ExitWhenAllBlocked::Always => {}
     }

@@ -1,7 +1,7 @@
-//! The loop: the one owner of what is true about the platforms.
+//! The loop: the one owner of the platforms' state.
 //!
-//! - [`run`]: the loop. [`state`]: what it knows. [`reload`]: what changed settings mean (pure).
-//! - [`drain`]: how the process ends (pure). [`exit_policy`]: whether it has anything left to do (pure).
+//! - [`run`]: the loop. [`state`]: its state. [`reload`]: the effect of changed settings (pure).
+//! - [`drain`]: the end of the process (pure). [`exit_policy`]: the reasons to stay up (pure).
 
 pub mod drain;
 pub mod exit_policy;

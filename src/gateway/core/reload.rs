@@ -1,30 +1,30 @@
-//! Pure. What a change of the settings means for each platform: only what it concerns is touched.
+//! Pure. The effect of changed settings on each platform: only the platforms that a change concerns are touched.
 
 use crate::config::{Config, GatewayConfig, TelegramConfig, WhatsAppConfig};
 use crate::gateway::platforms::build::is_enabled;
 use crate::platforms::Platform;
 
-/// What is to be done with one platform.
+/// The change for one platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It is wanted from now on.
+    /// It is enabled from now on.
     Enabled,
-    /// It is no longer wanted.
+    /// It is no longer enabled.
     Disabled,
-    /// It must connect anew to take its settings up.
+    /// It must connect again to apply its settings.
     Reconnect,
 }
 
-/// What a change of the settings means.
+/// The effect of a change of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
-    /// The platforms that it concerns, in the order shown.
+    /// The platforms that it concerns, in the order of display.
     pub platforms: Vec<(Platform, Change)>,
-    /// The waits and limits of connecting are others.
+    /// True when the waits and limits of connecting have changed.
     pub policy: bool,
 }
 
-/// Compares what is in force with what was read.
+/// Compares the settings in force with those that were read.
 pub fn changes(old: &Config, new: &Config) -> Changes {
     let platforms = Platform::every()
         .filter_map(|platform| {
@@ -44,8 +44,7 @@ fn policy(config: &GatewayConfig) -> impl PartialEq + use<> {
     (config.connect_timeout, config.reconnect)
 }
 
-/// A connection made by the one is as good as one made by the other. Who may speak is no part of it: the gate asks at each
-/// message.
+/// True when both settings make the same connection. The allow list does not count: the gate checks it for each message.
 fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
     match platform {
         Platform::Whatsapp => {

@@ -1,7 +1,7 @@
-//! THE loop: the one owner of what is true about the platforms. See [`super`] for the map.
+//! THE loop: the one owner of the platforms' state. See [`super`] for the map.
 //!
-//! `select!` only builds an [`Event`]; deciding is synchronous and pure; performing is short, since whatever takes long
-//! is a task that answers with an event.
+//! `select!` only builds an [`Event`]; deciding is synchronous and pure; performing is short, since everything slow is a
+//! task that answers with an event.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,52 +37,52 @@ use crate::gateway::supervisor::machine::{Action, Input, News, Policy, State};
 use crate::gateway::supervisor::suspend::JumpWatch;
 use crate::span::span;
 
-/// Events that may wait for the loop; whoever has more waits in turn.
+/// Limit for events that wait for the loop; further senders wait.
 pub const EVENTS_MAX: usize = 256;
 
-/// The status document is renewed at least this often.
+/// The longest time between two publications of the status document.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// What the message path counts is in the status document this much later at most; not at each message, since a document
-/// is written with the care of a disk's flush.
+/// The longest delay before the message path's counts are in the status document; not written at each message, since each
+/// write of a document is flushed to disk.
 const COUNTS_EVERY: Duration = Duration::from_millis(700);
 
-/// The longest a link may take to close; then it is dropped.
+/// Limit for closing a link; then it is dropped.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the loop is made of.
+/// The parts of the loop.
 pub struct Parts {
     /// The accounts, each under its name.
     pub adapters: Vec<(String, Arc<dyn Adapter>)>,
     /// The message path.
     pub flow: Arc<dyn MessageFlow>,
-    /// When to try platforms.
+    /// The timing of attempts.
     pub policy: Policy,
-    /// The longest a stop may take to finish what is under way.
+    /// Limit for a stop to finish running work.
     pub drain_timeout: Duration,
     /// The names of platforms that an operator paused in an earlier run.
     pub paused: BTreeSet<String>,
-    /// Where later pauses are kept.
+    /// The storage of later pauses.
     pub pauses: Arc<dyn PauseRecord>,
-    /// Whether to end when every platform is blocked.
+    /// The setting for the end when every platform is blocked.
     pub exit_when_all_blocked: ExitWhenAllBlocked,
-    /// Shows from outside that the loop turns.
+    /// Shows from outside that the loop runs.
     pub pulse: Pulse,
-    /// Who started us hears what they must allow for.
+    /// Reports to the service manager the time that it must allow for.
     pub notify: Notify,
-    /// The state of the HTTP API, to be published with ours.
+    /// The state of the HTTP API, published with ours.
     pub http: watch::Receiver<Option<HttpSnapshot>>,
-    /// What is wrong with the gateway itself.
+    /// The problems of the gateway itself.
     pub problems: watch::Receiver<Vec<Problem>>,
-    /// How changed settings are taken up.
+    /// The means to apply changed settings.
     pub reloading: Reloading,
-    /// Where the state is published.
+    /// The status file.
     pub status: StatusFile,
-    /// Who we are.
+    /// The identity of this process.
     pub identity: Identity,
-    /// Who starts us again.
+    /// The way in which it is started again.
     pub restart: Restart,
-    /// The source of chance for jitter.
+    /// The seed for jitter.
     pub seed: u64,
 }
 
@@ -92,7 +92,7 @@ pub struct Gateway {
     flow: Arc<dyn MessageFlow>,
     drain: Drain,
     exit_when_all_blocked: ExitWhenAllBlocked,
-    /// Why it ends, where nobody asked for it.
+    /// The reason for an end that no request caused.
     why: Option<String>,
     http: watch::Receiver<Option<HttpSnapshot>>,
     problems: watch::Receiver<Vec<Problem>>,
@@ -101,34 +101,34 @@ pub struct Gateway {
     reloading: Reloading,
     /// The names of platforms that an operator has paused.
     paused: BTreeSet<String>,
-    /// The source of chance for the next machine.
+    /// The seed for the next machine.
     next_seed: u64,
     status: StatusFile,
     identity: Identity,
     restart: Restart,
     events: mpsc::Sender<Event>,
     inputs: mpsc::Receiver<Event>,
-    /// Pauses on their way to the disk.
+    /// Pauses that are being written to disk.
     changes: mpsc::Sender<Change>,
     /// Links that are being closed.
     closings: TaskTracker,
-    /// Whether the host has a network.
+    /// Decides that the host has lost its network.
     host: Host,
-    /// Whether it slept.
+    /// Detects a sleep of the machine.
     jumps: JumpWatch,
     dice: Dice,
-    /// When the self-check is due.
+    /// The time of the next self-check.
     check_at: Instant,
-    /// When the status document was last published.
+    /// The time when the status document was last published.
     published_at: Instant,
-    /// When it is due, changed or not.
+    /// The time of the next publication, changed or not.
     heartbeat_at: Instant,
-    /// Moves when the message path has counted anew.
+    /// Changes when the message path has counted again.
     counted: watch::Receiver<()>,
 }
 
 impl Gateway {
-    /// A gateway in which nothing was started yet.
+    /// A gateway in which nothing has started yet.
     pub fn new(mut parts: Parts) -> Self {
         let now = Now::read();
         let (events, inputs) = mpsc::channel(EVENTS_MAX);
@@ -180,17 +180,17 @@ impl Gateway {
         }
     }
 
-    /// Where events enter.
+    /// The sender of events.
     pub fn events(&self) -> mpsc::Sender<Event> {
         self.events.clone()
     }
 
-    /// Where commands are given.
+    /// The sender of commands.
     pub fn commands(&self) -> Commands {
         Commands::new(self.events())
     }
 
-    /// Starts every platform at once, and returns when the gateway stopped.
+    /// Starts every platform at once, and returns when the gateway has stopped.
     pub async fn serve(mut self) -> ExitCode {
         let now = Now::read();
         for seat in &mut self.seats {
@@ -221,7 +221,7 @@ impl Gateway {
     fn step(&mut self, now: Now, event: Event) -> Option<ExitCode> {
         let phase = self.drain.phase();
         let mut changed = matches!(event, Event::HttpChanged | Event::ProblemsChanged);
-        // Who looks sees what this very turn made of things.
+        // A request for the state sees the result of this turn.
         let (event, asker) =
             if let Event::Look(asker) = event { (Event::Due, Some(asker)) } else { (event, None) };
         self.decide(now, event);
@@ -245,7 +245,7 @@ impl Gateway {
         exit
     }
 
-    /// Takes over what people see. Returns whether that differs.
+    /// Updates the published state. Returns true when it has changed.
     fn refresh(&mut self, now: Now) -> bool {
         let mut changed = false;
         for seat in &mut self.seats {
@@ -269,7 +269,7 @@ impl Gateway {
         self.drain.handle(now.mono, drain::Input::Asked(StopSignal::AllBlocked));
     }
 
-    /// Asks for the end when the gateway is of no use any more.
+    /// Asks for the end when the gateway can no longer work.
     fn end_of_problems(&mut self, now: Now) {
         let fatal =
             self.problems.borrow().iter().find(|problem| problem.ends).map(|problem| problem.message.clone());
@@ -290,7 +290,7 @@ impl Gateway {
                     self.notify.reloading();
                 }
                 self.reloading.asked.notify_one();
-                // Whoever asks has mended something, perhaps something that no setting shows.
+                // The operator may have repaired something that no setting shows.
                 for index in 0..self.seats.len() {
                     self.seats[index].adapter.clear_refusals();
                     self.give(now, SupervisedId(index), Input::Changed);
@@ -319,7 +319,7 @@ impl Gateway {
             seat.machine.handle_timeout(now.mono);
         }
         if self.drain.phase() != Phase::Running {
-            // What is connected still sends; nothing else is begun.
+            // Connected platforms still send; nothing else is begun.
             for seat in &mut self.seats {
                 if !matches!(seat.machine.state(), State::Connected { .. } | State::Disabled) {
                     seat.machine.handle(now.mono, Input::Stop);
@@ -360,7 +360,7 @@ impl Gateway {
         self.give(now, id, input);
     }
 
-    /// Gives a platform's machine an input, and tells the message path when a link came or went by it.
+    /// Passes an input to a platform's machine, and tells the message path when a link came or went by it.
     fn give(&mut self, now: Now, id: SupervisedId, input: Input) {
         let Some(seat) = self.seats.get_mut(id.0) else { return };
         let was_live = seat.live().is_some();
@@ -375,7 +375,7 @@ impl Gateway {
     }
 
     fn perform(&mut self, now: Now) -> Option<ExitCode> {
-        // What one platform does may move another, by the host's decider.
+        // One platform's change may affect another, by the host's decider.
         while let Some(index) = self.seats.iter().position(|seat| seat.machine.has_actions()) {
             while let Some(action) = self.seats[index].machine.poll_action() {
                 self.perform_for(now, SupervisedId(index), action);
@@ -426,7 +426,8 @@ impl Gateway {
         let flow = Arc::clone(&self.flow);
         let events = self.events.clone();
         tokio::spawn(async move {
-            // Past the limit it may still be putting back what it had begun; the loop's own timer goes on without it.
+            // Past the limit it may still be putting back the messages that it had begun; the loop's own timer does not
+            // wait for it.
             flow.drain(until).await;
             drop(events.send(Event::Drained).await);
         });
@@ -463,7 +464,7 @@ impl Gateway {
         document
     }
 
-    /// When the loop must turn even if nothing happens.
+    /// The time when the loop must run without an event.
     fn next_due(&self) -> Instant {
         self.seats
             .iter()
@@ -485,7 +486,7 @@ async fn close(link: Arc<dyn Link>) {
     }
 }
 
-/// Why the gateway ended, for the status file.
+/// The reason for the end, for the status file.
 fn reason(exit: ExitCode) -> &'static str {
     match exit {
         ExitCode::Ok => "stopped on request",
@@ -501,7 +502,7 @@ fn next_try(wait: Duration) -> String {
     if wait.as_secs() == 0 { "trying again now".to_owned() } else { format!("next try in {}", span(wait)) }
 }
 
-/// One line for each turn of events.
+/// Logs one line for each change.
 fn tell(seat: &Supervised, news: News) {
     let title = seat.title();
     let platform = seat.name.as_str();
@@ -512,7 +513,7 @@ fn tell(seat: &Supervised, news: News) {
         }
         News::Retrying { error, wait } => {
             let when = next_try(wait);
-            // A wait that the cause asks for (a child ended by the host, a limit) is no fault.
+            // A wait that the cause asks for (a child ended by the host, a limit) is not a fault.
             if matches!(error.retry, Retry::After(_)) {
                 tracing::info!(code = error.code, platform, "{title}: {error}; {when}");
             } else {

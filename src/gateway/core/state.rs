@@ -1,4 +1,4 @@
-//! What the loop knows of each platform, and the document it makes of it. No I/O.
+//! The loop's state of each platform, and the document made of it. No I/O.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use crate::gateway::model::snapshot::{
 use crate::gateway::pipeline::flow::MessageFlow;
 use crate::gateway::supervisor::machine::{Machine, PausedBy, Policy, State};
 
-/// Who this process is, for readers of the status file.
+/// The identity of this process, for readers of the status file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The process.
     pub pid: u32,
-    /// When it was started, in clock ticks since boot; 0 where unknown.
+    /// The time when it was started, in clock ticks since boot; 0 where unknown.
     pub start_time: u64,
-    /// Which boot of the machine.
+    /// The id of the machine's boot.
     pub boot_id: Option<String>,
-    /// Differs with every start.
+    /// An id that differs with every start.
     pub instance_id: String,
 }
 
@@ -41,36 +41,36 @@ pub struct Supervised {
     pub name: String,
     /// The account.
     pub adapter: Arc<dyn Adapter>,
-    /// What decides about it.
+    /// The state machine that decides about it.
     pub machine: Machine,
     /// The task of the attempt under way, or of the link that is live.
     pub attempt: Option<(Generation, AbortHandle)>,
     /// Links by the attempt that brought them, until they are closed. Never more than two.
     pub links: BTreeMap<Generation, Arc<dyn Link>>,
-    /// The last look of the self-check found something wrong with it.
+    /// True when the last self-check found something wrong with it.
     pub is_suspect: bool,
-    /// Watches for the return of a service that is near and cannot be reached.
+    /// Watches for the return of a service at a local endpoint that cannot be reached.
     pub watch: Option<AbortOnDropHandle<()>>,
     shown: Shown,
-    /// What ended the last attempt or link: the reason of the next attempt.
+    /// The code that ended the last attempt or link: the reason of the next attempt.
     ended_by: Option<&'static str>,
     reconnects: BTreeMap<&'static str, u64>,
 }
 
-/// What people see, as it last was.
+/// The state that was last shown.
 #[derive(Debug, Clone, PartialEq)]
 struct Shown {
     state: WireState,
     error: Option<AdapterError>,
-    /// The wait of this moment.
+    /// The current wait.
     wait: Option<Wait>,
     since: Timestamp,
     updated_at: Timestamp,
-    /// The first attempt has not ended yet.
+    /// True until the first attempt has ended.
     first: bool,
 }
 
-/// A wait for the next attempt. What is said of it stays as it is while it lasts: a document does not change by itself.
+/// A wait for the next attempt. Its text stays the same while it lasts: a document does not change by itself.
 #[derive(Debug, Clone, PartialEq)]
 struct Wait {
     until: Instant,
@@ -80,7 +80,7 @@ struct Wait {
 }
 
 impl Wait {
-    /// What the machine waits for, if that is an attempt.
+    /// The machine's wait for an attempt, if it waits for one.
     fn of(machine: &Machine, now: Instant) -> Option<Self> {
         let (until, attempt) = if let State::Retrying { at, .. } = machine.state() {
             (*at, machine.next_attempt())
@@ -106,7 +106,7 @@ impl Shown {
         Self { state, error: None, wait: None, since: wall, updated_at: wall, first: true }
     }
 
-    /// Why, and which attempt comes next after which wait.
+    /// The reason, and the next attempt with the wait before it.
     fn message(&self) -> Option<String> {
         let error = self.error.as_ref()?;
         let wait = self.wait.as_ref().map_or(String::new(), |wait| format!("; {}", wait.note));
@@ -131,24 +131,24 @@ impl Supervised {
         }
     }
 
-    /// The attempt or the link has ended for this reason.
+    /// Notes that the attempt or the link has ended for this reason.
     pub fn ended(&mut self, error: &AdapterError) {
         self.ended_by = Some(error.code);
     }
 
-    /// An attempt begins.
+    /// Notes that an attempt begins.
     pub fn begun(&mut self) {
         if let Some(reason) = self.ended_by {
             *self.reconnects.entry(reason).or_default() += 1;
         }
     }
 
-    /// True when anybody wants it: a platform that was disabled keeps its seat, empty.
+    /// True when it is enabled: a platform that was disabled stays in the list.
     pub fn is_enabled(&self) -> bool {
         *self.machine.state() != State::Disabled
     }
 
-    /// Lets go of what another process may have while nobody wants this platform here.
+    /// Releases what another process may use while this platform is not wanted here.
     pub fn rest_if_unwanted(&self) {
         match self.machine.state() {
             State::Disabled | State::Stopping | State::Paused { by: PausedBy::Operator, .. } => {
@@ -162,14 +162,14 @@ impl Supervised {
         }
     }
 
-    /// Forgets the platform's life so far. The machine of the old one must have stopped.
+    /// Resets the platform's state and history. The old machine must have stopped.
     pub fn begin_anew(&mut self, policy: Policy, seed: u64, now: Now) {
         self.machine = self.machine.anew(policy, seed);
         self.is_suspect = false;
         self.shown = Shown::first(now);
     }
 
-    /// The platform as people write it.
+    /// The platform's name for people.
     pub fn title(&self) -> &'static str {
         self.adapter.platform().spec().title
     }
@@ -179,17 +179,17 @@ impl Supervised {
         self.links.get(&self.machine.state().live()?)
     }
 
-    /// Takes the machine's state over into what people see. Returns whether that differs.
+    /// Updates the shown state from the machine's. Returns true when it has changed.
     pub fn refresh(&mut self, now: Now) -> bool {
         let (state, error) = match self.machine.state() {
             State::Disabled => (WireState::Disabled, None),
-            // The reason of a pause is gone once the pause was ended.
+            // The reason of a pause is removed once the pause has ended.
             State::Connecting { probe: false, .. } if self.shown.state == WireState::Paused => {
                 (WireState::Connecting, None)
             }
-            // The reason of the last failure stands until an attempt succeeds.
+            // The reason of the last failure stays until an attempt succeeds.
             State::Connecting { probe: false, .. } => (WireState::Connecting, self.shown.error.clone()),
-            // A look of the breaker does not end its pause.
+            // A probe of the breaker does not end its pause.
             State::Connecting { probe: true, .. } => (WireState::Paused, self.shown.error.clone()),
             State::Connected { degraded: Some(degraded), .. } => {
                 (WireState::Retrying, Some(degraded.error.clone()))
@@ -201,7 +201,7 @@ impl Supervised {
             State::Paused { error, .. } => (WireState::Paused, Some(pause_note(error.as_ref(), &self.name))),
             State::Stopping => (WireState::Disconnected, None),
         };
-        // What flaps does not blink.
+        // A flapping platform is shown without each change.
         let (state, error) = match (state, self.machine.doubt()) {
             (WireState::Connecting, Some(_)) if self.shown.state == WireState::Retrying => {
                 (WireState::Retrying, error)
@@ -234,7 +234,7 @@ impl Supervised {
         true
     }
 
-    /// What people see of it: the state, and why.
+    /// The shown state, and its reason.
     pub fn shown(&self) -> (WireState, Option<&str>) {
         (self.shown.state, self.shown.error.as_ref().map(|error| error.message.as_str()))
     }
@@ -295,7 +295,7 @@ impl Supervised {
     }
 }
 
-/// The note on a pause: the failure that led to it, or that somebody wanted it.
+/// The note on a pause: the failure that led to it, or an operator's request.
 fn pause_note(error: Option<&AdapterError>, name: &str) -> AdapterError {
     match error {
         None => {
@@ -310,7 +310,7 @@ fn pause_note(error: Option<&AdapterError>, name: &str) -> AdapterError {
     }
 }
 
-/// Attempts between waits are one story: "down since" must not begin anew with each.
+/// Groups states: attempts between waits are one, so that "down since" does not restart with each.
 fn story(state: WireState) -> u8 {
     match state {
         WireState::Connecting | WireState::Retrying => 0,
@@ -370,7 +370,7 @@ fn blank(identity: &Identity, now: Now) -> Snapshot {
     }
 }
 
-/// The document of this moment.
+/// The current document.
 pub fn snapshot(
     identity: &Identity,
     seats: &[Supervised],
@@ -412,7 +412,7 @@ fn agent(about: About) -> AgentSnapshot {
     AgentSnapshot { kind: kind.to_owned(), model, state, since, error_message }
 }
 
-/// Derived at each reading, so that it cannot contradict the platforms.
+/// The gateway's state, derived at each reading, so that it cannot contradict the platforms.
 fn gateway_state<'a, S: Iterator<Item = &'a Supervised>>(
     enabled: impl Fn() -> S,
     phase: Phase,

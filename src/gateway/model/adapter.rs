@@ -3,11 +3,12 @@
 //! An [`Adapter`] is one configured account; a [`Link`] is one live connection of it. Sending before connecting is
 //! thus unrepresentable, and nothing of a lost connection can leak into the next.
 //!
-//! **Whose retry is it?** A request: its caller. A poll or a heartbeat: the link, shortly and until its lease is over
-//! ([`patience`](crate::gateway::platforms::patience)); it says so by [`Link::health`], and goes on sending. A connection: the supervisor.
+//! **The owner of a retry.** A request: its caller. A poll or a heartbeat: the link, shortly and until its lease is over
+//! ([`patience`](crate::gateway::platforms::patience)); it reports this by [`Link::health`], and goes on sending. A
+//! connection: the supervisor.
 //!
-//! An adapter must not: retry a connection, sleep to back off, write the status file, read settings by name, decide
-//! who may speak, end the process, or print. It says what happened; the supervisor decides.
+//! An adapter must not: retry a connection, sleep to back off, write the status file, read settings by name, decide who may
+//! speak, end the process, or print. It reports events; the supervisor decides.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,39 +24,39 @@ use crate::platforms::Platform;
 /// One configured account of a platform.
 #[async_trait]
 pub trait Adapter: Send + Sync {
-    /// Which platform.
+    /// Its platform.
     fn platform(&self) -> Platform;
 
-    /// What stands in the way of connecting, found without network and without starting a child. Takes under 50 ms.
+    /// Checks for obstacles to connecting, without network and without starting a child. Takes under 50 ms.
     ///
     /// # Errors
-    /// Blocked, with the command that mends it.
+    /// Blocked, with the command that repairs it.
     fn check(&self) -> Result<(), AdapterError>;
 
-    /// Connects, and returns only when the platform itself has said that it is ready. May be cancelled by dropping the
+    /// Connects, and returns only when the platform itself has reported that it is ready. May be cancelled by dropping the
     /// future, which leaves nothing behind.
     ///
     /// # Errors
-    /// Why not, and when to try again.
+    /// The reason for the failure, and when to try again.
     async fn connect(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn Link>, AdapterError>;
 
-    /// Where its service takes connections, when that is so near that looking again and again harms nobody: its return is
-    /// then noticed at once. Called while it cannot be reached; takes no time.
+    /// The local endpoint of its service, if it has one that can be checked often: its return is then noticed at once.
+    /// Called while the service cannot be reached; takes no time.
     fn local_endpoint(&self) -> Option<LocalEndpoint> {
         None
     }
 
-    /// Whose account it is, for the log: the name by which its owner knows it. Known at the latest when it is connected.
+    /// The name by which the account's owner knows it, for the log. Known at the latest when it is connected.
     fn account(&self) -> Option<String> {
         None
     }
 
-    /// Nobody wants this account for now: it was paused or disabled, or the gateway ends. What only one process of this
-    /// machine may hold is let go; the next [`Adapter::connect`] takes it again. Called again and again; takes no time.
+    /// Releases what only one process of this machine may hold, because the account is not wanted for now: it was paused or
+    /// disabled, or the gateway ends. The next [`Adapter::connect`] takes it again. Called repeatedly; takes no time.
     fn release(&self) {}
 
-    /// Somebody wants it tried now, or has changed its settings: what was held against it until now (a refused token, a
-    /// pairing that was taken away) is asked of the platform once more. Takes no time.
+    /// Forgets earlier refusals (a refused token, a pairing that was removed), so that the platform is asked once more.
+    /// Called when an operator wants it tried now, or has changed its settings. Takes no time.
     fn clear_refusals(&self) {}
 }
 
@@ -65,12 +66,12 @@ pub trait Link: Send + Sync {
     /// Sends one message, and returns when the platform has acknowledged it.
     ///
     /// # Errors
-    /// Whether it may have been delivered, and when to try again.
+    /// The certainty that it was not delivered, and when to try again.
     async fn send(&self, message: &OutboundMessage) -> Result<MessageId, SendError>;
 
-    /// Puts this message in the place of one that was sent, and returns when the platform has acknowledged it. Asked only of a
-    /// platform that has [`stream_every`](crate::platforms::PlatformSpec::stream_every). To say again what stands there is no
-    /// failure: a change of unknown fate may be repeated.
+    /// Replaces a message that was sent, and returns when the platform has acknowledged it. Called only for a platform that
+    /// has [`stream_every`](crate::platforms::PlatformSpec::stream_every). An edit without a change is not a failure: an
+    /// edit of unknown fate may be repeated.
     ///
     /// # Errors
     /// As [`Self::send`]; refused for good, the message is sent as a new one.
@@ -84,50 +85,50 @@ pub trait Link: Send + Sync {
     /// Returns when the connection has ended, with the reason; at once when it already has.
     async fn closed(&self) -> AdapterError;
 
-    /// Returns when the platform asks for less on the whole connection, with the wait. Called again after each return;
+    /// Returns when the platform asks for a pause on the whole connection, with the wait. Called again after each return;
     /// nothing is lost when it is dropped in between.
     async fn limited(&self) -> Duration {
         std::future::pending().await
     }
 
-    /// How the connection is in its own words: what is wrong while it helps itself, and nothing while it is well. `None`: it does
-    /// not say. What it returns is asked for once.
+    /// The connection's own report of its health: the fault while it retries by itself, and nothing while it works. `None`:
+    /// it does not report. The receiver is asked for once.
     fn health(&self) -> Option<watch::Receiver<Option<Degraded>>> {
         None
     }
 
-    /// An operator wants it tried now: whatever it waits for before it tries something again is over. Takes no time.
+    /// Ends the waits before its own retries, because an operator wants it tried now. Takes no time.
     fn hurry(&self) {}
 
-    /// When the platform last proved that the connection works, by a round trip. Silence is no proof.
+    /// The time when the platform last proved that the connection works, by a round trip. Silence is not a proof.
     fn proof(&self) -> Instant;
 
     /// Ends the connection. May be called at any time and more than once; takes at most 5 s.
     async fn close(&self);
 }
 
-/// Where an adapter puts what came in.
+/// The receiver of an adapter's incoming messages.
 #[async_trait]
 pub trait Inbox: Send + Sync {
     /// True when this message is worth fetching attachments for: the sender may speak. Pure, no I/O.
     fn admits(&self, platform: Platform, message: &InboundMessage) -> bool;
 
-    /// True when this message was accepted before, so that nothing has to be fetched for it once more: it is only acknowledged.
+    /// True when this message was accepted before, so that nothing has to be fetched for it again: it is only acknowledged.
     /// `false` also where that cannot be known.
     async fn knows(&self, _platform: Platform, _message: &InboundMessage) -> bool {
         false
     }
 
-    /// Takes one message over. When this returns `Ok`, it is on disk, or it was refused by policy, or it was here
-    /// before; in each case the adapter acknowledges it to the platform. On `Err` the adapter does not acknowledge
-    /// and offers it again later.
+    /// Accepts one message. When this returns `Ok`, it is on disk, or it was refused by policy, or it was known before; in
+    /// each case the adapter acknowledges it to the platform. On `Err` the adapter does not acknowledge and offers it again
+    /// later.
     ///
     /// # Errors
     /// When it cannot be made durable (disk full).
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<(), InboxError>;
 }
 
-/// The message could not be made durable.
+/// The error when the message could not be made durable.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the message could not be stored: {0}")]
 pub struct InboxError(pub String);

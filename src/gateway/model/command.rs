@@ -1,6 +1,6 @@
-//! What people and programs ask of a running gateway, and the handle by which they ask.
+//! Requests of people and programs to a running gateway, and the handle for them.
 //!
-//! A [`Commands`] handle is cloned to whoever takes requests: the control socket, HTTP, the chat. Each request enters the
+//! A [`Commands`] handle is cloned for each source of requests: the control socket, HTTP, the chat. Each request enters the
 //! loop as an event and is answered with the sentence to show.
 
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::gateway::model::event::Event;
 use crate::gateway::model::snapshot::Snapshot;
 use crate::platforms::Platform;
 
-/// How long a request may wait for its answer.
+/// Limit for the answer to a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a look may wait for the loop.
+/// Limit for the loop's answer to a look.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
-/// Something that is asked of the gateway.
+/// A request to the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Leave this platform alone until it is resumed, also after a restart.
@@ -25,44 +25,44 @@ pub enum Command {
         /// Its name, in any case.
         platform: String,
     },
-    /// Try this platform now: ends a pause, looks at a block again, cuts a wait short.
+    /// Try this platform now: ends a pause, checks a block again, cuts a wait short.
     Resume {
         /// Its name, in any case.
         platform: String,
     },
     /// Read the settings again.
     Reload,
-    /// Finish what is under way and end, to be started again.
+    /// Finish running work and end, to be started again.
     Restart,
-    /// Finish what is under way and end (exit 0).
+    /// Finish running work and end (exit 0).
     Stop,
 }
 
-/// The sentence to show, or why not.
+/// The sentence to show, or the reason for the failure.
 pub type Answer = Result<String, CommandError>;
 
 /// A command on its way through the loop.
 #[derive(Debug)]
 pub struct Request {
-    /// What is asked.
+    /// The command.
     pub command: Command,
-    /// Who waits for the answer. They may have gone.
+    /// The receiver of the answer. It may be gone.
     pub reply: oneshot::Sender<Answer>,
 }
 
-/// Why a command was not carried out. Each is a sentence to show.
+/// The reason why a command was not carried out; a sentence to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// Unknown platform.
     #[error("Unknown platform `{name}` (known: {}).", Platform::ALL.map(|platform| platform.spec().name).join(", "))]
     UnknownPlatform {
-        /// As it was asked for.
+        /// The name in the request.
         name: String,
     },
     /// The platform is known, and this gateway does not run it.
     #[error("{title} is not enabled. Run `{setup}`; a running gateway then connects by itself.")]
     NotEnabled {
-        /// As people write it.
+        /// The name for people.
         title: &'static str,
         /// The command that sets it up.
         setup: &'static str,
@@ -70,7 +70,7 @@ pub enum CommandError {
     /// It could not be started again, so it is not ended.
     #[error("The gateway was not restarted and keeps running: {why}.")]
     NotRestarted {
-        /// Why; a part of a sentence.
+        /// The reason; a part of a sentence.
         why: String,
     },
     /// The gateway stops, or has stopped.
@@ -82,7 +82,7 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// Stable, snake_case, for programs.
+    /// The stable code, in `snake_case`, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownPlatform { .. } => "unknown_platform",
@@ -94,7 +94,7 @@ impl CommandError {
     }
 }
 
-/// Where commands are given. Cloning it is cheap.
+/// The sender of commands. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Commands {
     events: mpsc::Sender<Event>,
@@ -106,7 +106,7 @@ impl Commands {
         Self { events }
     }
 
-    /// Gives a command and waits at most 5 s for its answer.
+    /// Sends a command and waits at most 5 s for its answer.
     ///
     /// # Errors
     /// When the platform is not known or not enabled, or the gateway stops or does not answer. A command that was not
@@ -121,7 +121,7 @@ impl Commands {
         tokio::time::timeout(ANSWER_LIMIT, asking).await.unwrap_or(Err(CommandError::Unanswered))
     }
 
-    /// The state of this moment; `None` when the loop does not say it within 1 s, or has ended.
+    /// The current state; `None` when the loop does not report it within 1 s, or has ended.
     pub async fn look(&self) -> Option<Snapshot> {
         let (reply, answer) = oneshot::channel();
         let asking = async {
@@ -132,22 +132,22 @@ impl Commands {
     }
 }
 
-/// The running gateway, for those who look at it and give it commands: the control socket, HTTP, the chat.
+/// Access to the running gateway's state and commands: for the control socket, HTTP and the chat.
 #[derive(Debug, Clone)]
 pub struct Control {
-    /// The newest state; `None` before the loop has turned for the first time.
+    /// The newest state; `None` before the first turn of the loop.
     pub snapshots: watch::Receiver<Option<Snapshot>>,
-    /// Where commands are given.
+    /// The sender of commands.
     pub commands: Commands,
 }
 
 impl Control {
-    /// The newest state that was published: each turn of events at once, what is counted up to 10 s later.
+    /// The newest published state: each change at once, counts up to 10 s later.
     pub fn snapshot(&self) -> Option<Snapshot> {
         self.snapshots.borrow().clone()
     }
 
-    /// The state of this moment; of a loop that does not answer, what it published last, with its date.
+    /// The current state; if the loop does not answer, the last published one, with its date.
     pub async fn look(&self) -> Option<Snapshot> {
         let published = self.snapshot()?;
         Some(self.commands.look().await.unwrap_or(published))

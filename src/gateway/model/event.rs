@@ -1,4 +1,4 @@
-//! What can happen to the gateway. Every source becomes one of these, and the loop decides on nothing else.
+//! Events of the gateway. Every source becomes one of these, and the loop decides on nothing else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,56 +12,56 @@ use crate::gateway::model::failure::{AdapterError, Degraded};
 use crate::gateway::model::snapshot::Snapshot;
 use crate::gateway::settings::Reading;
 
-/// Counts attempts and checks; an answer carries the number it was asked under.
+/// The number of an attempt or a check; an answer carries the number of its request.
 pub type Generation = u64;
 
-/// Which of the supervised platforms: its place in the loop's list.
+/// A supervised platform: its index in the loop's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SupervisedId(pub usize);
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug)]
 pub enum Event {
-    /// News of a platform.
+    /// A report of a platform.
     Supervised {
-        /// Which.
+        /// The platform.
         seat: SupervisedId,
-        /// The attempt or look that it is of.
+        /// Its attempt or check.
         generation: Generation,
-        /// What.
+        /// The report.
         report: Report,
     },
     /// The service of this platform could not be reached, and takes connections again.
     Returned(SupervisedId),
-    /// Somebody asked the process to end.
+    /// The process was asked to end.
     StopAsked(StopSignal),
-    /// Somebody asked something of us, and waits for the answer.
+    /// A request, whose sender waits for the answer.
     Command(Request),
-    /// Somebody asked that the settings be read again.
+    /// A request to read the settings again.
     ReloadAsked,
     /// The host has another network, or has it again.
     NetworkChanged,
-    /// The HTTP API has another state.
+    /// The state of the HTTP API has changed.
     HttpChanged,
-    /// Something is wrong with the gateway itself, or no longer.
+    /// The problems of the gateway itself have changed.
     ProblemsChanged,
-    /// The settings were read, and something has changed.
+    /// The settings were read, and have changed.
     SettingsRead(Reading),
-    /// The settings were read because somebody asked.
+    /// The settings were read on request.
     Reloaded(Reading),
-    /// The message path has finished what was under way, or its limit ran out.
+    /// The message path has finished running work, or its limit ran out.
     Drained,
     /// Every link is closed, or its limit ran out.
     Closed,
-    /// The message path has counted anew.
+    /// The message path has counted again.
     Counted,
-    /// Somebody wants to see the state of this moment. They may have gone.
+    /// A request for the current state. Its sender may be gone.
     Look(oneshot::Sender<Snapshot>),
-    /// Something that was waited for is due.
+    /// A timer is due.
     Due,
 }
 
-/// Who or what asked the process to end.
+/// The cause of a request to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopSignal {
     /// SIGTERM, or a stop command.
@@ -72,23 +72,23 @@ pub enum StopSignal {
     Restart,
     /// Every platform is blocked, and the settings say to end then.
     AllBlocked,
-    /// Nothing can be stored any more.
+    /// The store can no longer be written.
     StoreLost,
 }
 
-/// What a platform's task reports.
+/// A report of a platform's task.
 pub enum Report {
-    /// The check found something in the way; nothing was started.
+    /// The check found an obstacle; nothing was started.
     Refused(AdapterError),
     /// A link is live.
     Up(Arc<dyn Link>),
     /// The attempt failed, or the link has ended.
     Down(AdapterError),
-    /// The platform asks for less on the live link.
+    /// The platform asks for a pause on the live link.
     Limited(Duration),
-    /// The live link says that something fails in it and is tried again, or that all is well again.
+    /// The live link reports that something fails in it and is tried again, or that it works again.
     Degraded(Option<Degraded>),
-    /// A blocked platform's cause was looked at.
+    /// The cause of a block was checked.
     Checked(Result<(), AdapterError>),
 }
 

@@ -1,7 +1,7 @@
 //! Pure. The id of a message that we send, chosen before it is sent.
 //!
-//! It is made from what the message answers, so that the same part of the same answer has the same id after any crash:
-//! where a platform takes ids from us, sending it again is no second message, and its echo is recognised.
+//! It is derived from the answered message, so that the same part of the same answer has the same id after any crash: where
+//! a platform takes ids from us, a repeat is not a second message, and its echo is recognised.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::gateway::model::message::{ChatKey, MessageId};
 
-/// The id of one part of what is said about one message. `purpose` tells an answer from a notice.
+/// The id of one part of a reply to one message. `purpose` separates an answer from a notice.
 ///
 /// The form is that of WhatsApp's own web clients: `3EB0` and 18 hexadecimal digits.
 pub fn handle(key: &ChatKey, answers: &MessageId, purpose: &str, part: usize) -> String {

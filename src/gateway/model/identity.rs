@@ -1,36 +1,36 @@
-//! Pure. One name for a chat or a person of a message, whatever the spelling: by the rules of its platform's
+//! Pure. The canonical name of a chat or a person of a message, whatever the spelling: by the rules of its platform's
 //! [`Ids`](crate::platforms::spec::Ids).
 
 use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage};
 use crate::platforms::Platform;
 
-/// The chat of a message by its one name.
+/// The chat of a message by its canonical name.
 pub fn chat_key(platform: Platform, message: &InboundMessage) -> ChatKey {
     let alt = message.chat_alt.as_ref().map(|chat| chat.0.as_str());
     ChatKey { platform, chat: ChatId((platform.spec().ids.name)(&message.chat.0, alt)) }
 }
 
-/// The name by which lists know a person. An entry of a list and the ids in messages give the same; `None`: no person.
+/// The name of a person in lists. An entry of a list and the ids in messages give the same; `None`: not a person.
 pub fn listed_name(platform: Platform, id: &str) -> Option<String> {
     (platform.spec().ids.listed)(id)
 }
 
-/// The one name of a person under one of their ids; `None`: no person.
+/// The canonical name of a person from one of their ids; `None`: not a person.
 pub fn person(platform: Platform, id: &str) -> Option<String> {
     (platform.spec().ids.person)(id)
 }
 
-/// The one name of a group.
+/// The canonical name of a group.
 pub fn group_name(platform: Platform, id: &str) -> String {
     (platform.spec().ids.group)(id)
 }
 
-/// True when more than two people are in the chat of this message: as it says, or as the chat's id tells.
+/// True when more than two people are in the chat of this message, by the message itself or by the chat's id.
 pub fn is_group(platform: Platform, message: &InboundMessage) -> bool {
     message.is_group || (platform.spec().ids.is_group)(&message.chat.0)
 }
 
-/// The writer of a message by their one name.
+/// The writer of a message by their canonical name.
 pub fn writer(platform: Platform, message: &InboundMessage) -> String {
     let ids = [Some(&message.sender), message.sender_alt.as_ref()];
     let mut names = ids.into_iter().flatten().filter_map(|id| person(platform, &id.0));
@@ -40,7 +40,7 @@ pub fn writer(platform: Platform, message: &InboundMessage) -> String {
     }
 }
 
-/// The chat that a person named in the settings: by its address there.
+/// The chat of an entry in the settings, by its address there.
 pub fn channel_key(platform: Platform, channel: &str) -> ChatKey {
     ChatKey { platform, chat: ChatId((platform.spec().ids.name)(channel.trim(), None)) }
 }

@@ -1,4 +1,4 @@
-//! Pure. Messages as every platform and every agent sees them.
+//! Pure. Messages in the form that is common to all platforms and agents.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,72 +29,72 @@ macro_rules! id {
 }
 
 id! {
-    /// A chat, as its platform names it.
+    /// The platform's id of a chat.
     ChatId
 }
 id! {
-    /// A person, as the platform names them.
+    /// The platform's id of a person.
     UserId
 }
 id! {
-    /// A message, as the platform names it.
+    /// The platform's id of a message.
     MessageId
 }
 
-/// A message that came in. What people wrote is not shown by `Debug`.
+/// An incoming message. `Debug` does not show what people wrote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InboundMessage {
-    /// The platform's id of it.
+    /// The platform's id of the message.
     pub id: MessageId,
-    /// Where it was written and where the answer goes.
+    /// The chat where it was written and where the answer goes.
     pub chat: ChatId,
     /// The same chat by its other identity, where the platform has two (WhatsApp: LID and phone number).
     pub chat_alt: Option<ChatId>,
-    /// Who wrote it.
+    /// Its writer.
     pub sender: UserId,
     /// The same person by their other identity.
     pub sender_alt: Option<UserId>,
     /// The name the sender chose.
     pub sender_name: Option<Private>,
-    /// The account's owner wrote it on another device.
+    /// True when the account's owner wrote it on another device.
     pub from_me: bool,
-    /// The chat is the account's own: notes to oneself.
+    /// True when the chat is the account's own: notes to oneself.
     pub self_chat: bool,
-    /// More than two people are in the chat.
+    /// True when more than two people are in the chat.
     pub is_group: bool,
-    /// It speaks to us: a mention, or an answer to one of our messages. Always true outside groups.
+    /// True when it is addressed to us: a mention, or an answer to one of our messages. Always true outside groups.
     pub addressed: bool,
-    /// It is a sign on another message, or takes one back: told in `text`, and nothing to answer.
+    /// True when it adds a reaction to another message, or removes one: described in `text`, and not answered.
     #[serde(default)]
     pub reaction: bool,
-    /// The text is somebody else's: forwarded, or made by another bot. Set by [`Self::mark_forwarded`].
+    /// True when another person wrote the text: forwarded, or made by another bot. Set by [`Self::mark_forwarded`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forwarded: bool,
-    /// Body or caption; what is no text is described (`[location 52.1,4.3]`).
+    /// Body or caption; content other than text is described (`[location 52.1,4.3]`).
     pub text: Private,
-    /// How long the whole text was, in bytes, where `text` is only its beginning.
+    /// The length of the whole text in bytes, where `text` is only its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_from: Option<usize>,
-    /// What came with it, on disk.
+    /// The files that came with it, on disk.
     pub attachments: Vec<Attachment>,
     /// The text of the message that it answers.
     pub quoted: Option<Private>,
-    /// When it was sent, seconds since 1970.
+    /// The time when it was sent, seconds since 1970.
     pub sent_at_s: i64,
-    /// The album that it is a part of, as the platform names it: whoever sent the parts sent one thing.
+    /// The id of the album that it is a part of: the sender sent the parts as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub album: Option<String>,
 }
 
 impl MessageId {
-    /// The id of this message with another text. A time has seconds, in which there may be two changes.
+    /// The id of this message with another text. Times are in seconds, and one second may have two edits.
     #[must_use]
     pub fn changed(&self, at_s: i64, text: &str) -> Self {
         let [first, second, third, ..] = <[u8; 32]>::from(Sha256::digest(text.as_bytes()));
         Self(format!("{self}.e{at_s}.{first:02x}{second:02x}{third:02x}"))
     }
 
-    /// The id of the message that this one is a change of.
+    /// The id of the message that this one is an edit of.
     pub fn original(&self) -> Option<Self> {
         let (original, change) = self.0.rsplit_once(".e")?;
         let (at, hash) = change.split_once('.')?;
@@ -104,37 +104,37 @@ impl MessageId {
     }
 }
 
-/// The first line of a changed message.
+/// The first line of an edited message.
 const EDITED: &str = "[edited]";
 
 /// The source of a forwarded message whose first writer is not known; see [`InboundMessage::mark_forwarded`].
 pub const FORWARDED: &str = "forwarded";
 
 impl InboundMessage {
-    /// Marks the text as somebody else's, for the agent with a first line in brackets: `[forwarded from Ada]`. A command in
-    /// such a text is not obeyed. `source`: where the text comes from, [`FORWARDED`] where only that is known.
+    /// Marks the text as another person's, for the agent with a first line in brackets: `[forwarded from Ada]`. A command
+    /// in such a text is not carried out. `source`: the text's origin, [`FORWARDED`] where only that is known.
     pub fn mark_forwarded(&mut self, source: &str) {
         self.forwarded = true;
-        // The source may hold a name that somebody chose: it stays on its line.
+        // The source may hold a name that a person chose: it stays on its line.
         let source: String = source.chars().filter(|sign| !sign.is_control()).collect();
         let text = &mut self.text.0;
         let gap = if text.is_empty() { "" } else { "\n" };
         text.insert_str(0, &format!("[{source}]{gap}"));
     }
 
-    /// Marks it as another text of an earlier message, for the agent with a first line that says so.
+    /// Marks it as another text of an earlier message, for the agent with a first line for this.
     pub fn mark_edited(&mut self) {
         let gap = if self.text.0.is_empty() { "" } else { "\n" };
         self.text.0.insert_str(0, &format!("{EDITED}{gap}"));
     }
 
-    /// True when it says the same as an earlier form of it: platforms report invisible changes, as of the preview of a link.
+    /// True when its content equals an earlier form's: platforms report invisible edits, as of the preview of a link.
     pub fn says_the_same(&self, earlier: &Self) -> bool {
         let words = |message: &Self| {
             let text = message.text.0.as_str();
             text.strip_prefix(EDITED).unwrap_or(text).trim().to_owned()
         };
-        // A file that does not come along stays what it was.
+        // A file that is not sent again has not changed.
         let brings_nothing =
             self.attachments.is_empty() || self.attachments.len() == earlier.attachments.len();
         words(self) == words(earlier) && brings_nothing
@@ -146,23 +146,23 @@ impl InboundMessage {
     }
 }
 
-/// Something that came with a message.
+/// A file that came with a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// `image`, `audio`, `voice`, `video`, `document`, `sticker`.
     pub kind: String,
-    /// Where it is; `None` when it was not fetched.
+    /// Its path; `None` when it was not fetched.
     pub path: Option<PathBuf>,
-    /// Its type.
+    /// Its MIME type.
     pub mime: Option<String>,
-    /// Its name, as the sender says.
+    /// Its name, given by the sender.
     pub file_name: Option<Private>,
-    /// Why it was not fetched.
+    /// The reason why it was not fetched.
     pub error: Option<String>,
 }
 
 impl Attachment {
-    /// What it is called.
+    /// Its description.
     pub fn label(&self) -> String {
         let mut label = self.kind.clone();
         if let Some(name) = &self.file_name {
@@ -174,29 +174,29 @@ impl Attachment {
     }
 }
 
-/// A text on its way out. One part of an answer: it fits the platform's limit.
+/// An outgoing text: one part of an answer, within the platform's limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboundMessage {
-    /// Where to.
+    /// The chat that it goes to.
     pub chat: ChatId,
     /// Our own id of it, stable over restarts: where the platform takes it, a repeat is the same message.
     pub handle: String,
-    /// What to say.
+    /// The text.
     pub text: Private,
-    /// The text is in the platform's markup. Else it is Markdown: a notice, or a part that an earlier program stored.
+    /// True when the text is in the platform's markup. Else it is Markdown: a notice, or a part that an earlier program stored.
     #[serde(default)]
     pub is_markup: bool,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
-    /// It only makes sense now, as a sign of progress does: it is never sent twice, and nobody is told of its loss.
+    /// True when it is useful only now, such as a sign of progress: it is never sent twice, and its loss is not reported.
     #[serde(default)]
     pub fleeting: bool,
-    /// The message of ours in whose place it is put; where that cannot be done, it is sent like any other.
+    /// The message of ours that it replaces; where that cannot be done, it is sent like any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<MessageId>,
 }
 
-/// Which chat on which platform.
+/// A chat on a platform.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChatKey {
     /// The platform.

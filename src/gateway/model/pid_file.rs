@@ -3,17 +3,17 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The file `gateway.pid`: for people and for older tools. The lock is the truth.
+/// The file `gateway.pid`: for people and for older tools. The lock decides, not this file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PidFile {
     /// As in the state file.
     pub kind: String,
     /// The process.
     pub pid: u32,
-    /// When it was started, in clock ticks since boot; 0 where unknown.
+    /// The time when it was started, in clock ticks since boot; 0 where unknown.
     #[serde(default)]
     pub start_time: u64,
-    /// The same for people.
+    /// The same time for people.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
     /// As in the state file.

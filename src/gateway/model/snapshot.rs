@@ -1,4 +1,4 @@
-//! Pure. The document `gateway_state.json`, as the contract fixes it.
+//! Pure. The document `gateway_state.json`, in the form of the contract.
 //!
 //! The program of the same name in Python writes a file of this name with fewer fields; reading is therefore lenient.
 
@@ -13,51 +13,51 @@ use crate::span::until;
 /// The value of [`Snapshot::kind`].
 pub const KIND: &str = "hermes-gateway";
 
-/// A document older than this many seconds speaks of a gateway that is gone.
+/// The seconds after which a document belongs to a gateway that is gone.
 pub const TTL_S: u64 = 30;
 
-/// The gateway's knowledge about itself at one moment.
+/// The gateway's state at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// [`KIND`].
     pub kind: String,
-    /// The form of this document: 1.
+    /// The version of this document's form: 1.
     #[serde(default)]
     pub schema: u32,
     /// The gateway's process.
     pub pid: u32,
-    /// When that process was started, in clock ticks since boot: tells a reused pid. 0 where unknown.
+    /// The time when that process was started, in clock ticks since boot: detects a reused pid. 0 where unknown.
     #[serde(default)]
     pub start_time: u64,
-    /// Which boot of the machine `start_time` counts from.
+    /// The id of the boot from which `start_time` counts.
     #[serde(default)]
     pub boot_id: Option<String>,
-    /// Differs with every start.
+    /// An id that differs with every start.
     #[serde(default)]
     pub instance_id: String,
-    /// When this was written.
+    /// The time when this was written.
     pub updated_at: Timestamp,
-    /// The time for which it is worth believing, in seconds.
+    /// The time for which it is valid, in seconds.
     #[serde(default)]
     pub ttl_s: u64,
     /// The gateway as a whole.
     pub gateway_state: GatewayState,
-    /// Why it stopped, when it did.
+    /// The reason for the stop, when it stopped.
     #[serde(default)]
     pub exit_reason: Option<String>,
-    /// The fault of the settings' files, while the settings from before stay in force.
+    /// The fault of the settings' files, while the earlier settings stay in force.
     #[serde(default)]
     pub config_stale: Option<String>,
-    /// Settings of `.env` without effect: the gateway's own environment says something else.
+    /// Settings of `.env` without effect: the gateway's own environment sets another value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadowed: Vec<String>,
-    /// The number of background tasks that died and were begun again: defects of ours.
+    /// The number of background tasks that failed and were started again: defects of ours.
     #[serde(default)]
     pub task_restarts: u64,
-    /// It stops in order to be started again.
+    /// True when it stops in order to be started again.
     #[serde(default)]
     pub restart_requested: bool,
-    /// Turns the agent is working on.
+    /// The turns that the agent is working on.
     #[serde(default)]
     pub active_agents: u64,
     /// The enabled platforms, by name.
@@ -77,37 +77,37 @@ pub struct Snapshot {
     pub http: Option<HttpSnapshot>,
 }
 
-/// Something that is wrong with the gateway itself, whatever its platforms do.
+/// A problem of the gateway itself, independent of its platforms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Stable.
+    /// The stable code.
     pub code: String,
     /// The same for people: a sentence without its period.
     pub message: String,
-    /// Since when.
+    /// The time since which it exists.
     pub since: Timestamp,
     /// The remedy, for a person; sentences.
     #[serde(default)]
     pub user_action: Option<String>,
-    /// The process ends by it. Not written.
+    /// True when the process ends by it. Not written.
     #[serde(skip)]
     pub ends: bool,
 }
 
-/// The agent, as its last turns tell: it is not asked for the sake of asking.
+/// The agent's state by its last turns: no request is made only to test it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSnapshot {
-    /// The word of the settings for it.
+    /// Its kind, as in the settings.
     pub kind: String,
     /// Its model or program, where there is one.
     #[serde(default)]
     pub model: Option<String>,
     /// Its state.
     pub state: AgentState,
-    /// Since when it is not.
+    /// The time since which it is not available.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// Why not.
+    /// The reason.
     #[serde(default)]
     pub error_message: Option<String>,
 }
@@ -116,32 +116,32 @@ pub struct AgentSnapshot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentState {
-    /// It answered the last time.
+    /// The last request was answered.
     Available,
-    /// Nothing was asked of it in this run.
+    /// No request was made in this run.
     Untried,
-    /// It was not there the last time.
+    /// It could not be reached at the last request.
     Unavailable,
-    /// It is there, and refused what it was asked the last time: its key, its model or its address is wrong.
+    /// It can be reached, and refused the last request: its key, its model or its address is wrong.
     Refused,
-    /// It is there, and failed at what it was asked the last time.
+    /// It can be reached, and failed at the last request.
     Failing,
 }
 
-/// The HTTP API. Whatever becomes of it, the gateway goes on.
+/// The HTTP API. The gateway goes on whatever its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpSnapshot {
-    /// Where it is.
+    /// Its state.
     pub state: HttpState,
-    /// Where it listens, or wants to.
+    /// The address where it listens, or wants to.
     pub address: String,
-    /// Why it is not listening: stable.
+    /// The stable code of the reason why it is not listening.
     #[serde(default)]
     pub error_code: Option<String>,
     /// The same for people.
     #[serde(default)]
     pub error_message: Option<String>,
-    /// When it is tried again.
+    /// The time of the next try.
     #[serde(default)]
     pub next_retry_at: Option<Timestamp>,
     /// The remedy, for a person.
@@ -155,9 +155,9 @@ pub struct HttpSnapshot {
 pub enum HttpState {
     /// It answers.
     Listening,
-    /// Its address cannot be had at the moment.
+    /// Its address is not available at the moment.
     Retrying,
-    /// Only a human can help.
+    /// Only a person can help.
     Fatal,
 }
 
@@ -171,7 +171,7 @@ pub enum GatewayState {
     Running,
     /// Some enabled platform is not connected.
     Degraded,
-    /// It finishes what is under way.
+    /// It finishes running work.
     Draining,
     /// It has ended.
     Stopped,
@@ -195,9 +195,9 @@ impl fmt::Display for GatewayState {
 /// One platform.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlatformSnapshot {
-    /// Where it is.
+    /// Its state.
     pub state: WireState,
-    /// Why it is not connected: stable.
+    /// The stable code of the reason why it is not connected.
     #[serde(default)]
     pub error_code: Option<String>,
     /// The same for people, with the number of the next attempt and the wait before it.
@@ -206,22 +206,22 @@ pub struct PlatformSnapshot {
     /// The same without them; see [`PlatformSnapshot::cause`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_cause: Option<String>,
-    /// The number of the attempt that is waited for.
+    /// The number of the awaited attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<u32>,
     /// Attempts until the platform is paused, where there is a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts_max: Option<u32>,
-    /// When anything of this last changed.
+    /// The time when one of these values last changed.
     #[serde(default)]
     pub updated_at: Option<Timestamp>,
-    /// Since when it is so; attempts in between do not reset it.
+    /// The time since which it is in this state; attempts in between do not reset it.
     #[serde(default)]
     pub since: Option<Timestamp>,
     /// Counted failures in a row.
     #[serde(default)]
     pub attempts: u32,
-    /// When the next attempt begins, or a limit of the platform's ends.
+    /// The time when the next attempt begins, or a limit of the platform's ends.
     #[serde(default)]
     pub next_retry_at: Option<Timestamp>,
     /// The origin of a pause: `breaker` or `operator`.
@@ -230,16 +230,16 @@ pub struct PlatformSnapshot {
     /// The remedy, for a person.
     #[serde(default)]
     pub user_action: Option<String>,
-    /// Time of the last incoming message.
+    /// The time of the last incoming message.
     #[serde(default)]
     pub last_inbound_at: Option<Timestamp>,
-    /// When a message was last sent and acknowledged.
+    /// The time when a message was last sent and acknowledged.
     #[serde(default)]
     pub last_outbound_at: Option<Timestamp>,
     /// The age of the last proof that the connection works, in seconds.
     #[serde(default)]
     pub proof_age_s: Option<u64>,
-    /// Attempts begun after the first, by the code of what ended the one before. For the metrics; not written.
+    /// Attempts begun after the first, by the code that ended the one before. For the metrics; not written.
     #[serde(skip)]
     pub reconnects: BTreeMap<String, u64>,
 }
@@ -256,9 +256,9 @@ pub enum WireState {
     RateLimited,
     /// Waiting for the next attempt.
     Retrying,
-    /// Left alone until somebody resumes it.
+    /// Not tried until an operator resumes it.
     Paused,
-    /// Only a human can help.
+    /// Only a person can help.
     Fatal,
     /// Not enabled.
     Disabled,
@@ -267,7 +267,7 @@ pub enum WireState {
 }
 
 impl WireState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 8] = [
         Self::Connecting,
         Self::Connected,
@@ -281,7 +281,7 @@ impl WireState {
 }
 
 impl PlatformSnapshot {
-    /// Why it is not connected, for people.
+    /// The reason why it is not connected, for people.
     pub fn cause(&self) -> Option<&str> {
         self.error_cause.as_deref().or(self.error_message.as_deref())
     }
@@ -307,22 +307,22 @@ impl fmt::Display for WireState {
 pub struct Queues {
     /// Messages not answered yet.
     pub inbox: u64,
-    /// Answers not sent.
+    /// Answers not sent yet.
     pub outbox: u64,
-    /// Given up.
+    /// Messages given up.
     pub dead: u64,
-    /// Since when the oldest of those that wait has waited.
+    /// The time since which the oldest waiting message has waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_at: Option<Timestamp>,
 }
 
 impl Snapshot {
-    /// Reads a document; `None` when it is none.
+    /// Reads a document; `None` when the bytes are not one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// Takes up what is wrong with the gateway itself: it is not well then, whatever its platforms say.
+    /// Sets the problems of the gateway itself; with one, a running gateway is degraded, whatever the states of its platforms.
     pub fn has_problems(&mut self, problems: Vec<Problem>) {
         if !problems.is_empty() && self.gateway_state == GatewayState::Running {
             self.gateway_state = GatewayState::Degraded;
@@ -335,7 +335,7 @@ impl Snapshot {
         serde_json::to_vec(self).expect("a snapshot has only string keys")
     }
 
-    /// True when it may still be believed at this moment.
+    /// True when it is still valid at this moment.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.updated_at);
         let ttl = i64::try_from(if self.ttl_s == 0 { TTL_S } else { self.ttl_s }).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! What people see of the gateway, and what it tells them without being asked.
+//! The gateway's reports to people, and its notices to its owner.
 //!
 //! - [`status`]: the status file. [`notice`]: alerts to the owner. [`dead_letters`]: messages that were given up.
 

@@ -1,4 +1,4 @@
-//! The agent, asked: what goes into one turn, and what happens while the answer is awaited.
+//! Asks the agent: the input of one turn, and everything that happens while its answer is awaited.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -16,36 +16,36 @@ use crate::gateway::model::message::InboxId;
 use crate::gateway::model::message::{InboundMessage, MessageId};
 use crate::gateway::store::api::{Exchange, Finish, InboxRow, StoreError};
 
-/// Quick answers show no "typing…".
+/// The delay before "typing…" is shown: quick answers do without it.
 const TYPING_AFTER: Duration = Duration::from_millis(300);
 
-/// WhatsApp forgets "typing…" after some 25 s.
+/// The pause between two "typing…": WhatsApp drops it after some 25 s.
 const TYPING_EVERY: Duration = Duration::from_secs(10);
 
-/// "typing…" is best effort: it holds up nothing for longer.
+/// Limit for one "typing…": it is best effort and holds up nothing for longer.
 const TYPING_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where a turn was ended early, what is just being shown of its answer is waited for no longer.
+/// Limit for a preview that is being sent when its turn is ended early.
 const EARLY_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) const TOOK_TOO_LONG: &str = "The agent took too long, so I stopped it. Send /retry to ask again.";
 
-/// What one turn asks.
+/// The input of one turn.
 pub(super) struct Asked {
-    /// Its messages, oldest first; at least one.
+    /// The messages, oldest first; at least one.
     pub(super) ids: Vec<InboxId>,
     pub(super) message: InboundMessage,
     pub(super) gathering: Gathering,
-    /// What shows its answer, from a turn before that was not brought to its end.
+    /// The message that shows the answer, from an earlier turn that did not finish.
     pub(super) preview: Option<MessageId>,
 }
 
 impl Asked {
-    /// Of at least one row.
+    /// Built from at least one row.
     pub(super) fn of(rows: Vec<InboxRow>) -> Self {
         let mut gathering = Gathering::default();
         for row in &rows {
-            // Whether they belong together was decided by the claim.
+            // The claim has decided that they belong together.
             gathering.add(Candidate {
                 platform: row.key.platform,
                 message: &row.message,
@@ -60,25 +60,25 @@ impl Asked {
     }
 }
 
-/// Why a turn ended early.
+/// The reason why a turn ended early.
 pub(super) enum Early {
-    /// Something in its chat ended it.
+    /// A command or a message in its chat ended it.
     Cut(Cut),
     /// The gateway stops.
     Leaving,
-    /// What it is to know cannot be read.
+    /// The conversation's history cannot be read.
     Failed(StoreError),
 }
 
-/// How a turn ended that was not ended early.
+/// The result of a turn that was not ended early.
 pub(super) struct Ended {
     pub(super) answer: Result<String, AgentError>,
-    /// What was handed to the agent while it worked.
+    /// Messages that were handed to the agent while it worked.
     pub(super) steered: Vec<InboxRow>,
 }
 
 impl Turns {
-    /// Asks the agent, does what happens to the turn meanwhile, and shows the answer as it grows.
+    /// Asks the agent, applies what happens to the turn meanwhile, and shows the answer as it grows.
     pub(super) async fn ask(
         &self,
         turn: Turn,
@@ -99,7 +99,7 @@ impl Turns {
             });
             match select(asking, showing).await {
                 Either::Right(((), asking)) => asking.await,
-                // What is just being sent is the message in whose place the answer is put.
+                // The preview that is being sent is the message that the answer replaces.
                 Either::Left((asked, showing)) if asked.is_ok() => {
                     showing.await;
                     asked
@@ -126,14 +126,14 @@ impl Turns {
                 answer = &mut answering => return Ok(Ended { answer, steered }),
                 news = run.news() => match news {
                     News::Cut(cut) => {
-                        // What ended the turn on disk knew only of its own messages.
+                        // The stop was committed for the turn's own messages only, not for those handed over since.
                         if let (Cut::Stopped, [first, with @ ..]) = (cut, &steered[..]) {
                             let with = with.iter().map(|row: &InboxRow| row.id).collect();
                             self.finish(&key, first.id, Finish { with, ..Finish::default() }).await;
                         }
                         return Err(Early::Cut(cut));
                     }
-                    // What the agent does not take waits for its own turn.
+                    // A message that the agent does not take waits for its own turn.
                     News::More(row) => {
                         if self.agent.steer(&key, &row.message) {
                             steered.push(*row);
@@ -147,7 +147,7 @@ impl Turns {
         }
     }
 
-    /// Asks the agent, and once more where it fell silent before it said anything.
+    /// Asks the agent, and once more where it ended before it said anything.
     async fn answer_of(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         match self.agent.answer(turn.clone(), draft).await {
             Err(error) if error.again == Again::Once => {
@@ -169,7 +169,7 @@ impl Turns {
         let chat = turn.message.chat.clone();
         let outbox = self.outboxes.get(&key.platform);
         let mut is_shown = false;
-        // An agent ends within a limit of its own; this one holds when it does not.
+        // An agent ends within its own limit; this one holds when it does not.
         let limit = self.terms().timeout;
         let answer = {
             let typing = async {

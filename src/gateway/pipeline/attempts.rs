@@ -1,5 +1,5 @@
-//! How often a turn was begun for a message: counted once for each that is, also where the store fails, or whoever asked it is
-//! gone before it answers. Then it may have counted or not; the next claim of the chat takes that back first.
+//! The count of attempts: one for each turn that is begun for a message, also where the store fails or the caller is gone
+//! before it answers. Then the attempt may have been counted or not; the chat's next claim takes it back first.
 
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::gateway::store::api::{Accepted, Claimed, StoreError};
 use crate::platforms::Platform;
 
 impl Turns {
-    /// Accepts a message, begun where nothing waits before it. Only the holder of the chat's lane may ask.
+    /// Accepts a message; it is begun where nothing waits before it. Only the holder of the chat's lane may call this.
     pub(super) async fn begin_new(
         &self,
         key: &ChatKey,
@@ -22,7 +22,8 @@ impl Turns {
         self.surely(key, self.store.begin_new(platform, message)).await
     }
 
-    /// What a turn takes up, with its attempt counted. Only the holder of the chat's lane may ask.
+    /// Claims the messages of the chat's next turn, with their attempts counted. Only the holder of the chat's lane may
+    /// call this.
     pub(super) async fn claim(&self, key: &ChatKey, join: Join) -> Result<Claimed, StoreError> {
         if self.unsure().contains(key) {
             self.store.release_chat(key).await?;
@@ -31,12 +32,12 @@ impl Turns {
         self.surely(key, self.store.claim(key, join)).await
     }
 
-    /// Takes attempts back. Only the holder of the chat's lane may ask.
+    /// Takes attempts back. Only the holder of the chat's lane may call this.
     pub(super) async fn release(&self, key: &ChatKey, ids: Vec<InboxId>) -> Result<(), StoreError> {
         self.surely(key, self.store.release(ids)).await
     }
 
-    /// Puts back what was handed over and not begun.
+    /// Puts back the messages that were handed to a lane and not begun.
     pub(super) async fn release_handed(&self) {
         let ids: Vec<_> =
             std::mem::take(&mut *self.handed()).into_values().map(|handed| handed.row.id).collect();
@@ -47,7 +48,7 @@ impl Turns {
         }
     }
 
-    /// Counts in a chat, which is sure again once that is known to have gone well, if it was before.
+    /// Runs a count in a chat. The chat is in `unsure` until the count is known to have succeeded; one that was in it before stays.
     async fn surely<T>(
         &self,
         key: &ChatKey,

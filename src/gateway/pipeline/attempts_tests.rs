@@ -62,7 +62,7 @@ async fn an_attempt_that_could_not_be_taken_back_is_taken_back_later() {
     .unwrap();
     path.accept(W, message("A", &chat(1), "one")).await.unwrap();
     let is_unsure = async {
-        // Not merely while it is accepted.
+        // Unsure once the lane has run, not only while the message is accepted.
         while path.work.unsure.lock().unwrap().is_empty() || path.work.running.is_busy(&key_of(1)) {
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! Pure. The platforms in a few words, as an answer in a chat.
+//! Pure. A short list of the platforms, as an answer in a chat.
 
 use jiff::Timestamp;
 

@@ -1,30 +1,30 @@
-//! Pure. What a message does to the turn that its chat is in.
+//! Pure. The effect of a message on the running turn of its chat.
 
 use crate::config::{Busy, TurnConfig};
 use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict};
 use crate::gateway::model::message::InboundMessage;
 
-/// Turns of a chat that are taken back in a row; the next one runs to its end, so that whoever writes without a pause is
-/// answered too.
+/// The number of times in a row that a chat's turns are taken back; the next turn runs to its end, so that a person who
+/// writes without a pause is answered too.
 pub(super) const BACKS_MAX: u32 = 5;
 
-/// What becomes of the message.
+/// The effect of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// It waits for its turn.
     Waits,
-    /// The turn ends, and what it was asked is asked again with this.
+    /// The turn ends, and its messages are asked again together with this one.
     TakesBack,
-    /// The agent at work may have it.
+    /// The message is handed to the agent at work.
     Steers,
 }
 
-/// How far a turn joins what waits, by these settings.
+/// The rule by which a turn joins the messages that wait, from these settings.
 pub(super) fn join(terms: &TurnConfig) -> Join {
     Join { window: terms.join_window, all: terms.busy == Busy::Interrupt, aside: None }
 }
 
-/// Decides. A turn is taken back only for what its next attempt will take in; so this asks what the claim will ask.
+/// Decides. A turn is taken back only for a message that its next attempt will include; so the check is the same as the claim's.
 pub(super) fn react(
     terms: &TurnConfig,
     backs: u32,

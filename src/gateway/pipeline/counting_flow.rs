@@ -24,13 +24,13 @@ pub struct CountingFlow {
     pub ups: AtomicU32,
     /// See `ups`.
     pub downs: AtomicU32,
-    /// What was to be said without a question.
+    /// The messages of [`MessageFlow::say`].
     pub said: Mutex<Vec<OutboundMessage>>,
-    /// How long a drain takes.
+    /// The time that a drain takes.
     pub drain_takes: Mutex<Duration>,
-    /// What is told of the queues.
+    /// The depths of the queues to report.
     pub depths: Mutex<Depths>,
-    /// Moves when the loop is to hear that it has changed.
+    /// Changes when the loop should read the counts again.
     pub counted: watch::Sender<()>,
 }
 

@@ -1,5 +1,5 @@
-//! Senders and groups that were ignored of late, for the owner who may want to list one. In memory alone, and bounded: nothing of
-//! what strangers send is kept.
+//! Senders and groups that were ignored recently, for an owner who may want to list one. In memory only, and bounded:
+//! nothing that strangers send is kept.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// So many of each platform; the one that was ignored longest ago gives way.
+/// Rows for each platform; beyond this the one that was ignored longest ago is dropped.
 const ROWS_MAX: usize = 20;
 
-/// No platform has longer ids.
+/// Limit for an id; no platform has longer ones.
 const ID_BYTES_MAX: usize = 128;
 
 /// The kind of sender that was ignored.
@@ -26,21 +26,21 @@ pub enum Kind {
 /// A person or a group that was ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// Where.
+    /// The platform.
     pub platform: &'static str,
-    /// Which of the two it is.
+    /// Person or group.
     pub kind: Kind,
-    /// As an entry of the list that lacks it.
+    /// The id, as an entry of the list that lacks it.
     pub id: String,
-    /// As they call themselves, printable; empty where that is not known, and for groups.
+    /// The name that they chose, printable; empty where it is not known, and for groups.
     pub name: String,
-    /// When the last message was ignored.
+    /// The time of the last ignored message.
     pub at: Timestamp,
     /// The number of ignored messages.
     pub count: u64,
 }
 
-/// A row, with what to do about it.
+/// A row, with the step that allows its sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Told {
     /// The row.
@@ -57,7 +57,7 @@ pub struct Ignored {
 }
 
 impl Ignored {
-    /// A message was ignored now.
+    /// Counts a message that was ignored now.
     pub fn note(&self, row: Row) {
         if row.id.len() > ID_BYTES_MAX {
             return;

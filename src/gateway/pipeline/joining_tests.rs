@@ -1,4 +1,4 @@
-//! What is written while a chat is busy: together, after each other or into the turn, and never lost.
+//! Messages that arrive while a chat is busy: answered together, one after the other or handed to the turn, and never lost.
 
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ fn texts(delivered: &[Delivered]) -> Vec<&str> {
     delivered.iter().map(|sent| sent.text.as_str()).collect()
 }
 
-/// What the chat's conversation remembers: said and answered.
+/// The exchanges that the chat's conversation remembers.
 async fn remembered(path: &MessagePath) -> Vec<(String, String)> {
     let key = SessionKey { chat: key_of(1), person: None };
     let (_, history) = path.store.conversation(&key, 10).await.unwrap().expect("a conversation");
@@ -238,18 +238,18 @@ async fn a_turn_without_an_end_is_cancelled_and_told() {
     settled(&*path.store).await;
 }
 
-/// What happens in one step.
+/// One step of the scenario.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A person writes so many messages in this chat.
+    /// A person writes `count` messages in this chat.
     Write { chat: usize, count: usize },
     /// The agent answers one turn.
     Answer,
-    /// Everything else gets its turn.
+    /// Every other task runs once.
     Yield,
-    /// It dies without a word and starts again.
+    /// The gateway dies without notice and starts again.
     Crash,
-    /// It stops and starts again.
+    /// The gateway stops and starts again.
     Restart,
 }
 
@@ -264,7 +264,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..40)
 }
 
-/// It dies without a word: what its store has begun is done, and nothing comes after it, as with a process that is gone.
+/// Simulates a crash: writes that the store has begun are done, and nothing follows them.
 async fn die(path: Arc<MessagePath>) {
     let store = Arc::downgrade(&path.store);
     drop(path);
@@ -276,7 +276,7 @@ async fn die(path: Arc<MessagePath>) {
     tokio::time::timeout(LIMIT, gone).await.expect("nobody keeps it");
 }
 
-/// Lives through the steps, and returns what each chat wrote and what it was answered, in order.
+/// Runs the steps, and returns each chat's messages and answers, in order.
 async fn live(busy: Busy, window: Duration, steps: Vec<Step>) -> Vec<(Vec<String>, Vec<String>)> {
     let house = House::with(terms(busy, window));
     let link = ScriptedLink::new(Vec::new());
@@ -303,7 +303,7 @@ async fn live(busy: Busy, window: Duration, steps: Vec<Step>) -> Vec<(Vec<String
                 path.store.depths().await.unwrap();
             }
             Step::Crash | Step::Restart => {
-                // A third crash in the same message would rightly give it up.
+                // A third crash in the same message would give it up, as it should.
                 if matches!(step, Step::Restart) || crashes > 2 {
                     path.drain(Now::read().mono + Duration::from_millis(20)).await;
                 }
@@ -330,7 +330,7 @@ async fn live(busy: Busy, window: Duration, steps: Vec<Step>) -> Vec<(Vec<String
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whatever happens in whatever order: each message is answered once, in order, in its chat.
+    /// In any order of steps, each message is answered once, in order, in its chat.
     #[test]
     fn nothing_is_lost_swapped_or_answered_twice(
         steps in steps(),

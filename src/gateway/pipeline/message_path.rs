@@ -41,26 +41,26 @@ use crate::gateway::store::api::admissions::{Kept, Records};
 use crate::gateway::store::api::{Accepted, Depths, InboxRow, Store, StoreError};
 use crate::platforms::Platform;
 
-/// Commands that are carried out at once.
+/// Limit for commands that are carried out at the same time.
 const ORDERS_MAX: usize = 8;
 
-/// Chats whose next message is being prepared, answered or written down at once: more than there can be turns, so that
-/// those who only wait for the disk hold up no turn.
+/// Limit for chats whose next message is being prepared, answered or written to disk at the same time: more than the turns
+/// that can run, so that chats that only wait for the disk hold up no turn.
 const CHATS_MAX: usize = AT_ONCE_MAX as usize + 64;
 
-/// Somebody who writes faster than is answered is told so this often at most.
+/// The pause between two notices to a person who writes faster than they are answered.
 const TOLD_EVERY: Duration = Duration::from_secs(600);
 
-/// Chats that were told within [`TOLD_EVERY`], at most; more are not told.
+/// Limit for chats that had a notice within [`TOLD_EVERY`]; further ones get none.
 const TOLD_MAX: usize = 1024;
 
 pub(super) const MANY_WAIT: &str =
     "You write faster than I can answer. Nothing is lost: your messages wait, and I answer them together.";
 
-/// How long turns may take to put their messages back once they are told to stop.
+/// Limit for turns to put their messages back once they are stopped.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Everything between the platforms and the agent.
+/// The whole path between the platforms and the agent.
 pub struct MessagePath {
     store: Arc<dyn Store>,
     changed: Arc<Notify>,
@@ -70,28 +70,28 @@ pub struct MessagePath {
     strangers: Strangers,
     work: Arc<Turns>,
     turns: Arc<Lanes>,
-    /// Commands that are carried out at once, beside the turns of their chats.
+    /// Limits the commands that are carried out at once, beside the turns of their chats.
     orders: Arc<Semaphore>,
     stop_turns: CancellationToken,
     seen: Arc<Mutex<Seen>>,
     counted: Arc<Mutex<Counted>>,
-    /// Moves with each count.
+    /// Changes with each count.
     told: watch::Sender<()>,
-    /// How long a message may wait to be sent.
+    /// The time that a message may wait to be sent.
     expiry: watch::Sender<Duration>,
     _stop: DropGuard,
 }
 
-/// What changes; each look is short.
+/// The mutable state; each lock is short.
 struct Seen {
     draining: bool,
     last_inbound: BTreeMap<Platform, Timestamp>,
-    /// When chats were told that many of their messages wait.
+    /// The times when chats had the notice that many of their messages wait.
     told: BTreeMap<ChatKey, Instant>,
 }
 
 impl MessagePath {
-    /// Starts, with what the last run left: unanswered messages are answered now, and unsent ones wait for their
+    /// Starts, and takes over what the last run left: unanswered messages are answered now, and unsent ones wait for their
     /// platform. Needs a tokio runtime.
     pub fn start(store: Arc<dyn Store>, agent: Arc<dyn Agent>, gate: Gate, terms: TurnConfig) -> Arc<Self> {
         let changed = Arc::new(Notify::new());
@@ -175,30 +175,30 @@ impl MessagePath {
         })
     }
 
-    /// What was counted since the start.
+    /// The metrics since the start.
     pub fn tally(&self) -> Arc<Metrics> {
         Arc::clone(&self.tally)
     }
 
-    /// From now on commands that come in by chat reach the loop.
+    /// Sends the commands that come in by chat to the loop from now on.
     pub fn connect(&self, control: Control) {
         self.work.orders.connect(control);
     }
 
-    /// From now on strangers who may ask to be let in are given codes. Returns the desk that gives them.
+    /// Gives codes to strangers who may ask for admission from now on. Returns the admission service.
     pub fn admit_by(&self, records: Arc<dyn Records>, kept: Kept) -> Arc<Desk> {
         let desk = Desk::new(records, Arc::clone(&self.rules), kept);
         self.strangers.connect(Arc::clone(&desk));
         desk
     }
 
-    /// Who was ignored of late and still would be, the newest first.
+    /// The senders and groups that were ignored recently and still would be, the newest first.
     pub fn ignored(&self) -> Vec<Told> {
         self.strangers.ignored()
     }
 
-    /// Carries a command out beside whatever its chat is waiting for. Where too many are under way, or this ends before
-    /// it is done, it takes its turn like any message.
+    /// Carries a command out at once, beside the running turn of its chat. Where too many are under way, or this ends
+    /// before it is done, the command takes its turn like any message.
     fn hurry(&self, row: InboxRow, order: Slash) {
         let key = row.key.clone();
         if order.ends_turn() {
@@ -208,7 +208,7 @@ impl MessagePath {
         let (work, turns) = (Arc::clone(&self.work), Arc::clone(&self.turns));
         tokio::spawn(async move {
             let _place = place;
-            // The lane may be held by a turn that takes long; when it looks, the row is done.
+            // The lane may be held by a long turn; when it looks, the row is done.
             let _wake = Wake { key: row.key.clone(), turns };
             if let Err(error) = work.obey(&row.key, &row, order).await {
                 tracing::debug!(platform = %row.key.platform, %error, "a command waits in line with messages: the store fails");
@@ -222,7 +222,8 @@ impl MessagePath {
         self.changed.notify_one();
     }
 
-    /// Tells somebody once who writes faster than is answered. A notice that cannot be stored is not worth a failure.
+    /// Sends a notice, once, to a person who writes faster than they are answered. A notice that cannot be stored is not
+    /// worth a failure.
     async fn tell_many(&self, key: &ChatKey, message: &InboundMessage) {
         let waiting = self.store.waiting(key, WAITING_MAX + 1).await.unwrap_or(0);
         let now = Now::read().mono;
@@ -265,7 +266,7 @@ impl Inbox for MessagePath {
             count(Counter::Refused);
             InboxError(error.to_string())
         };
-        // In the chat with oneself, what we say comes back as something that the owner said.
+        // In a chat with oneself, our own messages come back as the owner's.
         if message.self_chat && self.store.is_ours(platform, &message.id).await.map_err(failed)? {
             tracing::debug!(%platform, "our own message came back");
             return Ok(());
@@ -273,7 +274,7 @@ impl Inbox for MessagePath {
         let key = chat_key(platform, &message);
         refusals::cut(&mut message);
         if let Some(told) = refusals::told(&message) {
-            // Before it is accepted: should that fail, it comes again, and is told of once all the same.
+            // Before it is accepted: should that fail, the message comes again, and there is one notice all the same.
             let notice = reply::parts(&key, &message, "refused", &told);
             self.say(&key, notice).await.inspect_err(|_| count(Counter::Refused))?;
             if let Some(len) = message.cut_from {
@@ -292,7 +293,7 @@ impl Inbox for MessagePath {
             && let Some(_lane) = self.turns.reserve(&key)
         {
             let place = self.work.place(&key, permit);
-            // Whatever comes of it, the lane runs next: it answers what is handed over, or looks for what was before.
+            // Whatever the outcome, the lane runs next: it answers what is handed over, or looks for earlier messages.
             match self.work.begin_new(&key, platform, message).await.map_err(failed)? {
                 Accepted::Begun(row) => {
                     self.arrived(platform);
@@ -310,7 +311,7 @@ impl Inbox for MessagePath {
             Accepted::Duplicate => {
                 count(Counter::Duplicate);
                 tracing::debug!(%platform, "a message came again");
-                // Whoever accepted it the first time may not have lived to wake its lane.
+                // The run that accepted it first may have died before it woke the lane.
                 self.turns.wake(key);
                 return Ok(());
             }
@@ -381,7 +382,7 @@ impl MessageFlow for MessagePath {
         self.rules.configure(config);
         self.work.sessions.configure(&config.session);
         self.work.follow(config.gateway.turn);
-        // Another agent may be named.
+        // The settings may name another agent.
         self.changed.notify_one();
     }
 

@@ -1,4 +1,4 @@
-//! The path with a scripted link and a scripted agent, judged from outside.
+//! The message path with a scripted link and a scripted agent, tested from outside.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::gateway::store::SqliteStore;
 const W: Platform = Platform::Whatsapp;
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What was sent, as the other side saw it.
+/// The messages that were sent, as the other side saw them.
 #[derive(Debug, Clone, PartialEq)]
 struct Delivered {
     chat: String,
@@ -27,10 +27,10 @@ struct Delivered {
     text: String,
 }
 
-/// A link that does as it is told.
+/// A link that follows a script.
 struct ScriptedLink {
     delivered: watch::Sender<Vec<Delivered>>,
-    /// What was put in the place of which message.
+    /// The replaced messages, and the texts that replaced them.
     changed: watch::Sender<Vec<(String, String)>>,
     /// Outcomes of the next sends and changes; then all succeed.
     script: Mutex<Vec<SendError>>,
@@ -99,13 +99,13 @@ fn failure(certainty: Certainty, retry: Retry) -> SendError {
     SendError { code: "scripted".into(), message: "as told".into(), certainty, retry, scope: Scope::Message }
 }
 
-/// An agent that says "re: …", when it is let.
+/// An agent that answers "re: …", when the test permits.
 struct ScriptedAgent {
     permits: Semaphore,
     begun: watch::Sender<Vec<String>>,
     /// Panics at texts that begin with "boom".
     panics: bool,
-    /// What chats have added to the turns that run; where it takes that.
+    /// Messages added to the running turns, by chat; `None` where the agent takes none.
     added: Option<Mutex<BTreeMap<ChatKey, Vec<String>>>>,
 }
 
@@ -189,7 +189,7 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        // Each message by itself, so that what is answered can be counted.
+        // Each message in its own turn, so that answers can be counted.
         Self::with(TurnConfig { join_window: Duration::ZERO, at_once_max: 8, ..TurnConfig::default() })
     }
 
@@ -225,7 +225,7 @@ fn key_of(n: usize) -> ChatKey {
     ChatKey { platform: W, chat: ChatId(chat(n)) }
 }
 
-/// How many attempts of the chat's next message are counted.
+/// The number of attempts counted for the chat's next message.
 async fn put_back(store: &SqliteStore, key: &ChatKey) -> u32 {
     let row = store.claim(key, Join::default()).await.unwrap().rows.remove(0);
     store.release(vec![row.id]).await.unwrap();
@@ -294,7 +294,7 @@ async fn nothing_is_lost_or_said_twice_when_it_dies_at_any_moment() {
                 .await
                 .unwrap();
         }
-        // Dies while something is under way: nothing is drained, all tasks are dropped where they are.
+        // Dies while work is under way: nothing is drained, all tasks are dropped where they are.
         if round % 3 != 0 {
             link.wait(before + 1 + round % 4).await;
         } else {
@@ -369,7 +369,7 @@ async fn while_the_platform_is_away_answers_wait_and_failures_are_tried_again_in
     tokio::time::timeout(LIMIT, emptied).await.unwrap();
     path.link_down(W);
     let last = ScriptedLink::new(Vec::new());
-    // The failure of the connection before does not hold up the next.
+    // The failure of the earlier connection does not hold up the next.
     up(&path, &last);
     assert_eq!(last.wait(1).await[0].text, "re: 3");
 }

@@ -1,15 +1,17 @@
-//! The message path: what a platform hands over is accepted, answered once, in order, and sent.
+//! The message path: a platform's message is accepted, answered once, in order, and the answer is sent.
 //!
-//! accept: gate → one commit: in the inbox, and its first attempt counted where the chat is idle → the platform is told ·
-//! turn: agent → one commit of transcript, answer and end → outbox → link. Where the chat is busy, the attempt is counted
-//! by a claim of its own, which takes in what was written in one go.
+//! accept: gate → one commit: into the inbox, with its first attempt counted where the chat is idle → acknowledged to the
+//! platform · turn: agent → one commit of transcript, answer and end → outbox → link. Where the chat is busy, the attempt
+//! is counted by a separate claim, which joins messages that were written in one go.
 //!
 //! - [`message_path`]: the whole, as the gateway's core sees it.
-//! - [`orders`]: what is meant for the gateway and not for the agent. [`turns`]: whose turn it is; [`asking`]: what is asked
-//!   together, answered; [`preview`]: what is shown of an answer before it is whole. [`attempts`]: how often one was begun for a message. [`upkeep`]: what is done beside the turns.
-//! - [`running`]: the turns that run, and what is done to them from outside; [`busy`]: what a message does to the turn of its
-//!   chat. [`slots`]: how many turns run at once; [`pace`]: how fast those of one chat follow each other.
-//! - [`reply`]: what the answer becomes. [`strangers`]: what is not let in; [`ignored`]: what the owner can learn of it. [`waits`]: the messages that wait because the agent is not there.
+//! - [`orders`]: commands to the gateway. [`turns`]: the order of the turns and their records; [`asking`]: one turn's
+//!   request and its answer; [`preview`]: an answer that is shown before it is whole. [`attempts`]: the count of a
+//!   message's turns. [`upkeep`]: the background jobs.
+//! - [`running`]: the running turns, and their control from outside; [`busy`]: the effect of a message on the turn of its
+//!   chat. [`slots`]: the number of turns at once; [`pace`]: the pace of those of one chat.
+//! - [`reply`]: the messages of an answer. [`strangers`]: messages that the gate refuses; [`ignored`]: their senders, for
+//!   the owner. [`waits`]: the messages that wait because the agent is away.
 
 pub mod admission;
 mod asking;

@@ -1,4 +1,4 @@
-//! A message at which the agent always fails, and those behind it in the same chat.
+//! A message at which the agent always fails, and the messages behind it in the same chat.
 
 use super::*;
 use crate::gateway::pipeline::waits::HOLDS;
@@ -54,7 +54,7 @@ impl Scene {
         self.path.accept(W, message(id, &chat(0), text)).await.unwrap();
     }
 
-    /// Returns when a text with this word was asked so often from now on.
+    /// Returns when a text with this word was asked this often from now on.
     async fn asked(&self, word: &str, count: usize) {
         let count_of = |asked: &Vec<String>| asked.iter().filter(|text| text.contains(word)).count();
         let mut asked = self.agent.asked.subscribe();
@@ -103,7 +103,7 @@ async fn where_the_agent_fails_at_those_behind_it_too_the_order_stays() {
     scene.asked("one", 2).await;
     later(HOLDS).await;
     scene.asked("two", 1).await;
-    // It was no message's fault: the first is asked again, and only it.
+    // The failure was not caused by a message: the first is asked again, and only it.
     scene.asked("one", 3).await;
     let twos = |scene: &Scene| scene.agent.asked.borrow().iter().filter(|text| *text == "two").count();
     assert_eq!(twos(&scene), 1);

@@ -25,7 +25,7 @@ Commands for the gateway:
 
 Everything else goes to the agent.";
 
-/// What `/stop` has ended.
+/// The answer to `/stop`.
 pub(super) fn stopped(ended: &Ended) -> String {
     let text = match ended.waited {
         Some(waited) => format!("Stopped. Your message of {} ago gets no answer.", span(waited)),
@@ -34,7 +34,7 @@ pub(super) fn stopped(ended: &Ended) -> String {
     text + &waiting(ended.waiting)
 }
 
-/// What `/new` has ended.
+/// The answer to `/new`.
 pub(super) fn begun(ended: &Ended) -> String {
     let mut text = match ended.exchanges {
         Some(1..) => "This is a new conversation; I have forgotten the last one.".to_owned(),
@@ -46,7 +46,7 @@ pub(super) fn begun(ended: &Ended) -> String {
     text + &waiting(ended.waiting)
 }
 
-/// Told once when a rule has ended a conversation.
+/// The notice, sent once, that a rule has ended a conversation.
 pub(super) fn begun_anew(rule: Reset) -> &'static str {
     match rule {
         Reset::None => "This is a new conversation.",
@@ -55,16 +55,16 @@ pub(super) fn begun_anew(rule: Reset) -> &'static str {
     }
 }
 
-/// What `/status` shows.
+/// The values that `/status` shows.
 #[derive(Debug)]
 pub(super) struct Status {
-    /// The conversation that is open.
+    /// The open conversation.
     pub(super) session: Option<Session>,
-    /// How long the turn of this chat has been running.
+    /// The time since the turn of this chat began.
     pub(super) running: Option<Duration>,
     /// Messages of the chat that wait behind it.
     pub(super) waiting: u64,
-    /// Who answers.
+    /// The agent and its state.
     pub(super) agent: About,
 }
 
@@ -108,7 +108,7 @@ fn waiting(count: u64) -> String {
     }
 }
 
-/// How `/platform` is used.
+/// The usage of `/platform`.
 pub(super) const USAGE: &str = "\
 I did not understand that. Use one of these:
 - `/platform list`

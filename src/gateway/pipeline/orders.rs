@@ -1,5 +1,5 @@
 //! Commands that people write in a chat: answered by the gateway itself, without the agent, by the same durable way as
-//! every answer. They do not wait for a turn that is under way in their chat.
+//! every answer. They do not wait for the running turn of their chat.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,20 +25,20 @@ use crate::gateway::store::api::sessions::Retried;
 use crate::gateway::store::api::{Ended, InboxRow, Store, StoreError};
 use crate::platforms::Platform;
 
-/// How long a command that came in while the gateway starts may wait for the loop.
+/// Limit for the time that a command waits for the loop while the gateway starts.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// Said when the store fails.
+/// The answer when the store fails.
 const UNREADABLE: &str = "I cannot look that up at the moment. Please try again.";
 
-/// What becomes of a command.
+/// The result of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Order {
-    /// What is answered; nothing to somebody who may no longer speak.
+    /// The answer; `None` for a sender who may no longer speak.
     pub(super) answer: Option<String>,
-    /// What is done once the answer is sent.
+    /// The command for the loop, once the answer is sent.
     pub(super) then: Option<Command>,
-    /// It has become a message for the agent: there is nothing to answer, and its turn comes.
+    /// True when it has become a message for the agent: there is nothing to answer, and its turn comes.
     pub(super) is_turn: bool,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Orders {
     pub(super) under_way: Mutex<BTreeSet<InboxId>>,
 }
 
-/// A command that is being carried out, until this is dropped.
+/// Marks a command as being carried out, until this is dropped.
 pub(super) struct UnderWay<'a> {
     orders: &'a Orders,
     id: InboxId,
@@ -73,14 +73,14 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Orders {
-    /// From now on there is a loop to give commands to.
+    /// Sends commands to this loop from now on.
     pub(super) fn connect(&self, control: Control) {
         // A second loop would be a second gateway in one process.
         drop(self.control.set(control));
     }
 
-    /// The right to carry this command out, and the attempt counted. `None`: somebody else does, or has done: the row was read
-    /// before.
+    /// Claims the command, with its attempt counted. `None`: another task carries it out or has done so, because the row
+    /// was read before.
     pub(super) async fn begin(&self, row: &InboxRow) -> Result<Option<UnderWay<'_>>, StoreError> {
         if !self.under_way().insert(row.id) {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Orders {
         tokio::time::timeout(START_LIMIT, self.control.wait()).await.ok()
     }
 
-    /// Decides about a command, and carries out what can be carried out before it is answered.
+    /// Decides about a command, and carries out the part that comes before its answer.
     pub(super) async fn carry_out(&self, platform: Platform, row: &InboxRow, order: Slash) -> Order {
         let message = &row.message;
         let may = self.rules.gate().may_steer(platform, message);
@@ -120,7 +120,7 @@ impl Orders {
         }
     }
 
-    /// What the command ended is ended on disk since it was accepted, and the turn is cut.
+    /// The command ended things on disk when it was accepted; this cuts the turn.
     async fn ended(&self, row: &InboxRow, tell: impl Fn(&Ended) -> String) -> Order {
         Order::say(
             self.store.ended_by(row.id).await.map_or_else(|_| UNREADABLE.to_owned(), |ended| tell(&ended)),
@@ -162,7 +162,7 @@ impl Orders {
                 Some(snapshot) => Order::say(brief::platforms(&snapshot, Now::read().wall)),
                 None => Order::say("The gateway is still starting. Please try again."),
             },
-            // The answer could not be sent any more, once the pause holds.
+            // Once the pause holds, the answer could no longer be sent.
             Verb::Pause { name } if name.parse() == Ok(here) => {
                 let spec = here.spec();
                 Order {
@@ -180,7 +180,7 @@ impl Orders {
         }
     }
 
-    /// Does what was left until the answer was sent.
+    /// Carries out the part that had to wait until the answer was sent.
     pub(super) async fn finish(&self, command: Command) {
         let Some(control) = self.control().await else { return };
         if let Err(error) = control.commands.give(command).await {

@@ -1,4 +1,4 @@
-//! Commands that people write in a chat: carried out beside the turns, once, and for good.
+//! Commands that people write in a chat: carried out beside the turns, once, and durably.
 
 use super::*;
 
@@ -115,7 +115,7 @@ async fn conversations_are_begun_shown_and_repeated_by_words_in_the_chat() {
     assert_eq!(*agent.begun.borrow(), ["fail one", "fail one", "two", "two"]);
 }
 
-/// A path whose commands are heard by the test.
+/// Sends a path's commands to the test.
 fn heard(path: &MessagePath) -> tokio::sync::mpsc::Receiver<Event> {
     let (events, inputs) = tokio::sync::mpsc::channel(8);
     let snapshots = watch::channel(None).1;

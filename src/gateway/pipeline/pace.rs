@@ -1,5 +1,5 @@
-//! Pure. How fast the turns of one chat may follow each other: a bucket for each, and whoever empties it waits; and so does a
-//! chat in which an album comes in, until its parts are there.
+//! Pure. The pace of the turns of one chat: a token bucket each, and a chat with an empty one waits; so does a chat in
+//! which an album arrives, until its parts are there.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,29 +8,29 @@ use crate::gateway::model::message::ChatKey;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The next part of an album comes within this time, mostly at once: each is a message, with a file to fetch before it is one.
+/// Limit for the wait for the next part of an album. Mostly it comes at once: each part is a message, with a file to fetch first.
 const PART_WAIT: Duration = Duration::from_secs(1);
 
 /// The buckets that are not full.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// When each is full again.
+    /// The time when each is full again.
     full_at: BTreeMap<ChatKey, Instant>,
-    /// Full ones are looked for when there are so many.
+    /// The number of buckets at which full ones are removed.
     look_at: usize,
-    /// Chats in which an album comes in, and how long its next part is waited for.
+    /// Chats in which an album arrives, and the time until which its next part is awaited.
     albums: BTreeMap<ChatKey, Instant>,
 }
 
 impl Pace {
-    /// A part of an album came: the next one may follow.
+    /// Notes that a part of an album came: the next one may follow.
     pub(super) fn expect_part(&mut self, now: Instant, key: &ChatKey) {
         self.albums.retain(|_, until| *until > now);
         self.albums.insert(key.clone(), now + PART_WAIT);
     }
 
-    /// How long the chat waits for its next turn: until its bucket, which holds a minute's worth, is no longer empty, and the
-    /// parts of an album are there; zero: not at all.
+    /// The wait of the chat before its next turn: until its bucket, which holds a minute's worth, is no longer empty, and
+    /// the parts of an album are there; zero: none.
     pub(super) fn wait(&self, now: Instant, key: &ChatKey, per_minute_max: u32) -> Duration {
         let album = self.albums.get(key).map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         if per_minute_max == 0 {

@@ -1,4 +1,5 @@
-//! One message at which the model's service always fails, among a thousand: nothing else is put off, told or reordered.
+//! One message at which the model's service always fails, among a thousand: no other is delayed, reordered or mentioned to
+//! its chat.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +10,10 @@ use crate::gateway::agent::testing::{head, service};
 
 const CHATS: usize = 500;
 
-/// For a busy machine.
+/// Limit for a busy machine.
 const WITHIN: Duration = Duration::from_secs(300);
 
-/// An agent, and what it was asked in each chat: the message, and whether that was answered.
+/// An agent, and its requests in each chat: the message, and whether it was answered.
 struct Watched {
     agent: Openai,
     asked: watch::Sender<BTreeMap<String, Vec<(String, bool)>>>,
@@ -36,7 +37,7 @@ impl Agent for Watched {
     }
 }
 
-/// What each chat but the first was asked and told, in order.
+/// The requests and the answers of each chat but the first, in order.
 type Seen = BTreeMap<String, (Vec<(String, bool)>, Vec<String>)>;
 
 /// Two messages in each chat. The first of the first chat is this.
@@ -69,7 +70,7 @@ async fn others_beside(first: &str) -> Seen {
     let of_others = |told: &Vec<Delivered>| told.iter().filter(|told| told.chat != chat(0)).count();
     let all = told.wait_for(|told| of_others(told) >= 2 * (CHATS - 1));
     drop(tokio::time::timeout(WITHIN, all).await.expect("all others are answered").unwrap());
-    // The poisoned one is asked again, and still nothing is said of it to others.
+    // The poisoned message is asked again, and its failure is still not mentioned to others.
     let mut asked = agent.asked.subscribe();
     let again = asked.wait_for(|asked| asked.get(&chat(0)).is_some_and(|asked| asked.len() >= 2));
     drop(tokio::time::timeout(WITHIN, again).await.expect("it is asked again").unwrap());

@@ -1,7 +1,7 @@
-//! Shows an answer while it grows: in one message, which is changed again and again and in whose place the answer is put.
+//! Shows an answer while it grows: in one message, which is edited repeatedly and which the final answer replaces.
 //!
-//! It is a courtesy: nothing is sent twice for it, what is to be sent goes first, and it ends for this turn with the first
-//! failure. That the message exists is written down, so that a turn that is begun anew goes on in it.
+//! Best effort: nothing is sent twice for it, waiting messages go first, and it ends for this turn with the first failure.
+//! The message's id is stored, so that a turn that is begun again continues in it.
 
 use std::time::Duration;
 
@@ -16,22 +16,22 @@ use crate::gateway::store::api::Store;
 use crate::platforms::Platform;
 use crate::sensitive::Private;
 
-/// Shorter beginnings are not worth a message.
+/// Limit below which a beginning is not worth a message.
 const LEN_MIN: usize = 24;
 
-/// What the text ends with as long as more is to come.
+/// The end of the shown text as long as more is to come.
 pub(super) const GOES_ON: &str = " \u{2589}";
 
-/// What it ends with when the turn was stopped.
+/// The end of the shown text when the turn was stopped.
 pub(super) const STOPPED: &str = "\n\n(stopped)";
 
-/// What is left of an answer that was shown and will never be whole.
+/// The text that replaces a preview whose answer will never be whole.
 pub(super) const UNFINISHED: &str = "(not finished)";
 
-/// At the end of a turn that was stopped, nothing takes longer.
+/// Limit for each step at the end of a turn that was stopped.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
-/// How soon it is looked again whether its chat is free.
+/// The pause between two checks for whether the chat is free.
 const CLAIM_WAIT: Duration = Duration::from_millis(20);
 
 /// The message that shows one turn's answer.
@@ -41,16 +41,16 @@ pub(super) struct Preview<'a> {
     key: &'a ChatKey,
     id: InboxId,
     answers: &'a InboundMessage,
-    /// Its name, once it is sent.
+    /// The message's id, once it is sent.
     sent: Option<MessageId>,
-    /// What it shows.
+    /// The text that it shows.
     shown: String,
     /// The beginning of the answer that it shows, in Markdown.
     draft: String,
 }
 
 impl Turns {
-    /// For the answer to this message. `None`: its platform's messages cannot be changed.
+    /// A preview for the answer to this message. `None`: the messages of its platform cannot be changed.
     pub(super) fn preview<'a>(
         &'a self,
         key: &'a ChatKey,
@@ -71,19 +71,19 @@ impl Preview<'_> {
         let Some(every) = self.outbox.stream_every() else { return };
         let mut seen = LEN_MIN;
         loop {
-            // What is answered sooner needs no showing.
+            // An answer that is ready sooner needs no preview.
             let is_over = tokio::time::timeout(every, draft.beyond(usize::MAX)).await.is_ok();
             if is_over {
                 return;
             }
             let Some(text) = draft.beyond(seen).await else { return };
             let told = shown(self.key.platform, &text, GOES_ON);
-            // No more fits into the message, or nothing of it can be seen yet.
+            // No more fits into the message, or nothing of it is visible yet.
             if told == self.shown || told.is_empty() {
                 seen = text.len();
                 continue;
             }
-            // Something is to be sent, the platform is away or has heard much: another time.
+            // A message is to be sent, the platform is away or its rate limit is near: another time.
             let Some(claim) = self.outbox.claim_spare(self.key) else { continue };
             seen = text.len();
             if self.show(claim, told).await.is_none() {
@@ -93,19 +93,19 @@ impl Preview<'_> {
         }
     }
 
-    /// Its turn was stopped: what is shown says so.
+    /// Ends the preview of a turn that was stopped: the shown text says so.
     pub(super) async fn stop(mut self) {
         if self.sent.is_none() || self.outbox.link().is_none() {
             return;
         }
-        // What an earlier run has shown is not known.
+        // The text that an earlier run has shown is not known.
         let told = if self.draft.is_empty() {
             UNFINISHED.to_owned()
         } else {
             shown(self.key.platform, &self.draft, STOPPED)
         };
         let telling = async {
-            // The answer to the word that stopped it may be on its way.
+            // The answer to the command that stopped it may be on its way.
             let claim = loop {
                 match self.outbox.claim_spare(self.key) {
                     Some(claim) => break claim,
@@ -117,7 +117,7 @@ impl Preview<'_> {
         drop(tokio::time::timeout(STOP_LIMIT, telling).await);
     }
 
-    /// `None`: it failed, and is not to be tried again.
+    /// Sends or changes the message. `None`: that failed, and is not to be tried again.
     async fn show(&mut self, claim: Claim, text: String) -> Option<()> {
         let message = OutboundMessage {
             chat: self.answers.chat.clone(),
@@ -148,7 +148,7 @@ impl Preview<'_> {
     }
 }
 
-/// What is shown of an answer: as much as fits into one message.
+/// The shown part of an answer: as much as fits into one message.
 fn shown(platform: Platform, markdown: &str, end: &str) -> String {
     parts::beginning(platform, markdown.trim_end(), end).map_or_else(String::new, |text| text + end)
 }

@@ -1,15 +1,15 @@
-//! An answer that is shown as it grows: one message in the end, whatever happens on the way.
+//! An answer that is shown as it grows: one message in the end, whatever happens meanwhile.
 
 use super::*;
 use crate::gateway::pipeline::preview::{GOES_ON, STOPPED, UNFINISHED};
 
-/// Often enough that no test waits for long.
+/// Short enough that no test waits for long.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// What is said in these tests is worth showing.
+/// A text that is long enough for a preview.
 const LONG: &str = "tell me of the sea, and of all that lives in it";
 
-/// A platform whose messages can be changed, and that people see repeats on.
+/// A platform whose messages can be changed, and on which people see repeats.
 fn platform() -> Platform {
     Platform::scripted(7).unwrap()
 }
@@ -35,7 +35,7 @@ fn connect(path: &MessagePath, link: &Arc<ScriptedLink>) {
     path.link_up(platform(), Arc::<ScriptedLink>::clone(link) as Arc<dyn Link>);
 }
 
-/// A message is asked that is worth showing, over a link that does as the script says.
+/// A message whose answer is long enough for a preview, over a scripted link.
 struct Asked {
     agent: Arc<ScriptedAgent>,
     path: Arc<MessagePath>,
@@ -93,7 +93,7 @@ async fn nothing_is_shown_where_it_is_off_or_too_short_or_the_platform_is_away()
         }
         ask(&path, "A", text).await;
         agent.wait(1).await;
-        // Three times as long as it would take.
+        // Three times as long as a preview would take.
         assert!(tokio::time::timeout(3 * EVERY, link.wait(1)).await.is_err(), "{text:?}");
         agent.permits.add_permits(1);
         connect(&path, &link);
@@ -137,7 +137,7 @@ async fn a_turn_that_is_begun_anew_goes_on_in_the_same_message() {
             agent.permits.add_permits(1);
             assert_eq!(wait_changed(&link, &format!("re: {LONG}")).await.0, shown.handle);
         } else {
-            // It is remembered before anything is changed.
+            // The id is stored before anything is changed.
             let store = Arc::clone(&path.store);
             let key = ChatKey { platform: platform(), chat: ChatId(chat(1)) };
             let kept = async {

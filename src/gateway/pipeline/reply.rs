@@ -1,4 +1,4 @@
-//! Pure. What an answer becomes: messages that the platform takes.
+//! Pure. Turns an answer into messages that the platform takes.
 
 use crate::gateway::markdown::parts;
 use crate::gateway::model::message::{ChatKey, InboundMessage, OutboundMessage};
@@ -6,8 +6,8 @@ use crate::gateway::model::message::{ChatKey, InboundMessage, OutboundMessage};
 /// The purpose of a notice that a message was given up.
 pub const NOTICE: &str = "notice";
 
-/// The parts of what is said about `message`, in order. In a group the first part says what it answers; with one
-/// person that is plain, unless the message was given up: others may have been answered since.
+/// The parts of a reply to `message`, in order. In a group the first part refers to that message; in a chat with one person
+/// this is clear without it, unless the message was given up: others may have been answered since.
 pub fn parts(key: &ChatKey, message: &InboundMessage, purpose: &str, markdown: &str) -> Vec<OutboundMessage> {
     let is_reply = message.is_group || purpose == NOTICE;
     parts::messages(key, &message.id, purpose, markdown)

@@ -1,4 +1,4 @@
-//! Which chats have a turn that runs, and what can be done to it from outside: end it early, or hand it more.
+//! The running turns, and their control from outside: a turn is ended early or handed more messages.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,22 +14,22 @@ use crate::gateway::inbound::join::{Candidate, Gathering};
 use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::InboxRow;
 
-/// Messages that wait to be handed to a turn; more wait for one of their own.
+/// Limit for messages that wait to be handed to a turn; further ones wait for their own turn.
 const MAIL_MAX: usize = 16;
 
-/// Why a turn is ended before it is done.
+/// The reason for which a turn is ended before it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// Somebody in the chat said so: its message is done.
+    /// A command in the chat stopped it: its message is done.
     Stopped,
-    /// More was written that belongs to it: its messages wait again, and are answered together with what came.
+    /// More was written that belongs to it: its messages wait again, and are answered together with the new ones.
     Back,
 }
 
 /// A turn that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
-    /// When it began.
+    /// The time when it began.
     pub(super) since: Instant,
 }
 
@@ -40,7 +40,7 @@ type Turns = BTreeMap<ChatKey, Entry>;
 pub(super) struct Running {
     turns: Mutex<Turns>,
     numbers: AtomicU64,
-    /// How often in a row the turns of a chat were taken back; chats where that is not 0.
+    /// The number of times in a row that the turns of a chat were taken back; only chats where that is not 0.
     backs: Mutex<BTreeMap<ChatKey, u32>>,
 }
 
@@ -49,9 +49,9 @@ struct Entry {
     number: u64,
     since: Instant,
     cut: Arc<SetOnce<Cut>>,
-    /// Something waits for the next turn: what comes after it must not overtake it.
+    /// True when a message waits for the next turn: later ones must not overtake it.
     is_behind: bool,
-    /// What is asked, once that is known.
+    /// The messages that are asked, once they are known.
     asked: Option<Asked>,
 }
 
@@ -63,7 +63,7 @@ struct Asked {
 }
 
 impl Running {
-    /// Writes a turn down until the guard is dropped; before its message is looked for, so that no word is missed.
+    /// Registers a turn until the guard is dropped; before its message is looked for, so that no cut or message is missed.
     pub(super) fn begin(self: &Arc<Self>, key: &ChatKey) -> RunGuard {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let cut = Arc::new(SetOnce::new());
@@ -73,7 +73,7 @@ impl Running {
         RunGuard { running: Arc::clone(self), key: key.clone(), number, cut, mail: None }
     }
 
-    /// Turns the agent is working on.
+    /// The number of turns that the agent is working on.
     pub(super) fn count(&self) -> usize {
         self.turns().values().filter(|entry| entry.asked.is_some()).count()
     }
@@ -88,15 +88,15 @@ impl Running {
         self.turns().contains_key(key)
     }
 
-    /// Ends the turn that runs in this chat, if one does. The first word counts.
+    /// Ends the turn that runs in this chat, if one does. The first reason is kept.
     pub(super) fn cut(&self, key: &ChatKey, cut: Cut) {
         if let Some(entry) = self.turns().get(key) {
-            // One that was cut already stays cut for its first reason.
+            // A turn that was cut already keeps its first reason.
             drop(entry.cut.set(cut));
         }
     }
 
-    /// A message was accepted while a turn ran in its chat: it takes the turn back, is handed to it, or waits.
+    /// Decides about a message that was accepted while a turn ran in its chat: it takes the turn back, is handed to it, or waits.
     pub(super) fn meet(&self, terms: &TurnConfig, row: InboxRow) {
         let backs = self.backs().get(&row.key).copied().unwrap_or(0);
         let mut turns = self.turns();
@@ -120,19 +120,19 @@ impl Running {
         }
     }
 
-    /// A message waits for the chat's next turn.
+    /// Notes that a message waits for the chat's next turn.
     pub(super) fn waits(&self, key: &ChatKey) {
         if let Some(entry) = self.turns().get_mut(key) {
             entry.is_behind = true;
         }
     }
 
-    /// A turn of this chat was taken back.
+    /// Counts that a turn of this chat was taken back.
     pub(super) fn taken_back(&self, key: &ChatKey) {
         *self.backs().entry(key.clone()).or_default() += 1;
     }
 
-    /// The chat has been answered, or has nothing left to answer.
+    /// Notes that the chat has been answered, or has nothing left to answer.
     pub(super) fn settled(&self, key: &ChatKey) {
         self.backs().remove(key);
     }
@@ -146,7 +146,7 @@ impl Running {
     }
 }
 
-/// A turn that is written down as running.
+/// A turn that is registered as running.
 #[derive(Debug)]
 pub(super) struct RunGuard {
     running: Arc<Running>,
@@ -156,17 +156,17 @@ pub(super) struct RunGuard {
     mail: Option<mpsc::Receiver<InboxRow>>,
 }
 
-/// What happens to a turn from outside.
+/// An event from outside the turn.
 #[derive(Debug)]
 pub(super) enum News {
-    /// It is to end early.
+    /// The turn is to end early.
     Cut(Cut),
-    /// This was written, and may be handed to the agent at work.
+    /// A new message, which may be handed to the agent at work.
     More(Box<InboxRow>),
 }
 
 impl RunGuard {
-    /// This is asked, gathered so. From now on more may come, unless something waits behind it.
+    /// Registers the messages that are asked, gathered so. From now on more may come, unless a message waits behind them.
     pub(super) fn asks(&mut self, message: InboundMessage, gathering: Gathering, is_behind: bool) {
         let (mail, received) = mpsc::channel(MAIL_MAX);
         if let Some(entry) = self.running.turns().get_mut(&self.key) {
@@ -176,12 +176,12 @@ impl RunGuard {
         self.mail = Some(received);
     }
 
-    /// The agent did not take what came: that waits, and so does all that comes after it.
+    /// Notes that the agent did not take a message: it waits, and so do all later ones.
     pub(super) fn takes_no_more(&mut self) {
         self.mail = None;
     }
 
-    /// Returns when something happens.
+    /// Returns the next event.
     pub(super) async fn news(&mut self) -> News {
         let more = async {
             match &mut self.mail {

@@ -1,5 +1,5 @@
-//! What leaves, as far as the path decides it: all or none of it, never in a silence that was asked for, and certain where it
-//! is certain.
+//! Sending, as far as the path decides it: all parts or none, never during a pause that the platform asked for, and with a
+//! certain outcome where it is certain.
 
 use rusqlite::Connection;
 
@@ -73,7 +73,7 @@ async fn nobody_is_seen_typing_where_silence_was_asked_for() {
     assert!(outbox.free_link(&ChatId(chat(2))).is_none(), "nor anywhere");
 }
 
-/// The state of the one message on its way out, and whether it may have been sent.
+/// The state of the one outgoing message, and whether it may have been sent.
 fn fate(db: &Connection) -> (String, bool) {
     db.query_row("SELECT state, maybe_sent FROM outbox", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
 }

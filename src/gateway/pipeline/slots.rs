@@ -1,4 +1,4 @@
-//! Places for turns: so many at once, and the number can be changed while they are taken.
+//! Places for turns: a limited number at once, which can be changed while they are taken.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,8 +17,7 @@ impl Slots {
         Self { permits: Arc::new(Semaphore::new(count)), count: Mutex::new(count) }
     }
 
-    /// From now on there are so many. Places that are taken and too many are given up when they are free again. Needs a
-    /// tokio runtime.
+    /// Sets the number of places. Taken places beyond it are removed when they are free again. Needs a tokio runtime.
     pub(super) fn resize(&self, to: u32) {
         let to = to as usize;
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,17 +36,17 @@ impl Slots {
         *count = to;
     }
 
-    /// A place, if one is free and nobody waits.
+    /// A place, if one is free and no task waits for it.
     pub(super) fn try_take(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
-    /// A place; whoever asked first gets the next. `None`: there are none any more.
+    /// A place, in the order of the requests. `None`: they are closed.
     pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
-    /// No place is given out any more.
+    /// Closes the places: none is given out any more.
     pub(super) fn close(&self) {
         self.permits.close();
     }

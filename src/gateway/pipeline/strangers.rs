@@ -1,5 +1,5 @@
-//! What becomes of messages that are not let in: they are counted, and forgotten. Nothing of them reaches the disk, and
-//! what is kept in memory does not grow with them.
+//! Messages that the gate refuses: they are counted and dropped. Nothing of them is written to disk, and the memory for
+//! them has a bound.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,19 +19,19 @@ use crate::platforms::Platform;
 use crate::preflight::{self, access};
 use crate::sensitive::Private;
 
-/// An id that the owner may want to list is shown this often at most.
+/// The pause between two log lines with the same id, which the owner may want to list.
 const SHOWN_EVERY: Duration = Duration::from_secs(3600);
 
-/// Different ids shown within [`PERIOD`]: strangers must not fill the log.
+/// Limit for different ids logged within [`PERIOD`]: strangers must not fill the log.
 const SHOWN_MAX: usize = 10;
 
-/// The longest that sending a code may take.
+/// Limit for sending a code.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 
-/// Between two looks whether there is a connection to send by.
+/// The pause between two checks for a connection to send by.
 const LINK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Turns strangers away.
+/// Handles the messages of strangers.
 pub(super) struct Strangers {
     rules: Arc<Rules>,
     outboxes: Arc<BTreeMap<Platform, Outbox>>,
@@ -53,13 +53,13 @@ impl Strangers {
         }
     }
 
-    /// From now on those who may ask to be let in are given codes.
+    /// Gives codes to those who may ask for admission from now on.
     pub(super) fn connect(&self, desk: Arc<Desk>) {
-        // A second desk would be a second gateway in one process.
+        // A second admission service would be a second gateway in one process.
         drop(self.desk.set(desk));
     }
 
-    /// A message is not let in. Without the disk, and quick.
+    /// Handles a refused message. It is quick and does not use the disk.
     pub(super) fn turn_away(&self, platform: Platform, message: &InboundMessage, reason: &Reason) {
         if *reason == Reason::GroupNotAllowed {
             self.show_group(platform, message);
@@ -95,7 +95,7 @@ impl Strangers {
         }
     }
 
-    /// Gives the code out. It goes by no outbox: there it would stand on disk in plain text.
+    /// Sends the code. It does not go through the outbox, where it would be on disk in plain text.
     fn offer(
         &self,
         desk: Arc<Desk>,
@@ -104,7 +104,7 @@ impl Strangers {
         asker: Asker,
     ) -> impl Future<Output = ()> + use<> {
         let key = chat_key(platform, message);
-        // Only where to, and which message: what they wrote is dropped here.
+        // Only the address and the message's id are kept: the text is dropped here.
         let message = InboundMessage {
             text: Private::default(),
             cut_from: None,
@@ -118,7 +118,7 @@ impl Strangers {
             let Some(code) = desk.give(platform, &asker).await else { return };
             let text = format!("I don't know you yet. Give my owner this code within an hour: {code}");
             let sending = async {
-                // A message may come in a moment before its connection can send.
+                // A message may arrive shortly before its connection can send.
                 let link = loop {
                     match outboxes.get(&platform).and_then(Outbox::link) {
                         Some(link) => break link,
@@ -141,7 +141,7 @@ impl Strangers {
         self.ignored.note(Row { platform, kind, id: id.to_owned(), name, at, count: 1 });
     }
 
-    /// Who was ignored of late and still would be, with what allows them.
+    /// The senders and groups that were ignored recently and still would be, with the step that allows them.
     pub(super) fn ignored(&self) -> Vec<Told> {
         let gate = self.rules.gate();
         let told = |row: Row| {
@@ -153,7 +153,7 @@ impl Strangers {
         self.ignored.rows().into_iter().filter_map(told).collect()
     }
 
-    /// Which group was ignored, with what has its listed members answered.
+    /// Logs a group that was ignored, with the step that gets its listed members answered.
     fn show_group(&self, platform: Platform, message: &InboundMessage) {
         let id = group_name(platform, &message.chat.0);
         if id.is_empty() {
@@ -169,7 +169,7 @@ impl Strangers {
         }
     }
 
-    /// True when this id is written to the log now: each once an hour, and not more than some in a quarter of an hour.
+    /// True when this id is to be logged now: each once an hour, and not more than [`SHOWN_MAX`] within [`PERIOD`].
     fn may_show(&self, platform: Platform, id: &str) -> bool {
         let now = Now::read().mono;
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,7 +183,7 @@ impl Strangers {
         true
     }
 
-    /// Who was ignored, with what lets them in: the id is no secret to the owner.
+    /// Logs a sender who was ignored, with the step that allows them: the id is not secret to the owner.
     fn show_sender(&self, platform: Platform, message: &InboundMessage, id: &str) {
         let gate = self.rules.gate();
         let place = gate.place_of(&platform.variable("ALLOWED_USERS"));
@@ -204,7 +204,7 @@ impl Strangers {
         );
     }
 
-    /// The owner may know this id, and only the id helps them: so it is shown whole here, and nowhere else.
+    /// Logs a whole id: the owner may know it, and nothing shorter would help; it is shown here only.
     fn show_lid(&self, platform: Platform, entry: &str) {
         if !self.may_show(platform, entry) {
             return;
@@ -244,7 +244,7 @@ fn entry(platform: Platform, message: &InboundMessage) -> Option<String> {
     number.map(|number| format!("+{number}")).or_else(|| names.into_iter().next())
 }
 
-/// A name that a stranger chose, without signs that steer a terminal or turn the text around.
+/// A name that a stranger chose, without characters that control a terminal or reverse the text.
 fn printable(name: &str) -> String {
     const NAME_LEN_MAX: usize = 64;
     let is_shown = |sign: &char| sign.is_alphanumeric() || !sign.escape_debug().to_string().starts_with('\\');

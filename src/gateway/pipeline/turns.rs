@@ -1,4 +1,4 @@
-//! The inbox, worked off: whose turn it is, and what is written down of it.
+//! Works off the inbox: which chat's turn is next, and the record of how each turn ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,11 +37,11 @@ use crate::gateway::sessions::keeper::Context;
 use crate::gateway::store::api::{Claimed, Exchange, Finish, InboxRow, Store, StoreError};
 use crate::platforms::Platform;
 
-/// A message whose turn was begun this often without an end is given up: it may be what ends us. Where the ends follow
-/// closely, safe mode is quicker ([`crate::gateway::host::crash_loop`]).
+/// Limit for the turns that are begun for a message without an end; then it is given up, because it may be the cause of the
+/// crashes. Where crashes follow each other closely, safe mode acts sooner ([`crate::gateway::host::crash_loop`]).
 const ATTEMPTS_MAX: u32 = 3;
 
-/// How long a command may be put off until its answer is sent.
+/// Limit for the time that a command is put off until its answer is sent.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The first wait after the store failed; it doubles.
@@ -50,57 +50,56 @@ const STORE_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait after the store failed.
 const STORE_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// How soon a chat looks again whether the agent is there.
+/// The shortest pause before a chat checks again whether the agent is available.
 const AGENT_WAIT_MIN: Duration = Duration::from_millis(100);
 
-/// At the latest: it may be back before it was expected.
+/// The longest such pause: the agent may be back before it was expected.
 const AGENT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) const GIVEN_UP: &str =
     "I could not process this message: it failed three times. Please rephrase it.";
 
-/// Said of a message that was worked on each time when the gateway died.
+/// The notice for a message that was being worked on at each crash of the gateway.
 const QUARANTINED: &str = "I stopped retrying this message because it kept crashing me. Please rephrase it.";
 
-/// Said behind the failure of a message that has waited for long.
+/// The text after the failure of a message that has waited for long.
 const WAITED: &str = " Your message has waited long enough. Send /retry to ask again.";
 
-/// Said instead of [`RETRY`] where the chat's last message is another one by then.
+/// The text instead of [`RETRY`] where the chat's last message is another one by then.
 const AGAIN: &str = "Send it again if you still need an answer.";
 
-/// The work of the inbox.
+/// The worker of the inbox.
 pub(super) struct Turns {
     pub(super) store: Arc<dyn Store>,
     pub(super) agent: Arc<dyn Agent>,
     pub(super) outboxes: Arc<BTreeMap<Platform, Outbox>>,
-    /// How messages become turns.
+    /// The settings of turns.
     pub(super) terms: Mutex<TurnConfig>,
-    /// Turns that may run at once.
+    /// The places for turns that run at once.
     pub(super) slots: Slots,
-    /// How fast those of one chat may follow each other.
+    /// The pace of the turns of each chat.
     pub(super) pace: Mutex<Pace>,
-    /// Messages whose first attempt was counted when they were accepted, for their lanes; each with its place, so there are
-    /// few.
+    /// Messages whose first attempt was counted when they were accepted, for their lanes; each holds a place, so there are few.
     pub(super) handed: Mutex<BTreeMap<ChatKey, Handed>>,
-    /// Chats of which it is not known whether an attempt is counted that was never begun.
+    /// Chats in which an attempt may be counted for a turn that was never begun.
     pub(super) unsure: Mutex<BTreeSet<ChatKey>>,
-    /// Told when a turn has ended.
+    /// Notified when a turn has ended.
     pub(super) changed: Arc<Notify>,
-    /// Who may speak.
+    /// The allow list.
     pub(super) rules: Arc<Rules>,
-    /// Carries out what is meant for the gateway itself.
+    /// Carries out the commands to the gateway.
     pub(super) orders: Orders,
     /// The turns that run.
     pub(super) running: Arc<Running>,
-    /// Which conversation a message belongs to.
+    /// Assigns messages to conversations.
     pub(super) sessions: Arc<Keeper>,
-    /// Ends the turns that run: their messages wait for the next start.
+    /// Ends the running turns: their messages wait for the next start.
     pub(super) stop: CancellationToken,
     /// The messages that wait for the agent.
     pub(super) waits: Waits,
-    /// Where messages that are given up are counted.
+    /// Counts the messages that are given up.
     pub(super) tally: Arc<Metrics>,
-    /// What was said of failures.
+    /// Throttles the log of failures.
     pub(super) repeats: LogThrottle,
 }
 
@@ -110,13 +109,13 @@ impl Turns {
         *self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on these settings hold; for turns that run, the number of places.
+    /// Applies these settings; to running turns only the number of places.
     pub(super) fn follow(&self, terms: TurnConfig) {
         *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = terms;
         self.slots.resize(terms.at_once_max);
     }
 
-    /// How long this chat must wait for its next turn; zero: not at all.
+    /// The wait of this chat before its next turn; zero: none.
     fn pause(&self, key: &ChatKey) -> Duration {
         self.pace(|pace, now, most| pace.wait(now, key, most))
     }
@@ -126,12 +125,12 @@ impl Turns {
         look(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Now::read().mono, most)
     }
 
-    /// A part of an album is about to be accepted: its chat waits for the others before its next turn.
+    /// Notes that a part of an album is about to be accepted: its chat waits for the others before its next turn.
     pub(super) fn expect_part(&self, key: &ChatKey) {
         self.pace(|pace, now, _| pace.expect_part(now, key));
     }
 
-    /// A permit for the turn of a message that is about to be accepted. `None`: it waits in line.
+    /// A permit for the turn of a message that is about to be accepted. `None`: the message waits in line.
     pub(super) fn permit(&self, key: &ChatKey) -> Option<OwnedSemaphorePermit> {
         if self.pause(key) > Duration::ZERO || self.agent.wait().is_some() {
             return None;
@@ -139,12 +138,12 @@ impl Turns {
         self.slots.try_take()
     }
 
-    /// The place for it. Only the holder of the chat's lane may ask.
+    /// The place for that turn. Only the holder of the chat's lane may call this.
     pub(super) fn place(&self, key: &ChatKey, permit: OwnedSemaphorePermit) -> Place {
         Place { permit, run: self.running.begin(key) }
     }
 
-    /// Leaves a message whose first attempt is counted to the lane of its chat.
+    /// Hands a message whose first attempt is counted to the lane of its chat.
     pub(super) fn hand(&self, row: InboxRow, place: Place) {
         self.handed().insert(row.key.clone(), Handed { row, place });
     }
@@ -158,13 +157,13 @@ impl Turns {
             Next::Begun { place, claimed, passes } => (place, claimed, passes),
             Next::Not(outcome) => return Ok(outcome),
         };
-        // What is accepted from now on wakes the lane.
+        // A message that is accepted from now on wakes the lane.
         let then = if claimed.more { Outcome::Again } else { Outcome::Idle };
         let Some(first) = claimed.rows.first() else {
             self.running.settled(key);
             return Ok(Outcome::Idle);
         };
-        // It was let in; the settings may have changed since.
+        // It was accepted; the settings may have changed since.
         if let Decision::Ignore(reason) = self.rules.gate().decide(key.platform, &first.message) {
             drop(place);
             return self.turn_away(key, &claimed.rows, reason.as_str()).await;
@@ -180,13 +179,13 @@ impl Turns {
             return Ok(if ended { then } else { Outcome::Idle });
         }
         let order = slash::of(&first.message);
-        // A command was not counted by the claim.
+        // The claim did not count a command.
         let is_last = first.attempts + u32::from(order.is_some()) > ATTEMPTS_MAX;
         if let Some(order) = order
             && !is_last
         {
             drop(place);
-            // It may have become a turn.
+            // The command may have become a turn.
             return Ok(if self.obey(key, first, order).await? { Outcome::Again } else { Outcome::Idle });
         }
         let ended = if is_last {
@@ -204,13 +203,13 @@ impl Turns {
         Ok(if ended { then } else { Outcome::Idle })
     }
 
-    /// A place for the next turn of this chat, and what it is about.
+    /// The place and the messages of the chat's next turn.
     async fn next(&self, key: &ChatKey) -> Result<Next, StoreError> {
         if let Some(Handed { row, place }) = self.handed().remove(key) {
             let claimed = Claimed { rows: vec![row], more: false };
             return Ok(Next::Begun { place, claimed, passes: false });
         }
-        // Nothing is claimed while nobody is there to be asked; commands are carried out all the same.
+        // Nothing is claimed while the agent is away; commands are carried out all the same.
         if let Some(wait) = self.agent.wait()
             && let Some(next) = self.store.next_in(key).await?
             && !next.is_suspect
@@ -224,14 +223,14 @@ impl Turns {
         if pause > Duration::ZERO {
             return Ok(Next::Not(Outcome::After(pause)));
         }
-        // Closed when we stop: then no turn is begun any more.
+        // Closed when we stop: then no turn is begun.
         let Some(permit) = self.slots.take().await else { return Ok(Next::Not(Outcome::Idle)) };
         let place = self.place(key, permit);
         let mut held = self.waits.held(key, Now::read().mono);
         if let Some(waiting) = held
             && self.store.next_in(key).await?.is_none_or(|next| next.id != waiting.id)
         {
-            // It was taken back.
+            // The message was taken back.
             self.waits.end(key);
             held = None;
         }
@@ -246,7 +245,7 @@ impl Turns {
         Ok(Next::Begun { place, claimed, passes: false })
     }
 
-    /// Asks the agent, and writes down how that ended. `passes`: another message of the chat waits, and this goes first.
+    /// Asks the agent, and records how that ended. `passes`: another message of the chat waits, and this one goes first.
     async fn turn(
         &self,
         key: &ChatKey,
@@ -270,14 +269,14 @@ impl Turns {
             history: within_bytes(std::mem::take(&mut context.history)),
         };
         let end = self.ask(turn, &mut run, self.preview(key, ids[0], &message, preview)).await;
-        // What follows waits for the disk alone, and shares its flushes with the ends of other turns.
+        // The rest only waits for the disk, and shares its flushes with the ends of other turns.
         drop((run, permit));
         let ended = match end {
             Ok(ended) => ended,
             Err(early) => return self.put_back(key, ids, early).await,
         };
         if let Some(wait) = self.later(key, ids[0], &ended) {
-            // What its acceptance ended meanwhile is not put back.
+            // Messages that a command ended on disk meanwhile are not put back.
             self.release(key, ids).await?;
             let is_away = matches!(&ended.answer, Err(error) if matches!(error.again, Again::After(_)));
             if passes {
@@ -301,12 +300,12 @@ impl Turns {
         Ok(Turned::Ended(self.finish(key, ids[0], finish).await))
     }
 
-    /// How long the agent is not there, where the message is to wait for it.
+    /// The wait until the agent is expected back, where the message is to wait for it.
     fn later(&self, key: &ChatKey, id: InboxId, ended: &Ended) -> Option<Duration> {
         match ended.answer.as_ref().err()?.again {
             Again::After(wait) if !self.waits.is_forlorn(key, id, Now::read().mono) => Some(wait),
             Again::Briefly(wait) if !self.waits.is_overdue(key, id, Now::read().mono) => Some(wait),
-            // It was asked twice, or has waited for long enough.
+            // Asked twice, or it has waited for long enough.
             Again::After(_) | Again::Briefly(_) | Again::Never | Again::Once => None,
         }
     }
@@ -354,11 +353,12 @@ impl Turns {
         Finish { belongs: Some(context.belongs), exchange, replies, ..Finish::default() }
     }
 
-    /// The message waits for the agent. Where that is away, its chat is told once, and once more when that takes long.
+    /// Lets the message wait for the agent. Where the agent is away, the chat gets one notice, and a second one when that
+    /// takes long.
     async fn put_off(&self, key: &ChatKey, row: &InboxRow, wait: Duration, is_away: bool) -> Outcome {
         let is_own = self.agent.wait().is_none();
         if let Some((purpose, text)) = self.waits.put_off(key, row.id, Now::read().mono, is_away, is_own) {
-            // It is a courtesy: the message itself is safe.
+            // Best effort: the message itself is safe.
             drop(self.store.queue(key, reply::parts(key, &row.message, purpose, text)).await);
             if let Some(outbox) = self.outboxes.get(&key.platform) {
                 outbox.wake(key.clone());
@@ -368,8 +368,8 @@ impl Turns {
         Outcome::After(wait.clamp(AGENT_WAIT_MIN, AGENT_WAIT_MAX))
     }
 
-    /// Gives the first of these messages up, without a word: its sender may no longer speak there. Each of those behind it is
-    /// judged by itself.
+    /// Gives up the first of these messages, without a notice: its sender may no longer speak there. Each of those behind
+    /// it is judged separately.
     async fn turn_away(&self, key: &ChatKey, rows: &[InboxRow], reason: &str) -> Result<Outcome, StoreError> {
         tracing::info!(
             code = "no_longer_allowed", platform = %key.platform, reason,
@@ -381,27 +381,27 @@ impl Turns {
         Ok(if done { Outcome::Again } else { Outcome::Idle })
     }
 
-    /// Keeps the message as a dead letter, and tells its sender. Returns whether that was written down.
+    /// Keeps the message as a dead letter, and notifies its sender. Returns true when that is on disk.
     async fn give_up(&self, key: &ChatKey, row: &InboxRow, told: &str, why: String) -> bool {
         let mut replies = Vec::new();
         if row.preview.is_some() {
-            // The notice says which message it is about, and what is changed cannot.
+            // The notice refers to the message that it is about, and an edited message cannot.
             replies = reply::parts(key, &row.message, "preview", UNFINISHED);
         }
         replies.extend(reply::parts(key, &row.message, reply::NOTICE, told));
         self.finish(key, row.id, Finish { replies, dead: Some(why), ..Finish::default() }).await
     }
 
-    /// The turn ended early: its messages wait again, and the attempt does not count.
+    /// Ends a turn early: its messages wait again, and the attempt does not count.
     async fn put_back(&self, key: &ChatKey, ids: Vec<InboxId>, early: Early) -> Result<Turned, StoreError> {
         self.release(key, ids).await?;
         Ok(Turned::Back(match early {
-            // What was stopped was done with the word that stopped it; nothing is left to release.
+            // The commit of the stop has ended its messages; nothing is left to release.
             Early::Cut(Cut::Stopped) => {
                 self.running.settled(key);
                 Outcome::Again
             }
-            // More may follow as quickly as this did.
+            // More messages may follow as quickly as this one did.
             Early::Cut(Cut::Back) => {
                 self.running.taken_back(key);
                 match self.terms().join_window {
@@ -414,8 +414,8 @@ impl Turns {
         }))
     }
 
-    /// Carries out a command to the gateway, and answers it. Returns whether that was written down; not, where somebody else
-    /// carries it out: they wake its lane.
+    /// Carries out a command to the gateway, and answers it. Returns true when that is on disk; false also when another
+    /// task carries the command out, which then wakes the lane.
     pub(super) async fn obey(&self, key: &ChatKey, row: &InboxRow, order: Slash) -> Result<bool, StoreError> {
         let Some(_under_way) = self.orders.begin(row).await? else { return Ok(false) };
         let Order { answer, then, is_turn } = self.orders.carry_out(key.platform, row, order).await;
@@ -427,7 +427,7 @@ impl Turns {
         let pause = then.as_ref().map(|_| key.platform.spec().name.to_owned());
         let done = self.finish(key, row.id, Finish { replies, pause, ..Finish::default() }).await;
         if let (Some(command), true) = (then, done) {
-            // A pause of this very platform waits for its answer to leave. Whatever else is sent to it may take long.
+            // A pause of this platform waits until its answer has left. Other messages to it may take long.
             if let Some(outbox) = self.outboxes.get(&key.platform) {
                 drop(tokio::time::timeout(ANSWER_LIMIT, outbox.done()).await);
             }
@@ -436,8 +436,8 @@ impl Turns {
         Ok(done)
     }
 
-    /// Writes the end of a turn down. While the store cannot, the answer is kept and tried again: asking the agent a
-    /// second time may cost money, and give another answer. Returns false when we stopped before it could be.
+    /// Records the end of a turn. While the store cannot, the answer is kept and the write tried again: asking the agent a
+    /// second time may cost money, and give another answer. Returns false when we stopped before the write succeeded.
     pub(super) async fn finish(&self, key: &ChatKey, id: InboxId, mut finish: Finish) -> bool {
         let outbox = self.outboxes.get(&key.platform);
         let mut claim = outbox.filter(|_| !finish.replies.is_empty()).and_then(|outbox| outbox.claim(key));
@@ -450,7 +450,7 @@ impl Turns {
                     tracing::debug!(platform = %key.platform, %error, "an answer could not be stored yet");
                 }
             }
-            // What waits for the disk keeps nobody from sending.
+            // A wait for the disk does not keep others from sending.
             claim = None;
             finish.direct = false;
             tokio::select! {
@@ -471,7 +471,7 @@ impl Turns {
     }
 }
 
-/// The right to a turn: a place among those that run at once, and the chat is known to be at it.
+/// The right to a turn: a place among those that run at once, and the chat's entry among the running turns.
 pub(super) struct Place {
     permit: OwnedSemaphorePermit,
     run: RunGuard,
@@ -483,22 +483,22 @@ pub(super) struct Handed {
     place: Place,
 }
 
-/// What a chat's lane does next.
+/// The next step of a chat's lane.
 enum Next {
-    /// A turn, of the messages that were claimed for it; none: nothing waits.
+    /// A turn, with the messages that were claimed for it; none: nothing waits.
     Begun {
         place: Place,
         claimed: Claimed,
-        /// Another message of the chat waits, and they go first.
+        /// True when another message of the chat waits, and these go first.
         passes: bool,
     },
-    /// Nothing now.
+    /// No turn now.
     Not(Outcome),
 }
 
-/// What became of a turn.
+/// The outcome of a turn.
 enum Turned {
-    /// It ended, and this is whether that was written down.
+    /// It ended; true when that is on disk.
     Ended(bool),
     /// Its messages wait again.
     Back(Outcome),
@@ -508,7 +508,7 @@ enum Turned {
 impl Work for Turns {
     async fn run(&self, key: &ChatKey) -> Outcome {
         self.answer_next(key).await.unwrap_or_else(|error| {
-            // Of a full disk the store itself speaks, once.
+            // The store itself logs a full disk, once.
             if !matches!(error, StoreError::Full)
                 && let Some(more) = self.repeats.say(Now::read().mono, "inbox_unusable")
             {

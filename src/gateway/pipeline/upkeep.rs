@@ -1,5 +1,5 @@
-//! What is done beside the turns, for ever: what is old is forgotten, what waits for too long is given up, and what waits is
-//! counted.
+//! The background jobs beside the turns: old rows are deleted, messages that wait for too long are given up, and waiting
+//! rows are counted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::gateway::metrics::{Counter, Metrics};
 use crate::gateway::sessions::Keeper;
 use crate::gateway::store::api::{Depths, Store};
 
-/// How often old rows are looked for.
+/// The pause between two prunings of old rows.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
-/// How often messages that wait for too long are looked for.
+/// The pause between two searches for messages that wait for too long.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
-/// Between two steps of pruning: messages go first.
+/// The pause between two steps of pruning: messages go first.
 const PRUNE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Between two counts of what waits.
+/// The pause between two counts of the waiting rows.
 const COUNT_PAUSE: Duration = Duration::from_millis(200);
 
-/// What was seen at the last count.
+/// The values of the last count.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counted {
     pub(super) depths: Depths,
@@ -36,25 +36,25 @@ pub(super) struct Counted {
     pub(super) agent: About,
 }
 
-/// Everything that is needed for it.
+/// Everything that the background jobs need.
 pub(super) struct Upkeep {
     pub(super) store: Arc<dyn Store>,
     pub(super) agent: Arc<dyn Agent>,
     pub(super) sessions: Arc<Keeper>,
     pub(super) running: Arc<Running>,
-    /// Told when there is something to count.
+    /// Notified when there is something to count.
     pub(super) changed: Arc<Notify>,
-    /// Where what is given up is counted.
+    /// Counts the messages that are given up.
     pub(super) tally: Arc<Metrics>,
-    /// How long a message may wait to be sent.
+    /// The time that a message may wait to be sent.
     pub(super) expiry: watch::Receiver<Duration>,
     pub(super) counted: Arc<Mutex<Counted>>,
-    /// Moves with each count.
+    /// Changes with each count.
     pub(super) told: watch::Sender<()>,
 }
 
 impl Upkeep {
-    /// Until `stop`.
+    /// Runs the jobs until `stop`.
     pub(super) fn start(self, stop: &CancellationToken) {
         let this = Arc::new(self);
         this.keep(stop, "prune", |this| async move { this.prune().await });
@@ -82,7 +82,7 @@ impl Upkeep {
         });
     }
 
-    /// Forgets what is old.
+    /// Deletes old rows.
     async fn prune(&self) {
         loop {
             while self.store.prune().await.unwrap_or_else(|error| {
@@ -95,7 +95,7 @@ impl Upkeep {
         }
     }
 
-    /// Gives up what could not be sent in time.
+    /// Gives up the messages that could not be sent in time.
     async fn expire(&self) {
         let mut expiry = self.expiry.clone();
         loop {
@@ -126,7 +126,7 @@ impl Upkeep {
         }
     }
 
-    /// Counts the rows, and looks how the agent is, whenever something has changed.
+    /// Counts the rows and checks the agent's state whenever something has changed.
     async fn count(&self) {
         loop {
             self.look().agent = self.agent.about();

@@ -1,8 +1,8 @@
-//! The messages that wait because the agent is not there, and what their chats were told.
+//! The messages that wait because the agent is away, and the notices that their chats had.
 //!
-//! One at which the agent fails while it is there for others holds up its chat for a while, so that a failure that passes changes no
-//! order. Then those behind it go first, each by itself, and it is tried beside them. Where the agent fails at one of those too, it
-//! is perhaps no message's fault: the order holds again for a while.
+//! A message at which the agent fails, while it answers others, holds up its chat for a while, so that a passing failure
+//! changes no order. Then those behind it go first, one turn each, and it is tried in between. Where the agent fails at one
+//! of those too, the cause may be no message: the order holds again for a while.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,23 +11,24 @@ use std::time::{Duration, Instant};
 use crate::gateway::model::message::ChatKey;
 use crate::gateway::model::message::InboxId;
 
-/// After this time a chat is told a second time; and a message of which the agent breaks is given back to its writer.
+/// The time after which a chat gets a second notice, and after which a message at which the agent fails is returned to its
+/// writer.
 const LONG: Duration = Duration::from_secs(600);
 
-/// After this time a message is given back to its writer, although the agent is still away.
+/// The time after which a message is returned to its writer, although the agent is still away.
 const FORLORN: Duration = Duration::from_secs(24 * 3600);
 
-/// For so long a message at which the agent fails holds up those behind it.
+/// The time for which a message at which the agent fails holds up those behind it.
 pub(super) const HOLDS: Duration = Duration::from_secs(60);
 
-/// Chats that are remembered; the ids of notices keep the others from being told twice of one message.
+/// Limit for the chats in memory; in the others, the ids of the notices prevent a second one for the same message.
 const CHATS_MAX: usize = 4096;
 
 const FIRST: &str =
     "The agent is not available right now. Your message is queued and will be answered when it is back.";
 const SECOND: &str = "The agent is still not available. Your message is still queued; /stop cancels it.";
 
-/// Who waits since when.
+/// The waiting messages, one for each chat.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     chats: Mutex<BTreeMap<ChatKey, Wait>>,
@@ -35,16 +36,16 @@ pub(super) struct Waits {
 
 #[derive(Debug, Clone, Copy)]
 struct Wait {
-    /// The message at the head of the chat, and since when it waits.
+    /// The message at the head of the chat.
     id: InboxId,
     since: Instant,
     told: bool,
     told_again: bool,
-    /// Since when the agent fails at it while it is there for others; begun again where it fails at another one of the chat.
+    /// The time since which the agent fails at it while it answers others; reset where it fails at another message of the chat.
     failing: Option<Instant>,
-    /// It has held up its chat for long: from now on no message of the chat is joined with another.
+    /// True when it has held up its chat for long: from now on no message of the chat is joined with another.
     is_apart: bool,
-    /// One behind it was answered meanwhile.
+    /// True when a message behind it was answered meanwhile.
     is_passed: bool,
 }
 
@@ -52,13 +53,13 @@ struct Wait {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) id: InboxId,
-    /// Those behind it go first.
+    /// True when those behind it go first.
     pub(super) is_aside: bool,
 }
 
 impl Waits {
-    /// The chat's next message waits. What the chat is told of it, with the notice's purpose; nothing, unless the agent is away.
-    /// `is_own`: the agent is there for the messages of other chats.
+    /// Lets the chat's next message wait. Returns the notice for the chat, with its purpose; `None` unless the agent is
+    /// away. `is_own`: the agent answers the messages of other chats.
     pub(super) fn put_off(
         &self,
         key: &ChatKey,
@@ -82,7 +83,7 @@ impl Waits {
         };
         let wait = chats.entry(key.clone()).or_insert(new);
         if wait.id != id {
-            // The one before was taken back; its chat knows what it was told.
+            // The earlier message was taken back; its chat had the notices already.
             *wait = Wait { told: wait.told, told_again: wait.told_again, ..new };
         }
         wait.failing = is_own.then(|| wait.failing.unwrap_or(now));
@@ -101,12 +102,12 @@ impl Waits {
         Some(("unavailable2", SECOND))
     }
 
-    /// This message has waited for long.
+    /// True when this message has waited for long.
     pub(super) fn is_overdue(&self, key: &ChatKey, id: InboxId, now: Instant) -> bool {
         self.chats().get(key).is_some_and(|wait| wait.id == id && now.duration_since(wait.since) >= LONG)
     }
 
-    /// This message has waited for as long as any does.
+    /// True when this message has waited for as long as any may.
     pub(super) fn is_forlorn(&self, key: &ChatKey, id: InboxId, now: Instant) -> bool {
         self.chats().get(key).is_some_and(|wait| wait.id == id && now.duration_since(wait.since) >= FORLORN)
     }
@@ -118,14 +119,14 @@ impl Waits {
         Some(Held { id: wait.id, is_aside })
     }
 
-    /// The agent has failed at a message that went first, too: the one that waits holds up its chat again.
+    /// Notes that the agent has failed at a message that went first, too: the one that waits holds up its chat again.
     pub(super) fn hold_again(&self, key: &ChatKey, now: Instant) {
         if let Some(wait) = self.chats().get_mut(key) {
             wait.failing = Some(now);
         }
     }
 
-    /// A message that went first is done.
+    /// Notes that a message that went first is done.
     pub(super) fn pass(&self, key: &ChatKey) {
         if let Some(wait) = self.chats().get_mut(key) {
             wait.is_passed = true;
@@ -137,7 +138,7 @@ impl Waits {
         self.chats().get(key).is_some_and(|wait| wait.id == id && wait.is_passed)
     }
 
-    /// The agent has answered in this chat.
+    /// Notes that the agent has answered in this chat.
     pub(super) fn end(&self, key: &ChatKey) {
         self.chats().remove(key);
     }

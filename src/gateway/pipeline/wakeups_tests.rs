@@ -10,16 +10,16 @@ use crate::world::World;
 
 const CHATS: usize = 200;
 
-/// Bursts in all, unless `HERMES_PAIRS` says otherwise.
+/// Bursts in total, unless `HERMES_PAIRS` says otherwise.
 const BURSTS: usize = 1000;
 
 /// The longest pause between two messages of a burst.
 const GAP_MAX_MS: u64 = 20;
 
-/// The time for all answers on a busy machine. The lanes' own search for forgotten chats is counted, so it hides nothing.
+/// Limit for all answers on a busy machine. The lanes' own search for forgotten chats is counted, so it hides nothing.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(300);
 
-/// What is written in one burst, in this order.
+/// The messages of one burst, in this order.
 #[derive(Debug, Clone, Copy)]
 struct Burst {
     texts: &'static [&'static str],
@@ -45,7 +45,7 @@ fn terms() -> TurnConfig {
     TurnConfig { join_window: Duration::ZERO, per_minute_max: 0, ..TurnConfig::default() }
 }
 
-/// Writes the bursts, and returns how many messages were not answered and how many chats had to be searched for.
+/// Writes the bursts, and returns the unanswered messages and the number of chats that had to be searched for.
 async fn unanswered(house: House, burst: Burst) -> (Vec<String>, u64) {
     let count = World::from_process().var("HERMES_PAIRS").map_or(BURSTS, |count| count.parse().unwrap());
     let mut config = settings(AllowList::Everybody);
@@ -69,7 +69,7 @@ async fn unanswered(house: House, burst: Burst) -> (Vec<String>, u64) {
                     async move { path.accept(W, message).await.unwrap() }
                 });
                 if round % 2 == 0 {
-                    // No gap at all: they are committed together.
+                    // Without a gap they are committed together.
                     join_all(accepts).await;
                 } else {
                     for (part, accept) in accepts.enumerate() {

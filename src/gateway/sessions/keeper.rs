@@ -1,5 +1,5 @@
-//! Finds the conversation of a message, and ends those whose time has come: not only when somebody writes again, so that
-//! what is said about them is true.
+//! Finds the conversation of a message, and ends conversations by the rules: also without a new message, so that what is
+//! reported about them is true.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,43 +19,43 @@ use crate::gateway::store::api::sessions::{Belongs, End, Session, SessionId, Ses
 use crate::gateway::store::api::{Exchange, Store, StoreError};
 use crate::platforms::Platform;
 
-/// How often ended conversations are looked for.
+/// The pause between two searches for conversations that have ended.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Conversations that one look into the store brings.
+/// Limit for the conversations that one query returns.
 const LOOK_MAX: u32 = 200;
 
-/// Between two steps of forgetting: messages go first.
+/// The pause between two steps of deletion: messages go first.
 const FORGET_PAUSE: Duration = Duration::from_millis(200);
 
-/// Keeps conversations apart.
+/// Assigns messages to conversations, and ends these.
 pub struct Keeper {
     store: Arc<dyn Store>,
     config: Mutex<Arc<SessionConfig>>,
-    /// Told when the rules are others.
+    /// Notified when the rules have changed.
     changed: Notify,
 }
 
-/// What a turn is to know of its conversation.
+/// The conversation of a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
-    /// Which one it is.
+    /// The conversation, or a new one.
     pub belongs: Belongs,
     /// Its name.
     pub name: String,
-    /// What was said in it.
+    /// Its exchanges.
     pub history: Vec<Exchange>,
-    /// The person is to be told that a rule has ended the one before.
+    /// The rule that has ended the one before, when the person is to be notified of it.
     pub told: Option<Reset>,
 }
 
 impl Keeper {
-    /// With the defaults, until it is configured.
+    /// With the default rules, until it is configured.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store, config: Mutex::default(), changed: Notify::new() }
     }
 
-    /// From now on this holds.
+    /// Applies these settings.
     pub fn configure(&self, config: &SessionConfig) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
         self.changed.notify_one();
@@ -65,13 +65,13 @@ impl Keeper {
         Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whose conversation this message belongs to.
+    /// The key of the conversation that this message belongs to.
     pub fn key(&self, chat: &ChatKey, message: &InboundMessage) -> SessionKey {
         let own = identity::is_group(chat.platform, message) && self.config().per_user_in_groups;
         SessionKey { chat: chat.clone(), person: own.then(|| identity::writer(chat.platform, message)) }
     }
 
-    /// The conversation that goes on in this chat, if one does.
+    /// The open conversation of this chat, if there is one.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -82,7 +82,7 @@ impl Keeper {
             .filter(|session| session.ended.is_none() && bound.is_none_or(|bound| session.last_at >= bound)))
     }
 
-    /// What a turn for this message, the row `origin`, is to know.
+    /// The context of a turn for this message, the row `origin`.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -117,18 +117,18 @@ impl Keeper {
 
     fn bound(&self, platform: Platform) -> Option<Timestamp> {
         let now = Now::read().wall.to_zoned(TimeZone::system());
-        // The store knows seconds.
+        // The store's times are in seconds.
         let bound = policy::bound(&self.config().of(platform), &now)?;
         Timestamp::from_second(bound.as_second()).ok()
     }
 
-    /// Ends and forgets conversations, for ever. Those of chats that `is_busy` are left alone.
+    /// Ends and deletes conversations, periodically. Those of chats that `is_busy` are skipped.
     pub async fn watch(self: Arc<Self>, is_busy: impl Fn(&ChatKey) -> bool) {
         loop {
             if let Err(error) = self.look(&is_busy).await {
                 tracing::debug!(%error, "the conversations could not be checked");
             }
-            // Another rule may end at once what the last one let go on.
+            // Another rule may end at once a conversation that the last one kept open.
             drop(tokio::time::timeout(LOOK_EVERY, self.changed.notified()).await);
         }
     }

@@ -32,7 +32,7 @@ impl House {
         id
     }
 
-    /// A turn from its beginning to its end; what the agent was reminded of, and whether a rule is told.
+    /// Runs a turn from beginning to end; returns the agent's history, and the rule of a notice.
     async fn turn(&self, id: &str, text: &str) -> (Vec<String>, Option<Reset>) {
         self.turn_of(message(id, CHAT, text)).await
     }
@@ -77,7 +77,7 @@ async fn the_agent_is_reminded_of_this_conversation_until_somebody_begins_anothe
 async fn a_rule_ends_a_conversation_and_that_is_told_once() {
     let house = House::new();
     house.turn("A", "one").await;
-    // What was said in this very second is older than a bound in the future.
+    // A message of the current second is older than a bound in the future.
     let future = Now::read().wall + SignedDuration::from_secs(5);
     let id = house.open().await.unwrap().id;
     assert!(!house.store.end_session(id, Timestamp::UNIX_EPOCH, Reset::Idle).await.unwrap());
@@ -95,7 +95,7 @@ async fn the_watch_ends_what_is_idle_unless_its_chat_is_busy_and_forgets_what_is
     let house = House::new();
     house.turn("A", "one").await;
     house.rule(Reset::Idle, Duration::ZERO);
-    // A second must pass: that is how exactly the store knows it.
+    // A second must pass: the store's times have this precision.
     let passed = async {
         while house.open().await.is_some() {
             tokio::task::yield_now().await;
@@ -154,7 +154,7 @@ async fn a_retry_becomes_the_last_message_and_its_exchange_is_taken_out() {
     assert_eq!(house.open().await.unwrap().exchanges, 1);
     assert_eq!(retry("R2").await.1, Retried::Open);
 
-    // One that was given up is no dead letter any more.
+    // Retried after it was given up, it is no longer a dead letter.
     house.store.finish(row.id, Finish { dead: Some("x".into()), ..Finish::default() }).await.unwrap();
     let open = house.store.claim(&key.chat, Join::default()).await.unwrap().rows.remove(0);
     assert_eq!(house.store.retry(open.id, &key).await.unwrap(), Retried::Queued);

@@ -1,10 +1,10 @@
-//! Pure. When a conversation ended by itself.
+//! Pure. The rules by which a conversation ends.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 
 use crate::config::{Reset, ResetConfig};
 
-/// A conversation in which nothing was said since this moment has ended. `None`: none ends by itself.
+/// The time bound: a conversation without a message since then has ended. `None`: none ends by a rule.
 pub fn bound(config: &ResetConfig, now: &Zoned) -> Option<Timestamp> {
     match config.reset {
         Reset::None => None,
@@ -13,7 +13,7 @@ pub fn bound(config: &ResetConfig, now: &Zoned) -> Option<Timestamp> {
             now.timestamp().checked_sub(idle).ok()
         }
         Reset::Daily => {
-            // On a day that leaves this time out it is an hour later; on one that has it twice the first counts.
+            // On a day without this time it is an hour later; on one that has it twice the first counts.
             let on =
                 |date: jiff::civil::Date| date.to_datetime(config.daily_at).to_zoned(now.time_zone().clone());
             let today = on(now.date()).ok()?.timestamp();

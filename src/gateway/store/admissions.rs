@@ -1,4 +1,4 @@
-//! Who was admitted by a code, and who waits for it.
+//! The people who were admitted by a code, and those who wait for admission.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -16,14 +16,14 @@ impl Records for SqliteStore {
     }
 
     async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        // What lets somebody in or out is kept also when the disk has no room for anything new.
+        // A change that grants or withdraws access is kept also when the disk has no room for new rows.
         let is_new = changes.iter().any(|change| matches!(change, Change::Give(_)));
         let need = if is_new { Need::Room } else { Need::Reserve };
         self.writer.call_for(need, move |db| changes.iter().try_for_each(|change| keep(db, change))).await
     }
 }
 
-/// Rows of a platform that this program does not know, or that make no sense, admit nobody.
+/// Reads what is kept. Rows of a platform that this program does not know, or that are invalid, admit no person.
 fn load(db: &Connection) -> rusqlite::Result<Kept> {
     fn all<T>(
         db: &Connection,

@@ -1,4 +1,4 @@
-//! When accounts were last connected.
+//! The times when accounts were last connected.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,14 +13,14 @@ use crate::gateway::store::api::contacts::{Account, Contact, Contacts};
 #[async_trait]
 impl Contacts for SqliteStore {
     async fn last(&self, account: &Account) -> Result<Option<Contact>, StoreError> {
-        // An earlier program did not write down whose it was.
+        // An earlier program did not store the account.
         let sql = "SELECT at_s, boot_id, uptime_s FROM contact WHERE platform = ?1 AND account IN (?2, '')
                    ORDER BY account DESC LIMIT 1";
         let read = move |row: &rusqlite::Row<'_>| {
             let (at_s, boot_id, seconds): (i64, Option<String>, Option<u32>) =
                 (row.get(0)?, row.get(1)?, row.get(2)?);
             let uptime = boot_id.zip(seconds).map(|(boot_id, seconds)| Uptime { boot_id, seconds });
-            // What makes no sense is as good as nothing.
+            // An invalid row counts as none.
             Ok(Timestamp::from_second(at_s).ok().map(|at| Contact { at, uptime }))
         };
         let Account { platform, name } = account.clone();

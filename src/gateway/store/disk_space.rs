@@ -1,4 +1,4 @@
-//! The room on the disk: a reserve for what must still be written when it is full, and whether there is enough again.
+//! The space on the disk: a reserve for necessary writes when it is full, and the check for enough free space.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -8,40 +8,40 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 use rustix::process::{Resource, getrlimit};
 
-/// Kept back on the disk; 1/16 of one that is small.
+/// The reserve on the disk; 1/16 of a small one.
 const RESERVE_BYTES: u64 = 8 << 20;
 
-/// So much must be free before anything new is taken; 1/4 of a disk that is small.
+/// The free space that is required before new messages are taken; 1/4 of a small disk.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
-/// What one write may add to a file; also how much is written to find out why another write failed.
+/// The most that one write may add to a file; also the size of the test write that finds out why another write failed.
 const WRITE_BYTES: usize = 64 << 10;
 
-/// The disk below one database.
+/// The disk of one database.
 #[derive(Debug)]
 pub(super) struct DiskSpace {
     dir: PathBuf,
     reserve: PathBuf,
     /// Files that grow.
     growing: [PathBuf; 2],
-    /// A reserve could be kept here.
+    /// True when a reserve could be kept here.
     has_reserve: bool,
 }
 
 impl DiskSpace {
-    /// Makes the reserve where that is possible.
+    /// Creates the reserve where that is possible.
     pub(super) fn keep(dir: PathBuf, reserve: PathBuf, growing: [PathBuf; 2]) -> Self {
         let mut room = Self { dir, reserve, growing, has_reserve: true };
         room.has_reserve = room.make_reserve();
         room
     }
 
-    /// Gives the reserve up for what must still be written.
+    /// Releases the reserve for necessary writes.
     pub(super) fn release(&self) {
         drop(std::fs::remove_file(&self.reserve));
     }
 
-    /// True when a failed write failed for want of room. SQLite tells a full disk, but not a quota or a limit on files.
+    /// True when a write failed for want of space. SQLite reports a full disk, but not a quota or a limit on files.
     pub(super) fn is_cause(&self) -> bool {
         let is_full = |error: std::io::Error| {
             matches!(
@@ -53,7 +53,7 @@ impl DiskSpace {
         self.is_limited() || probe.and_then(|mut file| file.write_all(&[1; WRITE_BYTES])).is_err_and(is_full)
     }
 
-    /// True when new things may be taken again: enough is free, and the reserve is there again.
+    /// True when new messages may be taken again: enough is free, and the reserve exists again.
     pub(super) fn is_enough(&self) -> bool {
         let wanted = FREE_BYTES_MIN.min(disk_bytes(&self.dir) / 4);
         free_bytes(&self.dir).is_some_and(|free| free >= wanted)
@@ -70,7 +70,7 @@ impl DiskSpace {
 
     fn make_reserve(&self) -> bool {
         let bytes = reserve_bytes(&self.dir);
-        // A soft limit on files would end us with a signal that nobody may have asked to be told of.
+        // A soft limit on files would end us with a signal for which there may be no handler.
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < bytes) {
             return false;
         }
@@ -79,7 +79,7 @@ impl DiskSpace {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            // A link in its place would have another file grow.
+            // A link in its place would make another file grow.
             .custom_flags(i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default())
             .open(&self.reserve)
             .and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, bytes)?));

@@ -1,30 +1,30 @@
-//! Pure. What the store's mishaps mean: which of them stop it from taking new things, and which end it.
+//! Pure. The consequences of the store's faults: some stop it from taking new messages, some end it.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::{Error, ErrorCode, ffi};
 
-/// Another program may hold the database for this long before it is a problem.
+/// Limit for another program to hold the database before it is a problem.
 const BUSY_LIMIT: Duration = Duration::from_secs(30);
 
-/// A second fault of the disk within this time is not mended by opening the database anew.
+/// The time within which a second fault of the disk is not repaired by opening the database again.
 const FAULT_PERIOD: Duration = Duration::from_secs(3600);
 
-/// A failure that is not of one operation alone.
+/// A failure that does not concern one operation alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// No room.
+    /// No space is left.
     Full,
     /// Another program holds the database.
     Busy,
-    /// The disk failed: what was written and not yet known to be safe may be gone.
+    /// The disk failed: writes that are not yet known to be safe may be gone.
     Fault,
-    /// The database makes no sense.
+    /// The database is damaged.
     Damage,
 }
 
 impl Fault {
-    /// `None` for what is wrong with one operation.
+    /// The fault; `None` for an error of one operation.
     #[expect(clippy::wildcard_enum_match_arm, reason = "SQLite's list of errors grows")]
     pub(super) fn of(error: &Error) -> Option<Self> {
         match error.sqlite_error_code()? {
@@ -41,40 +41,40 @@ impl Fault {
     }
 }
 
-/// What to do about it.
+/// The reaction to a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// Nothing yet: it is tried again.
+    /// Nothing yet: the write is tried again.
     Wait,
-    /// Take nothing new, and give the reserve up for what must be written.
+    /// Take no new messages, and release the reserve for necessary writes.
     TakeNothing,
-    /// Say that another program is in the way.
+    /// Report that another program holds the database.
     TellBusy,
-    /// The handle is dead: open the database anew, and look whether all is there.
+    /// The connection cannot be trusted: open the database again, and check that it is complete.
     Reopen,
     /// Save what can be read.
     Mend,
-    /// Nothing helps.
+    /// Give the database up.
     Lose,
 }
 
-/// How the store is.
+/// The state of the store.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// There is no room.
+    /// True when no space is left.
     pub(super) is_full: bool,
     busy_since: Option<Instant>,
     fault_at: Option<Instant>,
 }
 
 impl Health {
-    /// Something was written.
+    /// Notes that a write succeeded.
     pub(super) fn is_well(&mut self) {
         self.is_full = false;
         self.busy_since = None;
     }
 
-    /// Something could not be written. `is_room`: for want of room, by another look than SQLite's.
+    /// Notes that a write failed. `is_room`: for want of space, by a check other than SQLite's.
     pub(super) fn suffers(&mut self, now: Instant, mishap: Fault, is_room: bool) -> Remedy {
         match mishap {
             Fault::Full => self.fill(),

@@ -1,4 +1,4 @@
-//! The statements about what was given up: dead letters, and chats that take nothing.
+//! The statements about messages that were given up: dead letters, and chats that accept nothing.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, Outboun
 use crate::platforms::Platform;
 use crate::sensitive::Private;
 
-/// Letters that one look shows.
+/// Limit for the letters of one listing.
 const SHOWN_MAX: u32 = 1000;
 
-/// Rows that one step of expiry gives up: short enough to go between two messages.
+/// Limit for the rows that one step of expiry gives up: short enough to go between two messages.
 const EXPIRED_AT_ONCE: u32 = 200;
 
 type Result<T> = rusqlite::Result<T>;
@@ -45,7 +45,7 @@ pub(super) fn bury(db: &Connection, id: OutboxId, reason: &str, what: GivenUp, n
     Ok(())
 }
 
-/// Why nothing is sent to this chat at the moment.
+/// The reason why nothing is sent to this chat at the moment.
 pub(super) fn dead_target(db: &Connection, key: &ChatKey, now_s: i64) -> Result<Option<String>> {
     let kept_s = i64::try_from(TARGET_DEAD.as_secs()).expect("it is some weeks");
     db.prepare_cached(
@@ -55,24 +55,24 @@ pub(super) fn dead_target(db: &Connection, key: &ChatKey, now_s: i64) -> Result<
     .optional()
 }
 
-/// The chat has spoken: it may be spoken to.
+/// Marks the chat as reachable, because it has written.
 pub(super) fn revive_target(db: &Connection, key: &ChatKey) -> Result<()> {
     db.prepare_cached("DELETE FROM dead_target WHERE platform = ?1 AND chat_key = ?2")?
         .execute(params![key.platform.spec().name, key.chat.0])?;
     Ok(())
 }
 
-/// What this chat never got and was not told of.
+/// The messages that this chat never got and had no notice of.
 pub(super) struct Untold {
     pub(super) count: u64,
-    /// So many of them may have arrived all the same.
+    /// The number of them that may have arrived all the same.
     pub(super) unsure: u64,
     pub(super) oldest: Timestamp,
-    /// Differs with each set of them.
+    /// An id that differs with each set of them.
     pub(super) id: MessageId,
 }
 
-/// Takes note of it as told.
+/// Marks them as notified, and returns them.
 pub(super) fn tell(db: &Connection, key: &ChatKey) -> Result<Option<Untold>> {
     let chat = params![key.platform.spec().name, key.chat.0];
     let (count, unsure, oldest_s, newest) = db
@@ -92,7 +92,7 @@ pub(super) fn tell(db: &Connection, key: &ChatKey) -> Result<Option<Untold>> {
     Ok(Some(Untold { count, unsure, oldest, id: MessageId(newest.to_string()) }))
 }
 
-/// Returns how many were given up.
+/// Returns the number of rows that were given up.
 pub(super) fn expire(db: &Connection, before_s: i64, now_s: i64) -> Result<BTreeMap<Platform, u64>> {
     let mut statement = db.prepare_cached(
             "UPDATE outbox SET state = 'dead', error = 'it could not be sent in time', ended_at_s = ?2,

@@ -1,9 +1,8 @@
-//! Pure. What people are told about answers that never reached them, as far as anybody knows.
+//! Pure. The notice about answers that, as far as is known, never reached their readers.
 
 use jiff::Timestamp;
 
-/// Said in a chat before the next answer there. Of `count` messages that were given up, so many are `unsure`: they may have
-/// arrived.
+/// The text in a chat before the next answer there. Of `count` messages that were given up, `unsure` may have arrived.
 pub fn notice(count: u64, unsure: u64, oldest: Timestamp) -> String {
     let at = oldest.strftime("%Y-%m-%d %H:%M UTC");
     match (count, count.saturating_sub(unsure)) {

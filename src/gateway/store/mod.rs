@@ -1,14 +1,14 @@
-//! One SQLite database, one writer thread, natural group commit: what was accepted survives any crash.
+//! One SQLite database, one writer thread, natural group commit: accepted messages survive any crash.
 //!
-//! - [`api`]: what the store promises, as a trait; so that a second engine can take its place.
+//! - [`api`]: the guarantees of the store, as a trait; so that a second engine can take its place.
 //! - [`sqlite`]: the engine; [`schema`]: its tables and their migrations; [`queries`]: its statements; [`writer`]: the
 //!   threads that run them; [`orders`]: those of commands in a chat, [`sessions`]: of conversations.
-//! - [`recovery`]: what the writer does about faults of the disk and of the file; [`health`] decides it; [`disk_space`]: the
-//!   room that is left.
+//! - [`recovery`]: the writer's handling of faults of the disk and of the file; [`health`] decides it; [`disk_space`]: the
+//!   free space.
 //! - [`offline`]: for commands while no gateway runs.
-//! - [`salvage`]: what is saved of a damaged file. [`unopened`]: why a store cannot be opened, for people.
-//! - [`admissions`]: who was let in by a code. [`lost`]: what a chat is told of what it never got. [`contacts`]:
-//!   when platforms were last connected.
+//! - [`salvage`]: the rows saved from a damaged file. [`unopened`]: the reason why a store cannot be opened, for people.
+//! - [`admissions`]: the people who were admitted by a code. [`lost`]: the notice about messages that a chat never got.
+//!   [`contacts`]: the times when platforms were last connected.
 
 mod admissions;
 pub mod api;

@@ -1,5 +1,5 @@
-//! The store for commands while no gateway runs. A command that opens it to write holds the gateway's lock; one that only looks does
-//! not, so that a gateway can start meanwhile.
+//! The store for commands while no gateway runs. A command that opens it to write holds the gateway's lock; one that only
+//! reads does not, so that a gateway can start meanwhile.
 
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ pub async fn open(home: &HermesHome) -> Result<SqliteStore, CliError> {
         .map_err(|error| unopened::failure(home, error))
 }
 
-/// Dead letters, as they are at this moment. `None`: only who opens the database to write can tell.
+/// Dead letters, as they are at this moment. `None`: they can be read only once the database was opened to write.
 ///
 /// # Errors
-/// When the work breaks off.
+/// When the work is cancelled.
 pub async fn letters(path: PathBuf, pick: Pick, with_text: bool) -> Result<Option<Vec<Letter>>, CliError> {
     let read = move || letters::letters(&schema::open_to_read(&path)?, &pick, with_text).ok();
     tokio::task::spawn_blocking(read)
@@ -32,7 +32,7 @@ pub async fn letters(path: PathBuf, pick: Pick, with_text: bool) -> Result<Optio
         .map_err(|_| CliError::failed("reading the store failed in an unforeseen way"))
 }
 
-/// A failure of the open store, as that of a command.
+/// The error of the open store as a command's error.
 pub fn unusable(error: StoreError) -> CliError {
     CliError::failed("the store cannot be used").code("store_unusable").because(error)
 }

@@ -13,7 +13,7 @@ use crate::gateway::model::message::{ChatKey, InboundMessage};
 
 type Result<T> = rusqlite::Result<T>;
 
-/// Ends what this chat waits for: the message in its turn, or the one that is next. Other commands are left alone.
+/// Ends the turn that this chat waits for: the message in its turn, or the one that is next. Other commands stay.
 pub(super) fn end_turn(db: &Connection, key: &ChatKey, order: InboxId, now_s: i64) -> Result<()> {
     let platform = key.platform.spec().name;
     let ended = db

@@ -1,5 +1,5 @@
-//! Whether the files of the open database are still those at its path: what is written into a file that was removed or replaced
-//! is lost with the process.
+//! Checks that the files of the open database are still those at its path: data that is written into a removed or replaced
+//! file is lost when the process ends.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,21 +9,21 @@ use crate::durable;
 use crate::file::{self, Identity};
 use crate::home;
 
-/// Where the files are.
+/// The result of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Where they were.
+    /// All files are in their place.
     There,
-    /// The database is, and what belongs to it (its log) is not: all of it can still be written into the database.
+    /// The database is in its place, and its log is not: all of the log can still be written into the database.
     LogLost,
-    /// The database is, and a folder or the like stands where its log belongs.
+    /// The database is in its place, and a folder or the like is at the path of its log.
     LogBlocked,
-    /// The database is not.
+    /// The database is not in its place.
     Lost,
 }
 
-/// What is not a file and stands where one of the database's belongs: SQLite would wait at a pipe, read a device without an end,
-/// and take a folder for a fault of the disk.
+/// A thing that is not a file, at the path of one of the database's files: SQLite would wait at a pipe, read a device
+/// without end, and take a folder for a fault of the disk.
 pub(super) fn in_the_way(database: &Path) -> Option<StoreError> {
     blocking(&paths(database))
 }
@@ -66,20 +66,20 @@ struct Seen {
 }
 
 impl Presence {
-    /// Of a database that was just opened.
+    /// The files of a database that was just opened.
     pub(super) fn of(path: &Path) -> Self {
         let presence = Self { paths: paths(path), seen: Mutex::default() };
         presence.renew();
         presence
     }
 
-    /// It was opened again.
+    /// Takes the files' identities again, after the database was opened again.
     pub(super) fn renew(&self) {
         let files = self.paths.each_ref().map(|path| file::identity(path).ok());
         self.seen().files = files;
     }
 
-    /// Looks; takes some microseconds.
+    /// Checks the files; takes some microseconds.
     pub(super) fn look(&self) -> Place {
         let found = self.paths.each_ref().map(|path| path.metadata().ok());
         let is_blocked = found[1..].iter().flatten().any(|found| !found.is_file());
@@ -96,7 +96,7 @@ impl Presence {
         place
     }
 
-    /// True when the last look found something missing that may come back.
+    /// True when the last check found something missing that may come back.
     pub(super) fn is_lost(&self) -> bool {
         self.seen().is_lost
     }

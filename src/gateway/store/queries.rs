@@ -22,27 +22,27 @@ use crate::gateway::store::lost;
 use crate::platforms::Platform;
 use crate::sensitive::Private;
 
-/// Rows that one step of pruning touches in a table: short enough to go between two messages.
+/// Limit for the rows that one step of pruning touches in a table: short enough to go between two messages.
 const PRUNED_AT_ONCE: u32 = 200;
 
 type Result<T> = rusqlite::Result<T>;
 
-/// What is next in a chat.
+/// The next row of a chat.
 pub(super) enum Next<T> {
     /// This row.
     Row(T),
-    /// A row of this number whose body makes no sense: left by a defect, or by another version.
+    /// A row of this number with an unreadable body: left by a defect, or by another version.
     Unreadable(i64),
 }
 
-/// What an open row of the inbox has as its error when its turn is not begun again.
+/// The error column of an open inbox row whose turn is not begun again.
 const SUSPECT: &str = "suspect";
 
-/// A message that we work on for the first time when we die was no part of the deaths before.
+/// The attempts of a suspect: a message that is being worked on for the first time at a crash had no part in earlier ones.
 const SUSPECT_ATTEMPTS: u32 = 2;
 
-/// What was interrupted by the last end of the program is pending again; in safe mode what was interrupted more than once is
-/// suspect, until it is ended.
+/// Makes the rows pending that the last end of the program interrupted; in safe mode those that were interrupted more than
+/// once become suspect, until they are ended.
 pub(super) fn recover(db: &Connection, is_safe_mode: bool, now_s: i64) -> Result<()> {
     if is_safe_mode {
         db.execute(
@@ -106,12 +106,12 @@ pub(super) fn accept(
     })
 }
 
-/// True when it was accepted before, or changes nothing of what was.
+/// True when it was accepted before, or changes nothing of the accepted form.
 pub(super) fn knows(db: &Connection, platform: Platform, message: &InboundMessage) -> Result<bool> {
     Ok(has(db, platform, message)? || changes_nothing(db, platform, message)?)
 }
 
-/// True when it is a change of a message whose newest form says the same.
+/// True when it is an edit of a message whose newest form has the same content.
 fn changes_nothing(db: &Connection, platform: Platform, message: &InboundMessage) -> Result<bool> {
     let Some(original) = message.id.original() else { return Ok(false) };
     let alt = message.chat_alt.as_ref().map(|chat| &chat.0);
@@ -133,7 +133,7 @@ fn changes_nothing(db: &Connection, platform: Platform, message: &InboundMessage
     let newest = forms.into_iter().filter(|(_, id, _)| of_it(id)).max_by_key(|(row, ..)| *row);
     Ok(newest.is_some_and(|(_, id, earlier)| match earlier {
         Some(earlier) => message.says_the_same(&earlier),
-        // Its text is not kept any more: of a change there is the digest, and of the first form nothing.
+        // Its text is no longer kept: an edit has a digest, and the first form nothing.
         None => {
             id == original
                 || id.0.rsplit_once('.').map(|(_, digest)| digest)
@@ -161,7 +161,7 @@ pub(super) fn waiting(db: &Connection, key: &ChatKey, count_max: u32) -> Result<
     .query_row(params![key.platform.spec().name, key.chat.0, count_max], |row| row.get(0))
 }
 
-/// What a turn of this chat would take.
+/// The messages that a turn of this chat would take.
 pub(super) fn gather(db: &Connection, key: &ChatKey, mut join: Join) -> Result<Next<Claimed>> {
     let mut statement = db.prepare_cached(
         "SELECT id, attempts, body, COALESCE(accepted_at_ms, accepted_at_s * 1000), error IS ?3, preview
@@ -217,7 +217,7 @@ pub(super) fn claim(db: &Connection, key: &ChatKey, join: Join) -> Result<Next<C
         Next::Row(claimed) => claimed,
         unreadable @ Next::Unreadable(_) => return Ok(unreadable),
     };
-    // A command is no turn: it is carried out beside them. What is suspect gets none.
+    // A command is not a turn: it is carried out beside them. A suspect message gets none.
     let turns = claimed.rows.iter_mut().filter(|row| !row.is_suspect && slash::of(&row.message).is_none());
     for row in turns {
         row.attempts += 1;
@@ -288,7 +288,7 @@ pub(super) fn finish(db: &Connection, id: InboxId, finish: &Finish, now_s: i64) 
     }
     let mut direct = None;
     if let Some(answer) = finish.replies.first()
-        // A chat that takes nothing takes no notice either; it is told when it speaks again.
+        // A chat that accepts nothing takes no notice either; it gets one when it writes again.
         && letters::dead_target(db, &key, now_s)?.is_none()
         && let Some(untold) = letters::tell(db, &key)?
     {
@@ -332,13 +332,13 @@ pub(super) fn queue(db: &Connection, key: &ChatKey, parts: &[OutboundMessage], n
     Ok(())
 }
 
-/// True when something waits to be sent to this chat.
+/// True when a message waits to be sent to this chat.
 fn has_out(db: &Connection, key: &ChatKey) -> Result<bool> {
     db.prepare_cached("SELECT 1 FROM outbox WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL")?
         .exists(params![key.platform.spec().name, key.chat.0])
 }
 
-/// Returns the new row, unless the handle is known or the chat takes nothing.
+/// Returns the new row, unless the handle is known or the chat accepts nothing.
 fn put_out(
     db: &Connection,
     answers: Option<InboxId>,
@@ -432,7 +432,7 @@ pub(super) fn sent(db: &Connection, id: OutboxId, remote: &MessageId, now_s: i64
         )?
         .query_row(params![id.0, remote.0, now_s], key_of)
         .optional()?;
-    // A disk that said that it failed may have written it down before.
+    // A disk that reported a failure may have written the row before.
     key.map_or(Ok(true), |key| has_out(db, &key))
 }
 
@@ -480,7 +480,7 @@ pub(super) fn depths(db: &Connection) -> Result<Depths> {
     })
 }
 
-/// Rows are numbered as they came, so that the first is the oldest.
+/// The time of the first row: rows are numbered as they came, so the first is the oldest.
 pub(super) fn oldest_waiting(db: &Connection) -> Result<Option<Timestamp>> {
     db.prepare_cached(
         "SELECT MIN(at_s) FROM (
@@ -514,7 +514,7 @@ pub(super) fn set_pause(db: &Connection, platform: &str, paused: bool, now_s: i6
     Ok(())
 }
 
-/// Returns whether there may be more.
+/// Returns true when there may be more.
 pub(super) fn prune(db: &Connection, now_s: i64) -> Result<bool> {
     let ago = |kept: Duration| {
         now_s.saturating_sub(i64::try_from(kept.as_secs()).expect("retention is some weeks"))
@@ -559,7 +559,7 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-/// The body, or nothing when it cannot be read. The reason is not kept: it could repeat what people wrote.
+/// The body; `None` when it cannot be read. The reason is not kept: it could repeat what people wrote.
 pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))

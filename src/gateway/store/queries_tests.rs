@@ -1,4 +1,4 @@
-//! How the statements go about it.
+//! The query plans of the statements.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn statements() -> BTreeSet<String> {
         include_str!("letters.rs"),
         include_str!("sessions.rs"),
     ];
-    // Two are made for a table each.
+    // Two are formatted for each table.
     let is_whole = |sql: &str| !sql.contains('{');
     let found = sources.iter().flat_map(|source| literal.captures_iter(source));
     found.map(|found| found[1].to_owned()).filter(|sql| is_whole(sql)).collect()
@@ -43,7 +43,7 @@ fn what_is_open_is_never_looked_for_among_all_that_is_done() {
             is_of_messages && !step.contains("USING")
         });
         assert_eq!(walks, None, "{sql}");
-        // Whatever a chat has open is few; what it ever had is much.
+        // The open rows of a chat are few; all its rows are many.
         if sql.contains("chat_key = ") && sql.contains("ended_at_s IS NULL") && !sql.contains("session") {
             open += 1;
             assert!(steps.iter().any(|step| step.contains("box_open")), "{sql}: {steps:?}");

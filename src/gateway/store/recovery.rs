@@ -1,4 +1,4 @@
-//! What the writing thread does about faults of the disk and of the file: see [`Health`] for the deciding.
+//! The writing thread's handling of faults of the disk and of the file: see [`Health`] for the decisions.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::gateway::store::schema;
 use crate::gateway::store::sqlite::{self, Pair};
 use crate::gateway::store::writer::{Batch, Need, closed, write_all};
 
-/// Codes of the problems that may end by themselves, once something can be written.
+/// Codes of the problems that may end by themselves, once a write succeeds.
 pub(super) const PASSING: [&str; 2] = ["disk_full", "store_busy"];
 
 /// The code that a reader sets when it finds damage.
@@ -24,17 +24,17 @@ pub(super) const DAMAGE: &str = "store_damaged";
 /// The code while the database's file is not at its path.
 const LOST: &str = "store_replaced";
 
-/// The code while something that is not a file stands where the log belongs.
+/// The code while something that is not a file is at the path of the log.
 const BLOCKED: &str = "store_in_the_way";
 
-/// The connection that is read by; nothing while the file is being exchanged.
+/// The connection for reading; `None` while the file is being exchanged.
 pub(super) type Reading = Arc<Mutex<Option<Connection>>>;
 
 pub(super) fn lock(reading: &Reading) -> MutexGuard<'_, Option<Connection>> {
     reading.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The writing connection and what keeps it going.
+/// The writing connection, with the state for its recovery.
 pub(super) struct Recovery {
     path: PathBuf,
     // The reader goes first: the last connection to close cleans the write-ahead log up.
@@ -43,7 +43,7 @@ pub(super) struct Recovery {
     health: Health,
     room: DiskSpace,
     presence: Arc<Presence>,
-    /// It was told that the file is not there.
+    /// True when it was reported that the file is not there.
     is_lost: bool,
     problems: Problems,
 }
@@ -69,7 +69,7 @@ impl Recovery {
         }
     }
 
-    /// Does what was asked, as far as the disk allows.
+    /// Writes the jobs, as far as the disk allows.
     pub(super) fn write(&mut self, jobs: &mut Batch) {
         if self.problems.has(&[DAMAGE]) && self.writing.is_some() {
             self.apply(Remedy::Mend, "found by a read");
@@ -100,7 +100,7 @@ impl Recovery {
         }
     }
 
-    /// Takes nothing new into files that are no longer there.
+    /// Refuses new messages while the files are not in their place.
     fn find(&mut self, jobs: &mut Batch) {
         let place = self.presence.look();
         if place != Place::LogBlocked {
@@ -139,7 +139,7 @@ impl Recovery {
         }
     }
 
-    /// What stands in the log is still open to us: it is written into the database, and a new log is begun.
+    /// Writes the log into the database, and begins a new log: its content is still open to us.
     fn restore_log(&mut self) {
         *lock(&self.reading) = None;
         let written = self.writing.as_ref().map(|db| schema::rewrite_log(db).is_ok());

@@ -1,8 +1,8 @@
-//! What can still be read of a damaged database is put into a new one; the damaged file is kept beside it.
+//! Saves the readable part of a damaged database into a new one; the damaged file is kept beside it.
 //!
-//! This happens by itself only when nothing is lost that waits for an answer or for its sending: their table was read
+//! This happens automatically only when nothing is lost that waits for an answer or for its sending: their table was read
 //! to its end, or an index names all of them and each was read. Else a person decides (`--accept-loss`). The exchange of
-//! the files can be cut off at any point and is finished at the next start.
+//! the files can be interrupted at any point and is finished at the next start.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,33 +21,33 @@ use super::writer::store_error;
 use crate::gateway::store::disk_space;
 use crate::{durable, home};
 
-/// The longest run of unreadable rows that is stepped over.
+/// Limit for a run of unreadable rows that is skipped.
 const SKIP_MAX: i64 = 1 << 32;
 
-/// A higher number is damage: so many rows are never made, and the next one would have none left.
+/// The highest valid number: so many rows are never made, and after it the next row would have no number left.
 const NUMBER_MAX: i64 = 1 << 53;
 
-/// A longer database and log are not saved: a gateway's has some megabytes, and to read so much takes minutes.
+/// Limit for a database and its log: a gateway's has some megabytes, and to read more takes minutes.
 const LEN_MAX: u64 = 8 << 30;
 
-/// How much is copied at once.
+/// The bytes that are copied at once.
 const COPY_BYTES: usize = 1 << 20;
 
 /// The page sizes that SQLite chooses by itself, the usual one first.
 const PAGE_LENS: [u16; 2] = [4096, 8192];
 
-/// What became of one table.
+/// The outcome for one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Saved {
     table: String,
     saved: usize,
-    /// Rows that are known to be gone; `None` where nobody can tell.
+    /// Rows that are known to be gone; `None` where that is not known.
     lost: Option<usize>,
-    /// Nothing is lost that was not yet in a final state.
+    /// True when no row is lost that was not yet in a final state.
     is_safe: bool,
 }
 
-/// What became of a damaged database.
+/// The outcome for a damaged database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Report(pub(super) Vec<Saved>);
 
@@ -74,8 +74,8 @@ impl fmt::Display for Report {
 /// Puts a new database in the place of a damaged one.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when that would lose what waits and nobody has accepted that, [`StoreError::TooLarge`],
-/// [`StoreError::Full`] when the disk has too little room for it, and what the disk says while the new one is written; the
+/// [`StoreError::Damaged`] when that would lose waiting messages and the loss was not accepted, [`StoreError::TooLarge`],
+/// [`StoreError::Full`] when the disk has too little space for it, and the disk's errors while the new one is written; the
 /// file is left alone then.
 pub(super) fn mend(path: &Path, why: &str, accept_loss: bool) -> Result<Report, StoreError> {
     let Size { len, used } = Size::of(path);
@@ -118,12 +118,12 @@ pub(super) fn mend(path: &Path, why: &str, accept_loss: bool) -> Result<Report, 
     Ok(report)
 }
 
-/// Finishes an exchange that was begun. Returns where the damaged file is kept.
+/// Finishes an exchange that was begun. Returns the path of the damaged file.
 pub(super) fn finish(path: &Path) -> Result<Option<PathBuf>, StoreError> {
     let salvaged = home::beside_database(path, "salvaged");
     let Ok(meta) = salvaged.metadata() else { return Ok(None) };
     let failed = |error: io::Error| disk_error(path, &error);
-    // The same name again when it was cut off half-way.
+    // The same name again when it was interrupted half-way.
     let made = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     let kept = home::beside_database(path, &format!("damaged-{}", made.unwrap_or_default().as_secs()));
     // The log goes first: it must never be taken for one of the new file.
@@ -139,7 +139,7 @@ pub(super) fn finish(path: &Path) -> Result<Option<PathBuf>, StoreError> {
     Ok(Some(kept))
 }
 
-/// Removes what a salvage that was cut off has left beside the database.
+/// Removes the files that an interrupted salvage has left beside the database.
 pub(super) fn clear(path: &Path) -> Result<(), StoreError> {
     remove(&home::beside_database(path, "salvaging"))?;
     clear_copy(&home::beside_database(path, "reading"))
@@ -150,7 +150,7 @@ fn clear_copy(copy: &Path) -> Result<(), StoreError> {
     [copy, &log, &shared].into_iter().try_for_each(remove)
 }
 
-/// What a database and its log have together.
+/// The size of a database and its log together.
 struct Size {
     len: u64,
     /// Bytes on the disk: holes take none.
@@ -197,7 +197,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// What the system says of a file, in the store's words.
+/// The system's error about a file, as the store's.
 pub(super) fn disk_error(path: &Path, error: &io::Error) -> StoreError {
     if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         return StoreError::Full;
@@ -208,7 +208,7 @@ pub(super) fn disk_error(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Failed(format!("{}: {error}", path.display()))
 }
 
-/// Saves from a file whose first bytes are lost, or that was cut off: by a copy with first bytes as ours are.
+/// Saves from a file whose first bytes are lost, or that was cut off: from a copy that begins with first bytes like ours.
 fn save_headless(from: &Path, to: &Path, used: u64) -> Result<Report, StoreError> {
     // The copy, and what is saved from it.
     check_room(from, used.saturating_mul(2))?;
@@ -234,16 +234,16 @@ fn save_headless(from: &Path, to: &Path, used: u64) -> Result<Report, StoreError
 }
 
 /// The first bytes of a database of ours: <https://www.sqlite.org/fileformat2.html#the_database_header>. It has no free
-/// pages then, which is nothing to whoever only reads.
+/// pages then, which does not matter for reading.
 fn head(page_len: u16, pages: u32) -> [u8; 100] {
     let mut head = [0; 100];
     let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"SQLite format 3\0");
     put(16, &page_len.to_be_bytes());
-    // A log beside it, nothing reserved, and the three fixed fractions.
+    // A write-ahead log, nothing reserved, and the three fixed fractions.
     put(18, &[2, 2, 0, 64, 32, 32]);
     put(28, &pages.to_be_bytes());
-    // Beginning, kind and language of the tables; the counters at 24 and 92 agree.
+    // Schema cookie, schema format and text encoding; the counters at 24 and 92 agree.
     for (at, number) in [(24, 1_u32), (40, 1), (44, 4), (56, 1), (92, 1)] {
         put(at, &number.to_be_bytes());
     }
@@ -263,10 +263,10 @@ fn save(from: &Path, to: &Path) -> Result<Report, StoreError> {
     save_tables(&old, to).map_err(|error| store_error(&error))
 }
 
-/// Fails only where the new file cannot be written.
+/// Copies all tables. Fails only where the new file cannot be written.
 fn save_tables(old: &Connection, to: &Path) -> rusqlite::Result<Report> {
     let mut new = Connection::open(to)?;
-    // Cut off, it is made anew.
+    // An interrupted file is made again from the start.
     new.pragma_update(None, "journal_mode", "MEMORY")?;
     schema::migrate(&mut new)?;
     let tables = texts(
@@ -310,7 +310,7 @@ fn save_table(old: &Connection, new: &Connection, table: &str) -> rusqlite::Resu
     let put = new.prepare(&format!("INSERT OR IGNORE INTO {table} ({list}) VALUES ({marks})"))?;
     let mut copy = Copy { put, width: columns.len(), saved: BTreeSet::new(), is_whole: true };
     if !columns.iter().any(|name| name == "id") {
-        // What people have decided: all of it, or a person decides again.
+        // People's decisions: all of them, or a person decides again.
         let select = format!("SELECT row_number() OVER (), {list} FROM {table}");
         let Ok(mut rows) = old.prepare(&select) else { return Ok(none) };
         copy.is_whole = copy.take(&mut rows, None)?.1 && copy.is_whole;
@@ -334,7 +334,7 @@ fn save_table(old: &Connection, new: &Connection, table: &str) -> rusqlite::Resu
         let next = beyond(&mut up, floor);
         copy.take(&mut down, Some([floor, next.unwrap_or(i64::MAX)]))?;
         match next {
-            // One below, so that it is read itself.
+            // One below, so that the row itself is read.
             Some(next) if next - 1 > floor => floor = next - 1,
             Some(_) | None => break,
         }
@@ -355,19 +355,19 @@ fn save_table(old: &Connection, new: &Connection, table: &str) -> rusqlite::Resu
     Ok(Saved { saved: copy.saved.len(), lost, is_safe, ..none })
 }
 
-/// Rows on their way into one table.
+/// The copying of rows into one table.
 struct Copy<'a> {
     put: Statement<'a>,
     width: usize,
     /// Their numbers.
     saved: BTreeSet<i64>,
-    /// None was left behind.
+    /// True when none was left behind.
     is_whole: bool,
 }
 
 impl Copy<'_> {
-    /// Copies rows of these numbers until the end or the first that cannot be read. Returns the last number, and whether
-    /// it was the end. Fails only where the new file cannot be written.
+    /// Copies rows of these numbers until the end or the first that cannot be read. Returns the last number, and true at
+    /// the end. Fails only where the new file cannot be written.
     fn take(
         &mut self,
         rows: &mut Statement<'_>,
@@ -396,7 +396,7 @@ impl Copy<'_> {
             if is_put {
                 self.saved.insert(id);
             } else if !self.saved.contains(&id) {
-                // What does not fit into the table makes no sense; it counts as lost.
+                // A row that does not fit into the table is invalid; it counts as lost.
                 self.is_whole = false;
             }
             last = Some(id);
@@ -404,7 +404,7 @@ impl Copy<'_> {
     }
 }
 
-/// The first number that can be read beyond a place that cannot.
+/// The first number that can be read beyond an unreadable place.
 fn beyond(up: &mut Statement<'_>, floor: i64) -> Option<i64> {
     let mut skip = 1;
     while skip < SKIP_MAX {

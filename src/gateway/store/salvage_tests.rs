@@ -7,10 +7,10 @@ use crate::gateway::store::sqlite::Opening;
 
 const PAGE: u64 = 4096;
 
-/// What is written over a page.
+/// The bytes that overwrite a page.
 const DAMAGE: [u8; 4096] = [0xff; 4096];
 
-/// Something that is done to a file.
+/// A change to a file.
 type Harm<'a> = &'a dyn Fn(&Path);
 
 /// A database with finished messages and some that wait; returns its path.

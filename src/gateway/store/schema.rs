@@ -1,4 +1,4 @@
-//! The tables, and how a database of an older program becomes one of this.
+//! The tables, and the migrations of a database of an older program.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use super::api::StoreError;
 use super::writer::store_error;
 use crate::failpoint;
 
-/// Each entry brings a database from its index to the next version; only ever appended to. A column that is added may be null
-/// or has a default: rows of an older program are saved without it.
+/// The migrations: each entry brings a database from its index to the next version; only ever appended to. A column that is
+/// added may be null or has a default: rows of an older program are saved without it.
 pub(super) const MIGRATIONS: [&str; 10] = [
-    // A final row keeps its ids for the recognition of repeats, and has no body any more after a while. A chat has two
-    // columns for its two identities, and `chat_key` for the one name that orders it.
+    // A final row keeps its ids for the recognition of repeats, and after a while has no body. A chat has two columns for
+    // its two identities, and `chat_key` for the one name that orders it.
     "CREATE TABLE inbox (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         platform TEXT NOT NULL,
@@ -65,16 +65,16 @@ pub(super) const MIGRATIONS: [&str; 10] = [
         at_s INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX transcript_chat ON transcript (platform, chat_key, id);",
-    // What an operator has paused, by the name of the account: it stays so over restarts.
+    // The platforms that an operator has paused, by the name of the account: a pause holds over restarts.
     "CREATE TABLE pause (
         platform TEXT PRIMARY KEY,
         since_s INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;",
-    // A message that a command in its chat has ended remembers which; and the newest messages of a chat can be found.
+    // A message that a command in its chat has ended names the command; and the newest messages of a chat can be found.
     "ALTER TABLE inbox ADD COLUMN ended_by INTEGER;
     CREATE INDEX inbox_chat ON inbox (platform, chat_key, id);",
-    // Conversations. `person` is empty where a chat has one for all who write there;
-    // `origin` is the message it began with. What was said before is one each.
+    // Conversations. `person` is empty where a chat has one for all who write there; `origin` is the message it began with.
+    // Each exchange from before is one conversation.
     "CREATE TABLE session (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         platform TEXT NOT NULL,
@@ -101,7 +101,8 @@ pub(super) const MIGRATIONS: [&str; 10] = [
     DROP INDEX transcript_chat;
     CREATE INDEX transcript_session ON transcript (session_id, id);
     CREATE INDEX transcript_inbox ON transcript (inbox_id) WHERE inbox_id IS NOT NULL;",
-    // Who was let in by a code, who waits with one, and how many wrong ones were typed. Of a code only its hash is kept.
+    // The people who were admitted by a code, those who wait with one, and the number of wrong codes. Of a code only its
+    // hash is kept.
     "CREATE TABLE pairings (
         platform TEXT NOT NULL,
         person TEXT NOT NULL,
@@ -123,8 +124,8 @@ pub(super) const MIGRATIONS: [&str; 10] = [
         failures INTEGER NOT NULL,
         locked_at_s INTEGER
     ) STRICT, WITHOUT ROWID;",
-    // What was given up: dropped for good or not, told to its chat or not; a message of unknown fate that no longer holds
-    // up its chat; and chats that take nothing.
+    // Messages that were given up: dropped for good or not, their chat notified or not; a message of unknown fate that no longer
+    // holds up its chat; and chats that accept nothing.
     "ALTER TABLE inbox ADD COLUMN dropped_at_s INTEGER;
     ALTER TABLE outbox ADD COLUMN dropped_at_s INTEGER;
     ALTER TABLE outbox ADD COLUMN unknown_since_s INTEGER;
@@ -142,9 +143,9 @@ pub(super) const MIGRATIONS: [&str; 10] = [
         reason TEXT NOT NULL,
         PRIMARY KEY (platform, chat_key)
     ) STRICT, WITHOUT ROWID;",
-    // What is written in one go is told by the pauses, and those are shorter than a second.
+    // Messages written in one go are recognised by the pauses, and those are shorter than a second.
     "ALTER TABLE inbox ADD COLUMN accepted_at_ms INTEGER;",
-    // When a platform was last connected; by the clock on the wall, and by the machine's own since its start.
+    // The time when a platform was last connected; by the wall clock, and by the machine's own since its start.
     "CREATE TABLE contact (
         platform TEXT PRIMARY KEY,
         at_s INTEGER NOT NULL,
@@ -153,7 +154,7 @@ pub(super) const MIGRATIONS: [&str; 10] = [
     ) STRICT, WITHOUT ROWID;",
     // The message of ours that shows the answer as it grows.
     "ALTER TABLE inbox ADD COLUMN preview TEXT;",
-    // Each account has its own last contact; those from before may be anybody's.
+    // Each account has its own last contact; earlier ones may belong to any account.
     "ALTER TABLE contact RENAME TO contact_of_any;
     CREATE TABLE contact (
         platform TEXT NOT NULL,
@@ -167,7 +168,7 @@ pub(super) const MIGRATIONS: [&str; 10] = [
     DROP TABLE contact_of_any;",
 ];
 
-/// The newest version this program knows.
+/// The newest version that this program knows.
 pub(super) fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).expect("the list of migrations is short")
 }
@@ -185,8 +186,8 @@ pub(super) fn refuse_newer(path: &Path, look: Look) -> Result<(), StoreError> {
     check(&db, look)
 }
 
-/// Opens a database to look at it, and says which version it is of. Nothing is written, unless a death cut a write off
-/// before there was a write-ahead log: then only its journal tells what the file is, and whoever reads must undo that write.
+/// Opens a database to look at it, and returns its version. Nothing is written, unless a crash interrupted a write before
+/// there was a write-ahead log: then only its journal shows the file's content, and a reader must undo that write.
 fn open_unchanged(path: &Path) -> rusqlite::Result<(Connection, i64)> {
     let open = |flags| {
         let db = Connection::open_with_flags(path, flags)?;
@@ -203,30 +204,30 @@ fn open_unchanged(path: &Path) -> rusqlite::Result<(Connection, i64)> {
     }
 }
 
-/// Opens a database that belongs to somebody else at this moment, or to nobody, to read in it. `None`: it is a different version, or
-/// has to be written to first.
+/// Opens a database to read it, which another process may have open at this moment. `None`: it is of a different version,
+/// or has to be written to first.
 pub(super) fn open_to_read(path: &Path) -> Option<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
     configure(&db).ok()?;
     (version(&db).ok()? == newest()).then_some(db)
 }
 
-/// What every connection is set to.
+/// Sets the options of every connection.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "trusted_schema", false)?;
     db.pragma_update(None, "cell_size_check", true)?;
-    // What an operation might have to undo would else be in a file outside of the home as soon as it is a little more, with
-    // what people have written.
+    // The undo data of an operation would else go to a file outside of the home as soon as it grows a little, with what
+    // people have written.
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    // A plan that may depend on what is bound is made anew each time; ours never do.
+    // A plan that may depend on the bound values is made again each time; ours never do.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
 
-/// What only the writer is set to. `fullfsync` matters on macOS, where a plain fsync does not reach the disk.
+/// Sets the options of the writer only. `fullfsync` matters on macOS, where a plain fsync does not reach the disk.
 pub(super) fn configure_writer(db: &Connection) -> rusqlite::Result<()> {
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
@@ -259,12 +260,12 @@ pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Writes a page anew, as it is: to see whether the disk takes it.
+/// Writes a page unchanged: to test that the disk takes it.
 pub(super) fn touch(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "user_version", version(db)?)
 }
 
-/// Writes all that stands in the write-ahead log into the database itself.
+/// Writes all of the write-ahead log into the database itself.
 pub(super) fn rewrite_log(db: &Connection) -> rusqlite::Result<()> {
     let is_busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if is_busy {
@@ -276,19 +277,19 @@ pub(super) fn rewrite_log(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// How a database is looked through.
+/// The extent of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     /// Each page.
     Quick,
-    /// Also whether the indexes agree with their tables: that may be what we die of.
+    /// Also the agreement of the indexes with their tables: a disagreement may be the cause of the crashes.
     Thorough,
 }
 
-/// Looks whether the database is whole.
+/// Checks that the database is whole.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] with the first thing that is wrong.
+/// [`StoreError::Damaged`] with the first fault.
 pub(super) fn check(db: &Connection, look: Look) -> Result<(), StoreError> {
     let look = match look {
         Look::Quick => "PRAGMA quick_check(1)",
@@ -311,7 +312,7 @@ mod tests {
 
     const CANARY: &str = "a canary that sings. ";
 
-    /// True when a file that this process has open, and that has no name any more, holds what was written.
+    /// True when a file that this process has open, and that has no name any more, holds the written bytes.
     fn is_on_disk() -> bool {
         let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
         let is_nameless = |path: &std::path::PathBuf| {
@@ -321,7 +322,7 @@ mod tests {
         open.filter(is_nameless).filter_map(|path| std::fs::read(path).ok()).any(holds)
     }
 
-    /// A change of many pages that may have to be undone, while it lasts.
+    /// True when a change of many pages that may have to be undone reaches the disk while it lasts.
     fn is_spilled(setup: impl Fn(&Connection)) -> bool {
         let dir = tempfile::tempdir().unwrap();
         let db = Connection::open(dir.path().join("gateway.db")).unwrap();
@@ -339,7 +340,7 @@ mod tests {
     #[test]
     fn what_an_older_program_did_not_write_down_can_be_left_out() {
         let db = Connection::open_in_memory().unwrap();
-        // Of each table: its columns, and whether they must be given.
+        // The columns of each table, with true for those that must be given.
         let columns = || -> BTreeMap<String, BTreeMap<String, bool>> {
             let sql = "SELECT tables.name, columns.name, columns.\"notnull\" AND columns.dflt_value IS NULL
                        FROM sqlite_schema tables, pragma_table_info(tables.name) columns

@@ -1,4 +1,4 @@
-//! What is sent, given up, and put in the place of what was shown.
+//! Messages that are sent, given up, and put in the place of previews.
 
 use super::*;
 
@@ -111,7 +111,7 @@ async fn an_answer_takes_the_place_of_what_showed_it_once_and_where_that_is_gone
     let direct = crashing.open().finish(row.id, finish.clone()).await.unwrap().unwrap();
     assert_eq!(direct.message.replaces, Some(shown.clone()));
     assert_eq!(crashing.open().finish(row.id, finish).await.unwrap(), None);
-    // Whatever comes later is about nothing.
+    // A later preview changes nothing.
     crashing.open().previewed(row.id, MessageId("late".into())).await.unwrap();
 
     let store = crashing.open();

@@ -13,18 +13,18 @@ use crate::gateway::model::message::{ChatKey, InboundMessage};
 use crate::gateway::store::api::sessions::{Belongs, End, Retried, Session, SessionId, SessionKey, name};
 use crate::platforms::Platform;
 
-/// The newest exchanges of a conversation that are kept at all.
+/// Limit for the exchanges that are kept of a conversation; the newest stay.
 const EXCHANGES_KEPT: i64 = 100;
 
-/// Conversations that are forgotten in one step.
+/// Limit for the conversations that one step deletes.
 const FORGOTTEN_AT_ONCE: u32 = 20;
 
-/// How far back `/retry` looks for a message that was no command.
+/// Limit for the messages among which `/retry` looks for one that is not a command.
 const LOOKED_BACK_MAX: u32 = 50;
 
 type Result<T> = rusqlite::Result<T>;
 
-/// No person: whoever writes in the chat.
+/// The person of a conversation; empty for all who write in the chat.
 fn person(key: &SessionKey) -> &str {
     key.person.as_deref().unwrap_or_default()
 }
@@ -83,7 +83,7 @@ pub(super) fn history(db: &Connection, session: SessionId, count: u32) -> Result
     Ok(exchanges)
 }
 
-/// The end of a turn: its conversation lives, or begins, and has one exchange more.
+/// Applies the end of a turn: its conversation continues, or begins, and has one exchange more.
 pub(super) fn extend(
     db: &Connection,
     chat: &ChatKey,
@@ -136,7 +136,7 @@ fn begin(db: &Connection, key: &SessionKey, origin: InboxId, rule: Reset, now_s:
     Ok(SessionId(db.last_insert_rowid()))
 }
 
-/// Somebody said that what follows is a new conversation: the chat's own one ends, and that of this person in it.
+/// Ends the conversations after a person's command: the chat's own one, and that of this person in it.
 pub(super) fn end_said(
     db: &Connection,
     chat: &ChatKey,
@@ -158,7 +158,7 @@ pub(super) fn end_said(
     Ok(())
 }
 
-/// How many exchanges the conversations had that this command has ended.
+/// The number of exchanges of the conversations that this command has ended.
 pub(super) fn exchanges_ended_by(db: &Connection, order: InboxId) -> Result<Option<u64>> {
     db.prepare_cached("SELECT SUM(exchanges) FROM session WHERE ended_order = ?1")?
         .query_row([order.0], |row| Ok(row.get::<_, Option<i64>>(0)?.map(i64::unsigned_abs)))
@@ -237,7 +237,7 @@ pub(super) fn retry(db: &Connection, order: InboxId, key: &SessionKey) -> Result
     let (id, own) = db
         .prepare_cached("SELECT message_id, body FROM inbox WHERE id = ?1")?
         .query_row([order.0], |row| Ok((row.get::<_, String>(0)?, from_json::<InboundMessage>(row, 1)?)))?;
-    // The answer is a new one, under ids of its own, and goes to whoever asked.
+    // The answer is a new one, under new ids, and goes to the sender of the command.
     message.id.0 = id;
     if let Some(own) = own {
         message.chat = own.chat;

@@ -45,12 +45,12 @@ pub struct SqliteStore {
     presence: Arc<Presence>,
 }
 
-/// How a database is opened.
+/// The options of opening a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Opening {
-    /// Where it is damaged, go on without what cannot be read, although it waits.
+    /// True: where it is damaged, go on without the waiting messages that cannot be read.
     pub accept_loss: bool,
-    /// The gateway dies again and again: what it was working on each time is suspect.
+    /// True when the gateway crashes repeatedly: messages that it was working on each time are suspect.
     pub is_safe_mode: bool,
 }
 
@@ -61,29 +61,30 @@ pub(super) struct Pair {
 }
 
 impl SqliteStore {
-    /// [`SqliteStore::open_watched`], where nobody is told of problems.
+    /// [`SqliteStore::open_watched`], without reports of problems.
     ///
     /// # Errors
-    /// As there.
+    /// As [`SqliteStore::open_watched`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_watched(path, Problems::default(), Opening::default())
     }
 
-    /// Opens or creates the database, with mode 0600, and brings it to this program's version. What the last run left
-    /// half-way is pending again. Blocks for some milliseconds, and longer with a large file: it is looked through. The
-    /// caller sees to it that no other process has it open.
+    /// Opens or creates the database, with mode 0600, and brings it to this program's version. Rows that the last run left
+    /// half-way are pending again. Blocks for some milliseconds, and longer with a large file, which is checked. The caller
+    /// ensures that no other process has it open.
     ///
-    /// A damaged database is replaced by what can be read of it; where that would lose what waits, only with
+    /// A damaged database is replaced by its readable part; where that would lose waiting messages, only with
     /// [`Opening::accept_loss`].
     ///
     /// # Errors
-    /// [`StoreError::TooNew`], [`StoreError::Damaged`] and [`StoreError::TooLarge`] (nothing is changed), or what is wrong with the file.
+    /// [`StoreError::TooNew`], [`StoreError::Damaged`] and [`StoreError::TooLarge`] (nothing is changed), or the fault of
+    /// the file.
     pub fn open_watched(path: &Path, problems: Problems, opening: Opening) -> Result<Self, StoreError> {
         if let Some(error) = presence::in_the_way(path) {
             return Err(error);
         }
         salvage::finish(path)?;
-        // What stands in its way is in the way only of a salvage, which says so.
+        // A file that blocks this only matters to a salvage, which reports it.
         drop(salvage::clear(path));
         match Self::open_whole(path, problems.clone(), opening) {
             Err(StoreError::Damaged(why)) => {
@@ -106,7 +107,7 @@ impl SqliteStore {
             .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        // The log beside it takes its mode from the database. Behind a symbolic link may be a file of another user.
+        // The log beside it takes its mode from the database. A symbolic link may lead to a file of another user.
         let found = file.metadata().map_err(failed)?;
         if found.permissions().mode() & 0o077 != 0 && Us::now().uid == found.uid() {
             file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
@@ -130,8 +131,7 @@ impl SqliteStore {
         Ok(Self { reader: Worker::reader(reading, problems)?, writer: Worker::writer(care)?, presence })
     }
 
-    /// Sees to it that a problem that may end by itself is noticed to have ended, also while nothing is written. Ends with the
-    /// store.
+    /// Detects the end of a problem that may end by itself, also while nothing is written. Ends with the store.
     pub async fn tend(store: Weak<Self>, problems: Problems) {
         let mut standing = problems.subscribe();
         loop {
@@ -148,8 +148,7 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    /// Sees to it that a removed or replaced file is noticed, and one that is back, also while nothing is written. Ends with the
-    /// store.
+    /// Detects that the file was removed or replaced, or is back, also while nothing is written. Ends with the store.
     pub async fn watch(store: Weak<Self>) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -157,17 +156,17 @@ impl SqliteStore {
             let (presence, was_lost) = (Arc::clone(&store.presence), store.presence.is_lost());
             let place = tokio::task::spawn_blocking(move || presence.look()).await;
             if was_lost || !matches!(place, Ok(Place::There)) {
-                // The writer looks as well, before anything else.
+                // The writer checks as well, before anything else.
                 drop(store.writer.call_for(Need::Room, schema::touch).await);
             }
         }
     }
 }
 
-/// How often it is looked whether the files are there.
+/// The pause between two checks that the files are there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Between two trials whether the disk takes something again.
+/// The pause between two test writes to a disk that failed.
 const TRIAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Opens the file twice: to write and to read.
@@ -189,8 +188,8 @@ fn connect(
     Ok(Pair { writing, reading })
 }
 
-/// Opens the file anew after the disk failed. What stands in the log beside it may never have reached the disk: so it is
-/// written once more, into the file itself, and only then believed.
+/// Opens the file again after the disk failed. The content of the log may never have reached the disk: so it is written
+/// once more, into the file itself, and only then trusted.
 pub(super) fn reopen(path: &Path) -> Result<Pair, StoreError> {
     let pair = connect(path, |db| schema::rewrite_log(db)).map_err(|error| store_error(&error))?;
     schema::check(&pair.writing, Look::Quick)?;
@@ -198,7 +197,7 @@ pub(super) fn reopen(path: &Path) -> Result<Pair, StoreError> {
 }
 
 impl SqliteStore {
-    /// One operation in a transaction that ends something or puts it back.
+    /// Runs one operation in a transaction that ends something or puts it back.
     async fn write<T, F>(&self, points: &[&'static str; 2], work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -207,7 +206,7 @@ impl SqliteStore {
         self.write_for(Need::Reserve, points, work).await
     }
 
-    /// One operation in a transaction that brings something new: with a full disk it is refused.
+    /// Runs one operation in a transaction that adds something new: with a full disk it is refused.
     async fn write_new<T, F>(&self, points: &[&'static str; 2], work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

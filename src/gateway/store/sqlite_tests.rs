@@ -1,4 +1,4 @@
-//! What the store promises, over reopening at every step.
+//! The guarantees of the store, with a reopening at every step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn session_key() -> SessionKey {
     SessionKey { chat: key(), person: None }
 }
 
-/// What was said in the newest conversation.
+/// The exchanges of the newest conversation.
 async fn history(store: &SqliteStore) -> Vec<Exchange> {
     let conversation = store.conversation(&session_key(), 5).await.unwrap();
     conversation.map(|(_, history)| history).unwrap_or_default()
@@ -55,7 +55,7 @@ async fn claim(store: &SqliteStore) -> Vec<InboxRow> {
     store.claim(&key(), Join::default()).await.unwrap().rows
 }
 
-/// A database that is opened again at each step, as after a kill: the store before is still open and closes nothing.
+/// A database that is opened again at each step, as after a kill: the earlier store is still open and closes nothing.
 struct Crashing {
     dir: tempfile::TempDir,
     abandoned: Vec<SqliteStore>,
@@ -377,7 +377,7 @@ async fn what_is_old_and_final_is_forgotten_in_steps_and_nothing_else() {
             panic!()
         };
         if n > 0 {
-            // The first begins the conversation, the others go on in it.
+            // The first begins the conversation, the others continue it.
             let belongs = match store.session(&session_key()).await.unwrap() {
                 Some(session) => Some(Belongs::To(session.id)),
                 None => answered(&[]).belongs,

@@ -10,13 +10,14 @@ use crate::error::CliError;
 use crate::file;
 use crate::home::HermesHome;
 
-/// The failure of the next start, as far as it can be foreseen: something else stands where a file of the store belongs.
+/// The failure of the next start, as far as it can be predicted: something that is not a file is at the path of a file of
+/// the store.
 pub(crate) fn foreseen(home: &HermesHome) -> Option<CliError> {
     let database = home.database();
     presence::in_the_way(&database).or_else(|| by_head(&database)).map(|error| failure(home, error))
 }
 
-/// The fault that the first bytes of the file show (<https://sqlite.org/fileformat.html>). One that is not there or is empty is new.
+/// The fault that the first bytes of the file show (<https://sqlite.org/fileformat.html>). A missing or empty file is new.
 fn by_head(path: &Path) -> Option<StoreError> {
     const BEGIN: &[u8] = b"SQLite format 3\0";
     const VERSION: Range<usize> = 60..64;
@@ -30,7 +31,7 @@ fn by_head(path: &Path) -> Option<StoreError> {
     (found > known).then_some(StoreError::TooNew { found, known })
 }
 
-/// The failure of a start whose store cannot be opened, with what repairs it.
+/// The failure of a start whose store cannot be opened, with the step that repairs it.
 pub(crate) fn failure(home: &HermesHome, error: StoreError) -> CliError {
     let path = home.database();
     match error {

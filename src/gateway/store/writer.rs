@@ -1,8 +1,8 @@
 //! The threads that own the database connections, and natural group commit.
 //!
-//! The writer commits at once when it is idle. While a commit waits for the disk, the next operations gather in the
-//! queue; it then takes all of them into one transaction. It never waits for more to come, so an operation alone costs
-//! one flush, and a thousand at once cost a few.
+//! The writer commits at once when it is idle. While a commit waits for the disk, the next operations gather in the queue;
+//! it then takes all of them into one transaction. It never waits to collect more, so an operation alone costs one flush,
+//! and a thousand at once cost a few.
 
 use std::thread::JoinHandle;
 
@@ -15,18 +15,18 @@ use crate::failpoint;
 use crate::gateway::problems::Problems;
 use crate::gateway::store::recovery::{DAMAGE, Reading, Recovery, lock};
 
-/// Operations that wait in the queue; whoever comes then waits before it.
+/// Limit for the operations in the queue; further callers wait.
 const QUEUE_MAX: usize = 1024;
 
-/// The most operations in one transaction: bounds what a failing commit takes with it.
+/// Limit for the operations in one transaction, and so for those that a failing commit affects.
 const BATCH_MAX: usize = 512;
 
-/// What an operation asks of the disk.
+/// The disk space that an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// It brings something new: it is put off while there is no room.
+    /// It adds something new: it is refused while there is no space.
     Room,
-    /// It ends something, or puts it back: the reserve is for that.
+    /// It ends something, or puts it back: the reserve is for this.
     Reserve,
 }
 
@@ -43,7 +43,7 @@ impl Batch {
         self.0.iter().any(|job| job.need() == need)
     }
 
-    /// Puts those off that need this.
+    /// Refuses the operations with this need.
     pub(super) fn refuse(&mut self, need: Need, error: &StoreError) {
         for job in self.0.extract_if(.., |job| job.need() == need) {
             job.answer(Err(error.clone()));
@@ -57,7 +57,7 @@ impl Batch {
     }
 }
 
-/// One operation: it runs inside a transaction, and hears how that ended.
+/// One operation: it runs inside a transaction, and gets the transaction's result.
 trait Job: Send {
     fn need(&self) -> Need;
     fn run(&mut self, db: &Connection) -> rusqlite::Result<()>;
@@ -91,19 +91,19 @@ where
         let Self { outcome, reply, .. } = *self;
         let answer = committed
             .and_then(|()| outcome.ok_or_else(|| StoreError::Failed("the operation did not run".to_owned())));
-        // Whoever asked may have gone: the operation stands all the same.
+        // The caller may be gone: the operation stands all the same.
         drop(reply.send(answer));
     }
 }
 
-/// A thread with a connection of its own.
+/// A thread with its own connection.
 pub(super) struct Worker {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
-    /// A thread that gathers what is queued into transactions.
+    /// A thread that gathers queued operations into transactions.
     pub(super) fn writer(mut care: Recovery) -> Result<Self, StoreError> {
         Self::spawn("store-write", move |jobs| care.write(jobs))
     }
@@ -116,7 +116,7 @@ impl Worker {
             for mut job in jobs.0.drain(..) {
                 let outcome = job.run(db).map_err(|error| {
                     if Fault::of(&error) == Some(Fault::Damage) {
-                        // The writer looks at it.
+                        // The writer checks it.
                         problems.set(DAMAGE, "the database is damaged", "", false);
                     }
                     store_error(&error)
@@ -186,7 +186,7 @@ pub(super) fn closed() -> StoreError {
     StoreError::Failed("the store is closed".to_owned())
 }
 
-/// One transaction for all of them. A savepoint each keeps one's failure from its neighbours. Returns what is wrong with the
+/// Runs all operations in one transaction. A savepoint each keeps one's failure from the others. Returns the fault of the
 /// database or its disk.
 pub(super) fn write_all(db: &Connection, jobs: &mut Batch) -> Result<(), (Fault, String)> {
     let mut outcomes = Vec::with_capacity(jobs.0.len());
@@ -215,13 +215,13 @@ pub(super) fn write_all(db: &Connection, jobs: &mut Batch) -> Result<(), (Fault,
     mishap.map_or(Ok(()), Err)
 }
 
-/// The inner result is the operation's own; the outer error ends the whole transaction.
+/// Runs one operation. The inner result is the operation's own; the outer error ends the whole transaction.
 fn write_one(db: &Connection, job: &mut dyn Job) -> rusqlite::Result<rusqlite::Result<()>> {
     execute(db, "SAVEPOINT job")?;
     let outcome = job.run(db);
     if let Err(error) = outcome {
-        // A full disk or an I/O error can make SQLite roll the whole transaction back by itself; no savepoint is
-        // left then, and none of the neighbours' work.
+        // A full disk or an I/O error can make SQLite roll the whole transaction back by itself; then no savepoint is left,
+        // and none of the other operations' work.
         if db.is_autocommit() {
             return Err(error);
         }
@@ -238,12 +238,12 @@ fn execute(db: &Connection, statement: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A disk that fails, as a test has it: where SQLite would notice it.
+/// The error of a failing disk in a test, where SQLite would report it.
 fn as_sqlite(_: std::io::Error) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None)
 }
 
-/// The failure as the trait names it. SQLite's messages hold table names and paths, never values.
+/// The failure, as the trait names it. SQLite's messages hold table names and paths, never values.
 pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,

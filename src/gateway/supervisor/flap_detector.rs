@@ -1,17 +1,17 @@
-//! Pure. Connections that come and go: when that is called flapping, and from when on one is shown again.
+//! Pure. Connections that come and go: the rule for flapping, and the time after which a new one is shown again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::gateway::model::failure::AdapterError;
 
-/// So many losses within [`WITHIN`], none after a connection that lasted, are called flapping.
+/// The number of losses within [`WITHIN`], none after a connection that lasted, that counts as flapping.
 pub(super) const FLAPS: usize = 5;
 
 /// See [`FLAPS`].
 const WITHIN: Duration = Duration::from_secs(1800);
 
-/// A connection of what flaps is not shown before it has lasted this long: who looks must not see it blink.
+/// The time that a flapping platform's connection must last before it is shown, so that the state does not change all the time.
 const DOUBTED_FOR: Duration = Duration::from_secs(10);
 
 /// The losses of one platform.
@@ -19,13 +19,13 @@ const DOUBTED_FOR: Duration = Duration::from_secs(10);
 pub(super) struct FlapDetector {
     /// The newest last, at most [`FLAPS`].
     losses: VecDeque<Instant>,
-    /// The last loss by its name, while it flaps.
+    /// The last loss, as the flapping error, while it flaps.
     flapping: Option<AdapterError>,
     doubted_until: Option<Instant>,
 }
 
 impl FlapDetector {
-    /// Notes the loss of a connection that had not lasted, and calls many of them by their name.
+    /// Notes the loss of a connection that had not lasted, and returns many of them as flapping.
     pub(super) fn lost(&mut self, now: Instant, error: AdapterError) -> AdapterError {
         self.losses.push_back(now);
         while self.losses.len() > FLAPS
@@ -41,27 +41,27 @@ impl FlapDetector {
         self.flapping.clone().unwrap_or(error)
     }
 
-    /// It is connected.
+    /// Notes that it is connected.
     pub(super) fn up(&mut self, now: Instant) {
         self.doubted_until = self.flapping.is_some().then(|| now + DOUBTED_FOR);
     }
 
-    /// A doubt ends with its time.
+    /// Ends a doubt that is over.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.doubted_until = self.doubted_until.filter(|until| *until > now);
     }
 
-    /// Until when the connection of this moment is not shown.
+    /// The time until which the current connection is not shown.
     pub(super) fn doubted_until(&self) -> Option<Instant> {
         self.doubted_until
     }
 
-    /// What it is called, while it flaps.
+    /// The flapping error, while it flaps.
     pub(super) fn flapping(&self) -> Option<&AdapterError> {
         self.flapping.as_ref()
     }
 
-    /// There was no loss, as far as is remembered.
+    /// True when no loss is remembered.
     pub(super) fn is_empty(&self) -> bool {
         self.losses.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Pure. Whether the host itself has lost its network: then no platform is to blame, and all come back together.
+//! Pure. Detects that the host itself has lost its network: then no platform is to blame, and all come back together.
 //!
 //! Two platforms that fail with `net_*` within a minute, or the only one while the host has no route, mean that the host is
 //! offline. Their breakers stop counting; when the first platform is reached again, all the others are tried within 5 s.
@@ -9,49 +9,49 @@ use std::time::{Duration, Instant};
 use crate::backoff::Dice;
 use crate::gateway::supervisor::types::Note;
 
-/// Failures this close together have one cause.
+/// The time within which failures have one cause.
 const TOGETHER: Duration = Duration::from_secs(60);
 
-/// Without a failure of the network for this long, it is no longer taken to be down: the longest wait of the ladder, and some.
+/// The time without a network failure after which the network is no longer taken to be down: the longest wait of the
+/// ladder, and some.
 const FORGET_AFTER: Duration = Duration::from_secs(900);
 
-/// Platforms that come back are tried within this time, so that they do not all knock at once.
+/// The time within which platforms that come back are tried, so that they do not all connect at once.
 pub const STAGGER: Duration = Duration::from_secs(5);
 
-/// True when a failure of this code says something about the network between here and everywhere. Some platforms have a code
-/// of their own for that.
+/// True when a failure of this code indicates the network of the host. Some platforms have a separate code for it.
 pub fn is_of_the_network(code: &str) -> bool {
     code.starts_with("net_") || code.ends_with("_network_error")
 }
 
-/// What happened.
+/// An input of the decider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Input {
-    /// Which platform.
+    /// The platform.
     pub seat: usize,
-    /// What became of it.
+    /// The platform's result.
     pub note: Note,
-    /// It is the only one that is tried, and the host has no route to anywhere.
+    /// True when it is the only one that is tried, and the host has no route to anywhere.
     pub alone_without_route: bool,
 }
 
-/// What is to be done.
+/// An action to perform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Every machine is to be told that the host is offline, and people once.
+    /// Tell every machine that the host is offline, and log it once.
     GoOffline,
-    /// This machine is to be told that the network is back.
+    /// Tell this machine that the network is back.
     Wake {
-        /// Which.
+        /// The platform.
         seat: usize,
-        /// To be tried after this wait.
+        /// The wait before it is tried.
         after: Duration,
     },
-    /// People are to be told that the network is back.
+    /// Log that the network is back.
     TellBack,
 }
 
-/// The host's decider.
+/// The decider for the host.
 #[derive(Debug)]
 pub struct Host {
     seats: usize,
@@ -63,7 +63,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host with so many platforms at first, online.
+    /// A host with this many platforms at first, online.
     pub fn new(seats: usize, seed: u64) -> Self {
         Self {
             seats,
@@ -99,14 +99,14 @@ impl Host {
                     self.actions.push_back(Action::GoOffline);
                 }
             }
-            // A service that answers, whatever it says, says nothing about the others' way there.
+            // A service that answers, with whatever result, says nothing about the network to the others.
             Note::Failed(_) => {
                 self.failed.remove(&input.seat);
             }
         }
     }
 
-    /// Does what has become due.
+    /// Performs what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
             self.failed.clear();
@@ -114,13 +114,13 @@ impl Host {
         }
     }
 
-    /// When [`Host::handle_timeout`] has something to do.
+    /// The time at which [`Host::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let newest = self.failed.values().max()?;
         self.is_offline.then(|| *newest + FORGET_AFTER)
     }
 
-    /// The next thing to do, in order.
+    /// The next action, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }

@@ -1,7 +1,7 @@
-//! Pure. One platform's life: when to connect, when to wait, when only a human can help.
+//! Pure. One platform's state machine: when to connect, when to wait, when only a person can help.
 //!
 //! ```text
-//! Disabled ── Start ──► Connecting ── Up ──► Connected ── a while ──► (everything before is forgiven)
+//! Disabled ── Start ──► Connecting ── Up ──► Connected ── a while ──► (the counters are reset)
 //!
 //! Connecting, Connected ── Down: Backoff, After; deadline ──► Retrying ── timer ──► Connecting
 //!              … and that is one failure too many ──► Paused by the breaker ── timer ──► Connecting, as a probe
@@ -10,12 +10,13 @@
 //! any ── Stop ──► Stopping
 //! ```
 //!
-//! A link that is lost after it held for the ladder's first wait is replaced at once, however often that happens: a drop each
-//! minute climbs no rung and is no strike. One that held for less climbs, so that a crash loop is slow.
+//! A link that is lost after it held for the ladder's first wait is replaced at once, however often that happens: a drop
+//! each minute does not raise the wait and does not count for the breaker. One that held for less raises the wait, so that
+//! a crash loop is slow.
 //!
-//! Every attempt has a *generation*. What an older generation reports is dropped; a link that it brings is closed.
-//! Every state owns a timer, or a link that reports its end, but for those that only a person ends: `Disabled`, `Stopping`,
-//! an operator's pause, and the breaker's where probes are off.
+//! Every attempt has a *generation*. Reports of an older generation are dropped; a link that it brings is closed. Every
+//! state has a timer, or a link that reports its end, except for those that only a person ends: `Disabled`, `Stopping`, an
+//! operator's pause, and the breaker's where probes are off.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -29,35 +30,35 @@ use crate::gateway::supervisor::host;
 use crate::gateway::supervisor::notifier::Notifier;
 pub use crate::gateway::supervisor::types::{Action, Input, News, Note, PausedBy, Policy, State};
 
-/// How often a blocked platform's cause is looked at.
+/// The pause between two checks of a blocked platform's cause.
 const RECHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// A look at the cause that has not answered by then is given up and repeated.
+/// Limit for such a check; then it is given up and repeated.
 const RECHECK_LIMIT: Duration = Duration::from_secs(10);
 
-/// A wait that a platform asks for is believed within these bounds: services close their doors to who was too loud for many hours,
-/// and whoever knocks before that makes it longer. Somebody who wants it tried at once says so.
+/// The shortest wait that a platform can ask for. Services lock out clients that sent too much for many hours, and a try
+/// before the end extends that; so longer waits are kept up to [`AFTER_MAX`]. A resume ends the wait.
 const AFTER_MIN: Duration = Duration::from_secs(1);
-/// See [`AFTER_MIN`].
+/// The longest wait that a platform can ask for; see [`AFTER_MIN`].
 const AFTER_MAX: Duration = Duration::from_hours(24);
 
-/// So many waits in a row are kept exactly as asked for. A service that goes on asking gets at least the ladder's wait, or
-/// "try again in a second" would be a loop without end.
+/// The number of waits in a row that are kept exactly as asked for. A service that goes on asking gets at least the
+/// ladder's wait, or "try again in a second" would be an endless loop.
 const AFTER_EXACTLY: u32 = 3;
 
-/// The longest that one look of the breaker may take.
+/// Limit for one probe of the breaker.
 const PROBE_LIMIT: Duration = Duration::from_secs(45);
 
-/// The longest between two looks of the breaker, before jitter.
+/// The longest wait between two probes, before jitter.
 const PROBE_EVERY_MAX: Duration = Duration::from_secs(3600);
 
-/// The share around its value from which the wait for a probe is drawn.
+/// The share of its value by which the wait for a probe is varied.
 const PROBE_JITTER: f64 = 0.2;
 
-/// An attempt this old was begun in the outage that has just ended, and is begun anew.
+/// The age from which an attempt belongs to the outage that has just ended, and is begun again.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
-/// What is due is done at the next turn of the loop; this late it was forgotten.
+/// The delay at which due work counts as forgotten; normally it is done at the loop's next turn.
 const OVERDUE: Duration = Duration::from_secs(5);
 
 /// One platform's machine.
@@ -67,24 +68,24 @@ pub struct Machine {
     dice: Dice,
     state: State,
     generation: Generation,
-    /// Counted failures in a row: the ladder's rung.
+    /// Counted failures in a row: the step of the ladder.
     failures: u32,
     /// Those of them that the breaker counts.
     strikes: u32,
-    /// Waits that were asked for, in a row.
+    /// Waits in a row that the platform asked for.
     asked: u32,
-    /// The immediate attempt after a loss was used up since the connection was last stable.
+    /// True when the immediate attempt after a loss was used up since the connection was last stable.
     at_once_used: bool,
-    /// How often in a row the platform itself said no although the check had passed.
+    /// The number of times in a row that the platform refused although the check had passed.
     denials: u32,
     /// Probes that failed in a row.
     probes: u32,
     flaps: FlapDetector,
-    /// When the live link was last proven, as far as was told.
+    /// The last reported proof of the live link.
     proven_at: Option<Instant>,
-    /// The host has no network, as far as can be told.
+    /// True when the host is taken to have no network.
     host_offline: bool,
-    /// The next attempt is made because the network changed: should that not reach anything either, it is not counted.
+    /// True when the next attempt is made because the network changed: should it fail too, it is not counted.
     is_extra: bool,
     teller: Notifier,
     actions: VecDeque<Action>,
@@ -113,19 +114,19 @@ impl Machine {
         }
     }
 
-    /// A machine that waits for [`Input::Start`] in place of this one. It goes on counting generations, so that what this
-    /// one began is not mistaken for its own.
+    /// A new machine that waits for [`Input::Start`], in place of this one. It goes on counting generations, so that
+    /// results of this one's attempts are not mistaken for its own.
     #[must_use]
     pub fn anew(&self, policy: Policy, seed: u64) -> Self {
         Self { generation: self.generation, host_offline: self.host_offline, ..Self::new(policy, seed) }
     }
 
-    /// From now on these numbers decide; what is under way keeps its deadline.
+    /// Sets the policy; running waits keep their deadlines.
     pub fn follow(&mut self, policy: Policy) {
         self.policy = policy;
     }
 
-    /// Where the platform is.
+    /// The state.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -135,14 +136,16 @@ impl Machine {
         self.failures
     }
 
-    /// Which attempt in a row the next one is, and with which one the breaker gives up. Without a bound: which failure.
+    /// The number of the next attempt in a row, and the one with which the breaker gives up. Without a limit: the number of
+    /// the failure.
     pub fn next_attempt(&self) -> (u32, Option<u32>) {
         let bound = Some(self.policy.breaker_after).filter(|bound| *bound > 0 && !self.host_offline);
         let before = bound.map_or(self.failures, |_| self.strikes);
         (before.saturating_add(1), bound)
     }
 
-    /// It flaps: what is connecting is still shown as waiting, and what is connected once it has lasted a little.
+    /// The flapping error, while it flaps: then a connecting platform is still shown as waiting, and a connected one once
+    /// it has lasted a little.
     pub fn doubt(&self) -> Option<&AdapterError> {
         let is_tried = matches!(self.state, State::Connecting { probe: false, .. });
         let is_doubted = is_tried || self.state.live().is_some() && self.flaps.doubted_until().is_some();
@@ -179,7 +182,7 @@ impl Machine {
         }
     }
 
-    /// Does what has become due.
+    /// Performs what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.settle(now);
         self.flaps.handle_timeout(now);
@@ -213,7 +216,7 @@ impl Machine {
         }
     }
 
-    /// When [`Machine::handle_timeout`] has something to do.
+    /// The time at which [`Machine::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Disabled | State::Stopping => None,
@@ -228,21 +231,21 @@ impl Machine {
         }
     }
 
-    /// The next thing to do, in order.
+    /// The next action, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Something is to be done.
+    /// True when an action waits.
     pub fn has_actions(&self) -> bool {
         !self.actions.is_empty()
     }
 
-    /// Looks for what must not be: a state that waits for nothing, or for something far too late. Called between turns,
-    /// when everything due was done.
+    /// Checks for defects: a state that waits for nothing, or for something far too late. Called between turns, when
+    /// everything due was done.
     ///
     /// # Errors
-    /// What is wrong. [`Machine::mend`] sets it right.
+    /// The defect. [`Machine::mend`] repairs it.
     pub fn self_check(&self, now: Instant) -> Result<(), &'static str> {
         if matches!(self.state, State::Disabled | State::Connected { .. } | State::Stopping) {
             return Ok(());
@@ -262,7 +265,7 @@ impl Machine {
         }
     }
 
-    /// Whatever is wrong, an attempt soon sets it right.
+    /// Repairs any defect by an attempt soon.
     pub fn mend(&mut self, now: Instant) {
         if matches!(self.state, State::Disabled | State::Stopping)
             || matches!(self.state, State::Paused { by: PausedBy::Operator, .. })
@@ -274,7 +277,7 @@ impl Machine {
         self.state = State::Retrying { at: now + self.policy.ladder.first, error };
     }
 
-    /// No wait is longer.
+    /// The longest possible wait.
     fn horizon(&self) -> Duration {
         let probe =
             PROBE_EVERY_MAX.max(self.policy.probe_every.unwrap_or_default()).mul_f64(1.0 + PROBE_JITTER);
@@ -291,7 +294,7 @@ impl Machine {
             || !self.flaps.is_empty()
     }
 
-    /// A connection that has lasted forgives everything before it.
+    /// Resets everything after a connection that has lasted.
     fn settle(&mut self, now: Instant) {
         if let State::Connected { since, .. } = self.state
             && now >= since + self.policy.stable_after
@@ -343,7 +346,7 @@ impl Machine {
         self.state = State::Connected { generation, since: now, limited_until: None, degraded: None };
         self.flaps.up(now);
         self.actions.push_back(Action::Note(Note::Reached));
-        // What flaps is not told to be well before it has lasted.
+        // A flapping platform is not reported as connected before it has lasted.
         if self.flaps.flapping().is_none() {
             self.tell(|teller| teller.connected());
         }
@@ -363,7 +366,7 @@ impl Machine {
         if self.is_connecting(generation) {
             self.fail(now, error);
         } else if self.state.live() == Some(generation) {
-            // The retry is decided before the cleanup begins, and never waits for it.
+            // The retry is decided before the cleanup begins, and does not wait for it.
             self.lose(now, error);
             self.actions.push_back(Action::Close { generation });
         }
@@ -377,7 +380,7 @@ impl Machine {
         match result {
             Ok(()) => self.connect(now, false),
             Err(error) if error.retry == Retry::Never => self.block(error, now + RECHECK_EVERY),
-            // The look itself failed: nothing new is known of the cause.
+            // The check itself failed: nothing new is known about the cause.
             Err(_) => {
                 let error = shown.clone();
                 self.block(error, now + RECHECK_EVERY);
@@ -385,7 +388,7 @@ impl Machine {
         }
     }
 
-    /// A block is looked at again at once.
+    /// Checks a block again at once.
     fn look_now(&mut self, now: Instant) {
         if let State::Blocked { recheck_at, checking: None, .. } = &mut self.state {
             self.denials = 0;
@@ -415,7 +418,7 @@ impl Machine {
                 self.forgive();
                 self.actions.push_back(Action::Tell(News::Resumed));
             }
-            // Whatever the wait is for.
+            // For any reason of the wait.
             State::Retrying { .. } => self.connect(now, false),
             State::Blocked { .. } => self.look_now(now),
             State::Connected { limited_until, .. } => *limited_until = None,
@@ -428,7 +431,7 @@ impl Machine {
         self.state = State::Stopping;
     }
 
-    /// Drops the attempt or the link of this moment.
+    /// Drops the current attempt or link.
     fn let_go(&mut self) {
         if let State::Connecting { generation, .. } = self.state {
             self.actions.push_back(Action::Abandon { generation });
@@ -439,7 +442,7 @@ impl Machine {
         }
     }
 
-    /// An attempt did not bring a link.
+    /// Handles an attempt that did not bring a link.
     fn fail(&mut self, now: Instant, error: AdapterError) {
         self.actions.push_back(Action::Note(Note::Failed(error.code)));
         let was_probe = matches!(self.state, State::Connecting { probe: true, .. });
@@ -479,7 +482,7 @@ impl Machine {
         }
     }
 
-    /// As it was asked for, unless it is asked for without end.
+    /// The wait as the platform asked for it, unless it asks without end.
     fn asked_wait(&mut self, wait: Duration) -> Duration {
         let wait = wait.clamp(AFTER_MIN, AFTER_MAX);
         self.asked = self.asked.saturating_add(1);
@@ -503,8 +506,8 @@ impl Machine {
         self.state = State::Paused { by: PausedBy::Breaker, error: Some(error), probe_at };
     }
 
-    /// The platform itself said no. The check may know nothing of the cause and pass, so that a second look would bring the
-    /// same answer: each further no waits longer.
+    /// Handles a refusal by the platform itself. The check may know nothing of the cause and pass, so that a second one
+    /// would bring the same result: each further refusal waits longer.
     fn deny(&mut self, now: Instant, error: AdapterError) {
         let wait = match self.denials {
             0 => RECHECK_EVERY,

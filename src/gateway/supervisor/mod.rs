@@ -1,8 +1,9 @@
-//! When a platform is tried, and when it is not retried. All pure; [`crate::gateway::core::run`] performs what is decided here.
+//! The timing of attempts and retries of platforms. All pure; [`crate::gateway::core::run`] performs the decisions.
 //!
-//! - [`machine`]: one platform's life as a state machine, in the words of [`types`].
-//! - [`backoff`](crate::backoff): how long to wait after the nth failure; `flaps`: when losses are called flapping, and what is then shown.
-//! - [`host`]: whether the host itself is offline; [`suspend`]: whether it slept.
+//! - [`machine`]: one platform's state machine, with the types of [`types`].
+//! - [`backoff`](crate::backoff): the wait after the nth failure; `flap_detector`: the rule for flapping, and the state
+//!   that is then shown.
+//! - [`host`]: the loss of the host's network; [`suspend`]: its sleep.
 
 pub mod flap_detector;
 pub mod host;

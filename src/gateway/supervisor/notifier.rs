@@ -1,14 +1,14 @@
-//! Pure. What is worth a line in the log: each turn of events once, repeats in sum.
+//! Pure. Chooses the log lines: each change once, repeats in sum.
 
 use std::time::{Duration, Instant};
 
 use crate::gateway::model::failure::{AdapterError, Degraded};
 use crate::gateway::supervisor::types::News;
 
-/// Repeats of one failure are told in sum, this often.
+/// The pause between two summaries of the same failure.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(900);
 
-/// What was told last, so that the same is not told again.
+/// The last report, so that it is not repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
     Nothing,
@@ -18,7 +18,7 @@ enum Told {
     Paused,
 }
 
-/// Remembers what was told.
+/// Remembers the reports.
 #[derive(Debug)]
 pub(super) struct Notifier {
     told: Told,
@@ -37,7 +37,7 @@ impl Notifier {
         is_new.then_some(News::Connected)
     }
 
-    /// `silent`: somebody else has told the cause, for all platforms at once.
+    /// `silent`: the cause was reported for all platforms at once.
     pub(super) fn retrying(
         &mut self,
         now: Instant,
@@ -70,7 +70,7 @@ impl Notifier {
         is_new.then_some(News::Limited { wait })
     }
 
-    /// Something fails in the live connection. What comes round again and again is told rarely.
+    /// Reports a failure in the live connection. A recurring one is reported rarely.
     pub(super) fn degraded(&mut self, now: Instant, degraded: Degraded) -> Option<News> {
         let code = degraded.error.code;
         let is_new =
@@ -90,7 +90,7 @@ impl Notifier {
         is_new.then(|| News::Blocked { error: error.clone() })
     }
 
-    /// The breaker opened. A probe that fails is no news.
+    /// Reports that the breaker opened. A failed probe is not reported.
     pub(super) fn opened(
         &mut self,
         error: &AdapterError,

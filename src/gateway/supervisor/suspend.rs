@@ -1,8 +1,8 @@
-//! Pure. Notices that the machine slept, or that its clock was set ahead.
+//! Pure. Detects that the machine slept, or that its clock was set ahead.
 //!
 //! The monotonic clock stands still while the machine sleeps, and the wall clock does not. So when the wall clock has gone
-//! ahead by more than 30 s, nothing that was proven before is worth believing. A wall clock that is set back is no reason:
-//! every deadline and every proof is kept on the monotonic clock.
+//! ahead by more than 30 s, no earlier proof is valid. A wall clock that is set back has no effect: every deadline and
+//! every proof uses the monotonic clock.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use crate::clock::Now;
 
-/// Less than this is a correction of the clock.
+/// A smaller difference is a correction of the clock.
 const JUMP_MIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Compares the two clocks from turn to turn.
@@ -20,12 +20,12 @@ pub struct JumpWatch {
 }
 
 impl JumpWatch {
-    /// From now on.
+    /// Starts now.
     pub fn new(now: Now) -> Self {
         Self { last: now }
     }
 
-    /// Returns how far the wall clock has gone ahead of the monotonic one since the last look, when that is a jump.
+    /// Returns the time by which the wall clock has gone ahead of the monotonic one since the last look, when that is a jump.
     pub fn look(&mut self, now: Now) -> Option<Duration> {
         let wall = now.wall.duration_since(self.last.wall);
         let mono = SignedDuration::try_from(now.mono.saturating_duration_since(self.last.mono)).ok()?;

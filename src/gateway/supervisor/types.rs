@@ -1,4 +1,4 @@
-//! Pure. The words of a platform's machine: where it can be, what it hears, what it wants done.
+//! Pure. The types of a platform's machine: its states, inputs and actions.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,18 @@ use crate::config::GatewayConfig;
 use crate::gateway::model::event::Generation;
 use crate::gateway::model::failure::{AdapterError, Degraded};
 
-/// The numbers that a machine decides by.
+/// The settings of a machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Policy {
-    /// The longest one attempt may take.
+    /// Limit for one attempt.
     pub connect_timeout: Duration,
     /// The waits between attempts.
     pub ladder: Ladder,
     /// A connection that lasts this long resets the ladder.
     pub stable_after: Duration,
-    /// So many counted failures in a row pause the platform; 0: never.
+    /// The counted failures in a row that pause the platform; 0: never.
     pub breaker_after: u32,
-    /// How long the breaker waits before it has the platform tried once; twice as long each time. `None`: only an operator
-    /// ends its pause.
+    /// The wait before the breaker's first probe; it doubles each time. `None`: only an operator ends its pause.
     pub probe_every: Option<Duration>,
 }
 
@@ -41,59 +40,59 @@ impl Default for Policy {
     }
 }
 
-/// Where a platform is.
+/// The state of a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Not supervised yet.
     Disabled,
     /// An attempt is under way.
     Connecting {
-        /// Which one.
+        /// Its attempt.
         generation: Generation,
-        /// Since when.
+        /// The time when it began.
         since: Instant,
-        /// When it is given up.
+        /// The time when it is given up.
         deadline: Instant,
-        /// It is the breaker's look whether things have changed; people still see a pause.
+        /// True for a probe of the breaker; people still see a pause.
         probe: bool,
     },
     /// A link is live.
     Connected {
-        /// Of which attempt.
+        /// The attempt that brought it.
         generation: Generation,
-        /// Since when.
+        /// The time since which it is live.
         since: Instant,
-        /// Until when the platform asks for less.
+        /// The end of a pause that the platform asked for.
         limited_until: Option<Instant>,
-        /// What fails in it, and is tried again by the link itself.
+        /// A failure in it that the link itself retries.
         degraded: Option<Degraded>,
     },
     /// Waiting for the next attempt.
     Retrying {
-        /// When it begins.
+        /// The time when it begins.
         at: Instant,
-        /// Why the last one ended.
+        /// The reason for the end of the last one.
         error: AdapterError,
     },
-    /// Only a human or a file can change it; the cause is looked at again and again.
+    /// Only a person or a changed file can end this; the cause is checked periodically.
     Blocked {
-        /// Why.
+        /// The reason.
         error: AdapterError,
-        /// When to look again.
+        /// The time of the next check.
         recheck_at: Instant,
-        /// The look that is under way.
+        /// The running check.
         checking: Option<Generation>,
     },
-    /// Left alone.
+    /// Not tried.
     Paused {
-        /// By whom.
+        /// The origin of the pause.
         by: PausedBy,
         /// The last failure, where one led to this.
         error: Option<AdapterError>,
-        /// When it is tried once all the same. Never when an operator paused it.
+        /// The time of the next probe; `None` when an operator paused it.
         probe_at: Option<Instant>,
     },
-    /// The gateway stops; nothing is begun any more.
+    /// The gateway stops; nothing is begun.
     Stopping,
 }
 
@@ -117,17 +116,17 @@ impl State {
     }
 }
 
-/// Who paused a platform.
+/// The origin of a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PausedBy {
     /// The breaker, after too many failures in a row.
     Breaker,
-    /// A person, who alone can end it.
+    /// An operator, who alone can end it.
     Operator,
 }
 
 impl PausedBy {
-    /// The word of the status file.
+    /// The value in the status file.
     pub fn wire_name(self) -> &'static str {
         match self {
             Self::Breaker => "breaker",
@@ -136,111 +135,111 @@ impl PausedBy {
     }
 }
 
-/// What happened.
+/// An input of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// Begin to supervise.
     Start,
     /// The attempt of this generation brought a link.
     Up {
-        /// Which one.
+        /// The attempt.
         generation: Generation,
     },
-    /// The check before an attempt found something in the way; nothing was started.
+    /// The check before an attempt found an obstacle; nothing was started.
     Refused {
-        /// Which attempt.
+        /// The attempt.
         generation: Generation,
-        /// What.
+        /// The obstacle.
         error: AdapterError,
     },
     /// The attempt failed, or its link has ended.
     Down {
-        /// Which one.
+        /// The attempt.
         generation: Generation,
-        /// Why.
+        /// The reason.
         error: AdapterError,
     },
-    /// The platform asks for less on this live link. That is no failure.
+    /// The platform asks for a pause on this live link. This is not a failure.
     Limited {
-        /// Of which attempt.
+        /// The attempt that brought it.
         generation: Generation,
         /// For this long.
         wait: Duration,
     },
-    /// Something fails in this live link, which tries it again itself, or no longer.
+    /// A failure in this live link, which the link itself retries; or its end.
     Degraded {
-        /// Of which attempt.
+        /// The attempt that brought it.
         generation: Generation,
-        /// What.
+        /// The failure; `None`: it works again.
         degraded: Option<Degraded>,
     },
     /// The answer to [`Action::Check`].
     Checked {
-        /// Which look.
+        /// The check.
         generation: Generation,
-        /// What still stands in the way.
+        /// The obstacle that is still there.
         result: Result<(), AdapterError>,
     },
-    /// Files or settings that it depends on have changed: a block is looked at again at once.
+    /// Files or settings that it depends on have changed: a block is checked again at once.
     Changed,
-    /// The host seems to be without a network: failures to reach it are not held against the platform.
+    /// The host seems to have no network: failures to reach the platform do not count.
     HostOffline,
     /// The network is back: try after this wait, which differs for each platform.
     HostBack {
         /// The wait.
         after: Duration,
     },
-    /// The host has another network, or has it again. Whether anything can be reached by it is not known: what could not be
-    /// reached is tried after this wait, which differs for each platform.
+    /// The host has another network, or has it again. Its reach is not known: a platform that could not be reached is tried
+    /// after this wait, which differs for each platform.
     NetworkChanged {
         /// The wait.
         after: Duration,
     },
-    /// Its own service, which could not be reached, takes connections again.
+    /// Its service at a local endpoint, which could not be reached, takes connections again.
     Returned,
-    /// The machine slept or its clock jumped: no connection is worth believing. Try after this wait.
+    /// The machine slept or its clock jumped: no proof of a connection is valid. Try after this wait.
     Jumped {
         /// The wait.
         after: Duration,
     },
-    /// An operator wants it left alone. Wins against everything but the end of the gateway.
+    /// An operator pauses it. Wins against everything but the end of the gateway.
     Pause,
-    /// An operator wants it tried now.
+    /// An operator resumes it: try now.
     Resume,
     /// The gateway stops.
     Stop,
 }
 
-/// What is to be done.
+/// An action to perform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Start an attempt: check, connect, then watch the link. Exactly one answer: `Refused`, or `Up` and later `Down`.
     Connect {
-        /// Under this number.
+        /// The number of the attempt.
         generation: Generation,
     },
-    /// Drop the attempt of this generation, wherever it is.
+    /// Drop the attempt of this generation, in any phase.
     Abandon {
-        /// Which one.
+        /// The attempt.
         generation: Generation,
     },
     /// Close the link that this generation brought, in the background and within a limit.
     Close {
-        /// Which one.
+        /// The attempt.
         generation: Generation,
     },
-    /// Look whether the cause of a block is gone, and answer `Checked`.
+    /// Check whether the cause of a block is gone, and answer `Checked`.
     Check {
-        /// Under this number.
+        /// The number of the check.
         generation: Generation,
     },
-    /// Something that says whether the host has a network.
+    /// Evidence about the host's network.
     Note(Note),
-    /// Tell people, in one line.
+    /// Log one line.
     Tell(News),
 }
 
-/// What one platform's fate says about the host; see [`crate::gateway::supervisor::host`].
+/// A platform's result, as evidence about the host; see [`crate::gateway::supervisor::host`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {
     /// It connected.
@@ -249,52 +248,52 @@ pub enum Note {
     Failed(&'static str),
 }
 
-/// A turn worth one line in the log.
+/// A change that is worth one line in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// It is connected.
     Connected,
-    /// It is not, and will be tried again.
+    /// It is not connected, and will be tried again.
     Retrying {
-        /// Why.
+        /// The reason.
         error: AdapterError,
         /// After this wait.
         wait: Duration,
     },
-    /// It still is not, for the same reason as told before.
+    /// It still is not connected, for the reason that was reported before.
     StillRetrying {
-        /// Why.
+        /// The reason.
         error: AdapterError,
-        /// Failures that were not told.
+        /// Failures that were not reported.
         untold: u32,
     },
-    /// It is connected, and something fails that the connection tries again itself.
+    /// It is connected, with a failure that the connection itself retries.
     Degraded {
-        /// Why, and when it is tried next.
+        /// The failure, and the time of the next try.
         degraded: Degraded,
-        /// After this wait.
+        /// The wait before it.
         wait: Duration,
     },
-    /// It is connected and asks for less.
+    /// It is connected, and the platform asks for a pause.
     Limited {
-        /// For this long.
+        /// The wait.
         wait: Duration,
     },
-    /// It is not, and only a human can change that.
+    /// It is not connected, and only a person can change that.
     Blocked {
-        /// Why, with what to do.
+        /// The reason, with the step to take.
         error: AdapterError,
     },
-    /// The breaker leaves it alone from now on.
+    /// The breaker pauses it from now on.
     Opened {
         /// The last failure.
         error: AdapterError,
-        /// How many there were.
+        /// The number of failures.
         failures: u32,
-        /// When it is tried once; `None`: only an operator ends it.
+        /// The wait before the next probe; `None`: only an operator ends the pause.
         probe_in: Option<Duration>,
     },
-    /// An operator wants it left alone.
+    /// An operator paused it.
     Paused,
     /// An operator ended its pause.
     Resumed,

@@ -1,5 +1,5 @@
-//! Pure. Whom the HTTP API answers. Judged before anything is routed, so that a page in a browser on this machine gets
-//! nothing, whatever it asks for: first the name it calls us by, then where it comes from, then its key.
+//! Pure. The checks of an HTTP request before anything is routed, so that a page in a browser on this machine gets nothing,
+//! whatever it asks for: first the `Host`, then the origin, then the key.
 
 use core::net::SocketAddr;
 use std::collections::BTreeSet;
@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use crate::config::is_loopback;
 use crate::sensitive::Secret;
 
-/// What of a request is judged. A header that comes twice is in the list twice.
+/// The checked parts of a request. A header that comes twice is in the list twice.
 #[derive(Debug, Clone, Default)]
 pub struct Asked<'a> {
-    /// The part of the address before the path, when it was sent there.
+    /// The part of the URL before the path, when it was sent there.
     pub authority: Option<&'a str>,
     /// `Host`.
     pub host: Vec<&'a [u8]>,
@@ -20,18 +20,18 @@ pub struct Asked<'a> {
     pub fetch_site: Vec<&'a [u8]>,
     /// `Content-Type`.
     pub content_type: Vec<&'a [u8]>,
-    /// It is neither GET nor HEAD.
+    /// True when it is neither GET nor HEAD.
     pub changes: bool,
 }
 
-/// Why a request is refused.
+/// The reason why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It calls us by a name that is not ours: 421.
+    /// Its host is not one of ours: 421.
     Host,
-    /// A page of another place asks: 403.
+    /// A page of another origin sent it: 403.
     Origin,
-    /// It changes something, and is not JSON, as what forms send is not: 415.
+    /// It changes something, and is not JSON, as forms cannot send: 415.
     ContentType,
     /// The key is missing or wrong, or none is set: 401.
     Key,
@@ -50,7 +50,7 @@ impl Refusal {
             Self::ContentType => {
                 (415, "json_only", "Send JSON, with the header `Content-Type: application/json`.")
             }
-            // One text for every cause: it tells nobody how close a guess was.
+            // One text for every cause: it reveals nothing about a guess.
             Self::Key => (
                 401,
                 "key_required",
@@ -60,16 +60,17 @@ impl Refusal {
     }
 }
 
-/// The names by which we are called.
+/// The host names of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts {
     names: BTreeSet<String>,
-    /// A number cannot be made to point elsewhere as a name can; where other machines reach us, every number is ours.
+    /// True when every IP address is accepted as a host: unlike a name, it cannot be pointed elsewhere, and other machines may
+    /// reach us by any of ours.
     any_number: bool,
 }
 
 impl Hosts {
-    /// Of a server at this address that is also called by these names.
+    /// The names of a server at this address that also has these names.
     pub fn new(address: SocketAddr, names: &[String]) -> Self {
         let port = address.port();
         let mut all: BTreeSet<String> = names.iter().cloned().collect();
@@ -89,10 +90,10 @@ impl Hosts {
         self.names.contains(&host) || (self.any_number && is_number())
     }
 
-    /// Judges everything but the key.
+    /// Checks everything but the key.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first failed check.
     pub fn check(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
         let [host] = asked.host.as_slice() else { return Err(Refusal::Host) };
         let host = std::str::from_utf8(host).map_err(|_| Refusal::Host)?;
@@ -121,10 +122,10 @@ fn is_json(content_type: &[&[u8]]) -> bool {
     kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-/// Judges the key: exactly one `Authorization: Bearer KEY`. Takes equally long for every wrong key.
+/// Checks the key: exactly one `Authorization: Bearer KEY`. Takes equally long for every wrong key.
 ///
 /// # Errors
-/// [`Refusal::Key`], whatever is wrong.
+/// [`Refusal::Key`], for any cause.
 pub fn check_key(key: Option<&Secret>, authorization: &[&[u8]]) -> Result<(), Refusal> {
     let sent = bearer(authorization).unwrap_or_default();
     let is_equal = key.is_some_and(|key| key.equals(sent));

@@ -1,24 +1,24 @@
-//! Pure. Wrong keys are counted, for each address and for all together; too many, and for a while further ones are answered
-//! late and without a look, so that guessing is slow. The right key is never counted and always gets in: else whoever
-//! guesses could lock its owner out. No header has a say in it.
+//! Pure. Counts wrong keys, for each address and for all together; after too many, further ones are for a while answered
+//! late and unchecked, so that guessing is slow. The right key is never counted and always accepted: else a person who
+//! guesses could lock its owner out. No header has an influence.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Wrong keys within [`WINDOW`] from one address.
+/// Limit for wrong keys within [`WINDOW`] from one address.
 const WRONG_MAX: usize = 10;
 
-/// Wrong keys within [`WINDOW`] from everywhere.
+/// Limit for wrong keys within [`WINDOW`] from all addresses.
 const WRONG_ALL_MAX: usize = 50;
 
-/// How long a wrong key is remembered.
+/// The time for which a wrong key counts.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How long guesses are held up then.
+/// The time for which guesses are delayed then.
 const LOCKED: Duration = Duration::from_secs(60);
 
-/// Addresses remembered at once; beyond that the count of all alone decides.
+/// Limit for addresses remembered at once; beyond that only the count of all decides.
 const ADDRESSES_MAX: usize = 1024;
 
 /// The counts.
@@ -34,19 +34,19 @@ struct Bucket {
     locked_until: Option<Instant>,
 }
 
-/// What becomes of a wrong key.
+/// The treatment of a wrong key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
-    /// It is refused like the first.
+    /// It is refused normally.
     Counted,
-    /// It is the one too many: refused, and those after it are held up.
+    /// It is the last one that is refused normally; those after it are delayed.
     Last,
-    /// There were too many, for so long still.
+    /// There were too many; the delay lasts for this time.
     Held(Duration),
 }
 
 impl Lockout {
-    /// A wrong key came from there.
+    /// Counts a wrong key from this address.
     pub fn wrong(&mut self, address: IpAddr, now: Instant) -> Wrong {
         let address = address.to_canonical();
         if let Some(wait) = self.held(address, now) {

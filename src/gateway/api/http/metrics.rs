@@ -1,4 +1,4 @@
-//! Pure. `/metrics`: the gateway's numbers as Prometheus reads them, made at each reading of the state and of what was counted.
+//! Pure. `/metrics`: the gateway's values in Prometheus' format, made at each request from the state and the counters.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::gateway::metrics::{BOUNDS_S, Counter, Counts};
 use crate::gateway::model::snapshot::{AgentState, PlatformSnapshot, Snapshot, WireState};
 
-/// The page. `last_tick` is when the loop last turned.
+/// The page. `last_tick` is the time of the loop's last turn.
 pub fn render(snapshot: &Snapshot, counts: &Counts, last_tick: Timestamp, now: Timestamp) -> String {
     let mut page = Page::default();
     page.family("hermes_platform_state", "gauge", "1 for the platform's current state, 0 for the others.");
@@ -99,7 +99,7 @@ impl Page {
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
-    /// One number for each platform that has one.
+    /// Adds one value for each platform that has one.
     fn each(
         &mut self,
         snapshot: &Snapshot,
@@ -116,7 +116,7 @@ impl Page {
         }
     }
 
-    /// Of a platform that is disabled there is what it did before.
+    /// Adds the message counters; a disabled platform keeps its earlier values.
     fn messages(&mut self, snapshot: &Snapshot, counts: &Counts) {
         let name = "hermes_messages_total";
         self.family(name, "counter", "Incoming messages and send attempts, by result.");

@@ -1,9 +1,8 @@
-//! The HTTP API: probes for whoever starts and watches the gateway, metrics, and the control of platforms for whoever has
-//! the key.
+//! The HTTP API: probes for service managers and monitoring, metrics, and the control of platforms for holders of the key.
 //!
-//! - [`guard`], [`lockout`]: whom it answers (pure). [`metrics`]: the numbers (pure).
-//! - [`routes`]: what there is to ask.
-//! - [`server`]: where it listens. A taken address is tried again and again; the gateway goes on without.
+//! - [`guard`], [`lockout`]: the checks of a request (pure). [`metrics`]: the values (pure).
+//! - [`routes`]: the routes.
+//! - [`server`]: the listener. A taken address is tried periodically; the gateway goes on without.
 
 pub mod guard;
 pub mod lockout;

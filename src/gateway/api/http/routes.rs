@@ -1,5 +1,5 @@
-//! What there is to ask over HTTP. Every request passes the guard first; what tells or changes more than a probe needs the
-//! key.
+//! The routes of the HTTP API. Every request passes the guard first; a route that shows or changes more than a probe needs
+//! the key.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,35 +26,35 @@ use crate::gateway::model::command::Control;
 use crate::gateway::model::snapshot::{GatewayState, WireState};
 use crate::gateway::settings::Settings;
 
-/// What the routes work with.
+/// The state of the routes.
 #[derive(Clone)]
 pub struct Http {
-    /// Looking at platforms and steering them.
+    /// Reads and controls platforms.
     pub control: Control,
-    /// The loop's sign of life.
+    /// The time of the loop's last turn.
     pub pulse: Pulse,
-    /// What is counted.
+    /// The counters.
     pub tally: Arc<Metrics>,
-    /// Where the key is.
+    /// The settings with the key.
     pub settings: Arc<Settings>,
-    /// Who guessed.
+    /// The counts of wrong keys.
     pub lockout: Arc<Mutex<Lockout>>,
-    /// Places for wrong keys whose answer is held up.
+    /// Places for wrong keys whose answer is delayed.
     pub held: Arc<Semaphore>,
 }
 
-/// How long the answer to a wrong key is held up after too many.
+/// The delay of the answer to a wrong key after too many.
 const HELD_FOR: Duration = Duration::from_secs(1);
 
-/// Answers held up at once: a part of the connections, so that guesses do not take all of them.
+/// Limit for answers delayed at once: a part of the connections, so that guesses do not take all of them.
 pub const HELD_MAX: usize = 16;
 
-/// A loop that has not turned for so long stands still. It turns every 10 s although nothing happens.
+/// The time without a turn after which the loop counts as stalled. It runs every 10 s although nothing happens.
 const STALLED: Duration = Duration::from_secs(30);
 
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// All routes, as asked under these names. Each connection adds its address as an `Extension<IpAddr>`.
+/// All routes, for requests to these hosts. Each connection adds its address as an `Extension<IpAddr>`.
 pub fn routes(http: &Http, hosts: Hosts) -> Router {
     let probes = Router::new()
         .route("/livez", get(livez))
@@ -102,11 +102,11 @@ async fn need_key(
 ) -> Response {
     let sent = all(request.headers(), &header::AUTHORIZATION);
     let key = http.settings.current().gateway.http.key.clone();
-    // The right key first of all: guesses of others must not keep its owner out.
+    // The right key is checked first: guesses of others must not keep its owner out.
     let Err(refusal) = check_key(key.as_ref(), &sent) else {
         return next.run(request).await;
     };
-    // Asking without a key is no guess.
+    // A request without a key is not a guess.
     if sent.is_empty() {
         return refuse(refusal);
     }
@@ -122,7 +122,7 @@ async fn need_key(
             refuse(refusal)
         }
         Wrong::Held(wait) => {
-            // Where many wait already, the next is told at once: they must not take the places of others.
+            // Where many wait already, the next is answered at once: it must not take the place of others.
             if let Ok(_place) = http.held.try_acquire() {
                 tokio::time::sleep(HELD_FOR).await;
             }
@@ -161,19 +161,19 @@ fn probe(is_good: bool, body: Value) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// The loop turns. Whatever platforms do has no part in it.
+/// Succeeds while the loop runs. The state of platforms has no influence.
 async fn livez(State(http): State<Http>) -> Response {
     let is_live = is_live(&http.pulse);
     probe(is_live, json!({ "status": if is_live { "ok" } else { "stalled" } }))
 }
 
-/// Settings, lock and store are there, and the loop has turned.
+/// Succeeds when settings, lock and store are ready, and the loop has run.
 async fn startupz(State(http): State<Http>) -> Response {
     let is_started = http.control.snapshot().is_some();
     probe(is_started, json!({ "status": if is_started { "ok" } else { "starting" } }))
 }
 
-/// It takes work. A platform that is down is named, and is no reason to send nothing to the others.
+/// Succeeds when it takes work. A platform that is down is named, and does not make it unready for the others.
 async fn readyz(State(http): State<Http>) -> Response {
     let snapshot = http.control.snapshot();
     let is_ready =

@@ -1,5 +1,5 @@
-//! Where the HTTP API listens. An address that is taken is tried again, ever more rarely; the gateway goes on without. A
-//! changed address is taken up at once.
+//! The HTTP API's listener. A taken address is tried again, ever more rarely; the gateway goes on without. A changed
+//! address is applied at once.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use crate::gateway::model::snapshot::{HttpSnapshot, HttpState};
 use crate::gateway::settings::Reading;
 use crate::span::span;
 
-/// How often it is looked whether a key has been set, while one is missing.
+/// The pause between two checks for a key, while one is missing.
 const KEY_EVERY: Duration = Duration::from_secs(1);
 
 /// The HTTP API while it is served. Dropping it ends the serving.
@@ -31,16 +31,16 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Serves where the settings say, also where they say so only later, and tells how that goes.
+    /// Serves at the address in the settings, also when it is set only later, and reports its state.
     pub fn start(http: Http, state: watch::Sender<Option<HttpSnapshot>>) -> Self {
         Self { task: kept::keep("http", move || follow(http.clone(), state.clone())) }
     }
 }
 
-/// What of the settings must be the same for a server to stay. The key is asked for at each request.
+/// The settings that must stay the same for a server to stay. The key is read at each request.
 type Place = (Bind, Vec<String>);
 
-/// Serves at the place that is set, for ever.
+/// Serves at the address in the settings, until the end.
 async fn follow(http: Http, state: watch::Sender<Option<HttpSnapshot>>) {
     let mut readings = http.settings.subscribe();
     let place = |reading: &Reading| -> Place {
@@ -120,7 +120,7 @@ impl Server<'_> {
         accept(listener, routes, connection::CONNECTION_LIMIT).await;
     }
 
-    /// Where other machines could reach us, nobody listens without a key.
+    /// Waits for a key: where other machines could reach us, there is no listener without one.
     async fn wait_for_key(&self) {
         let has_key = || self.http.settings.current().gateway.http.key.is_some();
         if is_loopback(self.address.ip()) || has_key() {

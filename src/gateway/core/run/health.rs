@@ -1,4 +1,4 @@
-//! What the loop watches besides the platforms themselves: the host's network, the clock, and its own bookkeeping.
+//! The loop's checks besides the platforms themselves: the host's network, the clock, and its own bookkeeping.
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -12,7 +12,7 @@ use crate::gateway::supervisor::machine::{Input, Note, State};
 use crate::span::span;
 
 impl Gateway {
-    /// One platform's fate, as news about the host.
+    /// Passes one platform's result to the host's decider.
     pub(super) fn note(&mut self, now: Now, id: SupervisedId, note: Note) {
         let is_network = matches!(note, Note::Failed(code) if host::is_of_the_network(code));
         let alone_without_route = is_network && self.is_alone() && !route::exists();
@@ -20,7 +20,7 @@ impl Gateway {
         self.settle_host(now);
     }
 
-    /// Does what the host's decider wants.
+    /// Performs the actions of the host's decider.
     pub(super) fn settle_host(&mut self, now: Now) {
         self.host.handle_timeout(now.mono);
         while let Some(action) = self.host.poll_action() {
@@ -44,7 +44,7 @@ impl Gateway {
         }
     }
 
-    /// No other platform is tried.
+    /// True when no other platform is tried.
     fn is_alone(&self) -> bool {
         let is_tried = |state: &State| match state {
             State::Connecting { .. } | State::Connected { .. } | State::Retrying { .. } => true,
@@ -53,7 +53,7 @@ impl Gateway {
         self.seats.iter().filter(|seat| is_tried(seat.machine.state())).count() <= 1
     }
 
-    /// Everything that could not be reached is tried over the changed network, each a little later than the one before.
+    /// Tries every platform that could not be reached over the changed network, each a little later than the one before.
     pub(super) fn look_for_network(&mut self, now: Now) {
         if self.drain.phase() != Phase::Running {
             return;
@@ -68,8 +68,8 @@ impl Gateway {
         }
     }
 
-    /// Has services watched that are near and cannot be reached, so that nobody waits for the ladder's next rung after they
-    /// have returned.
+    /// Watches local services that cannot be reached, so that they do not wait for the ladder's next step after they have
+    /// returned.
     pub(super) fn watch_for_returns(&mut self) {
         for (index, seat) in self.seats.iter_mut().enumerate() {
             if !seat.machine.is_cut_off() {
@@ -80,14 +80,14 @@ impl Gateway {
                 let events = self.events.clone();
                 seat.watch = Some(AbortOnDropHandle::new(tokio::spawn(async move {
                     near.returned().await;
-                    // A loop that is gone waits for nobody.
+                    // The loop may have ended.
                     drop(events.send(Event::Returned(SupervisedId(index))).await);
                 })));
             }
         }
     }
 
-    /// Notices a sleep of the machine: then no connection is worth believing.
+    /// Detects a sleep of the machine: then no proof of a connection is valid.
     pub(super) fn look_at_clock(&mut self, now: Now) {
         let Some(ahead) = self.jumps.look(now).filter(|_| self.drain.phase() == Phase::Running) else {
             return;
@@ -103,12 +103,12 @@ impl Gateway {
         }
     }
 
-    /// Looks for a platform that nothing would ever move again, and moves it. That would be a defect of ours; it must not
-    /// become an outage.
+    /// Finds a platform without any timer or watch, and starts it again. That would be a defect of ours; it must not become
+    /// an outage.
     pub(super) fn self_check(&mut self, now: Now) {
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
-            // An attempt that was abandoned while it took the token had its last word after the pause.
+            // An abandoned attempt that was taking the token may have ended only after the pause.
             seat.rest_if_unwanted();
             let lost = match seat.machine.state().live() {
                 Some(generation) => {
@@ -120,7 +120,7 @@ impl Gateway {
                 }
                 None => seat.machine.self_check(now.mono).err(),
             };
-            // A watcher that has just ended has a report on its way; only what is still so at the next look is lost.
+            // A watcher that has just ended has a report on its way; only a fault that is still there at the next check counts.
             let is_old = std::mem::replace(&mut self.seats[index].is_suspect, lost.is_some());
             if let Some(why) = lost.filter(|_| is_old) {
                 let platform = self.seats[index].name.as_str();

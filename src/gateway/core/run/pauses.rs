@@ -10,13 +10,13 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::gateway::model::command::Answer;
 use crate::gateway::store::api::{Store, StoreError};
 
-/// Where an operator's pauses are kept, so that they outlive the process.
+/// The storage of an operator's pauses, so that they outlive the process.
 #[async_trait]
 pub trait PauseRecord: Send + Sync {
-    /// From now on this platform is paused, or is not. Returns when that is on disk.
+    /// Stores that this platform is paused or is not. Returns when that is on disk.
     ///
     /// # Errors
-    /// Why it could not be kept, for people.
+    /// The reason why it could not be stored, for people.
     async fn record(&self, platform: &str, paused: bool) -> Result<(), String>;
 }
 
@@ -37,7 +37,7 @@ pub struct StoredPauses {
 }
 
 impl StoredPauses {
-    /// In this store.
+    /// Stores them here.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store }
     }
@@ -58,7 +58,7 @@ impl PauseRecord for StoredPauses {
     }
 }
 
-/// A change of a pause that is to be kept, and the answer to give once it is.
+/// A change of a pause that is to be stored, and the answer that follows.
 pub(crate) struct Change {
     pub(crate) platform: String,
     pub(crate) paused: bool,
@@ -66,15 +66,15 @@ pub(crate) struct Change {
     pub(crate) reply: oneshot::Sender<Answer>,
 }
 
-/// Changes that may wait to be kept.
+/// Limit for the changes that wait to be stored.
 pub(crate) const CHANGES_MAX: usize = 64;
 
-/// The longest that keeping one may take. Shorter than the patience of whoever asked.
+/// Limit for storing one. Shorter than the time that a caller waits.
 const RECORD_LIMIT: Duration = Duration::from_secs(4);
 
-/// Keeps changes one after another, so that a resume cannot overtake the pause before it, and answers.
+/// Stores changes one after another, so that a resume cannot overtake the pause before it, and answers.
 pub(crate) async fn keep(record: Arc<dyn PauseRecord>, changes: Arc<Mutex<mpsc::Receiver<Change>>>) {
-    // Nobody else takes it; it outlives this task should that die.
+    // No other task takes it; it outlives this task, should that fail.
     let mut changes = changes.lock().await;
     while let Some(Change { platform, paused, mut sentence, reply }) = changes.recv().await {
         let kept = tokio::time::timeout(RECORD_LIMIT, record.record(&platform, paused));
@@ -87,7 +87,7 @@ pub(crate) async fn keep(record: Arc<dyn PauseRecord>, changes: Arc<Mutex<mpsc::
             tracing::warn!(code = "pause_not_kept", platform, "a pause or resume could not be stored: {why}");
             sentence.push_str(&format!(" This could not be stored ({why}), so it may be lost at a restart."));
         }
-        // Whoever asked may have gone.
+        // The caller may be gone.
         drop(reply.send(Ok(sentence)));
     }
 }

@@ -1,4 +1,4 @@
-//! Changed settings, as the loop takes them up: each platform that they concern, and no other.
+//! Applies changed settings: to each platform that they concern, and to no other.
 
 use std::sync::Arc;
 
@@ -19,18 +19,18 @@ use crate::platforms::Platform;
 /// Makes the account of a platform that was not enabled at the start.
 pub type MakeAdapter = Box<dyn Fn(Platform) -> Arc<dyn Adapter> + Send>;
 
-/// What the loop needs to take up changed settings.
+/// The means of the loop to apply changed settings.
 pub struct Reloading {
-    /// What is in force.
+    /// The settings in force.
     pub reading: Reading,
-    /// Wakes whoever reads the files.
+    /// Wakes the task that reads the files.
     pub asked: Arc<Notify>,
     /// Makes accounts.
     pub make: MakeAdapter,
 }
 
 impl Gateway {
-    /// Takes up what was read.
+    /// Applies the settings that were read.
     pub(super) fn adopt(&mut self, now: Now, reading: Reading) {
         let old = Arc::clone(&self.reloading.reading.config);
         let new = Arc::clone(&reading.config);
@@ -72,7 +72,7 @@ impl Gateway {
         }
     }
 
-    /// The seat of this platform; a new one where it never had any.
+    /// The entry of this platform; a new one where it never had any.
     fn seat_for(&mut self, now: Now, platform: Platform, config: &Config) -> SupervisedId {
         let taken = self.seats.iter().position(|seat| seat.adapter.platform() == platform);
         SupervisedId(taken.unwrap_or_else(|| {
@@ -90,8 +90,8 @@ impl Gateway {
         }))
     }
 
-    /// Ends what the platform does and begins its life anew, or leaves it unwanted. What is still under way of the old life
-    /// has an older generation, so that nothing of it is mistaken for the new one.
+    /// Ends the platform's work and starts it again, or leaves it disabled. Running work of before has an older generation,
+    /// so that its results are dropped.
     fn begin_anew(&mut self, now: Now, id: SupervisedId, is_wanted: bool, config: &Config) {
         self.give(now, id, Input::Stop);
         while let Some(action) = self.seats[id.0].machine.poll_action() {

@@ -1,4 +1,4 @@
-//! Commands, as the loop carries them out. What it says about them is what people read.
+//! Carries out commands in the loop. Their answers are for people.
 
 use super::pauses::Change;
 use crate::clock::Now;
@@ -10,7 +10,7 @@ use crate::gateway::supervisor::machine::{Input, PausedBy, State};
 use crate::platforms::Platform;
 
 impl Gateway {
-    /// Carries a command out, or says why not.
+    /// Carries a command out, or answers with the reason why not.
     pub(super) fn obey(&mut self, now: Now, Request { command, reply }: Request) {
         let answer = match command {
             Command::Pause { platform } => match self.seat_of(&platform) {
@@ -25,7 +25,7 @@ impl Gateway {
                 self.decide(now, Event::ReloadAsked);
                 Ok("The gateway reloads its settings.".to_owned())
             }
-            // Asked twice, it is under way already.
+            // A second request finds it under way already.
             Command::Restart if self.drain.phase() != Phase::Running && !self.drain.restarts() => {
                 Err(CommandError::Stopping)
             }
@@ -35,11 +35,11 @@ impl Gateway {
             },
             Command::Stop => Ok(self.end(now, StopSignal::Terminate, "stops")),
         };
-        // Whoever asked may have gone.
+        // The caller may be gone.
         drop(reply.send(answer));
     }
 
-    /// A signal asks for the end, or for a restart.
+    /// Handles a signal that asks for the end, or for a restart.
     pub(super) fn stop_asked(&mut self, now: Now, signal: StopSignal) {
         let obstacle = (signal == StopSignal::Restart).then(|| self.restart_obstacle()).flatten();
         match obstacle {
@@ -53,7 +53,7 @@ impl Gateway {
         }
     }
 
-    /// Why the next gateway would not start: then this one is not ended.
+    /// The reason why the next gateway would not start: then this one is not ended.
     fn restart_obstacle(&self) -> Option<String> {
         let stale = self.reloading.reading.stale.as_ref();
         let stale = stale.map(|why| {
@@ -106,7 +106,7 @@ impl Gateway {
             self.flow.hurry(seat.adapter.platform());
         }
         self.give(now, id, Input::Resume);
-        // Also when it is not paused here: the record must not pause it at the next start.
+        // Also when it is not paused here: the stored pause must not apply at the next start.
         self.keep(id, false, sentence, reply);
     }
 
@@ -135,7 +135,7 @@ impl Gateway {
 
 type Reply = tokio::sync::oneshot::Sender<Answer>;
 
-/// What a resume does to a platform in this state.
+/// The effect of a resume on a platform in this state.
 fn resuming(title: &str, state: &State) -> String {
     match state {
         State::Paused { .. } => format!("{title} is no longer paused and connects now."),

@@ -58,7 +58,7 @@ impl Stage {
         })
     }
 
-    /// Starts with these accounts and with one more thing that is special.
+    /// Starts with these accounts and one change of the parts.
     fn start_over(accounts: &[(&str, &Arc<Scripted>)], change: impl FnOnce(&mut Parts)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway_state.json");
@@ -96,7 +96,7 @@ impl Stage {
         }
     }
 
-    /// Waits, at most so many virtual seconds, until a document says so; returns how long that took.
+    /// Waits, at most so many virtual seconds, for a matching document; returns the time that it took.
     async fn until(&mut self, limit_s: u64, says: impl Fn(&Snapshot) -> bool) -> Duration {
         let begin = tokio::time::Instant::from_std(Now::read().mono);
         let waiting = self.documents.wait_for(|document| document.as_ref().is_some_and(&says));
@@ -144,7 +144,7 @@ fn parts(status: StatusFile) -> Parts {
     }
 }
 
-/// Settings in which WhatsApp is enabled or not, and something else was changed.
+/// Settings in which WhatsApp is enabled or not, with one more change.
 fn reading(is_enabled: bool, change: impl FnOnce(&mut Config)) -> Reading {
     let mut config = Config::default();
     config.whatsapp.enabled = is_enabled;
@@ -428,7 +428,7 @@ async fn commands_that_cannot_be_carried_out_say_why() {
     assert!(stage.commands.give(Command::Restart).await.unwrap().contains("restarts"));
     stage.until(1, |document| document.gateway_state == GatewayState::Draining).await;
     assert_eq!(stage.commands.give(pause("a")).await, Err(CommandError::Stopping));
-    // It restarts already, so whoever wants that gets it; and whoever stops it does not want it back.
+    // It restarts already, so a restart request succeeds; and a stop request means that it shall not come back.
     assert!(stage.commands.give(Command::Restart).await.unwrap().contains("restarts"));
     assert!(stage.commands.give(Command::Stop).await.unwrap().contains("stops"));
     assert_eq!(stage.commands.give(Command::Restart).await, Err(CommandError::Stopping));
@@ -448,7 +448,7 @@ fn unreachable() -> AdapterError {
     AdapterError::retryable("net_dns", "no address")
 }
 
-/// Every platform is in this state.
+/// True when every platform is in this state.
 fn all(state: WireState) -> impl Fn(&Snapshot) -> bool {
     move |document| document.platforms.values().all(|platform| platform.state == state)
 }

@@ -1,4 +1,4 @@
-//! What is done with dead letters, in the gateway or beside it.
+//! The operations on dead letters, in the gateway or beside it.
 
 use serde_json::{Value, json};
 
@@ -6,24 +6,24 @@ use super::view;
 use crate::gateway::model::message::ChatKey;
 use crate::gateway::store::api::{Letter, Pick, Store, StoreError};
 
-/// What is done with dead letters.
+/// An operation on dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// Name them.
+    /// List them.
     List,
-    /// Show them whole.
+    /// Show them with their texts.
     Show,
     /// Try them again.
     Retry,
-    /// Forget them for good.
+    /// Drop them for good.
     Drop,
 }
 
 impl Verb {
-    /// All of them.
+    /// All operations.
     pub const ALL: [Self; 4] = [Self::List, Self::Show, Self::Retry, Self::Drop];
 
-    /// On the wire.
+    /// The name on the wire.
     pub fn wire_name(self) -> &'static str {
         match self {
             Self::List => "list",
@@ -34,16 +34,16 @@ impl Verb {
     }
 }
 
-/// Letters as programs see them.
+/// Letters in the form for programs.
 pub fn shown(letters: &[Letter], with_text: bool) -> Value {
     let letters: Vec<Value> = letters.iter().map(|letter| view::json(letter, with_text)).collect();
     json!({ "letters": letters })
 }
 
-/// Does it. Returns the answer for programs, and the chats that have work now.
+/// Carries out the operation. Returns the answer for programs, and the chats that have work now.
 ///
 /// # Errors
-/// When the store does not; some letters may have been retried or dropped by then.
+/// When the store fails; some letters may have been retried or dropped by then.
 pub async fn carry_out(
     store: &dyn Store,
     verb: Verb,
@@ -54,7 +54,7 @@ pub async fn carry_out(
         Verb::Show => Ok((shown(&store.letters(pick, true).await?, true), Vec::new())),
         Verb::Retry => {
             let mut keys = Vec::new();
-            // The store takes a bounded number at once.
+            // One call of the store takes a bounded number.
             loop {
                 let more = store.retry_letters(pick.clone()).await?;
                 if more.is_empty() {

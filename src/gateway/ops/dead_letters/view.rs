@@ -1,4 +1,4 @@
-//! Pure. How dead letters are named and shown.
+//! Pure. The ids and the display of dead letters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::span::{age, span};
 use crate::visible;
 
 impl Direction {
-    /// On the wire and on the command line.
+    /// The name on the wire and on the command line.
     pub fn wire_name(self) -> &'static str {
         match self {
             Self::In => "in",
@@ -27,7 +27,7 @@ impl fmt::Display for LetterId {
     }
 }
 
-/// It is no name of a dead letter.
+/// The error of an invalid selection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPick {
     /// Not of the form `in-1` or `out-1`.
@@ -36,7 +36,7 @@ pub enum BadPick {
     /// Neither `in` nor `out`.
     #[error("Invalid direction `{0}`: use in or out")]
     Direction(String),
-    /// No platform.
+    /// Not a platform.
     #[error(transparent)]
     Platform(#[from] crate::platforms::UnknownPlatform),
 }
@@ -60,11 +60,11 @@ impl FromStr for LetterId {
     }
 }
 
-/// A choice of dead letters as it is typed and sent.
+/// A selection of dead letters as it is typed and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Asked {
-    /// Their names; empty: any.
+    /// Their ids; empty: any.
     pub ids: Vec<String>,
     /// Of this platform.
     pub platform: Option<String>,
@@ -73,10 +73,10 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What is meant.
+    /// The parsed selection.
     ///
     /// # Errors
-    /// The word that has no meaning.
+    /// The word that is invalid.
     pub fn pick(&self) -> Result<Pick, BadPick> {
         Ok(Pick {
             ids: self.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?,
@@ -86,7 +86,7 @@ impl Asked {
     }
 }
 
-/// For programs. What was written, and in which chat, is in it only where that was asked for.
+/// The form for programs. The text and the chat are in it only where that was asked for.
 pub fn json(letter: &Letter, with_text: bool) -> Value {
     let mut value = json!({
         "id": letter.id.to_string(),
@@ -104,7 +104,7 @@ pub fn json(letter: &Letter, with_text: bool) -> Value {
     value
 }
 
-/// `dead list` for people, from what a gateway answered.
+/// The output of `dead list` for people, from a gateway's answer.
 pub fn table(letters: &[Value], now: Timestamp) -> String {
     if letters.is_empty() {
         return "No undelivered messages.\n".to_owned();
@@ -127,7 +127,7 @@ pub fn table(letters: &[Value], now: Timestamp) -> String {
     text
 }
 
-/// `dead show` for people.
+/// The output of `dead show` for people.
 pub fn page(letter: &Value, now: Timestamp) -> String {
     let word = |name: &str| visible::line(letter[name].as_str().unwrap_or("?"));
     let way = if word("direction") == "in" { "from" } else { "to" };

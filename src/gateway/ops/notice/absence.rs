@@ -1,4 +1,4 @@
-//! Pure. Whether a platform was out of reach for longer than its service keeps messages.
+//! Pure. Detects that a platform was away for longer than its service keeps messages.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use jiff::Timestamp;
 
 use crate::gateway::store::api::contacts::Contact;
 
-/// A span of which messages may be lost.
+/// A period of which messages may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// From then on nothing was received.
+    /// The time from which nothing was received.
     pub from: Timestamp,
-    /// What was written later is still kept by the service.
+    /// The time from which the service still keeps messages.
     pub until: Timestamp,
 }
 
 impl Contact {
-    /// The time since an earlier contact. The clock on the wall is believed only across a start of the machine: while that
-    /// runs, somebody may have set it.
+    /// The time since an earlier contact. The wall clock is used only across a start of the machine: while the machine
+    /// runs, the clock may have been set.
     pub fn since(&self, earlier: &Self) -> Duration {
         match (&self.uptime, &earlier.uptime) {
             (Some(now), Some(then)) if now.boot_id == then.boot_id => {
@@ -27,12 +27,12 @@ impl Contact {
         }
     }
 
-    /// By both clocks it is later by less than this.
+    /// True when it is later by less than this, by both clocks.
     pub fn is_within(&self, time: Duration, earlier: &Self) -> bool {
         self.since(earlier) < time && self.at.duration_since(earlier.at).unsigned_abs() < time
     }
 
-    /// What a service has thrown away meanwhile that keeps messages for so long.
+    /// The period whose messages the service has deleted meanwhile, if it keeps them for this time.
     pub fn gap(&self, earlier: &Self, keeps: Duration) -> Option<Gap> {
         let away = self.since(earlier);
         let before = |time: Duration| self.at.checked_sub(time).unwrap_or(Timestamp::MIN);
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn what_was_away_for_longer_than_messages_are_kept_has_a_gap_and_a_clock_that_is_set_has_none() {
         let begin = 1_800_000_000;
-        // Hours by the wall, and by the machine: the same start, another one, or none that is known.
+        // Hours by the wall clock, and by the machine's: the same start, another one, or none that is known.
         for (wall, machine, gap) in [
             (1, Some(("a", 1)), None),
             (24, Some(("a", 24)), None),
@@ -67,7 +67,7 @@ mod tests {
             // The clock was set forward, and back.
             (900, Some(("a", 1)), None),
             (-900, Some(("a", 30)), Some((-930, -924))),
-            // Started anew: only the wall knows.
+            // Started again: only the wall clock shows it.
             (30, Some(("b", 1)), Some((0, 6))),
             (30, None, Some((0, 6))),
             (23, Some(("b", 1)), None),

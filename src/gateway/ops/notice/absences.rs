@@ -1,5 +1,4 @@
-//! Watches which accounts are connected, and tells the operator when one was away for longer than its service keeps
-//! messages.
+//! Watches which accounts are connected, and notifies the operator when one was away for longer than its service keeps messages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,10 +21,10 @@ use crate::gateway::store::api::StoreError;
 use crate::gateway::store::api::contacts::{Account, Contact, Contacts};
 use crate::platforms::Platform;
 
-/// A contact is written down this often at most: so much longer than it was may an absence seem.
+/// The pause between two stored contacts: an absence may seem longer than it was by this time.
 const RECORD_EVERY: Duration = Duration::from_secs(300);
 
-/// A document that is older says nothing about now: the machine may have slept since.
+/// The age from which a document is not current: the machine may have slept since.
 const FRESH: Duration = Duration::from_secs(15);
 
 /// Watches until the states end.
@@ -51,13 +50,13 @@ struct Absences {
 /// The last contact with a platform in this run.
 struct Last {
     account: Account,
-    /// Since when it was connected then.
+    /// The time since which it was connected then.
     since: Option<Timestamp>,
-    /// As it is kept.
+    /// The stored contact.
     contact: Contact,
 }
 
-/// A platform that is connected, and whose service keeps messages for a time only.
+/// A connected platform whose service keeps messages for a limited time.
 struct Connected {
     platform: Platform,
     keeps: Duration,
@@ -73,7 +72,7 @@ impl Absences {
                 if is_fresh { connected(seen) } else { Vec::new() }
             });
             for connected in connected {
-                // Whatever cannot be kept is tried again with the next document, and goes on being away till then.
+                // A contact that cannot be stored is tried again with the next document, and counts as away until then.
                 if let Err(error) = self.see(&connected, contact.clone()).await {
                     tracing::debug!(platform = %connected.platform, %error, "the time of the last connection could not be stored");
                 }
@@ -87,7 +86,7 @@ impl Absences {
         let account = Account { platform, name };
         let contact = match self.last.get(&platform) {
             Some(last) if last.account == account => Some(last.contact.clone()),
-            // The settings name another account, and this is still the connection of the one before.
+            // The settings name another account, but this is still the connection of the earlier one.
             Some(last) if last.since == since => return Ok(()),
             Some(_) | None => self.contacts.last(&account).await?,
         };
@@ -97,7 +96,7 @@ impl Absences {
                 if !self.tell(platform, gap, keeps, &contact).await {
                     return Ok(());
                 }
-                // Told once, also while it cannot be written down.
+                // Notified once, also while it cannot be stored.
                 self.last.insert(platform, last(now.clone()));
             } else if now.is_within(RECORD_EVERY, &contact) {
                 self.last.insert(platform, last(contact));
@@ -109,7 +108,7 @@ impl Absences {
         Ok(())
     }
 
-    /// False: nobody could be told yet.
+    /// Notifies the operator. Returns false when the notice could not be sent yet.
     async fn tell(&self, platform: Platform, gap: Gap, keeps: Duration, last: &Contact) -> bool {
         let zone = TimeZone::system();
         let (from, until) = (gap.from.to_zoned(zone.clone()), gap.until.to_zoned(zone));
@@ -120,12 +119,12 @@ impl Absences {
         let route = if config.gateway.notify.command.is_some() {
             Some(Route::Command)
         } else {
-            // It is connected: those whom it concerns are there.
+            // It is connected: its own users are reachable.
             let by = channels.get_key_value(&platform).or_else(|| channels.first_key_value());
             by.map(|(by, _)| Route::Channel(by.spec().name.to_owned()))
         };
         let is_told = match route {
-            // One and the same message, should we be killed before we remember that it was said.
+            // The same message id, should we be killed before we store that it was sent.
             Some(route) => self.teller.tell(name, &notice, route, &format!("missed {}", last.at)).await,
             None => true,
         };

@@ -13,10 +13,10 @@ use crate::process::group::Group;
 use crate::visible;
 use crate::world::World;
 
-/// The longest that the command may take; then it is killed with everything it started.
+/// Limit for the command; then it is killed with everything it started.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
-/// Why the operator was not told. What the command printed is not looked at.
+/// The reason why the operator was not notified. The command's output is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The list is empty.
@@ -25,10 +25,10 @@ pub enum CommandError {
     /// It could not be started.
     #[error("it cannot be started: {0}")]
     Start(#[source] io::Error),
-    /// It ended in another way than with 0.
+    /// Its exit status was not 0.
     #[error("it failed ({0})")]
     Failed(ExitStatus),
-    /// It did not end.
+    /// It did not end in time.
     #[error("it did not finish within {} s and was killed", .0.as_secs())]
     Hung(Duration),
 }
@@ -46,7 +46,7 @@ pub async fn run(world: &World, argv: &[String], line: &str, limit: Duration) ->
     let input = group.leader.stdin.take();
     let life = async {
         if let Some(mut input) = input {
-            // A command that does not read has its reasons.
+            // A command may choose not to read its input.
             drop(input.write_all(format!("{}\n", visible::page(line)).as_bytes()).await);
         }
         group.leader.wait().await

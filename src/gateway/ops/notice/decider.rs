@@ -1,11 +1,11 @@
-//! Pure. When the operator is told that a platform does not work, and that it works again.
+//! Pure. Decides when the operator is notified that a platform does not work, and that it works again.
 //!
-//! A platform that is not connected has a *case*. The case is told when it is older than its limit (a short one when only
-//! a person can help, a long one while the gateway still tries), and closed when the platform has been connected for a
-//! while: so a platform that flaps is one case, not many. Only a case that was told is told to be over. Cases of one
-//! platform are told at most once in a period, whatever happens.
+//! A platform that is not connected has a *case*. The operator is notified of a case when it is older than its limit (a
+//! short one when only a person can help, a long one while the gateway still tries), and it is closed when the platform has
+//! been connected for a while: so a platform that flaps is one case, not many. Only a case with a notice gets one for its
+//! end. There is at most one notice about the cases of one platform in a period, whatever happens.
 //!
-//! A case that nobody can be told of yet (no healthy platform with a home channel, and no command) waits for a way.
+//! A case without a route (no healthy platform with a home channel, and no command) waits for one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -14,56 +14,56 @@ use jiff::Zoned;
 
 use crate::gateway::model::snapshot::{GatewayState, PlatformSnapshot, Snapshot, WireState};
 
-/// A connection counts as a recovery when it has lasted this share of the short limit.
+/// The share of the short limit that a connection must last to count as a recovery.
 const CALM_SHARE: u32 = 3;
 
-/// The numbers that are decided by.
+/// The limits of the decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// A platform that only a person can bring back is told of after this time.
+    /// The time before a notice about a platform that only a person can bring back.
     pub after: Duration,
-    /// One that is still being tried, after this time.
+    /// The time before a notice about one that is still being tried.
     pub retrying_after: Duration,
-    /// A platform is told of at most once in this time; the end of a case that was told does not count.
+    /// The pause between two notices about a platform; the end of a case does not count.
     pub every: Duration,
 }
 
-/// What is wrong with a platform, as the status says it.
+/// The fault of a platform, as in the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// Where it is.
+    /// Its state.
     pub state: WireState,
-    /// Stable.
+    /// The stable code.
     pub code: Option<String>,
-    /// For people.
+    /// The message for people.
     pub message: Option<String>,
-    /// What a person should do.
+    /// The step for a person.
     pub user_action: Option<String>,
 }
 
-/// How a platform is.
+/// The condition of a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// Connected.
     Well,
     /// Not connected; the gateway tries.
     Trying(Trouble),
-    /// Not connected, and left alone until somebody does something.
+    /// Not connected, and not tried until a person acts.
     Stuck(Trouble),
-    /// Not connected because somebody wanted it so.
+    /// Not connected by an operator's request.
     Meant,
 }
 
-/// What is seen of one platform.
+/// The decider's view of one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sight {
-    /// How it is.
+    /// Its condition.
     pub condition: Condition,
-    /// It has a home channel.
+    /// True when it has a home channel.
     pub has_channel: bool,
 }
 
-/// How the operator is reached.
+/// The way to the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     /// By their own command.
@@ -72,68 +72,68 @@ pub enum Route {
     Channel(String),
 }
 
-/// What is told.
+/// A notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// It does not work.
     Trouble {
-        /// For so long.
+        /// The time since it stopped.
         lasted: Duration,
-        /// Why.
+        /// The fault.
         trouble: Trouble,
     },
     /// It works again.
     Recovered {
-        /// It did not for so long.
+        /// The time for which it did not.
         lasted: Duration,
     },
     /// It was away for longer than its service keeps messages; see [`super::absence`].
     Missed {
-        /// Of this span messages may be lost.
+        /// Messages may be lost from this time on.
         from: Zoned,
-        /// Of this span messages may be lost.
+        /// Messages may be lost until this time.
         until: Zoned,
-        /// So long they are kept.
+        /// The time for which the service keeps them.
         keeps: Duration,
     },
 }
 
-/// What happened.
+/// An input of the decider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// Every platform there is, by name, and whether there is a command.
+    /// The state of every platform.
     Seen {
-        /// By name.
+        /// The platforms, by name.
         platforms: BTreeMap<String, Sight>,
-        /// The operator has a command of their own.
+        /// True when the operator has set a command.
         has_command: bool,
     },
     /// These limits hold from now on.
     Configured(Limits),
 }
 
-/// What is to be done.
+/// An action to perform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Tell this of this platform.
+    /// Send a notice about this platform.
     Tell {
-        /// Which.
+        /// The platform.
         platform: String,
-        /// What.
+        /// The notice.
         notice: Notice,
-        /// How.
+        /// The route.
         route: Route,
     },
 }
 
-/// A stretch of time in which a platform does not work.
+/// A period in which a platform does not work.
 #[derive(Debug)]
 struct Case {
     began: Instant,
     trouble: Trouble,
     stuck: bool,
     told: bool,
-    /// It is connected since then; the case is not closed yet.
+    /// The time since which it is connected; the case is not closed yet.
     well_since: Option<Instant>,
 }
 
@@ -143,7 +143,7 @@ struct Watch {
     told_at: Option<Instant>,
 }
 
-/// Decides for all platforms.
+/// The decider for all platforms.
 #[derive(Debug)]
 pub struct Notices {
     limits: Limits,
@@ -155,7 +155,7 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Nothing was seen yet.
+    /// A decider that has seen nothing yet.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -186,7 +186,7 @@ impl Notices {
         self.handle_timeout(now);
     }
 
-    /// Does what has become due.
+    /// Performs what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         for (name, watch) in &mut self.watches {
             if watch.due(&self.limits).is_none_or(|due| due > now) {
@@ -215,7 +215,7 @@ impl Notices {
         }
     }
 
-    /// When [`Notices::handle_timeout`] has something to do.
+    /// The time at which [`Notices::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.watches
             .iter()
@@ -226,7 +226,7 @@ impl Notices {
             .min()
     }
 
-    /// The next thing to do, in order.
+    /// The next action, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
@@ -262,7 +262,7 @@ impl Watch {
         self.case.as_ref().is_none_or(|case| case.well_since.is_some())
     }
 
-    /// When there is something to tell, or a case to close.
+    /// The time when a notice is due, or a case is to be closed.
     fn due(&self, limits: &Limits) -> Option<Instant> {
         let case = self.case.as_ref()?;
         if let Some(since) = case.well_since {
@@ -277,8 +277,8 @@ impl Watch {
     }
 }
 
-/// The operator's own command is what they asked for; else another platform that works. A platform that works again can
-/// say so itself.
+/// The route: the operator's own command if there is one; else another platform that works. A platform that works again can
+/// report it itself.
 fn route(name: &str, watch: &Watch, channels: &[String], has_command: bool) -> Option<Route> {
     if has_command {
         return Some(Route::Command);
@@ -288,7 +288,7 @@ fn route(name: &str, watch: &Watch, channels: &[String], has_command: bool) -> O
     other.or(own).map(|channel| Route::Channel(channel.clone()))
 }
 
-/// What the status says of a platform, as its operator sees it. `None` while the gateway itself ends.
+/// The view of each platform in the status. `None` while the gateway itself ends.
 pub fn sights(snapshot: &Snapshot, has_channel: impl Fn(&str) -> bool) -> Option<BTreeMap<String, Sight>> {
     match snapshot.gateway_state {
         GatewayState::Draining | GatewayState::Stopped | GatewayState::StartupFailed => None,
@@ -342,7 +342,7 @@ mod tests {
         Condition::Stuck(trouble(WireState::Fatal))
     }
 
-    /// The decider with a clock of its own, in minutes.
+    /// The decider with its own clock, in minutes.
     struct Stage {
         notices: Notices,
         begin: Instant,
@@ -367,7 +367,7 @@ mod tests {
             self.notices.handle(self.at(minute), input);
         }
 
-        /// What is told when all timers up to this minute have run: (minute of the timer, platform, what, way).
+        /// The notices when all timers up to this minute have run: (minute of the timer, platform, kind, route).
         fn told(&mut self, minute: u32) -> Vec<(u64, String, &'static str, Route)> {
             let mut told = Vec::new();
             let mut now = self.begin;
@@ -440,7 +440,7 @@ mod tests {
             told.extend(stage.told(minute).into_iter().map(|(_, _, what, _)| what));
         }
         assert_eq!(told, ["trouble"]);
-        // Ever new cases: well for half an hour, stuck for half an hour.
+        // New cases again and again: well for half an hour, stuck for half an hour.
         let mut stage = Stage::new();
         let mut told = Vec::new();
         for round in 0..24 {

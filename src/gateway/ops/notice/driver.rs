@@ -1,4 +1,4 @@
-//! Watches the states as they are published, and tells the operator what the decider says.
+//! Watches the published states, and sends the notices of the decider.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::gateway::pipeline::flow::MessageFlow;
 use crate::gateway::settings::Settings;
 use crate::platforms::Platform;
 
-/// The longest that the store may take over a notice.
+/// Limit for the store to take a notice.
 const SAY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Tells the operator until the states end. One notice is sent after the other.
+/// Notifies the operator until the states end. Notices are sent one after the other.
 pub fn start(
     documents: watch::Receiver<Option<Snapshot>>,
     settings: Arc<Settings>,
@@ -38,7 +38,7 @@ async fn follow(mut documents: watch::Receiver<Option<Snapshot>>, teller: Notifi
     let mut notices = Notices::new(limits(&teller.settings.current().gateway.notify));
     loop {
         while let Some(Action::Tell { platform, notice, route }) = notices.poll_action() {
-            // Each notice is a message of its own, so that a repeat after a restart is told as well.
+            // Each notice has its own id, so that a repeat after a restart is sent as well.
             let id = Now::read().wall.to_string();
             teller.tell(&platform, &notice, route, &id).await;
         }
@@ -78,14 +78,14 @@ fn channel<'a>(name: &str, config: &'a Config) -> Option<(Platform, &'a str)> {
     Some((platform, config.home_channels.get(&platform)?))
 }
 
-/// Tells what is to be told.
+/// Sends notices.
 pub(super) struct Notifier {
     pub(super) settings: Arc<Settings>,
     pub(super) flow: Arc<dyn MessageFlow>,
 }
 
 impl Notifier {
-    /// Returns whether it was told. What has the same `id` is told once in a chat.
+    /// Sends a notice. Returns true when it was sent. Notices with the same `id` are sent once in a chat.
     pub(super) async fn tell(&self, name: &str, notice: &Notice, route: Route, id: &str) -> bool {
         let title = name.parse().map_or(name, |platform: Platform| platform.spec().title);
         let told = match &route {

@@ -1,9 +1,8 @@
-//! Telling the operator: a platform that does not come back by itself is told of once, where it is seen, and once more
-//! when it works again.
+//! Notices to the operator: one about a platform that does not come back by itself, where it is seen, and one when it works
+//! again.
 //!
-//! - [`decider`]: whether, when and by which way (pure); [`text`]: in which words (pure).
-//! - [`absence`]: whether messages may be missing, because a platform was away for too long (pure); [`absences`] watches for
-//!   it.
+//! - [`decider`]: the time and the route of a notice (pure); [`text`]: its text (pure).
+//! - [`absence`]: messages that may be missing, because a platform was away for too long (pure); [`absences`] watches for it.
 //! - [`driver`]: watches the published states and sends; [`command`]: runs the operator's own command.
 //!
 //! Nothing waits for a notice, and a notice that fails is one line in the log.

@@ -1,4 +1,4 @@
-//! Pure. A notice in words, and for programs.
+//! Pure. A notice as text for people, and as JSON for programs.
 
 use jiff::Zoned;
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use crate::gateway::model::snapshot::WireState;
 use crate::redact;
 use crate::span::span;
 
-/// Longer explanations are cut: a notice fits every platform.
+/// Limit for an explanation; longer ones are cut, so that a notice fits every platform.
 const DETAIL_LEN_MAX: usize = 600;
 
-/// What people read.
+/// The text for people.
 pub fn text(title: &str, notice: &Notice) -> String {
     match notice {
         Notice::Trouble { lasted, trouble } => {
@@ -43,7 +43,7 @@ pub fn text(title: &str, notice: &Notice) -> String {
     }
 }
 
-/// One line for the operator's command.
+/// One line of JSON for the operator's command.
 pub fn json(platform: &str, title: &str, notice: &Notice) -> Value {
     let text = text(title, notice);
     match notice {
@@ -79,7 +79,7 @@ pub fn json(platform: &str, title: &str, notice: &Notice) -> Value {
     }
 }
 
-/// Errors hold no secrets; this is the second lock, since a notice leaves the machine.
+/// The detail without secrets: errors hold none, but a notice leaves the machine, so they are removed again.
 fn detail(text: &str) -> String {
     let text = redact::shapes(text);
     let text = redact::numbers(&text);

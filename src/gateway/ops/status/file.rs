@@ -1,5 +1,5 @@
-//! The one writer of `gateway_state.json`. It writes what the loop gives it, whole, and never disturbs the loop: only the
-//! newest document waits, and a write that fails is logged once an hour and made good by the next.
+//! The one writer of `gateway_state.json`. It writes the loop's documents, whole, and does not block the loop: only the
+//! newest document waits, and a failed write is logged once an hour and replaced by the next.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::gateway::model::snapshot::Snapshot;
 /// The pause after a write: a flapping platform does not wear the disk out.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The interval at which failing writes are logged.
+/// The pause between two log lines about failing writes.
 const TELL_EVERY: Duration = Duration::from_secs(3600);
 
-/// The longest that the last write may take.
+/// Limit for the last write.
 const LAST_WRITE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The status file.
@@ -36,12 +36,12 @@ impl StatusFile {
         Self { newest, writer }
     }
 
-    /// Has this document written within 100 ms, unless a newer one comes first.
+    /// Writes this document within 100 ms, unless a newer one comes first.
     pub fn publish(&self, snapshot: Snapshot) {
         self.newest.send_replace(Some(snapshot));
     }
 
-    /// Sees each document that is published.
+    /// A receiver of each document that is published.
     pub fn subscribe(&self) -> watch::Receiver<Option<Snapshot>> {
         self.newest.subscribe()
     }

@@ -1,4 +1,4 @@
-//! Pure. Codes: eight symbols that are not mistaken for each other, of which only a salted hash is kept.
+//! Pure. Admission codes: eight symbols that are hard to confuse, of which only a salted hash is kept.
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -6,24 +6,24 @@ use subtle::{Choice, ConstantTimeEq};
 /// The symbols: capital letters and digits without `0`, `O`, `1` and `I`.
 pub const SYMBOLS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
-/// Symbols of a code.
+/// The number of symbols in a code.
 pub const LEN: usize = 8;
 
-/// Bytes of chance that one code takes: five for its symbols, the rest for its salt.
+/// Random bytes that one code takes: five for its symbols, the rest for its salt.
 pub const CHANCE_BYTES: usize = 5 + SALT_BYTES;
 
 const SALT_BYTES: usize = 16;
 
-/// The kept part of a code.
+/// The kept part of a code: its salted hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seal {
-    /// Makes the hash of the same code another one each time.
+    /// The salt, which makes the hash of the same code differ each time.
     pub salt: [u8; SALT_BYTES],
     /// SHA-256 of the salt and the code.
     pub hash: [u8; 32],
 }
 
-/// A code made of chance, and what is kept of it.
+/// Makes a code of random bytes, and the part of it that is kept.
 pub fn make(chance: &[u8; CHANCE_BYTES]) -> (String, Seal) {
     let (symbols, salt) = chance.split_at(CHANCE_BYTES - SALT_BYTES);
     let bits = symbols.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
@@ -39,7 +39,7 @@ pub fn make(chance: &[u8; CHANCE_BYTES]) -> (String, Seal) {
     (code, seal)
 }
 
-/// A code as it was typed: in any case, with blanks or dashes. `None`: it cannot be one.
+/// Normalizes a code as it was typed: in any case, with blanks or dashes. `None`: it cannot be one.
 pub fn typed(text: &str) -> Option<String> {
     let code: String = text
         .chars()
@@ -52,7 +52,7 @@ pub fn typed(text: &str) -> Option<String> {
 }
 
 impl Seal {
-    /// True when it is of this code. Takes the same time for every code.
+    /// True when it was made of this code. Takes the same time for every code.
     pub fn fits(&self, code: &str) -> Choice {
         self.hash.ct_eq(&self.hash_of(code))
     }

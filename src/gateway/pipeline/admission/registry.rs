@@ -1,7 +1,7 @@
-//! Pure. The people who wait to be admitted, those who are, and when a code is given or taken.
+//! Pure. The people who wait for admission, those who have it, and the rules for giving and taking codes.
 //!
-//! Everything here has a bound: three codes wait for each platform, each for an hour, and no one gets a second one within
-//! ten minutes. Five wrong codes close a platform's door for an hour.
+//! Everything here has a bound: three codes wait for each platform, each for an hour, and no person gets a second one
+//! within ten minutes. After five wrong codes a platform takes none for an hour.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -19,25 +19,25 @@ use crate::platforms::Platform;
 /// The time within which a code can be approved.
 pub const CODE_LIFE: Duration = Duration::from_secs(3600);
 
-/// Codes that wait for each platform.
+/// Limit for the codes that wait for each platform.
 pub const CODES_MAX: usize = 3;
 
-/// The same person gets a code at most this often.
+/// The pause before the same person gets another code.
 pub const ASK_EVERY: Duration = Duration::from_secs(600);
 
-/// Wrong codes until no more are taken.
+/// Wrong codes until none is taken.
 pub const FAILURES_MAX: u32 = 5;
 
-/// The time for which no code is taken, nor given, after too many wrong ones.
+/// The time for which no code is taken or given after too many wrong ones.
 pub const LOCK: Duration = Duration::from_secs(3600);
 
-/// People who had a code in the last ten minutes and have it no longer; beyond this no one gets one.
+/// Limit for the people who had a code in the last ten minutes and no longer have it; beyond this no code is given.
 const ASKED_MAX: usize = 64;
 
-/// A wall clock that went back by more than this says nothing about the age of a code.
+/// A wall clock that went back by more than this shows nothing about the age of a code.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(60);
 
-/// The book.
+/// The registry.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     waiting: Vec<Waiting>,
@@ -49,7 +49,7 @@ pub struct Registry {
 /// A person who waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Where.
+    /// The platform.
     pub platform: Platform,
     /// The person.
     pub person: String,
@@ -64,14 +64,14 @@ struct Tries {
     locked: Option<Now>,
 }
 
-/// The fate of a code that was typed.
+/// The outcome of a code that was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Approval {
     /// This person has access.
     Admitted(String),
-    /// No one has it; so many more tries are left.
+    /// No person has this code.
     Wrong {
-        /// Until the door is closed.
+        /// Tries that are left until no code is taken.
         left: u32,
     },
     /// No code is taken for this long.
@@ -79,7 +79,7 @@ pub enum Approval {
 }
 
 impl Registry {
-    /// The book as it was kept, read at this moment.
+    /// The registry as it was kept, read at this moment.
     pub fn of(kept: Kept, now: Now) -> Self {
         let since = |at_s: i64| {
             let wall = Timestamp::from_second(at_s).unwrap_or(Timestamp::MIN);
@@ -94,7 +94,7 @@ impl Registry {
             made: since(row.made_at_s),
         });
         let tries = kept.tries.into_iter().map(|row| {
-            // A door that was closed in the future, by a clock that was wrong, opens in an hour from now.
+            // A lock that began in the future, because of a wrong clock, ends one hour from now.
             let locked = row.locked_at_s.map(since).map(|at| Now { wall: at.wall.min(now.wall), ..at });
             (row.platform, Tries { failures: row.failures, locked })
         });
@@ -119,7 +119,7 @@ impl Registry {
         &self.admitted
     }
 
-    /// Everyone who waits, and how long their code can still be approved.
+    /// Everyone who waits, and the time for which their code can still be approved.
     pub fn waiting(&self, now: Now) -> impl Iterator<Item = (&Waiting, Duration)> {
         let left =
             move |one: &Waiting| CODE_LIFE.saturating_sub(now.mono.saturating_duration_since(one.made.mono));
@@ -139,7 +139,7 @@ impl Registry {
             && self.locked_for(now, platform).is_none()
     }
 
-    /// Gives this person a code, made of this chance, and voids the one that they had. `None`: not now.
+    /// Gives this person a code, made of these random bytes, and voids the one that they had. `None`: not now.
     pub fn give(
         &mut self,
         now: Now,
@@ -167,7 +167,7 @@ impl Registry {
         Some((code, changes))
     }
 
-    /// The operator typed a code. Each is taken once.
+    /// Approves the code that the operator typed. Each is taken once.
     pub fn approve(&mut self, now: Now, platform: Platform, text: &str) -> (Approval, Vec<Change>) {
         if let Some(left) = self.locked_for(now, platform) {
             return (Approval::Locked(left), Vec::new());
@@ -177,7 +177,7 @@ impl Registry {
             tries.failures = 0;
         }
         let code = code::typed(text);
-        // Every code that waits is compared, so that the time tells nothing.
+        // Every waiting code is compared, so that the time reveals nothing.
         let mut found = None;
         for (index, one) in self.waiting.iter().enumerate() {
             let fits = code.as_deref().map_or(Choice::from(0), |code| one.seal.fits(code));
@@ -212,7 +212,7 @@ impl Registry {
         (Approval::Admitted(person), changes)
     }
 
-    /// Takes an admission back, and voids a code, of the person who has this name. Returns the names that were taken back.
+    /// Withdraws the admission of the person who has this name, and voids their code. Returns the names that were withdrawn.
     pub fn revoke(&mut self, platform: Platform, text: &str) -> (Vec<String>, Vec<Change>) {
         let named = [person(platform, text), listed_name(platform, text)];
         let is_it = |name: &str| {
@@ -282,7 +282,8 @@ impl Waiting {
         is_name_of(asker, &self.person) || self.alt.as_deref().is_some_and(|name| is_name_of(asker, name))
     }
 
-    /// By both clocks: one of them stands still while the machine sleeps, and people set the other one.
+    /// True when the code can still be approved by both clocks: one of them stands still while the machine sleeps, and
+    /// people set the other one.
     fn is_alive(&self, now: Now) -> bool {
         let age = now.wall.duration_since(self.made.wall);
         let life = SignedDuration::try_from(CODE_LIFE).unwrap_or(SignedDuration::MAX);

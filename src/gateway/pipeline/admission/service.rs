@@ -1,4 +1,4 @@
-//! Keeps the book of admissions: one change after another, each on disk before it has an effect.
+//! Keeps the admission registry: one change at a time, each on disk before it takes effect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,10 +15,10 @@ use crate::gateway::store::api::admissions::{Change, Kept, Records};
 use crate::platforms::{Platform, UnknownPlatform};
 use crate::visible;
 
-/// Keeps the book.
+/// The admission service.
 pub struct Desk {
     book: Mutex<Registry>,
-    /// Held during each change of the book.
+    /// Held during each change of the registry.
     turn: Semaphore,
     records: Arc<dyn Records>,
     rules: Arc<Rules>,
@@ -45,13 +45,13 @@ pub enum Request {
     },
 }
 
-/// Why it was not done.
+/// The reason why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// Unknown platform.
     #[error("{0}")]
     UnknownPlatform(#[from] UnknownPlatform),
-    /// No one has this code.
+    /// No person has this code.
     #[error("no request with that code on {title}; {left} attempts left, then codes are locked for an hour")]
     WrongCode {
         /// The platform as people write it.
@@ -62,19 +62,19 @@ pub enum Refusal {
     /// Too many wrong codes were typed.
     #[error("too many wrong codes; codes are locked for {minutes} more minutes")]
     Locked {
-        /// Until one is taken.
+        /// Minutes until one is taken.
         minutes: u64,
     },
-    /// No one has access under this name.
+    /// No person has access under this name.
     #[error("no one with this ID has access")]
     NotAdmitted,
-    /// It could not be written down.
+    /// It could not be written to disk.
     #[error("it could not be stored: {0}")]
     Store(#[from] StoreError),
 }
 
 impl Refusal {
-    /// Stable, snake_case, for programs.
+    /// The stable code, in `snake_case`, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownPlatform(_) => "unknown_platform",
@@ -87,7 +87,7 @@ impl Refusal {
 }
 
 impl Desk {
-    /// With what was kept. From now on the rules admit everyone in the book.
+    /// A service with the kept registry. From now on the rules admit everyone in it.
     pub fn new(records: Arc<dyn Records>, rules: Arc<Rules>, kept: Kept) -> Arc<Self> {
         let book = Registry::of(kept, Now::read());
         rules.admit(book.names());
@@ -98,7 +98,8 @@ impl Desk {
         look(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// True when this person would get a code now. Quick, and without the disk: it is asked for each message of a stranger.
+    /// True when this person would get a code now. It is quick and does not use the disk: it is called for each message of
+    /// a stranger.
     pub fn would_give(&self, platform: Platform, asker: &Asker) -> bool {
         self.turn.available_permits() > 0 && self.book(|book| book.would_give(Now::read(), platform, asker))
     }
@@ -110,7 +111,7 @@ impl Desk {
         getrandom::fill(&mut chance).ok()?;
         let mut next = self.book(|book| book.clone());
         let (code, changes) = next.give(Now::read(), platform, asker, &chance)?;
-        // Also when it cannot be kept: a person who asks again and again must not make the disk busy.
+        // Also when it cannot be kept: a person who asks repeatedly must not keep the disk busy.
         self.book(|book| *book = next);
         match self.records.keep(changes).await {
             Ok(()) => Some(code),
@@ -122,11 +123,11 @@ impl Desk {
         }
     }
 
-    /// Does what the operator asks, to its end, also when they no longer wait. The answer is for programs, with a
+    /// Carries out the operator's request, to its end, also when they no longer wait. The answer is for programs, with a
     /// `message` for people.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for the refusal.
     pub async fn answer(self: &Arc<Self>, request: Request) -> Result<Value, Refusal> {
         let desk = Arc::clone(self);
         let work = async move {
@@ -168,7 +169,7 @@ impl Desk {
                 let message = format!("{} can now write to hermes on {title}.", shown(&person));
                 Ok(json!({ "message": message, "platform": platform.spec().name, "user": person }))
             }
-            // A disk that is full must not make guessing free.
+            // A full disk must not make guessing free.
             Approval::Wrong { left } => {
                 self.turn_to(next);
                 kept.and(Err(Refusal::WrongCode { title, left }))
@@ -184,7 +185,7 @@ impl Desk {
         let _turn = self.turn.acquire().await.expect("it is never closed");
         let mut next = self.book(|book| book.clone());
         let (gone, changes) = next.revoke(platform, user);
-        // At once, whatever the disk says.
+        // At once, whether or not it could be written to disk.
         self.turn_to(next);
         self.keep(changes).await?;
         if gone.is_empty() {
@@ -206,7 +207,7 @@ impl Desk {
     }
 }
 
-/// A name as it may stand on a terminal.
+/// A name that is safe to show on a terminal.
 pub(crate) fn shown(name: &str) -> String {
     visible::line(name).into_owned()
 }

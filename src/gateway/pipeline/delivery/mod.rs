@@ -1,6 +1,7 @@
-//! From the answer to the platform.
+//! The way of an answer to the platform.
 //!
-//! - [`outbox`]: sends what waits, in order; [`rates`]: how fast. [`target`]: the address of what somebody sends by hand.
+//! - [`outbox`]: sends the waiting messages, in order; [`rates`]: the rate limits. [`target`]: the address of a message
+//!   sent by hand.
 
 pub mod outbox;
 pub mod rates;

@@ -1,4 +1,4 @@
-//! Sends what waits: in order within a chat, chats side by side, only while the platform is connected.
+//! Sends the waiting messages: in order within a chat, chats side by side, only while the platform is connected.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,27 +24,27 @@ use crate::gateway::store::api::{GivenUp, OutboxRow, Store, StoreError};
 use crate::platforms::{Platform, Repeat};
 use crate::sensitive::Private;
 
-/// Sends under way at once on one platform. The bridge sends one after the other by itself; more than one is under way so
-/// that a slow one holds up only its chat. As many as turns run at once by default: an answer that finds a place is sent from
-/// the commit that stores it, and one that does not costs a commit more.
+/// Limit for sends under way at once on one platform. The bridge sends one after the other by itself; more than one is
+/// under way so that a slow one holds up only its chat. As many as turns run at once by default: an answer that finds a
+/// place is sent right after the commit that stores it, and one that does not costs one more commit.
 const SENDS_MAX: usize = 32;
 
-/// Chats whose next message is being sent or written down at once.
+/// Limit for chats whose next message is being sent or recorded at once.
 const CHATS_MAX: usize = 64;
 
-/// A message of which nobody knows whether it arrived is repeated so often where people may see each repeat.
+/// Attempts for a message of unknown fate, where people may see each repeat.
 const MARKED_ATTEMPTS_MAX: u32 = 5;
 
-/// While only messages of unknown fate wait in a chat, how often it is looked for others.
+/// The pause between two looks for other messages while only messages of unknown fate wait in a chat.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// The longest that a message waits to be sent, until the settings say something else.
+/// The default time that a message may wait to be sent, until the settings are applied.
 const EXPIRY: Duration = Duration::from_hours(24);
 
-/// A link answers within a limit of its own; this one holds when it does not.
+/// Limit for a send. A link answers within its own limit; this one holds when it does not.
 const SEND_LIMIT: Duration = Duration::from_secs(120);
 
-/// The longest that showing an answer as it grows may take: the answer itself waits for it.
+/// Limit for showing an answer as it grows: the answer itself waits for it.
 const SHOW_LIMIT: Duration = Duration::from_secs(10);
 
 /// The first wait after a failed send; it doubles with each attempt.
@@ -56,13 +56,13 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// The wait after the store failed.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 
-/// How soon a chat looks again whether its handed row is put back: the disk takes some milliseconds.
+/// The pause before a chat checks again whether its handed row is put back: the disk takes some milliseconds.
 const RETURN_WAIT: Duration = Duration::from_millis(20);
 
-/// Why a message did not leave for which there was no connection.
+/// The error of a message for which there was no connection.
 const NOT_CONNECTED: &str = "not connected";
 
-/// What goes out on one platform.
+/// The outgoing messages of one platform.
 pub struct Outbox {
     post: Arc<Post>,
     lanes: Lanes,
@@ -71,7 +71,7 @@ pub struct Outbox {
 struct Post {
     platform: Platform,
     store: Arc<dyn Store>,
-    /// Told when something was sent or given up.
+    /// Notified when a message was sent or given up.
     changed: Arc<Notify>,
     tally: Arc<Metrics>,
     permits: Arc<Semaphore>,
@@ -83,18 +83,18 @@ struct Slot {
     link: Option<Arc<dyn Link>>,
     last_sent: Option<Timestamp>,
     pace: Pace,
-    /// A message that waits for longer is given up.
+    /// The time after which a waiting message is given up.
     expiry: Duration,
-    /// How often an answer is shown as it grows; `None`: never.
+    /// The pause between two previews of an answer; `None`: none is shown.
     stream_every: Option<Duration>,
-    /// Rows that entered the store as `sending`, for their lanes; each with its permit, so there are few.
+    /// Rows that entered the store as `sending`, for their lanes; each holds its permit, so there are few.
     handed: BTreeMap<ChatKey, (OutboxRow, OwnedSemaphorePermit)>,
     /// Chats whose handed row is being put back: nothing of theirs is sent meanwhile.
     returning: BTreeSet<ChatKey>,
 }
 
 impl Slot {
-    /// What was handed over and not begun, to be put back.
+    /// The rows that were handed over and not begun, to be put back.
     fn take_back(&mut self) -> Vec<OutboxRow> {
         let rows: Vec<_> = std::mem::take(&mut self.handed).into_values().map(|(row, _)| row).collect();
         for row in &rows {
@@ -105,7 +105,7 @@ impl Slot {
     }
 }
 
-/// A chat to which no one else sends, and the place to send one message. Dropping it gives both back.
+/// The exclusive right to send to a chat, with the place to send one message. Dropping it releases both.
 pub struct Claim {
     post: Arc<Post>,
     permit: OwnedSemaphorePermit,
@@ -114,7 +114,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Hands over the row that was committed as being sent: it is sent at once. `None`: the chat is looked at in its turn.
+    /// Hands over the row that was committed as being sent: it is sent at once. `None`: the chat waits for its normal turn.
     pub fn send(self, row: Option<OutboxRow>) {
         let Self { post, permit, lane, key } = self;
         let is_gone = post.slot(|slot| {
@@ -130,10 +130,10 @@ impl Claim {
         drop(lane);
     }
 
-    /// Sends what only makes sense now, or puts it in the place of what was sent before; nothing is written down of it.
+    /// Sends a message that is only useful now, or edits the one sent before; nothing is stored.
     ///
     /// # Errors
-    /// As [`Link::send`]; it is not to be tried again at once.
+    /// As [`Link::send`]; the send is not to be tried again at once.
     pub async fn show(self, message: &OutboundMessage) -> Result<MessageId, SendError> {
         let link = self.post.link().ok_or_else(|| SendError::refused("not_connected", NOT_CONNECTED))?;
         let shown = transmit(link.as_ref(), message, SHOW_LIMIT).await;
@@ -145,7 +145,7 @@ impl Claim {
 }
 
 impl Outbox {
-    /// Starts with no connection: everything waits. `changed` is told of each message that is sent or given up.
+    /// Starts with no connection: everything waits. `changed` is notified of each message that is sent or given up.
     pub fn start(
         platform: Platform,
         store: Arc<dyn Store>,
@@ -172,30 +172,30 @@ impl Outbox {
         Self { lanes: Lanes::start(Arc::<Post>::clone(&post), CHATS_MAX), post }
     }
 
-    /// Sends by this connection from now on. What failed before is tried at once.
+    /// Sends by this connection from now on. Messages that failed before are tried at once.
     pub fn link_up(&self, link: Arc<dyn Link>) {
         self.post.slot(|slot| slot.link = Some(link));
         self.lanes.open();
     }
 
-    /// Nothing is begun any more. What is under way ends by itself, since its connection has ended. Needs a tokio runtime.
+    /// Begins no more sends. Those under way end by themselves, since their connection has ended. Needs a tokio runtime.
     pub fn link_down(&self) {
         self.lanes.close();
         self.post.slot(|slot| slot.link = None);
         self.post.put_back();
     }
 
-    /// There is something to send to this chat.
+    /// Notes that a message for this chat waits.
     pub fn wake(&self, key: ChatKey) {
         self.lanes.wake(key);
     }
 
-    /// The platform asks for nothing for so long.
+    /// Notes that the platform asks for no sends for this long.
     pub fn limited(&self, wait: Duration) {
         self.post.slot(|slot| slot.pace.hold_all(Now::read().mono, wait));
     }
 
-    /// Tries what waits now, whatever the platform has asked for.
+    /// Tries the waiting messages now, although the platform has asked for a pause.
     pub fn hurry(&self) {
         let is_linked = self.post.slot(|slot| {
             slot.pace.release();
@@ -206,33 +206,33 @@ impl Outbox {
         }
     }
 
-    /// From now on the platform's rates are kept to, or only what it asks for.
+    /// Turns our own rate limits on or off; off: only the platform's requests are kept.
     pub fn pace(&self, is_on: bool) {
         self.post.slot(|slot| slot.pace.keep(is_on));
     }
 
-    /// From now on a message that waits for longer is given up.
+    /// Sets the time after which a waiting message is given up.
     pub fn expire_after(&self, expiry: Duration) {
         self.post.slot(|slot| slot.expiry = expiry);
     }
 
-    /// How often an answer is shown as it grows from now on; `None`: never.
+    /// Sets the pause between two previews of an answer; `None`: none is shown.
     pub fn stream(&self, every: Option<Duration>) {
         self.post.slot(|slot| slot.stream_every = every);
     }
 
-    /// How often an answer is shown as it grows; `None`: never.
+    /// The pause between two previews of an answer; `None`: none is shown.
     pub fn stream_every(&self) -> Option<Duration> {
         self.post.slot(|slot| slot.stream_every)
     }
 
-    /// Claims a chat with nothing to send, for a message that is about to enter the store. `None`: it waits in line like any
-    /// other, because something is before it, the platform is away or no place is free.
+    /// Claims a chat with nothing to send, for a message that is about to enter the store. `None`: the message waits in
+    /// line, because another is before it, the platform is away or no place is free.
     pub fn claim(&self, key: &ChatKey) -> Option<Claim> {
         self.claim_by(key, Pace::take)
     }
 
-    /// The same for what may as well be left out.
+    /// The same for a message that can be left out.
     pub fn claim_spare(&self, key: &ChatKey) -> Option<Claim> {
         self.claim_by(key, Pace::take_spare)
     }
@@ -249,7 +249,7 @@ impl Outbox {
         Some(Claim { post: Arc::clone(&self.post), permit, lane, key: key.clone() })
     }
 
-    /// The connection, where there is one and the platform does not ask for silence in this chat.
+    /// The connection, where there is one and the platform has not asked for a pause in this chat.
     pub fn free_link(&self, chat: &ChatId) -> Option<Arc<dyn Link>> {
         self.post.slot(|slot| slot.link.clone().filter(|_| !slot.pace.is_held(Now::read().mono, chat)))
     }
@@ -259,17 +259,17 @@ impl Outbox {
         self.post.link()
     }
 
-    /// When the platform last took a message from us, in this run.
+    /// The time when the platform last took a message from us, in this run.
     pub fn last_sent(&self) -> Option<Timestamp> {
         self.post.slot(|slot| slot.last_sent)
     }
 
-    /// Returns when everything is sent that can be sent now.
+    /// Returns when everything that can be sent now is sent.
     pub async fn done(&self) {
         self.lanes.done().await;
     }
 
-    /// Begins nothing more, for good, and returns when nothing is under way.
+    /// Stops for good, and returns when nothing is under way.
     pub async fn stop(&self) {
         self.lanes.close();
         self.post.permits.close();
@@ -288,8 +288,8 @@ impl Post {
         self.slot(|slot| slot.link.clone())
     }
 
-    /// Whatever was handed over and not begun certainly did not leave; that is written down at once, for a death would
-    /// otherwise make it a message of unknown fate.
+    /// Puts back the rows that were handed over and not begun: they certainly did not leave. That is written at once,
+    /// because a crash would otherwise leave them as messages of unknown fate.
     fn put_back(self: &Arc<Self>) {
         let rows = self.slot(Slot::take_back);
         if !rows.is_empty() {
@@ -315,7 +315,7 @@ impl Post {
         let (row, permit) = match handed {
             Some(handed) => handed,
             None => {
-                // The semaphore is closed when we stop: then no send is begun any more.
+                // The semaphore is closed when we stop: then no send is begun.
                 let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
                     return Ok(Outcome::Idle);
                 };
@@ -337,7 +337,7 @@ impl Post {
             }
         };
         let Some(link) = self.link() else {
-            // It went away a moment ago; the message certainly did not leave.
+            // The connection ended a moment ago; the message certainly did not leave.
             self.store.unsent(row.id, false, NOT_CONNECTED.to_owned()).await?;
             return Ok(Outcome::After(STORE_WAIT));
         };
@@ -346,7 +346,7 @@ impl Post {
         drop(permit);
         let outcome = match sent {
             Ok(remote) => {
-                // What comes from now on wakes the lane.
+                // A message that comes from now on wakes the lane.
                 Ok(if self.mark_sent(&row, remote).await { Outcome::Again } else { Outcome::Idle })
             }
             Err(error) => self.mark_failed(&row, &error).await,
@@ -355,7 +355,7 @@ impl Post {
         outcome
     }
 
-    /// Why this message is not sent any more.
+    /// The reason why this message is no longer sent.
     fn is_hopeless(&self, row: &OutboxRow) -> Option<(String, GivenUp, Counter)> {
         let expiry = self.slot(|slot| slot.expiry);
         let age_s = Now::read().wall.as_second().saturating_sub(row.queued_at_s);
@@ -372,7 +372,7 @@ impl Post {
         })
     }
 
-    /// People may see it twice. What takes the place of another message is there once, however often it is put there.
+    /// True when people may see it twice. A message that replaces another one is there once, however often it is sent.
     fn is_marked(&self, row: &OutboxRow) -> bool {
         row.maybe_sent
             && row.message.replaces.is_none()
@@ -382,7 +382,7 @@ impl Post {
             }
     }
 
-    /// The message as the platform gets it: what people may see twice says so.
+    /// The message as the platform gets it, with a mark when people may see it twice.
     fn as_sent<'a>(&self, row: &'a OutboxRow) -> Cow<'a, OutboundMessage> {
         if !self.is_marked(row) {
             return Cow::Borrowed(&row.message);
@@ -391,15 +391,15 @@ impl Post {
         Cow::Owned(OutboundMessage { text, ..row.message.clone() })
     }
 
-    /// What the platform asks for holds also over a new connection: it is the service that asks.
+    /// Applies a pause that the platform asks for. It also holds over a new connection: the service asks for it.
     fn heed(&self, chat: &ChatId, error: &SendError) {
         if let Retry::After(wait) = error.retry {
             self.slot(|slot| slot.pace.hold_chat(Now::read().mono, chat, wait));
         }
     }
 
-    /// It is sent: that must be written down before anything else is sent to this chat, however long it takes. Returns
-    /// whether more waits there.
+    /// Records that the message is sent: before anything else is sent to this chat, however long it takes. Returns true
+    /// when more messages wait there.
     async fn mark_sent(&self, row: &OutboxRow, remote: MessageId) -> bool {
         self.slot(|slot| slot.last_sent = Some(Now::read().wall));
         self.tally.count(self.platform, Counter::Sent);
@@ -461,7 +461,7 @@ impl Post {
     }
 }
 
-/// Hands the message to the platform, or puts it in the place of another one.
+/// Sends the message to the platform, or puts it in the place of another one.
 async fn transmit(
     link: &dyn Link,
     message: &OutboundMessage,
@@ -488,7 +488,7 @@ async fn transmit(
 impl Work for Post {
     async fn run(&self, key: &ChatKey) -> Outcome {
         self.send_next(key).await.unwrap_or_else(|error| {
-            // Of a full disk the store itself speaks, once.
+            // The store itself logs a full disk, once.
             if !matches!(error, StoreError::Full)
                 && let Some(more) = self.repeats.say(Now::read().mono, "outbox_unusable")
             {

@@ -1,4 +1,4 @@
-//! Pure. How fast a platform may be spoken to: what we keep to by ourselves, and what it asks for.
+//! Pure. The send rates of a platform: our own limits, and the pauses that it asks for.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use crate::gateway::model::message::ChatId;
 use crate::platforms::{Rate, Rates};
 
-/// Chats that are remembered; whoever is at rest is forgotten first.
+/// Limit for the chats in memory; chats that have been idle are removed first.
 const CHATS_MAX: usize = 4096;
 
-/// So many at once, then one after the other.
+/// A token bucket: a burst at once, then one after the other.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
-    /// When it is full again; `None`: it is.
+    /// The time when it is full again; `None`: it is full.
     full_at: Option<Instant>,
 }
 
 impl Bucket {
-    /// How long until one may be taken, with these left for others.
+    /// The wait until one may be taken, with these left for others.
     fn wait(self, now: Instant, rate: Rate, left: u32) -> Duration {
         let debt = self.debt(now);
         let room = rate.pause() * (rate.count - 1).saturating_sub(left);
@@ -49,30 +49,30 @@ impl Chat {
     }
 }
 
-/// What may be sent to one platform now.
+/// The messages that may be sent to one platform now.
 #[derive(Debug)]
 pub struct Pace {
     rates: &'static Rates,
-    /// We keep to them by ourselves.
+    /// True when our own limits are kept.
     is_on: bool,
     all: Bucket,
     not_before: Option<Instant>,
-    /// By the name of the whole.
+    /// By the id of the whole chat.
     chats: BTreeMap<String, Chat>,
 }
 
 impl Pace {
-    /// With everything full.
+    /// Starts with all buckets full.
     pub fn new(rates: &'static Rates) -> Self {
         Self { rates, is_on: true, all: Bucket::default(), not_before: None, chats: BTreeMap::new() }
     }
 
-    /// From now on the rates are kept to, or not. What the platform has asked for stays.
+    /// Turns our own limits on or off. The platform's pauses stay.
     pub fn keep(&mut self, is_on: bool) {
         self.is_on = is_on;
     }
 
-    /// Takes the right to send one message to this chat now, or says how long to wait before asking again.
+    /// Takes the right to send one message to this chat now, or returns the wait before the next try.
     ///
     /// # Errors
     /// The wait; nothing was taken.
@@ -80,7 +80,7 @@ impl Pace {
         self.take_leaving(now, chat, |_| 0)
     }
 
-    /// The same for what may as well be left out: half of what may be said at once is kept for others.
+    /// The same for a message that can be left out: half of the burst is kept for others.
     ///
     /// # Errors
     /// The wait; nothing was taken.
@@ -114,7 +114,7 @@ impl Pace {
         Ok(())
     }
 
-    /// Gives back what was taken and not used.
+    /// Gives back a right that was taken and not used.
     pub fn give_back(&mut self, chat: &ChatId) {
         if let Some(rate) = self.rate_of_all() {
             self.all.give_back(rate);
@@ -125,24 +125,24 @@ impl Pace {
         }
     }
 
-    /// The platform asks for nothing to this chat for so long, whatever connection there is.
+    /// Keeps a pause that the platform asks for in this chat, over any connection.
     pub fn hold_chat(&mut self, now: Instant, chat: &ChatId, wait: Duration) {
         let known = self.chat(now, chat);
         known.not_before = known.not_before.max(Some(now + wait));
     }
 
-    /// The platform asks for nothing at all for so long.
+    /// Keeps a pause that the platform asks for in all chats.
     pub fn hold_all(&mut self, now: Instant, wait: Duration) {
         self.not_before = self.not_before.max(Some(now + wait));
     }
 
-    /// What the platform has asked for until now is over.
+    /// Ends all pauses that the platform has asked for.
     pub fn release(&mut self) {
         self.not_before = None;
         self.chats.values_mut().for_each(|chat| chat.not_before = None);
     }
 
-    /// True when the platform has asked for silence in this chat, or everywhere.
+    /// True when the platform has asked for a pause in this chat, or everywhere.
     pub fn is_held(&self, now: Instant, chat: &ChatId) -> bool {
         !self.held(now, chat).is_zero()
     }
@@ -172,7 +172,7 @@ impl Pace {
         }
         let whole = (self.rates.whole)(&chat.0);
         if self.chats.len() >= CHATS_MAX && !self.chats.contains_key(whole) {
-            // All are busy, so the platform's own limit is near: forgetting one costs it a little patience.
+            // All are busy, so the platform's own limit is near: removing one may only make the platform slow us down.
             self.chats.pop_first();
         }
         self.chats.entry(whole.to_owned()).or_default()
@@ -278,7 +278,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever waits as long as it is told sends, and no window holds more than its burst and its flow.
+        /// A sender that waits as long as asked may send, and no window holds more than its burst and its flow.
         #[test]
         fn no_window_holds_too_many(steps in proptest::collection::vec((0_u32..4, 0_u64..400), 1..200)) {
             let begin = Now::read().mono;

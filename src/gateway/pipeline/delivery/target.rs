@@ -1,4 +1,4 @@
-//! Pure. Where a message that somebody sends by hand goes.
+//! Pure. The address of a message that is sent by hand.
 
 use crate::gateway::model::message::ChatId;
 use crate::gateway::platforms::telegram::address::Address;
@@ -14,11 +14,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `platform` or `platform:chat`. What follows the first colon is the chat as the platform names it: a topic of
+    /// Reads `platform` or `platform:chat`. The text after the first colon is the chat as the platform names it: a topic of
     /// Telegram is `telegram:-100123:42`.
     ///
     /// # Errors
-    /// Why it is no target; for people.
+    /// The reason why it is not a target; for people.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, chat) = match text.split_once(':') {
             Some((name, chat)) => (name, Some(chat.trim())),

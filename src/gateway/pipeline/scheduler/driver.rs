@@ -17,16 +17,16 @@ use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::message::ChatKey;
 use crate::gateway::store::api::StoreError;
 
-/// The chats that are held in memory: some hundred kilobytes.
+/// Limit for the chats that are held in memory: some hundred kilobytes.
 const LANES_MAX: usize = 4096;
 
 /// The wait after work that panicked, or a look on disk that failed.
 const FAULT_WAIT: Duration = Duration::from_secs(1);
 
-/// How often the disk is searched for chats with work that are in no lane. There should be none.
+/// The pause between two searches of the disk for chats with work that are in no lane. There should be none.
 const CHECK_EVERY: Duration = Duration::from_secs(15);
 
-/// What is done in the lanes.
+/// The work that is done in the lanes.
 #[async_trait]
 pub trait Work: Send + Sync + 'static {
     /// Does the oldest piece of this chat's work.
@@ -35,7 +35,7 @@ pub trait Work: Send + Sync + 'static {
     /// Chats that have work, at most `count`, the one that waits longest first.
     ///
     /// # Errors
-    /// When it cannot be read; it is asked again.
+    /// When the disk cannot be read; the call is repeated.
     async fn chats(&self, count: u32) -> Result<Vec<ChatKey>, StoreError>;
 }
 
@@ -45,7 +45,7 @@ pub struct Lanes {
     _stop: DropGuard,
 }
 
-/// A chat that is kept free; see [`Lanes::reserve`].
+/// A chat that is reserved; see [`Lanes::reserve`].
 pub struct Reserved {
     key: ChatKey,
     shared: Arc<Shared>,
@@ -105,14 +105,14 @@ impl Lanes {
         self.shared.changed.notify_one();
     }
 
-    /// Takes a chat without work out of the line, so that nothing runs for it until the value is dropped; then it is the next
-    /// to run. `None` when it has work, or none may be begun now.
+    /// Takes a chat without work out of the line, so that nothing runs for it until the value is dropped; then it is the
+    /// next to run. `None` when it has work, or none may be begun now.
     pub fn reserve(&self, key: &ChatKey) -> Option<Reserved> {
         let reserved = self.shared.schedule().reserve(key);
         reserved.then(|| Reserved { key: key.clone(), shared: Arc::clone(&self.shared) })
     }
 
-    /// How many chats had work that no lane knew of, until the check found them.
+    /// The number of chats that had work in no lane, until the check found them.
     #[cfg(test)]
     pub fn forgotten(&self) -> u64 {
         self.shared.forgotten.load(Ordering::Relaxed)
@@ -187,8 +187,8 @@ async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken
     }
 }
 
-/// Wakes chats with work that are in no lane, for ever. One that was accepted a moment ago may not be in its lane yet, so a chat
-/// counts only when two looks in a row find it.
+/// Wakes chats with work that are in no lane, periodically. A chat whose message was accepted a moment ago may not be in
+/// its lane yet, so it counts only when two looks in a row find it.
 async fn check(shared: &Shared, work: &dyn Work) {
     let mut suspects = Vec::new();
     loop {
@@ -222,7 +222,7 @@ mod tests {
     use crate::gateway::model::message::ChatId;
     use crate::platforms::Platform;
 
-    /// Says that a chat has work until it has run.
+    /// Reports that a chat has work until it has run.
     #[derive(Default)]
     struct Forgotten {
         runs: AtomicU64,
@@ -237,7 +237,7 @@ mod tests {
         }
 
         async fn chats(&self, _count: u32) -> Result<Vec<ChatKey>, StoreError> {
-            // Not at the look of the start, which would wake it.
+            // Not at the first look of the start, which would wake it.
             let has_work =
                 self.looks.fetch_add(1, Ordering::SeqCst) > 0 && self.runs.load(Ordering::SeqCst) == 0;
             let key = ChatKey { platform: Platform::Telegram, chat: ChatId("1".into()) };

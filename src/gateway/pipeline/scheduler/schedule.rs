@@ -1,18 +1,18 @@
-//! Pure. Which chat's work runs next.
+//! Pure. The choice of the chat whose work runs next.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::gateway::model::message::ChatKey;
 
-/// How one piece of work ended.
+/// The outcome of one piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Look again: there may be more.
     Again,
     /// There was nothing to do.
     Idle,
-    /// It could not be done; not before this wait.
+    /// It could not be done; the next try is after this wait.
     After(Duration),
 }
 
@@ -21,11 +21,11 @@ enum Lane {
     Waiting,
     /// As [`Self::Waiting`], with a row in memory that its next run takes without a look on disk.
     Handed {
-        /// Something came since the chat was reserved, which that run does not see.
+        /// True when work came since the chat was reserved, which that run does not see.
         again: bool,
     },
     Running {
-        /// Something came while it ran.
+        /// True when work came while it ran.
         again: bool,
         /// The opening in which it began.
         opening: u64,
@@ -45,13 +45,13 @@ pub struct Schedule {
     open: bool,
     /// Counts the calls of [`Self::open`].
     opening: u64,
-    /// There may be chats with work that are not in `lanes`.
+    /// True when chats with work may be missing in `lanes`.
     incomplete: bool,
 }
 
 impl Schedule {
-    /// For at most `running_max` pieces of work at once and `lanes_max` chats in memory. It is closed, and knows that it
-    /// does not know what is on disk.
+    /// For at most `running_max` pieces of work at once and `lanes_max` chats in memory. It starts closed, and incomplete
+    /// until the disk was read.
     pub fn new(running_max: usize, lanes_max: usize) -> Self {
         Self {
             lanes: BTreeMap::new(),
@@ -66,19 +66,20 @@ impl Schedule {
         }
     }
 
-    /// Work may run. Whatever was delayed, or fails now after having begun earlier, is tried at once: the cause may be gone.
+    /// Lets work run. Work that was delayed, or that fails now after having begun earlier, is tried at once: the cause may
+    /// be gone.
     pub fn open(&mut self) {
         self.open = true;
         self.opening += 1;
         self.release(|_| true);
     }
 
-    /// No more work is begun; what runs goes on.
+    /// Begins no more work; running work goes on.
     pub fn close(&mut self) {
         self.open = false;
     }
 
-    /// This chat has work.
+    /// Notes that this chat has work.
     pub fn wake(&mut self, key: ChatKey) {
         let full = self.lanes.len() >= self.lanes_max;
         match self.lanes.get_mut(&key) {
@@ -92,7 +93,7 @@ impl Schedule {
         }
     }
 
-    /// The chat whose work is to be run now.
+    /// The chat whose work runs now.
     pub fn begin(&mut self, now: Instant) -> Option<ChatKey> {
         self.release(|due| due <= now);
         if !self.open || self.running >= self.running_max {
@@ -105,8 +106,8 @@ impl Schedule {
         Some(key)
     }
 
-    /// Takes a chat that has no work here out of the line before it gets some, as if its work ran. Returns whether that was
-    /// possible; then [`Self::hand_back`] must follow.
+    /// Takes a chat that has no work here out of the line before it gets some, as if its work ran. Returns true when that
+    /// was possible; then [`Self::hand_back`] must follow.
     pub fn reserve(&mut self, key: &ChatKey) -> bool {
         let free = self.open
             && self.running < self.running_max
@@ -120,7 +121,7 @@ impl Schedule {
         free
     }
 
-    /// A reserved chat has its work now: it is the next to run. What came meanwhile is looked for after that run.
+    /// Makes a reserved chat the next to run: it has its work now. Work that came meanwhile is looked for after that run.
     pub fn hand_back(&mut self, key: ChatKey) {
         let again = matches!(self.lanes.get(&key), Some(Lane::Running { again: true, .. }));
         self.running -= 1;
@@ -128,7 +129,7 @@ impl Schedule {
         self.waiting.push_front(key);
     }
 
-    /// What [`Self::begin`] gave out has ended.
+    /// Ends a run that [`Self::begin`] returned.
     pub fn end(&mut self, key: ChatKey, outcome: Outcome, now: Instant) {
         let (again, reopened) = match self.lanes.get(&key) {
             Some(Lane::Running { again, opening }) => (*again, *opening != self.opening),
@@ -150,7 +151,7 @@ impl Schedule {
         }
     }
 
-    /// When [`Self::begin`] may give something out without anything else happening.
+    /// The time when [`Self::begin`] may return a chat without another event.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if !self.open || self.running >= self.running_max {
             return None;
@@ -158,7 +159,7 @@ impl Schedule {
         self.delayed.first().map(|(due, _)| *due)
     }
 
-    /// Whether to look on disk for chats, and for how many. What comes before [`Self::found`] is not missed.
+    /// The number of chats to look for on disk, if a look is due. Work that comes before [`Self::found`] is not missed.
     pub fn look(&mut self) -> Option<usize> {
         if !self.open || !self.incomplete || self.lanes.len() > self.lanes_max / 2 {
             return None;
@@ -167,7 +168,7 @@ impl Schedule {
         Some(self.lanes_max)
     }
 
-    /// What was found; `None` when the look failed.
+    /// Takes the chats that were found; `None` when the look failed.
     pub fn found(&mut self, chats: Option<Vec<ChatKey>>) {
         match chats {
             Some(chats) => {
@@ -188,12 +189,12 @@ impl Schedule {
         chats
     }
 
-    /// Nothing runs.
+    /// True when nothing runs.
     pub fn is_quiet(&self) -> bool {
         self.running == 0
     }
 
-    /// Nothing runs, and nothing could be run now.
+    /// True when nothing runs, and nothing could be run now.
     pub fn is_done(&self) -> bool {
         self.running == 0 && (!self.open || (self.waiting.is_empty() && !self.incomplete))
     }
@@ -294,7 +295,7 @@ mod tests {
         assert!(!schedule.reserve(&key(4)));
     }
 
-    /// The handed row's run looks at nothing else: what came since the chat was reserved wakes it again.
+    /// The handed row's run looks at nothing else: work that came since the chat was reserved wakes it again.
     #[test]
     fn a_wake_between_reserving_and_running_is_kept() {
         let now = Now::read().mono;
@@ -359,8 +360,9 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model of the disk: whatever happens, all work is done, in bounded memory, one at a time in a chat. A chat
-        /// without work may be reserved; then its next run does the row that was handed over and looks at no other.
+        /// Against a model of the disk: in any order of steps, all work is done, in bounded memory, one at a time in a
+        /// chat. A chat without work may be reserved; then its next run does the row that was handed over and looks at no
+        /// other.
         #[test]
         fn nothing_is_forgotten(steps in proptest::collection::vec((0_u8..20, 0_u8..8), 1..300)) {
             let mut model = Model::new();
@@ -386,7 +388,7 @@ mod tests {
         schedule: Schedule,
         disk: [u32; 20],
         running: Vec<(ChatKey, bool)>,
-        /// Chats that are reserved, and whether their row is on disk yet.
+        /// Chats that are reserved, each with true when its row is on disk.
         reserved: Vec<ChatKey>,
         /// Chats whose next run has its row in memory.
         handed: BTreeSet<ChatKey>,
@@ -429,7 +431,7 @@ mod tests {
             }
         }
 
-        /// Looks where it is asked to, begins what may begin, and ends the oldest run.
+        /// Looks at the disk when due, begins all work that may begin, and ends the oldest run.
         fn step(&mut self, finish: bool, delay: bool) {
             if self.schedule.look().is_some() {
                 let found = (0..20_u8).filter(|n| self.disk[usize::from(*n)] > 0).take(6).map(key).collect();
@@ -449,7 +451,7 @@ mod tests {
                     (_, true) if !is_handed => Outcome::After(Duration::from_secs(1)),
                     (_, _) => {
                         *rows -= 1;
-                        // All that a run with its row in memory knows.
+                        // A run with its row in memory knows only this.
                         if is_handed { Outcome::Idle } else { Outcome::Again }
                     }
                 };

@@ -1,4 +1,4 @@
-//! A stranger, in every dress, before the whole path with a real database.
+//! Strangers of every kind, against the whole path with a real database.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -103,7 +103,7 @@ impl House {
     }
 }
 
-/// Nobody who is listed, and some who would like to be taken for them.
+/// A sender who is not listed; some resemble one who is.
 fn sender() -> impl Strategy<Value = String> {
     let tricks = [
         "",
@@ -149,7 +149,7 @@ fn sender() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Anything that a platform hands over, of this writer.
+/// Any event that a platform reports of this writer.
 fn event() -> impl Strategy<Value = (Platform, InboundMessage)> {
     let platform = prop_oneof![Just(Platform::Whatsapp), Just(played())];
     (platform, sender(), 0..16_u8, any::<u32>(), any::<bool>()).prop_map(
@@ -175,7 +175,7 @@ fn event() -> impl Strategy<Value = (Platform, InboundMessage)> {
                 }
                 3 => event.attachments.push(attachment("voice")),
                 4 => event.reaction = true,
-                // A change of an earlier message comes under its id.
+                // An edit of an earlier message comes under its id.
                 5 => event.id = MessageId("M".into()),
                 6 | 7 => {
                     event.chat = ChatId(group.into());
@@ -210,7 +210,7 @@ proptest! {
                 house.path.accept(platform, event).await.unwrap();
             }
             house.path.drain(Now::read().mono + LIMIT).await;
-            // Whoever still writes a code down has done so when this is answered.
+            // A code that is still being written is on disk when this is answered.
             house.desk.answer(Request::Revoke { platform: "scripted9".into(), user: "x".into() }).await.unwrap_err();
             prop_assert_eq!(house.agent.0.load(Ordering::SeqCst), 0);
             for table in ["inbox", "outbox", "transcript"] {

@@ -1,14 +1,14 @@
-//! The part of the book that outlives the process, and where it is kept.
+//! The part of the admission registry that outlives the process, and its storage.
 
 use async_trait::async_trait;
 
 use crate::gateway::store::api::StoreError;
 use crate::platforms::Platform;
 
-/// A person who waits, as it is kept.
+/// A person who waits, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeRow {
-    /// Where.
+    /// The platform.
     pub platform: Platform,
     /// The person.
     pub person: String,
@@ -18,35 +18,35 @@ pub struct CodeRow {
     pub salt: [u8; 16],
     /// Hash of the code.
     pub hash: [u8; 32],
-    /// When it was given, seconds since 1970.
+    /// The time when it was given, seconds since 1970.
     pub made_at_s: i64,
 }
 
-/// A person who was admitted, as it is kept.
+/// A person who was admitted, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmittedRow {
-    /// Where.
+    /// The platform.
     pub platform: Platform,
     /// The person.
     pub person: String,
     /// Their other name, where the platform has two.
     pub alt: Option<String>,
-    /// Since when, seconds since 1970.
+    /// The time of the admission, seconds since 1970.
     pub since_s: i64,
 }
 
-/// Wrong codes that were typed, as it is kept.
+/// Wrong codes that were typed, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TriesRow {
-    /// For this platform.
+    /// The platform.
     pub platform: Platform,
     /// Their number since the last right one.
     pub failures: u32,
-    /// Since when no code is taken, where that is so; seconds since 1970.
+    /// The time since which no code is taken, where that is so; seconds since 1970.
     pub locked_at_s: Option<i64>,
 }
 
-/// Everything that is kept.
+/// Everything that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Kept {
     /// People who wait.
@@ -57,7 +57,7 @@ pub struct Kept {
     pub tries: Vec<TriesRow>,
 }
 
-/// One change of what is kept.
+/// One change of the stored registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A code was given; one that this person had is void.
@@ -66,18 +66,18 @@ pub enum Change {
     Void(Platform, String),
     /// A person has access.
     Admit(AdmittedRow),
-    /// A person has access no longer.
+    /// A person no longer has access.
     Revoke(Platform, String),
     /// A code was tried.
     Try(TriesRow),
 }
 
-/// Where the book is kept.
+/// The storage of the registry.
 #[async_trait]
 pub trait Records: Send + Sync {
-    /// Everything that was kept.
+    /// Everything that was stored.
     async fn load(&self) -> Result<Kept, StoreError>;
 
-    /// Keeps all of these, or none. Returns when they are on disk.
+    /// Stores all of these, or none. Returns when they are on disk.
     async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError>;
 }

@@ -1,4 +1,4 @@
-//! When accounts were last connected.
+//! The times when accounts were last connected.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,10 +7,10 @@ use super::StoreError;
 use crate::clock::Uptime;
 use crate::platforms::Platform;
 
-/// Whose messages are kept by the service.
+/// An account whose messages the service keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// On this platform.
+    /// Its platform.
     pub platform: Platform,
     /// See [`crate::config::Config::account`].
     pub name: String,
@@ -19,18 +19,18 @@ pub struct Account {
 /// A moment at which an account was connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
-    /// By the clock on the wall.
+    /// By the wall clock.
     pub at: Timestamp,
     /// By the machine's own, where it has one.
     pub uptime: Option<Uptime>,
 }
 
-/// Where the last contacts are kept.
+/// The storage of the last contacts.
 #[async_trait]
 pub trait Contacts: Send + Sync {
-    /// The last one with this account; `None`: there never was one.
+    /// The last contact of this account; `None`: there never was one.
     async fn last(&self, account: &Account) -> Result<Option<Contact>, StoreError>;
 
-    /// Takes the place of the last one. Returns when it is on disk.
+    /// Replaces the last one. Returns when it is on disk.
     async fn record(&self, account: &Account, contact: Contact) -> Result<(), StoreError>;
 }

@@ -1,4 +1,4 @@
-//! What a conversation is, and what the store promises about it.
+//! Conversations, and the store's guarantees about them.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,12 +13,12 @@ use crate::platforms::Platform;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub i64);
 
-/// Whose conversation it is.
+/// The owner of a conversation: a chat, or one person in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionKey {
     /// The chat.
     pub chat: ChatKey,
-    /// One person in a group; `None`: whoever writes there.
+    /// One person in a group; `None`: all who write there.
     pub person: Option<String>,
 }
 
@@ -29,11 +29,11 @@ pub struct Session {
     pub id: SessionId,
     /// Its name: the same from its first turn on, also when that is begun again.
     pub name: String,
-    /// When it began.
+    /// The time when it began.
     pub started_at: Timestamp,
-    /// When something was last answered in it.
+    /// The time of the last answer in it.
     pub last_at: Timestamp,
-    /// How many exchanges it has.
+    /// The number of its exchanges.
     pub exchanges: u64,
     /// `Some`: it has ended.
     pub ended: Option<End>,
@@ -44,43 +44,43 @@ pub fn name(origin: InboxId) -> String {
     format!("m{}", origin.0)
 }
 
-/// Why a conversation ended.
+/// The reason why a conversation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Somebody said `/new`.
+    /// A person wrote `/new`.
     Said,
-    /// By this rule.
+    /// This rule ended it.
     Rule(Reset),
 }
 
 /// The conversation that a turn belongs to. A new one begins with the end of the turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Belongs {
-    /// It goes on.
+    /// An open conversation.
     To(SessionId),
-    /// It is the first of a new one.
+    /// A new conversation, with this turn as its first.
     New {
-        /// Whose.
+        /// Its owner.
         key: SessionKey,
         /// Its first message.
         origin: InboxId,
-        /// The rule that ends the one that is open, where there is one.
+        /// The rule that ends the open one, where there is one.
         rule: Reset,
     },
 }
 
-/// What becomes of `/retry`.
+/// The outcome of `/retry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retried {
     /// The command's row is the last message now, and its exchange is taken out of the conversation.
     Queued,
     /// The last message is not answered yet.
     Open,
-    /// There is no last message any more.
+    /// There is no last message.
     Nothing,
 }
 
-/// What the store keeps of conversations.
+/// The storage of conversations.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// The newest conversation of this key, open or ended.
@@ -93,7 +93,7 @@ pub trait SessionStore: Send + Sync {
         count: u32,
     ) -> Result<Option<(Session, Vec<Exchange>)>, StoreError>;
 
-    /// Open conversations of this platform in which nothing was said since `bound`, at most `count`, from this number on.
+    /// Open conversations of this platform without a message since `bound`, at most `count`, from this number on.
     async fn idle_sessions(
         &self,
         platform: Platform,
@@ -102,12 +102,12 @@ pub trait SessionStore: Send + Sync {
         count: u32,
     ) -> Result<Vec<(SessionId, ChatKey)>, StoreError>;
 
-    /// Ends this conversation, if still nothing was said in it since `bound`. Returns whether it did.
+    /// Ends this conversation, if it still has no message since `bound`. Returns true when it did.
     async fn end_session(&self, id: SessionId, bound: Timestamp, rule: Reset) -> Result<bool, StoreError>;
 
-    /// Forgets a few conversations that ended before this moment. Returns whether there are more.
+    /// Deletes a few conversations that ended before this moment. Returns true when there are more.
     async fn forget_sessions(&self, before: Timestamp) -> Result<bool, StoreError>;
 
-    /// Turns this `/retry` into the last message of its conversation that was no command, in one transaction.
+    /// Turns this `/retry` into the last message of its conversation that is not a command, in one transaction.
     async fn retry(&self, order: InboxId, key: &SessionKey) -> Result<Retried, StoreError>;
 }

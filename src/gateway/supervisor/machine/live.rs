@@ -1,4 +1,4 @@
-//! Pure. What a live link says, and its end.
+//! Pure. The reports of a live link, and its end.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::gateway::model::failure::{AdapterError, Degraded, Retry};
 use crate::gateway::supervisor::types::{Action, Note, State};
 
 impl Machine {
-    /// The live link was last proven at this time: that is how long it held, should it be lost.
+    /// Notes the last proof of the live link: it shows how long it held, should it be lost.
     pub fn proven(&mut self, at: Instant) {
         self.proven_at = Some(at);
     }
@@ -38,7 +38,7 @@ impl Machine {
         }
     }
 
-    /// A live link has ended.
+    /// Handles the end of a live link.
     pub(super) fn lose(&mut self, now: Instant, error: AdapterError) {
         let held = self.held(now);
         if held >= self.policy.ladder.first {
@@ -58,7 +58,7 @@ impl Machine {
         }
     }
 
-    /// How long the live link was proven to work.
+    /// The time for which the live link was proven to work.
     fn held(&self, now: Instant) -> Duration {
         let State::Connected { since, .. } = self.state else { return Duration::ZERO };
         self.proven_at.unwrap_or(now).min(now).saturating_duration_since(since)

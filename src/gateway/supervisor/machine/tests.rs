@@ -1,4 +1,4 @@
-//! Every state meets every input; then the rules one by one; then chance.
+//! Every state with every input; then the rules one by one; then random inputs.
 
 use proptest::prelude::*;
 
@@ -101,7 +101,7 @@ impl Bench {
         self.give(Input::Down { generation, error })
     }
 
-    /// Goes to the next timer and lets it fire. Returns how long that took.
+    /// Advances to the next timer and fires it. Returns the time until then.
     fn wait(&mut self) -> Duration {
         let at = self.machine.poll_timeout().expect("this state owns a timer");
         let waited = at.saturating_duration_since(self.now);
@@ -353,7 +353,7 @@ fn a_drop_each_minute_is_tried_at_once_and_opens_no_breaker_and_a_crash_loop_cli
         bench.up();
     }
     assert!(waits.iter().all(|wait| *wait == 0), "{waits:?}");
-    // One that crashes sooner climbs, also with a rest in between that is no proof.
+    // One that crashes sooner climbs, also after an interval without a proof.
     let mut bench = Bench::connected();
     let mut waits = Vec::new();
     for held in [29, 20, 5, 29, 1] {
@@ -507,7 +507,7 @@ fn inputs() -> impl Strategy<Value = (u64, usize)> {
 }
 
 proptest! {
-    /// Whatever happens: never two attempts at once, and never silence (a state that can recover owns a timer or a link).
+    /// For any inputs: never two attempts at once, and never silence (a state that can recover has a timer or a link).
     #[test]
     fn chance_finds_no_way_around_the_rules(steps in proptest::collection::vec(inputs(), 1..200)) {
         let mut bench = Bench::started();
@@ -520,7 +520,7 @@ proptest! {
             if name != "stop" {
                 give(&mut bench);
             }
-            // An attempt ends by its own report, or by being abandoned.
+            // An attempt ends by its report, or by being abandoned.
             let ends = name.starts_with("down") || (name.starts_with("refused") && is_connecting);
             if ends && !name.contains("stale") && open == Some(current) {
                 open = None;

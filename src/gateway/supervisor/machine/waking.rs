@@ -1,4 +1,4 @@
-//! Pure. What cuts a platform's wait short from outside: a network that is back or another one, a sleep of the machine.
+//! Pure. Events from outside that shorten a platform's wait: a network that is back or another one, a sleep of the machine.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::gateway::supervisor::host;
 use crate::gateway::supervisor::types::{Action, PausedBy, State};
 
 impl Machine {
-    /// Waits are cut short, and attempts older than `stuck_after` are begun anew. Counters stay.
+    /// Shortens waits, and begins attempts older than `stuck_after` again. Counters stay.
     pub(super) fn wake(&mut self, now: Instant, after: Duration, stuck_after: Duration) {
         let soon = now + after;
         match &mut self.state {
@@ -38,7 +38,7 @@ impl Machine {
         }
     }
 
-    /// A connection from before the jump may be long gone and not know it.
+    /// Tries again after a clock jump: a connection from before may be gone without a sign.
     pub(super) fn jumped(&mut self, now: Instant, after: Duration) {
         if matches!(self.state, State::Connected { .. }) {
             self.let_go();
@@ -50,8 +50,8 @@ impl Machine {
         }
     }
 
-    /// What could not be reached is tried over the changed network; what waits for another reason goes on waiting. Such an
-    /// attempt is one more than the ladder has, so it costs no rung.
+    /// Tries a platform that could not be reached over the changed network; one that waits for another reason goes on
+    /// waiting. Such an attempt is added to those of the ladder, so it does not raise the wait.
     pub(super) fn look_for_network(&mut self, now: Instant, after: Duration) {
         let is_stuck = matches!(self.state, State::Connecting { since, .. } if since + STUCK_AFTER <= now);
         if is_stuck || self.is_cut_off() {
@@ -60,7 +60,7 @@ impl Machine {
         }
     }
 
-    /// It waits because its service could not be reached, and would be tried sooner if that were known to have changed.
+    /// True when it waits because its service could not be reached, and would be tried sooner if that were known to have changed.
     pub fn is_cut_off(&self) -> bool {
         match &self.state {
             State::Retrying { error, .. } => {

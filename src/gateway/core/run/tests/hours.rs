@@ -1,5 +1,5 @@
-//! No circles: an hour with something that stays broken. The process stays, what is well stays well, what comes round comes
-//! round, and the log says it in a few lines.
+//! No loops: an hour with a fault that stays. The process stays, working platforms keep working, periodic work continues,
+//! and the log has a few lines about it.
 
 use std::sync::Mutex;
 
@@ -17,10 +17,10 @@ use crate::gateway::settings::Settings;
 use crate::home::HermesHome;
 use crate::world::World;
 
-/// What stays broken.
+/// A fault that stays for an hour.
 struct Hour {
     name: &'static str,
-    /// The account that it is about.
+    /// The account that fails.
     broken: Arc<Scripted>,
     state: WireState,
     code: &'static str,
@@ -34,7 +34,7 @@ fn hours() -> Vec<Hour> {
     let forever = |error: AdapterError| Scripted::new(std::iter::repeat_n(Step::Fail(error), 10_000));
     let unpaired_phone = Scripted::new([]);
     unpaired_phone.check_says(Err(unpaired()));
-    // The token is on this machine, so the look passes; only the service knows that it is worth nothing.
+    // The token is on this machine, so the check passes; only the service knows that it is not valid.
     let bad_token =
         AdapterError::blocked("telegram_bad_token", "the service refuses the token", "enter it again");
     vec![
@@ -96,7 +96,7 @@ async fn an_hour_with_something_broken_ends_nothing_and_says_little_whoever_is_b
                 stage.until(1, is("well", WireState::Connected)).await;
             }
             let documents = hour(&mut stage, |document| {
-                // A refused token is tried again now and then; what fails too often is paused, and looked at.
+                // A refused token is tried again now and then; a platform that fails too often is paused, and probed.
                 let shown = platform(document, "broken");
                 let is_looked_at = shown.state == WireState::Paused && shown.next_retry_at.is_some();
                 let is_expected = [state, WireState::Connecting].contains(&shown.state)
@@ -117,7 +117,7 @@ async fn an_hour_with_something_broken_ends_nothing_and_says_little_whoever_is_b
                 assert_eq!(page.of("well").len(), 1, "{name}: that it is connected");
                 assert_eq!(stage.flow.downs.load(Ordering::SeqCst), 0, "{name}");
             }
-            // Once it is mended, it is there by itself.
+            // Once it is repaired, it recovers by itself.
             broken.check_says(Ok(()));
             broken.script([]);
             stage.until(75 * 60, is("broken", WireState::Connected)).await;

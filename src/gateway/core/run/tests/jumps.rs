@@ -1,10 +1,10 @@
-//! A machine that sleeps, and a clock that is set: here the loop is turned by hand, since nobody can pause the wall's clock.
+//! A machine that sleeps, and a clock that is set: here the test runs the loop's turns, since the wall clock cannot be paused.
 
 use jiff::SignedDuration;
 
 use super::*;
 
-/// The next thing that a task tells the loop.
+/// The next event that a task sends to the loop.
 async fn heard(gateway: &mut Gateway) -> Event {
     tokio::time::timeout(Duration::from_secs(5), gateway.inputs.recv()).await.unwrap().unwrap()
 }

@@ -1,4 +1,4 @@
-//! How the loop ends.
+//! The end of the loop.
 
 use super::*;
 
@@ -162,7 +162,7 @@ async fn ten_thousand_reconnects_leave_nothing_behind() {
     for round in 0..10_000u32 {
         let tried = account.connects.load(Ordering::SeqCst);
         if round % 100 == 99 {
-            // Its settings change instead of its connection ending.
+            // Each hundredth round ends by changed settings, not by the end of its connection.
             stage
                 .events
                 .send(enabled(|config| {

@@ -1,11 +1,11 @@
-//! What the log costs: a line for each turn of events, never one for each attempt.
+//! The volume of the log: one line for each change, never one for each attempt.
 
 use std::io::{self, Write};
 use std::sync::Mutex;
 
 use super::*;
 
-/// What was logged, as text.
+/// The logged lines, as text.
 #[derive(Clone, Default)]
 pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
 
@@ -20,7 +20,7 @@ impl Write for Page {
 }
 
 impl Page {
-    /// What this thread logs from now on, until the guard is dropped.
+    /// Captures this thread's log until the guard is dropped.
     pub(super) fn open() -> (Self, tracing::subscriber::DefaultGuard) {
         let page = Self::default();
         let out = page.clone();
@@ -32,19 +32,19 @@ impl Page {
         (page, tracing::subscriber::set_default(subscriber))
     }
 
-    /// Lines that speak of this platform.
+    /// Lines about this platform.
     pub(super) fn of(&self, platform: &str) -> Vec<String> {
         self.with(&format!("platform=\"{platform}\""))
     }
 
-    /// Lines with this in them.
+    /// Lines that contain this text.
     pub(super) fn with(&self, text: &str) -> Vec<String> {
         let page = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         page.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
     }
 }
 
-/// Ends the connection of this account whenever it has lasted so long.
+/// Ends the connection of this account whenever it has lasted this long.
 fn shake(account: &Arc<Scripted>, every: Duration, error: AdapterError) -> JoinHandle<()> {
     let account = Arc::clone(account);
     tokio::spawn(async move {
@@ -62,7 +62,7 @@ async fn an_hour_of_failures_is_a_few_lines_for_each_platform() {
     let (page, _logging) = Page::open();
     let forever =
         |steps: &[Step]| Scripted::new(steps.iter().cycle().take(2000).cloned().collect::<Vec<_>>());
-    // Codes of their own: failures of the network in several places at once are one fault of the machine, and told as one.
+    // Different codes: failures of the network on several platforms at once are one fault of the machine, and reported as one.
     let error = |code| AdapterError::retryable(code, "it failed");
     let blocked = Scripted::new([]);
     blocked.check_says(Err(unpaired()));

@@ -1,4 +1,4 @@
-//! What a network that is back, or another one, does to platforms that wait.
+//! The effect of a network that is back, or another one, on platforms that wait.
 
 use super::*;
 
@@ -12,7 +12,7 @@ async fn after_two_hours_without_dns_the_networks_own_word_has_all_tried_within_
         document.platforms.values().all(|platform| platform.next_retry_at.is_some_and(is_far))
     };
     stage.until(600, waiting).await;
-    // A word that comes too early costs nothing, however often it comes.
+    // A report that comes too early has no effect, however often it comes.
     let attempts = |stage: &Stage| -> u32 {
         let document = stage.documents.borrow().clone().unwrap();
         document.platforms.values().map(|platform| platform.attempts).sum()

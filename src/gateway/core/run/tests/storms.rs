@@ -1,7 +1,7 @@
-//! The loop, the message path and the store together, in lives of half an hour with everything going wrong by one seed: links
-//! are lost or fall silent, attempts and sends fail, hang or are delivered all the same, acknowledgements are lost, the disk is
-//! full or fails, the operator pauses and resumes, and each life but the last ends as by a SIGKILL. Then all is well: whatever
-//! was written is answered, in order, nothing twice without a reason, and everything is as it should be by itself.
+//! The loop, the message path and the store together, in runs of half an hour with faults chosen by one seed: links are
+//! lost or fall silent, attempts and sends fail, hang or are delivered all the same, acknowledgements are lost, the disk is
+//! full or fails, the operator pauses and resumes, and each run but the last ends as by a SIGKILL. Then the faults end:
+//! every message is answered, in order, none twice without a reason, and everything recovers by itself.
 //!
 //! `HERMES_STORMS=200` runs more seeds.
 
@@ -23,12 +23,12 @@ const LIVES: u32 = 3;
 const LIFE: Duration = Duration::from_secs(1800);
 const NAME: &str = "whatsapp";
 
-/// What is remembered over lives.
+/// The state that is kept over the runs.
 struct Storm {
     seed: u64,
     service: Arc<Service>,
     dir: tempfile::TempDir,
-    /// What the disk must say of the pause; `None`: nobody knows.
+    /// True when the disk must hold a pause; `None`: not known.
     paused: Option<bool>,
 }
 
@@ -57,7 +57,7 @@ impl Storm {
         let access = AccessConfig { allowed: AllowList::Everybody, ..AccessConfig::default() };
         config.access.insert(Platform::Whatsapp, access);
         let agent = Arc::clone(&self.service) as Arc<dyn crate::gateway::agent::api::Agent>;
-        // Each message by itself, so that the answers can be counted.
+        // Each message in its own turn, so that the answers can be counted.
         let turn = &mut config.gateway.turn;
         (turn.join_window, turn.per_minute_max) = (Duration::ZERO, 0);
         let flow: Arc<dyn MessageFlow> =
@@ -84,7 +84,7 @@ impl Storm {
         }
     }
 
-    /// Half an hour of faults.
+    /// Runs half an hour of faults.
     async fn live(&mut self, life: &mut Life) {
         let end = Now::read().mono + LIFE;
         while Now::read().mono < end {
@@ -112,7 +112,7 @@ impl Storm {
         }
     }
 
-    /// The operator pauses or resumes, and is told whether that is kept.
+    /// The operator pauses or resumes, and gets an answer whether that is stored.
     async fn steer(&mut self, life: &Life, pause: bool) {
         let command = match pause {
             true => Command::Pause { platform: NAME.to_owned() },
@@ -122,12 +122,12 @@ impl Storm {
         if !said.contains("could not be stored") {
             self.paused = Some(pause);
         } else if life.well_since.is_some() {
-            // It was the one write that happened and was said to have failed.
+            // It was the one write that happened and was reported as failed.
             self.paused = None;
         }
     }
 
-    /// What must hold whatever goes wrong.
+    /// Checks the invariants that hold during faults.
     fn look(&self, life: &Life) {
         let seed = self.seed;
         assert!(!life.running.is_finished(), "seed {seed}: the gateway stopped");
@@ -142,7 +142,7 @@ impl Storm {
         self.service.check(seed);
     }
 
-    /// All is well from now on.
+    /// Ends all faults.
     async fn heal(&mut self, life: &mut Life) {
         life.recover();
         self.service.is_rude.store(false, Ordering::SeqCst);
@@ -193,7 +193,7 @@ impl Storm {
 impl Life {
     fn suffer(&mut self, trouble: Trouble) {
         *self.disk.trouble.lock().unwrap() = Some(trouble);
-        // One write that is not believed is no standing fault.
+        // One write with a false error is not a lasting fault.
         self.well_since = (trouble == Trouble::Late).then(|| Now::read().mono);
     }
 

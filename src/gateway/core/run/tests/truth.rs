@@ -1,4 +1,4 @@
-//! What is shown is so at the moment it is shown, and what is written is not much older.
+//! The shown state is true at the moment it is shown, and the written one is not much older.
 
 use super::*;
 use crate::gateway::model::command::Control;

@@ -1,4 +1,4 @@
-//! The book, told the time.
+//! The registry, with given times.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn give(book: &mut Registry, now: Now, name: &str, number: u8) -> Option<String>
     book.give(now, played(), &asker(name), &[number; CHANCE_BYTES]).map(|(code, _)| code)
 }
 
-/// The book as a process that begins now reads it from everything that this one kept.
+/// The registry as a process that begins now reads it from everything that this one kept.
 fn reopened(kept: &Kept, now: Now) -> Registry {
     Registry::of(kept.clone(), now)
 }
@@ -154,7 +154,7 @@ fn an_admission_is_taken_back_under_any_spelling_of_any_of_its_names() {
 }
 
 proptest! {
-    /// Whatever is asked and typed at whatever times: the bounds hold, and only a code that was given admits.
+    /// At any times and with any input, the bounds hold, and only a code that was given admits.
     #[test]
     fn nothing_grows_and_nobody_slips_in(steps in prop::collection::vec((0..3_u8, 0..40_u8, 0..900_u64), 1..200)) {
         let (mut book, mut now) = (Registry::default(), start());

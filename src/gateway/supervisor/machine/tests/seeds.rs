@@ -1,9 +1,9 @@
-//! What the Python gateway's tests and its table of transitions promise, held against this machine: where we keep the
-//! promise, and where the design differs on purpose.
+//! The rules of the Python gateway's tests and its table of transitions, checked against this machine: those that we keep,
+//! and those that differ by design.
 
 use super::*;
 
-/// One row of that table: from a state, by an event, to a state, with what is shown and what is waited for.
+/// One row of that table: from a state, by an event, to a state, with the shown state and the awaited event.
 struct Row {
     from: &'static str,
     event: &'static str,
@@ -89,7 +89,7 @@ fn every_transition_of_the_table_is_kept_or_differs_on_purpose() {
             make: Bench::started,
             give: |b| drop(b.down(unpaired())),
             to: is_blocked,
-            // There nothing is waited for, ever. Here the cause is looked at again, without an attempt.
+            // There nothing is ever awaited. Here the cause is checked again, without an attempt.
             queue: Some((0, 1)),
         },
         Row {
@@ -139,8 +139,8 @@ fn every_transition_of_the_table_is_kept_or_differs_on_purpose() {
             from: "retrying",
             event: "fails for good",
             make: retried,
-            // There it leaves the queue with its count. Here the count stays: a service that fails now so, now so, would
-            // begin the ladder anew with every block, and be tried more often than one that fails in one way.
+            // There it leaves the queue with its count. Here the count stays: a service that alternates between two
+            // failures would restart the ladder with every block, and be tried more often than one with a single failure.
             give: |b| drop(b.down(unpaired())),
             to: is_blocked,
             queue: Some((1, 1)),
@@ -157,7 +157,7 @@ fn every_transition_of_the_table_is_kept_or_differs_on_purpose() {
             from: "paused",
             event: "resumed",
             make: paused,
-            // There it waits in the queue, due now, until the watcher comes by. Here the attempt begins at once.
+            // There it waits in the queue, due now, until the watcher runs. Here the attempt begins at once.
             give: |b| drop(b.give(Input::Resume)),
             to: |state| matches!(state, State::Connecting { .. }),
             queue: None,
@@ -186,7 +186,7 @@ fn every_transition_of_the_table_is_kept_or_differs_on_purpose() {
 
 #[test]
 fn the_tenth_failure_pauses_and_the_machine_looks_again_by_itself() {
-    // There a tenth failure either pauses for good or, later, nothing ever does. Here it pauses with a probe.
+    // There a tenth failure either pauses permanently or, later, nothing ever does. Here it pauses with a probe.
     let bench = Bench::open();
     let State::Paused { by, error, probe_at } = &bench.machine.state else { panic!("not paused") };
     assert_eq!((*by, error.as_ref().unwrap().code), (PausedBy::Breaker, "net_refused"));
@@ -241,7 +241,7 @@ fn a_resume_begins_anew_and_does_nothing_to_what_is_connected() {
     let mut bench = Bench::connected();
     bench.actions();
     assert_eq!(bench.give(Input::Resume), []);
-    // There a platform that failed for good is out of reach of a resume. Here its cause is looked at again.
+    // There a platform that failed permanently cannot be resumed. Here its cause is checked again.
     let mut bench = Bench::blocked();
     bench.actions();
     let generation = bench.machine.generation + 1;
@@ -286,7 +286,7 @@ fn a_lost_bridge_is_tried_at_once_and_not_counted() {
 
 #[test]
 fn a_lock_that_another_holds_is_looked_at_again_and_needs_no_restart() {
-    // There the lock of a token is worth retrying, or ends the gateway. Here it is a block that clears by itself.
+    // There a locked token is worth retrying, or ends the gateway. Here it is a block that clears by itself.
     let lock =
         AdapterError::blocked("telegram_token_lock", "another gateway has it", "Stop the other gateway.");
     let mut bench = Bench::started();

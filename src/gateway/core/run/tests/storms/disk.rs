@@ -1,4 +1,4 @@
-//! A store on a disk that fails when a test says so. Virtual time stands still while the real one works.
+//! A store on a disk that fails when a test asks for it. Virtual time stands still while the real disk works.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, mpsc};
@@ -17,18 +17,18 @@ use crate::gateway::store::api::{
     PauseRow, Pick, StoreError,
 };
 
-/// What is wrong with the disk.
+/// The fault of the disk.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Trouble {
-    /// Nothing new is taken; what was begun can be ended.
+    /// Nothing new is taken; begun work can be ended.
     Full,
     /// Nothing can be written.
     Fails,
-    /// The next write happens, and is said to have failed.
+    /// The next write happens, and is reported as failed.
     Late,
 }
 
-/// What an operation asks of the disk.
+/// The disk space that an operation needs.
 #[derive(Clone, Copy, PartialEq)]
 enum Need {
     Look,
@@ -73,7 +73,7 @@ fn failed() -> StoreError {
     StoreError::Failed("as told".to_owned())
 }
 
-/// A paused clock does not go on while a task of this kind is there.
+/// Stops the paused clock from advancing while a task of this kind runs.
 fn stand_still() -> mpsc::Sender<()> {
     let (done, waits) = mpsc::channel();
     tokio::task::spawn_blocking(move || waits.recv());

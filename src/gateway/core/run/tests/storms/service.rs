@@ -14,14 +14,14 @@ use crate::gateway::model::message::testing::message;
 use crate::gateway::model::message::{ChatId, MessageId, OutboundMessage};
 use crate::gateway::platforms::testing::ScriptedLink;
 
-/// A message that is on the disk for so long is not said twice.
+/// The time on disk after which a message is not sent twice.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
-/// What the other side knows. It outlives the gateway.
+/// The state of the other side. It outlives the gateway.
 pub(super) struct Service {
     dice: Mutex<Dice>,
     book: Mutex<Registry>,
-    /// Attempts and sends go wrong now and then.
+    /// True: attempts and sends fail now and then.
     pub(super) is_rude: AtomicBool,
     link: Mutex<Option<Arc<ServiceLink>>>,
 }
@@ -34,9 +34,9 @@ struct Registry {
     /// Chat and text of what was delivered, repeats left out.
     received: Vec<(String, String)>,
     handles: BTreeSet<String>,
-    /// Sends that we have confirmed in this life, and when.
+    /// Sends that we have confirmed in this run, and the time.
     confirmed: BTreeMap<String, Instant>,
-    /// Those that a later life has no reason to repeat.
+    /// Those that a later run has no reason to repeat.
     settled: BTreeSet<String>,
 }
 
@@ -56,7 +56,7 @@ impl Service {
         drawn
     }
 
-    /// Somebody writes.
+    /// Writes a message.
     pub(super) fn write(&self) {
         let chat = format!("1555{:04}@s.whatsapp.net", self.draw(3));
         let mut book = self.book.lock().unwrap();
@@ -69,7 +69,7 @@ impl Service {
         self.link.lock().unwrap().clone().filter(|link| !link.line.is_gone())
     }
 
-    /// The gateway dies. `is_well`: its disk has been well for a while.
+    /// Applies the death of the gateway. `is_well`: its disk has worked for a while.
     pub(super) fn bury(&self, now: Instant, is_well: bool) {
         let mut book = self.book.lock().unwrap();
         for (handle, at) in std::mem::take(&mut book.confirmed) {
@@ -80,7 +80,7 @@ impl Service {
         *self.link.lock().unwrap() = None;
     }
 
-    /// Everything that was written has come back, once and in order within its chat.
+    /// True when every message has come back, once and in order within its chat.
     pub(super) fn is_answered(&self) -> bool {
         let book = self.book.lock().unwrap();
         book.waiting.is_empty() && book.received.len() as u64 == book.written
@@ -111,7 +111,7 @@ impl Service {
     }
 }
 
-/// The account of one life.
+/// The account of one run.
 pub(super) struct Account(pub(super) Arc<Service>);
 
 #[async_trait]
@@ -151,14 +151,14 @@ async fn offer(link: Arc<ServiceLink>, inbox: Arc<dyn Inbox>) {
         if inbox.accept(Platform::Whatsapp, message(&id, &chat, &text)).await.is_err() {
             continue;
         }
-        // Now and then the acknowledgement is lost, and it is offered again.
+        // Now and then the acknowledgement is lost, and the message is offered again.
         if service.draw(5) > 0 {
             service.book.lock().unwrap().waiting.retain(|(other, _, _)| *other != id);
         }
     }
 }
 
-/// Ends, falls silent and is closed as [`ScriptedLink`] does; what is sent, the service takes or refuses.
+/// Ends, falls silent and is closed as [`ScriptedLink`] does; the service takes or refuses the sends.
 pub(super) struct ServiceLink {
     service: Arc<Service>,
     pub(super) line: ScriptedLink,
