@@ -19,7 +19,7 @@ pub enum Identity {
     Phone(String),
     /// By LID: its digits.
     Lid(String),
-    /// A group, or anything else: as it is.
+    /// A group, or any other id: kept as it is.
     Other(String),
 }
 

@@ -26,7 +26,7 @@ use crate::gateway::settings::Settings;
 use crate::platforms::Platform;
 use crate::token_lock::TokenLock;
 
-/// Longest line of the test.
+/// Longest line of the test, in bytes.
 const LINE_LEN_MAX: usize = 1 << 20;
 
 /// Lines that may wait to be written.
@@ -175,7 +175,7 @@ struct Shared {
     waiting: Mutex<HashMap<String, oneshot::Sender<Result<(), SendError>>>>,
     end: watch::Sender<Option<End>>,
     hangs: watch::Sender<bool>,
-    /// The last that nobody has heard of.
+    /// The last limit that was not reported yet.
     limit: watch::Sender<Option<Duration>>,
 }
 
@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(link.closed().await.code, "net_timeout");
     }
 
-    /// Lets one message in for each permit, and says who came.
+    /// Passes one message for each permit, and reports its sender.
     struct Doorway {
         entered: mpsc::UnboundedSender<String>,
         permits: Semaphore,

@@ -11,7 +11,7 @@ use crate::gateway::platforms::telegram::failure;
 use crate::net;
 use crate::platforms::telegram::wire::{Parameters, Refusal};
 
-/// What becomes of one poll.
+/// The fate of one poll.
 enum Fate {
     Fails(Fault),
     /// It is held as long as it asks for, and cut when it lasts longer than this.
@@ -32,7 +32,7 @@ struct Known {
     failures: u32,
     conflicts: failure::Conflicts,
     confirmed: i64,
-    /// How long each message was not fetched.
+    /// The wait of each message until it was fetched.
     fetched: BTreeMap<i64, Duration>,
 }
 
@@ -43,7 +43,7 @@ struct Service<F> {
 }
 
 impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Service<F> {
-    /// `fate`: of the nth poll, so long after the beginning, that may wait so long.
+    /// `fate`: of the nth poll, this long after the beginning, that may wait this long.
     fn new(fate: F) -> Self {
         Self { begin: Now::read().mono, known: Mutex::default(), fate }
     }
@@ -85,7 +85,7 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Service<F> {
         }
     }
 
-    /// So long, with these looks at each tenth of a second: what is shown, and what the service knows.
+    /// Runs for this time, with these checks at each tenth of a second: the shown state, and the service's state.
     async fn run(&self, shared: &Shared, time: Duration, mut look: impl FnMut(Option<&Degraded>, &Known)) {
         let looking = async {
             while self.age() < time {
@@ -101,7 +101,7 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Service<F> {
         }
     }
 
-    /// The longest that a message waited, of those that could be fetched.
+    /// Returns the longest wait of a message, of those that could be fetched.
     fn slowest(&self) -> Duration {
         self.known(|known| {
             assert!(known.fetched.len() as i64 >= self.arrived() - 1, "{} are fetched", known.fetched.len());
@@ -158,7 +158,7 @@ fn cut() -> Fault {
     Fault::Way(net::Fault { code: "net_lost", certainty, retry, said: "broke off its answer" })
 }
 
-/// What is shown is what is so: two failures in a row are told, one is not.
+/// Checks that the shown state is true: two failures in a row are shown, one is not.
 fn is_true(health: Option<&Degraded>, known: &Known) {
     let expected = (known.failures >= 2).then_some(("telegram_network_error", known.failures, Some(10)));
     let shown = health.map(|health| (health.error.code, health.failures, health.failures_max));
