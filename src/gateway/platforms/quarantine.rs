@@ -20,8 +20,8 @@ pub struct Aside {
 }
 
 impl Aside {
-    /// Keeps these bytes, up to the limit, under this name and with mode 0600. A second one of the same name is ignored.
-    /// Blocks until they are on the disk.
+    /// Keeps these bytes, up to the limit, under this name and with mode 0600. A second one of the same name replaces the
+    /// first. Blocks until they are on the disk.
     ///
     /// # Errors
     /// When the disk does not take them: then they must not be acknowledged.

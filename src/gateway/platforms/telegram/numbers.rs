@@ -31,7 +31,7 @@ pub(super) struct Sifted {
     pub(super) odd: Vec<String>,
     /// The number up to which all may be confirmed.
     pub(super) confirm: Option<i64>,
-    /// True when this number is supported by no other.
+    /// True when no number was believed before it.
     pub(super) is_first: bool,
 }
 

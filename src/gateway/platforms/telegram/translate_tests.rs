@@ -357,7 +357,7 @@ fn an_address_behind_a_text_stands_beside_it() {
             "😀 one (https://one.test) two (https://two.test)",
         ),
         ("https://a.test", vec![link(0, 14, "https://a.test")], "https://a.test"),
-        // Entities outside the text, and an address that is too long.
+        // Entities outside the text, over half of a surrogate pair, and without an address.
         ("ab", vec![link(1, 90, "https://a.test"), link(usize::MAX, 2, "https://a.test")], "ab"),
         (
             "😀",
