@@ -29,7 +29,7 @@ fn wait_for_answer(fake: &FakeWhatsApp, text: &str) -> String {
     seen.unwrap_or_else(|| panic!("no answer with `{text}` came: {:#?}", fake.received()))
 }
 
-/// The status says how the agent is, and since when it is not there.
+/// Waits until the status shows this state of the agent, and the time since when it is away.
 fn wait_for_agent(gateway: &Gateway, state: &str) {
     let seen = wait::until(wait::LIMIT, || (gateway.state()["agent"]["state"] == state).then_some(()));
     let agent = gateway.state()["agent"].clone();

@@ -1,5 +1,5 @@
-//! What only the running gateway knows, as commands and wizards tell it: settings that its environment hides, and senders that it
-//! ignored.
+//! Facts that only the running gateway knows, as commands and wizards get them: settings that its environment hides, and
+//! senders that it ignored.
 
 use serde_json::{Value, json};
 
@@ -123,7 +123,7 @@ fn the_wizard_beside_a_running_gateway_offers_who_has_just_written() {
     scene.home.write(".env", format!("TELEGRAM_BOT_TOKEN={TOKEN}\n"));
     let mut gateway = scene.connected();
     let mut terminal = Terminal::start(&scene.home, &["telegram", "--no-start"], 60, 100);
-    // No one is listed: it goes on to the people by itself once the bot stays.
+    // No one is listed: it goes on to the question about people by itself once the bot stays.
     let asked = wait::until(wait::LIMIT, || {
         let text = terminal.text();
         (text.contains("Keep this bot?") || text.contains("Press Enter")).then_some(text)

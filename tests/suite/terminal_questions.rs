@@ -17,7 +17,7 @@ const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
 const DOWN: &str = "\u{1b}[B";
 
-/// A home with a bot that is set up, and its service.
+/// Makes a home with a bot that is set up, and its service.
 fn bot() -> (TelegramService, TestHome) {
     let service = TelegramService::start();
     let home = home();
