@@ -14,7 +14,7 @@ pub struct Ladder {
     pub first: Duration,
     /// The longest wait, jitter included.
     pub cap: Duration,
-    /// Each wait is drawn from this share around its value, 0 to 0.5.
+    /// The share around its value from which each wait is drawn, 0 to 0.5.
     pub jitter: f64,
 }
 

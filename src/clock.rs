@@ -10,7 +10,7 @@ pub fn kernel() -> Duration {
     Duration::try_from(now).unwrap_or_default()
 }
 
-/// One reading of both clocks. Deciders take it as a parameter and never ask for it.
+/// A reading of both clocks. Deciders take it as a parameter and never ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     /// Monotonic: for deadlines and back-off. It follows tokio's clock, which tests can pause.

@@ -40,7 +40,7 @@ use crate::platforms::Platform;
 use crate::sensitive::Secret;
 use crate::world::World;
 
-/// Everything that can be set, validated.
+/// All settings, validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The agent.
@@ -139,9 +139,9 @@ pub struct NotifyConfig {
     pub command: Option<Vec<String>>,
     /// The time after which a platform is reported that only a person can bring back.
     pub after: Duration,
-    /// One that is still being tried, after this time.
+    /// The time after which a platform is reported that is still being tried.
     pub retrying_after: Duration,
-    /// Each platform has at most one alert in this time.
+    /// The least time between two alerts of a platform.
     pub every: Duration,
 }
 
@@ -152,7 +152,7 @@ pub struct ReconnectConfig {
     pub first: Duration,
     /// The longest wait.
     pub cap: Duration,
-    /// Each wait is drawn from this share around its value, 0 to 0.5.
+    /// The share around its value from which each wait is drawn, 0 to 0.5.
     pub jitter: f64,
     /// Failures in a row that pause a platform; 0: never.
     pub breaker_after: u32,
@@ -177,9 +177,9 @@ pub enum AllowList {
     /// No one: the default.
     #[default]
     Nobody,
-    /// These: on WhatsApp phone numbers, digits only.
+    /// These people: on WhatsApp phone numbers, digits only.
     Only(Vec<String>),
-    /// Everybody: `*`, and `<PLATFORM>_ALLOW_ALL_USERS` or `GATEWAY_ALLOW_ALL_USERS` says it again.
+    /// Everyone: `*`, and also `<PLATFORM>_ALLOW_ALL_USERS` or `GATEWAY_ALLOW_ALL_USERS`.
     Everybody,
 }
 
@@ -223,7 +223,7 @@ pub struct TelegramConfig {
     pub media_timeout: Duration,
     /// The largest attachment that is fetched, in bytes. The service itself gives bots no more than 20 MB.
     pub media_file_bytes: u64,
-    /// All attachments together, in bytes; beyond it the oldest go.
+    /// Limit for all attachments together, in bytes; beyond it the oldest are removed.
     pub media_total_bytes: u64,
     /// The webhook that brings messages; `None`: they are fetched.
     pub webhook: Option<WebhookConfig>,

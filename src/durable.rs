@@ -178,7 +178,7 @@ impl Lock {
     pub fn acquire_saying(path: &Path, text: &str) -> Result<Self, LockError> {
         loop {
             let lock = Self::acquire_there(path, text)?;
-            // A program that removes or replaces the file meanwhile must not leave us with a lock on what is no longer there.
+            // A program that removes or replaces the file meanwhile must not leave us with a lock on a file that is gone.
             if lock.is_at(path) {
                 return Ok(lock);
             }

@@ -15,7 +15,7 @@ use std::ops::Range;
 /// The quotes of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quote {
-    /// Not at all.
+    /// Without quotes.
     Bare,
     /// `'…'`.
     Single,

@@ -31,7 +31,7 @@ pub enum ExitCode {
 /// The kind of a failure; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Something did not work.
+    /// A step did not work.
     Failed,
     /// The command line or a missing answer.
     Usage,

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::Path;
 
-/// All of them. Each is at one place only.
+/// All failpoints. Each is at one place only.
 pub const NAMES: [&str; 57] = [
     "accept.after",
     "accept.before",

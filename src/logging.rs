@@ -258,7 +258,8 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Sink<M> {
     }
 }
 
-/// One event. It is written as a whole when it is complete, so that no secret is cut in two and no line in another.
+/// A line for one event. It is written as a whole when it is complete, so that no secret is cut in two and no line in
+/// another.
 struct Line<W: Write> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,

@@ -20,7 +20,7 @@ use tower_service::Service;
 pub enum Retry {
     /// Not before its cause is gone: a person must act or a file must change.
     Never,
-    /// By the ladder.
+    /// After the ladder's wait.
     Backoff,
     /// After this wait, which the service asked for or the cause suggests; not counted as a failure.
     After(Duration),
@@ -91,7 +91,7 @@ const PROXY_ACTION: &str = "Correct the user and the password in HTTPS_PROXY (HT
 const UNTRUSTED: Fault =
     before("tls_untrusted", "has a certificate that is not trusted; check this computer's clock");
 
-/// As [`UNTRUSTED`], and it has been so for a while.
+/// The same as [`UNTRUSTED`], for a while already.
 const STILL_UNTRUSTED: Fault =
     Fault { retry: Retry::Never, ..before("tls_untrusted", "still has a certificate that is not trusted") };
 

@@ -51,7 +51,7 @@ pub struct Facts {
 /// The Node found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeFact {
-    /// It answered.
+    /// It was found, and answered.
     Found {
         /// The program.
         path: PathBuf,
@@ -125,7 +125,7 @@ pub enum LockFact {
 pub enum Severity {
     /// The platform is not started while this stands, or the agent does not answer.
     Blocking,
-    /// It works, and a human should look.
+    /// It works, and a person should look.
     Warning,
 }
 
@@ -180,7 +180,7 @@ pub enum Code {
     EverybodyAllowed,
     /// The agent's program is not there.
     AgentCommandMissing,
-    /// It is there and may not be executed.
+    /// The agent's program is there and may not be executed.
     AgentCommandNotExecutable,
     /// The model was never chosen.
     AgentModelNotSet,

@@ -35,7 +35,7 @@ use crate::world::World;
 const NODE_FLAGS: [&str; 4] =
     ["--max-old-space-size=192", "--max-semi-space-size=1", "--optimize-for-size", "--v8-pool-size=1"];
 
-/// For the same reason: fewer heaps for glibc's allocator, which hands little back of each.
+/// A variable for a small process: fewer heaps for glibc's allocator, which hands little back of each.
 const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
 
 /// Most commands that wait for the bridge to read them.
@@ -195,7 +195,7 @@ async fn exit_of(outputs: &mut mpsc::Receiver<Output>) -> Exit {
 
 fn command(world: &World, launch: &Launch) -> tokio::process::Command {
     let mut args: Vec<OsString> = NODE_FLAGS.iter().map(Into::into).collect();
-    // Tests make the bridge trust a WhatsApp of their own by this; nothing else sets it.
+    // Tests make the bridge trust their own WhatsApp by this; nothing else sets it.
     if let Some(preload) = world.var_path("HERMES_BRIDGE_PRELOAD") {
         args.extend(["--import".into(), preload.into()]);
     }

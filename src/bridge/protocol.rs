@@ -21,7 +21,7 @@ pub const LINE_LEN_MAX: usize = 1 << 20;
 pub enum Command {
     /// The first line: begin.
     Start(Start),
-    /// This event is durable here.
+    /// Acknowledges an event that is durable here.
     Ack {
         /// The event's number.
         seq: u64,

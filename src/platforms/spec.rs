@@ -128,11 +128,11 @@ pub enum Repeat {
 /// The rate limits of a platform. Limits that it asks for while it runs come on top.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// For all chats together.
+    /// The rate for all chats together.
     pub all: Option<Rate>,
-    /// For one person.
+    /// The rate for one person.
     pub chat: Option<Rate>,
-    /// For one group.
+    /// The rate for one group.
     pub group: Option<Rate>,
     /// True for a group.
     pub is_group: fn(&str) -> bool,
@@ -149,7 +149,7 @@ impl Rates {
 /// A rate: this many at once, and in the long run this many in this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// At least one.
+    /// The count, at least one.
     pub count: u32,
     /// The time in which the count is available again.
     pub per: Duration,

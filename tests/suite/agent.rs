@@ -58,7 +58,7 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
         assert!(asked.contains(part), "`{part}` is missing in {asked}");
     }
 
-    // While it fails, messages wait, and the chat is told once.
+    // While it fails, messages wait, and the chat gets one notice.
     *service.failing.lock().unwrap() = true;
     let before = fake.received().len();
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "are you well" }));

@@ -46,7 +46,7 @@ fn what_the_gateways_environment_hides_is_told_by_commands_that_do_not_have_it()
     assert!(answer.code == Some(1) && answer.stderr.contains("[env_shadowed]"), "{answer:?}");
     assert!(answer.stderr.contains("unset TELEGRAM_ALLOWED_USERS"), "{answer:?}");
 
-    // The wizard has another environment, and what it wrote reaches no gateway.
+    // The wizard has another environment, and its settings reach no gateway.
     let answer = scene.home.run(["telegram", "--allow", &format!("{FRIEND},7"), "--json"]);
     let last: Value = serde_json::from_str(answer.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((answer.code, &last["code"]), (Some(1), &json!("env_shadowed")), "{answer:?}");

@@ -207,7 +207,7 @@ fn row_57_without_file_descriptors_the_others_go_on_and_it_connects_when_there_a
     let player = house.stage.connect("scripted2");
     house.wait_for("scripted2", "connected");
     let open = std::fs::read_dir(format!("/proc/{}/fd", house.gateway.pid())).unwrap().count() as u64;
-    // What is open stays open; the lost connection's own number is free again, and what writes the state needs it.
+    // Open files stay open; the lost connection's own number is free again, and the writer of the state needs it.
     let usual = limit(&house.gateway, Resource::Nofile, Some(open.saturating_sub(1)));
     player.cut();
     // A client of the gateway now waits in the queue until it can be accepted.

@@ -218,7 +218,7 @@ impl<F: FarEnd> Scene<F> {
 /// Does what else is needed so that the gateway passes a place.
 fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
     match name.split('.').next().unwrap_or_default() {
-        // Where a whole batch is acknowledged at once, there are several.
+        // If a whole batch is acknowledged at once, there are several.
         "ack" => scene.far.portion(2),
         // Most messages enter the store as being sent already; one that failed before does not.
         "unsent" | "sending" => {
@@ -399,7 +399,7 @@ fn deaths_at_random_moments_lose_nothing_over_the_scripted_platform() {
 fn deaths_at_random_moments_lose_nothing_over_telegram() {
     let (on_disk, in_memory) = (kills().div_ceil(2), kills() / 2);
     dies_at_random(Scene::<TelegramEnd>::set(), on_disk, QUICK_LIFE_MAX);
-    // What waits for the disk comes in another order where that takes no time.
+    // Steps that wait for the disk come in another order where that takes no time.
     dies_at_random(Scene::<TelegramEnd>::set_in(TestHome::in_memory()), in_memory, QUICK_LIFE_MAX);
 }
 

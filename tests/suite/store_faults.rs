@@ -130,7 +130,7 @@ fn row_78_after_a_fault_of_the_disk_nothing_is_acknowledged_falsely_and_the_seco
         wait::until(wait::LIMIT, || house.well.said().into_iter().find(|said| said["id"] == id))
             .map(|said| said["say"].clone())
     };
-    // Which commit fails depends on how they are gathered; whichever it is, the message comes through in the end.
+    // The commit that fails depends on how they are gathered; whichever it is, the message comes through in the end.
     if fate(&house, "a") == Some(json!("refused")) {
         house.well.write("a", "friend", "first");
     }

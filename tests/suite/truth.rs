@@ -37,7 +37,7 @@ fn a_message_is_in_the_status_at_once_and_in_the_file_soon() {
         assert!(written.is_some(), "round {round}: {:#}", house.gateway.state());
     }
 
-    // What waits is counted too: a message that the platform does not take.
+    // A waiting message is counted too: one that the platform does not take.
     house.well.write("waits", "friend", "who takes this");
     let said = wait::until(wait::LIMIT, || {
         house

@@ -39,7 +39,7 @@ const WITH_LIFELINE: &str =
 /// Checked with npm 9, 10 and 11. A `workspace` in an `.npmrc` cannot be taken back by a flag.
 pub(super) const CI_ARGS: [&str; 50] = [
     "ci",
-    // What is installed, and where.
+    // The packages, and their place.
     "--omit=peer",
     "--omit=dev",
     "--omit=optional",
@@ -60,12 +60,12 @@ pub(super) const CI_ARGS: [&str; 50] = [
     "--no-bin-links",
     "--before=null",
     "--replace-registry-host=npmjs",
-    // What is run.
+    // Scripts.
     "--ignore-scripts",
     "--no-foreground-scripts",
     "--node-options=",
     "--script-shell=/bin/sh",
-    // How the network is used.
+    // The network.
     "--no-offline",
     "--no-prefer-offline",
     "--no-prefer-online",
@@ -74,7 +74,7 @@ pub(super) const CI_ARGS: [&str; 50] = [
     "--fetch-retry-mintimeout=1000",
     "--fetch-retry-maxtimeout=5000",
     "--fetch-timeout=60000",
-    // What is printed: the cause of a failure is read there.
+    // The output: the cause of a failure is read there.
     "--loglevel=warn",
     "--heading=npm",
     "--no-audit",

@@ -30,7 +30,7 @@ pub fn tighten(home: &HermesHome) {
         let (name, file) = (path.display(), Owned::from(&metadata));
         let open = us.open_bits(folder, file);
         if file.uid != us.uid {
-            // Where it is closed to all but us, it is meant for us.
+            // A home that is closed to all but us is meant for us.
             if open != 0 {
                 left.push(format!("{name} (of another user, {:o})", file.mode & 0o777));
             }

@@ -18,7 +18,7 @@ pub struct Media {
     pub dir: PathBuf,
     /// The largest file, in bytes.
     pub file_len_max: u64,
-    /// All files together, in bytes; beyond it the oldest go.
+    /// Limit for all files together, in bytes; beyond it the oldest are removed.
     pub total_len_max: u64,
 }
 
@@ -81,7 +81,7 @@ impl Media {
     /// Makes room for a file of this length, if it is known. Blocks.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The cause for which there is none.
     pub fn begin(
         &self,
         now: Timestamp,

@@ -23,8 +23,8 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// One more failure. `lease_end`: when the connection counts as lost; `asked`: the wait that the service asks for. Returns
-    /// the wait before the next try, or `None` where the connection is to be given up.
+    /// Counts one more failure. `lease_end`: when the connection counts as lost; `asked`: the wait that the service asks for.
+    /// Returns the wait before the next try, or `None` where the connection is to be given up.
     pub fn failed(&mut self, now: Instant, lease_end: Instant, asked: Option<Duration>) -> Option<Duration> {
         self.failures = self.failures.saturating_add(1);
         let plain = match self.failures {

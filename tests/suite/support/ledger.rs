@@ -56,7 +56,7 @@ pub(crate) struct Entry {
     pub(crate) at: Instant,
     pub(crate) chat: u32,
     pub(crate) text: String,
-    /// The same handle is the same message to people.
+    /// The handle: the same one is the same message to people.
     pub(crate) handle: Option<String>,
     /// The message that it replies to, where it says so.
     pub(crate) replies_to: Option<(u32, u32)>,
@@ -145,7 +145,7 @@ pub(crate) struct Verdict {
     pub(crate) wrongs: Vec<String>,
     /// Messages that were there, each counted once.
     pub(crate) seen: usize,
-    /// Those that came again, with an excuse.
+    /// Messages that came again, with an excuse.
     pub(crate) repeats: usize,
     /// Messages that show only the beginning of an answer for ever.
     pub(crate) unfinished: usize,

@@ -80,7 +80,7 @@ impl Terminal {
         let late = Arc::clone(&held);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // What is not yet a whole character or sequence is looked at again with what follows.
+            // An incomplete character or sequence is looked at again with the bytes that follow.
             let mut fresh = Vec::new();
             while let Ok(count @ 1..) = output.read(&mut buffer) {
                 let (row, col) = {

@@ -25,7 +25,7 @@ const LINES_MAX: usize = 60;
 /// A service's fact about one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fact {
-    /// It works.
+    /// The connection works.
     Up,
     /// It is open, and proves nothing.
     Silent,

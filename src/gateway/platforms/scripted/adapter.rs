@@ -137,7 +137,7 @@ fn gone() -> AdapterError {
 struct Cues(FramedRead<OwnedReadHalf, LinesCodec>);
 
 impl Cues {
-    /// The next cue; `None` when the test has closed the connection, or says what is no cue.
+    /// Returns the next cue; `None` when the test has closed the connection, or sends a line that is not a cue.
     async fn next(&mut self) -> Option<Cue> {
         let line = self.0.next().await?.ok()?;
         match serde_json::from_str(&line) {
@@ -161,7 +161,7 @@ async fn write(mut writes: OwnedWriteHalf, mut lines: mpsc::Receiver<String>) {
     }
 }
 
-/// How a link ended.
+/// The end of a link.
 #[derive(Debug, Clone)]
 enum End {
     Lost(AdapterError),

@@ -54,9 +54,9 @@ pub enum Cue {
         /// Duration of the limit, in milliseconds.
         wait_ms: u64,
     },
-    /// From now on nothing proves that the connection works.
+    /// Proofs of the connection stop from now on.
     Silence,
-    /// It works again.
+    /// Proofs come again.
     Prove,
     /// The connection ends.
     Drop(Cause),
@@ -75,16 +75,16 @@ pub struct Cause {
     /// The remedy for a person.
     #[serde(default)]
     pub user_action: Option<String>,
-    /// When to try again.
+    /// The time of another try.
     #[serde(default)]
     pub retry: Again,
 }
 
-/// When to try again.
+/// The time of another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Again {
-    /// By the ladder.
+    /// After the ladder's wait.
     #[default]
     Backoff,
     /// Not before its cause is gone.
@@ -125,7 +125,7 @@ pub struct Unsent {
     pub code: String,
     /// The certainty that it was not delivered.
     pub certainty: Fate,
-    /// When to try this message again.
+    /// The time of another try of this message.
     #[serde(default)]
     pub retry: Again,
     /// The chat takes nothing at all.
@@ -157,7 +157,7 @@ pub enum Said {
         /// Its id.
         id: String,
     },
-    /// It could not be made durable; offer it again.
+    /// A message could not be made durable; offer it again.
     Refused {
         /// Its id.
         id: String,

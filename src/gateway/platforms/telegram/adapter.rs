@@ -304,7 +304,7 @@ impl Adapter for TelegramAdapter {
             None => {
                 once_more(|| remove_webhook(&bot, &found)).await.map_err(judge)?;
                 let first = once_more(|| receiver.poll(None, Duration::ZERO)).await;
-                // Where another program receives, this connection can at least send.
+                // If another program receives, this connection can at least send.
                 let is_conflict =
                     matches!(&first, Err(Fault::Refused(refusal)) if refusal.status == failure::CONFLICT);
                 let first = if is_conflict { first } else { Ok(first.map_err(judge)?) };

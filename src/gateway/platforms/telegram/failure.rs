@@ -24,7 +24,7 @@ pub enum Way {
     Unreplied,
     /// Send it to this chat, which the group has become.
     Migrated(i64),
-    /// It is so already: an edit that changes nothing.
+    /// Count it as done: an edit that changes nothing.
     Done,
     /// Give it up.
     Fail(SendError),
@@ -146,7 +146,7 @@ pub fn of_send(refusal: &Refusal) -> Way {
     }
     match refusal.status {
         400 => match meaning(&refusal.description) {
-            // What is left of the markup may be nothing.
+            // Without the markup the text may be empty.
             Some(Meaning::Markup | Meaning::Empty) => Way::Plain,
             Some(Meaning::NotModified) => Way::Done,
             Some(Meaning::TopicGone) => Way::Untopic,

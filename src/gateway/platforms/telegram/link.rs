@@ -332,7 +332,7 @@ pub(super) async fn probe(
             Ok(Ok(())) => {
                 patience.forgive();
                 if is_proof {
-                    // Where only the route to us is closed, the service is there all the same, and takes our messages.
+                    // If only the route to us is closed, the service is there all the same, and takes our messages.
                     shared.prove();
                     let told = look.told();
                     memory.reached(told.is_none());

@@ -74,13 +74,13 @@ pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, f
             failpoint::hit("ack.telegram.before");
         }
         let asked_at = Now::read().mono;
-        // Where a confirmed number is odd after all, what has a lower one is skipped as long as this question waits.
+        // If a confirmed number is odd after all, updates with a lower one are skipped as long as this request waits.
         let is_unsure = is_first && confirm.is_some();
         let may_wait =
             patience.failures() == 0 && !nonsense.prevails() && !is_unsure && shared.may_wait(asked_at);
         answer = sift(source.poll(confirm, if may_wait { poll } else { Duration::ZERO }).await);
         if answer.is_ok() {
-            // What was taken is confirmed with that; the answer comes again over the next connection.
+            // The taken updates are confirmed with that; the answer comes again over the next connection.
             if nonsense.prevails() {
                 return Fault::Garbled("most updates could not be read");
             }

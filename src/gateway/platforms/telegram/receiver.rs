@@ -220,8 +220,7 @@ impl Receiver {
                 Fault::Refused(_) | Fault::Way(_) | Fault::Garbled(_) => "it could not be downloaded",
             })?;
         let path = file.file_path.ok_or("Telegram no longer stores it")?;
-        // A server that runs with `--local` names a file of its own disk. An impostor of such a server could name any of
-        // ours.
+        // A server that runs with `--local` names a file on its disk. An impostor of such a server could name any of ours.
         if Path::new(&path).is_absolute() {
             return Err("the Bot API server runs with --local, which hermes does not support");
         }

@@ -488,7 +488,7 @@ fn what_cannot_be_read_is_said_to_be_so_and_what_is_unknown_is_nothing() {
             "{update:?}"
         );
     }
-    // What only adorns a message does not hide it.
+    // An ornament of a message does not hide it.
     let adorned = r#"{"update_id":1,"message":{"message_id":1,"date":1,"chat":{"id":1,"type":"private"},"text":"hi",
         "entities":[{"type":"\ud83d"}],"reply_to_message":{"text":"\ud83d"},"via_bot":{"username":"\ud83d"},"new":"\ud83d",
         "from":{"id":1,"first_name":null,"username":5},"edit_date":"x","media_group_id":7,"is_topic_message":"x","message_thread_id":1.5}}"#;

@@ -113,9 +113,9 @@ fn unreachable(why: &str) -> AdapterError {
 
 /// The cause for which the service brings nothing.
 pub(super) enum Refused {
-    /// It is about the webhook.
+    /// A cause in the webhook.
     Webhook(AdapterError),
-    /// It is not about the webhook.
+    /// A cause elsewhere.
     Otherwise(Fault),
 }
 

@@ -47,7 +47,7 @@ pub enum Phase {
     Opening,
     /// Logged in and ready.
     Open,
-    /// Over, for this reason.
+    /// Ended, with the cause.
     Ended(AdapterError),
 }
 
