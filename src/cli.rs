@@ -246,7 +246,7 @@ enum PlatformCommand {
 /// Runs the program and returns its exit code.
 pub fn run(world: &World) -> u8 {
     dumps::forbid();
-    // Not for people, and on the way to becoming another program: it is not parsed with the rest.
+    // A hidden command on the way to becoming another program: it is not parsed with the rest.
     if world.args.get(1).is_some_and(|command| command == exec::NAME) {
         return exec::run(&world.exe, &world.args[2..]);
     }

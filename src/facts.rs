@@ -268,7 +268,7 @@ mod tests {
         create_private_dir(paths.session_dir()).unwrap();
         write_atomic(&paths.creds(), paired().as_bytes()).unwrap();
         write_atomic(&paths.session_dir().join("pre-key-1.json"), b"{}").unwrap();
-        // Not the bridge's, so it does no harm.
+        // A folder that is not the bridge's does no harm.
         create_private_dir(&paths.session_dir().join("backup")).unwrap();
         std::os::unix::fs::symlink("nowhere", paths.session_dir().join("session-1.0.json")).unwrap();
         assert!(matches!(session(&paths), SessionFact::Judged(Pairing::Paired { .. })));

@@ -286,7 +286,7 @@ impl<W: Write> Drop for Line<W> {
         let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
         // One event is one line, whatever people have written into it.
         let line = redactor.redact(text.strip_suffix('\n').unwrap_or(&text));
-        // Not before: a secret is no longer found once it has a capital.
+        // Only after the redaction: a secret is no longer found once it has a capital.
         let line = if self.is_for_a_person { capitalised(&line) } else { Cow::Borrowed(line.as_ref()) };
         let line = visible::log_line(&line, self.has_colours);
         let line = match (self.cols)().filter(|_| self.is_for_a_person) {

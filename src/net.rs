@@ -173,7 +173,7 @@ pub fn is_loopback(url: &Url) -> bool {
 fn of_proxy(cause: &(dyn Error + 'static)) -> Option<Fault> {
     match cause.downcast_ref::<TunnelError>()? {
         TunnelError::ProxyAuthRequired => Some(PROXY_AUTH),
-        // It was not reached itself, and below this stands why.
+        // The proxy itself was not reached; the cause is below this error.
         TunnelError::ConnectFailed(_) => None,
         TunnelError::Io(_)
         | TunnelError::MissingHost

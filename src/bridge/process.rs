@@ -228,7 +228,7 @@ async fn write(mut stdin: ChildStdin, first: Command, mut commands: mpsc::Receiv
             } else {
                 match timeout(WRITE_LIMIT, stdin.write_all(line.as_bytes())).await {
                     Ok(Ok(())) => {}
-                    // It is gone, and its owner is about to see that.
+                    // The bridge is gone, and its owner is about to see that.
                     Ok(Err(_)) => return,
                     Err(_) => {
                         warn!(

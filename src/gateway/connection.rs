@@ -146,7 +146,7 @@ impl Drop for Heard {
     fn drop(&mut self) {
         let mut open = self.shared.open();
         open.silent.remove(&self.number);
-        // One that gave way was taken out then.
+        // A connection that gave way was taken out then.
         open.count -= usize::from(!self.cut.is_cancelled());
         drop(open);
         self.shared.ended.notify_one();
@@ -188,7 +188,7 @@ pub async fn serve_by(
         .serve_connection(TokioIo::new(stream), service);
     let gives_way = async {
         place.cut.cancelled().await;
-        // It was taken for silent while its request was on the way.
+        // It counted as silent while its request was on the way.
         if is_heard.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -307,7 +307,7 @@ mod tests {
         assert!(next.is_err(), "and for no more of them");
         drop(places.remove(0));
         places.push(connections.place().await);
-        // Those that ask give way to no one.
+        // Connections with a request give way to no one.
         for place in places.iter().filter(|place| !place.cut.is_cancelled()) {
             place.heard.is_heard();
         }

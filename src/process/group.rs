@@ -22,7 +22,7 @@ impl Drop for Group {
         // The id is there only while the leader is not reaped, so the number cannot be another process's.
         let pid = self.leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have just ended by itself.
+            // The group may have just ended by itself.
             kill_process_group(pid, Signal::KILL).ok();
         }
     }

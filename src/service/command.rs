@@ -68,7 +68,7 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
     let limit = timeout.unwrap_or(drain + BESIDE_DRAIN);
     let (view, said) = report::gateway(home);
     if matches!(view.presence, Presence::Mute(_)) {
-        // It can neither end nor restart in order.
+        // A gateway that does not answer can neither end nor restart in order.
         return Err(report::hangs(&view));
     }
     let running = said.filter(|_| view.presence == Presence::Answering);
@@ -165,7 +165,7 @@ impl Waiting<'_> {
                 Err(error) => Err(error),
             };
             match answer {
-                // It is ready, or about to be: that is seen.
+                // The gateway is ready, or about to be: the looks will show that.
                 Ok(answer) if answer.status.success() => std::future::pending().await,
                 Ok(answer) => String::from_utf8_lossy(&answer.stderr).trim().replace('\n', " "),
                 Err(error) => error.to_string(),

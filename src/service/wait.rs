@@ -134,7 +134,7 @@ impl Wait {
                 Stage::Ending
             }
             Some(life) => Stage::Ready(life.clone()),
-            // Of one that does not answer, the pid must do.
+            // For a gateway that does not answer, the pid must do.
             None if before.is_some_and(|before| holder.pid.is_none_or(|pid| pid == before.pid)) => {
                 Stage::Ending
             }
@@ -174,7 +174,7 @@ mod tests {
         let (mut wait, at) = wait(Goal::Ready);
         for (second, seen, stage) in [
             (0, held(1, Some(life(1, "a"))), Stage::Ending),
-            // It no longer answers, and is still there.
+            // The gateway no longer answers, and is still there.
             (1, held(1, None), Stage::Ending),
             (2, Seen { holder: Some(Holder { pid: None }), ..Seen::default() }, Stage::Ending),
             (3, absent(false), Stage::Absent),

@@ -352,7 +352,7 @@ fn connections_that_say_nothing_are_cut_off_and_keep_nobody_out() {
     for stream in silent.iter().chain([&slow]) {
         stream.set_read_timeout(Some(wait::LIMIT)).expect("a limit");
         let mut said = Vec::new();
-        // It may be closed with or without a word, and it is closed.
+        // The connection may be closed with or without a reset, and it is closed.
         let ended = (&*stream).read_to_end(&mut said);
         assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
     }

@@ -130,7 +130,7 @@ fn a_crowd_of_silent_connections_keeps_no_probe_waiting() {
         // While the rest is still coming, too.
         let asked = std::time::Instant::now();
         assert_eq!(ask(&address, "GET /livez", &[]).status, 200);
-        // It takes milliseconds; without room it took as long as a silent connection may: 5 s for each 64 of them.
+        // An answer takes milliseconds; without room it took as long as a silent connection may: 5 s for each 64 of them.
         assert!(asked.elapsed() < std::time::Duration::from_secs(4), "{:?}", asked.elapsed());
     }
     gateway.wait_for_log("connections_crowded");
@@ -296,7 +296,7 @@ fn files_that_are_taken_away_from_a_running_gateway_are_missed_at_once() {
         house.assert_others_unaffected();
     }
 
-    // Nothing is taken over into a database that is not there.
+    // Messages are not taken into a database that is not there.
     std::fs::rename(root.join("gateway.db"), root.join("aside")).unwrap();
     let is_told = |house: &House| house.gateway.state()["problems"].to_string().contains("store_replaced");
     until(&house, "not told", &|| is_told(&house));

@@ -181,7 +181,7 @@ impl Case {
             _ => assert_eq!(attempts, 0, "{name}: what only a person can mend is not tried"),
         }
         if let Some(service) = &self.service {
-            // Both questions of one attempt, before it was known.
+            // Both requests of one attempt, before the refusal was known.
             assert!((1..=2).contains(&service.refused()), "{name}: {} questions", service.refused());
         }
         if let Some(port) = self.taken.take() {

@@ -67,7 +67,7 @@ fn each_number_tells_what_happened() {
     let of = |family: &str| format!("hermes_platform_{family}{{platform=\"scripted2\"}}");
     let begun = jiff::Timestamp::now().as_second() as f64;
 
-    // It fails, waits, and comes back when it is resumed.
+    // A platform fails, waits, and comes back when it is resumed.
     house.stage.attempt("scripted2").cue(json!({ "do": "fail", "code": "net_dns" }));
     wait_for(&house, "hermes_platform_state{platform=\"scripted2\",state=\"retrying\"}", |is| is == 1.0);
     assert_eq!(number(&house, &of("consecutive_failures")), Some(1.0));
@@ -96,7 +96,7 @@ fn each_number_tells_what_happened() {
     assert_eq!(number(&house, "hermes_turn_duration_seconds_bucket{le=\"+Inf\"}"), Some(1.0));
     assert!(number(&house, "hermes_turn_duration_seconds_sum").unwrap() < 60.0);
 
-    // One is not taken: unknown first, then certainly not, then never.
+    // A message is not taken: unknown first, then certainly not, then never.
     player.write("two", "friend", "the second");
     let sends = |text: &str| {
         let is_it = |said: &&serde_json::Value| {
@@ -124,7 +124,7 @@ fn each_number_tells_what_happened() {
     wait_for(&house, "hermes_outbox_depth", |depth| depth == 0.0);
     wait_for(&house, "hermes_inbox_depth", |depth| depth == 0.0);
 
-    // One waits for a slow agent.
+    // A message waits for a slow agent.
     player.write("slow", "friend", "think");
     wait_for(&house, "hermes_inbox_depth", |depth| depth == 1.0);
     wait_for(&house, "hermes_active_turns", |turns| turns == 1.0);
@@ -134,7 +134,7 @@ fn each_number_tells_what_happened() {
     player.take_message("think");
     wait_for(&house, "hermes_inbox_depth", |depth| depth == 0.0);
 
-    // One cannot be taken, for the disk is full.
+    // A message cannot be taken, for the disk is full.
     limit(&house.gateway, Resource::Fsize, Some(0));
     player.write("full", "friend", "no room");
     wait_for(&house, &messages("in", "refused"), |count| count == 1.0);

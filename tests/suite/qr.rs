@@ -239,7 +239,7 @@ fn a_terminal_that_shows_pictures_gets_one() {
         (Likeness::KITTY, WINDOW),
         (Likeness::ITERM2, WINDOW),
         (Likeness::FOOT, WINDOW),
-        // It does not say how large its cells are.
+        // A terminal that does not report the size of its cells.
         (Likeness { says_cell: false, ..Likeness::KITTY }, WINDOW),
         (Likeness::KITTY, (50, 160)),
     ] {

@@ -122,7 +122,7 @@ impl Simulation {
     pub(crate) fn change_network(&mut self) {
         for index in 0..SEATS {
             let after = host::STAGGER.mul_f64(self.dice.roll());
-            // One more than the ladder has.
+            // One more attempt than the ladder allows.
             self.seats[index].excused |=
                 !matches!(self.seats[index].machine.state(), State::Connected { .. } | State::Blocked { .. });
             self.give(index, Input::NetworkChanged { after });

@@ -256,7 +256,7 @@ fn row_70_a_message_that_kills_the_gateway_again_and_again_is_quarantined_and_al
         house.gateway = again(&mut house.home, fatal);
         assert_eq!(house.gateway.exit_code(), None, "{}", house.gateway.log().join("\n"));
     }
-    // One that waits behind it, and one elsewhere that was begun for the first time before the last crash.
+    // A message that waits behind it, and one elsewhere that was begun for the first time before the last crash.
     let db = rusqlite::Connection::open(house.home.paths().database()).unwrap();
     for (chat, words, state, attempts) in
         [("friend", "patient", "pending", 0), ("other", "innocent", "running", 1)]
@@ -270,7 +270,7 @@ fn row_70_a_message_that_kills_the_gateway_again_and_again_is_quarantined_and_al
         assert_eq!(copied.unwrap(), 1);
     }
     drop(db);
-    // Those that died may have begun to connect.
+    // The gateways that died may have begun to connect.
     while house.stage.take("scripted1").is_some() {}
     house.gateway = again(&mut house.home, None);
     let player = house.heal("scripted1");

@@ -65,7 +65,7 @@ fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended
         assert_eq!(restarted["previous_pid"], first_pid);
         let pid = restarted["pid"].clone();
         assert_ne!(pid, first_pid);
-        // It is ready at this very moment: asked at once, it answers.
+        // The gateway is ready at this very moment: asked at once, it answers.
         let status = home.run(["gateway", "status", "--json"]);
         assert_eq!((status.code, &document(&status)["pid"]), (Some(0), &pid), "{status:?}");
 

@@ -26,7 +26,7 @@ fn row_18_a_limit_on_receiving_without_a_time_is_waited_out_and_is_no_failure() 
     let scene = Scene::set();
     let mut gateway = scene.connected();
     scene.service.fail("getUpdates", [open_limit()]);
-    // It is asked again once there is something to confirm.
+    // The next poll comes once there is an update to confirm.
     scene.write("before the limit");
     let entry = wait_until(&gateway, "limited", |entry| entry["error_code"] == "telegram_rate_limited");
     assert_eq!((&entry["state"], &entry["attempts"]), (&json!("retrying"), &json!(0)), "{entry:#}");
@@ -52,7 +52,7 @@ fn row_18_a_limit_on_sending_without_a_time_holds_the_bot_when_it_meets_two_chat
     scene.service.write(OTHER, OTHER, "two");
     let entry = wait_until(&gateway, "limited", |entry| entry["state"] == "rate_limited");
     assert!((40..=60).contains(&due_in(&entry)), "{entry:#}");
-    // They are counted a moment later.
+    // The messages are counted a moment later.
     let both = wait::until(wait::LIMIT, || (gateway.state()["queues"]["outbox"] == 2).then_some(()));
     assert!(both.is_some(), "both wait: {:#}", gateway.state());
     assert_eq!(scene.service.asked("sendMessage").len(), 2, "nothing more is asked of it");

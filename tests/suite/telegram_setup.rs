@@ -80,7 +80,7 @@ impl Scene {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("hermes starts");
         let mut input = child.stdin.take().expect("it is piped");
-        // It may have read enough, and be gone.
+        // The wizard may have read enough, and be gone.
         drop(input.write_all(stdin.as_bytes()));
         child
     }

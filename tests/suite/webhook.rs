@@ -79,7 +79,7 @@ impl Scene {
         let head =
             format!("POST /telegram HTTP/1.1\r\nHost: bot\r\nContent-Type: application/json\r\n{head}\r\n");
         stream.write_all(head.as_bytes()).expect("the head is taken");
-        // It may be refused before it is read.
+        // The request may be refused before it is read.
         drop(stream.write_all(body));
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).ok()?;
@@ -140,7 +140,7 @@ fn whoever_does_not_know_the_secret_is_not_listened_to() {
     for secrets in [&[][..], &[""], &["wrong"], &[SECRET, SECRET], &[&SECRET[1..]]] {
         assert_eq!(scene.call(&with(secrets, body.len()), &body), Some(401), "{secrets:?}");
     }
-    // Nothing of it was sent yet, and it is not waited for.
+    // No part of the body was sent yet, and it is not waited for.
     assert_eq!(scene.call(&with(&["wrong"], 1 << 30), &[]), Some(401));
     for (body, expected) in
         [(vec![b' '; (1 << 20) + 1], 413), (b"no JSON".to_vec(), 400), (b"{}".to_vec(), 200)]
@@ -182,7 +182,7 @@ fn a_crowd_of_silent_connections_to_the_webhook_keeps_no_update_waiting() {
         let asked = Instant::now();
         scene.write(&text);
         scene.answered(&text);
-        // It takes milliseconds. Without room each silent connection would be waited for.
+        // An answer takes milliseconds. Without room each silent connection would be waited for.
         assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     }
     assert_eq!(entry(&gateway)["state"], "connected");

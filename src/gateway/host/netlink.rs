@@ -61,7 +61,7 @@ impl Links {
             NEW_LINK => {
                 let is_running = u32_at(body, 8)? & IS_RUNNING != 0;
                 let before = self.running.insert(u32_at(body, 4)?, is_running);
-                // Of a link that was never mentioned before, only that it now runs is news.
+                // A link that was never mentioned before is news only when it now runs.
                 Some(before.unwrap_or(false) != is_running)
             }
             DEL_LINK => Some(self.running.remove(&u32_at(body, 4)?) != Some(false)),

@@ -135,7 +135,7 @@ pub fn of_send(refusal: &Refusal) -> Way {
         })
     };
     let not_sent = |code, retry| fail(code, Certainty::NotSent, retry);
-    // It says nothing about this message, nor about its chat.
+    // A refusal by a proxy says nothing about this message, nor about its chat.
     if !refusal.by_service && !matches!(refusal.status, 420 | 429 | 500..) {
         let was_taken = (200..300).contains(&refusal.status);
         let certainty = if was_taken { Certainty::MaybeSent } else { Certainty::NotSent };

@@ -178,7 +178,7 @@ impl TelegramLink {
                     failure::give_time(&mut refusal, || self.floods(Floods::count_open));
                     how = match (failure::of_send(&refusal), replaces) {
                         (Way::Done, Some(number)) => return Ok(sent_id(self.me, number)),
-                        // It stayed behind in the group that was, or in the topic.
+                        // The message to edit stayed behind in the old group, or in the topic.
                         (Way::Migrated(_) | Way::Untopic, Some(_)) => {
                             return Err(SendError::refused(MESSAGE_GONE, "the message is in another chat"));
                         }
@@ -214,7 +214,7 @@ impl Link for TelegramLink {
     }
 
     async fn typing(&self, chat: &ChatId, on: bool) {
-        // It goes out by itself after some seconds, and with the answer.
+        // "typing…" ends by itself after some seconds, and with the answer.
         let Some(address) = Address::parse(chat).filter(|_| on) else { return };
         if self.floods(|floods| floods.is_limited(Now::read().mono, address.chat)) {
             return;

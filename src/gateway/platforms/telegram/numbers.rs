@@ -74,7 +74,7 @@ impl Numbers {
                 sifted.new.push(update);
             }
         }
-        // They may have got out of order.
+        // The service may bring them out of order.
         sifted.new.sort_by_key(|update| update.update_id);
         Some(sifted)
     }
@@ -85,7 +85,7 @@ fn highest(numbers: &[i64], last: Option<i64>) -> Option<i64> {
     let mut rows: Vec<&[i64]> = numbers.chunk_by(|one, next| next - one <= GAP_MAX).collect();
     let Some(last) = last else {
         rows.retain(|row| row[0] <= NUMBER_MAX || row.len() >= SEQUENCE_MIN);
-        // Of several the longest, and of those the lowest: what is below is confirmed as well.
+        // Of several rows the longest, and of those the lowest: the numbers below it are confirmed as well.
         rows.reverse();
         return rows.into_iter().max_by_key(|row| row.len())?.last().copied();
     };

@@ -206,7 +206,7 @@ async fn bad_weather_costs_no_message_two_seconds_and_nothing_untrue_is_shown() 
 #[tokio::test(start_paused = true)]
 async fn idle_polls_that_are_cut_cost_nothing_and_nothing_untrue_is_shown() {
     for every in [5, 12, 29] {
-        // Nothing comes for the first 1300 ms of each poll, and nothing at all but each 1300 ms.
+        // No answer comes for the first 1300 ms of each poll, and no update but each 1300 ms.
         let service = Service::new(|_, _, _| Fate::Held(every * SECOND / 10));
         let shared = Shared::new();
         service.run(&shared, 600 * SECOND, is_true).await;
@@ -221,7 +221,7 @@ async fn a_service_that_does_not_wait_is_asked_twice_a_second_and_a_message_is_f
     hasty.run(&Shared::new(), 600 * SECOND, is_true).await;
     assert!(hasty.slowest() <= PACE_MAX, "{:?}", hasty.slowest());
     assert!(hasty.known(|known| known.polls) < 5 * 600, "{}", hasty.known(|known| known.polls));
-    // One that refuses to wait, and answers what does not wait.
+    // A service that refuses to wait, and answers requests that do not wait.
     let moody =
         Service::new(|_, _, wait| if wait.is_zero() { Fate::Hasty } else { Fate::Fails(refused(502, None)) });
     moody.run(&Shared::new(), 600 * SECOND, is_true).await;

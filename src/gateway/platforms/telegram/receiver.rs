@@ -186,7 +186,7 @@ impl Receiver {
     }
 
     async fn fetch(&self, message: &mut InboundMessage, wanted: Vec<Wanted>) {
-        // It begins with the first, and the others have what is left of it.
+        // The limit begins with the first attachment, and the others have the rest of it.
         let limit = tokio::time::sleep(self.fetch_limit);
         tokio::pin!(limit);
         for (attachment, wanted) in message.attachments.iter_mut().zip(wanted) {

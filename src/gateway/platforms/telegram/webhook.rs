@@ -147,7 +147,7 @@ async fn deliver(State(desk): State<Arc<Desk>>, request: Request) -> StatusCode 
     };
     match tokio::time::timeout(UPDATE_LIMIT, desk.receiver.offer(&update)).await {
         Ok(Ok(())) => StatusCode::OK,
-        // It is brought again.
+        // The service brings the update again.
         Ok(Err(_)) | Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -277,9 +277,9 @@ mod tests {
             (0, Some(5), 0, Ok(Known::GetsThrough)),
             // Updates wait, and nothing new has failed.
             (3, Some(5), 0, Ok(Known::Nothing)),
-            // It failed once, and was brought then.
+            // An update failed once, and was brought then.
             (0, Some(6), 0, Ok(Known::GetsThrough)),
-            // It gets through to us, whatever we answer.
+            // The service reaches us, whatever we answer.
             (3, Some(7), 1, Ok(Known::GetsThrough)),
             (3, Some(8), 0, Err(UNREACHABLE)),
             (3, None, 0, Ok(Known::Nothing)),
