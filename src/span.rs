@@ -1,4 +1,5 @@
-//! Pure. Lengths of time for people: `5 s`, `2 min`, "2 min ago", "in 2 min". Whole numbers of the largest unit of which there are two.
+//! Pure. Lengths of time for people: `5 s`, `2 min`, "2 min ago", "in 2 min". Whole numbers of the largest unit of which
+//! there are two.
 
 use std::time::Duration;
 

@@ -16,8 +16,8 @@
 //! **In:** bridge process → [`platforms::whatsapp`] translates → [`pipeline`]: gate → commit to the [`store`] → only now the
 //! bridge may forget it → a turn of the [`agent`] → one commit: answer to the outbox, message done.
 //!
-//! **Out:** outbox row → [`pipeline::delivery`] → `Link::send`, or `Link::edit` where what was shown of the answer stands → sent | not
-//! sent | unknown → outbox row.
+//! **Out:** outbox row → [`pipeline::delivery`] → `Link::send`, or `Link::edit` where a preview of the answer stands → sent |
+//! not sent | unknown → outbox row.
 //!
 //! **Down:** the link's end, a failed attempt, a lease without proof, a panic → `Event::Supervised` → the platform's machine →
 //! one deadline. The retry is decided before the cleanup of the old link begins, and never waits for it.

@@ -1,8 +1,8 @@
 //! Narrows an answer that is not JSON as a whole: asks for one update alone, so that an unreadable one does not hide the
 //! others.
 //!
-//! Such an update is confirmed, and gone at the service, only when it is proven to be this one: it comes alone, twice in the same way,
-//! and its number stands where the service writes it. Until then nothing is confirmed that was not read.
+//! Such an update is confirmed, and gone at the service, only when it is proven to be this one: it comes alone, twice in the
+//! same form, and its number stands where the service writes it. Until then no unread update is confirmed.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! Pure. The number that the next request confirms: all updates up to it are gone at the service afterwards.
 //!
-//! The service counts one by one, up to two thousand million, keeps a hundred thousand updates at most, and begins at another number
-//! when a week has passed without any. So an update far above the others has an odd number: it is taken, and not confirmed, because
-//! that would skip what comes behind it. It comes again with each answer until the service drops it; what came before is left out.
+//! The service counts one by one, up to two thousand million, keeps a hundred thousand updates at most, and begins at another
+//! number when a week has passed without any. So an update far above the others has an odd number: it is taken, and not
+//! confirmed, because that would skip the updates behind it. It comes again with each answer until the service drops it;
+//! repeats are left out.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
