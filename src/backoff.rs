@@ -1,8 +1,8 @@
-//! Pure. How long to wait after the nth failure: doubling, capped, with jitter so that platforms do not march in step.
+//! Pure. The wait after the nth failure: doubling, capped, with jitter so that platforms do not retry at the same moment.
 
 use std::time::Duration;
 
-/// A wait that was doubled so many times, capped.
+/// Returns a wait that was doubled this many times, capped.
 pub fn doubled(first: Duration, times: u32, cap: Duration) -> Duration {
     first.saturating_mul(1 << times.min(31)).min(cap)
 }
@@ -10,16 +10,16 @@ pub fn doubled(first: Duration, times: u32, cap: Duration) -> Duration {
 /// The waits between attempts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ladder {
-    /// After the first failure.
+    /// The wait after the first failure.
     pub first: Duration,
-    /// Never longer than this, jitter included.
+    /// The longest wait, jitter included.
     pub cap: Duration,
-    /// Each wait is drawn from this share around its value, 0 to 0.5.
+    /// The share around its value from which each wait is drawn, 0 to 0.5.
     pub jitter: f64,
 }
 
 impl Ladder {
-    /// The wait after this many failures in a row (from 1).
+    /// Returns the wait after this many failures in a row (from 1).
     pub fn wait(&self, failures: u32, dice: &mut Dice) -> Duration {
         let plain = doubled(self.first, failures.saturating_sub(1), self.cap);
         let factor = 1.0 + self.jitter.clamp(0.0, 0.5) * (2.0 * dice.roll() - 1.0);
@@ -27,19 +27,19 @@ impl Ladder {
     }
 }
 
-/// A small source of chance (SplitMix64): repeatable from its seed, and never for secrets.
+/// A pseudo-random generator (SplitMix64): repeatable from its seed, and never for secrets.
 #[derive(Debug, Clone)]
 pub struct Dice {
     state: u64,
 }
 
 impl Dice {
-    /// The same seed rolls the same numbers.
+    /// Makes a generator; the same seed gives the same numbers.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// The next number, from 0 up to but not including 1.
+    /// Returns the next number, from 0 up to but not including 1.
     pub fn roll(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.state;

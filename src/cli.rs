@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and which part of the program does it.
+//! The command line: the commands, and the part of the program that runs each.
 
 mod messages;
 mod migrate;
@@ -31,7 +31,7 @@ use crate::{doctor, dumps, failpoint, ownership};
 use messages::{DeadCommand, SendArgs};
 use pairing::PairingCommand;
 
-/// Names the page of the codes once, for all commands.
+/// The end of the help, which names the page of the codes once, for all commands.
 const AFTER_HELP: &str =
     "Errors end with a code in brackets, such as [gateway_lock]; docs/troubleshooting.md explains each.";
 
@@ -243,10 +243,10 @@ enum PlatformCommand {
     },
 }
 
-/// Runs the program and returns the number the shell sees.
+/// Runs the program and returns its exit code.
 pub fn run(world: &World) -> u8 {
     dumps::forbid();
-    // Not for people, and on the way to becoming another program: it is not parsed with the rest.
+    // A hidden command on the way to becoming another program: it is not parsed with the rest.
     if world.args.get(1).is_some_and(|command| command == exec::NAME) {
         return exec::run(&world.exe, &world.args[2..]);
     }
@@ -262,7 +262,7 @@ pub fn run(world: &World) -> u8 {
     let json = world.args.iter().any(|arg| arg == "--json") && !tells_events(&cli.command);
     let exit = dispatch(world, cli.command).unwrap_or_else(|error| {
         if json && !error.has_document {
-            // The exit code tells the same, should the reader be gone.
+            // The exit code says the same, should the reader be gone.
             drop(report::print(&format!("{}\n", error.to_json())));
         }
         if error.kind != ErrorKind::Interrupted {
@@ -273,7 +273,7 @@ pub fn run(world: &World) -> u8 {
     exit as u8
 }
 
-/// True when `--json` prints events, of which the last tells how it ended.
+/// True when `--json` prints events, of which the last shows how it ended.
 fn tells_events(command: &Command) -> bool {
     match command {
         Command::Whatsapp(args) => args.command.is_none(),
@@ -289,7 +289,7 @@ fn tells_events(command: &Command) -> bool {
     }
 }
 
-/// Columns of a terminal; 0 where they are not known.
+/// Returns the columns of a terminal; 0 where they are not known.
 fn columns(term: &console::Term) -> usize {
     term.size_checked().map_or(0, |(_, columns)| usize::from(columns))
 }
@@ -359,8 +359,8 @@ fn is_wizard(command: &Command) -> bool {
     }
 }
 
-/// Programs that the gateway has started may not steer it, whatever an agent was talked into. The control socket holds to this as well;
-/// here it is about what a command does by itself: settings, lists and another gateway.
+/// Refuses programs that the gateway has started: they may not steer it, whatever an agent was talked into. The control
+/// socket holds to this as well; here it is about the effects of a command itself: settings, lists and another gateway.
 fn refuse_children(world: &World, home: &HermesHome, command: &Command) -> Result<(), CliError> {
     let steers = is_wizard(command)
         || matches!(
@@ -402,7 +402,7 @@ fn succession(
     runtime()?.block_on(service::command::run(world, home, asked))
 }
 
-/// Shows the sentence that came back.
+/// Sends a request about a platform, and shows the answer.
 fn steer(home: &HermesHome, verb: request::Verb, name: &str, json: bool) -> Result<ExitCode, CliError> {
     let message = request::steer(home, verb, name)?;
     let name = name.trim().to_ascii_lowercase();

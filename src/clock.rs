@@ -1,16 +1,16 @@
-//! The one place that asks the time.
+//! The clock: the one place that reads the time.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// The kernel's monotonic clock, since a moment of its own: what service managers compare with theirs.
+/// Returns the kernel's monotonic clock, which service managers compare with theirs.
 pub fn kernel() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Duration::try_from(now).unwrap_or_default()
 }
 
-/// One reading of both clocks. Deciders take it as a parameter and never ask for it.
+/// A reading of both clocks. Deciders take it as a parameter and never ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     /// Monotonic: for deadlines and back-off. It follows tokio's clock, which tests can pause.
@@ -27,17 +27,17 @@ impl Now {
     }
 }
 
-/// The time since the machine was started, with that in which it slept: no setting of the clock touches it.
+/// The time since the machine was started, including suspend: no setting of the clock touches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uptime {
-    /// Which start of the machine that was.
+    /// The id of that start of the machine.
     pub boot_id: String,
-    /// In whole seconds.
+    /// Whole seconds since then.
     pub seconds: u32,
 }
 
 impl Uptime {
-    /// `None` where the system does not say.
+    /// Reads it; `None` where the system does not say.
     pub fn read() -> Option<Self> {
         let read = |path| String::from_utf8(crate::file::read_system(path, 256).ok()?).ok();
         let uptime = read("/proc/uptime")?;

@@ -1,7 +1,7 @@
 //! Settings: `gateway.toml` and `.env` and the process environment, validated into [`Config`].
 //!
-//! Process environment > `.env` > `gateway.toml` > default. A broken file or a value out of its range ends the start with
-//! its line and column; what is merely strange is a warning.
+//! Process environment > `.env` > `gateway.toml` > default. A broken file or a value out of its range ends the start with its
+//! line and column; an oddity is a warning.
 
 mod access;
 mod agent;
@@ -40,7 +40,7 @@ use crate::platforms::Platform;
 use crate::sensitive::Secret;
 use crate::world::World;
 
-/// Everything that can be set, validated.
+/// All settings, validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The agent.
@@ -69,11 +69,11 @@ pub struct Config {
     pub foreign: Vec<Foreign>,
     /// Settings of `.env` without effect: the environment of the process says something else.
     pub shadowed: Vec<String>,
-    /// The settings that were read from the environment of the process, which goes before `.env`.
+    /// The settings that were read from the environment of the process, which wins over `.env`.
     pub of_process: BTreeMap<String, Secret>,
 }
 
-/// Platforms that a test plays; see `gateway::platforms::played`.
+/// Platforms that a test plays; see `gateway::platforms::scripted`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptedConfig {
     /// The number of the first.
@@ -85,14 +85,14 @@ pub struct ScriptedConfig {
 }
 
 impl ScriptedConfig {
-    /// `COUNT@SOCKET` or `FIRST-LAST@SOCKET`; anything else is nothing.
+    /// Parses `COUNT@SOCKET` or `FIRST-LAST@SOCKET`; anything else gives `None`.
     fn parse(text: &str) -> Option<Self> {
         let (numbers, socket) = text.split_once('@')?;
         let (first, last) = numbers.split_once('-').unwrap_or(("1", numbers));
         Some(Self { first: first.parse().ok()?, last: last.parse().ok()?, socket: socket.into() })
     }
 
-    /// Which platforms these are.
+    /// Returns these platforms.
     pub fn platforms(&self) -> impl Iterator<Item = Platform> {
         (self.first..=self.last).map_while(Platform::scripted)
     }
@@ -103,7 +103,7 @@ impl ScriptedConfig {
 pub struct GatewayConfig {
     /// The longest a platform may take to connect.
     pub connect_timeout: Duration,
-    /// When to try again.
+    /// The times of further attempts.
     pub reconnect: ReconnectConfig,
     /// The longest a stop may take to finish what is under way.
     pub drain_timeout: Duration,
@@ -122,8 +122,8 @@ pub struct GatewayConfig {
 /// The choice to end when every enabled platform is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExitWhenAllBlocked {
-    /// Only when nothing can come back by itself. Every block is looked at again when its cause may have changed, so
-    /// nothing of that kind is known today.
+    /// End only when nothing can come back by itself. Every block is checked again when its cause may have changed, so none
+    /// of that kind is known today.
     #[default]
     Auto,
     /// Stay up.
@@ -139,26 +139,26 @@ pub struct NotifyConfig {
     pub command: Option<Vec<String>>,
     /// The time after which a platform is reported that only a person can bring back.
     pub after: Duration,
-    /// One that is still being tried, after this time.
+    /// The time after which a platform is reported that is still being tried.
     pub retrying_after: Duration,
-    /// Each platform has at most one alert in this time.
+    /// The least time between two alerts of a platform.
     pub every: Duration,
 }
 
-/// When to try a platform again.
+/// The times of further attempts to connect.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReconnectConfig {
     /// The first wait; it doubles with each failure.
     pub first: Duration,
     /// The longest wait.
     pub cap: Duration,
-    /// Each wait is drawn from this share around its value, 0 to 0.5.
+    /// The share around its value from which each wait is drawn, 0 to 0.5.
     pub jitter: f64,
-    /// So many failures in a row pause a platform; 0: never.
+    /// Failures in a row that pause a platform; 0: never.
     pub breaker_after: u32,
     /// The length of such a pause before the platform is tried once; doubling. `None`: until a person resumes it.
     pub probe_every: Option<Duration>,
-    /// A connection that lasts this long resets the ladder.
+    /// Length of a connection that resets the ladder.
     pub stable_after: Duration,
 }
 
@@ -177,9 +177,9 @@ pub enum AllowList {
     /// No one: the default.
     #[default]
     Nobody,
-    /// These: on WhatsApp phone numbers, digits only.
+    /// These people: on WhatsApp phone numbers, digits only.
     Only(Vec<String>),
-    /// Everybody: `*`, and `<PLATFORM>_ALLOW_ALL_USERS` or `GATEWAY_ALLOW_ALL_USERS` says it again.
+    /// Everyone: `*`, and also `<PLATFORM>_ALLOW_ALL_USERS` or `GATEWAY_ALLOW_ALL_USERS`.
     Everybody,
 }
 
@@ -192,7 +192,7 @@ pub struct WhatsAppConfig {
     pub is_turned_off: bool,
     /// `WHATSAPP_MODE`; `None` when it was never chosen.
     pub mode: Option<WhatsAppMode>,
-    /// Where WhatsApp is, if not at its own address.
+    /// WhatsApp's address, if not its usual one.
     pub web_socket_url: Option<String>,
     /// `WHATSAPP_WA_VERSION`: the protocol version to speak, if not the library's.
     pub version: Option<[u32; 3]>,
@@ -213,9 +213,9 @@ pub struct TelegramConfig {
     pub token: Option<Secret>,
     /// `TELEGRAM_PROXY`: the way to the service. Its address may hold a password.
     pub proxy: Option<Secret>,
-    /// Where the Bot API is.
+    /// The address of the Bot API.
     pub api_base: String,
-    /// Where its files are; below `api_base` unless it is said.
+    /// The address of its files; below `api_base` unless it is set.
     pub file_base: String,
     /// The time for which the service may keep a question for messages open, 1 to 30 s.
     pub poll_timeout: Duration,
@@ -223,9 +223,9 @@ pub struct TelegramConfig {
     pub media_timeout: Duration,
     /// The largest attachment that is fetched, in bytes. The service itself gives bots no more than 20 MB.
     pub media_file_bytes: u64,
-    /// All attachments together, in bytes; beyond it the oldest go.
+    /// Limit for all attachments together, in bytes; beyond it the oldest are removed.
     pub media_total_bytes: u64,
-    /// Messages are brought to us; `None`: we fetch them.
+    /// The webhook that brings messages; `None`: they are fetched.
     pub webhook: Option<WebhookConfig>,
 }
 
@@ -259,7 +259,7 @@ impl Config {
         })
     }
 
-    /// From the text of `gateway.toml` and the named settings.
+    /// Makes the settings from the text of `gateway.toml` and the named settings.
     fn of(text: &str, settings: &Settings<'_>) -> Result<Self, CliError> {
         let mut warnings = settings.env.warnings();
         let file = file::read(text, &mut warnings)?;
@@ -311,8 +311,8 @@ impl Config {
         })
     }
 
-    /// Whose messages this platform's are: what came to another account was not for this one. Empty where that is not known
-    /// from the settings.
+    /// Returns the account of a platform: a message to another account was not for this one. Empty where it is not known from
+    /// the settings.
     pub fn account(&self, platform: Platform) -> &str {
         match platform {
             // A token begins with the number of its bot.
@@ -326,23 +326,23 @@ impl Config {
         }
     }
 
-    /// Where a setting was read that a person must change, for the end of a remedy. `None`: in `.env`, or nowhere.
+    /// Returns the place of a setting that a person must change, for the end of a remedy. `None`: in `.env`, or nowhere.
     pub fn origin(&self, name: &str) -> Option<String> {
         self.of_process.contains_key(name).then(|| shadow_remedy(name))
     }
 
-    /// Everything about the settings that the log names at a start: [`Self::warnings`], and a sentence for each of
+    /// Returns the notes about the settings for the log of a start: [`Self::warnings`], and a sentence for each of
     /// [`Self::shadowed`].
     pub fn notices(&self) -> impl Iterator<Item = String> {
         self.warnings.iter().cloned().chain(self.shadowed.iter().map(|name| shadow_warning(name)))
     }
 
-    /// The rules for people who write on this platform.
+    /// Returns the rules for people who write on this platform.
     pub fn access(&self, platform: Platform) -> &AccessConfig {
         self.access.get(&platform).expect("every platform has its rules")
     }
 
-    /// The secrets among the settings, for the log to leave out.
+    /// Returns the secrets among the settings, for the log to leave out.
     pub fn secrets(&self) -> Vec<Secret> {
         let webhook = self.telegram.webhook.as_ref().and_then(|webhook| webhook.secret.clone());
         let proxy = self.telegram.proxy.clone();
@@ -351,14 +351,14 @@ impl Config {
     }
 }
 
-/// The warning that a variable of the process hides a setting of `.env`.
+/// Returns the warning that a variable of the process hides a setting of `.env`.
 pub fn shadow_warning(name: &str) -> String {
     format!(
         "{name} in .env has no effect: the environment that hermes was started with sets {name}, too, and wins"
     )
 }
 
-/// The remedy for a variable of the process that goes before `.env`.
+/// Returns the remedy for a variable of the process that hides a setting of `.env`.
 pub fn shadow_remedy(name: &str) -> String {
     format!(
         "{name} comes from the environment that hermes was started with, which goes before .env. Change or remove it there: \
@@ -471,7 +471,7 @@ impl Default for ReconnectConfig {
 struct Settings<'a> {
     world: &'a World,
     env: &'a EnvFile,
-    /// The home is that of a hermes-agent, too.
+    /// True when the home is that of a hermes-agent, too.
     has_agent: bool,
     /// Names whose value came from the process.
     of_process: RefCell<BTreeMap<String, Secret>>,
@@ -484,7 +484,7 @@ impl<'a> Settings<'a> {
         Self { world, env, has_agent: false, of_process: RefCell::default(), asked: RefCell::default() }
     }
 
-    /// The value without blanks and quotes around it; an empty one counts as not set.
+    /// Returns the value without blanks and quotes around it; an empty one counts as not set.
     fn value(&self, name: &str) -> Option<&'a str> {
         self.asked.borrow_mut().insert(name.to_owned());
         if let Some(value) = self.world.var(name) {
@@ -494,7 +494,7 @@ impl<'a> Settings<'a> {
         Some(bare_value(self.env.value(name)?)).filter(|value| !value.is_empty())
     }
 
-    /// Settings that were read, and of which `.env` says something else than the process.
+    /// Returns the settings of which `.env` has another value than the process.
     fn shadowed(&self) -> impl Iterator<Item = String> {
         let of_process = self.of_process.borrow();
         let is_shadowed = |name: &&String| {
@@ -504,7 +504,7 @@ impl<'a> Settings<'a> {
         of_process.keys().filter(is_shadowed).cloned().collect::<Vec<_>>().into_iter()
     }
 
-    /// A switch: `None` when it is not set, or when its value is neither yes nor no.
+    /// Reads a switch: `None` when it is not set, or when its value is neither yes nor no.
     fn switch(&self, name: &str, warnings: &mut Vec<String>) -> Option<bool> {
         match self.value(name)?.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),

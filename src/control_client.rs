@@ -1,4 +1,5 @@
-//! The running gateway, asked over the control socket in its home folder: one request, one answer in JSON. Blocking, with a limit.
+//! Client of the running gateway's control socket in its home folder: one request, one answer in JSON. Blocking, with a
+//! limit.
 //!
 //! For the gateway's own commands and for the wizards, which share nothing else of it.
 
@@ -17,10 +18,10 @@ use serde_json::Value;
 use crate::clock::Now;
 use crate::home::HermesHome;
 
-/// A longer answer is none of ours.
+/// Longest answer, in bytes; a longer one is not the gateway's.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The longest path that every system takes for a socket.
+/// Longest path that every system takes for a socket, in bytes.
 const PATH_BYTES_MAX: usize = 103;
 
 /// An answer.
@@ -32,10 +33,10 @@ pub struct Reply {
     pub body: Value,
 }
 
-/// Asks. `None`: nothing listens.
+/// Sends a request. `None`: there is no listener.
 ///
 /// # Errors
-/// When the answer does not come in time, or makes no sense.
+/// When the answer does not come in time, or cannot be read.
 pub fn ask(
     home: &HermesHome,
     method: &str,
@@ -77,7 +78,7 @@ pub fn ask(
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer could not be read"))
 }
 
-/// Connects within this time: where many connections wait already, the kernel would hold the next one up without end.
+/// Connects within this time: where many connections wait already, the kernel would block the next one without end.
 pub(crate) fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     let socket: OwnedFd = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
@@ -86,13 +87,13 @@ pub(crate) fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-/// The time until then.
+/// Returns the time until then.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Now::read().mono);
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-/// A whole answer; its body ends with the connection.
+/// Parses a whole answer; its body ends with the connection.
 fn parse(bytes: &[u8]) -> Option<Reply> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
@@ -103,13 +104,13 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
 /// A path that fits a socket's address. A long one is reached through its folder.
 #[derive(Debug)]
 pub struct Place {
-    /// To be given to the system.
+    /// The path for the system call.
     pub path: PathBuf,
     _folder: Option<OwnedFd>,
 }
 
 impl Place {
-    /// The path of this socket.
+    /// Returns the place of this socket.
     ///
     /// # Errors
     /// When it is too long, and its folder cannot be opened.

@@ -1,7 +1,7 @@
-//! `hermes doctor`: looks at everything hermes needs, asks the running gateway, and says what to do about what is wrong. It changes
-//! nothing, unless `--fix` says so.
+//! `hermes doctor`: checks all that hermes needs, asks the running gateway, and shows the remedies. It changes nothing,
+//! unless `--fix` is given.
 //!
-//! - [`gateway`]: what the running gateway says (pure). [`agent`]: who answers. [`files`]: the home folder. [`repair`]: `--fix`.
+//! - [`gateway`]: the running gateway's report (pure). [`agent`]: the agent. [`files`]: the home folder. [`repair`]: `--fix`.
 
 mod agent;
 mod files;
@@ -42,8 +42,7 @@ use agent::Probe;
 use gateway::Ignored;
 use repair::Repair;
 
-/// Prints the report, after repairing what can be repaired where that is wanted. Exit 0 when nothing needs a person, else 1; a
-/// warning alone is 0.
+/// Prints the report, after the repairs of `--fix`. Exit 0 when no person is needed, else 1; a warning alone is 0.
 ///
 /// # Errors
 /// When the output cannot be written.
@@ -80,15 +79,15 @@ enum Status {
     Blocking,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Check {
     status: Status,
-    /// Stable; of findings it is the finding's, of a platform its error code or its name.
+    /// The stable code: of a finding its code, of a platform its error code or its name.
     code: String,
     /// A sentence without its period.
     message: String,
-    /// The remedy; sentences.
+    /// The remedy, in sentences.
     fix: Option<String>,
 }
 
@@ -114,7 +113,8 @@ impl Check {
         Self::of(Status::Blocking, code, message, fix)
     }
 
-    /// The message for people: with its code where something is wrong. The name of a part of hermes is not a code of a fault.
+    /// Returns the message for people, with its code where something is wrong. The name of a part of hermes is not a code of
+    /// a fault.
     fn shown(&self) -> Cow<'_, str> {
         let is_part = self.code == "gateway" || self.code.parse::<Platform>().is_ok();
         match self.status {
@@ -134,10 +134,10 @@ impl From<Finding> for Check {
     }
 }
 
-/// Everything that was looked at.
+/// All checks.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Nothing needs a person.
+    /// True when no person is needed.
     ok: bool,
     version: &'static str,
     home: String,
@@ -157,9 +157,9 @@ struct Case<'a> {
     home: &'a HermesHome,
     /// The gateway, asked once.
     view: View,
-    /// Its own word, while that may be believed.
+    /// The gateway's report, while it is fresh.
     word: Option<Snapshot>,
-    /// Senders that it has ignored.
+    /// Senders that the gateway has ignored.
     ignored: Vec<Ignored>,
     now: Timestamp,
 }
@@ -193,7 +193,7 @@ impl Report {
         let mut checks = gateway::checks(&case.view, case.word.as_ref(), case.now);
         checks.extend(gateway::ignored(&case.ignored, case.word.as_ref(), case.now));
         checks.extend(lock(home));
-        // A running gateway may have told of the same.
+        // A running gateway may have reported the same.
         let mut files = files::checks(world, home);
         files.retain(|found| checks.iter().all(|told| told.code != found.code));
         checks.extend(files);
@@ -300,13 +300,13 @@ impl Look {
     }
 }
 
-/// Senders that the running gateway has ignored; none where it does not tell.
+/// Returns the senders that the running gateway has ignored; none where it does not answer.
 fn ignored(home: &HermesHome) -> Vec<Ignored> {
     let answer = request::request(home, "GET", "/v1/ignored", None).ok().flatten();
     answer.and_then(|mut answer| serde_json::from_value(answer["ignored"].take()).ok()).unwrap_or_default()
 }
 
-/// A lock that cannot be looked at lets no gateway start.
+/// Returns a check of the lock: one that cannot be inspected prevents every start.
 fn lock(home: &HermesHome) -> Option<Check> {
     let error = Lock::holder(&home.lock_file()).err()?;
     let path = preflight::quoted(&home.lock_file().display().to_string());
@@ -317,7 +317,7 @@ fn lock(home: &HermesHome) -> Option<Check> {
     ))
 }
 
-/// Things that hermes-agent left in this home and that have no effect here.
+/// Returns a check of things that hermes-agent left in this home and that have no effect here.
 fn hermes_agent(home: &HermesHome, config: &Config) -> Option<Check> {
     let Outlook { message, is_new } = outlook(home, config)?;
     Some(if is_new {
@@ -329,7 +329,7 @@ fn hermes_agent(home: &HermesHome, config: &Config) -> Option<Check> {
 }
 
 impl Case<'_> {
-    /// All that the settings ask for.
+    /// Returns the checks of all that the settings enable.
     fn settings(&self, config: &Config, probe: Option<&Probe>) -> Vec<Check> {
         let fix = "Correct the line, or remove it.";
         let warnings = config.warnings.iter();
@@ -344,7 +344,7 @@ impl Case<'_> {
             );
         }
         checks.extend(hermes_agent(self.home, config));
-        // A running gateway has its own zone, and has told of it.
+        // A running gateway has its own zone, and has reported it.
         if self.word.is_none() {
             let zone = preflight::time::finding(config, &facts::zone(self.world));
             checks.extend(zone.map(Check::from));
@@ -366,7 +366,7 @@ impl Case<'_> {
         checks
     }
 
-    /// The checks of a platform. One that is not wanted is not a fault, whatever it lacks.
+    /// Returns the checks of a platform. One that is disabled is not a fault, whatever it lacks.
     fn platform(&self, platform: Platform, config: &Config) -> Vec<Check> {
         let Self { world, home, .. } = *self;
         let spec = platform.spec();
@@ -418,7 +418,7 @@ impl Case<'_> {
         checks
     }
 
-    /// The platforms of the running gateway that are `wanted`, each by its word.
+    /// Returns the platforms of the running gateway that are `wanted`, each by its report.
     fn platforms_of_gateway(&self, wanted: impl Fn(Platform) -> bool) -> Vec<Check> {
         let Some(word) = &self.word else { return Vec::new() };
         let told = word.platforms.iter().filter_map(|(name, last)| {
@@ -428,7 +428,7 @@ impl Case<'_> {
         told.collect()
     }
 
-    /// The programs that WhatsApp will need, before it is set up.
+    /// Returns the checks of programs that WhatsApp will need, before it is set up.
     fn node_for_later(&self, config: &Config) -> Vec<Check> {
         let node = toolchain::find_node(self.world, self.home, config);
         let message = match &node {
@@ -464,7 +464,7 @@ const SESSION_FAULTS: [&str; 7] = [
     "whatsapp_replaced",
 ];
 
-/// Facts that are as they should be; the findings tell the others.
+/// Returns the checks of good facts; the findings show the others.
 fn good_facts(world: &World, facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
     let is_installed = matches!(facts.bridge, BridgeFact::Installed { .. });

@@ -20,7 +20,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, bytes)
 }
 
-/// The same for a file that people keep elsewhere: a symlink stays, and the regular file that it points at is replaced.
+/// Does the same for a file that people keep elsewhere: a symlink stays, and the regular file that it points at is replaced.
 ///
 /// # Errors
 /// As [`write_atomic`]; and where the link does not lead to a regular file.
@@ -28,7 +28,7 @@ pub fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(&target(path)?, bytes)
 }
 
-/// The regular file that a path leads to, or where one may be made.
+/// Returns the regular file that a path leads to, or the place where one may be made.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let target = follow(path)?;
     if target.symlink_metadata().is_ok_and(|found| !found.is_file()) {
@@ -37,7 +37,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     Ok(target)
 }
 
-/// A file that is whole and on the disk, and not in its place yet. Dropped, it is gone.
+/// A file that is whole and on the disk, and not in its place yet. It is removed when dropped.
 #[derive(Debug)]
 pub struct Staged {
     temp: tempfile::NamedTempFile,
@@ -54,7 +54,7 @@ pub fn stage_through(path: &Path, bytes: &[u8]) -> io::Result<Staged> {
 }
 
 impl Staged {
-    /// Puts it in its place.
+    /// Puts the file in its place.
     ///
     /// # Errors
     /// When the rename or the sync fails.
@@ -82,7 +82,7 @@ fn stage(target: &Path, bytes: &[u8]) -> io::Result<Staged> {
     Ok(Staged { temp, target: target.to_owned() })
 }
 
-/// Where a chain of symlinks ends, also when nothing is there yet.
+/// Returns the end of a chain of symlinks, also when nothing is there yet.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     const SYMLINKS_MAX: usize = 40;
     let mut path = path.to_path_buf();
@@ -98,7 +98,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Where a chain of symlinks ends. `None`: no file is there, and none can be.
+/// Returns the end of a chain of symlinks. `None`: there is no file, and cannot be one.
 pub fn end_of_links(path: &Path) -> Option<PathBuf> {
     follow(path).ok().filter(|end| parent(end).is_ok_and(Path::is_dir))
 }
@@ -136,25 +136,25 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// Creates the folder and what is missing above it, each 0700.
 ///
 /// # Errors
-/// When it cannot be created, or when something that is no folder stands there.
+/// When it cannot be created, or when another kind of file stands there.
 pub fn create_private_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// An advisory lock (flock) on a file of its own. It ends with the process that holds it, however that dies; a pid in
-/// the file is for people to read and decides nothing.
+/// An advisory lock (flock) on a separate file. It ends with the process that holds it, whatever ends that; a pid in the file
+/// is for people to read and decides nothing.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
 }
 
-/// Why a lock could not be taken.
+/// Causes for which a lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds it; its pid, where it wrote one.
     #[error("held by another process{}", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     Held {
-        /// The holder, as it wrote itself down.
+        /// The holder's pid, as it wrote it.
         pid: Option<u32>,
     },
     /// The lock file cannot be used.
@@ -171,14 +171,14 @@ impl Lock {
         Self::acquire_saying(path, &format!("{}\n", std::process::id()))
     }
 
-    /// Takes the lock and writes this into the file: who holds it, for people to read.
+    /// Takes the lock and writes this into the file: the holder, for people to read.
     ///
     /// # Errors
     /// [`LockError::Held`] within 10 ms when another process holds it.
     pub fn acquire_saying(path: &Path, text: &str) -> Result<Self, LockError> {
         loop {
             let lock = Self::acquire_there(path, text)?;
-            // A program that removes or replaces the file meanwhile must not leave us with a lock on what is no longer there.
+            // A program that removes or replaces the file meanwhile must not leave us with a lock on a file that is gone.
             if lock.is_at(path) {
                 return Ok(lock);
             }
@@ -199,7 +199,7 @@ impl Lock {
                 TryLockError::Error(error) => return Err(error.into()),
             }
         }
-        // A file that has another name as well may be anybody's; what is written is only for people.
+        // A file with a second name may be another program's; our text is only for people.
         if file.metadata()?.nlink() <= 1 {
             file.set_len(0)?;
             file.rewind()?;
@@ -215,7 +215,7 @@ impl Lock {
         matches!((held, there), (Ok(held), Ok(there)) if held == there)
     }
 
-    /// Who holds the lock at this moment: `None` when nobody does. Takes nothing and creates nothing.
+    /// Returns the holder of the lock at this moment: `None` when it is free. Takes nothing and creates nothing.
     ///
     /// # Errors
     /// When the file is there but cannot be opened.
@@ -238,7 +238,7 @@ impl Lock {
     }
 }
 
-/// Opens a lock file, and nothing else that may stand in its place.
+/// Opens a lock file, and no other kind of file in its place.
 fn open_lock(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
     let file = options.read(true).custom_flags(flags).open(path).map_err(|error| {
@@ -249,8 +249,8 @@ fn open_lock(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// [`Lock::holder`] takes the lock for some microseconds to see whether it is free; that must not be mistaken for an
-/// owner by whoever wants it at that moment.
+/// Tries of [`Lock::acquire`]: [`Lock::holder`] takes the lock for some microseconds to see whether it is free, and must not
+/// be mistaken for an owner by a process that wants the lock at that moment.
 const PROBE_TRIES_MAX: u32 = 3;
 
 #[expect(

@@ -12,18 +12,18 @@ use crate::file;
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct EnvFile {
     bytes: Vec<u8>,
-    /// As read from the disk, to know whether anything changed.
+    /// The content as read from the disk, to know whether it changed.
     original: Vec<u8>,
     parsed: Parsed,
 }
 
-/// Why a setting was not changed. The file in memory is then as it was.
+/// Causes for which a setting was not changed. The file in memory is then as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
-    /// A name that not every reader takes for one.
+    /// A name that not every reader accepts.
     #[error("`{0}` is not a valid setting name")]
     Key(String),
-    /// A line break or NUL in the value; the value is not told.
+    /// A line break or NUL in the value; the value is not shown.
     #[error("the value of {0} contains a line break or a NUL character")]
     Value(String),
     /// An unclosed quote elsewhere in the file would swallow what is written.
@@ -44,13 +44,14 @@ impl EnvFile {
         }
     }
 
-    /// A file of these bytes.
+    /// Makes a file of these bytes.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self { parsed: env_grammar::parse(&bytes), original: bytes.clone(), bytes }
     }
 
-    /// Why the file is not text, as a clause; `None` where it is. Where it is not (UTF-16, say), most of its settings are lost.
+    /// Returns why the file is not text, as a clause; `None` where it is. Where it is not (UTF-16, say), most of its settings
+    /// are lost.
     pub fn text_fault(&self) -> Option<String> {
         let (at, what) = match std::str::from_utf8(&self.bytes) {
             Err(error) => (error.valid_up_to(), "is not UTF-8 text"),
@@ -60,12 +61,12 @@ impl EnvFile {
         Some(format!("line {line} {what}"))
     }
 
-    /// The value of the last line that sets `key`. It may be empty.
+    /// Returns the value of the last line that sets `key`. It may be empty.
     pub fn value(&self, key: &str) -> Option<&str> {
         self.entries(key).next_back().map(|entry| entry.value.as_str())
     }
 
-    /// The names that are set, each once, in the order of the file.
+    /// Returns the names that are set, each once, in the order of the file.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for entry in &self.parsed.entries {
@@ -76,8 +77,8 @@ impl EnvFile {
         names
     }
 
-    /// Sets `key`: in place in the line that counts (the last), else in a line of its own at the end. Other lines that set
-    /// the same key are removed, so that every reader finds the same value. Nothing changes when all of them say so already.
+    /// Sets `key`: in place in the line that counts (the last), else in a new line at the end. Other lines that set the same
+    /// key are removed, so that every reader finds the same value. Nothing changes when all of them have it already.
     ///
     /// # Errors
     /// When key or value cannot be written so that they are read back the same; see [`SetError`].
@@ -109,7 +110,7 @@ impl EnvFile {
         self.replace(bytes, key, Some(value))
     }
 
-    /// Removes every line that sets `key`. Returns whether there was one.
+    /// Removes every line that sets `key`. Returns true when there was one.
     ///
     /// # Errors
     /// [`SetError::Entangled`] when that would change what another line means.
@@ -123,7 +124,7 @@ impl EnvFile {
         Ok(changed)
     }
 
-    /// Takes the new bytes over when `key` has the new value in them and everything else its old one.
+    /// Replaces the content when `key` has the new value in the new bytes and everything else its old one.
     fn replace(&mut self, bytes: Vec<u8>, key: &str, value: Option<&str>) -> Result<(), SetError> {
         let new = Self { parsed: env_grammar::parse(&bytes), original: Vec::new(), bytes };
         let others = |file: &Self| -> Vec<(String, String)> {
@@ -138,19 +139,19 @@ impl EnvFile {
         Ok(())
     }
 
-    /// What is odd in the file, as sentences without their period; by line number, never with a line's text.
+    /// Returns the oddities of the file, as sentences without their period; by line number, never with a line's text.
     pub fn warnings(&self) -> Vec<String> {
         const WARNINGS_MAX: usize = 20;
         let oddities = self.parsed.oddities.iter().take(WARNINGS_MAX);
         oddities.map(|oddity| format!(".env: line {} {}", oddity.line, oddity.what)).collect()
     }
 
-    /// Something was set or removed since the file was read.
+    /// True when a setting was changed or removed since the file was read.
     pub fn is_changed(&self) -> bool {
         self.bytes != self.original
     }
 
-    /// The file as it would be written.
+    /// Returns the file as it would be written.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -276,7 +277,7 @@ mod tests {
         assert!(!format!("{:?}", EnvFile::parse("K=secret")).contains("secret"));
     }
 
-    /// A line that dotenvy, too, can read, so that it can be asked.
+    /// A line that dotenvy can read, too, so that the two can be compared.
     fn foreign_line() -> impl Strategy<Value = String> {
         prop_oneof![
             Just(String::new()),

@@ -1,4 +1,4 @@
-//! Pure. The grammar of `.env`: where each setting stands in the bytes, and how a value is written.
+//! Pure. The grammar of `.env`: the place of each setting in the bytes, and the written form of a value.
 //!
 //! It is the common ground of dotenvy, python-dotenv (which reads the same file) and the shell:
 //!
@@ -12,10 +12,10 @@
 
 use std::ops::Range;
 
-/// How a value is quoted.
+/// The quotes of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quote {
-    /// Not at all.
+    /// Without quotes.
     Bare,
     /// `'…'`.
     Single,
@@ -23,7 +23,7 @@ pub(crate) enum Quote {
     Double,
 }
 
-/// One setting and where it stands.
+/// A setting and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -43,7 +43,7 @@ pub(crate) struct Oddity {
     pub(crate) what: &'static str,
 }
 
-/// A file's settings in order, and what was odd.
+/// The settings of a file in order, and its oddities.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Parsed {
     pub(crate) entries: Vec<Entry>,
@@ -83,7 +83,7 @@ fn count_lines(bytes: &[u8]) -> usize {
     bytes.split(|byte| *byte == b'\n').count() - 1
 }
 
-/// The ends of the line at `at`: without and with its line end.
+/// Returns the ends of the line at `at`: without and with its line end.
 fn line_end(bytes: &[u8], at: usize) -> (usize, usize) {
     match bytes[at..].iter().position(|byte| *byte == b'\n') {
         Some(offset) => {
@@ -106,7 +106,7 @@ fn skip_blanks(bytes: &[u8], mut at: usize, end: usize) -> usize {
     at
 }
 
-/// The setting that begins on the line at `start`; `None` for blank lines and comments.
+/// Returns the setting that begins on the line at `start`; `None` for blank lines and comments.
 fn entry(bytes: &[u8], start: usize) -> Result<Option<Entry>, &'static str> {
     let (end, next) = line_end(bytes, start);
     let mut at = skip_blanks(bytes, start, end);
@@ -148,7 +148,7 @@ fn text(bytes: &[u8]) -> Result<&str, &'static str> {
     }
 }
 
-/// Where a bare value stands: up to a comment or the end of the line, without the blanks before either.
+/// Returns the place of a bare value: up to a comment or the end of the line, without the blanks before either.
 fn bare(bytes: &[u8], after_equals: usize, value_at: usize, end: usize) -> Range<usize> {
     let is_comment =
         |index: &usize| bytes[*index] == b'#' && *index > after_equals && is_blank(bytes[index - 1]);
@@ -192,7 +192,7 @@ fn quoted(bytes: &[u8], start: usize, key: String, open: usize, quote: Quote) ->
     Ok(Entry { key, value, whole: start..next, written: open..close, quote })
 }
 
-/// What a backslash before `next` stands for, and how many bytes that takes.
+/// Returns the meaning of a backslash before `next`, and the number of bytes that it takes.
 fn unescape(next: Option<u8>, quote: Quote) -> (u8, usize) {
     match (quote, next) {
         (Quote::Single | Quote::Double, Some(sign @ (b'\\' | b'\''))) => (sign, 2),
@@ -204,8 +204,8 @@ fn unescape(next: Option<u8>, quote: Quote) -> (u8, usize) {
     }
 }
 
-/// A value without the blanks and quotes around it. Docker's `--env-file`, Compose and people who quote twice leave quotes in
-/// the value, where no setting wants them. Quotes that also stand inside belong to the value.
+/// Returns a value without the blanks and quotes around it. Docker's `--env-file`, Compose and people who quote twice leave
+/// quotes in the value, where no setting wants them. Quotes that also stand inside belong to the value.
 pub(crate) fn bare_value(text: &str) -> &str {
     let mut text = text.trim();
     while let Some(inner) = ['"', '\''].into_iter().find_map(|quote| {
@@ -216,13 +216,13 @@ pub(crate) fn bare_value(text: &str) -> &str {
     text
 }
 
-/// The name can be written, and every reader takes it for one.
+/// True when the name can be written, and every reader accepts it.
 pub(crate) fn is_key(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && key.chars().all(|sign| sign.is_ascii_alphanumeric() || sign == '_')
 }
 
-/// The value as it is written, in the quotes wished for where every reader then reads the same value.
+/// Returns the written form of a value, in the quotes asked for where every reader then reads the same value.
 ///
 /// Two kinds of value have no form on which dotenvy and python-dotenv agree: `$` together with `'` or a backslash, and a
 /// backslash at the end. They are written for dotenvy and this grammar.
@@ -251,7 +251,7 @@ fn double(value: &str) -> String {
     written
 }
 
-/// The line end that the file uses.
+/// Returns the line end that the file uses.
 pub(crate) fn line_ending(bytes: &[u8]) -> &'static str {
     match bytes.iter().position(|byte| *byte == b'\n') {
         Some(newline) if newline > 0 && bytes[newline - 1] == b'\r' => "\r\n",

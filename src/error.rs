@@ -1,4 +1,4 @@
-//! Errors at the edge: what happened, why, and the command that repairs it; and the exit codes.
+//! Errors for the user: the failure, its cause, and the command that repairs it; and the exit codes.
 
 use std::fmt;
 use std::io;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::visible;
 use crate::wrap::folded;
 
-/// The end of a run, as the number the shell sees. One table; `contract` and tests hang on it.
+/// The exit codes. One table; `contract` and tests depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
     /// Done, or a clean stop.
     Ok = 0,
-    /// It failed.
+    /// A failure.
     Failed = 1,
     /// Wrong usage, or an answer is missing and no one can be asked.
     Usage = 2,
@@ -22,20 +22,20 @@ pub enum ExitCode {
     NotRunning = 3,
     /// A planned restart: the service manager starts us again.
     Restart = 75,
-    /// Nothing works until a human edits something; the service manager must not start us again.
+    /// Nothing works until a person edits something; the service manager must not start us again.
     Config = 78,
     /// Interrupted by Ctrl-C.
     Interrupted = 130,
 }
 
-/// The kind of a failure; picks the exit code.
+/// The kind of a failure; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Something did not work.
+    /// A step did not work.
     Failed,
     /// The command line or a missing answer.
     Usage,
-    /// The configuration, the home folder or a lock: a human must act.
+    /// The configuration, the home folder or a lock: a person must act.
     Config,
     /// Ctrl-C or SIGTERM.
     Interrupted,
@@ -46,15 +46,15 @@ pub enum ErrorKind {
 /// A failure as a person sees it.
 #[derive(Debug)]
 pub struct CliError {
-    /// Picks the exit code.
+    /// The kind, which decides the exit code.
     pub kind: ErrorKind,
-    /// Stable code for `--json`, snake_case.
+    /// Stable code for `--json`, in snake_case.
     pub code: &'static str,
-    /// What happened; a sentence without its period.
+    /// The failure, a sentence without its period.
     pub message: String,
-    /// What to do about it, each a sentence.
+    /// The remedies, each a sentence.
     pub hints: Vec<String>,
-    /// A document of `--json` was printed: there is only one.
+    /// True when a document of `--json` was printed: there is only one.
     pub has_document: bool,
     /// The cause below.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -65,23 +65,23 @@ impl CliError {
         Self { kind, code, message: message.into(), hints: Vec::new(), has_document: false, source: None }
     }
 
-    /// Something did not work.
+    /// Makes an error: something did not work.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Failed, "failed", message)
     }
 
-    /// The command was used wrongly.
+    /// Makes an error: the command was used wrongly.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, "usage", message)
     }
 
-    /// A human must edit something.
+    /// Makes an error: a person must edit something.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Config, "config", message)
     }
 
-    /// A file or folder that cannot be used. Only what a person must change ends with 78; what the disk does may pass, and a
-    /// service manager tries again.
+    /// Makes an error: a file or folder cannot be used. Only a fault that a person must repair ends with 78; a fault of the
+    /// disk may pass, and a service manager tries again.
     pub fn file(message: impl Into<String>, path: &Path, cause: io::Error) -> Self {
         use io::ErrorKind as Kind;
         const EIO: i32 = 5;
@@ -108,12 +108,12 @@ impl CliError {
         error.because(cause)
     }
 
-    /// Interrupted by the user.
+    /// Makes an error: interrupted by the user.
     pub fn interrupted() -> Self {
         Self::new(ErrorKind::Interrupted, "cancelled", "cancelled")
     }
 
-    /// No gateway runs with this home folder. `is_set_up`: it has settings with which one could.
+    /// Makes an error: no gateway runs with this home folder. `is_set_up`: it has settings with which one could.
     pub fn not_running(is_set_up: bool) -> Self {
         let hint = if is_set_up {
             "Start it with `hermes gateway run`."
@@ -123,42 +123,42 @@ impl CliError {
         Self::new(ErrorKind::NotRunning, "not_running", "the gateway is not running").hint(hint)
     }
 
-    /// With this stable code.
+    /// Sets the stable code.
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {
         self.code = code;
         self
     }
 
-    /// With one more hint.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// With these hints as well.
+    /// Adds these hints.
     #[must_use]
     pub fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
         self.hints.extend(hints);
         self
     }
 
-    /// After the report of what was done.
+    /// Marks the error as one after a printed report.
     #[must_use]
     pub fn after_report(mut self) -> Self {
         self.has_document = true;
         self
     }
 
-    /// With the cause.
+    /// Sets the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The exit code of this kind of failure.
+    /// Returns the exit code of this kind of failure.
     pub fn exit(&self) -> ExitCode {
         match self.kind {
             ErrorKind::Failed => ExitCode::Failed,
@@ -175,12 +175,12 @@ impl CliError {
         eprint!("{}", folded(&self.to_text(), width));
     }
 
-    /// The document of `--json`.
+    /// Returns the document of `--json`.
     pub fn to_json(&self) -> Value {
         json!({ "error": { "code": self.code, "message": self.to_string(), "fix": self.hints.join(" ") } })
     }
 
-    /// `error: …`, its causes and its code, then each hint on its own line.
+    /// Returns `error: …`, its causes and its code, then each hint on its own line.
     fn to_text(&self) -> String {
         let message = with_code(&visible::text(&self.to_string()), self.code);
         let hints = self.hints.iter().map(|hint| format!("  {}\n", visible::text(hint)));
@@ -188,23 +188,23 @@ impl CliError {
     }
 }
 
-/// Codes that say no more than the text beside them.
+/// Codes that add nothing to the text beside them.
 const GENERAL: [&str; 5] = ["", "cancelled", "config", "failed", "usage"];
 
 /// The page that explains every code.
 pub const CODES_PAGE: &str = "docs/troubleshooting.md";
 
-/// A message with the code by which a person finds it in [`CODES_PAGE`]: the one form for all that people read.
+/// Returns a message with the code by which a person finds it in [`CODES_PAGE`]: the one form for all that people read.
 pub fn with_code(message: &str, code: &str) -> String {
     if GENERAL.contains(&code) { message.to_owned() } else { format!("{message} [{code}]") }
 }
 
-/// The system said so, and not hermes about a file's content.
+/// True when the system reported it, and not hermes about a file's content.
 fn is_of_disk(error: &io::Error) -> bool {
     error.raw_os_error().is_some()
 }
 
-/// It is about what stands at the path.
+/// True when it is about the file at the path.
 fn is_of_path(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(

@@ -15,7 +15,7 @@ use crate::preflight::time::{self, ZoneFact};
 use crate::preflight::{Facts, SessionFact};
 use crate::world::World;
 
-/// Looks at everything once. Takes under 50 ms when the Node version is cached.
+/// Gathers all facts once. Takes under 50 ms when the Node version is cached.
 pub fn gather(world: &World, home: &HermesHome, config: &Config) -> Facts {
     let paths = home.whatsapp();
     let access = config.access(Platform::Whatsapp);
@@ -34,7 +34,7 @@ pub fn gather(world: &World, home: &HermesHome, config: &Config) -> Facts {
     }
 }
 
-/// Whether this program can be started: by its path, or by its name on the `PATH`.
+/// Checks that this program can be started: by its path, or by its name on the `PATH`.
 pub fn program(world: &World, name: &str) -> ProgramFact {
     let mut found = which::which_in_global(name, world.var("PATH")).into_iter().flatten();
     let path = Path::new(name);
@@ -45,7 +45,7 @@ pub fn program(world: &World, name: &str) -> ProgramFact {
     }
 }
 
-/// The time zone that this process follows.
+/// Returns the time zone that this process follows.
 pub fn zone(world: &World) -> ZoneFact {
     match (jiff::tz::TimeZone::try_system(), world.var("TZ")) {
         (Ok(zone), Some(name)) if time::is_reversed(name) => {
@@ -58,7 +58,7 @@ pub fn zone(world: &World) -> ZoneFact {
     }
 }
 
-/// The state of the session folder: what its credentials say, and whether they can be read and replaced.
+/// Returns the state of the session folder: the verdict on its credentials, and whether they can be read and replaced.
 pub fn session(paths: &WhatsAppPaths) -> SessionFact {
     let dir = paths.session_dir();
     if let Err(why) = writable(dir) {
@@ -90,10 +90,10 @@ pub fn session(paths: &WhatsAppPaths) -> SessionFact {
     }
 }
 
-/// So many files of a session are looked at. A folder with a thousand contacts has about four thousand.
+/// Most files of a session that are checked. A folder with a thousand contacts has about four thousand.
 const FILES_MAX: usize = 20_000;
 
-/// The first file that the bridge could not read. It would end at the message that needs it, and at each start again.
+/// Returns the first file that the bridge could not read. It would end at the message that needs it, and at each start again.
 fn unreadable_file(dir: &Path) -> Option<SessionFact> {
     // A folder that is not there yet has no such file.
     let entries = std::fs::read_dir(dir).ok()?;
@@ -116,7 +116,7 @@ fn unreadable_file(dir: &Path) -> Option<SessionFact> {
     })
 }
 
-/// `None` when the file does not exist. Credentials have some kilobytes; more than the limit is read as cut off.
+/// Reads a file; `None` when it does not exist. Credentials have some kilobytes; a longer file is read as cut off.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     const CREDS_BYTES_MAX: u64 = 1 << 20;
     let file = match file::open(path) {
@@ -129,7 +129,7 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Whether the bridge can replace files in the folder; a folder that is not there yet is made when it is needed.
+/// Checks that the bridge can replace files in the folder; a folder that is not there yet is made when it is needed.
 fn writable(dir: &Path) -> Result<(), String> {
     use rustix::fs::Access;
     if !dir.exists() {
@@ -166,7 +166,7 @@ pub fn is_set_up(platform: Platform, home: &HermesHome, config: &Config) -> bool
     }
 }
 
-/// The step that turns a platform on; a sentence.
+/// Returns the step that turns a platform on; a sentence.
 pub fn way_on(platform: Platform, home: &HermesHome, config: &Config) -> String {
     let spec = platform.spec();
     let is_turned_off = match platform {
@@ -268,7 +268,7 @@ mod tests {
         create_private_dir(paths.session_dir()).unwrap();
         write_atomic(&paths.creds(), paired().as_bytes()).unwrap();
         write_atomic(&paths.session_dir().join("pre-key-1.json"), b"{}").unwrap();
-        // Not the bridge's, so it does no harm.
+        // A folder that is not the bridge's does no harm.
         create_private_dir(&paths.session_dir().join("backup")).unwrap();
         std::os::unix::fs::symlink("nowhere", paths.session_dir().join("session-1.0.json")).unwrap();
         assert!(matches!(session(&paths), SessionFact::Judged(Pairing::Paired { .. })));

@@ -1,14 +1,14 @@
-//! Places where a test makes this program die or fail: at each boundary of a commit, an acknowledgement, a send and a
-//! rename. Only a debug build has them; in a release each is nothing.
+//! Failpoints: places where a test makes this program die or fail: at each boundary of a commit, an acknowledgement, a send
+//! and a rename. Only a debug build has them; in a release build each does nothing.
 //!
-//! `HERMES_FAILPOINT=NAME` kills the process with SIGKILL when it comes by; `NAME:3` at the third time; `NAME:error`
-//! lets what happens there fail with an I/O error each time, and `NAME:3:error` the third time. `NAME@FILE` counts only
-//! for the file of that name: `replace.before@.env`.
+//! `HERMES_FAILPOINT=NAME` kills the process with SIGKILL at this place; `NAME:3` at the third time; `NAME:error` makes the
+//! step there fail with an I/O error each time, and `NAME:3:error` the third time. `NAME@FILE` counts only for the file of
+//! that name: `replace.before@.env`.
 
 use std::io;
 use std::path::Path;
 
-/// All of them. Each is at one place only.
+/// All failpoints. Each is at one place only.
 pub const NAMES: [&str; 57] = [
     "accept.after",
     "accept.before",
@@ -69,23 +69,23 @@ pub const NAMES: [&str; 57] = [
     "unsent.before",
 ];
 
-/// Comes by a place.
+/// Passes a place.
 pub fn hit(name: &'static str) {
     drop(check(name));
 }
 
-/// Comes by a place that can fail.
+/// Passes a place that can fail.
 ///
 /// # Errors
-/// Where a test asks for it.
+/// When a test asks for it.
 pub fn check(name: &'static str) -> io::Result<()> {
     armed::reach(name, None)
 }
 
-/// Comes by a place that handles this file.
+/// Passes a place that handles this file.
 ///
 /// # Errors
-/// Where a test asks for it.
+/// When a test asks for it.
 pub fn check_file(name: &'static str, file: &Path) -> io::Result<()> {
     armed::reach(name, Some(file))
 }
@@ -111,7 +111,7 @@ mod armed {
 
     static ARMED: OnceLock<Armed> = OnceLock::new();
 
-    /// Takes over what the environment asks for, for this process.
+    /// Arms the failpoint that the environment asks for, for this process.
     ///
     /// # Panics
     /// When it asks for a place that is not there: a test with a slip must not pass.
@@ -159,7 +159,7 @@ mod armed {
 
 #[cfg(not(debug_assertions))]
 mod armed {
-    /// Nothing, in a release.
+    /// Does nothing, in a release build.
     pub fn arm(_: Option<&str>) {}
 
     #[inline(always)]

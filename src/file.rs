@@ -1,18 +1,18 @@
-//! Reading files. The one place where a file is opened to be read: nothing that stands in a file's place can hold hermes up
-//! (a FIFO, a device) or fill its memory (a huge file).
+//! Reading files. The one place where a file is opened to be read: no other kind of file in its place can block hermes (a
+//! FIFO, a device) or fill its memory (a huge file).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The longest settings file.
+/// Longest settings file, in bytes.
 pub const SETTINGS_LEN_MAX: u64 = 1 << 20;
 
-/// The longest of the other files that hermes writes itself.
+/// Longest of the other files that hermes writes itself, in bytes.
 pub const OWN_LEN_MAX: u64 = 16 << 20;
 
-/// A regular file, opened to be read. Links are followed.
+/// Opens a regular file to be read. Links are followed.
 ///
 /// # Errors
 /// When it cannot be opened, or is not a regular file.
@@ -25,10 +25,10 @@ pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     Ok(file)
 }
 
-/// Refuses what is not a regular file.
+/// Refuses all but a regular file.
 ///
 /// # Errors
-/// Names what it is.
+/// The kind of file that it is.
 pub fn regular(file: &File) -> io::Result<()> {
     use std::os::unix::fs::FileTypeExt;
     let kind = file.metadata()?.file_type();
@@ -42,7 +42,7 @@ pub fn regular(file: &File) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a file")))
 }
 
-/// The whole content of a regular file of at most `len_max` bytes.
+/// Returns the whole content of a regular file of at most `len_max` bytes.
 ///
 /// # Errors
 /// When it cannot be read, is not a regular file, or is longer.
@@ -50,7 +50,7 @@ pub fn read(path: impl AsRef<Path>, len_max: u64) -> io::Result<Vec<u8>> {
     read_from(open(path)?, len_max)
 }
 
-/// The rest of an open file, as [`read`] has it.
+/// Returns the rest of an open file, as [`read`] does.
 ///
 /// # Errors
 /// When it cannot be read, or is longer.
@@ -66,7 +66,7 @@ pub fn read_from(file: File, len_max: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > len_max { Err(too_long()) } else { Ok(bytes) }
 }
 
-/// The same as text.
+/// Returns the content as text.
 ///
 /// # Errors
 /// As [`read`], and when it is not UTF-8.
@@ -75,7 +75,7 @@ pub fn read_text(path: impl AsRef<Path>, len_max: u64) -> io::Result<String> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// At most the first `len_max` bytes of a file of the kernel's, which says nothing true of its length.
+/// Returns at most the first `len_max` bytes of a file of the kernel, whose reported length is not true.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -85,7 +85,7 @@ pub fn read_system(path: impl AsRef<Path>, len_max: u64) -> io::Result<Vec<u8>> 
     Ok(bytes)
 }
 
-/// What the file at this path is, for seeing whether another one has taken its place; links are followed.
+/// Returns the identity of the file at this path, to notice that another one has taken its place; links are followed.
 ///
 /// # Errors
 /// When nothing is there.
@@ -93,7 +93,7 @@ pub fn identity(path: impl AsRef<Path>) -> io::Result<Identity> {
     std::fs::metadata(path).map(|found| Identity::of(&found))
 }
 
-/// Names a file of this machine, whatever it is called.
+/// The identity of a file of this machine, whatever its name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
@@ -101,7 +101,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// From what the system says of it.
+    /// Makes an identity from the metadata.
     pub fn of(found: &std::fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self { device: found.dev(), inode: found.ino() }
@@ -126,7 +126,7 @@ mod tests {
         write_atomic(&path("bytes"), b"\xff").unwrap();
         assert_eq!(read_text(path("bytes"), 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
 
-        // None of these may wait for anybody, or read without an end.
+        // None of these may block, or read without an end.
         let fifo = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), fifo, 0o600.into(), 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
@@ -135,7 +135,7 @@ mod tests {
             assert!(error.to_string().contains(what), "{}: {error}", path.display());
         }
         assert!(read(path("socket"), u64::MAX).is_err());
-        // A terabyte of nothing.
+        // A sparse file of a terabyte.
         let huge = File::create(path("huge")).unwrap();
         huge.set_len(1 << 40).unwrap();
         assert_eq!(read(path("huge"), 1 << 20).unwrap_err().kind(), io::ErrorKind::FileTooLarge);

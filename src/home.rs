@@ -1,4 +1,4 @@
-//! `HERMES_HOME`: every path below it is made here and nowhere else.
+//! `HERMES_HOME`: all paths below it are made here and nowhere else.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub struct HermesHome {
 }
 
 impl HermesHome {
-    /// `$HERMES_HOME`, else `~/.hermes`. The folder need not exist yet.
+    /// Finds the home: `$HERMES_HOME`, else `~/.hermes`. The folder need not exist yet.
     ///
     /// # Errors
     /// When neither `HERMES_HOME` nor `HOME` is set, or the one that counts is not a whole path.
@@ -43,7 +43,7 @@ impl HermesHome {
         .hint("abbreviations (`~user`, `$HOME`, `%h`) are not expanded inside quotes and environment files."))
     }
 
-    /// A home at this folder.
+    /// Makes a home at this folder.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -53,7 +53,7 @@ impl HermesHome {
         &self.root
     }
 
-    /// True when a hermes-agent has lived here: it leaves files that we never make.
+    /// True when a hermes-agent has used this home: it leaves files that we never make.
     pub fn has_hermes_agent(&self) -> bool {
         const SIGNS: [&str; 7] = [
             "config.yaml",
@@ -67,32 +67,32 @@ impl HermesHome {
         SIGNS.iter().any(|sign| self.root.join(sign).exists())
     }
 
-    /// Settings as `NAME=value`, shared with hermes-agent.
+    /// The file of settings as `NAME=value`, shared with hermes-agent.
     pub fn env_file(&self) -> PathBuf {
         self.root.join(".env")
     }
 
-    /// Our own settings.
+    /// The file of our own settings.
     pub fn config_file(&self) -> PathBuf {
         self.root.join("gateway.toml")
     }
 
-    /// The gateway's published state.
+    /// The file of the gateway's published state.
     pub fn state_file(&self) -> PathBuf {
         self.root.join("gateway_state.json")
     }
 
-    /// Cosmetic: the pid of the running gateway. The lock is the truth.
+    /// The file with the pid of the running gateway, for people. Only the lock decides.
     pub fn pid_file(&self) -> PathBuf {
         self.root.join("gateway.pid")
     }
 
-    /// Held (flock) by the running gateway for its whole life.
+    /// The lock file, held (flock) by the running gateway until it ends.
     pub fn lock_file(&self) -> PathBuf {
         self.root.join("gateway.lock")
     }
 
-    /// Where a running gateway is asked and steered.
+    /// The control socket of a running gateway.
     pub fn control_socket(&self) -> PathBuf {
         self.root.join("gateway.sock")
     }
@@ -102,7 +102,7 @@ impl HermesHome {
         self.root.join("gateway.db")
     }
 
-    /// When the gateway was started of late without coming to an orderly end.
+    /// The record of recent starts without an orderly end.
     pub fn boots_file(&self) -> PathBuf {
         self.root.join("gateway.boots")
     }
@@ -112,12 +112,12 @@ impl HermesHome {
         self.root.join("migration.json")
     }
 
-    /// Log files.
+    /// The folder of log files.
     pub fn logs_dir(&self) -> PathBuf {
         self.root.join("logs")
     }
 
-    /// What only its owner may read, with the mode that it should have.
+    /// The private paths, which only their owner may read, with the mode that each should have.
     pub fn private_paths(&self) -> Vec<(PathBuf, u32)> {
         let whatsapp = self.whatsapp();
         vec![
@@ -132,7 +132,8 @@ impl HermesHome {
         ]
     }
 
-    /// What is found at one of the [`HermesHome::private_paths`], with its mode there, is what belongs there: nothing else is ours.
+    /// True when the file found at one of the [`HermesHome::private_paths`], with its mode there, is of the kind that belongs
+    /// there: no other is ours.
     pub fn is_of_kind(found: &std::fs::Metadata, mode: u32) -> bool {
         if mode == 0o700 { found.is_dir() } else { found.is_file() }
     }
@@ -152,7 +153,7 @@ impl HermesHome {
 }
 
 /// The folder of the token locks, one for all homes of a user: `$HERMES_GATEWAY_LOCK_DIR`, else
-/// `${XDG_STATE_HOME:-~/.local/state}/hermes/gateway-locks`. `None` when no variable tells where that is.
+/// `${XDG_STATE_HOME:-~/.local/state}/hermes/gateway-locks`. `None` when no variable gives its place.
 pub fn token_locks_dir(world: &World) -> Option<PathBuf> {
     // The standard wants a relative path to be ignored.
     let state = || world.var_path("XDG_STATE_HOME").filter(|path| path.is_absolute());
@@ -162,7 +163,7 @@ pub fn token_locks_dir(world: &World) -> Option<PathBuf> {
     named().or_else(|| state().or_else(ours).map(below))
 }
 
-/// A file that belongs to a database and stands beside it: `wal` is SQLite's own, the others are ours.
+/// Returns a file that belongs to a database and stands beside it: `wal` is SQLite's own, the others are ours.
 pub fn beside_database(database: &Path, ending: &str) -> PathBuf {
     let separator = if matches!(ending, "wal" | "shm") { "-" } else { "." };
     let mut name = database.as_os_str().to_owned();
@@ -178,19 +179,19 @@ pub struct TelegramPaths {
 }
 
 impl TelegramPaths {
-    /// Downloaded attachments.
+    /// The folder of downloaded attachments.
     pub fn media_dir(&self) -> PathBuf {
         self.root.join("media")
     }
 
-    /// Updates that could not be read, set aside for people to look at.
+    /// The folder of unreadable updates, set aside for people to look at.
     pub fn unreadable_dir(&self) -> PathBuf {
         self.root.join("unreadable")
     }
 }
 
-/// Where WhatsApp's files are. Everybody who asks for the session folder asks here, so that the wizard cannot pair
-/// into a folder that the gateway does not read.
+/// WhatsApp's paths. Every part asks here for the session folder, so that the wizard cannot pair into a folder that the
+/// gateway does not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhatsAppPaths {
     root: PathBuf,
@@ -209,7 +210,7 @@ impl WhatsAppPaths {
         holds_session(&self.session)
     }
 
-    /// The credentials: their content decides what "paired" means (see [`crate::pairing`]).
+    /// The credentials file: its content decides what "paired" means (see [`crate::pairing`]).
     pub fn creds(&self) -> PathBuf {
         self.session.join("creds.json")
     }
@@ -219,48 +220,48 @@ impl WhatsAppPaths {
         self.session.join("creds.json.bak")
     }
 
-    /// Where a session folder goes that is no longer used; `copy` counts from 1 and tells namesakes apart.
+    /// Returns the place for a session folder that is no longer used; `copy` counts from 1 and separates equal names.
     pub fn session_aside(&self, word: &str, stamp: &str, copy: u32) -> PathBuf {
         let copy = if copy > 1 { format!("-{copy}") } else { String::new() };
         self.session.with_extension(format!("{word}-{stamp}{copy}"))
     }
 
-    /// A code as a picture, while a phone is being linked.
+    /// The picture of a code, while a phone is being linked.
     pub fn qr_picture(&self) -> PathBuf {
         self.root.join("qr.png")
     }
 
-    /// There while the last attempt to link ended because WhatsApp asked for a passkey.
+    /// The mark that the last attempt to link ended because WhatsApp asked for a passkey.
     pub fn passkey_mark(&self) -> PathBuf {
         self.root.join("passkey-required")
     }
 
-    /// Held (flock) by whichever bridge process uses the session.
+    /// The lock file of the session, held (flock) by the bridge process that uses it.
     pub fn session_lock(&self) -> PathBuf {
         self.session.with_extension("lock")
     }
 
-    /// Holds one folder per installed version of the bridge, named by its content's hash.
+    /// The folder with one folder per installed version of the bridge, named by its content's hash.
     pub fn bridge_root(&self) -> PathBuf {
         self.root.join("bridge")
     }
 
-    /// Inbound events that the gateway has not yet made durable.
+    /// The folder of inbound events that the gateway has not yet made durable.
     pub fn spool_dir(&self) -> PathBuf {
         self.root.join("spool")
     }
 
-    /// Downloaded attachments.
+    /// The folder of downloaded attachments.
     pub fn media_dir(&self) -> PathBuf {
         self.root.join("media")
     }
 
-    /// Messages that could not be read, set aside for people to look at.
+    /// The folder of unreadable messages, set aside for people to look at.
     pub fn unreadable_dir(&self) -> PathBuf {
         self.root.join("unreadable")
     }
 
-    /// What `node --version` answered, with the identity of the program that was asked.
+    /// The cached answer of `node --version`, with the identity of the program that was asked.
     pub fn node_cache(&self) -> PathBuf {
         self.root.join("node.json")
     }

@@ -1,5 +1,5 @@
-//! A service on this machine or in its own network, watched while it takes no connections: a look there costs nobody
-//! anything. A service of strangers is not knocked at between the attempts of the ladder.
+//! A service on this machine or in its own network, probed while it takes no connections: a probe there has no cost. A remote
+//! service is not probed between the attempts of the ladder.
 
 use core::net::IpAddr;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use reqwest::Url;
 use tokio::net::{TcpStream, lookup_host};
 
-/// Between two looks.
+/// Interval between two probes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The longest that one look may take.
+/// Limit for one probe.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
-/// Where such a service takes connections.
+/// The address of such a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalEndpoint {
     host: String,
@@ -21,8 +21,8 @@ pub struct LocalEndpoint {
 }
 
 impl LocalEndpoint {
-    /// The service at this address, if it is near by its look: it is told by a private number, or by a name without a
-    /// dot, as containers and the machines of one's own network have.
+    /// Returns the service at this address, if it is local by its form: a private number, or a name without a dot, as
+    /// containers and the machines of a local network have.
     pub fn of(address: &str) -> Option<Self> {
         let url = Url::parse(address).ok()?;
         let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
@@ -30,8 +30,8 @@ impl LocalEndpoint {
         is_near.then_some(Self { host: host.to_owned(), port: url.port_or_known_default()? })
     }
 
-    /// Returns when it was away and takes connections again. One that is there from the first look on may be broken in
-    /// another way, of which its door says nothing.
+    /// Returns when it was away and takes connections again. One that is there from the first probe on may be broken in
+    /// another way, which its port does not show.
     pub async fn returned(&self) {
         let mut was_away = false;
         loop {
@@ -49,7 +49,7 @@ impl LocalEndpoint {
         // A name may stand for anything.
         for address in addresses.filter(|address| is_private(address.ip())) {
             if let Ok(stream) = TcpStream::connect(address).await
-                // Where nobody listens, the system may give a connection the very port that it asks for: it reaches itself.
+                // Without a listener, the system may give a connection the very port that it asks for: it reaches itself.
                 && stream.local_addr().ok() != stream.peer_addr().ok()
             {
                 return true;
@@ -59,7 +59,7 @@ impl LocalEndpoint {
     }
 }
 
-/// This machine, or a network that no one else is in.
+/// True for this machine, or a private network.
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),

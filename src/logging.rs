@@ -1,8 +1,8 @@
-//! The gateway's log, on stderr: sentences on a terminal, in rows that fit, else lines with fields, or JSON. Secrets are taken out at
-//! the last step, which the lines of every writer pass, and what would steer a terminal is escaped there. A stderr that is closed or fails loses lines and changes
-//! nothing else.
+//! The gateway's log, on stderr: sentences on a terminal, in rows that fit, else lines with fields, or JSON. Secrets are
+//! removed at the last step, which the lines of every writer pass, and terminal control sequences are escaped there. A stderr
+//! that is closed or fails loses lines and changes nothing else.
 //!
-//! An event has a sentence and fields; `code = "…"` is its stable name for whoever searches.
+//! An event has a sentence and fields; `code = "…"` is its stable name for searches.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,10 +34,10 @@ mod queue;
 
 pub use queue::flush;
 
-/// How the log was asked for.
+/// The options of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// 0 shows what a user would notice, 1 adds deviations, 2 every message; below 0 only warnings and errors.
+    /// Verbosity: 0 shows what a user would notice, 1 adds deviations, 2 every message; below 0 only warnings and errors.
     pub verbosity: i8,
     /// Form of the lines.
     pub format: Format,
@@ -62,16 +62,16 @@ impl Options {
     }
 }
 
-/// The running log; secrets that become known later are told to it.
+/// The running log; secrets that become known later are passed to it.
 #[derive(Debug, Clone)]
 pub struct Log {
     redactor: Arc<RwLock<Redactor>>,
-    /// A person reads along at a terminal.
+    /// True when a person reads along at a terminal.
     pub is_for_a_person: bool,
 }
 
 impl Log {
-    /// From now on these secrets, and no others, are left out by value.
+    /// Leaves out these secrets, and no others, by value from now on.
     pub fn replace_secrets(&self, secrets: impl IntoIterator<Item = Secret>) {
         *self.redactor.write().unwrap_or_else(PoisonError::into_inner) = redactor(secrets);
     }
@@ -101,7 +101,7 @@ pub fn start(
     Ok(log)
 }
 
-/// A secret may stand in a line as it is, escaped as by `Debug` or JSON, or by one inside the other.
+/// Makes the redactor. A secret may stand in a line as it is, escaped as by `Debug` or JSON, or by one inside the other.
 fn redactor(secrets: impl IntoIterator<Item = Secret>) -> Redactor {
     let escaped = |text: &String| {
         let quoted = serde_json::Value::from(text.as_str()).to_string();
@@ -112,7 +112,7 @@ fn redactor(secrets: impl IntoIterator<Item = Secret>) -> Redactor {
     )
 }
 
-/// What stderr is.
+/// The properties of stderr.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     is_tty: bool,
@@ -137,8 +137,8 @@ where
     }
 }
 
-/// An event for a person: the time of day, the platform where the sentence does not name it, the sentence. The level only
-/// where it is a warning or an error.
+/// The form of an event for a person: the time of day, the platform where the sentence does not name it, the sentence. The
+/// level only where it is a warning or an error.
 struct Sentences;
 
 impl<S, N> FormatEvent<S, N> for Sentences
@@ -166,7 +166,7 @@ where
             write!(writer, "  {word}")?;
         }
         let sentence = said.sentence();
-        // What is not a fault needs no explanation.
+        // A sentence that is not a fault needs no explanation.
         let sentence = if word.is_empty() { sentence } else { with_code(&sentence, &said.code) };
         writeln!(writer, "{sentence}")
     }
@@ -214,7 +214,7 @@ impl Visit for Said {
     }
 }
 
-/// Other crates are heard one step later than hermes.
+/// Returns the levels; other crates are logged one step later than hermes.
 fn levels(verbosity: i8) -> Targets {
     let (ours, others) = match verbosity {
         ..0 => (LevelFilter::WARN, LevelFilter::ERROR),
@@ -225,7 +225,7 @@ fn levels(verbosity: i8) -> Targets {
     Targets::new().with_target("hermes", ours).with_default(others)
 }
 
-/// When it was: the time of day here on a screen, else date and time in UTC.
+/// The time of an event: the local time of day on a screen, else date and time in UTC.
 struct Stamp {
     short: bool,
 }
@@ -241,12 +241,12 @@ impl FormatTime for Stamp {
     }
 }
 
-/// Where every line passes on its way out.
+/// The sink of every line.
 struct Sink<M> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,
     is_for_a_person: bool,
-    /// The columns of the terminal at this moment.
+    /// Returns the columns of the terminal at this moment.
     cols: fn() -> Option<usize>,
     out: M,
 }
@@ -266,7 +266,8 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Sink<M> {
     }
 }
 
-/// One event. It is written as a whole when it is complete, so that no secret is cut in two and no line in another.
+/// A line for one event. It is written as a whole when it is complete, so that no secret is cut in two and no line in
+/// another.
 struct Line<W: Write> {
     redactor: Arc<RwLock<Redactor>>,
     has_colours: bool,
@@ -293,24 +294,25 @@ impl<W: Write> Drop for Line<W> {
         let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
         // One event is one line, whatever people have written into it.
         let line = redactor.redact(text.strip_suffix('\n').unwrap_or(&text));
-        // Not before: a secret is no longer found once it has a capital.
+        // Only after the redaction: a secret is no longer found once it has a capital.
         let line = if self.is_for_a_person { capitalised(&line) } else { Cow::Borrowed(line.as_ref()) };
         let line = visible::log_line(&line, self.has_colours);
         let line = match (self.cols)().filter(|_| self.is_for_a_person) {
             Some(cols) => in_rows(&line, cols),
             None => line.to_string(),
         } + "\n";
-        // There is nowhere to tell that the log cannot be written.
+        // There is nowhere to report that the log cannot be written.
         drop(self.out.write_all(line.as_bytes()));
     }
 }
 
-/// What stands before a sentence.
+/// The length of the time before a sentence.
 const TIME_LEN: usize = "12:34:56  ".len();
 
-/// A sentence in rows that fit, all behind the time. In the other forms an event is one line, for the programs that read it.
+/// Returns a sentence in rows that fit, all behind the time. In the other forms an event is one line, for the programs that
+/// read it.
 fn in_rows(line: &str, cols: usize) -> String {
-    /// Fewer columns than that are no place for sentences.
+    /// Fewest columns for sentences.
     const COLS_MIN: usize = 40;
     match line.split_at_checked(TIME_LEN) {
         Some((time, sentence)) if cols >= COLS_MIN => hang(time, sentence, cols),
@@ -318,7 +320,7 @@ fn in_rows(line: &str, cols: usize) -> String {
     }
 }
 
-/// With a capital behind the time, where a sentence begins there.
+/// Returns the line with a capital behind the time, where a sentence begins there.
 fn capitalised(line: &str) -> Cow<'_, str> {
     match line.split_at_checked(TIME_LEN) {
         Some((time, sentence)) if sentence.starts_with(|first: char| first.is_ascii_lowercase()) => {
@@ -350,7 +352,7 @@ mod tests {
         }
     }
 
-    /// What these events look like in a log with this secret.
+    /// Returns these events as a log with this secret shows them.
     fn logged(options: Options, secret: &str, events: impl FnOnce()) -> String {
         shown(options, Look { is_tty: false, colour: false, is_for_a_person: false }, secret, events)
     }

@@ -1,7 +1,7 @@
-//! Pure. Why an HTTP request failed: by the kind of the error and of its causes, never by their text.
+//! Pure. The cause of a failed HTTP request: by the kind of the error and of its causes, never by their text.
 //!
-//! A certificate that is not trusted is worth another try: a captive portal, or a proxy that is being replaced, shows one
-//! for a while. Whoever connects again and again has [`Distrust`] count them: the third in a row is for a person.
+//! A certificate that is not trusted is worth another try: a captive portal, or a proxy that is being replaced, shows one for
+//! a while. A client that connects again and again has [`Distrust`] count them: the third in a row is for a person.
 
 use core::net::IpAddr;
 use std::error::Error;
@@ -15,12 +15,12 @@ use reqwest::{StatusCode, Url};
 use rustls::CertificateError;
 use tower_service::Service;
 
-/// When to try again.
+/// The time of another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Not before its cause is gone: a human or a file must change.
+    /// Not before its cause is gone: a person must act or a file must change.
     Never,
-    /// By the ladder.
+    /// After the ladder's wait.
     Backoff,
     /// After this wait, which the service asked for or the cause suggests; not counted as a failure.
     After(Duration),
@@ -28,7 +28,7 @@ pub enum Retry {
     Rest,
 }
 
-/// Whether what failed may have been done all the same.
+/// The certainty that a failed request was not fulfilled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Certainty {
     /// It certainly did not leave.
@@ -37,24 +37,24 @@ pub enum Certainty {
     MaybeSent,
 }
 
-/// What a proxy's refusal of a tunnel is; its module does not show it by name.
+/// The error of a proxy's refusal of a tunnel; its module does not export it by name.
 type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
 
-/// Why a request failed. It holds nothing of the request: no address, no secret.
+/// The cause of a failed request. It holds nothing of the request: no address, no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// Stable, snake_case.
+    /// The stable code, in snake_case.
     pub code: &'static str,
-    /// Whether the request may have reached the service.
+    /// The certainty that the request did not reach the service.
     pub certainty: Certainty,
-    /// When to try again.
+    /// The time of another try.
     pub retry: Retry,
-    /// What happened, for people: the second half of a sentence that begins with the name of the service.
+    /// The failure for people: the second half of a sentence that begins with the name of the service.
     pub said: &'static str,
 }
 
 impl Fault {
-    /// What a person does about one that is not worth another try.
+    /// Returns the remedy of a failure that is not worth another try.
     pub fn action(&self) -> &'static str {
         match self.code {
             code if code == UNTRUSTED.code => DISTRUST_ACTION,
@@ -65,17 +65,17 @@ impl Fault {
     }
 }
 
-/// Nothing was sent; worth another try.
+/// Makes a fault before sending; worth another try.
 const fn before(code: &'static str, said: &'static str) -> Fault {
     Fault { code, certainty: Certainty::NotSent, retry: Retry::Backoff, said }
 }
 
-/// Something may have been sent; worth another try.
+/// Makes a fault after sending may have begun; worth another try.
 const fn after(code: &'static str, said: &'static str) -> Fault {
     Fault { code, certainty: Certainty::MaybeSent, retry: Retry::Backoff, said }
 }
 
-/// The proxy wants to know who we are. Only a person can mend that.
+/// The proxy asks for a login. Only a person can give it.
 const PROXY_AUTH: Fault = Fault {
     retry: Retry::Never,
     ..before(
@@ -84,32 +84,33 @@ const PROXY_AUTH: Fault = Fault {
     )
 };
 
-/// What is left to do when a proxy refuses us.
+/// The remedy when a proxy refuses us.
 const PROXY_ACTION: &str = "Correct the user and the password in HTTPS_PROXY (HTTP_PROXY for plain http) in the environment of the gateway, and start it again.";
 
-/// Not by anybody that this computer believes, or not for this name, or not at this time.
+/// An untrusted certificate: of an unknown issuer, for another name, or not valid at this time.
 const UNTRUSTED: Fault =
     before("tls_untrusted", "has a certificate that is not trusted; check this computer's clock");
 
-/// As [`UNTRUSTED`], and it has been so for a while.
+/// The same as [`UNTRUSTED`], for a while already.
 const STILL_UNTRUSTED: Fault =
     Fault { retry: Retry::Never, ..before("tls_untrusted", "still has a certificate that is not trusted") };
 
-/// A certificate that will be good on a later day: no service shows one on purpose. One that has expired says nothing of the
-/// kind, since services do forget theirs.
+/// A certificate that becomes valid on a later day: no service shows one on purpose. An expired one does not prove a wrong
+/// clock, since services do forget to renew theirs.
 const CLOCK: Fault = before(
     "clock_skew",
     "has a certificate that is not valid yet: this computer's clock is more than a day behind",
 );
 
-/// What a person does about [`CLOCK`].
+/// The remedy for [`CLOCK`].
 const CLOCK_ACTION: &str = "Set this computer's clock (`date` shows it, `timedatectl set-ntp true` keeps it right); it connects by itself then.";
 
-/// A certificate that begins to be good sooner than this may be one of a service whose own clock is ahead.
+/// The least time until a certificate becomes valid that proves a wrong clock: a shorter one may come from a service whose
+/// clock is ahead.
 const SKEW_MIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Why this request failed. The error of a status that was refused (`error_for_status`) is none of the network's, except for
-/// the one that a proxy gives; whoever knows the service reads the status first.
+/// Returns the cause for which this request failed. The error of a refused status (`error_for_status`) is not the network's,
+/// except for the one that a proxy gives; a caller that knows the service reads the status first.
 pub fn classify(error: &reqwest::Error) -> Fault {
     if let Some(fault) = error.status().and_then(of_status) {
         return fault;
@@ -157,7 +158,7 @@ pub fn classify(error: &reqwest::Error) -> Fault {
     after("net_lost", "broke off its answer")
 }
 
-/// What this status says about the way to the service, not about the service.
+/// Returns the fault of the route to the service that this status shows, if it is not the service's own.
 pub fn of_status(status: StatusCode) -> Option<Fault> {
     (status == StatusCode::PROXY_AUTHENTICATION_REQUIRED).then_some(PROXY_AUTH)
 }
@@ -172,7 +173,7 @@ pub fn is_loopback(url: &Url) -> bool {
 fn of_proxy(cause: &(dyn Error + 'static)) -> Option<Fault> {
     match cause.downcast_ref::<TunnelError>()? {
         TunnelError::ProxyAuthRequired => Some(PROXY_AUTH),
-        // It was not reached itself, and below this stands why.
+        // The proxy itself was not reached; the cause is below this error.
         TunnelError::ConnectFailed(_) => None,
         TunnelError::Io(_)
         | TunnelError::MissingHost
@@ -193,10 +194,10 @@ fn of_tls(cause: &(dyn Error + 'static)) -> Option<Fault> {
     Some(if is_early { CLOCK } else { UNTRUSTED })
 }
 
-/// So many untrusted certificates in a row are no longer put down to something that passes.
+/// Untrusted certificates in a row that are no longer taken for a passing fault.
 const DISTRUST_MAX: u32 = 3;
 
-/// What is left to do when a certificate stays untrusted.
+/// The remedy when a certificate stays untrusted.
 const DISTRUST_ACTION: &str = "Check this computer's date (`date`), and whether a proxy or a login page of the network answers in the service's place.";
 
 /// Counts untrusted certificates of one service. One for each account; it outlives connections.
@@ -206,8 +207,8 @@ pub struct Distrust {
 }
 
 impl Distrust {
-    /// Takes a failed request, and returns what it is with those before it: from the third certificate on, nothing to try
-    /// again by oneself.
+    /// Takes a failed request, and returns its fault in view of those before it: from the third certificate on, one that is
+    /// not tried again without a person.
     #[must_use]
     pub fn judge(&mut self, fault: Fault) -> Fault {
         if [UNTRUSTED.code, CLOCK.code].contains(&fault.code) {
@@ -217,19 +218,20 @@ impl Distrust {
                 return Fault { certainty: fault.certainty, retry: Retry::Never, ..still };
             }
         } else if fault.certainty == Certainty::MaybeSent {
-            // What is sent is sent over a trusted connection. A failure before that says nothing about certificates.
+            // A request is sent over a trusted connection. A failure before that proves nothing about certificates.
             self.in_a_row = 0;
         }
         fault
     }
 
-    /// The service has answered.
+    /// Records an answer of the service.
     pub fn answered(&mut self) {
         self.in_a_row = 0;
     }
 }
 
-/// Everything below an error, from the top down. What an I/O error wraps is not its `source`, which is the source of that.
+/// Returns all causes of an error, from the top down. The error inside an I/O error is not its `source`, which is the source
+/// of that.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&cause| {
         let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

@@ -1,4 +1,4 @@
-//! Against real sockets on loopback, each of which fails in a way of its own.
+//! Tests against real sockets on loopback, each of which fails in another way.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,17 +25,17 @@ const KEY: &[u8] = include_bytes!("../tests/fakes/tls/leaf.key");
 /// Stands for a bot's token, which is part of the address.
 const CANARY: &str = "canary-4711";
 
-/// Shorter than anybody waits, longer than a busy machine takes for what succeeds.
+/// Shorter than any caller waits, longer than a busy machine takes for a success.
 const SHORT: Duration = Duration::from_millis(400);
 
-/// What happens to a connection once it is taken.
+/// The fate of a connection once it is accepted.
 #[derive(Clone)]
 enum Then {
-    /// These bytes are said after the first of the request, and the connection ends.
+    /// These bytes are sent after the first of the request, and the connection ends.
     Say(&'static str),
     /// It ends at once.
     End,
-    /// It stays, and nothing is said.
+    /// It stays, and nothing is sent.
     Silence,
     /// A head, and then a byte now and then.
     Trickle,
@@ -93,7 +93,7 @@ fn client(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     change(tls::client_builder().no_proxy()).build().unwrap()
 }
 
-/// Asks, reads the answer, and says what became of it.
+/// Sends a request, reads the answer, and returns the result.
 async fn ask(client: &Client, url: &str) -> Result<String, reqwest::Error> {
     client.get(format!("{url}/bot{CANARY}/x?key={CANARY}")).send().await?.error_for_status()?.text().await
 }
@@ -147,7 +147,7 @@ async fn nobody_listens() {
 
 #[tokio::test]
 async fn a_connection_that_is_never_taken_or_never_secured_ends_at_its_limit() {
-    // The kernel answers for a listener until its queue is full; from then on nobody does.
+    // The kernel answers for a listener until its queue is full; from then on there is no answer.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -254,7 +254,7 @@ async fn a_clock_that_is_behind_is_told_from_a_certificate_that_nobody_should_tr
         // 1970, as a computer without a battery has it.
         (0, ("clock_skew", CLOCK_ACTION)),
         (VALID_FROM_S - DAY_S + 1, of_the_service),
-        // Ahead, or expired: nobody can tell.
+        // Ahead, or expired: it cannot be known which.
         (VALID_FROM_S + 101 * 365 * DAY_S + 30 * DAY_S, of_the_service),
     ] {
         let fault = fault_of(&at(second), &url).await;

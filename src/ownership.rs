@@ -1,5 +1,5 @@
-//! Whose a folder is, and what somebody does whose program may not use it. Nothing here advises to take a folder away from its
-//! owner.
+//! The owner of a folder, and the steps for a person whose program may not use it. No hint advises to take a folder away from
+//! its owner.
 
 use std::fs::Metadata;
 use std::io;
@@ -31,7 +31,7 @@ pub struct Owned {
     pub mode: u32,
 }
 
-/// Whose a folder is.
+/// The standing of this process to a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// This user's.
@@ -47,7 +47,7 @@ const GROUP_AND_OTHERS: u32 = 0o077;
 const OTHERS: u32 = 0o007;
 
 impl Us {
-    /// This process.
+    /// Returns this process.
     pub fn now() -> Self {
         let mut groups: Vec<u32> = rustix::process::getgroups()
             .unwrap_or_default()
@@ -58,8 +58,8 @@ impl Us {
         Self { uid: rustix::process::geteuid().as_raw(), groups }
     }
 
-    /// How this process stands to a folder. To root every folder is open; a home that root wrote in would no longer work for its
-    /// owner, so that root counts as a stranger, too.
+    /// Returns the standing of this process to a folder. To root every folder is open; a home that root wrote in would no
+    /// longer work for its owner, so that root counts as a stranger, too.
     pub fn standing(&self, folder: Owned) -> Standing {
         if folder.uid == self.uid {
             Standing::Ours
@@ -70,7 +70,7 @@ impl Us {
         }
     }
 
-    /// The bits of a private file's mode that let somebody in who is not meant: in a folder of our group its members are.
+    /// Returns the bits of a private file's mode that open it to others: in a folder of our group its members may read.
     pub fn open_bits(&self, home: Owned, file: Owned) -> u32 {
         let is_shared = self.standing(home) == Standing::OfGroup && file.gid == home.gid;
         file.mode & if is_shared { OTHERS } else { GROUP_AND_OTHERS }
@@ -83,7 +83,7 @@ impl From<&Metadata> for Owned {
     }
 }
 
-/// Where this process runs: what a person can do about it differs.
+/// The place where this process runs: the remedies differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Machine,
@@ -105,7 +105,7 @@ impl Place {
     }
 }
 
-/// The failure that this process may not enter the home folder. A folder that is not there is not closed.
+/// Checks that this process may enter the home folder. A folder that is not there is not closed.
 ///
 /// # Errors
 /// When it is closed; all that is in it is then unknown.
@@ -120,7 +120,8 @@ pub fn check_entry(world: &World, root: &Path) -> Result<(), CliError> {
     }
 }
 
-/// The steps about a path of this home that this process may not use: sentences. The nearest folder that is there decides.
+/// Returns the steps about a path of this home that this process may not use: sentences. The nearest folder that is there
+/// decides.
 pub fn hints(world: &World, path: &Path) -> Vec<String> {
     let there = path.ancestors().find_map(|path| Some((path, Owned::from(&path.metadata().ok()?))));
     let us = Us::now();
@@ -132,7 +133,7 @@ pub fn hints(world: &World, path: &Path) -> Vec<String> {
     }
 }
 
-/// Of a home that every user may write.
+/// Returns the steps for a home that every user may write.
 pub fn hints_on_open(us: &Us, owned: Owned, path: &Path) -> String {
     match us.standing(owned) {
         Standing::Ours => format!("Run `chmod 700 {}`.", shown(path)),
@@ -144,7 +145,7 @@ pub fn hints_on_open(us: &Us, owned: Owned, path: &Path) -> String {
     }
 }
 
-/// `is_whole`: the folder itself is there, and has this owner.
+/// Returns the advice. `is_whole`: the folder itself is there, and has this owner.
 fn advice(
     place: Place,
     us: &Us,
@@ -155,7 +156,7 @@ fn advice(
 ) -> Vec<String> {
     let Owned { uid, gid, .. } = owned;
     let own_folder = "Or set HERMES_HOME to a folder of yours.".to_owned();
-    // What belongs to root is a fresh volume or a system's folder: running as root is not the answer.
+    // A folder of root is a fresh volume or a system's folder: running as root is not the answer.
     let is_persons = is_whole && uid != 0;
     match place {
         Place::Machine if is_persons => {
@@ -193,10 +194,10 @@ fn shown(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 
-/// The largest list of users that is read.
+/// Largest list of users that is read, in bytes.
 const USERS_BYTES_MAX: u64 = 4 << 20;
 
-/// The user's name, by the machine's own list: elsewhere (LDAP) the number must do.
+/// Returns the user's name, by the machine's own list: elsewhere (LDAP) the number must do.
 pub fn name_of(uid: u32) -> Option<String> {
     let users = file::read_text("/etc/passwd", USERS_BYTES_MAX).ok()?;
     users.lines().find_map(|line| {
@@ -206,7 +207,7 @@ pub fn name_of(uid: u32) -> Option<String> {
     })
 }
 
-/// A user for people: the name, or the number.
+/// Returns a user for people: the name, or the number.
 pub fn user(uid: u32) -> String {
     name_of(uid).map_or_else(|| format!("user {uid}"), |name| format!("{name} (user {uid})"))
 }

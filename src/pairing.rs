@@ -1,18 +1,18 @@
-//! Pure. What a WhatsApp session folder's `creds.json` says about the pairing.
+//! Pure. The verdict on a WhatsApp session folder by its `creds.json`.
 //!
 //! The file's existence proves nothing: routing info and a requested pairing code are saved before the phone has agreed,
 //! and `registered` stays false after a QR pairing. Proof is `account` with both signatures and `me` with a device part,
 //! which Baileys saves when the phone has accepted.
 //!
-//! Bytes may stand there in any form in which programs write them (see `creds.mjs`, which reads them); what is none of
-//! them is no key.
+//! Bytes may stand there in any form in which programs write them (see `creds.mjs`, which reads them); any other form is not
+//! a key.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::platforms::whatsapp::phone;
 
-/// Who the session belongs to.
+/// The account of the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Me {
     /// `<number>:<device>@s.whatsapp.net`.
@@ -26,17 +26,17 @@ pub struct Me {
 }
 
 impl Me {
-    /// The phone number, digits only.
+    /// Returns the phone number, digits only.
     pub fn number(&self) -> &str {
         self.id.split([':', '@']).next().unwrap_or_default()
     }
 
-    /// The account for its owner to recognise: its name and its number.
+    /// Returns the account for its owner to recognise: its name and its number.
     pub fn shown(&self) -> String {
         self.named(format!("+{}", self.number()))
     }
 
-    /// The same with most of the number left out, for the log.
+    /// Returns the same with most of the number left out, for the log.
     pub fn masked(&self) -> String {
         self.named(phone::masked(self.number()))
     }
@@ -66,7 +66,7 @@ pub enum Pairing {
     HalfPaired,
     /// The file is there and cannot be credentials.
     Corrupt {
-        /// What is wrong with it; never its content.
+        /// The defect; never its content.
         why: String,
     },
 }
@@ -99,7 +99,7 @@ struct SignedKeyPair {
 }
 
 impl Creds {
-    /// Every key that the bridge needs is there; it judges by the same ones.
+    /// True when every key that the bridge needs is there; it judges by the same ones.
     fn is_whole(&self) -> bool {
         let has = |pair: Option<&KeyPair>| {
             pair.and_then(|pair| pair.private.as_ref()).is_some_and(|key| holds_bytes(key, KEY_LEN))
@@ -112,7 +112,7 @@ impl Creds {
     }
 }
 
-/// Bytes of a private key.
+/// Length of a private key, in bytes.
 const KEY_LEN: usize = 32;
 
 /// True when a value is bytes: base64, `{"type":"Buffer","data":…}` around base64 or a list, a list, or `{"0":…,"1":…}`.
@@ -158,7 +158,7 @@ pub fn verdict(creds: Option<&[u8]>) -> Pairing {
     }
     let creds: Creds = match serde_json::from_slice(bytes) {
         Ok(creds) => creds,
-        // The error's own text may quote the content; only where it stands is told.
+        // The error's own text may quote the content; only its place is shown.
         Err(error) if error.is_eof() => return Pairing::Corrupt { why: "it is cut off".to_owned() },
         Err(error) => {
             return Pairing::Corrupt {
@@ -194,7 +194,7 @@ fn judge_account(me: MeField, account: &Account) -> Pairing {
     }
 }
 
-/// `<digits>:<device>@s.whatsapp.net`.
+/// True for `<digits>:<device>@s.whatsapp.net`.
 fn is_own_jid(id: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     id.strip_suffix("@s.whatsapp.net")

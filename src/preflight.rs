@@ -1,8 +1,8 @@
-//! Pure. What is missing before WhatsApp can work, as findings in the order in which they are to be mended; before the
-//! agent can answer: [`agent`]; before the clock on the wall is the right one: [`time`]; and before anybody is answered on any other platform: [`access`].
+//! Pure. Findings: what is missing before WhatsApp can work, in the order of repair. Others: for the agent [`agent`], for the
+//! time zone [`time`], and for the allow lists of the other platforms [`access`].
 //!
-//! One list for everybody: the wizard mends one finding after another until none is left, the gateway refuses to start
-//! the platform while a blocking one is there, `platform status` and `doctor` print them.
+//! One list for all: the wizard repairs one finding after another until none is left, the gateway refuses to start the
+//! platform while a blocking one is there, `platform status` and `doctor` print them.
 
 pub mod access;
 pub mod agent;
@@ -18,10 +18,10 @@ use crate::config::{AllowList, WhatsAppMode};
 use crate::pairing::{Me, Pairing};
 use crate::platforms::whatsapp::phone;
 
-/// The oldest Node that the bridge runs on.
+/// The oldest major version of Node that the bridge runs on.
 pub const NODE_MAJOR_MIN: u32 = 20;
 
-/// What was looked at; see [`crate::facts`].
+/// The facts to judge; see [`crate::facts`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// `WHATSAPP_ENABLED`.
@@ -30,41 +30,41 @@ pub struct Facts {
     pub node: NodeFact,
     /// The bridge's code.
     pub bridge: BridgeFact,
-    /// The session folder, as everybody resolves it.
+    /// The session folder, as all parts resolve it.
     pub session_dir: PathBuf,
-    /// What is in it.
+    /// Its content.
     pub session: SessionFact,
-    /// Who uses it at the moment.
+    /// Its user at the moment.
     pub lock: LockFact,
-    /// The gateway saw WhatsApp refuse this session, which has not changed since.
+    /// True when the gateway saw WhatsApp refuse this session, which has not changed since.
     pub session_refused: bool,
-    /// The last attempt to link ended because WhatsApp asked for a passkey.
+    /// True when the last attempt to link ended because WhatsApp asked for a passkey.
     pub passkey_required: bool,
     /// Bot or self-chat; `None` when never chosen.
     pub mode: Option<WhatsAppMode>,
-    /// Who may speak.
+    /// The allow list.
     pub allowed: AllowList,
-    /// Allowlist entries that are no phone number.
+    /// Entries of the allow list that are not phone numbers.
     pub allowed_rejects: Vec<String>,
 }
 
 /// The Node found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeFact {
-    /// It answered.
+    /// It was found, and answered.
     Found {
         /// The program.
         path: PathBuf,
         /// Its version: major, minor, patch.
         version: (u32, u32, u32),
     },
-    /// Nowhere.
+    /// None was found.
     Missing,
-    /// There, and it did not run.
+    /// It is there, and did not run.
     Broken {
         /// The program.
         path: PathBuf,
-        /// What happened.
+        /// The cause.
         why: String,
     },
 }
@@ -72,16 +72,16 @@ pub enum NodeFact {
 /// The bridge's code on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BridgeFact {
-    /// Of this version and whole.
+    /// Installed, of this version and whole.
     Installed {
         /// Its folder.
         dir: PathBuf,
     },
-    /// Not there.
+    /// Not installed.
     Missing,
-    /// There, and not as it was installed.
+    /// Installed, and not as it was.
     Damaged {
-        /// What differs.
+        /// The difference.
         why: String,
     },
 }
@@ -93,24 +93,24 @@ pub enum SessionFact {
     Judged(Pairing),
     /// The credentials are corrupt, and their last good copy is a pairing.
     Restorable {
-        /// What is wrong with the file.
+        /// The defect of the file.
         why: String,
         /// The account of the copy.
         me: Me,
     },
     /// One of its files cannot be read (owner, mode, I/O), or the folder not written.
     Unreadable {
-        /// Which, and why.
+        /// The file and the cause.
         why: String,
-        /// Something that is not a file, in the place of one.
+        /// The path of another kind of file, in the place of one.
         obstacle: Option<PathBuf>,
     },
 }
 
-/// Who uses the session.
+/// The user of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockFact {
-    /// Nobody.
+    /// It is free.
     Free,
     /// A bridge process, by its pid where known.
     Held {
@@ -119,26 +119,26 @@ pub enum LockFact {
     },
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The platform is not started while this stands, or the agent does not answer.
     Blocking,
-    /// It works, and a human should look.
+    /// It works, and a person should look.
     Warning,
 }
 
-/// One thing that is missing, with its remedy.
+/// A finding: one thing that is missing, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Stable, from the contract's list.
+    /// The stable code, from the contract's list.
     pub code: Code,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// What is wrong; a sentence without its period.
+    /// The fault; a sentence without its period.
     pub message: String,
-    /// The command or step that mends it; a sentence.
+    /// The command or step that repairs it; a sentence.
     pub fix: String,
 }
 
@@ -164,33 +164,33 @@ pub enum Code {
     WhatsappSessionLock,
     /// The mode was never chosen.
     WhatsappModeNotSet,
-    /// Nobody may speak.
+    /// The allow list is empty.
     WhatsappNobodyAllowed,
-    /// Everybody may speak.
+    /// Everyone may write.
     WhatsappEverybodyAllowed,
-    /// Allowlist entries that are no phone number.
+    /// Entries of the allow list that are not phone numbers.
     WhatsappAllowlistInvalid,
     /// In bot mode the list holds only the bot's own number.
     WhatsappOwnNumberAllowed,
     /// Paired and proven, but not enabled.
     WhatsappNotEnabled,
-    /// Nobody may speak, on another platform.
+    /// The allow list of another platform is empty.
     NobodyAllowed,
-    /// Everybody may speak, on another platform.
+    /// Everyone may write, on another platform.
     EverybodyAllowed,
     /// The agent's program is not there.
     AgentCommandMissing,
-    /// It is there and may not be executed.
+    /// The agent's program is there and may not be executed.
     AgentCommandNotExecutable,
-    /// Which model is asked was never said.
+    /// The model was never chosen.
     AgentModelNotSet,
     /// The key for the agent's service is missing.
     AgentKeyMissing,
-    /// A variable that the agent's program is to be given is not set.
+    /// A variable that the agent's program needs is not set.
     AgentVariableMissing,
     /// No bot token.
     TelegramTokenMissing,
-    /// What is set is no bot token, or the service does not know it.
+    /// The value is not a bot token, or the service does not know it.
     TelegramBadToken,
     /// Telegram's webhook has no secret, or one that cannot be used.
     TelegramWebhookSecret,
@@ -198,12 +198,12 @@ pub enum Code {
     TelegramNotEnabled,
     /// The time zone is misspelt, or there is none where a rule needs one.
     TimeZoneUnknown,
-    /// The time zone is written in a form whose sign means the opposite of what people mean.
+    /// The time zone has a form whose sign means the opposite of what people mean.
     TimeZoneReversed,
 }
 
 impl Code {
-    /// The code as it is written.
+    /// Returns the code as it is written.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::WhatsappNodeMissing => "whatsapp_node_missing",
@@ -237,7 +237,7 @@ impl Code {
     }
 }
 
-/// What is missing, in the order of mending.
+/// Returns the findings, in the order of repair.
 pub fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(node(&facts.node));
@@ -369,7 +369,7 @@ fn session(facts: &Facts) -> Option<Finding> {
     }
 }
 
-/// For a shell, when it needs quotes.
+/// Quotes a text for a shell, when it needs that.
 pub(crate) fn quoted(text: &str) -> String {
     if text.chars().all(|sign| sign.is_alphanumeric() || "/._-+@".contains(sign)) {
         text.to_owned()
@@ -378,7 +378,8 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// Without a mode hermes behaves as in self-chat, which answers nobody but the owner; so it may start.
+/// Returns the finding about the mode. Without one hermes behaves as in self-chat, which answers only the owner; so it may
+/// start.
 fn mode(facts: &Facts) -> Option<Finding> {
     match facts.mode {
         Some(WhatsAppMode::Bot | WhatsAppMode::SelfChat) => None,
@@ -432,7 +433,7 @@ fn invalid_entries(rejects: &[String]) -> Option<Finding> {
     ))
 }
 
-/// The list has one number, in whatever form, and it is the account's.
+/// True when the list has one number, in whatever form, and it is the account's.
 fn is_own_number(facts: &Facts, numbers: &[String]) -> bool {
     let own = own_number(facts).map(phone::canonical);
     matches!(numbers, [number] if own == Some(phone::canonical(number)))

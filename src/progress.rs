@@ -6,17 +6,17 @@ use console::Term;
 
 use crate::world::World;
 
-/// A wait shorter than this is not spoken of.
+/// The shortest wait that is shown.
 const SPOKEN_OF_AFTER: Duration = Duration::from_secs(1);
 
-/// Between two lines on a screen where no line can be taken away.
+/// Interval between two lines on a screen where a line cannot be removed.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// It is taken away when this is dropped. Without a terminal there is none.
+/// The line of a wait, removed when this is dropped. Without a terminal there is none.
 #[derive(Debug)]
 pub struct Progress {
     term: Option<Term>,
-    /// A line can be written over.
+    /// True when a line can be written over.
     redraws: bool,
     begun: Instant,
     shown: Option<Instant>,
@@ -24,14 +24,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a wait that began at this moment.
+    /// Makes the line of a wait that began at this moment.
     pub fn new(world: &World, begun: Instant) -> Self {
         let redraws = world.var("TERM") != Some("dumb");
         let dots = if world.is_utf8() { "…" } else { "..." };
         Self { term: world.stderr_tty.then(Term::stderr), redraws, begun, shown: None, dots }
     }
 
-    /// What it waits for at this moment.
+    /// Shows the wait's present subject.
     pub fn show(&mut self, now: Instant, what: &str) {
         let Some(term) = &self.term else { return };
         let waited = now.saturating_duration_since(self.begun);
@@ -39,7 +39,7 @@ impl Progress {
         if waited >= SPOKEN_OF_AFTER && is_due {
             self.shown = Some(now);
             let line = format!("{what} {} {} s", self.dots, waited.as_secs());
-            // A terminal that is gone is no one's loss.
+            // A terminal that is gone needs no line.
             if self.redraws {
                 drop(term.clear_line());
                 drop(term.write_str(&line));

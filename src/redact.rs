@@ -1,22 +1,22 @@
-//! Pure. Takes secrets out of text that is about to be shown or logged: those known by value, and whatever has the shape of
+//! Pure. Removes secrets from text that is about to be shown or logged: those known by value, and all that have the form of
 //! one. Better one word too many than one key.
 
 use std::borrow::Cow;
 
-/// What stands where a secret was.
+/// The replacement of a secret.
 const MARK: &str = "<redacted>";
 
-/// Shorter values are not looked for: they would turn up inside ordinary words.
+/// Shortest value that is looked for: shorter ones would turn up inside ordinary words.
 const SECRET_LEN_MIN: usize = 6;
 
-/// Knows secrets by value, besides the shapes that it always looks for.
+/// A redactor of secrets by value, besides the forms that it always looks for.
 #[derive(Clone, Default)]
 pub struct Redactor {
     secrets: Vec<String>,
 }
 
 impl Redactor {
-    /// Knows these.
+    /// Makes a redactor of these.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<String> =
             secrets.into_iter().filter(|secret| secret.len() >= SECRET_LEN_MIN).collect();
@@ -25,7 +25,7 @@ impl Redactor {
         Self { secrets }
     }
 
-    /// The text without secrets.
+    /// Returns the text without secrets.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for secret in &self.secrets {
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
-/// The text without whatever has the shape of a secret: bot tokens, API keys, `Bearer …`, WhatsApp's QR payloads.
+/// Returns the text without all that has the form of a secret: bot tokens, API keys, `Bearer …`, WhatsApp's QR payloads.
 pub fn shapes(text: &str) -> Cow<'_, str> {
     replaced(text, |rest, is_start| {
         if !is_start {
@@ -56,7 +56,8 @@ pub fn shapes(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The text without the numbers in WhatsApp's addresses (`15550001111:3@s.whatsapp.net`), for what is shown above DEBUG.
+/// Returns the text without the numbers in WhatsApp's addresses (`15550001111:3@s.whatsapp.net`), for what is shown above
+/// DEBUG.
 pub fn numbers(text: &str) -> Cow<'_, str> {
     replaced(text, |rest, is_start| {
         let digits = run(rest, |byte| byte.is_ascii_digit());
@@ -71,8 +72,8 @@ pub fn numbers(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Replaces what `find` finds: given the rest of the text and whether a word may begin there, how many bytes stay and how
-/// many after them go.
+/// Replaces the matches of `find`: given the rest of the text and whether a word may begin there, it returns how many bytes
+/// stay and how many after them go.
 fn replaced(text: &str, find: impl Fn(&str, bool) -> Option<(usize, usize)>) -> Cow<'_, str> {
     let mut clean = String::new();
     let mut kept = 0;
@@ -100,7 +101,7 @@ fn replaced(text: &str, find: impl Fn(&str, bool) -> Option<(usize, usize)>) -> 
     Cow::Owned(clean)
 }
 
-/// How many bytes at the start are of this kind, which must be ASCII.
+/// Returns the number of bytes at the start of this kind, which must be ASCII.
 fn run(text: &str, is_kind: impl Fn(u8) -> bool) -> usize {
     text.bytes().position(|byte| !is_kind(byte)).unwrap_or(text.len())
 }
@@ -109,7 +110,7 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// `<8 to 10 digits>:<35 signs>`, also right after `bot` as in Telegram's addresses.
+/// Finds `<8 to 10 digits>:<35 signs>`, also right after `bot` as in Telegram's addresses.
 fn telegram(rest: &str) -> Option<(usize, usize)> {
     let stay = if rest.starts_with("bot") { 3 } else { 0 };
     let rest = &rest[stay..];
@@ -119,7 +120,7 @@ fn telegram(rest: &str) -> Option<(usize, usize)> {
     ((8..=10).contains(&digits) && len >= 35).then_some((stay, digits + 1 + len))
 }
 
-/// Keys that say what they are: `xoxb-…`, `xapp-…`, `sk-…` and their like.
+/// Finds keys by their prefix: `xoxb-…`, `xapp-…`, `sk-…` and their like.
 fn prefixed(rest: &str) -> Option<(usize, usize)> {
     const PREFIXES: [(&str, usize); 9] = [
         ("xoxa-", 8),
@@ -137,7 +138,7 @@ fn prefixed(rest: &str) -> Option<(usize, usize)> {
     (len >= len_min).then_some((0, prefix.len() + len))
 }
 
-/// `Bearer <anything up to a space or quote>`.
+/// Finds `Bearer <anything up to a space or quote>`.
 fn bearer(rest: &str) -> Option<(usize, usize)> {
     const WORD: &str = "bearer ";
     rest.get(..WORD.len()).filter(|word| word.eq_ignore_ascii_case(WORD))?;
@@ -146,7 +147,7 @@ fn bearer(rest: &str) -> Option<(usize, usize)> {
     (len >= 8).then_some((WORD.len(), len))
 }
 
-/// What follows `linked_devices#`.
+/// Finds the text after `linked_devices#`.
 fn qr(rest: &str) -> Option<(usize, usize)> {
     const ADDRESS: &str = "wa.me/settings/linked_devices#";
     let payload = rest.strip_prefix(ADDRESS)?;

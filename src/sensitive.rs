@@ -1,4 +1,4 @@
-//! Secrets and what people write: types whose `Debug` shows nothing, and the comparison of secrets.
+//! Secrets and chat content: types whose `Debug` shows nothing, and the comparison of secrets.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// True when this was sent. Nothing equals an empty secret. Takes equally long for everything of one length.
+    /// True when this was sent. Nothing equals an empty secret. Takes constant time for all inputs of one length.
     pub fn equals(&self, sent: &[u8]) -> bool {
         let expected = Sha256::digest(self.0.as_bytes());
         let is_equal = Sha256::digest(sent).as_slice().ct_eq(expected.as_slice());
@@ -25,7 +25,7 @@ impl Secret {
     }
 }
 
-/// Text of people: `Debug` shows its length only.
+/// Chat content: `Debug` shows its length only.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Private(pub String);

@@ -1,10 +1,11 @@
-//! Pure. Lengths of time for people: `5 s`, `2 min`, "2 min ago", "in 2 min". Whole numbers of the largest unit of which there are two.
+//! Pure. Lengths of time for people: `5 s`, `2 min`, "2 min ago", "in 2 min". Whole numbers of the largest unit of which
+//! there are two.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A length of time.
+/// Returns a length of time.
 pub fn span(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
@@ -14,23 +15,23 @@ pub fn span(time: Duration) -> String {
     }
 }
 
-/// The age of something that was at that time; what is ahead of the clock is new.
+/// Returns the age of something that was at that time; a time ahead of the clock counts as now.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     aged(age(at, now))
 }
 
-/// An age that is known.
+/// Returns a known age.
 pub fn aged(age: Duration) -> String {
     if age.as_secs() == 0 { "just now".to_owned() } else { format!("{} ago", span(age)) }
 }
 
-/// The time until something that is ahead.
+/// Returns the time until something that is ahead.
 pub fn until(at: Timestamp, now: Timestamp) -> String {
     let left = age(now, at);
     if left.as_secs() == 0 { "now".to_owned() } else { format!("in {}", span(left)) }
 }
 
-/// The time from one to the other; none when they are the other way round.
+/// Returns the time from one to the other; zero when they are the other way round.
 pub fn age(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(at)).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! Token locks: a bot token is used by one gateway of this machine at a time, whatever its home.
 //!
-//! Two gateways with the same token would take each other's messages away, and each would look well. The lock is the
-//! kernel's (flock), on a file that is named by a hash of the token: a killed owner's is free at once, and what is written in
-//! the file is for people to read and decides nothing.
+//! Two gateways with the same token would take each other's messages away, and each would seem to work. The lock is the
+//! kernel's (flock), on a file that is named by a hash of the token: it is free at once when its owner is killed, and the
+//! text in the file is for people to read and decides nothing.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use crate::home::{HermesHome, token_locks_dir};
 use crate::platforms::Platform;
 use crate::world::World;
 
-/// Most of a lock file that is read.
+/// Most bytes of a lock file that are read.
 const TEXT_LEN_MAX: u64 = 8 * 1024;
 
-/// So much of the hash is in the name: 128 bits.
+/// Bytes of the hash in the name: 128 bits.
 const HASH_LEN: usize = 16;
 
-/// Where the locks are, and in whose name they are taken.
+/// The folder of the locks, and the holder's identity.
 #[derive(Debug, Clone)]
 pub struct TokenLocks {
     dir: PathBuf,
@@ -35,18 +35,18 @@ pub struct TokenLock {
     _lock: Lock,
 }
 
-/// Who holds a lock, as it wrote itself down.
+/// The holder of a lock, as it wrote itself down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Its process.
     pub pid: u32,
     /// The home of its gateway.
     pub home: PathBuf,
-    /// The platform that the token is of.
+    /// The platform of the token.
     pub platform: String,
 }
 
-/// Why a token could not be taken.
+/// Causes for which a token could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenLockError {
     /// Another gateway uses it.
@@ -62,7 +62,7 @@ fn described(holder: &Holder) -> String {
 }
 
 impl TokenLocks {
-    /// The locks of this user. `None` when no variable tells where they are.
+    /// Returns the locks of this user. `None` when no variable gives their place.
     pub fn of(world: &World, home: &HermesHome) -> Option<Self> {
         Some(Self { dir: token_locks_dir(world)?, home: home.root().to_path_buf() })
     }
@@ -70,7 +70,7 @@ impl TokenLocks {
     /// Takes a platform's token. Below 10 ms; the file never holds the token.
     ///
     /// # Errors
-    /// [`TokenLockError::Held`] when another gateway uses it, [`TokenLockError::Io`] when nobody can tell.
+    /// [`TokenLockError::Held`] when another gateway uses it, [`TokenLockError::Io`] when that cannot be known.
     pub fn take(&self, platform: Platform, token: &str) -> Result<TokenLock, TokenLockError> {
         durable::create_private_dir(&self.dir)?;
         let path = self.path(platform, token);
@@ -83,7 +83,7 @@ impl TokenLocks {
         }
     }
 
-    /// The lock's file: the same for everybody who has this token.
+    /// Returns the lock's file: the same for every gateway with this token.
     fn path(&self, platform: Platform, token: &str) -> PathBuf {
         let hash = Sha256::new().chain_update(platform.spec().name).chain_update([0]).chain_update(token);
         let hash: String = hash.finalize().iter().take(HASH_LEN).map(|byte| format!("{byte:02x}")).collect();
@@ -98,7 +98,7 @@ impl TokenLock {
     }
 }
 
-/// What the holder wrote; `None` when it has not yet.
+/// Returns the holder's text; `None` when it has not written it yet.
 fn holder(path: &Path) -> Option<Holder> {
     let mut text = String::new();
     crate::file::open(path).ok()?.take(TEXT_LEN_MAX).read_to_string(&mut text).ok()?;
@@ -152,7 +152,7 @@ mod tests {
         let locks = locks(dir.path(), "/one");
         let path = locks.path(platform(), TOKEN);
         drop(locks.take(platform(), TOKEN).unwrap());
-        // A process that is alive and has nothing to do with it; and no document at all, of more bytes than ours.
+        // A live process that is not the holder; and text that is not a document, longer than ours.
         for text in
             [format!(r#"{{"pid":{},"home":"/x","platform":"y"}}"#, std::process::id()), "x".repeat(9000)]
         {

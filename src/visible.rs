@@ -1,35 +1,35 @@
-//! Pure. Text of people and of other programs, as it may stand on a terminal or in the log: what steers a terminal, turns text
-//! around or is not seen is shown as its number, in the form that JSON has as well (`\u202e`).
+//! Pure. Makes text of people and of other programs safe for a terminal or the log: signs that control a terminal, change the
+//! direction of text or are invisible are shown as their number, in the form that JSON has as well (`\u202e`).
 
 use std::borrow::Cow;
 
-/// What may stand beside plain signs.
+/// The signs that are kept besides plain ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kept {
     /// Nothing.
     Nothing,
-    /// Ends of lines and tabs.
+    /// Line ends and tabs.
     Lines,
-    /// The same, and colours.
+    /// Line ends, tabs and colours.
     Colours,
 }
 
-/// One line: a name, a reason, an address.
+/// Returns one line: a name, a reason, an address.
 pub fn line(text: &str) -> Cow<'_, str> {
     shown(text, Kept::Nothing)
 }
 
-/// Text of several lines.
+/// Returns text of several lines.
 pub fn text(text: &str) -> Cow<'_, str> {
     shown(text, Kept::Lines)
 }
 
-/// What hermes itself has composed: its colours stay. The last thing that is done to anything that is printed.
+/// Returns text that hermes itself has composed: its colours stay. The last step before printing.
 pub fn page(text: &str) -> Cow<'_, str> {
     shown(text, Kept::Colours)
 }
 
-/// One line of the log without its end. `has_colours`: they are the log's own.
+/// Returns one line of the log without its end. `has_colours`: they are the log's own.
 pub fn log_line(text: &str, has_colours: bool) -> Cow<'_, str> {
     if !has_colours {
         return line(text);
@@ -64,7 +64,7 @@ fn shown(text: &str, kept: Kept) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// The length of `[…m`, which sets colours and nothing else.
+/// Returns the length of `[…m`, which sets colours and nothing else.
 fn colour_len(text: &str) -> usize {
     let Some(rest) = text.strip_prefix('[') else { return 0 };
     let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
@@ -93,7 +93,7 @@ fn is_joined(before: char, after: char) -> bool {
     ends_emoji && is_emoji(after) || is_joining(before) && is_joining(after)
 }
 
-/// Controls, marks that turn text around, and signs that are not seen.
+/// True for control characters, direction marks and invisible signs.
 pub(crate) fn is_suspect(sign: char) -> bool {
     sign.is_control()
         || matches!(sign,
@@ -102,7 +102,7 @@ pub(crate) fn is_suspect(sign: char) -> bool {
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Nothing of it can be seen.
+/// True when none of it is visible.
 pub(crate) fn is_blank(text: &str) -> bool {
     let is_unseen = |sign: char| {
         // Marks of presentation change the sign before them; the blank of Braille is a space by another name.

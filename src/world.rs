@@ -1,4 +1,4 @@
-//! Everything the process is told from outside: arguments, environment, terminals. The only reader of both.
+//! The inputs of the process: arguments, environment, terminals. The only reader of them.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 
 use crate::env_grammar;
 
-/// Set in the environment of programs that the gateway starts on its own account: they may look at it, and not steer it.
+/// The variable in the environment of programs that the gateway starts: they may inspect it, and not steer it.
 pub const CHILD_MARK: &str = "HERMES_CHILD";
 
-/// The surroundings of one run. Built once in `main`; tests build their own.
+/// The inputs of one run. Built once in `main`; tests build their own.
 #[derive(Debug, Clone)]
 pub struct World {
     /// Arguments, the program's name first.
     pub args: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
-    /// Standard input is a terminal: questions can be asked.
+    /// True when standard input is a terminal: questions can be asked.
     pub stdin_tty: bool,
-    /// Standard output is a terminal.
+    /// True when standard output is a terminal.
     pub stdout_tty: bool,
-    /// Standard error is a terminal.
+    /// True when standard error is a terminal.
     pub stderr_tty: bool,
     /// The path of this program, for starting it again.
     pub exe: PathBuf,
 }
 
 impl World {
-    /// Reads the surroundings of this process.
+    /// Reads the inputs of this process.
     #[expect(clippy::disallowed_methods, reason = "this is the file that reads arguments and environment")]
     pub fn from_process() -> Self {
         Self {
@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    /// A world of only these variables, without terminals.
+    /// Makes a world of only these variables, without terminals.
     pub fn of_env<K: Into<OsString>, V: Into<OsString>>(env: impl IntoIterator<Item = (K, V)>) -> Self {
         Self {
             args: Vec::new(),
@@ -52,29 +52,29 @@ impl World {
         }
     }
 
-    /// A variable's value, without blanks and quotes around it; `None` when it is unset, empty or not UTF-8.
+    /// Returns a variable's value, without blanks and quotes around it; `None` when it is unset, empty or not UTF-8.
     pub fn var(&self, key: &str) -> Option<&str> {
         Some(env_grammar::bare_value(self.env.get(OsStr::new(key))?.to_str()?))
             .filter(|value| !value.is_empty())
     }
 
-    /// A variable's value as it is; `None` when it is unset or empty.
+    /// Returns a variable's value as it is; `None` when it is unset or empty.
     pub fn var_os(&self, key: &str) -> Option<&OsStr> {
         self.env.get(OsStr::new(key)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    /// Where a test wants a debug build to die or to fail: see [`crate::failpoint`].
+    /// Returns the place where a test wants a debug build to die or to fail: see [`crate::failpoint`].
     pub fn failpoint(&self) -> Option<&str> {
         self.var("HERMES_FAILPOINT")
     }
 
-    /// All variables, sorted by name: for choosing which of them a child is given.
+    /// Returns all variables, sorted by name: for choosing those of a child.
     pub fn vars(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.env.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str()))
     }
 
-    /// A variable holding a path, without blanks and quotes around it, and with `~` expanded; `None` when it is unset or
-    /// empty.
+    /// Returns a variable holding a path, without blanks and quotes around it, and with `~` expanded; `None` when it is unset
+    /// or empty.
     pub fn var_path(&self, key: &str) -> Option<PathBuf> {
         match self.var_os(key)?.to_str() {
             Some(_) => self.var(key).map(|value| self.expand(value)),
@@ -83,8 +83,8 @@ impl World {
         }
     }
 
-    /// A path as people write it: `~` and `~/…` begin in `HOME`. Shells expand that, but not inside quotes, and service
-    /// managers and Docker never do.
+    /// Expands a path as people write it: `~` and `~/…` begin in `HOME`. Shells expand that, but not inside quotes, and
+    /// service managers and Docker never do.
     pub fn expand(&self, text: &str) -> PathBuf {
         let below_home = match text.strip_prefix('~') {
             Some("") => Some(""),
@@ -100,12 +100,12 @@ impl World {
         }
     }
 
-    /// A person can be asked: both the keyboard and the screen that shows prompts are there.
+    /// True when a person can be asked: both the keyboard and the screen that shows prompts are there.
     pub fn is_interactive(&self) -> bool {
         self.stdin_tty && self.stderr_tty
     }
 
-    /// The locale says that UTF-8 characters can be shown.
+    /// True when the locale can show UTF-8 characters.
     pub fn is_utf8(&self) -> bool {
         ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|key| self.var(key)).is_some_and(|locale| {
             let locale = locale.to_ascii_lowercase();
@@ -113,7 +113,7 @@ impl World {
         })
     }
 
-    /// Colour may be used on a stream that is (`tty`) or is not a terminal.
+    /// True when colour may be used on a stream that is (`tty`) or is not a terminal.
     pub fn colour(&self, tty: bool) -> bool {
         tty && self.var("NO_COLOR").is_none() && self.var("TERM") != Some("dumb")
     }

@@ -1,8 +1,8 @@
-//! Pure. Text in rows that fit: broken at spaces, with what stands between backticks whole where it fits.
+//! Pure. Text in rows that fit: broken at spaces; text between backticks stays whole where it fits.
 
 use console::measure_text_width;
 
-/// The rows of a text. A word that is longer than the room stays whole; colours take no room.
+/// Returns the rows of a text. A word that is longer than the room stays whole; colours take no room.
 pub fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut rows = Vec::new();
     for paragraph in text.lines() {
@@ -23,17 +23,17 @@ pub fn wrap(text: &str, room: usize) -> Vec<String> {
     rows
 }
 
-/// The same behind a beginning: the first row starts with it, the others with as many spaces.
+/// Returns the rows behind a beginning: the first row starts with it, the others with as many spaces.
 pub fn hang(start: &str, text: &str, cols: usize) -> String {
     let indent = measure_text_width(start);
     let rows = wrap(text, cols.saturating_sub(indent));
     format!("{start}{}", rows.join(&format!("\n{}", " ".repeat(indent))))
 }
 
-/// Fewer columns beside an indent are not used.
+/// Fewest columns that are used beside an indent.
 const ROOM_MIN: usize = 20;
 
-/// A whole text, each of its lines behind its own indent. `cols` 0: as it is.
+/// Returns a whole text, each of its lines behind its own indent. `cols` 0: as it is.
 pub fn folded(text: &str, cols: usize) -> String {
     let each = |line: &str| {
         let words = line.trim_start();
@@ -42,13 +42,13 @@ pub fn folded(text: &str, cols: usize) -> String {
     text.lines().map(each).collect()
 }
 
-/// One line behind an indent, in as many rows as it takes, each with its end. `cols` 0: in one.
+/// Returns one line behind an indent, in as many rows as it takes, each with its end. `cols` 0: in one.
 pub fn wrapped(line: &str, indent: usize, cols: usize) -> String {
     let room = if cols == 0 { usize::MAX } else { cols.saturating_sub(indent).max(ROOM_MIN) };
     wrap(line, room).iter().map(|row| format!("{:indent$}{row}\n", "")).collect()
 }
 
-/// The next word, or all the words of a command in backticks.
+/// Returns the next word, or all the words of a command in backticks.
 fn next_word<'a>(rest: &mut (impl Iterator<Item = &'a str> + Clone), room: usize) -> Option<String> {
     let mut word = rest.next()?.to_owned();
     let is_open = |word: &str| word.matches('`').count() % 2 == 1;

@@ -1,6 +1,6 @@
-//! Pure. How a bridge process ended, by its exit code or signal.
+//! Pure. The causes of a bridge process's end, by its exit code or signal.
 
-/// How a bridge process ended.
+/// The cause of a bridge process's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Asked to stop, or pairing done.
@@ -31,7 +31,7 @@ pub enum Exit {
     StaleConnection,
     /// Session or spool cannot be written.
     Storage,
-    /// An abandoned pairing is in the folder.
+    /// An unfinished pairing is in the folder.
     HalfPaired,
     /// WhatsApp links this account only with its passkey, and that did not succeed.
     PasskeyRequired,
@@ -42,7 +42,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// From the process's status: its code, else its signal.
+    /// Returns the cause by the process's exit code, else by its signal.
     pub fn from_status(status: std::process::ExitStatus) -> Self {
         use std::os::unix::process::ExitStatusExt;
         match (status.code(), status.signal()) {

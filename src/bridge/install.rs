@@ -26,21 +26,21 @@ use crate::preflight::{BridgeFact, LockFact};
 use crate::world::World;
 use npm::{Ended, Run};
 
-/// The longest npm may take. A slow line needs minutes; npm has limits of its own for a dead one.
+/// Limit for npm. A slow line needs minutes; npm itself has limits for a dead one.
 const NPM_LIMIT: Duration = Duration::from_secs(30 * 60);
-/// The longest the trial may take.
+/// Limit for the trial.
 const TRIAL_LIMIT: Duration = Duration::from_secs(60);
-/// How often a waiting installer looks whether the other one is done.
+/// Interval at which a waiting installer checks whether the other one is done.
 const WAIT_STEP: Duration = Duration::from_millis(200);
 
-/// The hash of the bridge's files in this program: the name of its folder.
+/// Returns the hash of the bridge's files in this program: the name of its folder.
 pub fn content_hash() -> String {
     static HASH: OnceLock<String> = OnceLock::new();
     HASH.get_or_init(files::content_hash).clone()
 }
 
-/// Whether the bridge of this version is installed and whole: stamped, and every file there as it was then.
-/// Takes a few milliseconds unless files were touched; follows a symlinked folder.
+/// Checks whether the bridge of this version is installed and whole: stamped, and every file there as it was then. Takes a
+/// few milliseconds unless files were touched; follows a symlinked folder.
 pub fn check(home: &HermesHome) -> BridgeFact {
     let dir = home.whatsapp().bridge_root().join(content_hash());
     match tree::difference(&dir) {
@@ -51,10 +51,10 @@ pub fn check(home: &HermesHome) -> BridgeFact {
     }
 }
 
-/// How far an installation is.
+/// Progress of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done.
+    /// The current step.
     pub phase: Phase,
     /// Packages unpacked so far, of about [`Progress::packages_total`].
     pub packages: u64,
@@ -65,19 +65,19 @@ pub struct Progress {
 /// The steps of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Another process installs at the moment; it is waited for.
+    /// Waiting for another process that is installing.
     Wait,
     /// Writing our own files.
     Unpack,
     /// npm downloads and unpacks.
     Download,
-    /// The result is tried.
+    /// Trying the result.
     Verify,
-    /// It is stamped and put in place.
+    /// Stamping it and putting it in place.
     Finish,
 }
 
-/// Why an installation failed.
+/// Causes for which an installation fails.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// Cancelled; nothing is left.
@@ -86,12 +86,12 @@ pub enum InstallError {
     /// npm could not be found beside Node or on `PATH`.
     #[error("npm was not found")]
     NoNpm,
-    /// It failed; the last lines say why.
+    /// The installation failed; the last lines say why.
     #[error("{message}")]
     Failed {
-        /// What happened, with the cause as far as it was recognised.
+        /// The failure, with the cause as far as it was recognised.
         message: String,
-        /// What to do.
+        /// The remedy.
         hint: String,
         /// The last lines npm printed, at most 30.
         tail: Vec<String>,
@@ -99,7 +99,7 @@ pub enum InstallError {
 }
 
 /// Installs the bridge and returns its folder. Cancelling ends npm's whole process group and removes the staged folder. An
-/// installation that is whole already is left alone. Progress that nobody takes is dropped.
+/// installation that is whole already is left alone. Progress that is not read is dropped.
 ///
 /// # Errors
 /// See [`InstallError`]; nothing that counts as installed is left behind.
@@ -220,7 +220,7 @@ impl Job<'_> {
         Err(InstallError::Failed { message: cause.message.to_owned(), hint, tail })
     }
 
-    /// Loads what was installed once, in the Node that is going to run it.
+    /// Loads the installed bridge once, in the Node that is going to run it.
     async fn try_out(&self, staged: &Path) -> Result<(), InstallError> {
         let args = ["--input-type=module", "--eval", "await import('baileys')"];
         let run = Run {
@@ -246,7 +246,7 @@ impl Job<'_> {
         })
     }
 
-    /// Older versions go, unless a bridge is running: it may be one of them, and may still load files.
+    /// Removes older versions, unless a bridge is running: it may be one of them, and may still load files.
     fn remove_old(&self, root: &Path) {
         match session_lock(&self.home.whatsapp()) {
             LockFact::Free => sweep(root, |name| is_version(name) && name != content_hash()),
@@ -255,12 +255,12 @@ impl Job<'_> {
     }
 }
 
-/// A folder named by a hash, as all versions are.
+/// True for a folder named by a hash, as all versions are.
 fn is_version(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// How staged folders begin. Whoever holds the install lock knows that all of them are left over.
+/// The prefix of staged folders. While this process holds the install lock, all of them are left over.
 const STAGED: &str = ".staged-";
 
 /// Removes folders below `root` by name. What cannot be removed is removed next time.
@@ -283,7 +283,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// A folder in which an installation grows. It is removed when it is dropped unfinished.
+/// A folder in which an installation is built. It is removed when it is dropped unfinished.
 struct Staged {
     path: PathBuf,
 }
@@ -331,7 +331,7 @@ fn disk(path: &Path, error: &std::io::Error) -> InstallError {
     }
 }
 
-/// Tells how far it is. Nobody need listen.
+/// Reports the progress. A listener is not needed.
 struct Reporter {
     progress: mpsc::Sender<Progress>,
     total: u64,

@@ -1,8 +1,8 @@
 //! The Node bridge to WhatsApp, shared by the wizard (which pairs through it) and the gateway (which runs it).
 //!
-//! - [`protocol`]: the lines exchanged with it, and [`exit`]: how it ended (both pure).
+//! - [`protocol`]: the lines exchanged with it, and [`exit`]: the cause of its end (both pure).
 //! - [`toolchain`]: finds Node and npm.
-//! - [`install`]: puts the bridge on disk. [`session_lock`]: who uses the session.
+//! - [`install`]: puts the bridge on disk. [`session_lock`]: the process that uses the session.
 //! - [`process`]: owns one running bridge, which [`exec`](crate::process::exec) starts.
 
 pub mod exit;

@@ -4,8 +4,8 @@
 //! session lock, asks the kernel to end the child when we die, and then becomes Node. So the lock is held for exactly as
 //! long as the bridge lives, and no bridge outlives its owner.
 //!
-//! The child is a process group of its own. The group is signalled only while its leader is our unreaped child, so the
-//! signal cannot reach anybody else.
+//! The child has its own process group. The group is signalled only while its leader is our unreaped child, so the signal
+//! cannot reach another process.
 
 pub(crate) mod spawner;
 pub(crate) mod stderr;
@@ -35,40 +35,40 @@ use crate::world::World;
 const NODE_FLAGS: [&str; 4] =
     ["--max-old-space-size=192", "--max-semi-space-size=1", "--optimize-for-size", "--v8-pool-size=1"];
 
-/// For the same reason: fewer heaps for glibc's allocator, which hands little back of each.
+/// A variable for a small process: fewer heaps for glibc's allocator, which hands little back of each.
 const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
 
-/// Commands that wait for the bridge to read.
+/// Most commands that wait for the bridge to read them.
 const COMMANDS_LEN_MAX: usize = 64;
-/// Outputs that wait for us to take them.
+/// Most outputs that wait for the owner to take them.
 const OUTPUTS_LEN_MAX: usize = 256;
-/// How long the bridge may take over its end once its stdin is closed.
+/// Limit for the bridge's end once its stdin is closed.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
-/// How long it may take over SIGTERM.
+/// Limit for the bridge's end after SIGTERM.
 const TERM_LIMIT: Duration = Duration::from_secs(1);
-/// How long a bridge may leave a line of ours unread before it counts as hung.
+/// Limit for reading one of our lines, after which the bridge counts as hung.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-/// How long its last lines are waited for after its end: something else may hold its stdout.
+/// Limit for reading its last lines after its end: another process may hold its stdout.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
-/// A pipe holds no more lines than this.
+/// Most lines read after the end; a pipe holds no more.
 const LAST_LINES_MAX: u32 = 100_000;
 
-/// How the bridge is started.
+/// The parameters of a bridge process.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// Node.
+    /// The Node binary.
     pub node: PathBuf,
-    /// The installed bridge.
+    /// The folder of the installed bridge.
     pub bridge_dir: PathBuf,
     /// The lock that the process holds while it lives.
     pub session_lock: PathBuf,
-    /// Pair, or run.
+    /// Pair or run.
     pub mode: Mode,
-    /// The first line.
+    /// The first line to send.
     pub start: Start,
 }
 
-/// What a bridge process is for.
+/// The task of a bridge process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Pair and exit.
@@ -86,18 +86,18 @@ impl Mode {
     }
 }
 
-/// What comes from the process. After `Exited` nothing comes.
+/// An output of the process. `Exited` is the last one.
 #[derive(Debug)]
 pub enum Output {
     /// A line of the protocol.
     Event(Event),
-    /// It printed something unusable to stdout (what is wrong with it; never its text); it is being ended.
+    /// An unusable line on stdout (the defect, never the text); the process is being ended.
     Garbage(String),
-    /// It ended. The last lines of its stderr, redacted, at most 20.
+    /// The process ended.
     Exited {
-        /// How.
+        /// The cause.
         exit: Exit,
-        /// Its last words.
+        /// The last lines of its stderr, redacted, at most 20.
         stderr_tail: Vec<String>,
     },
 }
@@ -112,12 +112,12 @@ pub struct BridgeProcess {
     ending: Ending,
 }
 
-/// How the owner tells the process's task to end it.
+/// Tokens by which the owner asks the process's task to end it.
 #[derive(Debug, Clone, Default)]
 struct Ending {
-    /// Nobody is interested any more: close its stdin, and end it when it stays.
+    /// The owner is gone: close its stdin, and end it if it stays.
     released: CancellationToken,
-    /// It has had its time: end it.
+    /// The grace is over: end it.
     overdue: CancellationToken,
 }
 
@@ -151,13 +151,13 @@ impl BridgeProcess {
         Ok(Self { pid, commands, outputs, ending })
     }
 
-    /// A handle for sending commands; bounded, so a bridge that does not read holds up its senders. Sending fails once
+    /// Returns a handle for sending commands; bounded, so a bridge that does not read blocks its senders. Sending fails once
     /// the bridge's stdin is closed.
     pub fn commands(&self) -> mpsc::Sender<Command> {
         self.commands.clone()
     }
 
-    /// What comes next; `None` after `Exited` was returned.
+    /// Returns the next output; `None` after `Exited` was returned.
     pub async fn next(&mut self) -> Option<Output> {
         self.outputs.recv().await
     }
@@ -187,7 +187,7 @@ async fn exit_of(outputs: &mut mpsc::Receiver<Output>) -> Exit {
         match outputs.recv().await {
             Some(Output::Exited { exit, .. }) => return exit,
             Some(Output::Event(_) | Output::Garbage(_)) => {}
-            // Its end was taken before, or its task was: either way nothing is known of it.
+            // Its end was taken before, or its task was: either way the cause is not known.
             None => return Exit::Crashed(None),
         }
     }
@@ -195,7 +195,7 @@ async fn exit_of(outputs: &mut mpsc::Receiver<Output>) -> Exit {
 
 fn command(world: &World, launch: &Launch) -> tokio::process::Command {
     let mut args: Vec<OsString> = NODE_FLAGS.iter().map(Into::into).collect();
-    // Tests make the bridge trust a WhatsApp of their own by this; nothing else sets it.
+    // Tests make the bridge trust their own WhatsApp by this; nothing else sets it.
     if let Some(preload) = world.var_path("HERMES_BRIDGE_PRELOAD") {
         args.extend(["--import".into(), preload.into()]);
     }
@@ -214,7 +214,7 @@ fn command(world: &World, launch: &Launch) -> tokio::process::Command {
     command
 }
 
-/// Hands commands on until nobody is interested or the bridge no longer reads. Then its stdin closes.
+/// Writes commands until the owner is gone or the bridge no longer reads. Then its stdin closes.
 async fn write(mut stdin: ChildStdin, first: Command, mut commands: mpsc::Receiver<Command>, ending: Ending) {
     let all = async {
         let mut next = Some(first);
@@ -228,7 +228,7 @@ async fn write(mut stdin: ChildStdin, first: Command, mut commands: mpsc::Receiv
             } else {
                 match timeout(WRITE_LIMIT, stdin.write_all(line.as_bytes())).await {
                     Ok(Ok(())) => {}
-                    // It is gone, and its owner is about to see that.
+                    // The bridge is gone, and its owner is about to see that.
                     Ok(Err(_)) => return,
                     Err(_) => {
                         warn!(
@@ -250,7 +250,7 @@ async fn write(mut stdin: ChildStdin, first: Command, mut commands: mpsc::Receiv
     }
 }
 
-/// What has been done to end the process.
+/// The steps taken so far to end the process.
 #[derive(Debug, Clone, Copy)]
 enum Escalation {
     None,
@@ -271,7 +271,7 @@ struct Owner {
     lines: Option<FramedRead<ChildStdout, LinesCodec>>,
     stderr: stderr::Tail,
     outputs: mpsc::Sender<Output>,
-    /// Read and not yet taken; nothing more is read meanwhile.
+    /// An output that is read and not yet taken; nothing more is read meanwhile.
     waiting: Option<Output>,
     ending: Ending,
     escalation: Escalation,
@@ -303,7 +303,7 @@ impl Owner {
         debug!(pid = self.child.id(), ?exit, "the WhatsApp bridge stopped");
         self.last_lines().await;
         let stderr_tail = self.stderr.finish(LAST_WORDS_LIMIT).await;
-        // Nobody may listen any more. A listener that does not read would keep this waiting, and keeps nothing else.
+        // The listener may be gone. One that does not read would keep this waiting, and keeps nothing else.
         drop(self.outputs.send(Output::Exited { exit, stderr_tail }).await);
     }
 
@@ -346,7 +346,7 @@ impl Owner {
                 format!("the bridge's lines cannot be read: {}", error.kind())
             }
             None => {
-                // A bridge without its stdout is of no use; it gets the time to end by itself.
+                // A bridge without its stdout cannot work; it gets the time to end by itself.
                 self.lines = None;
                 self.ending.released.cancel();
                 return;
@@ -357,7 +357,7 @@ impl Owner {
         self.ending.overdue.cancel();
     }
 
-    /// SIGTERM first, then SIGKILL.
+    /// Sends SIGTERM first, then SIGKILL.
     fn escalate(&mut self) {
         match self.escalation {
             Escalation::None | Escalation::Released { .. } => {
@@ -373,7 +373,7 @@ impl Owner {
     }
 
     fn signal(&self, signal: Signal) {
-        // `id` is none once the child is reaped: from then on the number may be anybody's.
+        // `id` is `None` once the child is reaped: from then on another process may have the number.
         let group = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         let Some(group) = group else { return };
         if let Err(error) = rustix::process::kill_process_group(group, signal) {
@@ -381,7 +381,7 @@ impl Owner {
         }
     }
 
-    /// What was written before the end and not read yet: the cause of the end is among it.
+    /// Reads the lines that were written before the end and not read yet: the cause of the end is among them.
     async fn last_lines(&mut self) {
         for _ in 0..LAST_LINES_MAX {
             if let Some(output) = self.waiting.take()

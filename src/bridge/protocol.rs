@@ -21,7 +21,7 @@ pub const LINE_LEN_MAX: usize = 1 << 20;
 pub enum Command {
     /// The first line: begin.
     Start(Start),
-    /// This event is durable here.
+    /// Acknowledges an event that is durable here.
     Ack {
         /// The event's number.
         seq: u64,
@@ -35,16 +35,16 @@ pub enum Command {
         /// The event's number.
         seq: u64,
     },
-    /// Show or clear "typing…".
+    /// Show or clear the "typing…" indicator.
     Typing {
         /// The chat.
         chat: String,
-        /// Show it.
+        /// True to show it.
         on: bool,
     },
-    /// What the browser answered to [`Event::PasskeyRequired`].
+    /// The browser's answer to [`Event::PasskeyRequired`].
     PasskeyAnswer {
-        /// As it was pasted; the bridge checks it.
+        /// The text as pasted; the bridge checks it.
         answer: Private,
     },
     /// The answer to [`Event::PasskeyCode`].
@@ -56,16 +56,16 @@ pub enum Command {
     Stop,
 }
 
-/// What the bridge is started with.
+/// The parameters of the bridge.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Start {
-    /// Baileys' multi-file state.
+    /// Folder of Baileys' multi-file state.
     pub session_dir: PathBuf,
-    /// Unacknowledged events.
+    /// Folder of unacknowledged events.
     pub spool_dir: PathBuf,
-    /// Downloaded attachments.
+    /// Folder of downloaded attachments.
     pub media_dir: PathBuf,
-    /// Where WhatsApp is, if not at its own address.
+    /// WhatsApp's address, if not its usual one.
     pub web_socket_url: Option<String>,
     /// The protocol version to speak, if not the library's.
     pub version: Option<[u32; 3]>,
@@ -80,11 +80,11 @@ pub struct Start {
 pub struct Send {
     /// Correlates the answer.
     pub id: String,
-    /// Whom to: a JID, or a phone number's digits.
+    /// The recipient: a JID, or a phone number's digits.
     pub chat: String,
     /// WhatsApp's id of the message, chosen here: sent twice it is one message.
     pub message_id: String,
-    /// What to send.
+    /// The text to send.
     pub text: Private,
     /// The message that it answers.
     pub quoted: Option<QuotedRef>,
@@ -95,9 +95,9 @@ pub struct Send {
 pub struct QuotedRef {
     /// Its id.
     pub id: String,
-    /// Who wrote it.
+    /// Its writer.
     pub participant: Option<String>,
-    /// It was our own.
+    /// True when it was our own.
     pub from_me: bool,
     /// Its text.
     pub text: Private,
@@ -109,7 +109,7 @@ pub struct QuotedRef {
 pub enum Event {
     /// Modules are loaded, the session is readable.
     Ready {
-        /// The process.
+        /// The process id.
         pid: u32,
         /// Its Node version.
         #[serde(default, deserialize_with = "absent_or_null")]
@@ -126,11 +126,11 @@ pub enum Event {
     },
     /// A code to scan; the one before is void.
     Qr {
-        /// What the code says: a secret until it expires.
+        /// The content of the code: a secret until it expires.
         payload: Private,
         /// Counts from 1.
         seq: u32,
-        /// How long it can be scanned, in seconds.
+        /// Time in which it can be scanned, in seconds.
         expires_in_s: u64,
         /// The number of codes; 0 where it is not known.
         #[serde(default, deserialize_with = "absent_or_null")]
@@ -145,17 +145,17 @@ pub enum Event {
     PasskeyRequired(PasskeyRequest),
     /// The answer was not sent, because it is not what WhatsApp needs; another may be given.
     PasskeyRejected {
-        /// What is wrong with it, for the person who gave it.
+        /// The defect of the answer, for the person who gave it.
         #[serde(default, deserialize_with = "absent_or_null")]
         message: String,
     },
-    /// WhatsApp has taken the answer.
+    /// WhatsApp has accepted the answer.
     PasskeySent,
-    /// What the phone shows too, if it shows a code.
+    /// The code that the phone shows too, if it shows one.
     PasskeyCode {
         /// Two groups of four.
         code: String,
-        /// The bridge waits for [`Command::PasskeyConfirm`].
+        /// True when the bridge waits for [`Command::PasskeyConfirm`].
         #[serde(default, deserialize_with = "absent_or_null")]
         confirm: bool,
     },
@@ -174,18 +174,18 @@ pub enum Event {
     },
     /// Pending notifications are drained.
     Synced {
-        /// The limit ran out first.
+        /// True when the limit ran out first.
         #[serde(default, deserialize_with = "absent_or_null")]
         timed_out: bool,
     },
     /// A round trip to WhatsApp succeeded just now.
     Alive {
-        /// How long it took, in milliseconds.
+        /// The round trip's duration, in milliseconds.
         rtt_ms: u64,
     },
-    /// Somebody wrote.
+    /// An inbound message.
     Message(Box<Message>),
-    /// Somebody wrote, in a form that this version cannot read: a defect. It is in the spool all the same, so it must be
+    /// An inbound message in a form that this version cannot read: a defect. It is in the spool all the same, so it must be
     /// acknowledged, or it would come again at every start.
     #[serde(skip)]
     Unreadable {
@@ -214,11 +214,11 @@ pub enum Event {
     Downloaded {
         /// Correlates the command.
         id: String,
-        /// Where.
+        /// Its path.
         path: PathBuf,
-        /// Its size.
+        /// Its size, in bytes.
         bytes: u64,
-        /// Its type.
+        /// Its MIME type.
         #[serde(default, deserialize_with = "absent_or_null")]
         mime: Option<String>,
     },
@@ -228,7 +228,7 @@ pub enum Event {
         id: String,
         /// `too_large`, `folder_full`, `gone`, `network` or `no_media`.
         code: String,
-        /// Why.
+        /// The cause.
         #[serde(default, deserialize_with = "absent_or_null")]
         message: String,
     },
@@ -237,21 +237,21 @@ pub enum Event {
         /// Baileys' status code.
         #[serde(default, deserialize_with = "absent_or_null")]
         code: Option<u16>,
-        /// Why.
+        /// The cause.
         #[serde(default, deserialize_with = "absent_or_null")]
         reason: String,
-        /// What stood between here and WhatsApp: `dns`, `refused`, `timeout`, `tls`.
+        /// The layer that failed between here and WhatsApp: `dns`, `refused`, `timeout`, `tls`.
         #[serde(default, deserialize_with = "absent_or_null")]
         cause: Option<String>,
-        /// It had been open.
+        /// True when it had been open.
         #[serde(default, deserialize_with = "absent_or_null")]
         was_open: bool,
     },
-    /// Why the process is about to exit.
+    /// The cause for which the process is about to exit.
     Error {
-        /// As in the table of exits.
+        /// The code, as in the table of exits.
         code: String,
-        /// Why.
+        /// The cause.
         #[serde(default, deserialize_with = "absent_or_null")]
         message: String,
     },
@@ -260,14 +260,14 @@ pub enum Event {
     Other,
 }
 
-/// What a browser is asked for.
+/// A passkey request for a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PasskeyRequest {
-    /// For `PublicKeyCredential.parseRequestOptionsFromJSON`.
+    /// Options for `PublicKeyCredential.parseRequestOptionsFromJSON`.
     pub options: serde_json::Value,
     /// A line for the browser's console that asks for the passkey and prints the answer.
     pub snippet: String,
-    /// How long the answer is waited for, in seconds.
+    /// Time for which the bridge waits for the answer, in seconds.
     pub expires_in_s: u64,
 }
 
@@ -283,36 +283,36 @@ pub struct Message {
     /// The chat by its other identity (LID or phone number).
     #[serde(default, deserialize_with = "absent_or_null")]
     pub chat_alt: Option<String>,
-    /// Who wrote it.
+    /// The sender's JID.
     pub sender: String,
     /// The sender by the other identity.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub sender_alt: Option<String>,
-    /// Written by the owner of the account, on another device.
+    /// True when the owner of the account wrote it, on another device.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub from_me: bool,
-    /// The chat is a group.
+    /// True when the chat is a group.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub is_group: bool,
     /// The name the sender chose.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub push_name: Option<Private>,
-    /// When it was sent, seconds since 1970.
+    /// Time of sending, in seconds since 1970.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub timestamp_s: i64,
-    /// It waited at the server while we were away.
+    /// True when it waited at the server while we were away.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub offline: bool,
     /// JIDs mentioned in it.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub mentions: Vec<String>,
-    /// What it is: `text`, `image`, `audio`, `voice`, `video`, `document`, `sticker`, `location`, `contact`, `reaction`,
+    /// The kind: `text`, `image`, `audio`, `voice`, `video`, `document`, `sticker`, `location`, `contact`, `reaction`,
     /// `unsupported`.
     pub kind: String,
     /// Body or caption.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub text: Private,
-    /// How long the whole text was, in bytes, where `text` is only its beginning.
+    /// Length of the whole text, in bytes, where `text` is only its beginning.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub cut_from: Option<usize>,
     /// The attachment, not yet downloaded.
@@ -327,7 +327,7 @@ pub struct Message {
     /// A reaction.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub reaction: Option<Reaction>,
-    /// Words of another person, forwarded from another chat or composed for it to be sent.
+    /// True for another person's text, forwarded from another chat or composed for it to be sent.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub forwarded: bool,
     /// The id of the message that this one corrects.
@@ -341,16 +341,16 @@ pub struct Message {
 /// An attachment as announced.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Media {
-    /// Its type, as the sender says.
+    /// Its MIME type, as the sender says.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub mime: Option<String>,
-    /// Its size, as the sender says.
+    /// Its size in bytes, as the sender says.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub bytes: Option<u64>,
-    /// Its name, as the sender says: never a path of ours.
+    /// Its name, as the sender says: never used as a path.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub file_name: Option<Private>,
-    /// Length of audio or video.
+    /// Length of audio or video, in seconds.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub seconds: Option<u64>,
 }
@@ -384,9 +384,9 @@ pub struct Contact {
 /// A reaction to a message.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Reaction {
-    /// The message.
+    /// The id of the message.
     pub id: String,
-    /// Empty when a reaction was taken back.
+    /// The emoji; empty when a reaction was taken back.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub emoji: String,
 }
@@ -396,7 +396,7 @@ pub struct Reaction {
 pub struct Quoted {
     /// Its id.
     pub id: String,
-    /// Who wrote it.
+    /// Its writer.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub participant: Option<String>,
     /// Its text.
@@ -412,27 +412,27 @@ pub struct SendFailed {
     /// Machine-readable cause.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub code: String,
-    /// Why.
+    /// The cause.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub message: String,
-    /// It certainly did not leave, or it may have.
+    /// The certainty that it was not sent.
     pub certainty: SendCertainty,
-    /// Trying again is pointless.
+    /// True when another try is pointless.
     #[serde(default, deserialize_with = "absent_or_null")]
     pub permanent: bool,
 }
 
-/// Whether a failed send may have been delivered.
+/// The possible fates of a failed send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SendCertainty {
-    /// It did not leave.
+    /// It certainly did not leave.
     NotSent,
     /// It may have been delivered.
     MaybeSent,
 }
 
-/// What is absent and what is null mean the same in a line.
+/// Reads a field so that absent and null mean the same.
 fn absent_or_null<'de, D, T>(value: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -441,18 +441,18 @@ where
     Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
-/// A line that is no event of this protocol.
+/// A line that is not an event of this protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// Another protocol version.
     #[error("the bridge speaks protocol version {0}, this is version {VERSION}")]
     Version(u64),
-    /// Not JSON, or not of the form of its event. The text is not repeated: it may hold what people wrote.
+    /// Not JSON, or not in the form of its event. The text is not repeated: it may hold chat content.
     #[error("unusable line from the bridge (column {0})")]
     Malformed(usize),
 }
 
-/// One command as its line, newline included.
+/// Returns a command as its line, newline included.
 pub fn encode(command: &Command) -> String {
     #[derive(Serialize)]
     struct Line<'a> {

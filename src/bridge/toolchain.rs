@@ -19,22 +19,22 @@ use crate::process::child;
 use crate::process::child_env;
 use crate::world::World;
 
-/// Longest wait for `node --version`.
+/// Limit for `node --version`.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// Most programs that are tried before giving up.
+/// Most programs that are tried.
 const CANDIDATES_MAX: usize = 32;
 
 /// Versions of one version manager that are tried, the newest first.
 const VERSIONS_MAX: usize = 3;
 
-/// `HERMES_NODE`, else the first `node` that is new enough on `PATH` and in the folders where installers and version managers
-/// put it, those that were used before ahead of them; without one, the newest of those found. A good answer is remembered for this very
-/// file (path, inode, size, mtime); any other is asked again, because a version manager changes what its `node` starts
-/// without changing the file.
+/// Finds Node: `HERMES_NODE`, else the first `node` that is new enough on `PATH` and in the folders of installers and version
+/// managers, those used before ahead of them; without one, the newest of those found. A good answer is cached for this file
+/// (path, inode, size, mtime); any other is asked again, because a version manager changes what its `node` starts without
+/// changing the file.
 ///
-/// With each answer stands the file that the path led to: version managers give each shell its own links, which go with
-/// the shell, while a gateway that was started there goes on.
+/// With each answer the resolved file is kept: version managers give each shell its own links, which go with the shell, while
+/// a gateway that was started there goes on.
 pub fn find_node(world: &World, home: &HermesHome, config: &Config) -> NodeFact {
     let mut cache = Cache::load(home);
     let candidates = match &config.whatsapp.node {
@@ -62,7 +62,7 @@ pub fn find_node(world: &World, home: &HermesHome, config: &Config) -> NodeFact 
     }
 }
 
-/// npm: beside that Node, else on `PATH`.
+/// Finds npm: beside that Node, else on `PATH`.
 pub fn find_npm(world: &World, node: &Path) -> Option<PathBuf> {
     let real = node.canonicalize().ok();
     let beside = [Some(node), real.as_deref()].into_iter().flatten().filter_map(Path::parent);
@@ -112,8 +112,8 @@ fn candidates(world: &World, cache: &Cache) -> Vec<PathBuf> {
     once
 }
 
-/// The variable that says where a version manager keeps its Nodes, its usual places below the user's home, the folder of
-/// the versions there, and the program in each.
+/// Version managers: the variable that names the folder of Nodes, its usual places below the user's home, the folder of the
+/// versions there, and the program in each.
 const VERSION_MANAGERS: [(&str, &[&str], &str, &str); 7] = [
     ("NVM_DIR", &[".nvm"], "versions/node", "bin/node"),
     (
@@ -129,7 +129,7 @@ const VERSION_MANAGERS: [(&str, &[&str], &str, &str); 7] = [
     ("N_PREFIX", &["n"], "n/versions/node", "bin/node"),
 ];
 
-/// The Nodes of a version manager, whose folders are named by version.
+/// Returns the Nodes of a version manager, whose folders are named by version.
 fn newest_first(versions: &Path, node: &str) -> Vec<PathBuf> {
     let Ok(folders) = std::fs::read_dir(versions) else { return Vec::new() };
     let mut nodes: Vec<((u32, u32, u32), PathBuf)> = folders
@@ -174,7 +174,7 @@ fn ask(world: &World, path: &Path) -> Result<(u32, u32, u32), String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = output.take(ANSWER_LEN_MAX).read_to_end(&mut bytes);
-        // Nobody listens after the limit.
+        // The receiver is gone after the limit.
         drop(sender.send(read.map(|_| bytes)));
     });
     let answer = answer.recv_timeout(ANSWER_LIMIT);
@@ -205,7 +205,7 @@ fn reason(error: &std::io::Error) -> String {
     }
 }
 
-/// `v20.1.2`.
+/// Parses `v20.1.2`.
 fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
     let numbers: Vec<u32> =
         text.strip_prefix('v')?.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
@@ -213,13 +213,13 @@ fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
     Some((major, minor, patch))
 }
 
-/// A file as it was when it was asked.
+/// The identity of a file at the time when it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
     device: u64,
     inode: u64,
     bytes: u64,
-    /// Without the right to run it, what it answered before is worth nothing.
+    /// Without the right to run it, its earlier answer is worth nothing.
     #[serde(default)]
     mode: u32,
     modified_s: i64,
@@ -245,12 +245,12 @@ struct Answer {
     #[serde(flatten)]
     identity: Identity,
     version: (u32, u32, u32),
-    /// What the path led to, where that has the same name.
+    /// The target of the path, where that has the same name.
     #[serde(default)]
     file: Option<PathBuf>,
 }
 
-/// What Nodes answered. Losing it costs a moment, so its failures are not told.
+/// A cache of the answers of Nodes. Losing it costs a moment, so its failures are not reported.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Cache {
@@ -265,17 +265,17 @@ impl Cache {
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
-    /// The files that were used before and are still there.
+    /// Returns the files that were used before and are still there.
     fn files(&self) -> impl Iterator<Item = PathBuf> {
         self.answers.values().filter_map(|answer| answer.file.clone()).filter(|file| file.is_file())
     }
 
-    /// What this path led to when it was still there.
+    /// Returns the target of this path when it was still there.
     fn behind(&self, path: &Path) -> Option<PathBuf> {
         self.answers.get(path)?.file.clone().filter(|file| !path.exists() && file.is_file())
     }
 
-    /// Kept only where the folder is already there: looking changes nothing else on the disk.
+    /// Saves the cache where the folder is already there: a search changes nothing else on the disk.
     fn save(&mut self, home: &HermesHome) {
         if !std::mem::take(&mut self.is_changed) {
             return;
@@ -381,7 +381,7 @@ mod tests {
     fn a_link_of_a_shell_that_is_gone_leaves_the_node_behind_it() {
         let fixture = Fixture::new();
         let dir = fixture.dir.path();
-        // A place that is not searched, so that only the memory can lead there.
+        // A place that is not searched, so that only the cache can lead there.
         let node = program(dir, "store/v20/bin/node", "echo v20.9.0");
         let (shell, named) = (dir.join("run/fnm_multishells/1_2"), dir.join("current"));
         durable::create_private_dir(shell.parent().unwrap()).unwrap();

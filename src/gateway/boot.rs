@@ -1,5 +1,5 @@
-//! From nothing to a running gateway, in this order: home, settings, lock, pid file, store, status file, platforms. What
-//! only a human can mend ends with exit 78; nothing of another gateway is touched before the lock is held.
+//! The start of the gateway, in this order: home, settings, lock, pid file, store, status file, platforms. A fault that only
+//! a person can repair ends with exit 78; nothing of another gateway is touched before the lock is held.
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -63,17 +63,17 @@ use crate::process::proc;
 use crate::world::World;
 use crate::{dumps, facts, preflight};
 
-/// How long the store may take to open: a damaged one is saved on the way, as far as it can be read.
+/// Limit for opening the store: a damaged one is salvaged on the way, as far as it can be read.
 const STORE_LIMIT: Duration = Duration::from_secs(600);
 
-/// How `hermes gateway run` was called.
+/// The options of `hermes gateway run`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunOptions {
-    /// More (`-v`) or less (`-q`) to read.
+    /// The verbosity: more (`-v`) or less (`-q`).
     pub verbosity: i8,
     /// Form of the log lines.
     pub log_format: logging::Format,
-    /// Go on where a damaged store has lost messages that wait.
+    /// True to go on where a damaged store has lost messages that wait.
     pub accept_loss: bool,
 }
 
@@ -82,9 +82,9 @@ pub struct RunOptions {
 /// # Errors
 /// When it cannot start: a broken setting, an unsafe home, another gateway, a newer database (all exit 78), or a fault.
 pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Result<ExitCode, CliError> {
-    // Before anything else: whoever asks us to stop while we start is heard.
+    // Before anything else: a request to stop during the start is honoured.
     let mut signals = Signals::new(world)?;
-    // A limit on the size of files must be an error that can be told, and not our end.
+    // A limit on the size of files must be an error that can be reported, and not our end.
     let too_long = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     let _too_long =
         signal(too_long).map_err(|error| CliError::failed("signals cannot be received").because(error))?;
@@ -145,8 +145,8 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     outcome
 }
 
-/// The reason of a start that failed, for the status; the caller reports it. Only with the lock: a gateway that runs has the last
-/// word.
+/// Writes the reason of a failed start into the status; the caller reports it. Only with the lock: a running gateway has the
+/// last word.
 fn leave_word(home: &HermesHome, error: &CliError) {
     if let Ok(_lock) = durable::Lock::acquire(&home.lock_file()) {
         write_failure(home, &identity(), error);
@@ -158,13 +158,13 @@ fn write_failure(home: &HermesHome, identity: &Identity, error: &CliError) {
     drop(durable::write_atomic(&home.state_file(), &document.to_bytes()));
 }
 
-/// What there is of the process before the gateway in it starts.
+/// The state of the process before the gateway in it starts.
 struct Process {
     identity: Identity,
     log: Option<Log>,
     notify: Notify,
     lock: Option<Arc<HomeLock>>,
-    /// Ends when a signal asks us to stop, until the gateway listens to them itself.
+    /// A future that ends when a signal asks us to stop, until the gateway listens to them itself.
     stop: Pin<Box<dyn Future<Output = ExitCode> + Send>>,
 }
 
@@ -195,7 +195,7 @@ async fn start(
     let pauses = StoredPauses::new(Arc::clone(&store));
     let paused = pauses.names().await.map_err(|error| unopened::failure(home, error))?;
     let kept = records.load().await.map_err(|error| unopened::failure(home, error))?;
-    // Before the first turn: what waits from somebody who was let in is to be answered.
+    // Before the first turn: messages that wait from an admitted person are to be answered.
     let gate = Gate::new(&config).admitting(Registry::of(kept.clone(), Now::read()).names());
     let path = MessagePath::start(Arc::clone(&store), agent, gate, config.gateway.turn);
     let admissions = path.admit_by(records, kept);
@@ -261,12 +261,12 @@ async fn start(
     Ok(exit)
 }
 
-/// The addition to the first log line where a person reads it.
+/// Returns the addition to the first log line where a person reads it.
 fn hint_on_stop(log: Option<&Log>) -> &'static str {
     if log.is_some_and(|log| log.is_for_a_person) { ". Ctrl-C stops it" } else { "" }
 }
 
-/// Problems that are known at the start, and from now on those of the lock. The zone is that of this process.
+/// Sets the problems that are known at the start, and from now on those of the lock. The zone is that of this process.
 fn first_problems(
     world: &World,
     config: &Config,
@@ -314,13 +314,13 @@ fn keep_store(store: &Arc<SqliteStore>, problems: &Problems) {
     kept::keep("store-files", move || SqliteStore::watch(watched.clone()));
 }
 
-/// A stop before there is anything to drain. Opening can be cut off at any point: the next start begins it again.
+/// Handles a stop before there is anything to drain. Opening can be cut off at any point: the next start begins it again.
 fn stopped_early(exit: ExitCode) -> ExitCode {
     tracing::info!(code = "stopped", exit = exit as u8, "the gateway was stopped while opening the store");
     exit
 }
 
-/// Hears signals as long as the loop lives, also when the task that does so dies.
+/// Listens to signals as long as the loop lives, also when the task that does so dies.
 fn keep_listening(signals: Arc<Mutex<Signals>>, events: mpsc::Sender<Event>) {
     kept::keep("signals", move || {
         let (signals, events) = (Arc::clone(&signals), events.clone());
@@ -328,7 +328,7 @@ fn keep_listening(signals: Arc<Mutex<Signals>>, events: mpsc::Sender<Event>) {
     });
 }
 
-/// The gateway works without it; only the commands of this machine do not reach it.
+/// Opens the control socket. The gateway works without it; only the commands of this machine do not reach it.
 fn open_control(home: &HermesHome, control: &Control, routes: Router) -> Option<ControlSocket> {
     let path = home.control_socket();
     let opened = ControlSocket::open(path.clone(), routes, shared::child(control.clone()));
@@ -355,7 +355,7 @@ fn unusable(world: &World, home: &HermesHome, error: std::io::Error) -> CliError
     CliError::file(message, root, error)
 }
 
-/// Whoever else can write there could put their own settings and session in place of ours.
+/// Checks that no other user can write to the home: they could replace our settings and session.
 fn check_home(world: &World, home: &HermesHome) -> Result<(), CliError> {
     const OTHERS_WRITE: u32 = 0o002;
     let root = home.root();
@@ -404,7 +404,7 @@ fn identity() -> Identity {
     }
 }
 
-/// A number that differs with every start; not for secrets.
+/// Returns a number that differs with every start; not for secrets.
 fn chance() -> u64 {
     RandomState::new().hash_one(Timestamp::UNIX_EPOCH)
 }

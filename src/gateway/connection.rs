@@ -1,5 +1,5 @@
-//! Connections: one request, one answer, and an end. Slow ones are cut off, and the silent ones give way to new ones, so that
-//! no number of them keeps others out.
+//! Connections: one request, one answer, and an end. Slow ones are cut off, and silent ones give way to new ones, so that no
+//! number of them keeps others out.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Now;
 
-/// The longest that the head of a request may take.
+/// Limit for the head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 
-/// The longest that a connection may last: head, body, work and answer. A command is answered within 5 s.
+/// Limit for a connection: head, body, work and answer. A command is answered within 5 s.
 pub const CONNECTION_LIMIT: Duration = Duration::from_secs(11);
 
-/// The longest head of a request.
+/// Longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Connections of a TCP listener that are served at once.
+/// Most connections of a TCP listener that are served at once.
 const CONNECTIONS_MAX: usize = 128;
 
 /// The pause after a connection could not be accepted, for example for want of file descriptors.
@@ -42,7 +42,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 pub struct Connections {
     name: &'static str,
     count_max: usize,
-    /// Twice as many as there are places: those that gave way take a moment to end.
+    /// Permits, twice as many as there are places: connections that gave way take a moment to end.
     alive: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
@@ -50,28 +50,28 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Shared {
     open: Mutex<Open>,
-    /// One has ended.
+    /// Notified when one has ended.
     ended: Notify,
 }
 
-/// Connections that have not ended, and have not given way.
+/// The connections that have not ended, and have not given way.
 #[derive(Debug, Default)]
 struct Open {
     count: usize,
     next: u64,
-    /// Those of them that have not sent the head of a request, by their age.
+    /// The silent ones, which have not sent the head of a request, by their age.
     silent: BTreeMap<u64, CancellationToken>,
     told_at: Option<Instant>,
 }
 
 impl Connections {
-    /// So many at once. `name` is for the log.
+    /// Makes a set with room for this many at once. `name` is for the log.
     pub fn new(name: &'static str, count_max: usize) -> Self {
         let alive = Arc::new(Semaphore::new(2 * count_max));
         Self { name, count_max, alive, shared: Arc::default() }
     }
 
-    /// A place for one more connection, as soon as there is one.
+    /// Returns a place for one more connection, as soon as there is one.
     pub async fn place(&self) -> Place {
         let held = Arc::clone(&self.alive).acquire_owned().await.expect("the semaphore is never closed");
         loop {
@@ -82,12 +82,12 @@ impl Connections {
                     cut,
                 };
             }
-            // All of them ask for something.
+            // All of them have sent a request.
             self.shared.ended.notified().await;
         }
     }
 
-    /// `None`: every place is taken by one that asks.
+    /// Takes a place. `None`: every place is taken by a connection with a request.
     fn enter(&self) -> Option<(u64, CancellationToken)> {
         let mut open = self.shared.open();
         if open.count >= self.count_max {
@@ -124,11 +124,11 @@ pub struct Place {
     // Dropped before the permit, so that the task which waits for the permit finds the place free.
     heard: Heard,
     _held: OwnedSemaphorePermit,
-    /// It has given way.
+    /// Cancelled when it has given way.
     cut: CancellationToken,
 }
 
-/// Takes a connection out of the silent ones when it has sent a head, and out of all when it ends.
+/// A guard that removes a connection from the silent ones when it has sent a head, and from all when it ends.
 #[derive(Debug)]
 struct Heard {
     number: u64,
@@ -146,7 +146,7 @@ impl Drop for Heard {
     fn drop(&mut self) {
         let mut open = self.shared.open();
         open.silent.remove(&self.number);
-        // One that gave way was taken out then.
+        // A connection that gave way was taken out then.
         open.count -= usize::from(!self.cut.is_cancelled());
         drop(open);
         self.shared.ended.notify_one();
@@ -163,8 +163,7 @@ pub async fn serve(
     serve_by(stream, move || routes, limit, place).await;
 }
 
-/// The same, with routes that are chosen when the head of a request is here: whatever that takes, a silent connection does not
-/// cost it.
+/// Serves one with routes that are chosen when the head of a request is here: a silent connection does not cost that work.
 pub async fn serve_by(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     choose: impl FnOnce() -> Router + Send,
@@ -189,7 +188,7 @@ pub async fn serve_by(
         .serve_connection(TokioIo::new(stream), service);
     let gives_way = async {
         place.cut.cancelled().await;
-        // It was taken for silent while its request was on the way.
+        // It counted as silent while its request was on the way.
         if is_heard.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -207,8 +206,8 @@ pub async fn serve_by(
     }
 }
 
-/// Serves connections, for ever; so many at once, and each for so long at most. Silent connections, however many, keep
-/// no other out.
+/// Serves connections, for ever; at most so many at once, and each for so long at most. Silent connections, however many,
+/// keep no other out.
 pub async fn accept(listener: TcpListener, routes: Router, limit: Duration) {
     let connections = Connections::new("http", CONNECTIONS_MAX);
     loop {
@@ -308,7 +307,7 @@ mod tests {
         assert!(next.is_err(), "and for no more of them");
         drop(places.remove(0));
         places.push(connections.place().await);
-        // Those that ask give way to no one.
+        // Connections with a request give way to no one.
         for place in places.iter().filter(|place| !place.cut.is_cancelled()) {
             place.heard.is_heard();
         }

@@ -1,17 +1,17 @@
-//! A line that would be the same again and again is said once, and then in sum: every 15 minutes, with a count.
+//! The log throttle: a line that would be repeated is logged once, and then in sum: every 15 minutes, with a count.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The same is said again after this time at the earliest.
+/// The least time between two of the same line.
 pub const PERIOD: Duration = Duration::from_secs(900);
 
-/// Different lines that are counted apart; what comes beyond counts as one.
+/// Most lines that are counted separately; further ones count as one.
 const CODES_MAX: usize = 32;
 
-/// What was said of one kind of trouble, by its code.
+/// The throttle of repeated log lines, by their codes.
 #[derive(Debug, Default)]
 pub struct LogThrottle {
     told: Mutex<BTreeMap<String, Told>>,
@@ -23,7 +23,7 @@ struct Told {
     untold: u32,
 }
 
-/// How often it happened since it was last said. Shows as nothing the first time, and else as the end of a sentence.
+/// The number of repeats since the last line. Displays as nothing the first time, and else as the end of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct More(u32);
 
@@ -38,7 +38,7 @@ impl fmt::Display for More {
 }
 
 impl LogThrottle {
-    /// It happened again: whether to say so now.
+    /// Counts one more; returns `Some` when it is to be logged now.
     pub fn say(&self, now: Instant, code: &str) -> Option<More> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let code = if told.len() >= CODES_MAX && !told.contains_key(code) { "" } else { code };

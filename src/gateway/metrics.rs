@@ -1,4 +1,4 @@
-//! What is counted while the gateway runs, for the metrics: what became of messages, and how long turns took.
+//! Counters for the metrics, while the gateway runs: the fates of messages, and the durations of turns.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::platforms::Platform;
 /// The bounds of the histogram of turns, in seconds; above the last there is one more bucket.
 pub const BOUNDS_S: [f64; 10] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
-/// One stroke of the tally: what became of a message, or of one attempt to send it.
+/// A counter: the fate of a message, or of one attempt to send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
     /// In: it is on disk and will be answered.
     Accepted,
     /// In: it was there before.
     Duplicate,
-    /// In: whoever wrote it may not speak there.
+    /// In: the sender may not write there.
     Denied,
     /// In: it could not be taken; the platform offers it again.
     Refused,
@@ -31,7 +31,7 @@ pub enum Counter {
     GivenUp,
     /// Out: the platform has taken it.
     Sent,
-    /// Out: nobody knows whether it arrived; it is sent again.
+    /// Out: its fate is unknown; it is sent again.
     Unknown,
     /// Out: it did not leave; it is sent again.
     Failed,
@@ -42,7 +42,7 @@ pub enum Counter {
 }
 
 impl Counter {
-    /// All of them, as they are declared.
+    /// All counters, as they are declared.
     pub const ALL: [Self; 10] = [
         Self::Accepted,
         Self::Duplicate,
@@ -56,7 +56,7 @@ impl Counter {
         Self::Expired,
     ];
 
-    /// The direction and the outcome, as the metrics name them.
+    /// Returns the direction and the outcome, as the metrics name them.
     pub fn labels(self) -> (&'static str, &'static str) {
         match self {
             Self::Accepted => ("in", "accepted"),
@@ -73,7 +73,7 @@ impl Counter {
     }
 }
 
-/// Counts from everywhere at once. Begins at zero with each start.
+/// The counters, for use from many threads. They begin at zero with each start.
 #[derive(Debug)]
 pub struct Metrics {
     messages: BTreeMap<Platform, [AtomicU64; Counter::ALL.len()]>,
@@ -92,19 +92,19 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// One more message has come to this.
+    /// Counts one more message.
     pub fn count(&self, platform: Platform, stroke: Counter) {
         self.count_many(platform, stroke, 1);
     }
 
-    /// So many more messages have come to this.
+    /// Counts so many more messages.
     pub fn count_many(&self, platform: Platform, stroke: Counter, number: u64) {
         if let Some(counts) = self.messages.get(&platform) {
             counts[stroke as usize].fetch_add(number, Ordering::Relaxed);
         }
     }
 
-    /// A turn has ended, however.
+    /// Counts a turn that has ended, however.
     pub fn turn(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         let bucket = BOUNDS_S.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS_S.len());
@@ -113,7 +113,7 @@ impl Metrics {
         self.turns_us.fetch_add(micros, Ordering::Relaxed);
     }
 
-    /// All of it, as it is now.
+    /// Returns all counters as they are now.
     pub fn counts(&self) -> Counts {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Counts {
@@ -130,22 +130,22 @@ impl Metrics {
     }
 }
 
-/// What a [`Metrics`] held.
+/// The values of a [`Metrics`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Counts {
-    /// In the order of [`Counter::ALL`].
+    /// Messages, in the order of [`Counter::ALL`].
     pub messages: BTreeMap<Platform, [u64; Counter::ALL.len()]>,
     /// Turns by the bucket that they fell into; the last has no bound.
     pub turns: [u64; BOUNDS_S.len() + 1],
-    /// All turns together.
+    /// Duration of all turns together.
     pub turns_took: Duration,
 }
 
 /// An agent whose turns are timed.
 pub struct Timed {
-    /// Who answers.
+    /// The agent.
     pub agent: Arc<dyn Agent>,
-    /// Where it is counted.
+    /// The counters.
     pub tally: Arc<Metrics>,
 }
 
@@ -169,7 +169,7 @@ impl Agent for Timed {
     }
 }
 
-/// Counts a turn when it is dropped: also one that was cut short.
+/// A timer that counts a turn when it is dropped: also one that was cut short.
 struct Timer<'a> {
     since: Instant,
     tally: &'a Metrics,

@@ -14,18 +14,18 @@
 //! is no longer awaited is dropped, and a link that it brings is closed.
 //!
 //! **In:** bridge process → [`platforms::whatsapp`] translates → [`pipeline`]: gate → commit to the [`store`] → only now the
-//! bridge is told to forget it → a turn of the [`agent`] → one commit: answer to the outbox, message done.
+//! bridge may forget it → a turn of the [`agent`] → one commit: answer to the outbox, message done.
 //!
-//! **Out:** outbox row → [`pipeline::delivery`] → `Link::send`, or `Link::edit` where what was shown of the answer stands → sent | not
-//! sent | unknown → outbox row.
+//! **Out:** outbox row → [`pipeline::delivery`] → `Link::send`, or `Link::edit` where a preview of the answer stands → sent |
+//! not sent | unknown → outbox row.
 //!
 //! **Down:** the link's end, a failed attempt, a lease without proof, a panic → `Event::Supervised` → the platform's machine →
 //! one deadline. The retry is decided before the cleanup of the old link begins, and never waits for it.
 //!
 //! # Containment
 //!
-//! A fault touches the smallest thing that it is about, and is tried again by the one who can tell what became of it. What is above or
-//! beside it does not notice. `tests/suite/containment.rs` makes each of these fail and counts who does.
+//! A fault affects the smallest part that it is about, and the retry is made by the part that can know the outcome. Parts
+//! above or beside it are not affected. `tests/suite/containment.rs` makes each of these fail and counts the affected ones.
 //!
 //! | fault of | may touch | tried again by |
 //! | --- | --- | --- |
@@ -39,16 +39,18 @@
 //!
 //! # Rooms
 //!
-//! - [`boot`]: the order of starting and everything that can refuse it. [`core`]: the loop, its state, reload, drain and end.
-//! - [`model`]: what every part speaks of: messages, the contract with a platform, failures, events, commands, the snapshot.
-//! - [`supervisor`]: when a platform is tried (pure). [`platforms`]: how each runs.
-//! - [`pipeline`]: from an accepted message to a sent answer; [`inbound`] reads and judges what comes in (pure); [`markdown`]
-//!   writes what goes out (pure).
-//! - [`agent`]: who answers. [`sessions`]: conversations. [`store`]: what outlives the process.
+//! - [`boot`]: the order of starting and everything that can prevent it. [`core`]: the loop, its state, reload, drain and
+//!   end.
+//! - [`model`]: the common types: messages, the contract with a platform, failures, events, commands, the snapshot.
+//! - [`supervisor`]: the times of attempts (pure). [`platforms`]: how each platform runs.
+//! - [`pipeline`]: from an accepted message to a sent answer; [`inbound`] reads and judges inbound messages (pure);
+//!   [`markdown`] renders outbound ones (pure).
+//! - [`agent`]: the agents. [`sessions`]: conversations. [`store`]: the state that outlives the process.
 //! - [`api`]: the control socket and HTTP; [`connection`]: connections of either.
-//! - [`ops`]: what people see of the gateway: status, notices, dead letters. [`metrics`]: counters. [`problems`]: what is wrong
-//!   with the gateway itself.
-//! - [`host`]: the process around it. [`settings`]: what is in force. [`log_throttle`]: what would be logged too often.
+//! - [`ops`]: the operator's view of the gateway: status, notices, dead letters. [`metrics`]: counters. [`problems`]: faults
+//!   of the gateway itself.
+//! - [`host`]: the process around it. [`settings`]: the settings in force. [`log_throttle`]: the limit for repeated log
+//!   lines.
 
 pub mod agent;
 pub mod api;

@@ -1,5 +1,5 @@
-//! What is wrong with the gateway itself, whatever its platforms do. Whoever has a problem says so here; the loop
-//! publishes what stands, and ends the process where nothing else is left.
+//! Problems of the gateway itself, whatever its platforms do. Each part reports its problems here; the loop publishes the
+//! current ones, and ends the process where it cannot go on.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::clock::Now;
 use crate::gateway::model::snapshot::Problem;
 
-/// One that comes and goes is told this often at most.
+/// The least time between two log lines of one that comes and goes.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The problems of this process, by their codes. Clones share them.
@@ -27,7 +27,7 @@ impl Default for Problems {
 }
 
 impl Problems {
-    /// What stands, now and later.
+    /// Returns the current problems, now and later.
     pub fn subscribe(&self) -> watch::Receiver<Vec<Problem>> {
         self.standing.subscribe()
     }
@@ -37,7 +37,7 @@ impl Problems {
         self.standing.borrow().iter().any(|problem| codes.contains(&problem.code.as_str()))
     }
 
-    /// This is so from now on. One that stands already keeps its date. `ends`: the process is of no use any more.
+    /// Reports a problem. One that is reported already keeps its date. `ends`: the process cannot go on.
     pub fn set(&self, code: &'static str, message: &str, user_action: &str, ends: bool) {
         let now = Now::read();
         let is_new = self.standing.send_if_modified(|standing| {
@@ -59,7 +59,7 @@ impl Problems {
         }
     }
 
-    /// It is over.
+    /// Clears a problem.
     pub fn clear(&self, code: &'static str, told: &str) {
         let stood = self.standing.send_if_modified(|standing| {
             let before = standing.len();

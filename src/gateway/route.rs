@@ -1,4 +1,4 @@
-//! Whether the host has a way to anywhere: asked when its only platform cannot be reached.
+//! The host's default route: asked for when its only platform cannot be reached.
 
 use crate::file;
 

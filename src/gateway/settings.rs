@@ -1,6 +1,6 @@
 //! The settings in force. They are read again when their files change ([`crate::gateway::host::watch`]) and before each
-//! attempt to connect, so that what the wizard writes in another terminal holds without a restart. Every change is published
-//! to whoever subscribes; the loop is one of them.
+//! attempt to connect, so that a change by the wizard in another terminal takes effect without a restart. Every change is
+//! published to the subscribers; the loop is one of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,57 +13,57 @@ use crate::home::HermesHome;
 use crate::logging::Log;
 use crate::world::World;
 
-/// Where settings come from, and what they were when last read.
+/// The source of the settings, and their last values.
 pub struct Settings {
-    /// The surroundings.
+    /// The process environment.
     pub world: World,
     /// The home folder.
     pub home: HermesHome,
     newest: watch::Sender<Reading>,
-    /// There was a `.env` when settings were last taken over: that it is not there any more is a fault, not a choice.
+    /// True when there was a `.env` at the last change: that it is not there any more is a fault, not a choice.
     had_env: AtomicBool,
     changed: OnceLock<Box<dyn Fn(&Config) + Send + Sync>>,
     log: OnceLock<Log>,
 }
 
-/// What reading the files brought.
+/// The result of reading the files.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reading {
     /// The settings in force: the last good ones.
     pub config: Arc<Config>,
-    /// What is wrong with the files, while they are broken.
+    /// The fault of the files, while they are broken.
     pub stale: Option<String>,
 }
 
 impl Settings {
-    /// With what was read at the start.
+    /// Begins with the settings that were read at the start.
     pub fn new(world: World, home: HermesHome, config: Config) -> Arc<Self> {
         let newest = watch::Sender::new(Reading { config: Arc::new(config), stale: None });
         let had_env = AtomicBool::new(home.env_file().exists());
         Arc::new(Self { world, home, newest, had_env, changed: OnceLock::new(), log: OnceLock::new() })
     }
 
-    /// Calls this with each change, before those who subscribe see it. The first of several stays.
+    /// Calls this with each change, before the subscribers see it. The first of several stays.
     pub fn on_change(&self, changed: impl Fn(&Config) + Send + Sync + 'static) {
         drop(self.changed.set(Box::new(changed)));
     }
 
-    /// From now on the log leaves out the secrets of each reading, and still those of the one before.
+    /// Has the log leave out the secrets of each reading from now on, and still those of the one before.
     pub fn hide_in(&self, log: Log) {
         drop(self.log.set(log));
     }
 
-    /// The settings in force.
+    /// Returns the settings in force.
     pub fn current(&self) -> Arc<Config> {
         Arc::clone(&self.newest.borrow().config)
     }
 
-    /// The settings in force, and what is wrong with the files.
+    /// Returns the settings in force, and the fault of the files.
     pub fn reading(&self) -> Reading {
         self.newest.borrow().clone()
     }
 
-    /// Sees each change.
+    /// Subscribes to the changes.
     pub fn subscribe(&self) -> watch::Receiver<Reading> {
         self.newest.subscribe()
     }
@@ -101,7 +101,7 @@ impl Settings {
         Ok(config)
     }
 
-    /// Takes good settings over. Returns whether anything differs.
+    /// Takes good settings over. Returns true when any differs.
     fn take(&self, newest: &mut Reading, config: Config) -> bool {
         let was_stale = newest.stale.take().is_some();
         if config == *newest.config {

@@ -1,5 +1,5 @@
-//! The queue between the program and the reader of its log. A reader that stops reading (Ctrl-S, `less`, a full pipe) must not stop
-//! the gateway: what does not fit is dropped and counted.
+//! The queue between the program and the reader of its log. A reader that stops reading (Ctrl-S, `less`, a full pipe) must
+//! not stop the gateway: lines that do not fit are dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait to be written.
+/// Most lines that wait to be written.
 const LINES_MAX: usize = 1024;
 
-/// The longest that an end of the process waits for the reader.
+/// Limit for the reader at the end of the process.
 const FLUSH_LIMIT: Duration = Duration::from_millis(300);
 
 /// The queue of this process.
@@ -20,11 +20,11 @@ static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 enum Entry {
     Line(Vec<u8>),
-    /// Everything before is written.
+    /// A mark: all lines before it are written.
     Mark(SyncSender<()>),
 }
 
-/// Where lines are put; a thread writes them.
+/// The sink of lines; a thread writes them.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     entries: SyncSender<Entry>,
@@ -33,7 +33,7 @@ pub(super) struct Queue {
 static LOST: AtomicU64 = AtomicU64::new(0);
 
 impl Queue {
-    /// The queue of standard error, with its thread.
+    /// Makes the queue of standard error, with its thread.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -95,7 +95,7 @@ impl<'a> MakeWriter<'a> for Queue {
     }
 }
 
-/// Waits until what was logged is written, for 0.3 s at most. For the end of the process.
+/// Waits until all earlier lines are written, for 0.3 s at most. For the end of the process.
 pub fn flush() {
     let Some(queue) = QUEUE.get() else { return };
     let (mark, written) = sync_channel(1);

@@ -1,4 +1,5 @@
-//! What each platform is: for the wizard, the doctor and the gateway alike. No task, no file, no decision of theirs is here.
+//! The definition of each platform: for the wizard, the doctor and the gateway alike. No task, no file, no decision of theirs
+//! is here.
 //!
 //! A platform is one variant of [`Platform`], one row ([`PlatformSpec`]) and a folder: its ids, its wire types, its client.
 

@@ -1,4 +1,4 @@
-//! Pure. The platforms: a variant each; the compiler lists what else is needed.
+//! Pure. The platforms: a variant each; the compiler lists the places that need more.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,34 +13,34 @@ pub enum Platform {
     Whatsapp,
     /// Telegram, by its Bot API.
     Telegram,
-    /// One that a test plays; see `gateway::platforms::played`. Never offered to people.
+    /// A platform that a test plays; see `gateway::platforms::scripted`. Never offered to people.
     Scripted(Part),
 }
 
-/// Which of the scripted platforms: 1 to 9.
+/// The number of a scripted platform, 1 to 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Part(u8);
 
 impl Platform {
-    /// All that people can use, in the order shown.
+    /// All platforms that people can use, in the order shown.
     pub const ALL: [Self; 2] = [Self::Whatsapp, Self::Telegram];
 
-    /// The scripted platform of this number.
+    /// Returns the scripted platform of this number.
     pub fn scripted(number: u8) -> Option<Self> {
         (1..=scripted::SPECS.len()).contains(&usize::from(number)).then_some(Self::Scripted(Part(number)))
     }
 
-    /// Every platform, also those that only tests play.
+    /// Returns every platform, also those that only tests play.
     pub fn every() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().chain((1..=u8::MAX).map_while(Self::scripted))
     }
 
-    /// The variable of `.env` that this setting of it has, such as `TELEGRAM_ALLOWED_USERS`.
+    /// Returns the variable of `.env` for a setting of this platform, such as `TELEGRAM_ALLOWED_USERS`.
     pub fn variable(self, setting: &str) -> String {
         format!("{}_{setting}", self.spec().name.to_ascii_uppercase())
     }
 
-    /// This platform's row.
+    /// Returns this platform's row.
     pub fn spec(self) -> &'static PlatformSpec {
         match self {
             Self::Whatsapp => &whatsapp::SPEC,
@@ -56,7 +56,7 @@ impl fmt::Display for Platform {
     }
 }
 
-/// No platform has this name.
+/// The error that no platform has this name.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("unknown platform `{name}` (known: {})", Platform::ALL.map(|platform| platform.spec().name).join(", "))]
 pub struct UnknownPlatform {

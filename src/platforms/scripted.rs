@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::spec::{Ids, Naming, PlatformSpec, Rate, Rates, Repeat, TextUnit};
 
-/// Ids are what they are, letter for letter.
+/// The rules of their ids: compared letter for letter.
 const IDS: Ids =
     Ids { name: |id, _| id.to_owned(), person, listed: person, group: str::to_owned, is_group: |_| false };
 
@@ -22,7 +22,7 @@ pub static SPECS: [PlatformSpec; 9] = [
     scripted("scripted4"),
     scripted("scripted5"),
     scripted("scripted6"),
-    // Three that are as other platforms are: repeats are seen twice and what was sent can be changed, little may be said at
+    // Three with limits of other platforms: repeats are seen twice and sent messages can be changed, little may be sent at
     // once, texts are short.
     PlatformSpec {
         repeat: Repeat::Marked,

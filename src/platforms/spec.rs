@@ -1,8 +1,8 @@
-//! Pure. The row of a platform: what is the same for each of its accounts.
+//! Pure. The row of a platform: the properties common to all its accounts.
 
 use std::time::Duration;
 
-/// What is the same for every account of a platform.
+/// The properties common to all accounts of a platform.
 #[derive(Debug)]
 pub struct PlatformSpec {
     /// The name on the wire: in settings, the status file, commands and metrics.
@@ -17,36 +17,36 @@ pub struct PlatformSpec {
     pub ids: Ids,
     /// Longest text of one message, in [`Self::text_unit`]s; longer replies are split.
     pub text_len_max: usize,
-    /// What the platform counts a text in.
+    /// The unit in which the platform counts a text.
     pub text_unit: TextUnit,
-    /// What sending a message again means, of which nobody knows whether it arrived.
+    /// The effect of sending a message again whose fate is unknown.
     pub repeat: Repeat,
-    /// How fast it may be spoken to.
+    /// The rate limits for sending.
     pub rates: Rates,
-    /// How often a message is changed that shows an answer as it grows, unless the settings say otherwise. `None`: what was
-    /// sent cannot be changed.
+    /// Interval at which a message is changed that shows a growing answer, unless the settings say otherwise. `None`: sent
+    /// messages cannot be changed.
     pub stream_every: Option<Duration>,
-    /// A link whose last proof of life is older than this is not connected, whatever it says.
+    /// The lease: a link whose last proof of life is older is not connected, whatever it reports.
     pub lease: Duration,
     /// The error code when the lease has run out.
     pub lease_code: &'static str,
-    /// How long the service keeps messages for us while we are away. `None`: nothing is known to be thrown away.
+    /// Time for which the service keeps messages for us while we are away. `None`: no limit is known.
     pub keeps: Option<Duration>,
 }
 
-/// How a platform names people: so are the entries of lists read, and compared with whoever writes.
+/// The form in which a platform names people: the entries of lists are read in it, and compared with senders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
     /// By phone number, in any spelling.
     Phone,
     /// By a whole number.
     Number,
-    /// By a text that is what it is, letter for letter.
+    /// By a text, compared letter for letter.
     Verbatim,
 }
 
 impl Naming {
-    /// What an entry for a person is.
+    /// Describes an entry for a person.
     pub fn person(self) -> &'static str {
         match self {
             Self::Phone => "phone number",
@@ -55,7 +55,7 @@ impl Naming {
         }
     }
 
-    /// What an entry for a group is.
+    /// Describes an entry for a group.
     pub fn group(self) -> &'static str {
         match self {
             Self::Phone => "group's id, as in 120363000000000000@g.us",
@@ -87,7 +87,7 @@ impl Ids {
     }
 }
 
-/// What a platform counts the length of a text in.
+/// The unit in which a platform counts the length of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextUnit {
     /// Unicode characters.
@@ -99,7 +99,7 @@ pub enum TextUnit {
 }
 
 impl TextUnit {
-    /// The length of this text.
+    /// Returns the length of this text.
     pub fn len(self, text: &str) -> usize {
         match self {
             Self::Chars => text.chars().count(),
@@ -109,54 +109,54 @@ impl TextUnit {
     }
 }
 
-/// A whole number in its one spelling. Digits of other scripts are no digits here.
+/// Returns a whole number in its one spelling. Digits of other scripts do not count.
 pub fn number(text: &str) -> Option<String> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse::<i64>().ok()).flatten().map(|number| number.to_string())
 }
 
-/// What sending a message again means, of which nobody knows whether it arrived.
+/// The effect of sending a message again whose fate is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
     /// The same handle is the same message to the platform: people see it once.
     Same,
-    /// People may see it twice; so the repeat says what it is, and is tried only a few times.
+    /// People may see it twice; so the repeat is marked as one, and is tried only a few times.
     Marked,
 }
 
-/// How fast a platform may be spoken to. Whatever it asks for while it runs comes on top.
+/// The rate limits of a platform. Limits that it asks for while it runs come on top.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// To all chats together.
+    /// The rate for all chats together.
     pub all: Option<Rate>,
-    /// To one person.
+    /// The rate for one person.
     pub chat: Option<Rate>,
-    /// To one group.
+    /// The rate for one group.
     pub group: Option<Rate>,
     /// True for a group.
     pub is_group: fn(&str) -> bool,
-    /// The chat that the platform counts for, where chats of ours are parts of one.
+    /// Returns the chat that the platform counts for, where several of our chats are parts of one.
     pub whole: fn(&str) -> &str,
 }
 
 impl Rates {
-    /// As fast as it takes it.
+    /// No limits.
     pub const NONE: Self =
         Self { all: None, chat: None, group: None, is_group: |_| false, whole: |chat| chat };
 }
 
-/// So many at once, and in the long run so many in this time.
+/// A rate: this many at once, and in the long run this many in this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// At least one.
+    /// The count, at least one.
     pub count: u32,
-    /// The time in which as many come again.
+    /// The time in which the count is available again.
     pub per: Duration,
 }
 
 impl Rate {
-    /// The time in which one comes again.
+    /// Returns the time in which one more is available.
     pub fn pause(self) -> Duration {
         self.per / self.count
     }

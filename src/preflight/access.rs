@@ -1,10 +1,10 @@
-//! Pure. Whether anybody is answered on a platform, and whether everybody is.
+//! Pure. Findings about the allow lists: none is answered on a platform, or everyone is.
 
 use super::{Code, Finding};
 use crate::config::{AccessConfig, AllowList, DirectPolicy};
 use crate::platforms::Platform;
 
-/// What a person should look at. Of WhatsApp the findings of its own tell, with its mode.
+/// Returns the findings. Those of WhatsApp are with its mode.
 pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
     let spec = platform.spec();
     let (title, person) = (spec.title, spec.naming.person());
@@ -20,7 +20,7 @@ pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
                 groups_setting(platform)
             ),
         ),
-        // Strangers can ask to be let in.
+        // Strangers can ask for access.
         AllowList::Nobody if access.direct == DirectPolicy::Pairing => return Vec::new(),
         AllowList::Nobody if !access.open_groups.is_empty() || !access.group_people.is_empty() => {
             return Vec::new();
@@ -50,7 +50,8 @@ pub fn groups_setting(platform: Platform) -> String {
     }
 }
 
-/// Warnings for the start of the gateway. Of WhatsApp only the entries that allow no one: its own check reports the rest.
+/// Returns the warnings for the start of the gateway. For WhatsApp only the entries that allow no one: its own check reports
+/// the rest.
 pub fn at_start(platform: Platform, access: &AccessConfig) -> Vec<Finding> {
     match platform {
         Platform::Whatsapp => super::invalid_entries(&access.allowed_rejects).into_iter().collect(),

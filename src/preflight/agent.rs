@@ -1,22 +1,22 @@
-//! Pure. What is missing before the agent can answer.
+//! Pure. Findings about the agent: what it needs before it can answer.
 
 use super::{Code, Finding};
 use crate::config::AgentConfig;
 
-/// A program, as it was looked for.
+/// The result of looking for a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgramFact {
-    /// It can be started.
+    /// It is there and can be executed.
     Found,
     /// It is there and may not be executed.
     NotExecutable,
-    /// Nowhere.
+    /// It was not found.
     Missing,
 }
 
 const ENV_FILE: &str = "into .env in the home folder.";
 
-/// What is missing. `look` looks for a program.
+/// Returns the findings. `look` looks for a program.
 pub fn findings(agent: &AgentConfig, look: impl Fn(&str) -> ProgramFact) -> Vec<Finding> {
     let mut findings = Vec::new();
     match agent {
@@ -29,7 +29,7 @@ pub fn findings(agent: &AgentConfig, look: impl Fn(&str) -> ProgramFact) -> Vec<
                     "Set model under [agent] in gateway.toml.",
                 ));
             }
-            // A service of this machine seldom wants a key; one that was named is meant.
+            // A service of this machine seldom needs a key; one that is named is needed.
             let needs_key = openai.api_key_named || !openai.is_local();
             if needs_key && openai.api_key.is_none() {
                 findings.push(Finding::warning(

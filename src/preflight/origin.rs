@@ -1,10 +1,10 @@
-//! Pure. Remedies where a setting comes from the environment of the process: what is written to `.env` changes nothing then.
+//! Pure. Remedies for settings of the process environment: a change of `.env` has no effect on them.
 
 use super::{Code, Finding};
 use crate::config::Config;
 use crate::platforms::Platform;
 
-/// The findings with a remedy that helps.
+/// Returns the findings with a remedy that works.
 pub fn with_origin(platform: Platform, mut findings: Vec<Finding>, config: &Config) -> Vec<Finding> {
     for finding in &mut findings {
         let names = settings_of(platform, finding.code);

@@ -1,4 +1,4 @@
-//! Pure. What is missing before Telegram can work, as far as it is about its token.
+//! Pure. Findings about Telegram's token and webhook.
 
 use std::ops::RangeInclusive;
 
@@ -11,9 +11,9 @@ use crate::platforms::telegram::bot::Bot;
 pub enum TokenFact {
     /// It has the form of one. Only the service knows more.
     Set,
-    /// There is something, and it is no token.
+    /// The value is not a token.
     Malformed,
-    /// None.
+    /// There is no token.
     Missing,
 }
 
@@ -26,7 +26,7 @@ pub fn token_fact(telegram: &TelegramConfig) -> TokenFact {
     }
 }
 
-/// What is missing, in the order of mending.
+/// Returns the findings, in the order of repair.
 pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
     const SETUP: &str = "Run `hermes telegram`.";
     match token_fact(telegram) {
@@ -52,10 +52,10 @@ pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
     }
 }
 
-/// A shorter secret could be guessed; a longer one is not taken by Telegram.
+/// The length of the secret: a shorter one could be guessed; a longer one is refused by Telegram.
 const SECRET_LEN: RangeInclusive<usize> = 16..=256;
 
-/// What is wrong with the webhook's secret: without one anybody could bring messages in anybody's name.
+/// Returns the finding about the webhook's secret: without one anyone could send messages in another person's name.
 pub fn webhook_finding(telegram: &TelegramConfig) -> Option<Finding> {
     let message = match &telegram.webhook.as_ref()?.secret {
         None => "Telegram's webhook has no secret",

@@ -1,4 +1,4 @@
-//! Pure. Whether what follows the clock on the wall (`daily_at`, times in notices) follows the right one.
+//! Pure. Finding about the time zone, which `daily_at` and the times in notices follow.
 
 use super::{Code, Finding};
 use crate::config::{Config, Reset};
@@ -7,25 +7,25 @@ use crate::platforms::Platform;
 /// The time zone, as this process finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZoneFact {
-    /// It is known.
+    /// A known zone.
     Known,
-    /// `TZ` names one that does not exist.
+    /// `TZ` names an unknown zone.
     Unknown {
         /// The value of `TZ`.
         name: String,
     },
-    /// `TZ` is like `UTC+9`, which is read in the form of POSIX: behind UTC by so much, not ahead of it.
+    /// `TZ` is like `UTC+9`, which POSIX reads as 9 hours behind UTC, not ahead of it.
     Reversed {
         /// The value of `TZ`.
         name: String,
         /// Its meaning, in seconds ahead of UTC.
         offset_s: i32,
     },
-    /// Neither `TZ` nor the system says which.
+    /// Neither `TZ` nor the system names a zone.
     NotSet,
 }
 
-/// What a person should look at. Without any zone only rules that need one are worth a word: a container's clock is UTC.
+/// Returns the finding. Without any zone only rules that need one are reported: a container's clock is UTC.
 pub fn finding(config: &Config, zone: &ZoneFact) -> Option<Finding> {
     let daily = Platform::every()
         .map(|platform| config.session.of(platform))
@@ -109,7 +109,7 @@ const PLACES: [(i32, &str); 24] = [
     (720, "Pacific/Auckland"),
 ];
 
-/// More of a name is not shown.
+/// Length limit for a name, in characters.
 const NAME_MAX: usize = 60;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Child processes. The one place where a program is started: every child has [`CHILD_MARK`] in its environment, by which the
-//! gateway knows on its control socket what it has started itself, and is known by its pid until it is reaped.
+//! gateway recognizes its own children on its control socket, and is known by its pid until it is reaped.
 //!
-//! The gateway also [adopts](adopt_orphans) what its children leave behind: such a process keeps the gateway among its ancestors,
+//! The gateway also [adopts](adopt_orphans) orphans of its children: such a process keeps the gateway among its ancestors,
 //! whatever it does about its session, its group and its environment.
 
 use std::collections::BTreeSet;
@@ -21,14 +21,14 @@ fn started() -> MutexGuard<'static, BTreeSet<u32>> {
     STARTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A program with our environment, in our process group.
+/// Makes a command with our environment, in our process group.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env(CHILD_MARK, "1");
     command
 }
 
-/// A program with this environment and no other, in its own process group.
+/// Makes a command with this environment and no other, in its own process group.
 pub fn confined(
     program: impl AsRef<OsStr>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -39,15 +39,16 @@ pub fn confined(
     command
 }
 
-/// The gateway itself, as the child of process 1 or in the place of its earlier run: the only program without the mark.
+/// Makes the command of the gateway itself, as the child of process 1 or in the place of its earlier run: the only program
+/// without the mark.
 pub fn gateway(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }
 
-/// Starts it.
+/// Starts the program.
 ///
 /// # Errors
-/// When the system does not.
+/// When the system cannot start it.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let mut started = started();
     let child = command.spawn()?;
@@ -55,7 +56,7 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
     Ok(child)
 }
 
-/// The same for a child that is waited for without blocking.
+/// Starts a child that is waited for without blocking.
 ///
 /// # Errors
 /// When the system does not start it.
@@ -67,7 +68,7 @@ pub fn spawn_async(command: &mut tokio::process::Command) -> io::Result<tokio::p
     Ok(child)
 }
 
-/// From now on the orphans among our descendants become our children instead of those of process 1. Its caller calls
+/// Makes the orphans among our descendants our children instead of those of process 1, from now on. Its caller calls
 /// [`reap_orphans`] whenever a child has ended.
 ///
 /// # Errors
@@ -77,7 +78,7 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
-/// Elsewhere orphans are known by their mark only.
+/// Does nothing: on this system orphans are known by their mark only.
 ///
 /// # Errors
 /// Never.

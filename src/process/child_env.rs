@@ -1,11 +1,11 @@
-//! Pure. Which of our environment variables a child is given: an allow-list, because the rest may hold secrets that are
-//! none of its business, or change how Node behaves.
+//! Pure. The environment variables of a child: an allow-list, because the others may hold secrets that it does not need, or
+//! change the behaviour of Node.
 
 use std::ffi::{OsStr, OsString};
 
 use crate::world::World;
 
-/// What Node needs to find itself, speak the user's language and reach the network.
+/// Variables by which Node finds itself, speaks the user's language and reaches the network.
 const FOR_ALL: [&str; 22] = [
     "PATH",
     "HOME",
@@ -24,7 +24,7 @@ const FOR_ALL: [&str; 22] = [
     "http_proxy",
     "https_proxy",
     "no_proxy",
-    // Where version managers keep the Node that their `node` on the PATH starts.
+    // Folders of version managers: the Node that their `node` on the PATH starts is there.
     "ASDF_DATA_DIR",
     "MISE_DATA_DIR",
     "NODENV_ROOT",
@@ -32,7 +32,7 @@ const FOR_ALL: [&str; 22] = [
     "VOLTA_HOME",
 ];
 
-/// What npm is told besides: where packages come from and where they are cached.
+/// Additional variables of npm: the source and the cache of packages.
 const FOR_NPM: [&str; 10] = [
     "npm_config_registry",
     "npm_config_cache",
@@ -46,16 +46,16 @@ const FOR_NPM: [&str; 10] = [
     "npm_config_ca",
 ];
 
-/// What the operator's command is told besides: whose gateway it is, and where notifications are shown.
+/// Additional variables of the operator's command: the gateway's home, and the place where notifications are shown.
 const FOR_NOTICE: [&str; 5] =
     ["DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "HERMES_HOME", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"];
 
-/// For the bridge itself. `HERMES_BRIDGE_…` are its own names.
+/// Returns the variables of the bridge. `HERMES_BRIDGE_…` are its own names.
 pub(crate) fn for_bridge(world: &World) -> Vec<(OsString, OsString)> {
     chosen(world, |name| is_for_all(name) || name.starts_with("HERMES_BRIDGE_"))
 }
 
-/// For `node --version` and for npm. npm reads its names in any case.
+/// Returns the variables of `node --version` and npm. npm reads its names in any case.
 pub(crate) fn for_npm(world: &World) -> Vec<(OsString, OsString)> {
     chosen(world, |name| {
         let lower = name.to_ascii_lowercase();
@@ -65,12 +65,12 @@ pub(crate) fn for_npm(world: &World) -> Vec<(OsString, OsString)> {
     })
 }
 
-/// For the operator's own command: what a program needs to find itself and to reach the person's desktop.
+/// Returns the variables of the operator's command: those by which a program finds itself and reaches the person's desktop.
 pub(crate) fn for_notice(world: &World) -> Vec<(OsString, OsString)> {
     chosen(world, |name| is_for_all(name) || FOR_NOTICE.contains(&name))
 }
 
-/// For the agent's program: nothing besides; what else it needs is named in the settings.
+/// Returns the variables of the agent's program: the common ones; others must be named in the settings.
 pub(crate) fn for_agent(world: &World) -> Vec<(OsString, OsString)> {
     chosen(world, is_for_all)
 }

@@ -30,7 +30,7 @@ const INTERNAL: u8 = 70;
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
-/// What is to be done before becoming the program.
+/// The steps before becoming the program.
 #[derive(Debug, PartialEq, Eq)]
 struct Plan {
     lock: Option<PathBuf>,
@@ -40,7 +40,7 @@ struct Plan {
     args: Vec<OsString>,
 }
 
-/// The arguments with which [`run`] is told to become `program` with `args`.
+/// Returns the arguments with which [`run`] becomes `program` with `args`.
 pub(crate) fn args(lock: &Path, parent: u32, program: &Path, args: Vec<OsString>) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec![NAME.into(), "--lock".into(), lock.into()];
     all.extend(["--parent".into(), parent.to_string().into(), "--".into(), program.into()]);
@@ -48,7 +48,7 @@ pub(crate) fn args(lock: &Path, parent: u32, program: &Path, args: Vec<OsString>
     all
 }
 
-/// The same for a program that holds nothing and is kept by a guard. It must be started as a process group of its own.
+/// Returns those for a program without a lock that is kept by a guard. It must be started in its own process group.
 pub(crate) fn guarded_args<T: Into<OsString>>(
     parent: u32,
     argv: impl IntoIterator<Item = T>,
@@ -58,7 +58,7 @@ pub(crate) fn guarded_args<T: Into<OsString>>(
     all
 }
 
-/// The same for a program that holds nothing.
+/// Returns those for a program without a lock.
 pub(super) fn plain_args<T: Into<OsString>>(parent: u32, argv: impl IntoIterator<Item = T>) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec![NAME.into(), "--parent".into(), parent.to_string().into(), "--".into()];
     all.extend(argv.into_iter().map(Into::into));
@@ -92,17 +92,18 @@ pub fn run(exe: &Path, arguments: &[OsString]) -> u8 {
         error.to_string()
     };
     let why = format!("{}{NOT_STARTED}{why}", program.display());
-    // What the agent's program says is its answer.
+    // The stdout of the agent's program is its answer.
     if plan.lock.is_some() {
         announce(&why);
     }
     fail(code, &why)
 }
 
-/// Between the name of a program and why it was not started.
+/// The text between the name of a program and the cause for which it was not started.
 const NOT_STARTED: &str = " cannot be started: ";
 
-/// Why a program was not started, by its exit code and its last line on stderr. `None`: it ended by itself.
+/// Returns the cause for which a program was not started, by its exit code and its last line on stderr. `None`: it ended by
+/// itself.
 pub(crate) fn not_started(code: Option<i32>, last_line: &str) -> Option<&str> {
     let is_ours =
         [NOT_FOUND, NOT_EXECUTABLE].map(i32::from).contains(&code?) && last_line.starts_with("hermes: ");
@@ -123,13 +124,13 @@ fn parse(arguments: &[OsString]) -> Option<Plan> {
     Some(Plan { lock, guards, parent, program: program.clone(), args: args.to_vec() })
 }
 
-/// From now on this process is sent `signal` when its parent ends.
+/// Has the kernel send `signal` to this process when its parent ends.
 ///
 /// # Errors
-/// When that cannot be had, or the parent has ended already.
+/// When the kernel refuses, or the parent has ended already.
 pub(super) fn end_with_parent(parent: i32, signal: Signal) -> Result<(), String> {
     ask_for(signal).map_err(|error| format!("cannot ask to end with hermes: {error}"))?;
-    // It may have died before the kernel was asked; then nobody would ever end us.
+    // It may have died before the kernel was asked; then this process would never be ended.
     if rustix::process::getppid().map(Pid::as_raw_pid) == Some(parent) {
         Ok(())
     } else {
@@ -137,7 +138,7 @@ pub(super) fn end_with_parent(parent: i32, signal: Signal) -> Result<(), String>
     }
 }
 
-/// Elsewhere the bridge notices the end of its stdin, which it does here, too.
+/// Does nothing: on this system the bridge notices the end of its stdin, as it does everywhere.
 #[cfg(target_os = "linux")]
 fn ask_for(signal: Signal) -> std::io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(signal))?)
@@ -148,7 +149,7 @@ fn ask_for(_signal: Signal) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Takes the lock and lets it outlive the change into Node.
+/// Takes the lock so that it outlives the change into Node.
 fn hold(path: &Path) -> Result<Lock, (u8, String)> {
     let storage = |error: &dyn std::fmt::Display| (STORAGE, format!("{}: {error}", path.display()));
     if let Some(dir) = path.parent() {
@@ -174,7 +175,7 @@ pub(crate) fn last_words(code: &str, message: &str) -> String {
     format!("{event}\n")
 }
 
-/// Says it to the gateway as the bridge says why it ends. Nobody may read it any more.
+/// Reports it to the gateway in the form in which the bridge reports its end. The gateway may no longer read.
 fn announce(why: &str) {
     let line = last_words("exec", why);
     drop(std::io::stdout().write_all(line.as_bytes()));

@@ -1,4 +1,4 @@
-//! A child with everything that it started.
+//! A process group: a child with all that it started.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
@@ -11,7 +11,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Of a child that was started in a group of its own.
+    /// Wraps a child that was started in its own group.
     pub fn new(leader: Child) -> Self {
         Self { leader }
     }
@@ -19,10 +19,10 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // An id is there only while the leader is not reaped: so the number cannot be somebody else's.
+        // The id is there only while the leader is not reaped, so the number cannot be another process's.
         let pid = self.leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have just ended by itself.
+            // The group may have just ended by itself.
             kill_process_group(pid, Signal::KILL).ok();
         }
     }

@@ -1,8 +1,8 @@
-//! Keeps a program of somebody else's: ends as it ends, and takes all that it started along when hermes is killed.
+//! The guard of a foreign program: ends as it ends, and takes all that it started along when hermes is killed.
 //!
 //! The kernel's promise to end a child with its parent reaches that child alone. So the child of hermes is this guard, the
-//! first of a process group of its own: told of the end of hermes, it kills the group. What has left the group is out of
-//! reach. The program itself ends with the guard, whatever ends that.
+//! leader of its own process group: when hermes ends, it kills the group. A process that has left the group is out of reach.
+//! The program itself ends with the guard, whatever ends that.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -19,7 +19,7 @@ use crate::process::exec;
 /// Starts `argv` and returns its exit code; 128 and the signal's number where it was killed.
 ///
 /// # Errors
-/// Why it cannot be started.
+/// The cause for which it cannot be started.
 pub(super) fn run(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> Result<u8, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -33,7 +33,7 @@ async fn live(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> 
     if rustix::process::getpgrp() != rustix::process::getpid() {
         return Err("a guard starts its own process group".to_owned());
     }
-    // First the ear, then the promise.
+    // The handler first, then the promise: so no signal is lost.
     let mut ending = signal(SignalKind::terminate())
         .map_err(|error| format!("the guard cannot read its pipe: {error}"))?;
     exec::end_with_parent(parent, Signal::TERM)?;

@@ -1,53 +1,53 @@
-//! What the system says of other processes (`/proc`). Where there is no such thing, nothing.
+//! Other processes, by `/proc`. Where it does not exist, none.
 
 use crate::file;
 
-/// The longest of these files that is read. An environment is cut off here.
+/// Longest of these files that is read, in bytes. An environment is cut off here.
 const LEN_MAX: u64 = 4 << 20;
 
 /// A process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// Its pid.
     pub pid: u32,
-    /// That of its parent; `None` for the first of a machine or a container.
+    /// The pid of its parent; `None` for the first of a machine or a container.
     pub parent: Option<u32>,
-    /// When it was started, in ticks since the machine was: with the number it names a process for good.
+    /// Time of its start, in ticks since the machine's: with the pid it names a process for good.
     pub start: u64,
-    /// It has ended and is not reaped.
+    /// True when it has ended and is not reaped.
     pub has_ended: bool,
-    /// It is stopped, by SIGSTOP, Ctrl-Z or a debugger.
+    /// True when it is stopped, by SIGSTOP, Ctrl-Z or a debugger.
     pub is_stopped: bool,
 }
 
-/// The process of this number, if it is there and can be seen.
+/// Returns the process of this number, if it is there and can be seen.
 pub fn process(pid: u32) -> Option<Process> {
     let stat = file::read_system(format!("/proc/{pid}/stat"), LEN_MAX).ok()?;
     parse(pid, &String::from_utf8_lossy(&stat))
 }
 
-/// This process.
+/// Returns this process.
 pub fn this() -> Option<Process> {
     process(std::process::id())
 }
 
-/// All processes that can be seen.
+/// Returns all processes that can be seen.
 pub fn all() -> impl Iterator<Item = Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?))
 }
 
-/// The names of the variables in the environment that a process was started with.
+/// Returns the names of the variables in the environment with which a process was started.
 ///
 /// # Errors
-/// When it is gone, or may not be looked into.
+/// When it is gone, or may not be inspected.
 pub fn variables(pid: u32) -> std::io::Result<Vec<Vec<u8>>> {
     let bytes = file::read_system(format!("/proc/{pid}/environ"), LEN_MAX)?;
     let name = |variable: &[u8]| variable.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
     Ok(bytes.split(|byte| *byte == 0).filter(|variable| !variable.is_empty()).map(name).collect())
 }
 
-/// Fields 3, 4 and 22; the second one is the program's name in brackets and may hold anything.
+/// Parses fields 3, 4 and 22; the second one is the program's name in brackets and may hold anything.
 fn parse(pid: u32, stat: &str) -> Option<Process> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Pure. Cuts what a child prints into lines of bounded length, fit to be shown.
+//! Pure. Splits the output of a child into lines of bounded length, fit to be shown.
 
 /// Longest line, in bytes; the rest of it is dropped.
 pub(crate) const LINE_LEN_MAX: usize = 2000;
@@ -10,7 +10,7 @@ pub(crate) struct Splitter {
 }
 
 impl Splitter {
-    /// The lines that these bytes complete.
+    /// Returns the lines that these bytes complete.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for byte in bytes {
@@ -23,7 +23,7 @@ impl Splitter {
         lines
     }
 
-    /// The line so far, without control characters; blank ones are nothing.
+    /// Returns the line so far, without control characters; `None` for a blank one.
     pub(crate) fn finish(&mut self) -> Option<String> {
         let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).trim_end().to_owned();
         let shown = || line.replace(|sign: char| sign.is_control() && sign != '\t', "");

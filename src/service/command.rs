@@ -1,4 +1,4 @@
-//! `hermes gateway start`, `stop` and `restart`: asks for it, and returns when it has come about or will not.
+//! `hermes gateway start`, `stop` and `restart`: sends the request, and returns when it is fulfilled or failed.
 
 use std::time::Duration;
 
@@ -20,19 +20,19 @@ use crate::preflight::quoted;
 use crate::progress::Progress;
 use crate::world::World;
 
-/// What ending and starting take beside finishing what is under way.
+/// Time for ending and starting beside the current work.
 const BESIDE_DRAIN: Duration = Duration::from_secs(60);
 
-/// How long the next gateway may take to appear: service managers wait before they start again.
+/// Limit for the next gateway to appear: service managers wait before they start again.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Between two looks.
+/// Interval between two looks.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// The service manager is asked at every so many looks.
+/// Looks between two questions to the service manager.
 const LOOKS_PER_QUESTION: u32 = 5;
 
-/// What is asked of the gateway.
+/// A request to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Have the service manager start it.
@@ -43,22 +43,22 @@ pub enum Verb {
     Restart,
 }
 
-/// How it is asked.
+/// The parameters of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
-    /// What.
+    /// The request.
     pub verb: Verb,
-    /// The longest wait; without one, the longest drain and what comes beside it.
+    /// The longest wait; without one, the longest drain and a minute beside it.
     pub timeout: Option<Duration>,
-    /// For programs.
+    /// True for JSON output.
     pub json: bool,
 }
 
-/// Does it, and waits until it is so.
+/// Fulfils the request, and waits until it is done.
 ///
 /// # Errors
-/// When no gateway runs that could be stopped (exit 3), the settings would not let the next one start (exit 78), or it has
-/// not come about (exit 1).
+/// When no gateway runs that could be stopped (exit 3), the settings would not let the next one start (exit 78), or the
+/// request was not fulfilled (exit 1).
 pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitCode, CliError> {
     let Asked { verb, timeout, .. } = asked;
     let begun = Now::read().mono;
@@ -68,7 +68,7 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
     let limit = timeout.unwrap_or(drain + BESIDE_DRAIN);
     let (view, said) = report::gateway(home);
     if matches!(view.presence, Presence::Mute(_)) {
-        // It can neither end nor restart in order.
+        // A gateway that does not answer can neither end nor restart in order.
         return Err(report::hangs(&view));
     }
     let running = said.filter(|_| view.presence == Presence::Answering);
@@ -88,7 +88,7 @@ pub async fn run(world: &World, home: &HermesHome, asked: Asked) -> Result<ExitC
             (None, None)
         }
         Verb::Restart => {
-            // What would not let the next one start must not end this one.
+            // An error that would not let the next one start must not end this one.
             config.map_err(|error| match view.presence {
                 Presence::Absent => error.hint("No gateway is running."),
                 Presence::Starting | Presence::Answering | Presence::WithoutSocket | Presence::Mute(_) => {
@@ -130,7 +130,7 @@ impl Verb {
     }
 }
 
-/// The service manager that has a service for this home.
+/// Returns the service manager that has a service for this home.
 async fn installed(home: &HermesHome) -> Result<Manager, CliError> {
     let Some(service) = manager::installed().await else {
         return Err(CliError::failed("hermes is not installed as a service").code("no_service").hint(
@@ -150,9 +150,9 @@ struct Waiting<'a> {
     home: &'a HermesHome,
     wait: Wait,
     progress: Progress,
-    /// Who is expected to start the next one.
+    /// The manager that is expected to start the next one.
     manager: Option<Manager>,
-    /// That it does not mean to, when it said so last; with the last end.
+    /// The manager's report that it does not mean to, with the last end, when that was its latest.
     left_alone: Option<String>,
 }
 
@@ -165,7 +165,7 @@ impl Waiting<'_> {
                 Err(error) => Err(error),
             };
             match answer {
-                // It is ready, or about to be: that is seen.
+                // The gateway is ready, or about to be: the looks will show that.
                 Ok(answer) if answer.status.success() => std::future::pending().await,
                 Ok(answer) => String::from_utf8_lossy(&answer.stderr).trim().replace('\n', " "),
                 Err(error) => error.to_string(),
@@ -203,7 +203,7 @@ impl Waiting<'_> {
     }
 }
 
-/// What it waits for, for people.
+/// Describes the stage for people.
 fn words(verb: Verb, stage: &Stage) -> &'static str {
     match (stage, verb) {
         (Stage::Ending, _) => "Finishing current work",
@@ -214,11 +214,11 @@ fn words(verb: Verb, stage: &Stage) -> &'static str {
     }
 }
 
-/// Why it has not come about.
+/// The cause for which a request failed.
 enum Failed {
-    /// By what was seen.
+    /// Seen from outside.
     Seen(Failure),
-    /// By the word of the manager that was to start it.
+    /// Reported by the manager that was to start it.
     Refused(String),
 }
 
@@ -257,7 +257,7 @@ impl Failed {
     }
 }
 
-/// How the gateway that is gone has ended, by its own word.
+/// Describes the end of the last gateway, by its status file.
 fn last_words(home: &HermesHome) -> String {
     let last = file::read(home.state_file(), file::OWN_LEN_MAX).ok().and_then(|bytes| Snapshot::read(&bytes));
     match last {
@@ -270,7 +270,7 @@ fn last_words(home: &HermesHome) -> String {
     }
 }
 
-/// Says what has come about.
+/// Prints the result.
 fn tell(
     asked: &Asked,
     before: Option<&Life>,

@@ -10,30 +10,30 @@ use tokio::process::{Child, Command};
 use crate::home::HermesHome;
 use crate::process::child;
 
-/// The longest that the manager may take to answer.
+/// Limit for an answer of the manager.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// Who starts the gateway again.
+/// A service manager, which starts the gateway again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manager {
-    /// A user's own systemd.
+    /// systemd of one user.
     SystemdOfUser,
-    /// The machine's.
+    /// systemd of the machine.
     Systemd,
-    /// A Mac's, for one user.
+    /// launchd of a Mac, for one user.
     Launchd,
 }
 
-/// What it says of our service.
+/// The manager's report on our service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Who says so.
+    /// The manager.
     pub manager: Manager,
-    /// The process that it has started, if that runs.
+    /// The pid of the running process.
     pub pid: Option<u32>,
-    /// It neither runs nor is it about to; with its last end, in the manager's words.
+    /// Set when it neither runs nor is about to: its last end, in the manager's words.
     pub down: Option<String>,
-    /// The home folder that it is given, where it says so.
+    /// The home folder of the service, where the manager reports it.
     home: Option<String>,
 }
 
@@ -51,14 +51,14 @@ impl Manager {
             command.arg("--user");
         }
         if self != Self::Launchd {
-            // Nobody would see the question.
+            // The question would not be seen.
             command.arg("--no-ask-password");
         }
         command.args([verb, &target]).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
 
-    /// What it says of our service; `None` when it knows none, or is not there itself.
+    /// Returns its report on our service; `None` when it has none, or is not there itself.
     pub async fn service(self) -> Option<Service> {
         let mut command = match self {
             Self::SystemdOfUser | Self::Systemd => self.command("show"),
@@ -74,7 +74,7 @@ impl Manager {
         match self {
             _ if !answer.status.success() => None,
             Self::SystemdOfUser | Self::Systemd => self.read(&text),
-            // What it prints is, by its own word, for people.
+            // Its output is, by its own word, for people.
             Self::Launchd => Some(Service { manager: self, pid: None, down: None, home: None }),
         }
     }
@@ -103,7 +103,7 @@ impl Manager {
         })
     }
 
-    /// Has it start our service. The command returns when that is ready, or has failed.
+    /// Has it start our service. The command returns when the service is ready, or has failed.
     ///
     /// # Errors
     /// When its program cannot be started.
@@ -115,7 +115,7 @@ impl Manager {
         child::spawn_async(self.command(verb).stdout(Stdio::null()).stderr(Stdio::piped()))
     }
 
-    /// What a person types to start it.
+    /// Returns the command by which a person starts it.
     pub fn by_hand(self) -> &'static str {
         match self {
             Self::SystemdOfUser => "systemctl --user start hermes",
@@ -124,7 +124,7 @@ impl Manager {
         }
     }
 
-    /// What a person types to read what it wrote.
+    /// Returns the command by which a person reads its log.
     pub fn log(self) -> &'static str {
         match self {
             Self::SystemdOfUser => "journalctl --user -u hermes -n 30",
@@ -135,13 +135,13 @@ impl Manager {
 }
 
 impl Service {
-    /// The home folder that it runs with, when that is not this one.
+    /// Returns the home folder of the service, when that is not this one.
     pub fn other_home(&self, home: &HermesHome) -> Option<&str> {
         self.home.as_deref().filter(|theirs| Path::new(theirs) != home.root())
     }
 }
 
-/// The first service of ours that is installed: the user's own before the machine's.
+/// Returns the first service of ours that is installed: the user's own before the machine's.
 pub async fn installed() -> Option<Service> {
     for manager in Manager::ALL {
         if let Some(service) = manager.service().await {
@@ -151,7 +151,7 @@ pub async fn installed() -> Option<Service> {
     None
 }
 
-/// Who has started this process.
+/// Returns the manager that started this process.
 pub async fn starter_of(pid: u32) -> Option<Manager> {
     for manager in [Manager::SystemdOfUser, Manager::Systemd] {
         if manager.service().await.is_some_and(|service| service.pid == Some(pid)) {

@@ -1,20 +1,20 @@
-//! Pure. Whether what was asked of the gateway has come about, by what can be seen from outside.
+//! Pure. The wait for a request to the gateway: decides, by what can be seen from outside, whether it is fulfilled.
 
 use std::time::{Duration, Instant};
 
 use crate::durable::Holder;
 use crate::gateway::model::snapshot::Snapshot;
 
-/// How long a service manager must leave the gateway alone until it counts as given up: between two of its own steps it
-/// looks as if it did.
+/// Time without a step of the service manager after which it counts as given up: between two of its own steps it looks as if
+/// it had.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 
-/// One life of the gateway.
+/// One instance of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Life {
-    /// Its process. The next one may have the same, in a container.
+    /// Its pid. The next one may have the same, in a container.
     pub pid: u32,
-    /// Differs with every start.
+    /// Its id, which differs with every start.
     pub instance_id: String,
 }
 
@@ -24,27 +24,27 @@ impl From<&Snapshot> for Life {
     }
 }
 
-/// What is waited for.
+/// The goal of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
-    /// That a gateway is ready, and another one than before.
+    /// A gateway is ready, and another one than before.
     Ready,
-    /// That the one of before has ended.
+    /// The gateway of before has ended.
     Ended,
 }
 
-/// What one look shows.
+/// The result of one look.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// Who holds the home's lock.
+    /// The holder of the home's lock.
     pub holder: Option<Holder>,
-    /// Who answers at the control socket, and so has begun its work.
+    /// The instance that answers at the control socket, and so has begun its work.
     pub ready: Option<Life>,
-    /// The service manager does not mean to start it; with the last end, in its words.
+    /// Set when the service manager does not mean to start it: the last end, in its words.
     pub left_alone: Option<String>,
 }
 
-/// How far it is.
+/// The stage of a wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
     /// The gateway of before is still there.
@@ -57,21 +57,21 @@ pub enum Stage {
     Ready(Life),
 }
 
-/// What a look means.
+/// The verdict after a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Look again.
     Waiting(Stage),
-    /// It has come about; with the gateway that runs now, if there is one.
+    /// The goal is reached; with the gateway that runs now, if there is one.
     Done(Option<Life>),
-    /// It will not.
+    /// The goal will not be reached.
     Failed(Failure),
 }
 
-/// Why it will not.
+/// The cause for which the goal will not be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// Nobody has started a gateway for this long.
+    /// No gateway was started for this long.
     NobodyCame(Duration),
     /// The service manager has given it up, after this end.
     GivenUp(String),
@@ -91,13 +91,13 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Waits until the deadline. `before` is the gateway that is to end; once it has ended, the next one may take `patience`
-    /// to appear, or all the time that there is.
+    /// Makes a wait until the deadline. `before` is the gateway that is to end; once it has ended, the next one may take
+    /// `patience` to appear, or all the time that there is.
     pub fn new(goal: Goal, before: Option<Life>, deadline: Instant, patience: Option<Duration>) -> Self {
         Self { goal, before, deadline, patience, absent_since: None, left_alone_since: None }
     }
 
-    /// Judges what was seen at this moment.
+    /// Judges the result of a look at this moment.
     pub fn look(&mut self, now: Instant, seen: &Seen) -> Verdict {
         let stage = self.stage(seen);
         let is_absent = stage == Stage::Absent;
@@ -134,7 +134,7 @@ impl Wait {
                 Stage::Ending
             }
             Some(life) => Stage::Ready(life.clone()),
-            // Of one that does not answer, the pid must do.
+            // For a gateway that does not answer, the pid must do.
             None if before.is_some_and(|before| holder.pid.is_none_or(|pid| pid == before.pid)) => {
                 Stage::Ending
             }
@@ -174,7 +174,7 @@ mod tests {
         let (mut wait, at) = wait(Goal::Ready);
         for (second, seen, stage) in [
             (0, held(1, Some(life(1, "a"))), Stage::Ending),
-            // It no longer answers, and is still there.
+            // The gateway no longer answers, and is still there.
             (1, held(1, None), Stage::Ending),
             (2, Seen { holder: Some(Holder { pid: None }), ..Seen::default() }, Stage::Ending),
             (3, absent(false), Stage::Absent),
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(wait.look(at(10), &absent(false)), Verdict::Waiting(Stage::Absent));
         assert_eq!(wait.look(at(29), &absent(false)), Verdict::Waiting(Stage::Absent));
         assert_eq!(wait.look(at(30), &absent(false)), Verdict::Failed(Failure::NobodyCame(PATIENCE)));
-        // One that came and went is a new beginning.
+        // One that came and went counts as a new start.
         assert_eq!(wait.look(at(31), &held(2, None)), Verdict::Waiting(Stage::Starting));
         assert_eq!(wait.look(at(32), &absent(false)), Verdict::Waiting(Stage::Absent));
     }

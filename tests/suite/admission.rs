@@ -1,4 +1,4 @@
-//! Who is on no list, and is let in by a code.
+//! People who are on no list, and are admitted by a code.
 
 use serde_json::Value;
 

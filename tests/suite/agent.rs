@@ -29,7 +29,7 @@ fn wait_for_answer(fake: &FakeWhatsApp, text: &str) -> String {
     seen.unwrap_or_else(|| panic!("no answer with `{text}` came: {:#?}", fake.received()))
 }
 
-/// The status says how the agent is, and since when it is not there.
+/// Waits until the status shows this state of the agent, and the time since when it is away.
 fn wait_for_agent(gateway: &Gateway, state: &str) {
     let seen = wait::until(wait::LIMIT, || (gateway.state()["agent"]["state"] == state).then_some(()));
     let agent = gateway.state()["agent"].clone();
@@ -58,7 +58,7 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
         assert!(asked.contains(part), "`{part}` is missing in {asked}");
     }
 
-    // While it fails, messages wait, and the chat is told once.
+    // While it fails, messages wait, and the chat gets one notice.
     *service.failing.lock().unwrap() = true;
     let before = fake.received().len();
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "are you well" }));

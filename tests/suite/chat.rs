@@ -1,4 +1,4 @@
-//! A conversation by its words: `/new`, `/stop`, `/retry`, `/status`, with a program as the agent.
+//! A conversation by commands: `/new`, `/stop`, `/retry`, `/status`, with a program as the agent.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::support::house::{House, QUICK};
 use crate::support::process::is_alive;
 use crate::support::wait;
 
-/// Answers at once, unless the message asks for something else; keeps what it was told beside itself.
+/// Answers at once, unless the message asks for something else; keeps its input in a file beside itself.
 const AGENT: &str = r#"#!/bin/sh
 read -r turn
 printf '%s\n' "$turn" >> "$0.turns"
@@ -64,7 +64,7 @@ impl Chat {
         self.hear(before, expected)
     }
 
-    /// Waits for the message behind so many others, which holds this.
+    /// Waits for the message with this text, after the first so many.
     fn hear(&self, before: usize, expected: &str) -> String {
         let answer = wait::until(wait::LIMIT, || self.sent().get(before).cloned());
         let Some(answer) = answer else { panic!("silence:\n{}", self.house.gateway.log().join("\n")) };
@@ -74,7 +74,7 @@ impl Chat {
         answer
     }
 
-    /// The status says so of the program, with these words.
+    /// Waits until the status shows this state of the program, with these words.
     fn wait_for_agent(&self, state: &str, why: &str) {
         let agent = || self.house.gateway.state()["agent"].clone();
         let is_so = |agent: &Value| {
@@ -83,7 +83,7 @@ impl Chat {
         assert!(wait::until(wait::LIMIT, || Some(agent()).filter(is_so)).is_some(), "{state}: {}", agent());
     }
 
-    /// What the gateway has sent.
+    /// Returns the messages that the gateway has sent.
     fn sent(&self) -> Vec<Value> {
         self.house.well.said().into_iter().filter(|said| said["say"] == "send").collect()
     }
@@ -96,7 +96,7 @@ impl Chat {
         std::fs::read_to_string(format!("{}.{what}", self.agent.display())).unwrap_or_default()
     }
 
-    /// The last line that the program was told.
+    /// Returns the last line of input of the program.
     fn told(&self) -> Value {
         serde_json::from_str(self.beside("turns").lines().last().expect("a turn")).expect("JSON")
     }

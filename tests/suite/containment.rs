@@ -1,5 +1,6 @@
-//! One piece fails, and everything beside it goes on as if nothing had happened. Each fault is one row of the table of containment in
-//! `src/gateway/mod.rs`; after it, all observers are counted that noticed something. There must be none.
+//! Containment: one piece fails, and everything beside it goes on as if nothing had happened. Each fault is one row of the
+//! table of containment in `src/gateway/mod.rs`; after it, all observers are counted that noticed something. There must be
+//! none.
 
 use serde_json::{Value, json};
 
@@ -13,13 +14,14 @@ use crate::support::wait;
 /// The person whose message, chat or picture fails.
 const ODD: i64 = 4_200_001;
 
-/// People whose messages the model's service fails at, each in a chat of their own: such a message holds up what follows it there.
+/// People whose messages the model's service fails at, each in a separate chat: such a message holds up those behind it
+/// there.
 const POISONED: std::ops::Range<i64> = 4_200_010..4_200_015;
 
-/// People who write beside that.
+/// Other people who write at the same time.
 const OTHERS: std::ops::Range<i64> = 4_200_002..4_200_008;
 
-/// What fails, and what is done to make it fail.
+/// The name of a fault, and the function that causes it.
 type Row = (&'static str, fn(&Scene));
 
 struct Scene {
@@ -30,7 +32,7 @@ struct Scene {
     rounds: usize,
 }
 
-/// The state of a platform and its cause. Its attempts count down by themselves while it stays connected.
+/// Returns the state of a platform and its cause. Its attempts count down by themselves while it stays connected.
 fn standing(entry: &Value) -> Value {
     json!([entry["state"], entry["since"], entry["error_code"]])
 }
@@ -59,14 +61,14 @@ impl Scene {
         self.telegram.write(ODD, ODD, text);
     }
 
-    /// The service has seen a question with this word.
+    /// Waits until the service has seen a question with this word.
     fn wait_asked(&self, word: &str) {
         let is_asked =
             || self.agent.asked.lock().unwrap().iter().any(|asked| asked.to_string().contains(word));
         assert!(wait::until(wait::LIMIT, || is_asked().then_some(())).is_some(), "`{word}` was not asked");
     }
 
-    /// Everybody else asks something. Returns who noticed that something else fails, and how.
+    /// Has all others ask something. Returns the observers that noticed the fault, and how.
     fn noticed(&mut self, during: Value) -> Vec<String> {
         self.rounds += 1;
         let question = format!("question {} of all", self.rounds);
@@ -112,7 +114,7 @@ fn http(status: &str, body: &str) -> String {
     )
 }
 
-/// A message to which the model's service always answers this.
+/// Makes the model's service always give this answer to a message.
 fn poison(scene: &Scene, word: &'static str, answer: String) {
     let mut odd = scene.agent.odd.lock().unwrap();
     let id = POISONED.start + i64::try_from(odd.len()).unwrap();
@@ -171,7 +173,7 @@ const ROWS: [Row; 12] = [
     }),
     ("one poll of many", |scene| scene.telegram.fail("getUpdates", [Fault::refuse(502, "Bad Gateway")])),
     ("a platform that cannot connect", |scene| {
-        // Nothing answers for its service: each attempt ends at its limit, until the breaker opens.
+        // Its service does not answer: each attempt ends at its limit, until the breaker opens.
         let is_failing = |line: &String| line.contains("scripted2") && line.contains("net_timeout");
         let told = || scene.house.gateway.log().iter().any(is_failing).then_some(());
         assert!(wait::until(wait::LIMIT, told).is_some(), "{}", scene.house.gateway.log().join("\n"));

@@ -1,5 +1,5 @@
-//! What every platform must keep, whatever it is: one suite, run over each by a real gateway and a far end that speaks the
-//! platform's own wire protocol. A further platform is a [`FarEnd`] and a line at the end.
+//! The contract of every platform: one suite, run over each by a real gateway and a far end that speaks the platform's own
+//! wire protocol. A further platform is a [`FarEnd`] and a line at the end.
 
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,7 @@ impl<F: FarEnd> Scene<F> {
         );
     }
 
-    /// Waits until the far end keeps nothing for us any more.
+    /// Waits until the far end keeps no messages for us any more.
     fn wait_acknowledged(&mut self) {
         let seen = wait::until(wait::LIMIT, || {
             self.far.turn();
@@ -92,7 +92,7 @@ impl<F: FarEnd> Scene<F> {
         );
     }
 
-    /// A message is answered.
+    /// Checks that a message is answered.
     fn assert_works(&mut self, number: u32, text: &str) {
         self.far.write(number, text);
         self.wait_arrived(text, 1);
@@ -203,7 +203,7 @@ fn nothing_is_acknowledged_before_it_is_on_disk<F: FarEnd>() {
     let mut scene = Scene::<F>::connected();
     scene.wait_acknowledged();
     assert_eq!(scene.gateway.stop(), Some(0));
-    // This gateway dies just before the commit, so whoever acknowledges earlier loses the message.
+    // This gateway dies just before the commit, so a platform that acknowledges earlier loses the message.
     scene.home.env.push(("HERMES_FAILPOINT".to_owned(), "accept.before".to_owned()));
     scene.gateway = Gateway::start(&scene.home);
     scene.wait_for("connected");

@@ -1,4 +1,4 @@
-//! How a running gateway is asked and steered: over its socket, over HTTP, from the command line.
+//! Requests to a running gateway: over its socket, over HTTP, from the command line.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ fn home() -> TestHome {
     home
 }
 
-/// Waits until the HTTP API is in this state, and returns what is told of it.
+/// Waits until the HTTP API is in this state, and returns its entry.
 fn wait_for_http(gateway: &Gateway, state: &str) -> Value {
     let seen = wait::until(wait::LIMIT, || {
         let http = gateway.state()["http"].clone();
@@ -40,7 +40,7 @@ fn wait_for_http(gateway: &Gateway, state: &str) -> Value {
     }
 }
 
-/// A gateway that has settled, and the address of its HTTP API.
+/// Returns a gateway that has settled, and the address of its HTTP API.
 fn settled(home: &TestHome) -> (Gateway, String) {
     let gateway = Gateway::start(home);
     gateway.wait_for_state("fatal");
@@ -149,7 +149,7 @@ fn guessing_the_key_is_slowed_down_and_the_probes_answer_on() {
         .collect();
     assert_eq!(statuses[..10], [401; 10]);
     assert_eq!(statuses[10..], [429; 2]);
-    // No header makes another address of it, and the right key gets in whoever guessed.
+    // No header makes another address of it, and the right key is accepted also after guesses.
     let begun = std::time::Instant::now();
     let wrong = ask(&address, "GET /metrics", &["Authorization: Bearer wrong", "X-Forwarded-For: 10.1.1.1"]);
     assert_eq!(wrong.status, 429, "{wrong:?}");
@@ -352,7 +352,7 @@ fn connections_that_say_nothing_are_cut_off_and_keep_nobody_out() {
     for stream in silent.iter().chain([&slow]) {
         stream.set_read_timeout(Some(wait::LIMIT)).expect("a limit");
         let mut said = Vec::new();
-        // It may be closed with or without a word, and it is closed.
+        // The connection may be closed with or without a reset, and it is closed.
         let ended = (&*stream).read_to_end(&mut said);
         assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
     }
@@ -361,7 +361,7 @@ fn connections_that_say_nothing_are_cut_off_and_keep_nobody_out() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// Only root can become somebody else; without it there is no one else to be.
+/// Only root can become another user; others skip this test.
 #[test]
 fn another_user_is_not_heard() {
     if !rustix::process::geteuid().is_root() || which::which("setpriv").is_err() {
@@ -369,7 +369,7 @@ fn another_user_is_not_heard() {
     }
     let home = home();
     let (mut gateway, _) = settled(&home);
-    // The folder and the socket are opened to everybody: the kernel's word alone must do.
+    // The folder and the socket are opened to all: the kernel's answer alone must do.
     let open = |path: &std::path::Path, mode| {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
         std::fs::set_permissions(path, mode).expect("it is ours");

@@ -92,7 +92,7 @@ fn kill(pid: u32, signal: Signal) {
     rustix::process::kill_process(pid, signal).expect("it is there");
 }
 
-/// 100 messages over ten chats; the gateway or its bridge dies by kill -9 while they are on their way.
+/// Sends 100 messages over ten chats; the gateway or its bridge dies by kill -9 while they are on their way.
 #[test]
 fn a_hundred_messages_in_flight_survive_twenty_kills() {
     const KILLS: usize = 20;
@@ -147,7 +147,7 @@ fn a_hundred_messages_in_flight_survive_twenty_kills() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// The answers to messages of this prefix, each message id once, as a phone shows them.
+/// Returns the answers to messages of this prefix, each message id once, as a phone shows them.
 fn answers(fake: &FakeWhatsApp, prefix: &str) -> Vec<String> {
     fake.received().into_iter().map(|(_, text)| text).filter(|text| text.contains(prefix)).collect()
 }

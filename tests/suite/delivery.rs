@@ -1,4 +1,4 @@
-//! From the finished turn to the platform, over real processes: repeats, parts, limits, losses, and what people do by hand.
+//! Delivery from the finished turn to the platform, over real processes: repeats, parts, limits, losses, and commands.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +29,7 @@ fn sends(player: &Player) -> Vec<Value> {
     player.said().into_iter().filter(|said| said["say"] == "send").collect()
 }
 
-/// The nth message (from 0) that reached the service, without taking it.
+/// Returns the nth message (from 0) that reached the service, without taking it.
 fn nth(player: &Player, n: usize) -> Value {
     let found = wait::until(wait::LIMIT, || sends(player).get(n).cloned());
     found.unwrap_or_else(|| panic!("message {n} did not come: {:?}", player.said()))

@@ -1,5 +1,4 @@
-//! Every way in which a connection to WhatsApp ends, against the real bridge: the state shown, its code, and what happens
-//! next.
+//! Every way in which a connection to WhatsApp ends, against the real bridge: the state shown, its code, and the next step.
 
 use std::time::{Duration, Instant};
 
@@ -80,8 +79,8 @@ fn what_the_network_or_the_server_ends_comes_back_by_itself() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// Tries again at once, then after 1, 2, 4 … s, and three failures in a row would be enough for the breaker: a drop that counts
-/// shows.
+/// A home that tries again at once, then after 1, 2, 4 … s, and three failures in a row would be enough for the breaker: so a
+/// counted loss shows.
 fn sensitive() -> (TestHome, FakeWhatsApp) {
     let (home, fake) = quick();
     let toml = std::fs::read_to_string(home.paths().config_file()).unwrap();
@@ -134,7 +133,7 @@ fn a_passkey_asked_of_a_running_gateway_is_said_truthfully_and_nothing_loops() {
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("connected");
     let before = logins(&fake);
-    // In a session that is open it stands in nothing's way.
+    // In an open session it prevents nothing.
     fake.tell(json!({ "cmd": "fault", "name": "passkey_notice" }));
     assert_works(&gateway, &mut fake, "beside the notice");
     assert_eq!(whatsapp(&gateway)["state"], "connected");
@@ -152,7 +151,7 @@ fn a_passkey_asked_of_a_running_gateway_is_said_truthfully_and_nothing_loops() {
     let said = home.run(["platform", "status", "--json"]);
     assert!(said.stdout.contains("whatsapp_passkey_required"), "{said:?}");
 
-    // An operator's word is one more try, and its outcome stands again.
+    // A resume by the operator is one more try, and its outcome stands again.
     let resumed = home.run(["platform", "resume", "whatsapp"]);
     assert_eq!(resumed.code, Some(0), "{resumed:?}");
     wait::until(wait::LIMIT, || (logins(&fake) > tried).then_some(())).expect("one more try");

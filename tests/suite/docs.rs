@@ -15,7 +15,7 @@ fn settle(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
-/// Without the backticks of a code span.
+/// Returns a cell without the backticks of a code span.
 fn bare(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`').filter(|text| !text.contains('`'))
 }
@@ -180,8 +180,8 @@ fn every_link_of_the_pages_leads_somewhere() {
     settle(&complaints);
 }
 
-/// The settings of the example by their whole name, also those behind a comment sign or inside a comment, with the value of
-/// those that are set.
+/// Returns the settings of the example by their whole name, also those behind a comment sign or inside a comment, with the
+/// value of those that are set.
 fn example() -> BTreeMap<String, Option<String>> {
     let text = std::fs::read_to_string(root().join("assets/gateway.example.toml")).expect("it is there");
     let table = regex::Regex::new(r"^#?\[([a-z._]+)\]$").expect("a pattern of ours");
@@ -232,7 +232,7 @@ fn the_settings_page_and_the_example_name_the_same_settings() {
     for name in rows.keys().filter(|name| !example.contains_key(*name)) {
         complaints.push(format!("assets/gateway.example.toml: `{name}` is missing; {} has it", page.name));
     }
-    // What the program reads.
+    // The settings that the program reads.
     let table = regex::Regex::new(r"(?s)struct Raw\w+ \{\n(.*?)\n\}").expect("a pattern of ours");
     let field =
         regex::Regex::new(r"(?m)^    (?:pub\(super\) )?(\w+): (Option|Vec|BTreeMap)<(?:Spanned<)?(\w+)")

@@ -1,4 +1,4 @@
-//! `hermes doctor` and the status commands beside a gateway that is not well.
+//! `hermes doctor` and the status commands beside a faulty gateway.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ fn document(answer: &Answer) -> Value {
     serde_json::from_str(&answer.stdout).unwrap_or_else(|_| panic!("no document: {answer:?}"))
 }
 
-/// The check of this code, once doctor has it.
+/// Waits for the check of this code, and returns it.
 fn check(home: &TestHome, code: &str) -> (Value, Answer) {
     let seen = wait::until(wait::LIMIT, || {
         let answer = home.run(["doctor", "--json"]);
@@ -76,7 +76,7 @@ fn a_start_that_failed_is_told_by_the_status_with_the_command_until_the_next_one
     house.home.write("gateway.toml", QUICK);
     let doctor = house.home.run(["doctor"]);
     assert!(doctor.code == Some(0) && doctor.stdout.contains("its last start failed"), "{doctor:?}");
-    // What fails beside a gateway that runs leaves its status alone.
+    // A failure beside a running gateway leaves its status alone.
     let mut gateway = Gateway::start(&house.home);
     let _well = house.stage.connect("scripted1");
     house.home.write("gateway.toml", "[gateway\n");
@@ -275,7 +275,7 @@ fn a_misspelt_time_zone_is_told_at_the_start_in_the_status_and_by_doctor() {
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_log("time_zone_unknown");
     gateway.wait_for_state("fatal");
-    // Whoever asks may have another zone; it is the gateway's that counts.
+    // The caller may have another zone; the gateway's counts.
     home.env.push(("TZ".to_owned(), "UTC".to_owned()));
     let (zone, _) = check(&home, "time_zone_unknown");
     assert!(zone["fix"].as_str().unwrap().contains("TZ=Europe/Berlin"), "{zone:#}");
@@ -283,7 +283,7 @@ fn a_misspelt_time_zone_is_told_at_the_start_in_the_status_and_by_doctor() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// Gives a home to somebody else; only root can.
+/// Gives a home to another user; only root can.
 fn give_away(home: &TestHome, uid: u32, gid: u32, mode: u32) -> bool {
     home.write(".env", "WHATSAPP_ENABLED=true\n");
     let own = std::os::unix::fs::chown(home.root(), Some(uid), Some(gid)).is_ok();
@@ -294,7 +294,7 @@ fn give_away(home: &TestHome, uid: u32, gid: u32, mode: u32) -> bool {
 fn root_is_sent_to_the_owner_of_a_home_and_leaves_it_as_it_is() {
     let home = TestHome::empty();
     if !give_away(&home, 1000, 1000, 0o700) {
-        // Without root there is no home of somebody else; the rule itself has tests of its own.
+        // Without root there is no home of another user; the rule itself has separate tests.
         return;
     }
     for command in [&["gateway", "run"][..], &["doctor"], &["doctor", "--fix"]] {

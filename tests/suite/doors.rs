@@ -1,5 +1,4 @@
-//! Who gets in where, and who does not: programs that want to steer what started them, crowds, and what stands
-//! in the place of files.
+//! Access: programs that try to steer the gateway that started them, crowds, and other kinds of files in the place of files.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +11,8 @@ use crate::support::http::ask;
 use crate::support::process::Gateway;
 use crate::support::wait;
 
-/// An agent that leaves something behind, which acts when the agent itself has ended: once as it is, once with a clean
-/// environment, and once as the grandchild of what has ended as well.
+/// An agent that leaves a process behind, which acts when the agent itself has ended: once as it is, once with a clean
+/// environment, and once as the grandchild of a process that has ended as well.
 const PLOTTER: &str = r#"#!/bin/sh
 read -r turn
 agent=$$
@@ -64,7 +63,7 @@ fn what_an_agent_leaves_behind_may_look_and_not_steer() {
     }
     assert!(house.gateway.is_running());
     assert_eq!(house.entry("scripted1")["state"], "connected");
-    // What was adopted is reaped.
+    // Adopted processes are reaped.
     let us = house.gateway.pid().to_string();
     let zombies = || {
         let stats = std::fs::read_dir("/proc").unwrap().flatten();
@@ -110,7 +109,7 @@ fn a_crowd_of_silent_connections_keeps_no_probe_waiting() {
     let address = || gateway.state()["http"]["address"].as_str().map(str::to_owned);
     let address = wait::until(wait::LIMIT, || address().filter(|address| !address.ends_with(":0")))
         .expect("an address");
-    // Some say nothing, some a sign now and then; each share in a process of its own, for its files.
+    // Some send nothing, some a byte now and then; each share in a separate process, for its files.
     let script = format!(
         "i=0; while [ $i -lt {SHARE} ]; do exec {{fd}}<>/dev/tcp/{} || exit 1; i=$((i+1)); \
          [ $((i % 3)) = 0 ] && printf 'G' >&$fd; done 2>/dev/null; echo ready; read -r _",
@@ -131,7 +130,7 @@ fn a_crowd_of_silent_connections_keeps_no_probe_waiting() {
         // While the rest is still coming, too.
         let asked = std::time::Instant::now();
         assert_eq!(ask(&address, "GET /livez", &[]).status, 200);
-        // It takes milliseconds; without room it took as long as a silent connection may: 5 s for each 64 of them.
+        // An answer takes milliseconds; without room it took as long as a silent connection may: 5 s for each 64 of them.
         assert!(asked.elapsed() < std::time::Duration::from_secs(4), "{:?}", asked.elapsed());
     }
     gateway.wait_for_log("connections_crowded");
@@ -142,7 +141,7 @@ fn a_crowd_of_silent_connections_keeps_no_probe_waiting() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// A gateway that is told to run with this in its home, and how it ended.
+/// Runs a gateway with this in its home, and returns how it ended.
 fn refused(home: &TestHome) -> (Option<i32>, String) {
     let answer = home.run(["gateway", "run"]);
     (answer.code, answer.stderr)
@@ -177,7 +176,7 @@ fn settings_that_are_not_files_or_not_ours_are_refused_at_once() {
             assert!(told.contains(name), "{name} is {what}: {told}");
         }
     }
-    // What hermes only writes or can do without stands in nobody's way.
+    // A file that hermes only writes or can do without prevents nothing.
     let mut home = TestHome::empty();
     home.env.push(("WHATSAPP_ENABLED".to_owned(), "true".to_owned()));
     let foreign = home.write("foreign", "precious");
@@ -276,12 +275,12 @@ fn files_that_are_taken_away_from_a_running_gateway_are_missed_at_once() {
     until(&house, "no socket", &|| house.home.run(["platform", "pause", "scripted2"]).code == Some(0));
     until(&house, "no lock", &|| house.home.run(["gateway", "status"]).code == Some(0));
 
-    // The log beside the database is begun again.
+    // The log beside the database is started again.
     std::fs::remove_file(root.join("gateway.db-wal")).unwrap();
     house.gateway.wait_for_log("store_log_removed");
     house.assert_others_unaffected();
 
-    // What stands in the place of the log or of the lock is named, and forgotten once it is gone.
+    // Another kind of file in the place of the log or of the lock is named, and forgotten once it is gone.
     for (name, code) in [
         ("gateway.db-wal", "store_in_the_way"),
         ("gateway.db-shm", "store_in_the_way"),
@@ -297,7 +296,7 @@ fn files_that_are_taken_away_from_a_running_gateway_are_missed_at_once() {
         house.assert_others_unaffected();
     }
 
-    // Nothing is taken over into a database that is not there.
+    // Messages are not taken into a database that is not there.
     std::fs::rename(root.join("gateway.db"), root.join("aside")).unwrap();
     let is_told = |house: &House| house.gateway.state()["problems"].to_string().contains("store_replaced");
     until(&house, "not told", &|| is_told(&house));
@@ -321,7 +320,7 @@ fn a_first_start_on_a_full_disk_is_tried_again_and_says_what_to_do() {
     command.args(["-c", shell, "sh"]).arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
     let output = command.env_clear().envs(home.variables()).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    // 78 is started again by no service manager.
+    // 78 would not be started again by a service manager.
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("gateway.lock cannot be used") && told.contains("df -h"), "{told}");
 }

@@ -1,5 +1,5 @@
-//! No circles: a minute of real processes, each with something that stays broken beside something that is well. The same
-//! hour, and much more, passes in virtual time in the loop's own tests and in the simulator.
+//! Endurance: a minute of real processes, each with something that stays broken beside something that works. The same hour,
+//! and much more, passes in virtual time in the loop's own tests and in the simulator.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -13,37 +13,37 @@ use crate::support::http::{ask, ask_unix};
 use crate::support::telegram::TelegramService;
 use crate::support::wait;
 
-/// How long each must hold out.
+/// Duration of each case.
 const LASTS: Duration = Duration::from_secs(60);
 
-/// Between two rounds of questions.
+/// Interval between two rounds of questions.
 const PACE: Duration = Duration::from_millis(250);
 
-/// The state is written and the loop turns every 10 s at least; twice that is a standstill.
+/// The age of a standstill: the state is written and the loop turns every 10 s at least; twice that.
 const STANDSTILL: Duration = Duration::from_secs(20);
 
-/// The longest that a question may take at any time; usually it is some ten milliseconds.
+/// Limit for a question at any time; usually it takes some ten milliseconds.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Lines about what is broken: it is told, and not again with each attempt.
+/// Most log lines about a fault: it is logged, and not again with each attempt.
 const LINES_MAX: usize = 4;
 
 const KEY: &str = "endurance-key-0123456789";
 
-/// Something that stays broken.
+/// A fault that stays.
 struct Case {
     name: &'static str,
     house: House,
-    /// The code that it shows, and what is broken.
+    /// The code that it shows, and the fault.
     code: &'static str,
     platform: Option<&'static str>,
-    /// Whose port it is instead.
+    /// The program that has the port instead.
     taken: Option<TcpListener>,
-    /// Who refuses the token.
+    /// The service that refuses the token.
     service: Option<TelegramService>,
 }
 
-/// A gateway with so many scripted platforms, and an HTTP API at this address.
+/// Makes a gateway with so many scripted platforms, and an HTTP API at this address.
 fn house(count: u8, bind: &str, dot_env: &str, table: &str) -> House {
     let toml = QUICK.replace("[gateway]\n", &format!("[gateway]\nhttp = {{ bind = \"{bind}\" }}\n")) + table;
     // However often it fails: this is not about the breaker.
@@ -100,7 +100,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Something that must get larger again and again.
+/// A number that must get larger again and again.
 struct Clock {
     what: &'static str,
     seen: f64,
@@ -128,7 +128,7 @@ impl Case {
         entry["error_code"] == self.code
     }
 
-    /// The loop's last turn, as the probes and the metrics have it.
+    /// Returns the loop's last turn, as the probes and the metrics have it.
     fn last_turn(&self, address: &str) -> f64 {
         assert_eq!(ask(address, "GET /livez", &[]).status, 200, "{}", self.name);
         let page = ask(address, "GET /metrics", &[&format!("Authorization: Bearer {KEY}")]);
@@ -160,7 +160,7 @@ impl Case {
             assert_eq!(state["pid"], self.house.gateway.pid(), "{name}: it is another process");
             let at: Timestamp = state["updated_at"].as_str().expect("a time").parse().expect("a time");
             written.read(name, at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64());
-            // A port of somebody else's cannot be asked; the socket always can.
+            // A port of another program cannot be asked; the socket always can.
             assert_eq!(ask_unix(&socket, "GET /v1/platforms").status, 200, "{name}");
             if self.taken.is_none() {
                 let address = state["http"]["address"].as_str().expect("it listens");
@@ -181,7 +181,7 @@ impl Case {
             _ => assert_eq!(attempts, 0, "{name}: what only a person can mend is not tried"),
         }
         if let Some(service) = &self.service {
-            // Both questions of one attempt, before it was known.
+            // Both requests of one attempt, before the refusal was known.
             assert!((1..=2).contains(&service.refused()), "{name}: {} questions", service.refused());
         }
         if let Some(port) = self.taken.take() {
@@ -194,7 +194,7 @@ impl Case {
         assert_eq!(self.house.gateway.stop(), Some(0), "{name}");
     }
 
-    /// Lets every attempt of the broken platform fail, and counts them.
+    /// Makes every attempt of the broken platform fail, and counts them.
     fn refuse_all(&self) -> u32 {
         let Some(platform) = self.platform else { return 0 };
         let attempts = std::iter::from_fn(|| self.house.stage.take(platform));

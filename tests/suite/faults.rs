@@ -1,24 +1,24 @@
-//! The fault table: what each fault does to its platform, and that it is nothing to the others. Here are the faults that come
-//! through a connection; `host_faults` has those of the machine and of the WhatsApp bridge's process. The numbers are those
-//! of the table in the reliability notes.
+//! The fault table: the effect of each fault on its platform, and that the others are not affected. Here are the faults that
+//! come through a connection; `host_faults` has those of the machine and of the WhatsApp bridge's process. The numbers are
+//! those of the table in the reliability notes.
 //!
-//! Which test shows which row stands in `rows.md`.
+//! `rows.md` has the test of each row.
 
 use serde_json::{Value, json};
 
 use crate::support::house::House;
 use crate::support::wait;
 
-/// What a row does to `scripted2`.
+/// The effect of a row on `scripted2`.
 struct Row {
     name: &'static str,
-    /// What its live connection is told.
+    /// The cue for its live connection.
     blow: Value,
-    /// What each later attempt is told; null: nothing, it hangs.
+    /// The cue for each later attempt; null: none, it hangs.
     again: Value,
     state: &'static str,
     code: &'static str,
-    /// Whether the failures are counted.
+    /// True when the failures are counted.
     counted: bool,
 }
 
@@ -34,7 +34,7 @@ fn failed(code: &str) -> Value {
     json!({ "do": "fail", "code": code })
 }
 
-/// The faults of a connection after which it is tried again.
+/// Returns the faults of a connection after which it is tried again.
 fn retried() -> Vec<Row> {
     vec![
         row("01 no such name", lost("net_dns"), failed("net_dns"), "net_dns"),
@@ -113,7 +113,7 @@ fn row_07_a_connection_that_does_not_close_holds_up_nothing() {
     let new = house.heal("scripted2");
     assert!(house.lines(0, "close_timeout").is_empty(), "it came back before the old one was given up");
     house.assert_others_unaffected();
-    // Late words of the old connection change nothing.
+    // Late reports of the old connection change nothing.
     old.cue(lost("net_tls"));
     new.write("m", "friend", "still there");
     new.take_message("still there");
@@ -194,7 +194,7 @@ fn rows_11_13_and_15_a_message_that_is_refused_for_good_is_given_up_alone() {
     assert_eq!(kept, 3, "they are kept to be looked at");
 }
 
-/// The nth message that holds this text, without taking it.
+/// Returns the nth message that holds this text, without taking it.
 fn take(player: &crate::support::stage::Player, what: &str, text: &str, nth: u64) -> Value {
     let found = wait::until(wait::LIMIT, || {
         let holds = |said: &Value| {

@@ -1,5 +1,5 @@
-//! What a person lives through, on a real terminal: an empty machine, the wizard with the real npm, a code read off the
-//! screen, the gateway, an answer. And Ctrl-C at every question.
+//! The first run of a person, on a real terminal: an empty machine, the wizard with the real npm, a code read off the screen,
+//! the gateway, an answer. And Ctrl-C at every question.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -79,7 +79,7 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
             fake.serve(&mut home);
             home.write(".env", BEFORE);
             let mut files = tree(&home.root());
-            // What Node answered to `--version` is remembered; it claims nothing.
+            // The cached answer of Node to `--version` is not a setting.
             files.push("whatsapp/node.json".into());
             files.sort();
             let mut terminal = Terminal::start(&home, &["whatsapp"], 50, 100);
@@ -112,7 +112,7 @@ fn ended_at_any_question_nothing_changes_and_the_terminal_is_restored() {
     }
 }
 
-/// How a wizard is ended.
+/// The ways in which a wizard is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     CtrlC,

@@ -1,13 +1,14 @@
-//! A flood of strangers, as far as a test can say: who is let in is answered meanwhile, and nothing is kept of the others.
+//! A flood of strangers, as far as a test can show: admitted people are answered meanwhile, and nothing is kept of the
+//! others.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::support::house::{House, QUICK};
 
-/// At least so many strangers have written when it ends.
+/// Least number of strangers that have written when it ends.
 const STRANGERS: usize = 5_000;
 
-/// More than the whole process ever holds, in KiB. The program of the tests is large.
+/// Limit for the memory of the process, in KiB. The program of the tests is large.
 const MEMORY_KB_MAX: u64 = 120_000;
 
 #[test]

@@ -1,5 +1,5 @@
-//! What the gateway does about its own surroundings: secrets that others could read, a program that was replaced, and programs
-//! of its own that want to steer it.
+//! The gateway's care for its environment: secrets that others could read, a program that was replaced, and its own children
+//! that want to steer it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -71,10 +71,10 @@ fn what_the_gateway_started_may_look_at_it_and_not_steer_it() {
     let looked: serde_json::Value = serde_json::from_str(&read("looked")).unwrap();
     assert_eq!(looked["running"], true, "{looked:#}");
     house.assert_others_unaffected();
-    // A person in a terminal of their own may.
+    // A person in another terminal may.
     let pause = house.home.run(["platform", "pause", "whatsapp"]);
     assert_eq!(pause.code, Some(0), "{pause:?}");
-    // An orphan has no parents that would give it away; its environment still does.
+    // An orphan has no parents that would show it; its environment still does.
     let mut orphan = Command::new(hermes);
     orphan
         .args(["gateway", "stop"])

@@ -1,5 +1,5 @@
-//! What only the running gateway knows, as commands and wizards tell it: settings that its environment hides, and senders that it
-//! ignored.
+//! Facts that only the running gateway knows, as commands and wizards get them: settings that its environment hides, and
+//! senders that it ignored.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn what_the_gateways_environment_hides_is_told_by_commands_that_do_not_have_it()
     assert!(answer.code == Some(1) && answer.stderr.contains("[env_shadowed]"), "{answer:?}");
     assert!(answer.stderr.contains("unset TELEGRAM_ALLOWED_USERS"), "{answer:?}");
 
-    // The wizard has another environment, and what it wrote reaches no gateway.
+    // The wizard has another environment, and its settings reach no gateway.
     let answer = scene.home.run(["telegram", "--allow", &format!("{FRIEND},7"), "--json"]);
     let last: Value = serde_json::from_str(answer.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((answer.code, &last["code"]), (Some(1), &json!("env_shadowed")), "{answer:?}");
@@ -123,7 +123,7 @@ fn the_wizard_beside_a_running_gateway_offers_who_has_just_written() {
     scene.home.write(".env", format!("TELEGRAM_BOT_TOKEN={TOKEN}\n"));
     let mut gateway = scene.connected();
     let mut terminal = Terminal::start(&scene.home, &["telegram", "--no-start"], 60, 100);
-    // No one is listed: it goes on to the people by itself once the bot stays.
+    // No one is listed: it goes on to the question about people by itself once the bot stays.
     let asked = wait::until(wait::LIMIT, || {
         let text = terminal.text();
         (text.contains("Keep this bot?") || text.contains("Press Enter")).then_some(text)

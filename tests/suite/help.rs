@@ -1,4 +1,4 @@
-//! What the program says about itself: every help page, and the errors of wrong usage.
+//! The program's help: every help page, and the errors of wrong usage.
 
 use crate::support::home::TestHome;
 

@@ -1,4 +1,4 @@
-//! The fault table, faults of the machine and of the WhatsApp bridge's process; `rows.md` says what is shown where.
+//! The fault table, faults of the machine and of the WhatsApp bridge's process; `rows.md` has the test of each row.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ use crate::support::wait;
 /// A session that counts as paired.
 const CREDS: &str = r#"{"noiseKey":{"private":""},"signedIdentityKey":{"private":""},"signedPreKey":{"keyPair":{"private":""}},"registrationId":7,"advSecretKey":"","registered":false,"me":{"id":"15550001111:1@s.whatsapp.net","lid":"99:1@lid"},"account":{"details":"CgQ=","accountSignatureKey":"AA==","accountSignature":"AA==","deviceSignature":"AA=="}}"#;
 
-/// A "Node" that does what a file beside it says.
+/// A "Node" that runs the file beside it.
 const NODE: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo v22.11.0; exit 0; }\n. \"$0.does\"\n";
 
 fn program(home: &TestHome, does: &str) -> PathBuf {
@@ -33,11 +33,11 @@ fn program(home: &TestHome, does: &str) -> PathBuf {
 
 /// A paired WhatsApp beside a healthy platform; its bridge is run by [`NODE`].
 fn with_whatsapp(does: &str) -> House {
-    // So many failures in a row are not what this is about.
+    // The breaker is not the subject here.
     with_whatsapp_by(&QUICK.replace("first", "breaker_after = 0, first"), does)
 }
 
-/// The same with another `gateway.toml`.
+/// Makes the same with another `gateway.toml`.
 pub(crate) fn with_whatsapp_by(toml: &str, does: &str) -> House {
     House::furnish(1, toml, |home| {
         let mut furnished = TestHome::with_bridge();
@@ -93,7 +93,7 @@ fn rows_31_to_38_however_the_bridge_ends_it_is_tried_again_and_told_in_few_lines
         }
         house.assert_others_unaffected();
     }
-    // Two codes take turns; nothing else is told, whatever the number of attempts.
+    // Two codes take turns; no other line is logged, whatever the number of attempts.
     let lines = house.lines(0, "platform=\"whatsapp\"");
     assert!(lines.len() <= 4, "{}", lines.join("\n"));
     assert_eq!(house.gateway.stop(), Some(0));
@@ -155,7 +155,7 @@ fn row_54_with_a_full_disk_nothing_is_acknowledged_and_all_is_answered_when_ther
     });
     assert!(refused.is_some(), "{:?}", player.said());
     assert!(house.gateway.is_running());
-    // The state cannot be written either; but it can be asked for.
+    // The state cannot be written either; but it can be queried.
     let status = house.home.run(["platform", "status"]);
     assert!(status.stdout.contains("disk_full") && status.stdout.contains("degraded"), "{status:?}");
     let doctor = house.home.run(["doctor", "--json"]);
@@ -207,10 +207,10 @@ fn row_57_without_file_descriptors_the_others_go_on_and_it_connects_when_there_a
     let player = house.stage.connect("scripted2");
     house.wait_for("scripted2", "connected");
     let open = std::fs::read_dir(format!("/proc/{}/fd", house.gateway.pid())).unwrap().count() as u64;
-    // What is open stays open; the lost connection's own number is free again, and what writes the state needs it.
+    // Open files stay open; the lost connection's own number is free again, and the writer of the state needs it.
     let usual = limit(&house.gateway, Resource::Nofile, Some(open.saturating_sub(1)));
     player.cut();
-    // Whoever asks the gateway now waits in the queue until it can be taken.
+    // A client of the gateway now waits in the queue until it can be accepted.
     let mut control = UnixStream::connect(house.home.paths().control_socket()).unwrap();
     control.write_all(b"GET /v1/platforms HTTP/1.1\r\nHost: hermes\r\n\r\n").unwrap();
     let address = house.gateway.state()["http"]["address"].as_str().unwrap().to_owned();
@@ -297,7 +297,7 @@ fn newer() -> Vec<u8> {
 fn row_58_a_flood_that_nobody_answers_takes_little_memory_and_all_of_it_is_kept() {
     const COUNT: u64 = 1000;
     const LEN: usize = 64 << 10;
-    // The agent's service is not there: whatever comes waits.
+    // The agent's service is not there: all messages wait.
     let toml = format!(
         "{QUICK}[agent]\nkind = \"openai\"\nmodel = \"none\"\nbase_url = \"http://127.0.0.1:9/v1\"\n"
     );
@@ -348,7 +348,7 @@ fn row_68_signals_that_mean_nothing_change_nothing() {
             house.gateway.signal(signal);
         }
     }
-    // Whoever asks and does not wait for the answer breaks the gateway's pipe to them.
+    // A client that does not wait for the answer breaks the gateway's pipe to it.
     let address = house.gateway.state()["http"]["address"].as_str().unwrap().to_owned();
     for _ in 0..50 {
         let mut stream = TcpStream::connect(&address).unwrap();
@@ -393,14 +393,14 @@ fn row_72_a_token_has_one_gateway_and_the_next_one_has_it_when_that_is_killed() 
     player.write("still", "friend", "still mine");
     player.take_message("still mine");
     first.assert_others_unaffected();
-    // A token that an operator lets go is free for the other, and cannot be had back before it is free again.
+    // A token that an operator releases is free for the other, and cannot be had back before it is free again.
     assert_eq!(first.home.run(["platform", "pause", "scripted2"]).code, Some(0));
     second.home.run(["platform", "resume", "scripted2"]).code.expect("it ends");
     let taken = second.heal("scripted2");
     assert_eq!(first.home.run(["platform", "resume", "scripted2"]).code, Some(0));
     let entry = first.wait_for("scripted2", "fatal");
     assert!(entry["error_message"].as_str().unwrap().contains(&format!("process {}", second.gateway.pid())));
-    // Nobody tidies up behind a process that is killed, and nobody needs to.
+    // No cleanup follows a killed process, and none is needed.
     second.gateway.kill();
     drop(taken);
     assert_eq!(first.home.run(["platform", "resume", "scripted2"]).code, Some(0));
@@ -413,7 +413,7 @@ fn row_72_a_token_has_one_gateway_and_the_next_one_has_it_when_that_is_killed() 
     assert!(!shown.join("\n").contains("not-a-real-token"));
 }
 
-/// The service ends this connection, and the gateway has noticed.
+/// Ends this connection at the service, and waits until the gateway has noticed.
 fn cut(house: &House, player: Player) {
     player.cut();
     let gone = wait::until(wait::LIMIT, || (house.entry("scripted2")["state"] != "connected").then_some(()));

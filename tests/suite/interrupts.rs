@@ -15,7 +15,7 @@ use crate::support::wait;
 const BEFORE: &str = "# mine\r\nOTHER='kept'\r\nWHATSAPP_MODE=\"self-chat\"   # was\r\n";
 const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::KILL];
 
-/// The pids of everything below this process.
+/// Returns the pids of everything below this process.
 fn descendants(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut parents = vec![pid];

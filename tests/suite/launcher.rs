@@ -11,7 +11,7 @@ use crate::support::wait;
 
 const HERMES: &str = env!("CARGO_BIN_EXE_hermes");
 
-/// The launcher, told that we are its parent, becoming a shell with this script.
+/// Makes the launcher with this parent; it becomes a shell with this script.
 fn launcher(lock: &Path, parent: u32, script: &str) -> Command {
     let mut command = Command::new(HERMES);
     command.arg("bridge-exec").arg("--lock").arg(lock).args(["--parent", &parent.to_string()]);

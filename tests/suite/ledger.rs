@@ -1,5 +1,5 @@
-//! The gateway dies at every boundary and at random moments, with messages in flight. Ledgers at both ends say what became of
-//! them: none lost, none out of order, and repeated only what nobody could know the outcome of.
+//! The gateway dies at every boundary and at random moments, with messages in flight. Ledgers at both ends show the fate of
+//! each: none lost, none out of order, and repeated only where the outcome could not be known.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -20,20 +20,20 @@ use crate::support::ledger::{
 };
 use crate::support::wait;
 
-/// Kills at random moments, over both services, unless `HERMES_KILLS` says otherwise.
+/// Number of kills at random moments, over both services, unless `HERMES_KILLS` says otherwise.
 const KILLS: u32 = 200;
 
 /// The longest that a gateway lives on after its first answer, where the agent answers at once.
 const QUICK_LIFE_MAX: Duration = Duration::from_millis(150);
 
-/// Chats that write at once.
+/// Number of chats that write at once.
 const CHATS: u32 = 20;
 
-/// Places that no message of these services comes by.
+/// Places that no message of these services passes.
 const ELSEWHERE: [(&str, &str); 1] =
     [("rename.", "moves a session or the bridge's folder aside; a message moves nothing")];
 
-/// One run of the gateway. No more than a process: thousands of them are started.
+/// One run of the gateway: only a process, since thousands of them are started.
 struct Life {
     child: Child,
 }
@@ -44,7 +44,7 @@ impl Life {
         let stderr = log(OpenOptions::new().truncate(true));
         let mut command = home.command(["gateway", "run", "-v"]);
         command.envs(failpoint.map(|wanted| ("HERMES_FAILPOINT", wanted)));
-        // Three deaths within two minutes are a storm, of which another test tells; here each stands alone.
+        // Three deaths within two minutes are a crash loop, which another test covers; here each stands alone.
         drop(std::fs::remove_file(home.root().join("gateway.boots")));
         Self { child: command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap() }
     }
@@ -54,19 +54,19 @@ impl Life {
         self.child.wait().unwrap();
     }
 
-    /// The status file, once it is this run's own.
+    /// Returns the status file, once it is this run's own.
     fn state(&self, home: &TestHome) -> Value {
         let state = std::fs::read(home.paths().state_file()).unwrap_or_default();
         let state: Value = serde_json::from_slice(&state).unwrap_or_default();
         if state["pid"] == self.child.id() { state } else { Value::Null }
     }
 
-    /// It has ended.
+    /// True when it has ended.
     fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Asks it to stop, once it can hear that.
+    /// Asks it to stop, once it listens to that.
     fn stop(mut self, home: &TestHome) -> Option<i32> {
         let is_up = || (!self.state(home).is_null()).then_some(());
         wait::until(wait::LIMIT, is_up)?;
@@ -93,7 +93,7 @@ struct Scene<F> {
     excuses: Excuses,
 }
 
-/// What the two judges have counted.
+/// The counts of the two judges.
 struct Figures {
     messages: usize,
     repeats: usize,
@@ -116,7 +116,7 @@ impl<F: FarEnd> Scene<F> {
         Self { far, agent, home, log, written: BTreeMap::new(), excuses: Excuses::default() }
     }
 
-    /// The agent takes its time, and its answers are shown as they grow.
+    /// Makes a scene whose agent is slow, and whose answers are shown as they grow.
     fn set_slow() -> Self {
         let scene = Self::set();
         scene.agent.dawdle();
@@ -130,7 +130,7 @@ impl<F: FarEnd> Scene<F> {
         Life::start(&self.home, &self.log, failpoint)
     }
 
-    /// It is killed, and what it had said before is heard.
+    /// Kills it, and waits until its earlier output is read.
     fn kill(&mut self, life: Life) {
         life.kill();
         self.far.hush();
@@ -138,13 +138,13 @@ impl<F: FarEnd> Scene<F> {
         self.excuses.deaths.push(Instant::now());
     }
 
-    /// What is allowed as things are.
+    /// Returns the excuses at this moment.
     fn excuses(&self) -> Excuses {
         let refused = self.far.refused().iter().filter_map(|(_, text)| number(text)).collect();
         Excuses { refused, ..self.excuses.clone() }
     }
 
-    /// The next message of each of these chats.
+    /// Writes the next message of each of these chats.
     fn write(&mut self, chats: impl IntoIterator<Item = u32>) {
         let next = |chat: u32| {
             let count = self.written.entry(chat).or_default();
@@ -170,26 +170,26 @@ impl<F: FarEnd> Scene<F> {
         }
     }
 
-    /// Everything is acknowledged, and answered or told of.
+    /// True when everything is acknowledged, and answered or reported.
     fn is_settled(&self, delivered: &[Entry]) -> bool {
         let verdict = judge(&self.written, delivered, &self.excuses());
         self.far.offered() == 0 && !verdict.wrongs.iter().any(|wrong| wrong.starts_with("lost"))
     }
 
-    /// The gateway has nothing more to do, by its own word.
+    /// True when the gateway has nothing more to do, by its own status.
     fn is_idle(&self, life: &Life) -> bool {
         let queues = &life.state(&self.home)["queues"];
         queues["inbox"] == 0 && queues["outbox"] == 0
     }
 
-    /// Lets a gateway work everything off, and judges both ends. The message says where it went wrong.
+    /// Runs a gateway until all is done, and judges both ends. The message says where it went wrong.
     fn settle(mut self, life: Life, about: &str) -> Figures {
         let settled =
             self.wait_until(wait::LIMIT, |delivered| self.is_settled(delivered) && self.is_idle(&life));
         let code = life.stop(&self.home);
         self.excuses.is_marked = F::NAME.parse::<Platform>().unwrap().spec().repeat == Repeat::Marked;
         let out = judge(&self.written, &self.far.delivered(), &self.excuses());
-        // Of what was given up, the agent may never have been asked.
+        // The agent may never have been asked about messages that were given up.
         let (given_up, deaths) = (out.given_up.clone(), self.excuses.deaths.clone());
         let excuses = Excuses { given_up, deaths, unknown: self.excuses.unknown, ..Excuses::default() };
         let asked = judge(&self.written, &self.agent.asked(), &excuses);
@@ -215,10 +215,10 @@ impl<F: FarEnd> Scene<F> {
     }
 }
 
-/// What else has to happen so that the gateway comes by a place.
+/// Does what else is needed so that the gateway passes a place.
 fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
     match name.split('.').next().unwrap_or_default() {
-        // Where a whole batch is acknowledged at once, there are several.
+        // If a whole batch is acknowledged at once, there are several.
         "ack" => scene.far.portion(2),
         // Most messages enter the store as being sent already; one that failed before does not.
         "unsent" | "sending" => {
@@ -227,7 +227,7 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
         }
         "bury" => scene.far.trouble(&[Trouble::Never]),
         "detach" => {
-            // The first may be met by what is only shown.
+            // The first may hit a message that only shows progress.
             scene.far.trouble(&[Trouble::Gone; 3]);
             scene.excuses.unknown += 3;
         }
@@ -236,7 +236,7 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
             scene.agent.trouble("503 Busy", "");
             scene.excuses.unknown += 1;
         }
-        // Several chats that fail, with no success between, are told that the agent is away.
+        // Several chats that fail, with no success between, get the notice that the agent is away.
         "queue" => {
             (0..3).for_each(|_| scene.agent.trouble("503 Busy", ""));
             scene.excuses.unknown += 3;
@@ -251,7 +251,7 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
         }
         "order" | "retry" => scene.far.write(&[(ORDERS, "hello".to_owned()), (ORDERS, "/retry".to_owned())]),
         "session" => {
-            // A conversation that was left long ago.
+            // A conversation that ended long ago.
             let life = scene.start(None);
             scene.write([CHATS]);
             assert!(scene.wait_until(wait::LIMIT, |delivered| scene.is_settled(delivered)));
@@ -266,12 +266,12 @@ fn stir<F: FarEnd>(scene: &mut Scene<F>, name: &str) {
     }
 }
 
-/// What shows an answer as it grows comes by there.
+/// True for the places of showing an answer as it grows.
 fn is_of_previews(name: &str) -> bool {
     name.starts_with("preview.") || name.starts_with("detach.")
 }
 
-/// Dies at this place when it comes by for this time, with messages in flight. `false`: it never came by.
+/// Dies at this place when it is passed for this time, with messages in flight. `false`: it was never passed.
 fn dies_at<F: FarEnd>(name: &str, time: u32) -> bool {
     let mut scene = if is_of_previews(name) { Scene::<F>::set_slow() } else { Scene::<F>::set() };
     stir(&mut scene, name);
@@ -312,7 +312,7 @@ fn dies_at<F: FarEnd>(name: &str, time: u32) -> bool {
 fn dies_everywhere<F: FarEnd>() {
     let mut missed = Vec::new();
     for name in failpoint::NAMES {
-        // Each platform acknowledges in a place of its own.
+        // Each platform acknowledges in another place.
         let is_other = name.strip_prefix("ack.").is_some_and(|place| !place.starts_with(F::ACKNOWLEDGES));
         let is_whole = F::NAME.parse::<Platform>().unwrap().spec().stream_every.is_none();
         if is_other
@@ -355,7 +355,7 @@ fn dies_at_random<F: FarEnd>(mut scene: Scene<F>, kills: u32, life_max: Duration
     let begun = Instant::now();
     for _ in 0..kills {
         let delivered = scene.far.delivered();
-        // What came twice is no more done than what came once.
+        // A message that came twice counts once.
         let done = judge(&scene.written, &delivered, &scene.excuses());
         let delivered = delivered.len();
         let written: u32 = scene.written.values().sum();
@@ -364,7 +364,7 @@ fn dies_at_random<F: FarEnd>(mut scene: Scene<F>, kills: u32, life_max: Duration
         let chats: Vec<_> = (open..wanted).map(|_| dice.range(1, CHATS)).collect();
         scene.write(chats);
         let life = scene.start(None);
-        // One in five dies while it starts; the others once they work.
+        // One in five dies while it starts; the others once they are ready.
         if dice.range(1, 5) > 1 {
             scene.far.wait(delivered + 1, wait::LIMIT);
         }
@@ -399,7 +399,7 @@ fn deaths_at_random_moments_lose_nothing_over_the_scripted_platform() {
 fn deaths_at_random_moments_lose_nothing_over_telegram() {
     let (on_disk, in_memory) = (kills().div_ceil(2), kills() / 2);
     dies_at_random(Scene::<TelegramEnd>::set(), on_disk, QUICK_LIFE_MAX);
-    // What waits for the disk comes in another order where that takes no time.
+    // Steps that wait for the disk come in another order where that takes no time.
     dies_at_random(Scene::<TelegramEnd>::set_in(TestHome::in_memory()), in_memory, QUICK_LIFE_MAX);
 }
 
@@ -478,7 +478,7 @@ fn the_judge_finds_each_kind_of_wrong_and_takes_an_excuse() {
         ..Excuses::default()
     };
     assert_eq!(kinds(&[one, one, two, three], &died(false)), [""; 0]);
-    // What shows only a beginning is no answer, and only a death leaves it so.
+    // A text that shows only a beginning is not an answer, and only a death leaves it so.
     let unfinished = &*format!("{one} And \u{2589}");
     assert_eq!(kinds(&[unfinished, one, two, three], &died(true)), [""; 0]);
     assert_eq!(kinds(&[unfinished, one, two, three], &none), ["unfinished"]);

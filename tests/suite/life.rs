@@ -1,4 +1,4 @@
-//! The process: how it ends, who may run beside it, what its service manager hears, and what it leaves behind.
+//! The process: its end, a second gateway, the messages to its service manager, and its children.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use crate::support::process::{Gateway, is_alive};
 use crate::support::stage::Stage;
 use crate::support::wait;
 
-/// A home in which WhatsApp is enabled and no phone is paired: a gateway that runs, and has nothing that it could do.
+/// Makes a home in which WhatsApp is enabled and no phone is paired: a gateway that runs, and has nothing that it could do.
 fn blocked_home() -> TestHome {
     let home = TestHome::empty();
     home.write(".env", "WHATSAPP_ENABLED=true\n");
@@ -100,7 +100,7 @@ fn what_only_a_person_can_mend_at_the_start_is_78() {
     assert!(!home.paths().pid_file().exists());
 }
 
-/// A service that takes connections and never answers.
+/// Makes a service that takes connections and never answers.
 fn mute_agent() -> (std::net::TcpListener, String) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -151,7 +151,7 @@ fn a_second_gateway_takes_over_when_the_first_ends_and_touches_nothing_before() 
     assert_eq!(first.stop(), Some(0));
     second.wait_for_state("fatal");
     assert_eq!(last_words(&home)["pid"], second.pid());
-    // A killed owner's lock is free at once.
+    // The lock of a killed owner is free at once.
     second.kill();
     let mut third = Gateway::start(&home);
     third.wait_for_state("fatal");
@@ -200,7 +200,7 @@ fn a_pid_that_was_left_behind_means_nothing_to_the_next_gateway() {
     stranger.wait().unwrap();
 }
 
-/// Waits until the service manager of a test is told a line that begins so, and returns the whole message.
+/// Waits until the service manager of a test gets a line that begins so, and returns the whole message.
 fn told(manager: &UnixDatagram, line: &str) -> String {
     let mut bytes = [0; 4096];
     loop {
@@ -212,7 +212,7 @@ fn told(manager: &UnixDatagram, line: &str) -> String {
     }
 }
 
-/// A service manager that listens, and a home whose gateways tell it.
+/// Makes a service manager that listens, and a home whose gateways report to it.
 fn manager() -> (TestHome, UnixDatagram) {
     let mut home = blocked_home();
     let path = home.write("notify", "");
@@ -234,7 +234,7 @@ fn the_service_manager_hears_of_the_start_the_turning_loop_a_reload_and_the_end(
     told(&manager, "STATUS=degraded: whatsapp fatal (whatsapp_not_paired)");
     told(&manager, "WATCHDOG=1");
     told(&manager, "WATCHDOG=1");
-    // Nothing has changed, and who asked hears of the end all the same.
+    // Nothing has changed, and the end of the reload is reported all the same.
     gateway.signal(Signal::HUP);
     assert!(told(&manager, "RELOADING=1").contains("\nMONOTONIC_USEC="));
     told(&manager, "READY=1");
@@ -280,7 +280,7 @@ fn fill(writer: &std::io::PipeWriter) {
 fn a_loop_that_stands_still_ends_the_process_with_1() {
     let mut home = blocked_home();
     home.env.push(("WATCHDOG_USEC".to_owned(), "2000000".to_owned()));
-    // A log that nobody reads holds up whoever writes the next line, and that is the loop.
+    // A log without a reader blocks the writer of the next line, and that is the loop.
     let (_unread, log) = std::io::pipe().unwrap();
     let ours = log.try_clone().unwrap();
     let mut child = Stalling(
@@ -360,13 +360,13 @@ fn the_units_of_the_service_are_what_systemd_accepts() {
     }
 }
 
-/// Whether this machine lets us be process 1 of a namespace.
+/// True when this machine lets us be process 1 of a namespace.
 fn namespaces() -> bool {
     let probe = Command::new("unshare").args(["-pf", "--mount-proc", "true"]).stderr(Stdio::null()).status();
     probe.is_ok_and(|status| status.success())
 }
 
-/// Pid and state letter of every process below this one, in its own namespace or ours.
+/// Returns pid and state letter of every process below this one, in its own namespace or ours.
 fn descendants(pid: u32) -> Vec<(u32, char)> {
     let mut found = Vec::new();
     let mut open = vec![pid];
@@ -387,11 +387,11 @@ fn descendants(pid: u32) -> Vec<(u32, char)> {
 #[test]
 fn process_1_of_a_container_reaps_orphans_and_passes_signals_and_exit_codes_on() {
     if !namespaces() {
-        // Without the right to make a namespace nobody can be process 1; the rest of this file still holds.
+        // Without the right to make a namespace a test cannot be process 1; the rest of this file still holds.
         return;
     }
     let (mut home, _manager) = manager();
-    // A Node whose version check leaves an orphan behind, which ends when nobody looks.
+    // A Node whose version check leaves an orphan behind, which ends while no one waits for it.
     let node = home.write("node", "#!/bin/sh\n(sleep 0.2; sleep 0.3) >/dev/null 2>&1 &\necho v22.0.0\n");
     std::fs::set_permissions(&node, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     home.env.push(("HERMES_NODE".to_owned(), node.to_string_lossy().into_owned()));
@@ -423,7 +423,7 @@ fn process_1_of_a_container_reaps_orphans_and_passes_signals_and_exit_codes_on()
     }
 }
 
-/// Open files of a process; what the runtime opens and closes by itself is not among them for long.
+/// Returns the open files of a process; those that the runtime opens and closes by itself are not among them for long.
 fn open_files(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }

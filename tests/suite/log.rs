@@ -1,4 +1,4 @@
-//! The reader of the log, when it does not read.
+//! A reader of the log that does not read.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! Each number of `/metrics`, brought about from outside.
+//! Each number of `/metrics`, caused from outside.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use crate::support::wait;
 
 const KEY: &str = "metrics-key-0123456789abcdef";
 
-/// Says what it was told. Of "think" it thinks until there is a file.
+/// Repeats its input. On "think" it waits until a file exists.
 const AGENT: &str = r#"said=$(cat)
 case $said in *'"text":"think"'*) while [ ! -e "$0" ]; do sleep 0.05; done ;; esac
 printf '%s\n' "$said" | sed 's/.*"text":"\([^"]*\)".*/\1/'"#;
 
-/// The value of this series, if there is one.
+/// Returns the value of this series, if there is one.
 fn number(house: &House, series: &str) -> Option<f64> {
     let address = house.gateway.state()["http"]["address"].as_str()?.to_owned();
     let page = ask(&address, "GET /metrics", &[&format!("Authorization: Bearer {KEY}")]);
@@ -38,7 +38,7 @@ fn messages(direction: &str, outcome: &str) -> String {
     format!("hermes_messages_total{{platform=\"scripted2\",direction=\"{direction}\",outcome=\"{outcome}\"}}")
 }
 
-/// Two platforms; the second knows one friend. Its agent thinks until this file is there.
+/// Makes two platforms; the second has one friend. Its agent thinks until this file is there.
 fn house(thought: &Path) -> House {
     let toml = QUICK
         .replace("[gateway]\n", "[gateway]\nhttp = { bind = \"127.0.0.1:0\" }\n")
@@ -67,7 +67,7 @@ fn each_number_tells_what_happened() {
     let of = |family: &str| format!("hermes_platform_{family}{{platform=\"scripted2\"}}");
     let begun = jiff::Timestamp::now().as_second() as f64;
 
-    // It fails, waits, and comes back when somebody wants it to.
+    // A platform fails, waits, and comes back when it is resumed.
     house.stage.attempt("scripted2").cue(json!({ "do": "fail", "code": "net_dns" }));
     wait_for(&house, "hermes_platform_state{platform=\"scripted2\",state=\"retrying\"}", |is| is == 1.0);
     assert_eq!(number(&house, &of("consecutive_failures")), Some(1.0));
@@ -96,7 +96,7 @@ fn each_number_tells_what_happened() {
     assert_eq!(number(&house, "hermes_turn_duration_seconds_bucket{le=\"+Inf\"}"), Some(1.0));
     assert!(number(&house, "hermes_turn_duration_seconds_sum").unwrap() < 60.0);
 
-    // One is not taken: nobody knows, then certainly not, then never.
+    // A message is not taken: unknown first, then certainly not, then never.
     player.write("two", "friend", "the second");
     let sends = |text: &str| {
         let is_it = |said: &&serde_json::Value| {
@@ -124,18 +124,17 @@ fn each_number_tells_what_happened() {
     wait_for(&house, "hermes_outbox_depth", |depth| depth == 0.0);
     wait_for(&house, "hermes_inbox_depth", |depth| depth == 0.0);
 
-    // One waits for an agent that takes its time.
+    // A message waits for a slow agent.
     player.write("slow", "friend", "think");
     wait_for(&house, "hermes_inbox_depth", |depth| depth == 1.0);
     wait_for(&house, "hermes_active_turns", |turns| turns == 1.0);
     std::fs::write(&thought, "").unwrap();
-    // With the next answer its person hears of the one that was given up.
-    // With the next answer its person hears of the one that was given up; its first sending may have arrived.
+    // With the next answer its sender gets a notice of the one that was given up; its first sending may have arrived.
     player.take_message("may not have reached you");
     player.take_message("think");
     wait_for(&house, "hermes_inbox_depth", |depth| depth == 0.0);
 
-    // One cannot be taken, for the disk is full.
+    // A message cannot be taken, for the disk is full.
     limit(&house.gateway, Resource::Fsize, Some(0));
     player.write("full", "friend", "no room");
     wait_for(&house, &messages("in", "refused"), |count| count == 1.0);

@@ -14,7 +14,7 @@ use crate::support::home::{Answer, TestHome, tree};
 use crate::support::process::Gateway;
 use crate::support::wait;
 
-/// What no output may show.
+/// The text that no output may show.
 const CANARY: &str = "canary";
 
 fn fixture() -> PathBuf {
@@ -37,7 +37,7 @@ fn taken_in_place() -> TestHome {
     home
 }
 
-/// Every file with its bytes.
+/// Returns every file with its bytes.
 fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     tree(root).into_iter().map(|name| (name.clone(), std::fs::read(root.join(&name)).unwrap())).collect()
 }
@@ -58,7 +58,7 @@ fn outcome<'a>(document: &'a Value, what: &str) -> &'a str {
     item.unwrap_or_else(|| panic!("{what}: {document:#}"))["outcome"].as_str().unwrap()
 }
 
-/// Makes a file of this home unreadable.
+/// A function that makes a file of this home unreadable.
 type Fault<'a> = &'a dyn Fn(&TestHome);
 
 #[test]
@@ -97,7 +97,7 @@ fn a_home_is_taken_over_once_and_what_is_hermes_agents_stays_as_it_was() {
     assert!(applied.stdout.contains("\nDone. Files of hermes-agent are as they were"), "{applied:?}");
     let after = files(&home.root());
     for (name, bytes) in &before {
-        // The one file that both programs read: what stood there stands there still.
+        // The one file that both programs read: its old lines are still there.
         let is_same =
             if name == Path::new(".env") { after[name].starts_with(bytes) } else { after[name] == *bytes };
         assert!(is_same, "{} was changed", name.display());
@@ -135,7 +135,7 @@ fn a_home_is_taken_over_once_and_what_is_hermes_agents_stays_as_it_was() {
     for (name, bytes) in &after {
         assert!(is_ours(name) || second[name] == *bytes, "{} was changed by the second run", name.display());
     }
-    // What is known is no news any more.
+    // A known finding is not reported again.
     let doctor: Value = json(&home.run(["doctor", "--json"]));
     let check =
         doctor["checks"].as_array().unwrap().iter().find(|check| check["code"] == "hermes_agent").cloned();
@@ -315,7 +315,7 @@ fn the_env_of_the_other_home_goes_before_its_config_yaml() {
 #[test]
 fn the_first_start_names_what_is_not_taken_in_one_line() {
     let home = taken_in_place();
-    // Nothing listens there: what counts is what is said before.
+    // There is no listener: only the output before counts.
     home.write("gateway.toml", "[platforms.telegram]\napi_base = \"http://127.0.0.1:9\"\n");
     let mut gateway = Gateway::start(&home);
     let line = gateway.wait_for_log("hermes migrate");

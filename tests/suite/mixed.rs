@@ -1,5 +1,5 @@
 //! Three platforms of one gateway: Telegram's service refuses for a while and returns, WhatsApp waits for a phone, the third
-//! is well. Nothing of one is felt by another.
+//! works. None affects another.
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,18 @@ use crate::support::telegram::TelegramService;
 use crate::support::telegram::service::TOKEN;
 use crate::support::wait;
 
-/// How long Telegram refuses, in seconds, unless `HERMES_AWAY_S` says otherwise. The default ladder tries at once and then
-/// not before 24 s, so what connects sooner was noticed.
+/// Time for which Telegram refuses, in seconds, unless `HERMES_AWAY_S` says otherwise. The default ladder tries at once and
+/// then not before 24 s, so an earlier connection shows that the return was noticed.
 const AWAY_S: u64 = 10;
 
-/// Between two rounds of questions.
+/// Interval between two rounds of questions.
 const PACE: Duration = Duration::from_millis(500);
 
-/// A return is looked for twice a second, and a connection is some milliseconds; the rest is for a busy machine.
+/// Limit for noticing a return: it is probed twice a second, and a connection takes some milliseconds; the rest is for a busy
+/// machine.
 const NOTICED_WITHIN: Duration = Duration::from_secs(5);
 
-/// What an answer may take more than usual during the outage: a busy machine, and no platform's limit.
+/// The additional time of an answer during the outage: a busy machine, not a limit of a platform.
 const SLACK: Duration = Duration::from_millis(250);
 
 const FRIEND: i64 = 4_200_001;
@@ -31,7 +32,7 @@ struct Scene {
     house: House,
     telegram: TelegramService,
     rounds: u32,
-    /// Statuses as people see them are shown.
+    /// True to print the statuses as people see them.
     is_shown: bool,
 }
 
@@ -53,8 +54,8 @@ impl Scene {
         Self { house, telegram, rounds: 0, is_shown }
     }
 
-    /// One question to the platform that is well, and one to the process. Returns how long the answer took by the gateway's
-    /// own clock: from the message's arrival until it was sent.
+    /// Sends one question to the healthy platform, and one to the process. Returns the duration of the answer by the
+    /// gateway's own clock: from the message's arrival until it was sent.
     fn round(&mut self) -> Duration {
         self.rounds += 1;
         self.house.assert_others_unaffected();
@@ -75,7 +76,7 @@ impl Scene {
         at("last_outbound_at").duration_since(at("last_inbound_at")).try_into().expect("first in, then out")
     }
 
-    /// Rounds until it is over. Returns the median of the answers.
+    /// Repeats rounds until it is over. Returns the median duration of the answers.
     fn rounds(&mut self, mut is_over: impl FnMut(&Self) -> bool) -> Duration {
         let mut took = Vec::new();
         while !is_over(self) {

@@ -1,5 +1,5 @@
-//! What an operator sees and steers: pauses that hold, a gateway that never goes in circles, a state that is true at every
-//! moment, and a word when something needs them.
+//! The operator's view: pauses that hold, a gateway that never loops, a state that is true at every moment, and an alert when
+//! it needs them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -68,7 +68,8 @@ fn a_blocked_platform_is_looked_at_again_when_it_is_resumed() {
     assert_eq!(house.gateway.stop(), Some(0));
 }
 
-/// Whatever stands still in it: the loop turns, the probe answers, and the process is the same.
+/// Checks that the gateway goes on, whatever part of it is blocked: the loop turns, the probe answers, and the process is the
+/// same.
 fn assert_goes_on(gateway: &mut Gateway, address: &str) {
     let begin = gateway.state()["updated_at"].clone();
     assert!(begin.is_string(), "{:#}", gateway.state());
@@ -119,13 +120,13 @@ fn a_start_with_one_blocked_and_one_failing_platform_stays_up_and_the_third_answ
     assert_eq!(house.gateway.stop(), Some(0));
 }
 
-/// The lease of a scripted platform, and what a slow machine may take to notice, write and read.
+/// Limit for a wrong `connected`: the lease of a scripted platform, and the time of a slow machine to notice, write and read.
 const BELIEVED: Duration = Duration::from_secs(3 + 2);
 
 #[test]
 fn connected_is_never_shown_for_longer_than_the_lease_while_the_service_knows_better() {
     let mut house = House::furnish(2, &QUICK.replace("first", "breaker_after = 0, first"), |_| {});
-    // Since when the service knows that there is no connection; `None` while there is one, or may be.
+    // The time since when the service knows that there is no connection; `None` while there is one, or may be.
     let gone: Arc<Mutex<Option<Instant>>> = Arc::default();
     let stop = Arc::new(AtomicBool::new(false));
     let sampler = {
@@ -165,7 +166,7 @@ fn connected_is_never_shown_for_longer_than_the_lease_while_the_service_knows_be
         }
         house.wait_until("scripted2", "known to be gone", |entry| entry["state"] != "connected");
         house.stage.attempt("scripted2").cue(json!({ "do": "fail", "code": "net_dns" }));
-        // It may be connected from the moment on at which the service says yes.
+        // It may be connected from the moment on at which the service is ready.
         let attempt = house.stage.attempt("scripted2");
         *gone.lock().unwrap() = None;
         attempt.cue(json!({ "do": "ready" }));

@@ -24,19 +24,19 @@ fn demand(fake: &mut FakeWhatsApp, how: Value) {
     fake.tell(fault);
 }
 
-/// What the browser prints.
+/// Returns the output of the browser.
 fn answer(fake: &mut FakeWhatsApp, how: Value) -> String {
     let mut command = json!({ "cmd": "assert" });
     command.as_object_mut().unwrap().extend(how.as_object().unwrap().clone());
     fake.tell(command)["answer"].to_string()
 }
 
-/// What is pasted before the question is there belongs to no question.
+/// Waits for the question: a paste before it is there does not count.
 fn wait_for_prompt(terminal: &mut Terminal) {
     terminal.wait_for_line(&format!("  ? {PASTE} (hidden): |"));
 }
 
-/// A wizard on a terminal whose phone was linked so far that WhatsApp asks for the passkey.
+/// Makes a wizard on a terminal whose phone was linked so far that WhatsApp asks for the passkey.
 fn terminal_at_the_gate(home: &TestHome, fake: &mut FakeWhatsApp, by_code: bool) -> Terminal {
     let mut args = vec!["whatsapp", "--mode", "bot", "--allow", FRIEND];
     if by_code {
@@ -76,7 +76,7 @@ fn a_person_pastes_what_the_browser_prints_and_the_phone_is_linked() {
         terminal.send(&format!("{careless}\r"));
         terminal.wait_for("was not run on the page");
         wait_for_prompt(&mut terminal);
-        // Longer than what a terminal gathers into one line by itself.
+        // Longer than the line buffer of a terminal.
         let padded = format!("{}{}", " ".repeat(5000), answer(&mut fake, json!({})));
         terminal.send(&format!("{padded}\r"));
         terminal.wait_for("Start the gateway now?");

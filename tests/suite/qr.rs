@@ -18,13 +18,13 @@ const WINDOW: (u16, u16) = (24, 80);
 const START: &str = "Start the gateway now?";
 const SEXTANTS: std::ops::RangeInclusive<char> = '\u{1fb00}'..='\u{1fb3b}';
 
-/// As long as the codes of WhatsApp are.
+/// Returns a payload as long as WhatsApp's codes.
 fn payload() -> String {
     let key = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
     format!("https://wa.me/settings/linked_devices#2@{},{key},{key},{key},1", "Ab9/".repeat(20))
 }
 
-/// A screen on which this was written.
+/// Makes a screen on which this was written.
 fn screen(size: Size, text: &str) -> vt100::Parser {
     let some = |length: usize| std::num::NonZero::new(u16::try_from(length).unwrap()).unwrap();
     let mut parser = vt100::Parser::new(some(size.rows), some(size.cols), 0);
@@ -32,7 +32,7 @@ fn screen(size: Size, text: &str) -> vt100::Parser {
     parser
 }
 
-/// The drawing alone on a dark screen, with room around it.
+/// Returns the drawing alone on a dark screen, with room around it.
 fn drawn(code: &Code, drawing: Drawing, quiet: usize, ink: Ink) -> Pixels {
     let Size { cols, rows } = code.size(drawing, quiet);
     let lines: Vec<String> =
@@ -80,7 +80,7 @@ fn sextants_are_read_stretched_turned_slanted_and_out_of_focus() {
     }
 }
 
-/// The page in a window of this size.
+/// Lays out the page in a window of this size.
 fn laid_out(code: &Code, text: &str, cols: usize, rows: usize, live: &str) -> Page {
     let canvas = Canvas {
         window: Size { cols, rows },
@@ -110,7 +110,7 @@ fn in_every_window_that_is_large_enough_the_code_is_read_and_the_keys_are_there(
         assert_eq!(draw(parser.screen()).read().as_deref(), Some(text.as_str()), "{cols}×{rows}:\n{shown}");
         assert!(shown.contains("New code in 58 s (1 of 6)"), "{cols}×{rows}:\n{shown}");
         assert!(shown.contains("t text") || shown.contains("t raw text"), "{cols}×{rows}:\n{shown}");
-        // A second later, and with the next code: what is changed in place is what a fresh screen would show.
+        // A second later, and with the next code: a change in place gives what a fresh screen would show.
         let next_text = text.replace("Ab9", "Zy8");
         let next_code = Code::of(&next_text).unwrap();
         let mut before = first;
@@ -170,7 +170,7 @@ impl Wizard {
         found.unwrap_or_else(|| panic!("no readable code as {what}:\n{}", self.terminal.text()))
     }
 
-    /// The phone scans what the decoders read; the wizard ends as it should, and the screen holds nothing of the page.
+    /// Has the phone scan the decoded code; the wizard ends as it should, and the screen holds nothing of the page.
     fn finish(mut self, payload: &str) {
         assert!(payload.starts_with("https://wa.me/settings/linked_devices#"), "{payload}");
         self.fake.tell(json!({ "cmd": "scan", "payload": payload }));
@@ -198,7 +198,7 @@ fn has_blocks(terminal: &Terminal) -> bool {
 
 #[test]
 fn in_the_default_window_the_code_is_drawn_in_sextants_and_its_words_fit() {
-    // One that answers what it is asked, and one that does not.
+    // One that answers queries, and one that does not.
     for likeness in [Likeness::XTERM, Likeness::default()] {
         let mut wizard = Wizard::start(WINDOW, likeness, &[]);
         let payload = wizard.wait_for_form("sextants", has_sextants);
@@ -239,14 +239,14 @@ fn a_terminal_that_shows_pictures_gets_one() {
         (Likeness::KITTY, WINDOW),
         (Likeness::ITERM2, WINDOW),
         (Likeness::FOOT, WINDOW),
-        // It does not say how large its cells are.
+        // A terminal that does not report the size of its cells.
         (Likeness { says_cell: false, ..Likeness::KITTY }, WINDOW),
         (Likeness::KITTY, (50, 160)),
     ] {
         let mut wizard = Wizard::start(size, likeness, &[]);
         let payload = wizard.wait_for_form("a picture", |terminal| terminal.picture().is_some());
         let picture = wizard.terminal.picture().unwrap();
-        // The decoders read the picture alone as well, and no words are behind it.
+        // The decoders read the picture alone as well, and there is no text behind it.
         assert_eq!(picture.read().as_deref(), Some(payload.as_str()), "{likeness:?}");
         let rows = picture.height.div_ceil(CELL.1);
         assert!(rows < usize::from(size.0), "the last row is free, or the screen would scroll");

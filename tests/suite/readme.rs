@@ -1,4 +1,4 @@
-//! The README's first steps, done as it says: its picture is what the program shows, and its commands do what they are for.
+//! The README's first steps, done as it says: its picture matches the program's output, and its commands work.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::support::telegram::service::TOKEN;
 
 const OWNER: i64 = 4_200_001;
 
-/// How a command of the README is run by tests.
+/// The way in which tests run a command of the README.
 enum Run {
     /// Here, beside a running gateway, with this exit code.
     Here(&'static [&'static str], i32),
@@ -80,14 +80,14 @@ const COMMANDS: [(&str, Run); 23] = [
     ("doctor --fix", Run::Here(&["doctor", "--fix"], 0)),
 ];
 
-/// The lines of the README's first block, without what it leaves out.
+/// Returns the lines of the README's first block, without those that it leaves out.
 fn picture() -> Vec<String> {
     let readme = Page::read("README.md");
     let block = readme.text.split("```").nth(1).expect("it begins with a picture").to_owned();
     block.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "…").map(str::to_owned).collect()
 }
 
-/// What of a line is the same each time: words without numbers and without the space between columns.
+/// Returns the constant part of a line: words without numbers and without the space between columns.
 fn plain(line: &str) -> String {
     let line = line
         .replace("my_agent_bot", "hermes_test_bot")

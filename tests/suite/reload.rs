@@ -1,4 +1,5 @@
-//! Settings that change while the gateway runs: they hold without a restart, and only what they concern is touched.
+//! Settings that change while the gateway runs: they take effect without a restart, and only the parts that they concern are
+//! touched.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::support::process::{Gateway, is_alive};
 use crate::support::stage::Stage;
 use crate::support::wait;
 
-/// A paired home in which another platform runs beside WhatsApp.
+/// Makes a paired home in which another platform runs beside WhatsApp.
 fn both() -> (TestHome, FakeWhatsApp, Stage) {
     let (mut home, fake) = paired();
     let stage = Stage::new(1);
@@ -127,7 +128,7 @@ fn a_platform_is_disabled_enabled_and_moved_while_another_one_keeps_its_connecti
 
     let other = FakeWhatsApp::start();
     home.write("gateway.toml", format!("[platforms.whatsapp]\nweb_socket_url = \"{}\"\n", other.url));
-    // The other service does not know this account: it is asked, which is what counts here.
+    // The other service does not know this account: the request is what counts here.
     let asked = wait::until(wait::LIMIT, || (other.events().len() > 1).then_some(()));
     assert!(asked.is_some(), "{:#?}\n{}", other.events(), gateway.log().join("\n"));
 
@@ -142,7 +143,7 @@ fn sighup_has_the_settings_read_where_no_watch_sees_them_change() {
     let (home, mut fake) = paired();
     let mut gateway = Gateway::start(&home);
     gateway.wait_for_state("connected");
-    // The folder is another one now, so its watch hears nothing.
+    // The folder is another one now, so its watch gets no events.
     let aside = home.root().with_extension("aside");
     std::fs::rename(home.root(), &aside).unwrap();
     std::os::unix::fs::symlink(&aside, home.root()).unwrap();
@@ -161,7 +162,7 @@ fn another_agent_answers_from_the_next_message_on() {
     gateway.wait_for_state("connected");
     let bridges = gateway.children();
     answered(&mut fake, &gateway, FRIEND, "to the echo");
-    // Nobody listens there, so what comes back is no echo.
+    // There is no listener there, so an answer is not an echo.
     home.write(
         "gateway.toml",
         format!("{good}[agent]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"\n"),

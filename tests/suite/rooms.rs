@@ -1,5 +1,5 @@
-//! The rooms of the program form no circle: what one uses stands below it, so that each can be read, tested and changed without
-//! those above. A room is a module of the crate; in `gateway`, `platforms` and `wizard` each module below is one.
+//! The rooms of the program form no circle: a room uses only those below it, so that each can be read, tested and changed
+//! without those above. A room is a module of the crate; in `gateway`, `platforms` and `wizard` each module below is one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ const HOUSES: [&str; 3] = ["gateway", "platforms", "wizard"];
 /// Room → the rooms that its code names, with one file that does.
 type Uses = BTreeMap<String, BTreeMap<String, String>>;
 
-/// The module of a file of `src`.
+/// Returns the module of a file of `src`.
 fn module(name: &str) -> Vec<String> {
     let path = name.trim_start_matches("src/").trim_end_matches(".rs");
     let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
@@ -21,7 +21,7 @@ fn module(name: &str) -> Vec<String> {
     parts
 }
 
-/// The room of a path of modules; none for the crate itself.
+/// Returns the room of a path of modules; none for the crate itself.
 fn room(path: &[String], modules: &BTreeSet<Vec<String>>) -> Option<String> {
     let first = path.first().filter(|first| modules.iter().any(|known| known.first() == Some(first)))?;
     let inner = path.get(1).filter(|_| HOUSES.contains(&first.as_str()));
@@ -33,7 +33,7 @@ fn room(path: &[String], modules: &BTreeSet<Vec<String>>) -> Option<String> {
     }
 }
 
-/// A path in the code at this place, with what its braces hold: `a::{b::c, d}` gives `a::b::c` and `a::d`.
+/// Expands a path in the code at this place, with the content of its braces: `a::{b::c, d}` gives `a::b::c` and `a::d`.
 fn expand(text: &str) -> (Vec<Vec<String>>, usize) {
     let mut stem: Vec<String> = Vec::new();
     let mut at = 0;
@@ -64,13 +64,13 @@ fn expand(text: &str) -> (Vec<Vec<String>>, usize) {
         }
         let (below, len) = expand(&text[at..]);
         paths.extend(below.into_iter().map(|below| stem.iter().cloned().chain(below).collect()));
-        // A glob or a new name (`as x`) is of no interest.
+        // A glob or a new name (`as x`) does not matter.
         let skipped = text[at + len..].find([',', '}']).unwrap_or(0);
         at += len + skipped;
     }
 }
 
-/// The absolute paths that begin with `crate` or `super` in this code of this module.
+/// Returns the absolute paths that begin with `crate` or `super` in this code of this module.
 fn paths(code: &str, module: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for (at, word) in ["crate::", "super::"].iter().flat_map(|word| code.match_indices(word)) {
@@ -88,7 +88,7 @@ fn paths(code: &str, module: &[String]) -> Vec<Vec<String>> {
     found
 }
 
-/// The code without comments and unit tests.
+/// Returns the code without comments and unit tests.
 fn bare(text: &str) -> String {
     let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
     code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
@@ -109,7 +109,7 @@ fn uses(sources: &[(String, String)]) -> Uses {
     uses
 }
 
-/// The rooms that this one uses, and those that they use, and so on.
+/// Returns the rooms that this one uses, directly or through others.
 fn reach<'a>(uses: &'a Uses, from: &'a String) -> BTreeSet<&'a String> {
     let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
     while let Some(room) = open.pop() {
@@ -119,7 +119,7 @@ fn reach<'a>(uses: &'a Uses, from: &'a String) -> BTreeSet<&'a String> {
     seen
 }
 
-/// The rooms from which a way leads back to themselves, with the next step of it.
+/// Returns the rooms that reach themselves, with the next step on the way.
 fn circles(uses: &Uses) -> Vec<String> {
     let back = |from: &String, to: &String| reach(uses, to).contains(from);
     let steps = uses.iter().flat_map(|(from, to)| to.iter().map(move |(to, file)| (from, to, file)));
@@ -135,7 +135,7 @@ fn rooms_form_no_circle() {
     assert!(found.is_empty(), "these lead back to where they begin:\n{}", found.join("\n"));
 }
 
-/// The lines of the picture in `src/lib.rs`, from the top: the rooms of each.
+/// Returns the lines of the picture in `src/lib.rs`, from the top: the rooms of each.
 fn picture() -> Vec<Vec<String>> {
     let map = std::fs::read_to_string(sources::root().join("src/lib.rs")).expect("it is there");
     let picture =
@@ -158,7 +158,7 @@ fn the_picture_of_the_rooms_is_true() {
     let line = |room: &String| lines.iter().position(|rooms| rooms.contains(room));
     let sources = whole("src");
     let modules: BTreeSet<Vec<String>> = sources.iter().map(|(name, _)| module(name)).collect();
-    // A house and the program's entry are no rooms.
+    // A house and the program's entry are not rooms.
     let is_room = |room: &String| !HOUSES.contains(&room.as_str()) && room != "bin";
     let rooms: BTreeSet<String> =
         modules.iter().filter_map(|module| room(module, &modules)).filter(is_room).collect();

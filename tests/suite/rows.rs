@@ -1,13 +1,13 @@
-//! `rows.md` says which test shows which row of the fault table; here it is held to that.
+//! Checks of `rows.md`, the table of the test of each row of the fault table.
 
 use std::collections::BTreeSet;
 
 use crate::support::sources::{files, root};
 
-/// All of the table.
+/// All rows of the table.
 const ROWS: std::ops::RangeInclusive<u32> = 1..=97;
 
-/// The names of all tests: functions of Rust, titles of the bridge's and the fake's.
+/// Returns the names of all tests: functions of Rust, titles of the bridge's and the fake's.
 fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for path in ["src", "tests", "assets/bridge"].into_iter().flat_map(|dir| files(dir, &[".rs", ".mjs"])) {
@@ -57,7 +57,7 @@ fn each_row_of_the_fault_table_names_the_tests_that_show_it() {
         }
     }
     assert_eq!(rows, ROWS.collect::<Vec<_>>(), "each row has one line, in their order");
-    // What calls itself a row's test is found from the row.
+    // A test that is named as a row's test must stand in the row.
     for entry in std::fs::read_dir(root().join("tests/suite")).unwrap() {
         let path = entry.unwrap().path();
         let Ok(text) = std::fs::read_to_string(&path) else { continue };

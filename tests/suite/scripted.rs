@@ -1,4 +1,4 @@
-//! Several platforms in one real gateway: what happens to one is nothing to the others.
+//! Several platforms in one real gateway: a fault of one does not affect the others.
 
 use serde_json::{Value, json};
 

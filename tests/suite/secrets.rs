@@ -1,5 +1,5 @@
-//! Secrets that no one else has, as every token and key, and every fault that could carry one outside: none is found anywhere
-//! but where it belongs.
+//! Unique secrets in the place of every token and key, and every fault that could leak one: each is found only where it
+//! belongs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,17 +19,17 @@ use crate::support::stage::Stage;
 use crate::support::telegram::{Fault, TelegramService};
 use crate::support::wait;
 
-/// Whoever may speak on Telegram.
+/// The person who may write on Telegram.
 const FRIEND: i64 = 4_200_001;
 
-/// 32 random bytes in the letters that a token has.
+/// Returns 32 random bytes in the letters of a token.
 fn canary() -> String {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).unwrap();
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Everything that must be found nowhere, by name, and what was looked through.
+/// The texts that must be found nowhere, by name, and the places that were searched.
 struct Hunt {
     forms: BTreeMap<String, String>,
     looked: usize,
@@ -37,7 +37,7 @@ struct Hunt {
 }
 
 impl Hunt {
-    /// The secret, and the spellings in which it could get out: JSON, percent signs, base64 and hexadecimal digits.
+    /// Adds the secret, and the spellings in which it could leak: JSON, percent signs, base64 and hexadecimal digits.
     fn add(&mut self, name: &str, secret: &str) {
         let json = serde_json::to_string(secret).unwrap();
         let encode = |byte: u8| {
@@ -69,7 +69,7 @@ impl Hunt {
         }
     }
 
-    /// Every file below the home but the one that holds the secrets and the phone's session.
+    /// Searches every file below the home but the one that holds the secrets and the phone's session.
     fn look_at_home(&mut self, home: &TestHome) {
         let root = home.root();
         for name in tree(&root) {
@@ -81,7 +81,7 @@ impl Hunt {
         }
     }
 
-    /// What others see of the process and of what it has started.
+    /// Searches what others see of the process and its children.
     fn look_at_processes(&mut self, gateway: &Gateway) {
         for (pid, word) in
             gateway.children().into_iter().map(|pid| (pid, "a child")).chain([(gateway.pid(), "it")])
@@ -110,7 +110,7 @@ impl Hunt {
     }
 }
 
-/// Everything that has secrets, and the gateway between.
+/// All holders of secrets, and the gateway between them.
 struct Scene {
     telegram: TelegramService,
     agent: AskedAgent,
@@ -128,7 +128,7 @@ impl Scene {
         let (mut home, fake) = paired();
         let (telegram, agent, stage) = (TelegramService::start(), AskedAgent::start(), Stage::new(1));
         let token = format!("7123456789:{}", &canary()[..35]);
-        // Letters that every spelling writes in its own way.
+        // Letters that each spelling writes in a different way.
         let (api_key, agent_key) = (canary(), format!("{}\\+/\"=%", canary()));
         let mut hunt = Hunt { forms: BTreeMap::new(), looked: 0, found: Vec::new() };
         for (name, secret) in [
@@ -182,7 +182,7 @@ impl Scene {
         self.telegram.wait_sent(FRIEND, text);
     }
 
-    /// The bot's service fails in every way, and says the token while it does.
+    /// Makes the bot's service fail in every way, with the token in its answers.
     fn fail_telegram(&self) {
         let said = |code| Fault::refuse(code, &format!("no: /bot{0}/getUpdates, {0}", self.token));
         self.telegram.fail(
@@ -216,7 +216,7 @@ impl Scene {
         state["platforms"]["telegram"]["state"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The agent's service fails in every way, and says the key while it does.
+    /// Makes the agent's service fail in every way, with the key in its answers.
     fn fail_agent(&self) {
         let body = r#"{"error":{"code":"{key}","message":"wrong key {key}","type":"Bearer {key}"}}"#;
         for status in
@@ -237,7 +237,7 @@ impl Scene {
         self.answered("after a moment");
     }
 
-    /// What a platform says of its end holds a token; our own code fails.
+    /// Ends a platform with a token in its error; our own code fails.
     fn fail_scripted(&self) {
         let said = format!("https://{0}@host/bot{0}/x failed with Bearer {1}", self.token, self.agent_key);
         let player = self.stage.connect("scripted1");
@@ -267,7 +267,7 @@ impl Scene {
             (format!("{} /", self.api_key), "x: y"),
         ] {
             let reply = ask(&address, &request, &[header, "Content-Type: application/json"]);
-            // Whoever asked hears what they said.
+            // A caller may get the key that it sent.
             let told = format!("{}{}", reply.head, reply.body).replace(&format!("`{}`", self.api_key), "");
             self.hunt.look(&request.replace(&self.api_key, "KEY"), told.as_bytes());
         }

@@ -1,10 +1,11 @@
 //! Virtual days of five platforms with everything going wrong, decided by one seed, in milliseconds.
 //!
-//! The machines, the host's decider and the jump watch are the real ones; what surrounds them is played: services that fail,
-//! hang, panic, deny, flap, fall silent and ask for less, outages, changes of the network, sleep, reports that come late or
-//! never, restarts, and an operator who pauses and resumes, now and then on a full disk. After every step the invariants are checked: a platform disturbs no other
-//! (I1), never two attempts at once and never a storm of them (I2), and `connected` only with a live link whose proof is
-//! younger than its lease (I3). Then everything is healed, and all must be connected within 75 minutes.
+//! The machines, the host's decider and the suspend watch are the real ones; their surroundings are simulated: services that
+//! fail, hang, panic, deny, flap, fall silent and limit the rate, outages, changes of the network, suspend, reports that come
+//! late or never, restarts, and an operator who pauses and resumes, now and then on a full disk. After every step the
+//! invariants are checked: a platform disturbs no other (I1), never two attempts at once and never a storm of them (I2), and
+//! `connected` only with a live link whose proof is younger than its lease (I3). Then everything is healed, and all must be
+//! connected within 75 minutes.
 //!
 //! `just simulate 100000` runs more seeds. A seed that fails is written into `simulator.seeds`, which is run first.
 
@@ -28,21 +29,21 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 const LEASE: Duration = Duration::from_secs(90);
 
-/// The longest until all are back once everything is well: a probe's hour, its jitter, and the attempt itself.
+/// Limit until all are back once everything works: a probe's hour, its jitter, and the attempt itself.
 const HEALED_WITHIN: Duration = Duration::from_secs(75 * 60);
 
-/// Attempts within an hour without a connection that lasted, however the ways to fail are mixed.
+/// Most attempts within an hour without a connection that lasted, however the ways to fail are mixed.
 const ATTEMPTS_MAX: usize = 30;
 
 /// The ladder's first wait: a connection that held for so long has lasted, and is replaced at once when it is lost.
 const LASTED: Duration = Duration::from_secs(30);
 
-/// Runs of `cargo test`; `HERMES_SIMULATE` asks for more.
+/// Number of seeds in `cargo test`; `HERMES_SIMULATE` asks for more.
 const SEEDS: u64 = 1000;
 
 const COMMITTED: &str = include_str!("simulator.seeds");
 
-/// What is on its way to the loop.
+/// A report on its way to the loop.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Report {
     Up,
@@ -57,7 +58,7 @@ pub(crate) struct Link {
     pub(crate) generation: Generation,
     /// The last proof, while none is added any more.
     pub(crate) frozen: Option<Instant>,
-    /// Of which stretch of time without sleep its newest proof is.
+    /// The period without suspend in which its newest proof was made.
     pub(crate) epoch: u32,
 }
 
@@ -68,9 +69,9 @@ pub(crate) struct Seat {
     pub(crate) task: Option<Generation>,
     pub(crate) link: Option<Link>,
     pub(crate) paused_by_operator: bool,
-    /// What the next start finds.
+    /// The pause that the next start finds.
     pub(crate) paused_on_disk: bool,
-    /// Attempts since the connection was last stable, without those that something but the ladder brought about.
+    /// Attempts since the connection was last stable, without those that the ladder did not cause.
     pub(crate) attempts: VecDeque<Instant>,
     pub(crate) excused: bool,
     pub(crate) stable_since: Option<Instant>,
@@ -80,14 +81,14 @@ pub(crate) struct Simulation {
     pub(crate) seed: u64,
     pub(crate) dice: Dice,
     pub(crate) now: Instant,
-    /// How far the wall clock is ahead because the machine slept.
+    /// Time by which the wall clock is ahead because of suspend.
     pub(crate) slept: Duration,
     pub(crate) begin: Now,
     pub(crate) epoch: u32,
     pub(crate) jumps: JumpWatch,
     pub(crate) host: Host,
     pub(crate) seats: Vec<Seat>,
-    /// By when they arrive, and a number of their own.
+    /// The reports by the time of their arrival, and a unique number.
     pub(crate) reports: BTreeMap<(Instant, u64), (usize, Generation, Report)>,
     pub(crate) sent: u64,
     pub(crate) outage_until: Option<Instant>,
@@ -142,7 +143,7 @@ impl Simulation {
         Duration::from_millis(self.draw(most * 1000))
     }
 
-    /// What the loop reads from both clocks.
+    /// Returns the readings of both clocks.
     pub(crate) fn clocks(&self) -> Now {
         let passed = self.now.duration_since(self.begin.mono) + self.slept;
         Now { mono: self.now, wall: self.begin.wall.checked_add(passed).expect("a few days") }
@@ -159,13 +160,13 @@ impl Simulation {
         self.heal();
         let mut limit = self.now + HEALED_WITHIN;
         while !self.all_connected() {
-            // What a service asked for while it was not well is kept to, up to a day, and no longer.
+            // A wait that a failing service asked for is kept, up to a day, and not longer.
             let asked = self.asked_until().filter(|until| *until <= self.now + DAY);
             limit = limit.max(asked.map_or(limit, |until| until + LEASE));
             assert!(self.now <= limit, "seed {}: not back in time: {:?}", self.seed, self.states());
             self.step();
         }
-        // What has lasted is forgiven. A loss that was on its way when all was healed costs one more rung before.
+        // A lasting connection resets the ladder. A loss that was on its way when all was healed costs one more rung before.
         let stable = limit + Policy::default().stable_after + LEASE;
         while self.now < stable && !(self.all_connected() && self.failures() == [0; SEATS]) {
             self.step();
@@ -179,7 +180,7 @@ impl Simulation {
         self.seats.iter().map(|seat| seat.machine.state()).collect()
     }
 
-    /// The end of the longest wait that a service has asked for.
+    /// Returns the end of the longest wait that a service has asked for.
     fn asked_until(&self) -> Option<Instant> {
         let asked = |seat: &Seat| match seat.machine.state() {
             State::Retrying { error, .. } | State::Paused { error: Some(error), .. } => {
@@ -203,7 +204,7 @@ impl Simulation {
         self.seats.iter().all(|seat| matches!(seat.machine.state(), State::Connected { .. }))
     }
 
-    /// One turn of the loop: to the next thing that is due, or a little later.
+    /// Makes one turn of the loop: to the next thing that is due, or a little later.
     fn step(&mut self) {
         self.steps += 1;
         let timers = self.seats.iter().filter_map(|seat| seat.machine.poll_timeout());
@@ -225,7 +226,7 @@ impl Simulation {
         }
         if self.outage_until.is_some_and(|at| at <= self.now) {
             self.outage_until = None;
-            // The kernel says so, as a rule.
+            // The kernel reports it, as a rule.
             if self.draw(4) > 0 {
                 self.change_network();
             }
@@ -255,7 +256,7 @@ impl Simulation {
         self.check();
     }
 
-    /// The driver's watch: a link whose lease has run out is down.
+    /// Does the work of the driver's watch: a link whose lease has run out is down.
     fn expire(&mut self) {
         for index in 0..SEATS {
             let Some(link) = &self.seats[index].link else { continue };
@@ -272,9 +273,9 @@ impl Simulation {
         self.reports.insert((self.now + after, self.sent), (seat, generation, report));
     }
 
-    /// A report reaches the loop. It may be of the past.
+    /// Delivers a report to the loop. It may be of the past.
     fn hear(&mut self, index: usize, generation: Generation, report: Report) {
-        // Somebody mends it after a minute or so; looks every second would fill the day.
+        // A person repairs it after a minute or so; looks every second would fill the day.
         let is_mended = report == Report::Checked && self.draw(60) == 0;
         let seat = &mut self.seats[index];
         let input = match report {
@@ -310,7 +311,7 @@ impl Simulation {
         self.give(index, input);
     }
 
-    /// A machine hears of something, and no other is disturbed by that (I1).
+    /// Gives an input to a machine, and checks that no other is disturbed by it (I1).
     pub(crate) fn give(&mut self, index: usize, input: Input) {
         let now = self.now;
         let timers: [Option<Instant>; SEATS] =
@@ -372,7 +373,7 @@ impl Simulation {
                 if seat.task == Some(generation) {
                     seat.task = None;
                 }
-                // What the task has already sent still arrives, now and then.
+                // A report that the task has already sent still arrives, now and then.
                 if self.draw(4) > 0 {
                     self.reports.retain(|_, (seat, of, _)| (*seat, *of) != (index, generation));
                 }
@@ -419,7 +420,7 @@ impl Simulation {
         }
     }
 
-    /// An attempt begins: at most one at a time, and not too many an hour (I2).
+    /// Begins an attempt: at most one at a time, and not too many an hour (I2).
     fn connect(&mut self, index: usize, generation: Generation) {
         let seat = &mut self.seats[index];
         assert_eq!(seat.task, None, "seed {}: two attempts of {index} at once", self.seed);
@@ -464,7 +465,7 @@ impl Simulation {
         }
     }
 
-    /// What must hold after every step.
+    /// Checks the invariants that must hold after every step.
     fn check(&self) {
         for (index, seat) in self.seats.iter().enumerate() {
             let state = seat.machine.state();
@@ -502,7 +503,7 @@ impl Simulation {
     }
 }
 
-/// Where a machine is, in short, and under which number.
+/// The state of a machine, in short, and its generation.
 type Place = (&'static str, Generation);
 
 fn place(state: &State) -> Place {

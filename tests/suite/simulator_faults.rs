@@ -1,4 +1,4 @@
-//! What goes wrong in the simulator: moods of services, and blows that hit one or all.
+//! Faults of the simulator: moods of services, and blows that hit one or all.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use hermes::gateway::supervisor::suspend::JumpWatch;
 
 use crate::simulator::{HOUR, Report, SEATS, Simulation, unpaired};
 
-/// Between two faults, on average, in seconds.
+/// Interval between two faults, on average, in seconds.
 const FAULT_EVERY: f64 = 240.0;
 
-/// What a service does with those who come.
+/// The behaviour of a service.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Mood {
     Well,
@@ -20,23 +20,23 @@ pub(crate) enum Mood {
     AsksToWait(u64),
     Hangs,
     Panics,
-    /// It says no although the check passes.
+    /// It refuses although the check passes.
     Denies,
-    /// The check finds something in the way.
+    /// The check finds an obstacle.
     Blocked,
-    /// It is ready, and gone a moment later.
+    /// It is ready, and lost a moment later.
     FlapDetector,
 }
 
 impl Simulation {
-    /// Everything is well from now on, and the operator resumes what they paused.
+    /// Heals all services, and the operator resumes what they paused.
     pub(crate) fn heal(&mut self) {
         self.next_fault = None;
         self.outage_until = None;
         self.disk_full_until = None;
         for index in 0..SEATS {
             if std::mem::replace(&mut self.seats[index].mood, Mood::Well) == Mood::FlapDetector {
-                // What is connected is no longer lost.
+                // A connected platform is no longer lost.
                 self.reports
                     .retain(|_, (seat, _, report)| *seat != index || !matches!(report, Report::Down(_)));
             }
@@ -51,7 +51,7 @@ impl Simulation {
 
     pub(crate) fn operate(&mut self, index: usize, input: Input) {
         self.seats[index].paused_by_operator = input == Input::Pause;
-        // As far as the disk takes it. That it did not is told, and changes nothing in this run.
+        // As far as the disk accepts it. A failure is reported, and changes nothing in this run.
         if self.disk_full_until.is_none() {
             self.seats[index].paused_on_disk = input == Input::Pause;
         }
@@ -103,7 +103,7 @@ impl Simulation {
         }
     }
 
-    /// Half open: nobody says so, and nothing proves it any more.
+    /// Makes a connection half open: it is not reported, and no proof comes any more.
     fn silence(&mut self, index: usize) {
         let now = self.now;
         if let Some(link) = &mut self.seats[index].link {
@@ -118,11 +118,11 @@ impl Simulation {
         }
     }
 
-    /// An address or a route has come or gone.
+    /// Simulates a changed address or route.
     pub(crate) fn change_network(&mut self) {
         for index in 0..SEATS {
             let after = host::STAGGER.mul_f64(self.dice.roll());
-            // One more than the ladder has.
+            // One more attempt than the ladder allows.
             self.seats[index].excused |=
                 !matches!(self.seats[index].machine.state(), State::Connected { .. } | State::Blocked { .. });
             self.give(index, Input::NetworkChanged { after });
@@ -134,7 +134,7 @@ impl Simulation {
         self.disk_full_until = Some(self.now + Duration::from_secs(length));
     }
 
-    /// The process dies and begins anew: of what it knew, only what is on the disk is left.
+    /// Restarts the process: only the state on the disk is left.
     fn restart(&mut self) {
         self.reports.clear();
         self.host = Host::new(SEATS, self.draw(1 << 30));
@@ -153,7 +153,7 @@ impl Simulation {
         }
     }
 
-    /// The network of all is gone: links fall silent, names are not found.
+    /// Takes the network of all away: links fall silent, names are not found.
     fn outage(&mut self) {
         let length = 60 + self.draw(7200);
         self.outage_until = Some(self.now + Duration::from_secs(length));
@@ -162,7 +162,7 @@ impl Simulation {
         }
     }
 
-    /// The machine sleeps: the monotonic clock stands still, and every link dies unseen.
+    /// Suspends the machine: the monotonic clock stands still, and every link dies unseen.
     fn sleep(&mut self) {
         let length = 31 + self.draw(8 * 3600);
         self.slept += Duration::from_secs(length);
@@ -172,7 +172,7 @@ impl Simulation {
         }
     }
 
-    /// Reports of attempts that never were, a second start, files that changed.
+    /// Delivers reports of attempts that never were, a second start, files that changed.
     fn nonsense(&mut self, index: usize) {
         let generation = self.draw(3);
         let is_past = self.seats[index].task.is_none_or(|task| task > generation);

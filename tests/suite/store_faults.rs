@@ -1,4 +1,4 @@
-//! Faults of the store and of the disk below it, on real processes: nothing is acknowledged that could be lost.
+//! Faults of the store and of the disk below it, on real processes: no message is acknowledged that could be lost.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::process::Gateway;
 use crate::support::stage::{Player, Stage};
 use crate::support::wait;
 
-/// The same home, with another gateway.
+/// Starts another gateway in the same home.
 fn again(home: &mut TestHome, failpoint: Option<&str>) -> Gateway {
     home.env.retain(|(key, _)| key != "HERMES_FAILPOINT");
     home.env.extend(failpoint.map(|wanted| ("HERMES_FAILPOINT".to_owned(), wanted.to_owned())));
@@ -39,7 +39,7 @@ fn a_message_survives_a_death_between_its_commit_and_its_acknowledgement() {
     assert_eq!(house.gateway.stop(), Some(0));
 }
 
-/// What the gateway says is wrong with itself.
+/// Returns the problems that the gateway reports.
 fn problems(home: &TestHome) -> Vec<String> {
     let answer = home.run(["platform", "status", "--json"]);
     let status: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
@@ -53,7 +53,7 @@ fn count(player: &Player, word: &str) -> usize {
 
 #[test]
 fn row_54_on_a_disk_that_is_really_full_what_was_taken_is_answered_and_it_goes_on_when_there_is_room() {
-    // A small disk of its own, that only the gateway sees; from outside it is reached through the process.
+    // A small separate disk that only the gateway sees; from outside it is reached through the process.
     let shell = "exec unshare -rm sh -c 'mount -t tmpfs -o size=24m,mode=700 tmpfs \"$HERMES_HOME\" && \
                  printf \"%s\" \"$TOML\" > \"$HERMES_HOME/gateway.toml\" && exec \"$@\"' sh \"$@\"";
     let stage = Stage::new(1);
@@ -130,7 +130,7 @@ fn row_78_after_a_fault_of_the_disk_nothing_is_acknowledged_falsely_and_the_seco
         wait::until(wait::LIMIT, || house.well.said().into_iter().find(|said| said["id"] == id))
             .map(|said| said["say"].clone())
     };
-    // Which commit fails depends on how they are gathered; whichever it is, the message comes through in the end.
+    // The commit that fails depends on how they are gathered; whichever it is, the message comes through in the end.
     if fate(&house, "a") == Some(json!("refused")) {
         house.well.write("a", "friend", "first");
     }
@@ -142,7 +142,7 @@ fn row_78_after_a_fault_of_the_disk_nothing_is_acknowledged_falsely_and_the_seco
     assert_eq!(house.gateway.stop(), Some(0));
 
     house.gateway = again(&mut house.home, Some("commit.before:error"));
-    // What is cleared away at the start may have both faults before a platform is tried.
+    // The cleanup at the start may have both faults before a platform is tried.
     let tried = wait::until(wait::LIMIT, || {
         let player = house.stage.take("scripted1");
         (player.is_some() || !house.gateway.is_running()).then_some(player)
@@ -165,7 +165,7 @@ fn row_78_after_a_fault_of_the_disk_nothing_is_acknowledged_falsely_and_the_seco
     assert_eq!(house.gateway.stop(), Some(0));
 }
 
-/// A gateway that died with a message that waits, in a home whose database has long finished rows in front of it.
+/// Returns a house whose gateway died with a message that waits, and whose database has long finished rows in front of it.
 fn died_with_a_message() -> House {
     let prepare = |home: &mut TestHome| {
         home.env.push(("HERMES_FAILPOINT".to_owned(), "accept.after".to_owned()));
@@ -184,7 +184,7 @@ fn died_with_a_message() -> House {
     house
 }
 
-/// Overwrites the page of the database that holds this text, and returns what the file then is.
+/// Overwrites the page of the database that holds this text, and returns the file's bytes after that.
 fn damage(home: &TestHome, text: &str) -> Vec<u8> {
     const PAGE: usize = 4096;
     let path = home.paths().database();
@@ -196,7 +196,7 @@ fn damage(home: &TestHome, text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The copy of a damaged database that was kept.
+/// Returns the copy of a damaged database that was kept.
 fn kept(home: &TestHome) -> Vec<Vec<u8>> {
     let files = std::fs::read_dir(home.root()).unwrap().map(|entry| entry.unwrap().path());
     let is_kept = |path: &std::path::PathBuf| {
@@ -256,7 +256,7 @@ fn row_70_a_message_that_kills_the_gateway_again_and_again_is_quarantined_and_al
         house.gateway = again(&mut house.home, fatal);
         assert_eq!(house.gateway.exit_code(), None, "{}", house.gateway.log().join("\n"));
     }
-    // One that waits behind it, and one elsewhere that was begun for the first time in the last death.
+    // A message that waits behind it, and one elsewhere that was begun for the first time before the last crash.
     let db = rusqlite::Connection::open(house.home.paths().database()).unwrap();
     for (chat, words, state, attempts) in
         [("friend", "patient", "pending", 0), ("other", "innocent", "running", 1)]
@@ -270,7 +270,7 @@ fn row_70_a_message_that_kills_the_gateway_again_and_again_is_quarantined_and_al
         assert_eq!(copied.unwrap(), 1);
     }
     drop(db);
-    // Those that died may have begun to connect.
+    // The gateways that died may have begun to connect.
     while house.stage.take("scripted1").is_some() {}
     house.gateway = again(&mut house.home, None);
     let player = house.heal("scripted1");

@@ -1,4 +1,4 @@
-//! `gateway start`, `stop` and `restart`: they return when it is so, and say honestly when it will not be.
+//! `gateway start`, `stop` and `restart`: they return when the request is fulfilled, and report when it will not be.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::support::process::Gateway;
 use crate::support::screen::Terminal;
 use crate::support::wait;
 
-/// A home in which WhatsApp is enabled and no phone is paired: enough for a gateway to run.
+/// Makes a home in which WhatsApp is enabled and no phone is paired: enough for a gateway to run.
 fn home() -> TestHome {
     let home = TestHome::empty();
     home.write(".env", "WHATSAPP_ENABLED=true\n");
     home
 }
 
-/// The same under a service manager, which is told of the gateway's state and starts it again.
+/// Makes the same under a service manager, which gets the gateway's state and starts it again.
 fn managed() -> TestHome {
     let mut home = home();
     home.env.push(("NOTIFY_SOCKET".to_owned(), home.root().join("notify").display().to_string()));
@@ -36,7 +36,7 @@ fn document(answer: &Answer) -> Value {
     serde_json::from_str(&answer.stdout).unwrap_or_else(|_| panic!("no document: {answer:?}"))
 }
 
-/// Waits until this is so.
+/// Waits until this is true.
 fn until(is_so: impl Fn() -> bool) {
     assert!(wait::until(wait::LIMIT, || is_so().then_some(())).is_some(), "it never was so");
 }
@@ -47,7 +47,7 @@ fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended
     let first = running(&home);
     let first_pid = first.pid();
     std::thread::scope(|scope| {
-        // What a service manager does: start again what ended with 75, a moment later.
+        // The work of a service manager: start again, a moment later, a process that ended with 75.
         let keeper = scope.spawn(|| {
             let (mut gateway, mut exits) = (first, Vec::new());
             loop {
@@ -65,7 +65,7 @@ fn a_restart_returns_when_the_next_gateway_is_ready_and_a_stop_when_it_has_ended
         assert_eq!(restarted["previous_pid"], first_pid);
         let pid = restarted["pid"].clone();
         assert_ne!(pid, first_pid);
-        // It is ready at this very moment: asked at once, it answers.
+        // The gateway is ready at this very moment: asked at once, it answers.
         let status = home.run(["gateway", "status", "--json"]);
         assert_eq!((status.code, &document(&status)["pid"]), (Some(0), &pid), "{status:?}");
 
@@ -218,7 +218,7 @@ fn a_stop_ends_with_that_gateway_whoever_takes_its_place() {
     assert_eq!(second.stop(), Some(0));
 }
 
-/// A `systemctl` and a `launchctl` that say what the test wants, and what they were asked.
+/// A `systemctl` and a `launchctl` with the test's answers, and a record of their arguments.
 struct Systemctl {
     home: TestHome,
 }
@@ -245,7 +245,7 @@ impl Systemctl {
         systemctl
     }
 
-    /// Renamed into place: nobody must read half of it.
+    /// Sets an answer. Renamed into place: a reader must not see half of it.
     fn says(&self, name: &str, text: &str) {
         let half = self.home.write("manager/half", text);
         std::fs::rename(half, self.path(name)).unwrap();
@@ -259,7 +259,7 @@ impl Systemctl {
         std::fs::read_to_string(self.path("asked")).is_ok_and(|asked| asked.lines().any(|line| line == what))
     }
 
-    /// A unit that it knows.
+    /// Returns the report on a unit.
     fn unit(&self, state: &str, pid: u32, home: &str) -> String {
         format!(
             "LoadState=loaded\nActiveState={state}\nResult=exit-code\nExecMainStatus=78\nMainPID={pid}\n\

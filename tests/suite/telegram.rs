@@ -1,4 +1,4 @@
-//! Telegram, over a Bot API of our own that speaks the real wire protocol.
+//! Telegram, over our own Bot API that speaks the real wire protocol.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ impl Scene {
         Self::set_with("")
     }
 
-    /// With more in `gateway.toml`.
+    /// Makes one with more in `gateway.toml`.
     pub(crate) fn set_with(toml: &str) -> Self {
         let service = TelegramService::start();
         let home = home();
@@ -38,7 +38,7 @@ impl Scene {
         Gateway::start(&self.home)
     }
 
-    /// A gateway that is connected.
+    /// Starts a gateway, and waits until it is connected.
     pub(crate) fn connected(&self) -> Gateway {
         let gateway = self.gateway();
         wait_until(&gateway, "connected", |entry| entry["state"] == "connected");
@@ -53,7 +53,7 @@ impl Scene {
         self.service.wait_sent(FRIEND, text);
     }
 
-    /// Everything that was received is confirmed at the service.
+    /// Waits until every received update is confirmed at the service.
     pub(crate) fn confirmed(&self) {
         let done = wait::until(wait::LIMIT, || (self.service.waiting() == 0).then_some(()));
         assert!(done.is_some(), "{} updates are not confirmed", self.service.waiting());
@@ -68,7 +68,7 @@ pub(crate) fn lines(gateway: &Gateway, word: &str) -> Vec<String> {
 #[test]
 fn a_message_is_answered_and_confirmed_only_once_it_is_on_disk() {
     let scene = Scene::set();
-    // What was written before the first start is not dropped.
+    // A message before the first start is not dropped.
     scene.write("early");
     let mut gateway = scene.connected();
     scene.answered("early");
@@ -115,7 +115,7 @@ fn whoever_was_away_for_longer_than_telegram_keeps_messages_is_told_once() {
         let db = rusqlite::Connection::open(scene.home.paths().database()).expect("it is there");
         let sql = "SELECT at_s FROM contact WHERE platform = 'telegram' AND account = ?1";
         let at = || db.query_row(sql, [bot], |row| row.get(0));
-        // It is kept that we were connected after the last absence.
+        // The time of the connection after the last absence is kept.
         let fresh = wait::until(wait::LIMIT, || at().ok().filter(|at: &i64| now() - at < 600));
         assert!(fresh.is_some(), "{:?}\n{}", at(), gateway.log().join("\n"));
         assert_eq!(gateway.stop(), Some(0));
@@ -130,7 +130,7 @@ fn whoever_was_away_for_longer_than_telegram_keeps_messages_is_told_once() {
     };
     let missed =
         || scene.service.sent().into_iter().filter(|sent| sent.text.contains("may be missing")).count();
-    // The clock was set while the machine ran, or nobody was away for long.
+    // The clock was set while the machine ran, or the absence was short.
     for (hours, boot) in [(900, ""), (23, "another start of the machine")] {
         set(hours, boot);
         let mut gateway = scene.connected();
@@ -161,7 +161,7 @@ fn whoever_is_not_listed_gets_silence() {
     let mut gateway = scene.connected();
     scene.service.write(666, 666, "let me in");
     scene.service.write(-100_500, FRIEND, "in a group that is not listed");
-    // Confirmed is decided, and an answer to the friend is sent after what would have been sent to others.
+    // A confirmed message is decided, and an answer to the friend comes after any that would have gone to others.
     scene.confirmed();
     scene.write("still there?");
     scene.answered("still there?");
@@ -219,7 +219,7 @@ fn a_refused_token_is_asked_again_when_somebody_wants_it_so() {
     scene.service.set_token("7000001:another-token-of-nobody");
     let mut gateway = scene.gateway();
     wait_until(&gateway, "fatal", |entry| entry["state"] == "fatal");
-    // As the loop itself says it; the file may be a moment behind.
+    // The loop's own report; the file may be a moment behind.
     let is_fatal = || {
         let answer = scene.home.run(["platform", "status", "--json"]).stdout;
         let document: Value = serde_json::from_str(&answer).unwrap_or_default();
@@ -239,7 +239,7 @@ fn a_refused_token_is_asked_again_when_somebody_wants_it_so() {
     ];
     for (way, ask) in ways {
         assert!(wait::until(wait::LIMIT, is_fatal).is_some(), "before {way}");
-        // An attempt is two questions.
+        // An attempt is two requests.
         let refused = scene.service.refused();
         ask();
         let asked = wait::until(wait::LIMIT, || (scene.service.refused() >= refused + 2).then_some(()));
@@ -499,7 +499,7 @@ fn a_proxy_that_refuses_us_blocks_and_is_named_by_its_variable() {
     let mut scene = Scene::set();
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = proxy.local_addr().expect("it has one");
-    // Ends with the process: it waits for nobody.
+    // Ends with the process: it is not waited for.
     std::thread::spawn(move || {
         for mut stream in proxy.incoming().flatten() {
             let mut head = [0; 1024];

@@ -1,4 +1,4 @@
-//! The fault table, faults that only a service like Telegram's has; `rows.md` says what is shown where.
+//! The fault table, faults that only a service like Telegram's has; `rows.md` has the test of each row.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -11,7 +11,7 @@ use crate::support::telegram::service::now;
 use crate::support::wait;
 use crate::telegram::{Scene, lines};
 
-/// How long from now until it is tried again, in seconds.
+/// Returns the time until the next try, in seconds.
 fn due_in(entry: &Value) -> i64 {
     let at: Timestamp = entry["next_retry_at"].as_str().expect("it is said when").parse().expect("a time");
     at.as_second() - hermes::clock::Now::read().wall.as_second()
@@ -26,7 +26,7 @@ fn row_18_a_limit_on_receiving_without_a_time_is_waited_out_and_is_no_failure() 
     let scene = Scene::set();
     let mut gateway = scene.connected();
     scene.service.fail("getUpdates", [open_limit()]);
-    // It is asked again once there is something to confirm.
+    // The next poll comes once there is an update to confirm.
     scene.write("before the limit");
     let entry = wait_until(&gateway, "limited", |entry| entry["error_code"] == "telegram_rate_limited");
     assert_eq!((&entry["state"], &entry["attempts"]), (&json!("retrying"), &json!(0)), "{entry:#}");
@@ -52,14 +52,14 @@ fn row_18_a_limit_on_sending_without_a_time_holds_the_bot_when_it_meets_two_chat
     scene.service.write(OTHER, OTHER, "two");
     let entry = wait_until(&gateway, "limited", |entry| entry["state"] == "rate_limited");
     assert!((40..=60).contains(&due_in(&entry)), "{entry:#}");
-    // They are counted a moment later.
+    // The messages are counted a moment later.
     let both = wait::until(wait::LIMIT, || (gateway.state()["queues"]["outbox"] == 2).then_some(()));
     assert!(both.is_some(), "both wait: {:#}", gateway.state());
     assert_eq!(scene.service.asked("sendMessage").len(), 2, "nothing more is asked of it");
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// An update that is no message of any kind known.
+/// Makes an update that is not a message of any known kind.
 fn malformed(number: usize) -> Value {
     json!({ "message": { "message_id": format!("no number {number}") } })
 }
@@ -108,7 +108,7 @@ fn row_20_what_cannot_be_read_is_confirmed_only_once_it_is_kept() {
 
 #[test]
 fn row_22_of_a_text_that_is_too_large_the_beginning_is_taken_and_its_sender_told() {
-    // An agent that is not there keeps the message where it can be looked at.
+    // An absent agent keeps the message where it can be looked at.
     let scene = Scene::set_with(
         "[agent]\nkind = \"openai\"\nmodel = \"none\"\nbase_url = \"http://127.0.0.1:9/v1\"\n",
     );

@@ -1,4 +1,4 @@
-//! What comes in from Telegram in other forms than a text, over a Bot API of our own that speaks the real wire protocol.
+//! Telegram's messages in other forms than a text, over our own Bot API that speaks the real wire protocol.
 
 use serde_json::{Value, json};
 
@@ -8,13 +8,13 @@ use crate::support::telegram::scene::{FRIEND, entry};
 use crate::support::telegram::service::{TOKEN, now};
 use crate::telegram::{Scene, lines};
 
-/// Another person who may speak.
+/// Another person who may write.
 const OTHER: i64 = FRIEND + 1;
 
-/// A group in which they may.
+/// A group in which they may write.
 const GROUP: i64 = -100_500;
 
-/// Two people may speak, alone and in a group.
+/// Makes a scene in which two people may write, alone and in a group.
 fn set(toml: &str) -> Scene {
     let scene = Scene::set_with("");
     scene.home.write("gateway.toml", format!("{QUICK}{}{toml}", scene.service.table()));
@@ -28,7 +28,7 @@ fn set(toml: &str) -> Scene {
     scene
 }
 
-/// A message of the friend with this in it.
+/// Makes a message of the friend with these fields.
 fn said(id: i64, fields: Value) -> Value {
     let mut message = json!({ "message_id": id, "date": now(), "chat": { "id": FRIEND, "type": "private" },
         "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" } });
@@ -288,7 +288,7 @@ fn an_update_that_is_half_a_character_is_set_aside_and_the_others_are_answered()
     }
     let kept = scene.home.paths().telegram().unreadable_dir().join("101.json");
     assert_eq!(std::fs::read_to_string(kept).expect("it is kept"), odd);
-    // What was sent was sent, whatever its answer says.
+    // A sent message was sent, whatever the answer says.
     for (n, sent) in [
         r#"{"ok":true,"result":{"message_id":"\ud83d"}}"#,
         r#"{"ok":true}"#,

@@ -1,4 +1,4 @@
-//! What becomes of an answer at Telegram that the service does not take as it is, and of one that is shown as it grows.
+//! Answers at Telegram that the service refuses at first, and answers that are shown as they grow.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::telegram::{Scene, lines};
 
 const GROUP: i64 = -100_500;
 
-/// A home in which a group is listed, and as friends these.
+/// Makes a home in which a group is listed, and these people as friends.
 fn group_scene(friends: &str) -> Scene {
     let scene = Scene::set();
     let groups = format!("TELEGRAM_ALLOWED_CHATS={GROUP}\n");
@@ -24,7 +24,7 @@ fn group_scene(friends: &str) -> Scene {
     scene
 }
 
-/// The friend speaks to us in a topic of the group.
+/// Sends a message of the friend to us in a topic of the group.
 fn ask_in_topic(scene: &Scene, message: i64, text: &str) {
     scene.service.push(json!({ "message": {
         "message_id": message, "date": now(), "message_thread_id": 42, "is_topic_message": true,
@@ -121,7 +121,7 @@ fn a_channel_is_answered_that_is_on_both_lists() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// A scene whose agent says what the test tells it, and whose answers are shown as they grow.
+/// A scene whose agent gives the test's text, and whose answers are shown as they grow.
 struct Growing {
     scene: Scene,
     agent: AgentService,
@@ -136,7 +136,7 @@ impl Growing {
         growing
     }
 
-    /// With more in the platform's table, and nothing told yet.
+    /// Makes one with more in the platform's table, and no text yet.
     fn set_with(toml: &str) -> Self {
         let (scene, agent) = (Scene::set(), AgentService::start());
         let (service, agents) = (scene.service.table(), agent.table());
@@ -144,12 +144,12 @@ impl Growing {
         Self { scene, agent }
     }
 
-    /// The one message, once it shows this.
+    /// Waits for the one message to show this.
     fn shown(&self, text: &str) -> SentMessage {
         self.scene.service.wait_sent(FRIEND, text)
     }
 
-    /// The whole text is there, in one message that says nothing else.
+    /// Waits for the whole text, in one message that holds nothing else.
     fn whole(&self, text: &str) -> SentMessage {
         let found = wait::until(wait::LIMIT, || {
             let sent = self.scene.service.sent();
@@ -161,12 +161,12 @@ impl Growing {
         found
     }
 
-    /// Requests to send, and to change what was sent.
+    /// Returns the numbers of requests to send, and to edit.
     fn asked(&self) -> [usize; 2] {
         ["sendMessage", "editMessageText"].map(|method| self.scene.service.asked(method).len())
     }
 
-    /// The rest is told, and all of it stands in this one message.
+    /// Gives the rest of the text, and checks that all of it stands in this one message.
     fn grows_in(&self, first: &SentMessage) {
         self.agent.tell(" that **never** slept");
         self.shown("that never slept");
@@ -238,12 +238,12 @@ fn a_death_while_an_answer_grows_costs_nothing_of_it() {
         growing.agent.tell(" that never slept.");
         growing.agent.end();
         assert_eq!(gateway.exit_code(), None, "it is killed at {place}");
-        // What was shown and not written down stays behind.
+        // A message that was shown and not recorded stays behind.
         growing.scene.service.delete(first.message_id);
         growing.scene.home.env = plain;
         let mut gateway = growing.scene.connected();
         let last = growing.shown("that never slept.");
-        // It died before it could say that the place for the answer was gone: for all it knows the answer was there.
+        // It died before it could record that the message to edit was gone: for all it knows the answer was there.
         let again = if place == "detach.before" { "(maybe a repeat)\n" } else { "" };
         assert_eq!(last.text, format!("{again}{BEGINNING} that never slept."), "{place}");
         assert_eq!(gateway.stop(), Some(0));

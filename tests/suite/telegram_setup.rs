@@ -1,4 +1,4 @@
-//! `hermes telegram` from outside: on a real terminal, and without one, over a Bot API of our own.
+//! `hermes telegram` from outside: on a real terminal, and without one, over our own Bot API.
 
 use std::io::Write;
 use std::process::{Child, Stdio};
@@ -49,7 +49,7 @@ impl Scene {
         Terminal::start(&self.home, &args, 60, 100)
     }
 
-    /// A terminal at this question, and nothing was answered to it.
+    /// Returns a terminal at this question, which is not answered yet.
     fn terminal_at(&self, question: &str) -> Terminal {
         let mut terminal = self.terminal(&[]);
         terminal.wait_for(TOKEN_PROMPT);
@@ -73,14 +73,14 @@ impl Scene {
         terminal
     }
 
-    /// Without a terminal.
+    /// Starts it without a terminal.
     fn spawn(&self, args: &[&str], stdin: &str) -> Child {
         let args: Vec<&str> = ["telegram"].iter().chain(args).copied().collect();
         let mut command = self.home.command(args);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("hermes starts");
         let mut input = child.stdin.take().expect("it is piped");
-        // It may have read enough, and be gone.
+        // The wizard may have read enough, and be gone.
         drop(input.write_all(stdin.as_bytes()));
         child
     }
@@ -365,11 +365,11 @@ fn unattended_the_first_who_writes_is_the_owner_and_a_webhook_goes_without_loss(
     scene.service.set_webhook("https://elsewhere.example/secret-path");
     scene.service.write(666, 666, "somebody was here long ago");
     let child = scene.spawn(&["--token-stdin", "--yes", "--json"], &format!("{TOKEN}\n"));
-    // The second question is the one after what was there before has been seen.
+    // The second request is the one after the old updates have been seen.
     let waits = wait::until(wait::LIMIT, || (scene.service.asked("getUpdates").len() >= 2).then_some(()));
     assert!(waits.is_some(), "it does not wait");
     assert_eq!(scene.env(), BEFORE);
-    // Others see how it was called, and what it was given; it has started nothing that could tell more.
+    // Others see its arguments and environment; it has started no child that could show more.
     let pid = child.id();
     for file in ["cmdline", "environ"] {
         // The environment is closed to all but root.

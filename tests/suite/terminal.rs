@@ -18,14 +18,14 @@ const START: &str = "Start the gateway now?";
 const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
 
-/// A wizard at the question for phone numbers.
+/// Returns a wizard at the question for phone numbers.
 fn at_numbers(home: &TestHome) -> Terminal {
     let mut terminal = Terminal::start(home, &["whatsapp", "--mode", "bot"], 24, 80);
     terminal.wait_for(NUMBERS);
     terminal
 }
 
-/// A home whose bot lives at this service.
+/// Makes a home whose bot is at this service.
 fn home_of(service: &TelegramService) -> TestHome {
     let home = home();
     home.write("gateway.toml", format!("{QUICK}{}", service.table()));
@@ -35,7 +35,7 @@ fn home_of(service: &TelegramService) -> TestHome {
     home
 }
 
-/// A wizard at the question for ids.
+/// Returns a wizard at the question for ids.
 fn at_ids(home: &TestHome) -> Terminal {
     let mut terminal = Terminal::start(home, &["telegram"], 24, 80);
     terminal.wait_for("Paste the token (hidden):");
@@ -130,7 +130,7 @@ fn a_long_answer_moves_under_its_window_and_is_shown_whole_at_the_end() {
 
 #[test]
 fn a_pasted_list_is_one_answer() {
-    // With the marks that most terminals put around a paste, and from one that has none.
+    // With the marks that most terminals put around a paste, and from one without them.
     for (pasted, enter) in [("\u{1b}[200~42\r\n43\n44\n\u{1b}[201~", "\r"), ("42\r43\r44\r", "")] {
         let service = TelegramService::start();
         let home = home_of(&service);

@@ -1,4 +1,4 @@
-//! Terminals that can do less, keys while something else goes on, and what other commands show at a terminal.
+//! Terminals that can do less, keys during other work, and the output of other commands at a terminal.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -41,7 +41,7 @@ fn set_up_telegram(variables: &[(&str, &str)]) -> String {
     terminal.wait_for(IDS);
     terminal.send("ada\r");
     terminal.wait_for("is not a numeric ID");
-    // What is not edited by hermes is typed once more.
+    // Text that hermes does not edit is typed once more.
     terminal.send(if variables.contains(&("TERM", "dumb")) { "42\r" } else { "\u{15}42\r" });
     terminal.wait_for(START);
     terminal.send("n\r");
@@ -96,7 +96,7 @@ fn a_selection_in_a_dumb_terminal_is_a_number() {
     assert!(!terminal.written().contains('\u{1b}'), "{:?}", terminal.written());
 }
 
-/// A Node whose npm waits until `gate` exists, and then installs what the tests have installed already.
+/// Makes a Node whose npm waits until `gate` exists, and then installs the tests' own installation.
 fn slow_npm(home: &mut TestHome) -> std::path::PathBuf {
     let (gate, begun) = (home.root().with_file_name("gate"), home.root().with_file_name("begun"));
     let dir = home.root().with_file_name("tools");
@@ -184,7 +184,7 @@ fn ctrl_c_and_suspend_work_during_the_install() {
     assert!(wait::until(wait::LIMIT, || terminal.is_as_found().then_some(())).is_some());
 }
 
-/// A home with one played platform, whose service is this.
+/// Makes a home with one scripted platform, whose service is this.
 fn played_home(stage: &Stage) -> TestHome {
     let mut home = TestHome::empty();
     home.write("gateway.toml", QUICK);

@@ -17,7 +17,7 @@ const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
 const DOWN: &str = "\u{1b}[B";
 
-/// A home with a bot that is set up, and its service.
+/// Makes a home with a bot that is set up, and its service.
 fn bot() -> (TelegramService, TestHome) {
     let service = TelegramService::start();
     let home = home();
@@ -197,7 +197,7 @@ fn a_token_of_the_environment_is_named_before_anything_is_asked_and_not_offered_
     ends(&mut terminal, 130);
     assert_eq!(home.dot_env().expect("it is there"), before.as_bytes());
 
-    // One that is refused is not asked for again: the new one would have no effect.
+    // A refused token is not asked for again: the new one would have no effect.
     home.env.retain(|(name, _)| name != "TELEGRAM_BOT_TOKEN");
     home.env.push(("TELEGRAM_BOT_TOKEN".to_owned(), "7000009:another-token-of-no-bot-at-all".to_owned()));
     let mut terminal = Terminal::start(&home, &["telegram"], 40, 80);

@@ -1,7 +1,7 @@
 //! Every text of the program that a person may read, in one place: the snapshots `suite__texts__*`, one a subject.
 //!
-//! The texts are the string literals of `src`, without those of tests, assertions and SQL. Help pages have a snapshot of their own
-//! (`help.rs`). Words that our readers stumbled over are refused, here and in the documents ([`OUT`]).
+//! The texts are the string literals of `src`, without those of tests, assertions and SQL. Help pages have a separate
+//! snapshot (`help.rs`). Words that our readers stumbled over are refused, here and in the documents ([`OUT`]).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 use crate::support::sources;
 use crate::support::words;
 
-/// One text and where it stands.
+/// One text and its place.
 struct Text {
     file: String,
     line: usize,
@@ -49,7 +49,7 @@ fn texts() -> Vec<Text> {
     found
 }
 
-/// Every literal of a file, without attributes, test modules and what only developers read.
+/// Collects every literal of a file, without attributes, test modules and texts that only developers read.
 fn collect(stream: TokenStream, found: &mut dyn FnMut(Literal)) {
     let mut tokens = stream.into_iter().peekable();
     while let Some(token) = tokens.next() {
@@ -83,13 +83,13 @@ fn collect(stream: TokenStream, found: &mut dyn FnMut(Literal)) {
     }
 }
 
-/// Two words or more, and not a statement for the store.
+/// True for two words or more that are not a statement for the store.
 fn is_text(text: &str) -> bool {
     let words = text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count();
     words >= 2 && !text.split_whitespace().next().is_some_and(|first| SQL.contains(&first))
 }
 
-/// The folder that says what a file is about.
+/// Returns the folder that shows the subject of a file.
 fn subject(file: &str) -> String {
     let parts: Vec<&str> = file.trim_start_matches("src/").split('/').collect();
     let folders = match parts.as_slice() {

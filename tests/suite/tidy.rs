@@ -1,4 +1,4 @@
-//! The house rules that a reader would otherwise have to remember. A failure says what to do instead.
+//! The house rules that a reader would otherwise have to remember. A failure names the remedy.
 
 use std::fs;
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::path::Path;
 use crate::support::sources::{files, name, root};
 use crate::support::words;
 
-/// A file of unit tests.
+/// True for a file of unit tests.
 fn is_test(path: &Path) -> bool {
     let name = name(path);
     name.ends_with("tests.rs") || name.contains("/tests/")
 }
 
-/// The code before the unit tests.
+/// Returns the code before the unit tests.
 fn code(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap_or(text)
 }
 
-/// Lines of code without comments, with their numbers.
+/// Returns the lines of code without comments, with their numbers.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| {
         let line = line.trim_start();
@@ -272,16 +272,17 @@ fn the_npm_lockfile_names_no_git_and_no_host() {
     }
 }
 
-/// What of a file people read.
+/// The part of a file that people read.
 #[derive(Debug, Clone, Copy)]
 enum Part {
-    /// All of it.
+    /// The whole file.
     Whole,
     /// Its comments.
     Comments,
 }
 
-/// Where plain words are demanded: a file or folder, how names end there, and which part is read. `texts.rs` reads the source.
+/// The places where plain words are demanded: a file or folder, the ending of names there, and the part that is read.
+/// `texts.rs` reads the source.
 const PLAIN: [(&str, &str, Part); 4] = [
     ("README.md", ".md", Part::Whole),
     ("docs", ".md", Part::Whole),

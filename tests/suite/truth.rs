@@ -1,4 +1,4 @@
-//! What a running gateway shows is so now, and what it has written down is not much older.
+//! The shown state of a running gateway is true now, and the written one is not much older.
 
 use std::io::Write;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn a_message_is_in_the_status_at_once_and_in_the_file_soon() {
         assert!(written.is_some(), "round {round}: {:#}", house.gateway.state());
     }
 
-    // What waits is counted too: a message that the platform does not take.
+    // A waiting message is counted too: one that the platform does not take.
     house.well.write("waits", "friend", "who takes this");
     let said = wait::until(wait::LIMIT, || {
         house
@@ -95,7 +95,7 @@ fn what_flaps_is_never_shown_as_connected() {
         let player = house.stage.connect("scripted2");
         let id = format!("while it flaps {}", house.gateway.log().len());
         player.write(&id, "friend", &id);
-        // It works, and is used; it is not called well.
+        // It works, and is used; it is not reported as healthy.
         player.take_message(&id);
         let entry = house.entry("scripted2");
         assert_eq!(

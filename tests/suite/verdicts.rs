@@ -1,5 +1,5 @@
-//! What a session folder is worth: the same verdict in the gateway's log, the status and `doctor`; no child for a
-//! refused platform; and a pairing made elsewhere connects without a restart.
+//! The verdict on a session folder: the same in the gateway's log, the status and `doctor`; no child for a refused platform;
+//! and a pairing made elsewhere connects without a restart.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -28,7 +28,7 @@ fn enabled_home() -> TestHome {
     home
 }
 
-/// The gateway refuses this session with this code, says so everywhere, starts no child and stays up.
+/// Checks that the gateway refuses this session with this code, shows that everywhere, starts no child and stays up.
 fn assert_refused(home: &TestHome, code: &str) {
     let mut gateway = Gateway::start(home);
     let entry = gateway.wait_for_state("fatal");
@@ -83,7 +83,7 @@ fn an_empty_or_truncated_file_is_corrupt_and_stays_as_it_is() {
 #[test]
 fn credentials_that_cannot_be_read_are_told_with_their_remedy() {
     if rustix::process::geteuid().is_root() {
-        // Root reads everything, so for root a folder in the file's place is what cannot be read.
+        // Root reads everything, so for root a folder in the file's place is the unreadable one.
         let home = enabled_home();
         std::fs::create_dir_all(home.root().join(SESSION)).unwrap();
         assert_refused(&home, "whatsapp_creds_corrupt");

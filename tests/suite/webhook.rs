@@ -15,10 +15,10 @@ use crate::support::telegram::scene::{FRIEND, entry, home, wait_until};
 use crate::support::telegram::service::{TOKEN, now, own_address};
 use crate::support::wait;
 
-/// It belongs to nobody.
+/// The webhook's secret; it is not a real one.
 const SECRET: &str = "canary-secret_of-nobody-0123";
 
-/// A home with a bot to which messages are brought.
+/// A home with a bot that gets its messages by webhook.
 struct Scene {
     service: TelegramService,
     home: TestHome,
@@ -72,21 +72,21 @@ impl Scene {
         self.service.sent().iter().filter(|sent| sent.text.contains(text)).count()
     }
 
-    /// Says this on a connection of its own, and returns the status of the answer.
+    /// Sends this on a separate connection, and returns the status of the answer.
     fn call(&self, head: &str, body: &[u8]) -> Option<u16> {
         let mut stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(wait::LIMIT)).expect("a limit");
         let head =
             format!("POST /telegram HTTP/1.1\r\nHost: bot\r\nContent-Type: application/json\r\n{head}\r\n");
         stream.write_all(head.as_bytes()).expect("the head is taken");
-        // It may be refused before it is read.
+        // The request may be refused before it is read.
         drop(stream.write_all(body));
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).ok()?;
         std::str::from_utf8(&answer[9..]).ok()?.parse().ok()
     }
 
-    /// An update as the service would bring it.
+    /// Makes an update as the service would bring it.
     fn update(text: &str) -> Vec<u8> {
         let message = json!({ "message_id": 5, "date": now(), "chat": { "id": FRIEND, "type": "private" },
             "from": { "id": FRIEND, "is_bot": false, "first_name": "Ada" }, "text": text });
@@ -140,7 +140,7 @@ fn whoever_does_not_know_the_secret_is_not_listened_to() {
     for secrets in [&[][..], &[""], &["wrong"], &[SECRET, SECRET], &[&SECRET[1..]]] {
         assert_eq!(scene.call(&with(secrets, body.len()), &body), Some(401), "{secrets:?}");
     }
-    // Nothing of it was sent yet, and nobody waits for it.
+    // No part of the body was sent yet, and it is not waited for.
     assert_eq!(scene.call(&with(&["wrong"], 1 << 30), &[]), Some(401));
     for (body, expected) in
         [(vec![b' '; (1 << 20) + 1], 413), (b"no JSON".to_vec(), 400), (b"{}".to_vec(), 200)]
@@ -182,7 +182,7 @@ fn a_crowd_of_silent_connections_to_the_webhook_keeps_no_update_waiting() {
         let asked = Instant::now();
         scene.write(&text);
         scene.answered(&text);
-        // It takes milliseconds. Without room each silent connection would be waited for.
+        // An answer takes milliseconds. Without room each silent connection would be waited for.
         assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     }
     assert_eq!(entry(&gateway)["state"], "connected");
@@ -273,14 +273,14 @@ fn a_webhook_that_somebody_takes_away_or_that_nobody_reaches_says_so_and_goes_on
         assert!(set.is_some(), "{url}\n{}", gateway.log().join("\n"));
     };
     is_set(&scene.url());
-    // What the service calls leads nowhere.
+    // The address that the service calls leads nowhere.
     let nowhere = format!("webhook = {{ url = \"http://127.0.0.1:9/x\", bind = \"{}\" }}\n", scene.address);
     scene.settings(&nowhere);
     is_set("http://127.0.0.1:9/x");
     scene.write("anybody?");
     let lost = gateway.wait_for_log("telegram_webhook_unreachable");
     assert!(lost.contains("Connection refused"), "{lost}");
-    // The service is asked again and again to try, over the same connection, and nothing is taken for better before something
+    // The service is asked again and again to try, over the same connection, and the state does not improve before an update
     // comes.
     let count = |method: &str| scene.service.asked(method).len();
     let is_unreached = |entry: &serde_json::Value| {
@@ -303,7 +303,7 @@ fn a_webhook_that_somebody_takes_away_or_that_nobody_reaches_says_so_and_goes_on
     assert_eq!(gateway.stop(), Some(0));
 }
 
-/// Hands each connection on, once it is told to.
+/// Forwards each connection, when it may.
 fn forward(from: SocketAddr, to: SocketAddr) {
     let listener = std::net::TcpListener::bind(from).expect("it is ours");
     std::thread::spawn(move || {

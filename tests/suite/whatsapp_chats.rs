@@ -1,4 +1,4 @@
-//! WhatsApp end to end, where a message is not what it seems: forwarded, for somebody else, or without its keys.
+//! WhatsApp end to end, with unusual messages: forwarded, for another person, or without its keys.
 
 use serde_json::json;
 

@@ -1,11 +1,11 @@
-//! Pure. Why npm failed, from what it printed, and what to do about it.
+//! Pure. The cause of npm's failure, by its output, and the remedy.
 
-/// What is told of a failure.
+/// The description of a failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cause {
     pub(super) message: &'static str,
     pub(super) hint: &'static str,
-    /// The registry answered, and not to somebody whom it knows.
+    /// The registry answered that it does not know the user.
     pub(super) is_refusal: bool,
 }
 
@@ -20,12 +20,12 @@ impl Cause {
 }
 
 struct Row {
-    /// Any of these in the output, as a word of its own.
+    /// Any of these as a separate word in the output.
     signs: &'static [&'static str],
     cause: Cause,
 }
 
-/// The first row with a sign in the output counts, so the more particular ones come first.
+/// Rows by sign; the first row with a sign in the output counts, so the more particular ones come first.
 const ROWS: &[Row] = &[
     Row {
         signs: &["ENOSPC", "EDQUOT"],
@@ -171,7 +171,7 @@ const UNKNOWN: Cause = Cause::new(
     "The lines above come from npm; its full log is in ~/.npm/_logs.",
 );
 
-/// The cause as far as it is recognised.
+/// Returns the cause as far as it is recognised.
 pub(super) fn of(lines: &[String]) -> &'static Cause {
     // npm's own code is worth more than a word somewhere in its explanations.
     let codes: Vec<&String> = lines.iter().filter(|line| line.contains("error code ")).collect();

@@ -1,4 +1,4 @@
-//! Runs npm, or Node for the trial, in a process group of its own, with limits on time and on what is kept of its output.
+//! Runs npm, or Node for the trial, in its own process group, with limits on time and on the output that is kept.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -21,15 +21,15 @@ use crate::world::World;
 
 /// Lines kept of the output.
 const TAIL_LEN_MAX: usize = 30;
-/// How often progress is looked at.
+/// Interval between two progress reports.
 const TICK: Duration = Duration::from_millis(200);
-/// How long the end of a killed group may take.
+/// Limit for the end of a killed group.
 const REAP_LIMIT: Duration = Duration::from_secs(5);
-/// How long output is waited for after the end; something else may hold the pipe.
+/// Limit for reading output after the end; another process may hold the pipe.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
 
-/// Becomes the program, beside a watcher that ends the whole group when the shell's stdin does: that is a pipe from us, so
-/// nothing goes on installing when we are killed. The watcher uses only what is built into every shell.
+/// A shell script that becomes the program, beside a watcher that ends the whole group when the shell's stdin does: that is a
+/// pipe from us, so no installation goes on when we are killed. The watcher uses only what is built into every shell.
 const WITH_LIFELINE: &str =
     r#"exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec 3<&-; exec "$@" </dev/null"#;
 
@@ -39,7 +39,7 @@ const WITH_LIFELINE: &str =
 /// Checked with npm 9, 10 and 11. A `workspace` in an `.npmrc` cannot be taken back by a flag.
 pub(super) const CI_ARGS: [&str; 50] = [
     "ci",
-    // What is installed, and where.
+    // The packages, and their place.
     "--omit=peer",
     "--omit=dev",
     "--omit=optional",
@@ -60,12 +60,12 @@ pub(super) const CI_ARGS: [&str; 50] = [
     "--no-bin-links",
     "--before=null",
     "--replace-registry-host=npmjs",
-    // What is run.
+    // Scripts.
     "--ignore-scripts",
     "--no-foreground-scripts",
     "--node-options=",
     "--script-shell=/bin/sh",
-    // How the network is used.
+    // The network.
     "--no-offline",
     "--no-prefer-offline",
     "--no-prefer-online",
@@ -74,7 +74,7 @@ pub(super) const CI_ARGS: [&str; 50] = [
     "--fetch-retry-mintimeout=1000",
     "--fetch-retry-maxtimeout=5000",
     "--fetch-timeout=60000",
-    // What is printed: the cause of a failure is read there.
+    // The output: the cause of a failure is read there.
     "--loglevel=warn",
     "--heading=npm",
     "--no-audit",
@@ -102,15 +102,15 @@ pub(super) struct Run<'a> {
     pub(super) dir: &'a Path,
     /// The folder of the Node to use: it comes first on its PATH, because npm is a script that asks for `node`.
     pub(super) node_dir: Option<&'a Path>,
-    /// Variables besides those that npm is always given.
+    /// Variables besides those that npm always gets.
     pub(super) env: Vec<(String, OsString)>,
-    /// The longest it may take.
+    /// Limit for the run.
     pub(super) limit: Duration,
 }
 
-/// How it ended.
+/// Outcomes of a run.
 pub(super) enum Ended {
-    /// With the last lines it printed, as in the other cases.
+    /// Success; with the last lines it printed, as in the other cases.
     Well(Vec<String>),
     Badly(Vec<String>),
     Overdue(Vec<String>),
@@ -138,7 +138,8 @@ impl Run<'_> {
         command
     }
 
-    /// Runs it; `tick` is called a few times a second meanwhile. Cancelling ends its whole group before this returns.
+    /// Runs the program; `tick` is called a few times a second meanwhile. Cancelling ends its whole group before this
+    /// returns.
     pub(super) async fn run(
         &self,
         cancel: &CancellationToken,
@@ -187,7 +188,7 @@ impl Run<'_> {
     }
 }
 
-/// Kills the whole group: what it writes is thrown away, so there is nothing to finish.
+/// Kills the whole group: its files are discarded, so there is nothing to finish.
 async fn end(child: &mut Child) {
     let group = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     if let Some(group) = group {
@@ -197,7 +198,7 @@ async fn end(child: &mut Child) {
     drop(timeout(REAP_LIMIT, child.wait()).await);
 }
 
-/// The last lines of what is printed, redacted.
+/// The last lines of the output, redacted.
 #[derive(Default)]
 struct Output {
     splitter: Splitter,
@@ -263,7 +264,7 @@ mod tests {
         let (program, dir) = (Path::new("/bin/sh"), Path::new("/"));
         let run = Run { world: &world, program, args, dir, node_dir: None, env: Vec::new(), limit: LONG };
         let mut child = child::spawn_async(&mut run.command()).unwrap();
-        // As when we are killed: our end of the pipe is closed, and nobody signals anything.
+        // As when we are killed: our end of the pipe is closed, and no signal is sent.
         drop(child.stdin.take());
         let status = timeout(Duration::from_secs(60), child.wait()).await.expect("it ends").unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));

@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use crate::file;
 use crate::world::World;
 
-/// The longest `.npmrc` that is read.
+/// Longest `.npmrc` that is read.
 const FILE_BYTES_MAX: u64 = 256 << 10;
 
 /// Variables that change what a program is or does. npm never gets these, even if a file names them.
 const NEVER: [&str; 6] =
     ["NODE_OPTIONS", "NODE_PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PATH"];
 
-/// The variables that are named.
+/// The variables that the files name.
 #[derive(Debug, Default)]
 pub(super) struct Variables {
-    /// Those that are set, for npm's environment.
+    /// Variables that are set, for npm's environment.
     pub(super) set: Vec<(String, OsString)>,
-    /// The others, with the file that names them first.
+    /// Variables that are not set, with the first file that names each.
     unset: Vec<(String, PathBuf)>,
 }
 
@@ -44,14 +44,14 @@ impl Variables {
         variables
     }
 
-    /// What to do about a variable that is missing.
+    /// Returns the remedy for a missing variable.
     pub(super) fn unset_hint(&self) -> Option<String> {
         let (name, file) = self.unset.first()?;
         Some(format!("{} names ${{{name}}}, and {name} is not set: set it, and try again.", file.display()))
     }
 }
 
-/// Where npm looks for settings besides the folder in which it works.
+/// Returns the places where npm looks for settings besides the folder in which it works.
 fn files(world: &World, node: &Path, npm: &Path) -> Vec<PathBuf> {
     let named = |wanted: &str| {
         let mut names = world.vars().filter_map(|(name, _)| name.to_str());
@@ -65,13 +65,14 @@ fn files(world: &World, node: &Path, npm: &Path) -> Vec<PathBuf> {
     [user, global, builtin].into_iter().flatten().collect()
 }
 
-/// The text of a file; one that cannot be read names nothing, and npm says it.
+/// Returns the text of a file; one that cannot be read counts as empty, and npm itself reports it.
 fn read(path: &Path) -> String {
     let bytes = file::read(path, FILE_BYTES_MAX).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The names in `${NAME}` and `${NAME?}`, each with whether npm keeps the text where it is not set. Comments name nothing.
+/// Returns the names in `${NAME}` and `${NAME?}`, each with whether npm keeps the text where it is not set. Comments are
+/// skipped.
 fn names(text: &str) -> Vec<(String, bool)> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with([';', '#']));
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! With shell scripts for Node and npm: what npm does to the folder, without a network.
+//! Tests with shell scripts for Node and npm: npm's effect on the folder, without a network.
 
 use super::*;
 use crate::durable::create_private_dir;
@@ -59,7 +59,7 @@ impl Fixture {
         (result, phases)
     }
 
-    /// The folders below the root; the lock is none.
+    /// The folders below the root, without the lock.
     fn folders(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.root()).unwrap().flatten();
         entries

@@ -1,6 +1,6 @@
-//! The stamp of an installation: written last, it says which files with which contents belong to it. An installation without
-//! a stamp, or whose files differ from it, does not count. Contents are read again only where the file system says that a file
-//! was touched: reading all of them would take longer than everything else that is looked at before a start.
+//! The stamp of an installation: written last, it lists the files that belong to it and the hash of their contents. An
+//! installation without a stamp, or whose files differ from it, does not count. Contents are read again only where the file
+//! system reports that a file was touched: reading all of them would take longer than all other checks before a start.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -15,10 +15,10 @@ use crate::{durable, file};
 
 const STAMP: &str = ".hermes-installed.json";
 
-/// Far more than an installation has: a tree that is not ours is given up early.
+/// Most entries of an installation, far more than it has: a larger tree is not ours and is given up early.
 const ENTRIES_MAX: usize = 50_000;
 
-/// Far more than a file of an installation has.
+/// Largest file of an installation, in bytes, far more than any has.
 const FILE_LEN_MAX: u64 = 64 << 20;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +27,12 @@ struct Stamp {
     content: String,
     files: u64,
     bytes: u64,
-    /// Over names and sizes.
+    /// Hash over names and sizes.
     listing: String,
-    /// Over names and contents; a stamp of an earlier hermes has none.
+    /// Hash over names and contents; a stamp of an earlier hermes has none.
     #[serde(default)]
     contents: Option<String>,
-    /// Over names, inodes and times of change: while it is the same, no content has changed.
+    /// Hash over names, inodes and times of change: while it is the same, no content has changed.
     #[serde(default)]
     seen: Option<String>,
 }
@@ -59,7 +59,7 @@ fn write(dir: &Path, stamp: &Stamp) -> io::Result<()> {
     durable::write_atomic(&dir.join(STAMP), &bytes)
 }
 
-/// Whether the folder is as it was stamped: `None` when it was never stamped, else what differs.
+/// Compares the folder with its stamp: `None` when it was never stamped, else the difference.
 pub(super) fn difference(dir: &Path) -> Option<Result<(), String>> {
     let bytes = match file::read(dir.join(STAMP), file::OWN_LEN_MAX) {
         Ok(bytes) => bytes,
@@ -124,7 +124,7 @@ fn survey(dir: &Path) -> io::Result<(Stamp, Vec<Entry>)> {
     Ok((stamp, entries))
 }
 
-/// Over the contents of all files, and where links lead.
+/// Hashes the contents of all files, and the targets of links.
 fn contents(dir: &Path, entries: &[Entry]) -> io::Result<String> {
     let mut hash = Sha256::new();
     for entry in entries {
@@ -142,7 +142,7 @@ fn contents(dir: &Path, entries: &[Entry]) -> io::Result<String> {
     Ok(files::hex(&hash.finalize()))
 }
 
-/// Names relative to the root, with the sizes.
+/// Lists names relative to the root, with the sizes.
 fn list(dir: &Path, below: &OsStr, entries: &mut Vec<Entry>) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;

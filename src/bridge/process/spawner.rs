@@ -19,7 +19,7 @@ struct Job {
     answer: mpsc::SyncSender<io::Result<Child>>,
 }
 
-/// Starts it. The caller waits for the fork, as it would without this thread.
+/// Starts the child. The caller waits for the fork, as it would without this thread.
 pub(crate) fn spawn(command: Command) -> io::Result<Child> {
     static JOBS: OnceLock<mpsc::SyncSender<Job>> = OnceLock::new();
     const JOBS_LEN_MAX: usize = 8;
@@ -42,7 +42,7 @@ fn work(jobs: &mpsc::Receiver<Job>) {
         let entered = job.runtime.enter();
         let child = child::spawn_async(&mut job.command);
         drop(entered);
-        // Nobody waits for it any more: dropping the child ends it.
+        // The caller is gone: dropping the child ends it.
         drop(job.answer.send(child));
     }
 }

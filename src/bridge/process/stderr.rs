@@ -1,4 +1,4 @@
-//! What a child prints to stderr: redacted, kept as a short tail, and logged at DEBUG as far as it is not a flood.
+//! The stderr of a child: redacted, kept as a short tail, and logged at DEBUG within a rate limit.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,27 +13,27 @@ use crate::clock::Now;
 use crate::process::splitter::Splitter;
 use crate::redact;
 
-/// Lines of the tail.
+/// Lines kept in the tail.
 const TAIL_LEN_MAX: usize = 20;
-/// Lines logged within [`WINDOW`]; the others are counted.
+/// Lines logged within [`WINDOW`]; further ones are only counted.
 const LOGGED_MAX: u32 = 50;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Follows the stream until it ends.
+/// A follower of the stream, until it ends.
 pub(crate) struct Tail {
     task: JoinHandle<()>,
     lines: std::sync::Arc<std::sync::Mutex<VecDeque<String>>>,
 }
 
 impl Tail {
-    /// `who`: for the log.
+    /// Starts to follow the stream. `who`: for the log.
     pub(crate) fn follow(stderr: ChildStderr, pid: Option<u32>, who: &'static str) -> Self {
         let lines = std::sync::Arc::default();
         let task = tokio::spawn(follow(stderr, pid, who, std::sync::Arc::clone(&lines)));
         Self { task, lines }
     }
 
-    /// The last lines; waits for the end of the stream, at most `limit`.
+    /// Returns the last lines; waits for the end of the stream, at most `limit`.
     pub(crate) async fn finish(&mut self, limit: Duration) -> Vec<String> {
         drop(timeout(limit, &mut self.task).await);
         let mut lines = self.lines.lock().expect("no holder of the tail panics");
@@ -80,7 +80,7 @@ async fn follow(
     }
 }
 
-/// Lets some lines through in each stretch of time.
+/// A rate limit: some lines pass in each window.
 struct Gate {
     since: Instant,
     passed: u32,

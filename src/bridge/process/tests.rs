@@ -1,4 +1,4 @@
-//! With a shell script for a bridge, and another for the launcher.
+//! Tests with a shell script for a bridge, and another for the launcher.
 
 use super::*;
 
@@ -33,7 +33,7 @@ impl Fixture {
     }
 }
 
-/// The end, within a generous limit.
+/// Reads until the end, within a generous limit.
 async fn rest(process: &mut BridgeProcess) -> (Vec<Output>, Exit, Vec<String>) {
     let mut before = Vec::new();
     let collect = async {
@@ -48,7 +48,7 @@ async fn rest(process: &mut BridgeProcess) -> (Vec<Output>, Exit, Vec<String>) {
     (before, exit, tail)
 }
 
-/// Until no process has this pid. Our runtime reaps it, so it does not stay as a zombie.
+/// Waits until no process has this pid. Our runtime reaps it, so it does not stay as a zombie.
 async fn gone(pid: u32) {
     let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
     let ended = async {
@@ -159,7 +159,7 @@ async fn a_dropped_bridge_ends_with_its_stdin_or_with_its_group() {
     let pid = process.pid.unwrap();
     drop(process);
     gone(pid).await;
-    // The child's child is reaped by whoever adopts orphans, which may leave it a zombie; a zombie runs nothing.
+    // The child's child is reaped by the process that adopts orphans, which may leave it a zombie; a zombie runs nothing.
     let is_running = |pid: u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))

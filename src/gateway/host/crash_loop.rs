@@ -1,8 +1,9 @@
-//! Whether the gateway dies again and again soon after its start. Then it is in *safe mode*: messages that it was working on
-//! in more than one of these deaths are given up, and all else goes on.
+//! The crash-loop guard: detects that the gateway dies again and again soon after its start. Then it is in *safe mode*:
+//! messages that it was working on in more than one of these crashes are given up, and all else goes on.
 //!
-//! Two rules give up a message that kills us. This one holds where the deaths are close together: it comes first, at the
-//! start itself, before a turn is begun. The limit on attempts ([`crate::gateway::pipeline`]) holds however far apart they are.
+//! Two rules give up a message that crashes us. This one holds where the crashes are close together: it comes first, at the
+//! start itself, before a turn is begun. The limit on attempts ([`crate::gateway::pipeline`]) holds however far apart they
+//! are.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,28 +19,28 @@ use crate::gateway::problems::Problems;
 /// The problem's code.
 const CODE: &str = "safe_mode";
 
-/// Starts without an orderly end count for this long.
+/// Time for which a start without an orderly end counts, in seconds.
 const LATE_S: i64 = 120;
 
-/// So many of them are too many.
+/// Number of such starts that is too many.
 const STORM_STARTS: usize = 3;
 
-/// More are not remembered.
+/// Most starts that are remembered.
 const REMEMBERED_MAX: usize = 16;
 
-/// After so long without a death it is over.
+/// Time without a crash after which safe mode is over.
 const STABLE_AFTER: Duration = Duration::from_secs(600);
 
-/// The starts of late that came to no orderly end, and this one.
+/// The recent starts that came to no orderly end, and this one.
 #[derive(Debug)]
 pub struct Boots {
     path: PathBuf,
-    /// Those before this one, in seconds since 1970.
+    /// The starts before this one, in seconds since 1970.
     late: Vec<i64>,
 }
 
 impl Boots {
-    /// Writes this start down, in this file. A file that cannot be read or written counts nothing.
+    /// Records this start in the file. A file that cannot be read or written counts nothing.
     pub fn begin(path: PathBuf, now: Timestamp) -> Self {
         let known =
             file::read(&path, file::OWN_LEN_MAX).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -49,12 +50,12 @@ impl Boots {
         boots
     }
 
-    /// Too many starts before this one ended by a death.
+    /// True when too many starts before this one ended by a crash.
     pub fn is_storm(&self) -> bool {
         self.late.len() >= STORM_STARTS
     }
 
-    /// This one comes to an orderly end. `has_run`: it was more than a start that was refused.
+    /// Records the orderly end of this start. `has_run`: it was more than a start that was refused.
     pub fn end(self, has_run: bool) {
         self.write(if has_run { &[] } else { &self.late });
     }
@@ -67,13 +68,13 @@ impl Boots {
     }
 }
 
-/// Those that count now. A clock that was set back makes the others count no longer.
+/// Returns the starts that count now. After the clock was set back the others no longer count.
 fn of_late(mut starts: Vec<i64>, now_s: i64) -> Vec<i64> {
     starts.retain(|start| (now_s.saturating_sub(LATE_S)..=now_s).contains(start));
     starts.split_off(starts.len().saturating_sub(REMEMBERED_MAX))
 }
 
-/// Tells of safe mode until it has been over for long enough.
+/// Reports safe mode until it has been over for long enough.
 pub fn tell(problems: Problems) {
     problems.set(
         CODE,
@@ -110,7 +111,7 @@ mod tests {
         assert!(boot(120).is_storm(), "the fourth");
         assert!(boot(170).is_storm(), "50, 100 and 120 were no better");
         assert!(!boot(221).is_storm(), "0 to 100 are long ago");
-        // A start that is refused is no death, and does not undo one.
+        // A start that is refused is not a crash, and does not undo one.
         boot(291).end(false);
         boot(292).end(false);
         for second in [293, 294] {

@@ -1,8 +1,8 @@
-//! One gateway for each home. Whoever comes second waits until the first has ended, at most as long as that may take to
-//! drain, and touches nothing until the lock is its own.
+//! One gateway for each home. A second one waits until the first has ended, at most as long as a drain may take, and touches
+//! nothing until it has the lock.
 //!
-//! The lock is the kernel's (flock): a killed owner's is free at once, and a pid that somebody wrote down decides nothing,
-//! so no process is ever signalled for it.
+//! The lock is the kernel's (flock): it is free at once when its owner is killed. A pid in a file decides nothing, so no
+//! process is ever signalled for it.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::home::HermesHome;
 use crate::progress::Progress;
 use crate::world::World;
 
-/// What the owner needs beside its drain: closing its links and its store.
+/// Time that the owner needs beside its drain, to close its links and its store.
 const BESIDE_DRAIN: Duration = Duration::from_secs(10);
 
-/// How often the lock is looked at.
+/// Interval between two checks of the lock.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The longest wait, where the owner of this home is allowed `drain_timeout` for its end.
+/// Returns the longest wait, where the owner of this home is allowed `drain_timeout` for its end.
 pub fn limit(drain_timeout: Duration) -> Duration {
     drain_timeout + BESIDE_DRAIN
 }

@@ -1,7 +1,7 @@
-//! Process 1 of a container. The kernel hands it every orphan, to be reaped, and every signal that the container is sent.
+//! Process 1 of a container. The kernel gives it every orphan, to be reaped, and every signal sent to the container.
 //!
-//! The gateway itself must not reap what it does not know: it would take the exit status of its own bridge away from whoever
-//! waits for it. So process 1 starts the gateway as its one child, passes signals on, reaps whatever ends, and ends as the
+//! The gateway itself must not reap unknown children: it would take the exit status of its own bridge away from the task that
+//! waits for it. So process 1 starts the gateway as its one child, passes signals on, reaps all that ends, and ends as the
 //! gateway ended.
 
 use std::ffi::OsString;
@@ -39,7 +39,7 @@ async fn live(world: &World, args: &[OsString]) -> Result<ExitCode, CliError> {
     let mut hangup = hear(SignalKind::hangup())?;
     let mut restart = hear(SignalKind::user_defined1())?;
     let mut ended = hear(SignalKind::child())?;
-    // A group of its own: the terminal's Ctrl-C must reach it once, through us, and not twice.
+    // Its own group: the terminal's Ctrl-C must reach it once, through us, and not twice.
     let child = child::spawn(child::gateway(&world.exe).args(args).process_group(0))
         .map_err(|error| CliError::failed("the gateway could not be started").because(error))?;
     let gateway = Pid::from_raw(child.id().cast_signed()).expect("a child has a pid");
@@ -56,7 +56,7 @@ async fn live(world: &World, args: &[OsString]) -> Result<ExitCode, CliError> {
                 }
             }
         };
-        // It is our unreaped child, so the pid can mean no one else; one that has ended needs no signal.
+        // It is our unreaped child, so the pid cannot mean another process; one that has ended needs no signal.
         let _ended = rustix::process::kill_process(gateway, number);
     }
 }
@@ -67,7 +67,7 @@ async fn heard(signal: &mut Signal) {
     }
 }
 
-/// Reaps all that have ended; returns how the gateway ended, if it has.
+/// Reaps all that have ended; returns the gateway's status, if it has ended.
 fn reap(gateway: Pid) -> Option<WaitStatus> {
     let mut last = None;
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {

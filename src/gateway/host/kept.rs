@@ -1,4 +1,4 @@
-//! Background tasks that have no end of their own. One that dies all the same is a defect; it is begun again, and counted.
+//! Background tasks that never end. One that panics all the same is a defect; it is started again, and counted.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -8,23 +8,23 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 
-/// The pause before a dead task is begun again: one that dies at once must not become a busy loop.
+/// The pause before a dead task is started again: one that dies at once must not become a busy loop.
 const PAUSE: Duration = Duration::from_secs(1);
 
 static BEGUN_AGAIN: AtomicU64 = AtomicU64::new(0);
 
-/// How many background tasks of this process died and were begun again.
+/// Returns the number of background tasks of this process that died and were started again.
 pub fn begun_again() -> u64 {
     BEGUN_AGAIN.load(Ordering::Relaxed)
 }
 
-/// Runs what `begin` makes until it returns; after a panic it is made and run anew. `name` is for the log.
+/// Runs the future that `begin` makes until it returns; after a panic it is made and run again. `name` is for the log.
 pub fn keep<F>(name: &'static str, mut begin: impl FnMut() -> F + Send + 'static) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
     tokio::spawn(async move {
-        // What the panic said is on standard error.
+        // The panic's message is on standard error.
         while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
             BEGUN_AGAIN.fetch_add(1, Ordering::Relaxed);
             tracing::error!(

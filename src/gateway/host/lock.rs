@@ -1,5 +1,5 @@
-//! The home's lock while the gateway runs. Somebody may remove the file: then the lock is held on what is no longer there, and a
-//! second gateway could begin.
+//! The home's lock while the gateway runs. If its file is removed, the lock is held on a file that is no longer there, and a
+//! second gateway could start.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::gateway::problems::Problems;
 /// The problem's code.
 const CODE: &str = "lock_replaced";
 
-/// How often it is looked at.
+/// Interval between two checks of the file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The lock of a home, held for as long as this value lives.
@@ -23,12 +23,12 @@ pub struct HomeLock {
 }
 
 impl HomeLock {
-    /// One that was just taken on this file.
+    /// Wraps a lock that was just taken on this file.
     pub fn new(path: PathBuf, lock: Lock) -> Arc<Self> {
         Arc::new(Self { path, lock: Mutex::new(lock) })
     }
 
-    /// Takes it again when the file was removed; ends the gateway where another one has it by then.
+    /// Takes the lock again when the file was removed; ends the gateway when another one has it by then.
     pub fn watch(self: &Arc<Self>, problems: Problems) {
         let held = Arc::downgrade(self);
         kept::keep("lock", move || {

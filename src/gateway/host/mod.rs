@@ -1,15 +1,15 @@
-//! The life of the process, around the loop: who may begin it, what it hears from outside, and who notices when it no
-//! longer turns.
+//! The process and the machine around the loop: who may start it, what reaches it from outside, and the checks that it still
+//! turns.
 //!
-//! - [`handover`]: one gateway for each home; the next one waits for the end of the one before. [`lock`]: it stays so.
-//! - [`signals`]: what other processes ask of us.
-//! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
-//! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
-//! - [`crash_loop`]: whether it dies again and again.
-//! - [`program`]: whether it was replaced on disk; [`privacy`]: secrets that others could read.
-//! - [`restart`]: who starts it again.
-//! - [`orphans`]: what children leave behind.
-//! - [`kept`]: background tasks that are begun again when they die.
+//! - [`handover`]: one gateway for each home; the next one waits for the end of the one before. [`lock`]: keeps it so.
+//! - [`signals`]: requests of other processes.
+//! - [`notify`]: messages to the service manager; [`watchdog`]: ends the process when the loop no longer turns.
+//! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads the kernel's messages about it).
+//! - [`crash_loop`]: the guard against a crash loop.
+//! - [`program`]: notices that the program was replaced on disk; [`privacy`]: secrets that others could read.
+//! - [`restart`]: the way in which the process is started again.
+//! - [`orphans`]: processes that children leave behind.
+//! - [`kept`]: background tasks that are started again when they die.
 //! - [`init`]: process 1 of a container.
 
 pub mod crash_loop;

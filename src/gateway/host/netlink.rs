@@ -1,5 +1,5 @@
-//! Pure. What the kernel says of links, addresses and routes (rtnetlink), as far as we listen to it: whether services may now
-//! be reached by another way than before.
+//! Pure. The kernel's messages about links, addresses and routes (rtnetlink), as far as they show that services may now be
+//! reached by another route than before.
 //!
 //! A datagram holds messages, each with a header of 16 bytes (length, type, flags, number, port) and padded to 4; numbers have
 //! the byte order of the machine.
@@ -17,29 +17,29 @@ const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 const DEL_ROUTE: u16 = 25;
 
-/// A link that carries something.
+/// The flag of a link that is running.
 const IS_RUNNING: u32 = 0x40;
 
-/// Scopes from this on end at this host.
+/// The first scope that ends at this host.
 const SCOPE_HOST: u8 = 254;
 
 /// The table in which the kernel keeps this host's own addresses.
 const TABLE_LOCAL: u8 = 255;
 
-/// A route to somewhere, and not a refusal.
+/// The type of a route to a destination, rather than a refusal.
 const UNICAST: u8 = 1;
 
-/// A route that the kernel made up for one destination.
+/// The flag of a route that the kernel made for one destination.
 const IS_CLONED: u32 = 0x200;
 
-/// What was said of the links so far. The kernel repeats itself: a radio link is mentioned whenever its quality changes.
+/// The links reported so far. The kernel repeats itself: a radio link is mentioned whenever its quality changes.
 #[derive(Debug, Default)]
 pub struct Links {
     running: BTreeMap<u32, bool>,
 }
 
 impl Links {
-    /// Hears a datagram; returns whether the way to anywhere may be another one now. What cannot be read says nothing.
+    /// Reads a datagram; returns true when the route to any destination may have changed. Unreadable parts are ignored.
     pub fn hear(&mut self, datagram: &[u8]) -> bool {
         let mut rest = datagram;
         let mut is_news = false;
@@ -61,7 +61,7 @@ impl Links {
             NEW_LINK => {
                 let is_running = u32_at(body, 8)? & IS_RUNNING != 0;
                 let before = self.running.insert(u32_at(body, 4)?, is_running);
-                // Of a link that was never mentioned before, only that it now runs is news.
+                // A link that was never mentioned before is news only when it now runs.
                 Some(before.unwrap_or(false) != is_running)
             }
             DEL_LINK => Some(self.running.remove(&u32_at(body, 4)?) != Some(false)),

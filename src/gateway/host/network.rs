@@ -1,5 +1,5 @@
-//! Hears of a network that comes back or becomes another one, and tells the loop once it has settled. Where the system does
-//! not say (another system than Linux, a sandbox without AF_NETLINK), nothing is heard, and the ladder's next rung has to do.
+//! Notices a network that comes back or changes, and reports it to the loop once it has settled. Where the system does not
+//! report it (another system than Linux, a sandbox without AF_NETLINK), there is no event, and the retry ladder has to do.
 
 use tokio::sync::mpsc;
 
@@ -11,7 +11,7 @@ pub fn start(events: mpsc::Sender<Event>) {
     super::kept::keep("network", move || linux::listen(events.clone()));
 }
 
-/// Nothing is heard here.
+/// Does nothing on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn start(_events: mpsc::Sender<Event>) {}
 
@@ -31,16 +31,17 @@ mod linux {
     use crate::gateway::host::netlink::{GROUPS, Links};
     use crate::gateway::model::event::Event;
 
-    /// The network is taken to have settled when nothing was said for this long.
+    /// Time without a message after which the network counts as settled.
     const QUIET: Duration = Duration::from_secs(2);
 
-    /// It is told after this long even if it does not settle.
+    /// Limit after which it is reported even if it does not settle.
     const QUIET_WAIT_MAX: Duration = Duration::from_secs(5);
 
-    /// A host whose network changes all the time (containers that come and go) has no attempts for nothing.
+    /// Pause after a report: on a host whose network changes all the time (containers that come and go), attempts are not
+    /// repeated for nothing.
     const REST: Duration = Duration::from_secs(10);
 
-    /// Larger than any message of the kernel; a cut one would only be heard in part.
+    /// Size of the buffer, larger than any message of the kernel; a cut one would be read only in part.
     const DATAGRAM_LEN_MAX: usize = 32 * 1024;
 
     pub(super) async fn listen(events: mpsc::Sender<Event>) {
@@ -80,7 +81,7 @@ mod linux {
     impl Ear {
         fn new() -> io::Result<Self> {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            // Without a name of its own the protocol is that of routes.
+            // Without a given protocol it is that of routes.
             let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
             bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
             #[expect(
@@ -91,7 +92,7 @@ mod linux {
             Ok(Self { socket, links: Links::default(), datagram: vec![0; DATAGRAM_LEN_MAX] })
         }
 
-        /// Returns when the way to anywhere may have changed.
+        /// Returns when a route may have changed.
         async fn news(&mut self) -> io::Result<()> {
             loop {
                 let mut ready = self.socket.readable().await?;
@@ -103,16 +104,16 @@ mod linux {
                     }
                     Err(Errno::AGAIN) => ready.clear_ready(),
                     Err(Errno::INTR) => {}
-                    // More was said than fits the queue, and nobody knows what.
+                    // More messages came than fit the queue, and the lost ones are not known.
                     Err(Errno::NOBUFS) => return Ok(()),
                     Err(error) => return Err(error.into()),
                 }
-                // A kernel that goes on talking must not hold up the other tasks of this thread.
+                // A kernel that keeps sending must not hold up the other tasks of this thread.
                 tokio::task::consume_budget().await;
             }
         }
 
-        /// Waits until nothing was said for a moment.
+        /// Waits until no message has come for a moment.
         async fn settle(&mut self) {
             let end = Now::read().mono + QUIET_WAIT_MAX;
             loop {

@@ -1,5 +1,5 @@
-//! What the service manager is told, by systemd's notify protocol: datagrams of `NAME=value` lines. Nobody waits for it:
-//! a message that cannot be sent at once is dropped.
+//! Messages to the service manager, by systemd's notify protocol: datagrams of `NAME=value` lines. Sending never blocks: a
+//! message that cannot be sent at once is dropped.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use crate::clock;
 use crate::gateway::model::snapshot::{PlatformSnapshot, Snapshot};
 use crate::world::World;
 
-/// How much more time is asked for at once.
+/// Time asked for by one extension.
 const EXTENDED_BY: Duration = Duration::from_secs(30);
 
-/// How often.
+/// Interval between two extensions.
 const EXTENDED_EVERY: Duration = Duration::from_secs(10);
 
-/// The service manager; without one every message goes nowhere.
+/// The service manager; without one every message is dropped.
 #[derive(Debug, Clone, Default)]
 pub struct Notify {
     socket: Option<Arc<UnixDatagram>>,
 }
 
 impl Notify {
-    /// The one that started us, by `NOTIFY_SOCKET`.
+    /// Returns the manager that started us, by `NOTIFY_SOCKET`.
     pub fn of(world: &World) -> Self {
         let socket = world.var("NOTIFY_SOCKET").and_then(|address| match connect(address) {
             Ok(socket) => Some(Arc::new(socket)),
@@ -39,29 +39,29 @@ impl Notify {
     /// Sends these lines.
     pub fn tell(&self, lines: &str) {
         if let Some(socket) = &self.socket {
-            // A manager that does not read has a reason of its own, and we have no remedy.
+            // There is no remedy for a manager that does not read.
             drop(socket.send(lines.as_bytes()));
         }
     }
 
-    /// It is ready, or has taken up what it was to reload.
+    /// Reports that the gateway is ready, or has finished a reload.
     pub fn ready(&self) {
         self.tell("READY=1");
     }
 
-    /// It takes up changed settings, and says so when that is done.
+    /// Reports the start of a reload; `ready` reports its end.
     pub fn reloading(&self) {
         // Since systemd 253 only a time after its own request counts as an answer to that.
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::kernel().as_micros()));
     }
 
-    /// It ends, which may take this long.
+    /// Reports that the gateway stops, which may take this long.
     pub fn stopping(&self, limit: Duration) {
         self.tell(&format!("STOPPING=1\n{}", extension(limit)));
     }
 
-    /// Does a work of the start of which nobody knows how long it takes, and asks for more time meanwhile: as long as it goes
-    /// on, and at most for `limit`.
+    /// Does a work of the start whose duration is not known, and asks for more time meanwhile: as long as it goes on, and at
+    /// most for `limit`.
     pub async fn while_starting<T>(&self, what: &str, limit: Duration, work: impl Future<Output = T>) -> T {
         let asking = async {
             let mut waited = Duration::ZERO;
@@ -79,7 +79,7 @@ impl Notify {
         }
     }
 
-    /// Tells of every turn of the gateway, until it has ended.
+    /// Reports every state of the gateway, until it has ended.
     pub async fn follow(self, mut documents: watch::Receiver<Option<Snapshot>>) {
         if self.socket.is_none() {
             return;
@@ -122,12 +122,12 @@ fn connect_abstract(_socket: &UnixDatagram, _name: &str) -> std::io::Result<()> 
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
-/// Asks not to be given up for this long, whatever its unit says.
+/// Returns the line that asks for this much time, whatever the unit says.
 fn extension(by: Duration) -> String {
     format!("EXTEND_TIMEOUT_USEC={}", by.as_micros())
 }
 
-/// One line for `systemctl status`.
+/// Returns one line for `systemctl status`.
 fn summary(document: &Snapshot) -> String {
     let platform = |(name, platform): (&String, &PlatformSnapshot)| {
         let code = platform.error_code.as_ref().map_or(String::new(), |code| format!(" ({code})"));
@@ -138,7 +138,7 @@ fn summary(document: &Snapshot) -> String {
     format!("{}: {}{stale}", document.gateway_state, platforms.join(", "))
 }
 
-/// How often the service manager wants a sign of life from this process, if it does.
+/// Returns the interval in which the service manager wants a sign of life from this process, if it does.
 pub fn watchdog_interval(world: &World) -> Option<Duration> {
     let is_meant_for_us = world.var("WATCHDOG_PID").is_none_or(|pid| pid.parse() == Ok(std::process::id()));
     let interval = Duration::from_micros(world.var("WATCHDOG_USEC")?.parse().ok()?);
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    /// A manager, and what tells it.
+    /// A manager's socket, and the sender to it.
     fn manager() -> (tempfile::TempDir, UnixDatagram, Notify) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
@@ -210,7 +210,7 @@ mod tests {
         let blocked = "whatsapp fatal (whatsapp_not_paired)";
         documents.send_replace(Some(example()));
         assert_eq!(hear(&socket).await.unwrap(), format!("STATUS=degraded: {blocked}"));
-        // The same again, later: nothing to tell.
+        // The same again, later: nothing to report.
         documents.send_replace(Some(example()));
         let stale = Some("line 1".to_owned());
         let draining = Snapshot { gateway_state: GatewayState::Draining, config_stale: stale, ..example() };

@@ -1,4 +1,5 @@
-//! What the gateway's children leave behind stays a descendant of the gateway: see [`crate::process::child`].
+//! Orphans: processes that the gateway's children leave behind stay descendants of the gateway, see
+//! [`crate::process::child`].
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::gateway::host::kept;
 use crate::process::child;
 
-/// Between two looks: many may end at once.
+/// Interval between two looks: many may end at once.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Adopts orphans from now on, and reaps them when they end. To be called before anything is started.

@@ -1,4 +1,4 @@
-//! Secrets that other users could read are closed to them at the start: whoever wrote them by hand hardly thought of it.
+//! Closes secrets that other users could read, at the start: a file written by hand often has open permissions.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use crate::home::HermesHome;
 use crate::ownership::{Owned, Standing, Us};
 
-/// Closes what is ours, and tells of it in one line. What belongs to somebody else is left as it is, and told as well. A home of a
-/// group stays open to that group.
+/// Closes our files, and reports it in one line. Files of another user are left as they are, and reported as well. A home of
+/// a group stays open to that group.
 pub fn tighten(home: &HermesHome) {
     let us = Us::now();
     let (mut closed, mut left) = (Vec::new(), Vec::new());
@@ -19,7 +19,8 @@ pub fn tighten(home: &HermesHome) {
         );
     }
     for (path, mode) in home.private_paths() {
-        // Where the database is a symbolic link, what it leads to may be any file. The store closes it once it knows that it is one.
+        // Where the database is a symbolic link, its target may be any file. The store closes it once it knows that it is a
+        // database.
         if path == home.database() && path.is_symlink() {
             continue;
         }
@@ -29,13 +30,13 @@ pub fn tighten(home: &HermesHome) {
         let (name, file) = (path.display(), Owned::from(&metadata));
         let open = us.open_bits(folder, file);
         if file.uid != us.uid {
-            // Where it is closed to all but us, it is meant for us.
+            // A home that is closed to all but us is meant for us.
             if open != 0 {
                 left.push(format!("{name} (of another user, {:o})", file.mode & 0o777));
             }
         } else if open != 0 {
             let was = file.mode & 0o777;
-            // What its owner may not do stays forbidden.
+            // Permissions that its owner does not have stay off.
             match std::fs::set_permissions(&path, Permissions::from_mode(was & !open)) {
                 Ok(()) => closed.push(format!("{name} (was {was:o})")),
                 Err(error) => left.push(format!("{name} ({error})")),

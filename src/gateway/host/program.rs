@@ -1,5 +1,5 @@
-//! Whether the program on disk is still the one that runs. An update replaces the file; the process goes on with the old
-//! program until it is restarted, and says so.
+//! Compares the program on disk with the running one. An update replaces the file; the process goes on with the old program
+//! until it is restarted, and reports that.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::gateway::problems::Problems;
 /// The problem's code.
 const CODE: &str = "code_skew";
 
-/// How often the file is looked at.
+/// Interval between two looks at the file.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// What tells one file from another that stands in its place. `None` where there is none.
+/// The identity of a file that may be replaced. `None` where there is none.
 type Mark = Option<(u64, u64, u64, i64, i64)>;
 
 fn mark(path: &Path) -> Mark {
@@ -22,7 +22,7 @@ fn mark(path: &Path) -> Mark {
     Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
 }
 
-/// Looks at the file of this program from now on, and tells of each turn.
+/// Looks at the file of this program from now on, and reports each change.
 pub fn start(path: PathBuf, problems: Problems) {
     let at_start = mark(&path);
     // A program without a file (started from a descriptor, or a test) cannot be replaced.

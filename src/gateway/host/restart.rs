@@ -1,6 +1,6 @@
-//! Who starts the gateway again when it is to restart: the service manager that is told of its state (`NOTIFY_SOCKET`), by the
-//! exit code 75; else the process itself, which becomes the program on disk. So a gateway in a terminal, in a container or under
-//! any other supervisor restarts as well, keeps its pid, and what watches over it sees no end.
+//! The way in which the gateway is started again for a restart: by the service manager that gets its state (`NOTIFY_SOCKET`),
+//! after exit code 75; else by the process itself, which becomes the program on disk. So a gateway in a terminal, in a
+//! container or under any other supervisor restarts as well, keeps its pid, and its supervisor sees no end.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use crate::error::{CliError, ExitCode};
 use crate::process::child;
 use crate::world::World;
 
-/// How this process is started again.
+/// The way in which this process is started again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restart {
     /// By its service manager, after exit code 75.
@@ -20,7 +20,7 @@ pub enum Restart {
 }
 
 impl Restart {
-    /// As the surroundings of this process allow.
+    /// Returns the way that the environment of this process allows.
     pub fn of(world: &World) -> Self {
         match world.var("NOTIFY_SOCKET") {
             Some(_) => Self::ByManager,
@@ -28,14 +28,15 @@ impl Restart {
         }
     }
 
-    /// Why this process could not be started again; a part of a sentence.
+    /// Returns the reason why this process could not be started again; a part of a sentence.
     pub fn obstacle(&self) -> Option<String> {
         let Self::ByItself(program) = self else { return None };
         let error = rustix::fs::access(program, rustix::fs::Access::EXEC_OK).err()?;
         Some(format!("the program {} cannot be started again: {error}", program.display()))
     }
 
-    /// After an end for a restart: becomes the program on disk with these arguments, or returns how this process ends.
+    /// Acts after an end for a restart: becomes the program on disk with these arguments, or returns the exit code of this
+    /// process.
     ///
     /// # Errors
     /// When the program cannot be started.

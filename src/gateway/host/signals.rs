@@ -1,4 +1,4 @@
-//! What other processes ask of us: SIGTERM and SIGINT to stop, SIGUSR1 to restart, SIGHUP to read the settings again.
+//! Requests of other processes: SIGTERM and SIGINT to stop, SIGUSR1 to restart, SIGHUP to read the settings again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -8,7 +8,7 @@ use crate::gateway::model::event::Event;
 use crate::gateway::model::event::StopSignal;
 use crate::world::World;
 
-/// What was asked.
+/// A request by signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Stop(StopSignal),
@@ -22,12 +22,12 @@ pub struct Signals {
     interrupt: Signal,
     restart: Signal,
     hangup: Signal,
-    /// True when somebody started us at a terminal.
+    /// True when the process was started at a terminal.
     has_terminal: bool,
 }
 
 impl Signals {
-    /// From now on they are heard instead of ending the process.
+    /// Takes the signals from now on, so that they no longer end the process.
     ///
     /// # Errors
     /// When the system has no room for them.
@@ -60,7 +60,7 @@ impl Signals {
         }
     }
 
-    /// Waits until somebody asks us to stop, before there is anything to drain.
+    /// Waits until a signal asks us to stop, before there is anything to drain.
     pub async fn stop(&mut self) -> ExitCode {
         loop {
             match self.next().await {
@@ -75,7 +75,7 @@ impl Signals {
         }
     }
 
-    /// Hands every signal to the loop, until that is gone.
+    /// Hands every signal to the loop, until the loop is gone.
     pub async fn listen(&mut self, events: &mpsc::Sender<Event>) {
         loop {
             let event = match self.next().await {
@@ -89,7 +89,7 @@ impl Signals {
     }
 }
 
-/// Waits for this signal. A stream that has ended never comes to an end for its listeners.
+/// Waits for this signal. A stream that has ended never returns.
 async fn heard(signal: &mut Signal) {
     if signal.recv().await.is_none() {
         std::future::pending::<()>().await;

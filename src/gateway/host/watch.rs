@@ -1,5 +1,5 @@
-//! Watches the files of the settings, and has them read again: when the system says that they changed, when somebody asks,
-//! and every minute, because no system says it everywhere (network file systems, overlays, a full table of watches).
+//! Watches the files of the settings, and has them read again: when the system reports a change, on request, and every
+//! minute, because no system reports every change (network file systems, overlays, a full table of watches).
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -13,16 +13,16 @@ use crate::gateway::host::kept;
 use crate::gateway::model::event::Event;
 use crate::gateway::settings::{Reading, Settings};
 
-/// The files are read when nothing has changed for this long: an editor writes in several steps.
+/// Time without a change after which the files are read: an editor writes in several steps.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// They are read after this long even if they go on changing: who may speak is in force within a second.
+/// Limit after which they are read even if they go on changing: a change of the allow lists is in force within a second.
 const QUIET_WAIT_MAX: Duration = Duration::from_millis(800);
 
-/// How often they are read although nobody said that they changed.
+/// Interval at which they are read without any reported change.
 const POLL_EVERY: Duration = Duration::from_secs(60);
 
-/// The longest that reading may hold up the next one: a file system that hangs holds up nothing but this.
+/// Limit for one reading: a file system that hangs holds up nothing but this.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// Reads the settings again whenever there is a reason, and hands every change to the loop. `asked` is a reason, too.
@@ -34,7 +34,7 @@ pub fn start(settings: &Arc<Settings>, asked: &Arc<Notify>, events: mpsc::Sender
     kept::keep("settings-changes", move || forward(readings.clone(), events.clone()));
 }
 
-/// Ends with the loop.
+/// Forwards the changes; ends with the loop.
 async fn forward(mut readings: watch::Receiver<Reading>, events: mpsc::Sender<Event>) {
     loop {
         tokio::select! {
@@ -63,7 +63,7 @@ async fn read(settings: Arc<Settings>, asked: Arc<Notify>, events: mpsc::Sender<
                 READ_LIMIT.as_secs()
             );
         }
-        // Whoever asked hears of it, changed or not.
+        // A request is answered, whether the settings changed or not.
         if std::mem::take(&mut is_asked) && events.send(Event::Reloaded(settings.reading())).await.is_err() {
             return;
         }
@@ -88,8 +88,8 @@ async fn settle(watch: &mut Watch) {
     }
 }
 
-/// Hears of changes to some files. It watches their folders, since files are replaced rather than written to, and the
-/// folders of what they link to.
+/// Notices changes of some files. It watches their folders, since files are replaced rather than written to, and the folders
+/// of their link targets.
 #[derive(Debug)]
 struct Watch {
     #[cfg(target_os = "linux")]
@@ -107,13 +107,13 @@ impl Watch {
         Self {}
     }
 
-    /// Returns when one of them may have changed.
+    /// Returns when one of the files may have changed.
     #[cfg(target_os = "linux")]
     fn changed(&mut self) -> impl Future<Output = ()> {
         linux::changed(&mut self.inotify)
     }
 
-    /// Without a watch they are looked at every second.
+    /// Without a watch, returns every second.
     #[cfg(not(target_os = "linux"))]
     fn changed(&mut self) -> impl Future<Output = ()> {
         tokio::time::sleep(Duration::from_secs(1))
@@ -144,7 +144,7 @@ mod linux {
         pub(super) fn new(files: &[PathBuf]) -> io::Result<Self> {
             let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
             let mut names = BTreeSet::new();
-            // A file that is a link changes where it leads to, too.
+            // A file that is a link also changes with its target.
             let targets = files.iter().filter_map(|file| file.canonicalize().ok());
             for file in files.iter().cloned().chain(targets) {
                 let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { continue };
@@ -166,7 +166,7 @@ mod linux {
             Ok(Self { queue, names })
         }
 
-        /// Takes what is in the queue; returns whether it concerns us.
+        /// Takes the events from the queue; returns true when one concerns us.
         fn take(&self) -> io::Result<bool> {
             let mut bytes = [MaybeUninit::uninit(); 4096];
             let mut reader = inotify::Reader::new(self.queue.get_ref(), &mut bytes);
@@ -174,7 +174,7 @@ mod linux {
             loop {
                 match reader.next() {
                     Ok(event) => {
-                        // A queue that ran over has lost we do not know what.
+                        // After an overflow of the queue the lost events are not known.
                         let is_lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
                         let name = event.file_name().map(|name| std::ffi::OsStr::from_bytes(name.to_bytes()));
                         concerns_us |= is_lost || name.is_some_and(|name| self.names.contains(name));
@@ -186,7 +186,7 @@ mod linux {
         }
     }
 
-    /// Without a queue nothing is ever heard; the poll is still there.
+    /// Returns when a file may have changed. Without a queue it never returns; the poll is still there.
     pub(super) async fn changed(inotify: &mut Option<Inotify>) {
         loop {
             let Some(queue) = inotify else { return std::future::pending().await };

@@ -1,5 +1,5 @@
-//! Watches the loop from a thread of its own, which needs nothing of the runtime. While the loop turns, the service manager
-//! is fed; a loop that no longer turns ends the process, so that somebody starts it again.
+//! Watches the loop from a separate thread, which needs nothing of the runtime. While the loop turns, the service manager is
+//! fed; a loop that no longer turns ends the process, so that it is started again.
 //!
 //! Time is counted in looks, not read from a clock: after a suspend or a SIGSTOP the loop has had no more chance to turn
 //! than the thread had to look, and a look later it has.
@@ -13,17 +13,17 @@ use crate::error::ExitCode;
 use crate::gateway::host::notify::Notify;
 use crate::logging;
 
-/// How long the loop may stand still where the service manager does not say.
+/// Limit for a loop that stands still, where the service manager does not give one.
 pub const STALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Looks in a row without a turn, until the loop counts as stalled. One look less than the manager's interval holds, so that
-/// we are the first to act and can say why.
+/// we act first and can log the cause.
 const QUIET_LOOKS_MAX: u32 = 3;
 
-/// How many looks the limit is divided into.
+/// Number of looks into which the limit is divided.
 const LOOKS: u32 = QUIET_LOOKS_MAX + 1;
 
-/// How long the last line may take: the log itself may be what hangs.
+/// Limit for writing the last line: the log itself may be what hangs.
 const LAST_LINE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The loop's heartbeat.
@@ -35,24 +35,24 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// A pulse that may rest for `limit` at most.
+    /// Makes a pulse that may rest for `limit` at most.
     pub fn new(limit: Duration) -> Self {
         Self { limit: Some(limit), ..Self::default() }
     }
 
-    /// The loop has turned.
+    /// Records a turn of the loop.
     pub fn beat(&self, now: Instant) {
         self.turns.fetch_add(1, Ordering::Relaxed);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// How long ago the loop last turned; `None` when it has not turned yet.
+    /// Returns the time since the loop last turned; `None` when it has not turned yet.
     pub fn age(&self, now: Instant) -> Option<Duration> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|last| now.saturating_duration_since(last))
     }
 
-    /// How often the loop must turn although nothing happens: twice between two looks.
+    /// Returns the longest time between two turns although nothing happens: half of the interval between two looks.
     pub fn rest_max(&self) -> Duration {
         self.limit.unwrap_or(STALL_LIMIT) / LOOKS / 2
     }
@@ -62,7 +62,7 @@ impl Pulse {
     }
 }
 
-/// What a look sees.
+/// The result of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Turning,
@@ -119,7 +119,7 @@ impl Watchdog {
     }
 }
 
-/// Ends the process because its loop stands still. The store is made for that, and the bridge ends with us.
+/// Ends the process because its loop stands still. The store survives that, and the bridge ends with us.
 #[expect(clippy::disallowed_methods, reason = "the loop that would return the exit code stands still")]
 pub fn abort() {
     let (told, is_told) = sync_channel(1);

@@ -1,9 +1,9 @@
-//! Pure. Who may speak, and who may give commands. Decided once, here, before anything of a stranger is stored, fetched or
-//! answered; and once more before a turn is begun, because the settings may have changed meanwhile.
+//! Pure. The gate: which senders may write, and which may give commands. Decided once, here, before any content of a stranger
+//! is stored, fetched or answered; and once more before a turn is begun, because the settings may have changed meanwhile.
 //!
-//! Nobody may unless the settings say so, or the operator has admitted them by a code. The rules are the same on every
-//! platform. People are compared by the ids that the platform gives them, never by a name that they chose. Strangers get
-//! silence: an answer would tell them that somebody is there, and would come from the owner's own number.
+//! A sender may write only when the settings say so, or the operator has admitted them by a code. The rules are the same on
+//! every platform. People are compared by the ids that the platform gives them, never by a name that they chose. Strangers
+//! get no answer: it would show that the number is in use, and would come from the owner's own number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,20 +21,20 @@ use crate::visible;
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     rules: BTreeMap<Platform, PlatformRules>,
-    /// Whom the operator has admitted by a code.
+    /// People whom the operator has admitted by a code.
     paired: BTreeSet<(Platform, String)>,
-    /// Settings that the environment of the process says, which goes before `.env`.
+    /// Settings in the environment of the process, which wins over `.env`.
     of_process: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
 struct PlatformRules {
     platform: Platform,
-    /// Only the owner speaks, and only to themself.
+    /// Only the owner is answered, and only in the chat with themself.
     self_chat: bool,
     everybody: bool,
-    /// On WhatsApp digits. A listed number may be a phone number or a LID: people cannot choose either, and the two ranges
-    /// do not meet, so one list serves for both.
+    /// The allow list. On WhatsApp digits: a listed number may be a phone number or a LID. People cannot choose either, and
+    /// the two ranges do not meet, so one list serves for both.
     people: BTreeSet<String>,
     /// The same people as the settings name them.
     listed: Vec<String>,
@@ -47,17 +47,17 @@ struct PlatformRules {
     /// The only groups in which anyone is answered, where that is set.
     group_limit: Option<BTreeSet<String>>,
     direct: DirectPolicy,
-    /// Whoever may give commands, in the form of `people`. `None`: whoever may speak, in a direct chat.
+    /// People who may give commands, in the form of `people`. `None`: all who may write, in a direct chat.
     admins: Option<BTreeSet<String>>,
-    /// Groups in which everything speaks to us; `None`: all of them.
+    /// Groups in which every message counts as addressed to us; `None`: all of them.
     free_groups: Option<BTreeSet<String>>,
     patterns: Vec<Regex>,
 }
 
-/// Why somebody may not give commands to the gateway.
+/// Causes for which a person may not give commands to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// They may not speak at all.
+    /// They may not write at all.
     Stranger,
     /// There is a list of admins, and they are not on it.
     NotAdmin,
@@ -65,16 +65,16 @@ pub enum Denied {
     InGroup,
 }
 
-/// What becomes of a message.
+/// The fate of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// It is answered.
     Admit,
-    /// It is as if it had not come.
+    /// It is treated as if it had not come.
     Ignore(Reason),
 }
 
-/// Somebody who is not listed and may ask to be, by the names under which they would be admitted.
+/// A sender who is not listed and may ask to be, by the names under which they would be admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asker {
     /// Their name.
@@ -83,12 +83,12 @@ pub struct Asker {
     pub alt: Option<String>,
 }
 
-/// Why a message is ignored.
+/// Causes for which a message is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Neither text nor attachment.
     Empty,
-    /// A sign on another message.
+    /// A reaction to another message.
     Reaction,
     /// A status or a channel, not a chat.
     NoChat,
@@ -96,11 +96,11 @@ pub enum Reason {
     NotSelfChat,
     /// Written by the account's owner, in bot mode.
     OwnMessage,
-    /// Nobody is answered in direct chats.
+    /// Direct chats are disabled.
     DirectDisabled,
     /// The group is not listed.
     GroupNotAllowed,
-    /// In a listed group, and not to us.
+    /// In a listed group, and not addressed to us.
     NotAddressed,
     /// The sender is not listed.
     SenderNotAllowed,
@@ -112,7 +112,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// For logs and counters.
+    /// Returns the name for logs and counters.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -128,14 +128,14 @@ impl Reason {
         }
     }
 
-    /// True when it is for who the sender is, and not for what they wrote or where.
+    /// True when it is for the sender, and not for the text or the chat.
     pub fn is_stranger(&self) -> bool {
         matches!(self, Self::SenderNotAllowed | Self::LidUnknown { .. })
     }
 }
 
 impl Gate {
-    /// The rules as the settings say. Where WhatsApp's mode was never chosen, only the owner may speak there.
+    /// Makes the rules of the settings. Where WhatsApp's mode was never chosen, only the owner may write there.
     pub fn new(config: &Config) -> Self {
         let rules = |platform| {
             let self_chat = match platform {
@@ -151,19 +151,19 @@ impl Gate {
         }
     }
 
-    /// The same rules, with these people admitted beside those that are listed.
+    /// Returns the same rules, with these people admitted beside those that are listed.
     #[must_use]
     pub fn admitting(self, paired: BTreeSet<(Platform, String)>) -> Self {
         Self { paired, ..self }
     }
 
-    /// The rules of other settings, with the same people admitted.
+    /// Returns the rules of other settings, with the same people admitted.
     #[must_use]
     pub fn configured(&self, config: &Config) -> Self {
         Self::new(config).admitting(self.paired.clone())
     }
 
-    /// Whether the message is answered. That it is no echo of our own message is for the caller to see: it takes a
+    /// Decides whether the message is answered. The caller checks that it is not an echo of our own message: that needs a
     /// look into the store.
     pub fn decide(&self, platform: Platform, message: &InboundMessage) -> Decision {
         let verdict = match self.rules.get(&platform) {
@@ -176,8 +176,8 @@ impl Gate {
         }
     }
 
-    /// Whoever wrote this, when they are not listed and are to be given a code: in a direct chat, where the settings say
-    /// so, for something that would have been answered.
+    /// Returns the sender when they are not listed and get a code: in a direct chat, where the settings say so, for a message
+    /// that would have been answered.
     pub fn asker(&self, platform: Platform, message: &InboundMessage) -> Option<Asker> {
         let rules = self.rules.get(&platform)?;
         let reason = rules.check(message, &self.paired).err()?;
@@ -190,8 +190,8 @@ impl Gate {
         Some(Asker { alt: names.find(|name| *name != asker), person: asker })
     }
 
-    /// The entry of the list that may have been meant for the writer of this message, and the number that it lacks. Only where
-    /// people are known by numbers that people type.
+    /// Returns the entry of the list that may have been meant for the sender of this message, and the number that it lacks.
+    /// Only where people are known by numbers that people type.
     pub fn near_entry(&self, platform: Platform, message: &InboundMessage) -> Option<(String, String)> {
         let rules = self.rules.get(&platform).filter(|_| platform.spec().naming == Naming::Phone)?;
         let number = names(platform, message).find_map(|name| match Identity::parse(name) {
@@ -215,7 +215,7 @@ impl Gate {
             || is_paired()
     }
 
-    /// Where this setting is changed, for the end of a sentence.
+    /// Returns the place where this setting is changed, for the end of a sentence.
     pub fn place_of(&self, setting: &str) -> &'static str {
         if self.of_process.contains(setting) {
             "where the gateway is started (unit, container or shell): its environment goes before .env"
@@ -229,10 +229,10 @@ impl Gate {
         self.of_process.contains(setting)
     }
 
-    /// Whether the writer of this message may give commands to the gateway, from where they wrote it.
+    /// Checks that the sender of this message may give commands to the gateway, from where they wrote it.
     ///
     /// # Errors
-    /// Why not.
+    /// The cause for which they may not.
     pub fn may_steer(&self, platform: Platform, message: &InboundMessage) -> Result<(), Denied> {
         match self.rules.get(&platform) {
             Some(rules) if self.decide(platform, message) == Decision::Admit => rules.may_steer(message),
@@ -272,7 +272,7 @@ impl PlatformRules {
     }
 
     fn may_steer(&self, message: &InboundMessage) -> Result<(), Denied> {
-        // The account's owner needs nobody's leave.
+        // The account's owner needs no permission.
         if self.self_chat {
             return Ok(());
         }
@@ -344,7 +344,8 @@ impl PlatformRules {
             && (chat.ends_with("@broadcast") || chat.ends_with("@newsletter"))
     }
 
-    /// By a mention or an answer, as the platform says; by a command or a pattern, as its text says; or by where it is.
+    /// True when a group message is addressed to us: by a mention or an answer, as the platform says; by a command or a
+    /// pattern, as its text says; or by its group.
     fn speaks_to_us(&self, group: &str, message: &InboundMessage) -> bool {
         let text = &message.text.0;
         message.addressed
@@ -387,13 +388,14 @@ impl PlatformRules {
     }
 }
 
-/// The writer, by each id that the platform gives of them. Only where people have two does the second one count.
+/// Returns the ids that the platform gives of the sender. The second one counts only where people have two.
 fn names(platform: Platform, message: &InboundMessage) -> impl Iterator<Item = &str> {
     let alt = message.sender_alt.as_ref().filter(|_| platform.spec().naming == Naming::Phone);
     [Some(&message.sender), alt].into_iter().flatten().map(|name| name.0.as_str())
 }
 
-/// The owner's own messages are marked, except some that come by LID: there the chat's partner is the owner too.
+/// True for the owner's own messages. They are marked, except some that come by LID: there the chat's partner is the owner
+/// too.
 fn from_owner(platform: Platform, message: &InboundMessage) -> bool {
     let ids = &platform.spec().ids;
     let chat = [Some(&message.chat), message.chat_alt.as_ref()];

@@ -1,9 +1,9 @@
-//! Pure. Which messages of a chat are answered together: what one person wrote in one go.
+//! Pure. Joining: which messages of a chat are answered together, as parts of one utterance of one person.
 //!
 //! The parts of an album belong together, however far apart they came.
 //!
-//! A command is never joined, and neither is a message whose turn was once cut off by a crash: if one of them is what ends
-//! us, it must not take its neighbours with it.
+//! A command is never joined, and neither is a message whose turn was once cut off by a crash: if one of them causes the
+//! crash, it must not take its neighbours with it.
 
 use std::time::Duration;
 
@@ -12,50 +12,50 @@ use crate::gateway::model::message::InboxId;
 use crate::platforms::Platform;
 use crate::sensitive::Private;
 
-/// More messages than this waiting in a chat are answered together, however far apart they came.
+/// Number of waiting messages beyond which all of a chat are answered together, however far apart they came.
 pub const WAITING_MAX: u32 = 64;
 
-/// Messages in one turn.
+/// Most messages in one turn.
 const MESSAGES_MAX: usize = 256;
 
-/// Text in one turn, in bytes. A longer message is a turn by itself.
+/// Most text in one turn, in bytes. A longer message is a turn by itself.
 const TEXT_LEN_MAX: usize = 32 << 10;
 
-/// Attachments in one turn.
+/// Most attachments in one turn.
 const ATTACHMENTS_MAX: usize = 16;
 
-/// How far joining goes.
+/// The limits of joining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Join {
     /// The longest pause between two messages that belong together; zero: none do.
     pub window: Duration,
-    /// However long the pause was.
+    /// Join however long the pause was.
     pub all: bool,
-    /// This message is left out, and those behind it go first.
+    /// A message that is left out; those behind it go first.
     pub aside: Option<InboxId>,
 }
 
-/// Whether the next message goes with those before it.
+/// The decision about the next message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It does.
+    /// It joins those before it.
     Joined,
-    /// It does only where all that waits is answered together.
+    /// It joins only where all that waits is answered together.
     TooLate,
-    /// It does not.
+    /// It does not join.
     Apart,
 }
 
-/// What was written, and how its turns went before.
+/// A message, and the number of its earlier turns.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// Where it was written.
+    /// Its platform.
     pub platform: Platform,
     /// The message.
     pub message: &'a InboundMessage,
-    /// When it was accepted, milliseconds since 1970.
+    /// Time of acceptance, in milliseconds since 1970.
     pub at_ms: i64,
-    /// How many turns were begun for it.
+    /// Number of turns begun for it.
     pub attempts: u32,
 }
 
@@ -66,20 +66,20 @@ pub struct Gathering {
     text_len: usize,
     attachments: usize,
     newest_at_ms: i64,
-    /// The album of the newest.
+    /// The album of the newest message.
     album: Option<String>,
     closed: bool,
 }
 
 impl Gathering {
-    /// The first message is in it whatever it is; one that is not to be joined stays alone.
+    /// Begins with the first message, of whatever kind; one that is not to be joined stays alone.
     pub fn of(first: Candidate<'_>) -> Self {
         let mut gathering = Self::default();
         gathering.add(first);
         gathering
     }
 
-    /// Decides about the next message of the chat, and counts it if it belongs to `first` and what followed.
+    /// Decides about the next message of the chat, and counts it if it belongs to `first` and those that followed.
     pub fn take(&mut self, first: &InboundMessage, next: Candidate<'_>, join: Join) -> Verdict {
         let message = next.message;
         let fits = self.messages < MESSAGES_MAX
@@ -99,7 +99,7 @@ impl Gathering {
         Verdict::Joined
     }
 
-    /// Counts one that belongs to it.
+    /// Counts a message that belongs to it.
     pub fn add(&mut self, next: Candidate<'_>) {
         self.closed |= !is_joinable(next);
         self.messages += 1;
@@ -123,7 +123,7 @@ fn is_same(platform: Platform, first: &InboundMessage, next: &InboundMessage) ->
     first.from_me == next.from_me && pairs.any(|(one, other)| platform.spec().ids.same(&one.0, &other.0))
 }
 
-/// The messages as one: it is the newest, with all that was said and sent. `None` of none.
+/// Returns the messages as one: the newest, with the text and attachments of all. `None` of none.
 pub fn merged(messages: Vec<InboundMessage>) -> Option<InboundMessage> {
     let mut messages = messages.into_iter();
     let first = messages.next()?;

@@ -1,7 +1,7 @@
-//! What comes in, read and judged (pure).
+//! Inbound messages, read and judged (pure).
 //!
-//! - [`gate`]: who may speak, and who may give commands; [`rules`]: which of them are in force. [`slash`]: which commands
-//!   there are. [`join`]: which messages are answered together. [`refusals`]: what of a message is not taken.
+//! - [`gate`]: who may write, and who may give commands; [`rules`]: the gate in force. [`slash`]: the commands. [`join`]:
+//!   which messages are answered together. [`refusals`]: the parts of a message that are not taken.
 
 pub mod gate;
 pub mod join;

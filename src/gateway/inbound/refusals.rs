@@ -1,8 +1,8 @@
-//! Pure. What of a message hermes does not take: said to the agent, and to whoever wrote it.
+//! Pure. The parts of a message that hermes does not take: reported to the agent, and to the sender.
 
 use crate::gateway::model::message::InboundMessage;
 
-/// The longest text that is taken, in bytes: more than any person types.
+/// Longest text that is taken, in bytes: more than any person types.
 pub const TEXT_LEN_MAX: usize = 1 << 20;
 
 /// Cuts a text that is too long, and says at its end that it was cut, here or by its platform.
@@ -17,7 +17,7 @@ pub fn cut(message: &mut InboundMessage) {
     }
 }
 
-/// What whoever wrote it is told; `None` where all of it was taken.
+/// Returns the notice for the sender; `None` where the whole message was taken.
 pub fn told(message: &InboundMessage) -> Option<String> {
     let long = message
         .cut_from
@@ -30,7 +30,7 @@ pub fn told(message: &InboundMessage) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// In decimal units, as people are used to from their files.
+/// Returns a size in decimal units, as people are used to from their files.
 fn size(len: usize) -> String {
     match len {
         0..1_000_000 => format!("{} kB", len.div_ceil(1000)),

@@ -1,4 +1,4 @@
-//! The rules in force. Whoever asks gets those of this moment.
+//! The rules in force. A reader gets those of this moment.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,22 +14,22 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// These, for now.
+    /// Begins with this gate.
     pub fn new(gate: Gate) -> Arc<Self> {
         Arc::new(Self { gate: Mutex::new(Arc::new(gate)) })
     }
 
-    /// What holds at this moment.
+    /// Returns the gate of this moment.
     pub fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on these settings hold. Whom the operator has admitted stays so.
+    /// Replaces the settings. People whom the operator has admitted stay admitted.
     pub fn configure(&self, config: &Config) {
         self.change(|gate| gate.configured(config));
     }
 
-    /// From now on these people are admitted, and no one else who is not listed.
+    /// Replaces the admitted people; others must be listed.
     pub fn admit(&self, paired: BTreeSet<(Platform, String)>) {
         self.change(|gate| gate.clone().admitting(paired));
     }

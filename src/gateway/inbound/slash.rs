@@ -1,17 +1,17 @@
-//! Pure. Commands in a chat: what is meant for the gateway and not for the agent.
+//! Pure. Commands in a chat: messages for the gateway and not for the agent.
 //!
-//! Only what stands here is taken; any other text that begins with `/` is the agent's, which may know it.
+//! Only the commands here are taken; any other text that begins with `/` goes to the agent, which may know it.
 
 use crate::gateway::model::message::InboundMessage;
 
-/// What somebody asked of the gateway.
+/// A command to the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slash {
-    /// `/help`, or `/start`, which Telegram says for whoever opens a chat with a bot.
+    /// `/help`, or `/start`, which Telegram sends for a person who opens a chat with a bot.
     Help,
-    /// `/new`: what follows is another conversation.
+    /// `/new`: begins another conversation.
     New,
-    /// `/retry`: the last message once more.
+    /// `/retry`: answers the last message once more.
     Retry,
     /// `/status`.
     Status,
@@ -24,7 +24,7 @@ pub enum Slash {
 }
 
 impl Slash {
-    /// With its acceptance the message that its chat waits for is done.
+    /// True when its acceptance ends the turn that its chat waits for.
     pub fn ends_turn(&self) -> bool {
         match self {
             Self::New | Self::Stop => true,
@@ -33,12 +33,12 @@ impl Slash {
     }
 }
 
-/// What is to be done with platforms.
+/// An action on platforms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
     /// Show them.
     List,
-    /// Leave this one alone.
+    /// Pause this one.
     Pause {
         /// Its name as it was written.
         name: String,
@@ -48,17 +48,17 @@ pub enum Verb {
         /// Its name as it was written.
         name: String,
     },
-    /// Not understood: the answer is how it is used.
+    /// Not understood: the answer is its usage.
     Unclear,
 }
 
-/// The command of a message. `None`: it is the agent's; so is a command that the sender only passed on.
+/// Returns the command of a message. `None`: it goes to the agent; so does a command that the sender only forwarded.
 pub fn of(message: &InboundMessage) -> Option<Slash> {
     let is_written = message.is_command() && message.attachments.is_empty();
     is_written.then(|| parse(&message.text.0)).flatten()
 }
 
-/// A longer text is no command.
+/// Longest command, in bytes; a longer text is not one.
 const LEN_MAX: usize = 200;
 
 /// Reads a text. `None`: it is not for us.

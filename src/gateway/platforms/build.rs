@@ -33,7 +33,7 @@ pub fn adapters(config: &Config, settings: &Arc<Settings>) -> Vec<(String, Arc<d
         .collect()
 }
 
-/// The account of one platform. It reads what it is told at each attempt to connect.
+/// The account of one platform. It reads its settings at each attempt to connect.
 pub fn adapter(platform: Platform, config: &Config, settings: &Arc<Settings>) -> Arc<dyn Adapter> {
     match platform {
         Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings))),

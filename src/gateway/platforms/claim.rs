@@ -1,5 +1,5 @@
-//! A platform's claim to its token: taken with the first attempt, kept through losses and retries, and let go when nobody
-//! wants the platform any more. See [`crate::token_lock`].
+//! A platform's claim to its token: taken with the first attempt, kept through losses and retries, and released when the
+//! platform is no longer wanted. See [`crate::token_lock`].
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -22,7 +22,7 @@ pub struct Claim {
 #[derive(Debug, Default)]
 struct Held {
     kept: Option<Arc<TokenLock>>,
-    /// A link that is being closed may have it still; then it is ours, and no other process's.
+    /// The lock of a link that is being closed: until then it is ours, and no other process's.
     last: Weak<TokenLock>,
     is_told: bool,
 }
@@ -35,7 +35,7 @@ impl Claim {
     }
 
     /// Takes the token, or keeps it. The link has the lock beside us: it must not be free before the link is closed. `None`
-    /// where locks cannot be used; that is told once, and no reason not to connect.
+    /// where locks cannot be used; that is logged once, and does not prevent connecting.
     ///
     /// # Errors
     /// Blocked while another gateway of this machine uses it.
@@ -82,7 +82,7 @@ impl Claim {
         }
     }
 
-    /// Lets the token go.
+    /// Releases the token.
     pub fn let_go(&self) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).kept = None;
     }

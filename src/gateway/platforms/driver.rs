@@ -1,7 +1,7 @@
-//! Runs one attempt of one platform as a task of its own: check, connect, then watch the link.
+//! Runs one attempt of one platform as its own task: check, connect, then watch the link.
 //!
-//! Whatever an adapter does, the loop hears of it as a report: a panic becomes `adapter_panicked`, a link that can no
-//! longer prove itself is down. The attempt's deadline is the supervisor's; at it the task is dropped, not waited for.
+//! The loop gets a report of every end of an adapter: a panic becomes `adapter_panicked`, a link that can no longer prove
+//! itself is down. The attempt's deadline is the supervisor's; at it the task is dropped, not waited for.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::gateway::model::event::{Event, Report, SupervisedId};
 use crate::gateway::model::failure::{AdapterError, Degraded};
 use crate::platforms::Platform;
 
-/// Where a task's reports go.
+/// The address of a task's reports.
 #[derive(Debug, Clone)]
 pub struct Reporter {
     /// The platform's place in the loop.
@@ -79,7 +79,7 @@ async fn check(adapter: Arc<dyn Adapter>) -> Result<(), AdapterError> {
         .unwrap_or_else(|_| Err(AdapterError::panicked()))
 }
 
-/// Returns when the link has ended or its lease has run out; reports what it says of itself meanwhile.
+/// Watches a link until it has ended or its lease has run out; reports its health meanwhile.
 async fn watch(
     reporter: &Reporter,
     link: &dyn Link,

@@ -1,5 +1,5 @@
-//! Attachments on their way to the disk: whatever was announced, the limits hold while the bytes come in; names are random,
-//! and nothing that a sender chose becomes part of a path.
+//! Attachments on their way to the disk. The limits hold while the bytes come in, whatever size was announced; names are
+//! random, and nothing that a sender chose becomes part of a path.
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
@@ -14,22 +14,22 @@ use crate::durable;
 /// The limits of one folder of attachments.
 #[derive(Debug, Clone)]
 pub struct Media {
-    /// Where they are kept.
+    /// The folder.
     pub dir: PathBuf,
     /// The largest file, in bytes.
     pub file_len_max: u64,
-    /// All files together, in bytes; beyond it the oldest go.
+    /// Limit for all files together, in bytes; beyond it the oldest are removed.
     pub total_len_max: u64,
 }
 
-/// Why an attachment is not on the disk, for whoever reads the message.
+/// The causes for which an attachment is not on the disk, for the reader of the message.
 pub const TOO_LARGE: &str = "it is larger than the limit";
 /// See [`TOO_LARGE`].
 pub const FOLDER_FULL: &str = "the attachments folder is full";
 /// See [`TOO_LARGE`].
 pub const NOT_STORED: &str = "it could not be stored";
 
-/// A younger file may belong to a message that is still being answered.
+/// The least age at which a file may be removed: a younger one may belong to a message that is still being answered.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(3600);
 
 /// Random letters and digits, before the ending.
@@ -43,7 +43,7 @@ fn is_ours(name: &OsStr) -> bool {
     has_stem && name.extension().is_none_or(|ending| (1..=4).contains(&ending.len()) && is_plain(ending))
 }
 
-/// A file that lies in this folder, whatever links lead there: what another program says of a path is not believed.
+/// Returns the path of a file that lies in this folder, after links are followed: a path from another program is not trusted.
 ///
 /// # Errors
 /// [`NOT_STORED`] where it is elsewhere, or not a file.
@@ -63,12 +63,12 @@ pub struct Arriving {
     len_max: u64,
 }
 
-/// A whole file on the disk. Dropping it removes it: whoever waited for it may be gone by now.
+/// A whole file on the disk. Dropping it removes it: the task that waited for it may be gone by now.
 #[derive(Debug)]
 pub struct Arrived(TempPath);
 
 impl Arrived {
-    /// From now on it stays.
+    /// Keeps the file from now on.
     ///
     /// # Errors
     /// When the system does not let it.
@@ -81,7 +81,7 @@ impl Media {
     /// Makes room for a file of this length, if it is known. Blocks.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The cause for which there is none.
     pub fn begin(
         &self,
         now: Timestamp,
@@ -106,7 +106,7 @@ impl Media {
         Ok(Arriving { file, len: 0, len_max: self.file_len_max.min(room) })
     }
 
-    /// How many bytes there is room for, once the oldest have made way for `wanted`.
+    /// Returns the number of free bytes, once the oldest files have made way for `wanted`.
     fn room(&self, now: SystemTime, wanted: u64) -> io::Result<u64> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.dir)? {
@@ -144,7 +144,7 @@ impl Arriving {
         self.file.write_all(bytes).map_err(|_| NOT_STORED)
     }
 
-    /// The file is whole. Blocks until it is on the disk.
+    /// Completes the file. Blocks until it is on the disk.
     ///
     /// # Errors
     /// When the disk does not keep it.
@@ -156,7 +156,7 @@ impl Arriving {
     }
 }
 
-/// The ending by which other programs know a type. Of an unknown type there is none.
+/// Returns the file name extension of a type; `None` for an unknown type.
 fn extension(mime: &str) -> Option<&'static str> {
     let kind = mime.split(';').next()?.trim().to_ascii_lowercase();
     Some(match kind.as_str() {

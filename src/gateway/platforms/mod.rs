@@ -1,8 +1,8 @@
-//! The platforms while they run: how an attempt runs ([`driver`]), the list of accounts ([`build`]), and a folder for each platform.
-//! The contract is [`adapter`](crate::gateway::model::adapter).
+//! The platforms while they run: the driver of an attempt ([`driver`]), the list of accounts ([`build`]), and a folder for
+//! each platform. The contract is [`adapter`](crate::gateway::model::adapter).
 //!
-//! [`patience`]: retries inside a connection. [`claim`]: one process for each bot. [`media`]: what comes with messages. [`quarantine`]
-//! and [`unreadable_ratio`]: what cannot be read. [`scripted`]: platforms that tests of the real program play.
+//! [`patience`]: retries inside a connection. [`claim`]: one process for each bot. [`media`]: attachments. [`quarantine`] and
+//! [`unreadable_ratio`]: unreadable messages. [`scripted`]: platforms that tests of the real program play.
 
 pub mod build;
 pub mod claim;

@@ -1,19 +1,19 @@
 //! Pure. Short retries of a poll or a heartbeat inside a live connection, until its lease is over.
 //!
-//! The first retry is made at once, the next after 1, 2, 4 and then 5 s. One success forgives everything.
+//! The first retry is made at once, the next after 1, 2, 4 and then 5 s. One success resets the count.
 
 use std::time::{Duration, Instant};
 
 use crate::backoff::doubled;
 use crate::gateway::model::failure::{AdapterError, Degraded};
 
-/// Failures in a row before the connection is given up.
+/// Failures in a row after which the connection is given up.
 const FAILURES_MAX: u32 = 10;
 
 /// The longest wait between two tries.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// What a try needs of the lease: one that begins later would be answered too late.
+/// The part of the lease that a try needs: one that begins later would be answered too late.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The failures in a row of one poll or heartbeat.
@@ -23,8 +23,8 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// One more failure. `lease_end`: when the connection counts as lost; `asked`: the wait that the service asks for. Returns
-    /// the wait before the next try, or `None` where the connection is to be given up.
+    /// Counts one more failure. `lease_end`: when the connection counts as lost; `asked`: the wait that the service asks for.
+    /// Returns the wait before the next try, or `None` where the connection is to be given up.
     pub fn failed(&mut self, now: Instant, lease_end: Instant, asked: Option<Duration>) -> Option<Duration> {
         self.failures = self.failures.saturating_add(1);
         let plain = match self.failures {
@@ -36,7 +36,7 @@ impl Patience {
         (is_in_time && self.failures < FAILURES_MAX).then_some(wait)
     }
 
-    /// It worked.
+    /// Records a success.
     pub fn forgive(&mut self) {
         self.failures = 0;
     }
@@ -46,7 +46,7 @@ impl Patience {
         self.failures
     }
 
-    /// What people see while it is tried again for this reason.
+    /// Returns the state that people see while it is tried again for this reason.
     pub fn degraded(&self, error: AdapterError, next_at: Instant) -> Degraded {
         Degraded { error, failures: self.failures, failures_max: Some(FAILURES_MAX), next_at }
     }

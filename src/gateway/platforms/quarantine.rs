@@ -1,4 +1,4 @@
-//! What a platform said and nobody can read: kept for people to look at, so much of each and so many of them.
+//! Quarantine for unreadable messages of a platform: kept for people to look at, with limits on the size and the number.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,22 +6,22 @@ use std::time::SystemTime;
 
 use crate::durable;
 
-/// The most that is kept of one, in bytes.
+/// Most bytes kept of one.
 const LEN_MAX: usize = 64 << 10;
 
-/// So many are kept; for a further one the oldest goes.
+/// Most that are kept; for a further one the oldest goes.
 const COUNT_MAX: usize = 1000;
 
-/// A folder of what could not be read.
+/// A folder of unreadable messages.
 #[derive(Debug, Clone)]
 pub struct Aside {
-    /// Where it is.
+    /// Its path.
     pub dir: PathBuf,
 }
 
 impl Aside {
-    /// Keeps these bytes, as far as they fit, under this name and with mode 0600. Twice under one name is once. Blocks until
-    /// they are on the disk.
+    /// Keeps these bytes, up to the limit, under this name and with mode 0600. A second one of the same name replaces the
+    /// first. Blocks until they are on the disk.
     ///
     /// # Errors
     /// When the disk does not take them: then they must not be acknowledged.

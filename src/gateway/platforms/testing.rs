@@ -1,4 +1,4 @@
-//! A platform that does what a test says.
+//! A platform for tests, which follows a script.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,7 +14,7 @@ use crate::gateway::model::failure::{AdapterError, SendError};
 use crate::gateway::model::message::{ChatId, MessageId, OutboundMessage};
 use crate::platforms::Platform;
 
-/// What the next attempt does.
+/// The outcome of the next attempt.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// It fails.
@@ -48,24 +48,24 @@ impl Scripted {
         })
     }
 
-    /// From now on the check says this.
+    /// Sets the result of the check.
     pub fn check_says(&self, result: Result<(), AdapterError>) {
         *self.check.lock().unwrap() = result;
     }
 
-    /// From now on attempts do this.
+    /// Sets the script of the next attempts.
     pub fn script(&self, steps: impl IntoIterator<Item = Step>) {
         *self.steps.lock().unwrap() = steps.into_iter().collect();
     }
 
-    /// How many of its links were not closed. Forgets those that were.
+    /// Returns the number of links that were not closed. Forgets those that were.
     pub fn open_links(&self) -> usize {
         let mut links = self.links.lock().unwrap();
         links.retain(|link| !link.closed.load(Ordering::SeqCst));
         links.len()
     }
 
-    /// The link that was made last.
+    /// Returns the last link.
     pub fn link(&self) -> Arc<ScriptedLink> {
         Arc::clone(self.links.lock().unwrap().last().expect("it has connected"))
     }
@@ -100,33 +100,33 @@ impl Adapter for Scripted {
 /// A link that follows a script.
 #[derive(Debug, Default)]
 pub struct ScriptedLink {
-    /// Chat and text of what was sent.
+    /// Chat and text of each sent message.
     pub sent: watch::Sender<Vec<(String, String)>>,
     ended: watch::Sender<Option<AdapterError>>,
     frozen: Mutex<Option<Instant>>,
-    /// Closing it never returns.
+    /// True when closing it never returns.
     pub close_hangs: AtomicBool,
-    /// It was closed.
+    /// True when it was closed.
     pub closed: AtomicBool,
 }
 
 impl ScriptedLink {
-    /// The connection ends.
+    /// Ends the connection.
     pub fn lose(&self, error: AdapterError) {
         self.ended.send_replace(Some(error));
     }
 
-    /// It has ended, or was closed.
+    /// True when it has ended, or was closed.
     pub fn is_gone(&self) -> bool {
         self.closed.load(Ordering::SeqCst) || self.ended.borrow().is_some()
     }
 
-    /// From now on nothing proves that it works.
+    /// Stops the proofs of the connection.
     pub fn freeze(&self) {
         self.frozen.lock().unwrap().get_or_insert(Now::read().mono);
     }
 
-    /// It does again.
+    /// Resumes the proofs.
     pub fn thaw(&self) {
         *self.frozen.lock().unwrap() = None;
     }

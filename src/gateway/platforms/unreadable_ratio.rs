@@ -1,14 +1,15 @@
-//! Pure. Whether most of what a service says makes no sense: then it is not this message or that, and taking more helps nobody.
+//! Pure. The ratio of unreadable messages of a service: when it is above a half, the cause is not a single message, and
+//! taking more does not help.
 
 use std::time::{Duration, Instant};
 
-/// What came within this time is compared.
+/// The time within which messages are compared.
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// Fewer than this may be something new that people send.
+/// Least number of unreadable messages: fewer may be a new kind that people send.
 const COUNT_MIN: u32 = 4;
 
-/// What came within a minute, over one connection.
+/// The messages of a minute, over one connection.
 #[derive(Debug, Default)]
 pub struct Nonsense {
     since: Option<Instant>,
@@ -17,7 +18,7 @@ pub struct Nonsense {
 }
 
 impl Nonsense {
-    /// One more came, and it could be read, or not.
+    /// Counts one more, readable or not.
     pub fn count(&mut self, now: Instant, is_readable: bool) {
         if self.since.is_none_or(|since| now.duration_since(since) >= WITHIN) {
             *self = Self { since: Some(now), ..Self::default() };
@@ -26,7 +27,7 @@ impl Nonsense {
         *count = count.saturating_add(1);
     }
 
-    /// More than half of it could not be read.
+    /// True when more than half of them could not be read.
     pub fn prevails(&self) -> bool {
         self.unreadable >= COUNT_MIN && self.unreadable > self.readable
     }

@@ -1,6 +1,6 @@
 //! The Bot API's client: one request, one answer, each within its limit.
 //!
-//! The token is part of every address. No address leaves this file: errors are told by their kind, and the service's own
+//! The token is part of every address. No address leaves this file: errors are reported by their kind, and the service's own
 //! words pass through the redactor.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::wire::{self, Envelope, Refusal};
 use crate::sensitive::Secret;
 use crate::{net, redact, tls};
 
-/// The longest wait for the service to take the connection.
+/// Limit for connecting to the service.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The longest answer, in bytes: a hundred of the longest messages with everything that can be in them.
@@ -23,18 +23,18 @@ const ANSWER_LEN_MAX: usize = 16 << 20;
 /// The longest description that is kept, in characters.
 const DESCRIPTION_LEN_MAX: usize = 200;
 
-/// Why a request has no result.
+/// The cause for which a request has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The way there or back failed.
+    /// The transport failed, on the way there or back.
     Way(net::Fault),
-    /// The service says no.
+    /// The service refused.
     Refused(Refusal),
-    /// What came back is no answer of the Bot API.
+    /// The response is not an answer of the Bot API.
     Garbled(&'static str),
 }
 
-/// A bot at its service.
+/// A bot, with the address of its service.
 pub struct Bot {
     client: Client,
     methods: String,
@@ -42,11 +42,11 @@ pub struct Bot {
 }
 
 impl Bot {
-    /// Nothing is contacted yet. `api` and `files` are the addresses of the service, without `/bot…`; with a `proxy`, every
-    /// request takes that way.
+    /// Makes a client; nothing is contacted yet. `api` and `files` are the addresses of the service, without `/bot…`; with a
+    /// `proxy`, every request goes through it.
     ///
     /// # Errors
-    /// When an address is unusable, or TLS cannot be set up; told without the token.
+    /// When an address is unusable, or TLS cannot be set up; reported without the token.
     pub fn new(api: &str, files: &str, token: &Secret, proxy: Option<&Secret>) -> Result<Self, String> {
         let root = |name: &str, address: &str| {
             let url = Url::parse(address)
@@ -57,7 +57,7 @@ impl Bot {
         let (api, files) = (root("api_base", api)?, root("file_base", files)?);
         let mut builder = tls::client_builder()
             .connect_timeout(CONNECT_LIMIT)
-            // A redirect would take the token to an address that nobody has set.
+            // A redirect would take the token to an address that is not in the settings.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(proxy) = proxy {
             builder = builder.proxy(way(proxy)?);
@@ -70,7 +70,7 @@ impl Bot {
         Ok(Self { client, methods: below(&api), files: below(&files) })
     }
 
-    /// A number, a colon, and a key. Anything else would be asked for under somebody's name, or end in a path.
+    /// True for a number, a colon, and a key. Anything else could end in another path.
     pub fn is_token(text: &str) -> bool {
         text.split_once(':').is_some_and(|(id, key)| {
             !id.is_empty()
@@ -80,10 +80,10 @@ impl Bot {
         })
     }
 
-    /// Asks, and reads the answer.
+    /// Sends a request, and reads the answer.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The cause for which there is none.
     pub async fn ask<T: DeserializeOwned>(
         &self,
         method: &str,
@@ -94,10 +94,10 @@ impl Bot {
         wire::read(&result).map_err(|_| Fault::Garbled("a result of an unexpected form"))
     }
 
-    /// Asks, and returns the result as it is.
+    /// Sends a request, and returns the result as it is.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The cause for which there is none.
     pub async fn result(
         &self,
         method: &str,
@@ -107,10 +107,10 @@ impl Bot {
         self.said(method, parameters, limit).await?.result()
     }
 
-    /// Asks, and returns the whole answer, whatever it says.
+    /// Sends a request, and returns the whole answer, whatever it contains.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The cause for which there is none.
     pub async fn said(
         &self,
         method: &str,
@@ -123,15 +123,15 @@ impl Bot {
         if let Some(fault) = net::of_status(status) {
             return Err(Fault::Way(fault));
         }
-        // Bytes that are not text are as readable as anything else that is not known.
+        // Bytes that are not text are as readable as any other unknown answer.
         let text = String::from_utf8_lossy(&body(response).await?).into_owned();
         Ok(Said { status, text })
     }
 
-    /// Begins to fetch a file. `path` is what `getFile` said; the limit is that of the whole.
+    /// Begins to fetch a file. `path` comes from `getFile`; the limit is that of the whole.
     ///
     /// # Errors
-    /// Why it cannot be fetched.
+    /// The cause for which it cannot be fetched.
     pub async fn open(&self, path: &str, limit: Duration) -> Result<Response, Fault> {
         let url = self.file(path).ok_or(Fault::Garbled("an invalid file path"))?;
         let request = self.client.get(url).timeout(limit);
@@ -147,7 +147,8 @@ impl Bot {
         }))
     }
 
-    /// Where the file of this path is. A path that climbs, in whatever letters, would ask for something else under our token.
+    /// Returns the address of the file of this path. A path with `..`, in whatever encoding, would ask for something else
+    /// under our token.
     fn file(&self, path: &str) -> Option<Url> {
         let below = format!("{}/", self.files);
         let url = Url::parse(&format!("{below}{path}")).ok()?;
@@ -155,21 +156,21 @@ impl Bot {
     }
 }
 
-/// An answer, not yet looked into.
+/// An answer, not yet parsed.
 pub struct Said {
     status: StatusCode,
-    /// All of it.
+    /// Its whole text.
     pub text: String,
 }
 
 impl Said {
-    /// What it says.
+    /// Returns the result in it.
     ///
     /// # Errors
-    /// The service refuses, or it is no answer of the Bot API.
+    /// When the service refuses, or it is not an answer of the Bot API.
     pub fn result(&self) -> Result<Box<RawValue>, Fault> {
         match serde_json::from_str::<Envelope<'_>>(&self.text) {
-            // It was done, whatever else is missing: what was sent must not be sent again.
+            // It was done, whatever else is missing: a sent message must not be sent again.
             Ok(Envelope { ok: true, result, .. }) => Ok(result.unwrap_or(RawValue::NULL).to_owned()),
             Ok(Envelope { error_code, description, parameters, .. }) => Err(Fault::Refused(Refusal {
                 status: error_code.unwrap_or(self.status.as_u16()),
@@ -177,7 +178,7 @@ impl Said {
                 parameters: parameters.unwrap_or_default(),
                 by_service: true,
             })),
-            // Whatever stands before the service answers in words of its own.
+            // A proxy before the service answers in its own words.
             Err(_) if self.status != StatusCode::OK => Err(Fault::Refused(Refusal {
                 status: self.status.as_u16(),
                 description: self.status.canonical_reason().unwrap_or("no reason").to_owned(),
@@ -200,7 +201,7 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Fault> {
     Ok(body)
 }
 
-/// The way that `TELEGRAM_PROXY` names; told without its address, which may hold a password.
+/// Returns the proxy that `TELEGRAM_PROXY` names; errors leave out its address, which may hold a password.
 fn way(proxy: &Secret) -> Result<reqwest::Proxy, String> {
     let is_proxy =
         |url: &Url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();

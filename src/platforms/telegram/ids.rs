@@ -1,4 +1,4 @@
-//! Pure. Ids of Telegram: whole numbers, negative for groups. A topic of a forum is a chat of its own: `-1001234567890:42`.
+//! Pure. Ids of Telegram: whole numbers, negative for groups. A topic of a forum is a separate chat: `-1001234567890:42`.
 
 use crate::platforms::spec::{Ids, number};
 

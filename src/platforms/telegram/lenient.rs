@@ -1,5 +1,5 @@
-//! Pure. Reads what a message can do without: in a form that is not known, it is as if it were not there. Nothing more than the
-//! grammar of JSON is asked of it: half a character is grammar, too.
+//! Pure. Lenient readers for the optional parts of a message: one in an unknown form counts as absent. They need nothing more
+//! than the grammar of JSON, which allows half a surrogate pair, too.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ where
     Ok(optional(from)?.unwrap_or_default())
 }
 
-/// A value; one that cannot be read is as if nothing stood in it.
+/// A value; an unreadable one counts as one without content.
 pub(super) fn emptied<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -43,7 +43,7 @@ where
     Ok(Option::<Box<RawValue>>::deserialize(from)?.map(|raw| read(&raw).unwrap_or_default()))
 }
 
-/// Of a list whatever can be read.
+/// The readable entries of a list.
 pub(super) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
     let raw = Box::<RawValue>::deserialize(from)?;
     let Some(values) = read::<Vec<Box<RawValue>>>(&raw) else { return Ok(Vec::new()) };

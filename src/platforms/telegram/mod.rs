@@ -1,4 +1,4 @@
-//! Telegram: its row, its ids, and the Bot API: what is said ([`wire`]) and how it is asked ([`bot`]).
+//! Telegram: its row, its ids, and the Bot API: its types ([`wire`]) and its client ([`bot`]).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub static SPEC: PlatformSpec = PlatformSpec {
     ids: ids::IDS,
     text_len_max: 4096,
     text_unit: TextUnit::Utf16,
-    // It knows no handle of ours: whoever asks again is a new message.
+    // It has no handle for a message: a repeated request is a new message.
     repeat: Repeat::Marked,
     rates: Rates {
         all: Some(Rate { count: 30, per: Duration::from_secs(1) }),
@@ -30,7 +30,7 @@ pub static SPEC: PlatformSpec = PlatformSpec {
         whole: |chat| chat.split_once(':').map_or(chat, |(group, _)| group),
     },
     stream_every: Some(Duration::from_secs(2)),
-    // A poll of 30 s, and some.
+    // A poll of 30 s, and a margin.
     lease: Duration::from_secs(45),
     lease_code: "telegram_network_error",
     keeps: Some(Duration::from_hours(24)),

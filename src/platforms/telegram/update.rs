@@ -7,28 +7,28 @@ use serde_json::value::RawValue;
 
 use crate::visible;
 
-/// One update, not yet looked into: one that cannot be read must not hide the others. Only its grammar is known; a text in it may
-/// be half a character, and a number larger than any.
+/// One update, not yet parsed: an unreadable one must not hide the others. Only its grammar is known; a text in it may be
+/// half a surrogate pair, and a number larger than any.
 #[derive(Debug)]
 pub struct RawUpdate {
-    /// Its number: asking for a higher one confirms it. `None`: it has none that can be used.
+    /// Its number: asking for a higher one confirms it. `None`: it has no usable one.
     pub update_id: Option<i64>,
-    /// All of it.
+    /// Its whole JSON.
     pub body: Box<RawValue>,
 }
 
-/// The longest number that is named, in characters.
+/// Length limit for a number in the log, in characters.
 const NAMED_LEN_MAX: usize = 40;
 
 impl RawUpdate {
-    /// `None`: it is not JSON.
+    /// Reads a text. `None`: it is not JSON.
     pub fn of(text: &str) -> Option<Self> {
         let body: Box<RawValue> = serde_json::from_str(text).ok()?;
         let update_id = written(&body).and_then(|number| read(number.get()));
         Some(Self { update_id, body })
     }
 
-    /// Its number as the service wrote it, for the log.
+    /// Returns its number as the service wrote it, for the log.
     pub fn named(&self) -> String {
         let Some(number) = written(&self.body) else { return "no update_id".to_owned() };
         let number: String = number.get().chars().take(NAMED_LEN_MAX).collect();
@@ -36,20 +36,20 @@ impl RawUpdate {
     }
 }
 
-/// The value of `update_id`, whatever it is.
+/// Returns the value of `update_id`, whatever it is.
 fn written(body: &RawValue) -> Option<Box<RawValue>> {
     let Number(number) = serde_json::from_str(body.get()).ok()?;
     Some(number)
 }
 
-/// A whole number, also as a text or with a point, as JSON of other programs has it.
+/// Reads a whole number, also as a text or with a point, as JSON of other programs has it.
 fn read(written: &str) -> Option<i64> {
     let number = written.trim_matches('"').trim();
     let whole = number.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
     whole.map_or(number, |(whole, _)| whole).parse().ok()
 }
 
-/// The number of an update, whatever else stands in it.
+/// The number of an update, whatever else the update holds.
 struct Number(Box<RawValue>);
 
 impl<'de> Deserialize<'de> for Number {
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// The name of a field, which may be half a character: whether it is that of the number.
+/// The name of a field, which may be half a surrogate pair: true for that of the number.
 struct Key(bool);
 
 impl<'de> Deserialize<'de> for Key {
@@ -99,7 +99,7 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// The updates of an answer.
+/// Returns the updates of an answer.
 pub fn updates(result: &RawValue) -> Option<Vec<RawUpdate>> {
     let bodies: Vec<&RawValue> = serde_json::from_str(result.get()).ok()?;
     Some(bodies.iter().filter_map(|body| RawUpdate::of(body.get())).collect())

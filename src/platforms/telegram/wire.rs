@@ -1,7 +1,7 @@
-//! Pure. What the Bot API says and hears, as far as hermes needs it: <https://core.telegram.org/bots/api>.
+//! Pure. The types of the Bot API, as far as hermes needs them: <https://core.telegram.org/bots/api>.
 //!
-//! Fields that hermes does not know are ignored, every field that the service may leave out is optional, and so is whatever only
-//! adorns a message: a new version of the service must not make old messages unreadable.
+//! Unknown fields are ignored, every field that the service may leave out is optional, and so is every ornament of a message:
+//! a new version of the service must not make old messages unreadable.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,26 +15,26 @@ use super::lenient;
 pub use super::update::{RawUpdate, updates};
 use crate::sensitive::Private;
 
-/// What every answer is wrapped in. Only that it is one object of the Bot API is asked of it; each part is read for itself.
+/// The envelope of every answer. It need only be one object of the Bot API; each part is read separately.
 #[derive(Debug, Deserialize)]
 pub struct Envelope<'a> {
     /// True when there is a `result`.
     pub ok: bool,
-    /// What was asked for.
+    /// The result.
     #[serde(borrow)]
     pub result: Option<&'a RawValue>,
     /// The number of the error; its own documentation calls it subject to change.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub error_code: Option<u16>,
-    /// The error for people.
+    /// The error as a text for people.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub description: Option<String>,
-    /// What may help to go on.
+    /// The parameters of an error.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub parameters: Option<Parameters>,
 }
 
-/// What may help to go on after an error.
+/// The parameters of an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Parameters {
     /// Seconds until the request may be repeated.
@@ -45,33 +45,34 @@ pub struct Parameters {
     pub migrate_to_chat_id: Option<i64>,
 }
 
-/// A wait is believed within these bounds: "at once" would be asked for without end, and no moment is far enough away for a
-/// number without a meaning.
+/// The bounds of a wait: "at once" would be asked for without end, and a number without a meaning could be too large for a
+/// point in time.
 const WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(24)];
 
 impl Parameters {
-    /// The wait that the service asks for.
+    /// Returns the wait that the service asks for.
     pub fn wait(&self) -> Option<Duration> {
         let [least, most] = WAIT;
         self.retry_after.map(|seconds| Duration::from_secs(seconds).clamp(least, most))
     }
 }
 
-/// A refusal: the service answered, and the answer is no.
+/// A refusal by the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The status of the answer, or the number in it.
     pub status: u16,
-    /// In the service's words; it never holds the token.
+    /// The description in the service's words; it never holds the token.
     pub description: String,
-    /// What may help to go on.
+    /// The parameters.
     pub parameters: Parameters,
-    /// In the form of the Bot API. In any other it is the word of something before the service: a proxy, or a firewall.
+    /// True when it has the form of the Bot API. In any other it comes from something before the service: a proxy, or a
+    /// firewall.
     pub by_service: bool,
 }
 
 impl Refusal {
-    /// For people.
+    /// Returns the text for people.
     pub fn said(&self) -> String {
         let Self { status, description, .. } = self;
         if self.by_service {
@@ -85,13 +86,13 @@ impl Refusal {
 /// A kind of update that hermes asks for; in each there is a [`Message`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Somebody wrote.
+    /// A new message.
     Message,
-    /// Somebody changed what they wrote.
+    /// An edited message.
     EditedMessage,
-    /// Something appeared in a channel.
+    /// A new post in a channel.
     ChannelPost,
-    /// Something in a channel was changed.
+    /// An edited post in a channel.
     EditedChannelPost,
 }
 
@@ -100,7 +101,7 @@ impl Kind {
     pub const ALL: [Self; 4] =
         [Self::Message, Self::EditedMessage, Self::ChannelPost, Self::EditedChannelPost];
 
-    /// Its name on the wire.
+    /// Returns its name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Message => "message",
@@ -110,7 +111,7 @@ impl Kind {
         }
     }
 
-    /// The message was there before, with another text.
+    /// True when the message was there before, with another text.
     pub fn is_edit(self) -> bool {
         match self {
             Self::EditedMessage | Self::EditedChannelPost => true,
@@ -119,10 +120,10 @@ impl Kind {
     }
 }
 
-/// Nothing in a message is nested deeper.
+/// The deepest nesting in a message.
 const DEPTH_MAX: usize = 128;
 
-/// The message in an update, where it has one of a [`Kind`]. `Err`: it has, and it cannot be read.
+/// Returns the message in an update, where it has one of a [`Kind`]. `Err`: it has one that cannot be read.
 pub fn message(update: &RawUpdate) -> Result<Option<(Kind, Message)>, Unreadable> {
     if depth(update.body.get()) > DEPTH_MAX {
         return Err(Unreadable);
@@ -136,7 +137,7 @@ pub fn message(update: &RawUpdate) -> Result<Option<(Kind, Message)>, Unreadable
     Ok(None)
 }
 
-/// How deep a JSON text is nested.
+/// Returns the depth of nesting of a JSON text.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut is_text, mut is_escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {
@@ -155,12 +156,12 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
-/// Reads a value. The reason is not kept: it could repeat what people wrote.
+/// Reads a value. The reason of a failure is not kept: it could repeat chat content.
 pub fn read<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, Unreadable> {
     serde_json::from_str(value.get()).map_err(|_| Unreadable)
 }
 
-/// It has not the documented form.
+/// The error that a value does not have the documented form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it does not have the documented form")]
 pub struct Unreadable;
@@ -168,34 +169,34 @@ pub struct Unreadable;
 /// A person or a bot.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct User {
-    /// Never changes.
+    /// The id, which never changes.
     pub id: i64,
     /// True when it is a bot.
     #[serde(default)]
     pub is_bot: bool,
-    /// Chosen by the user.
+    /// First name, chosen by the user.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub first_name: Private,
-    /// Chosen by the user.
+    /// Last name, chosen by the user.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub last_name: Option<Private>,
-    /// Without the `@`.
+    /// User name without the `@`.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub username: Option<String>,
-    /// Only of ourselves: whether we are shown what is said in groups without being spoken to.
+    /// Set only for ourselves: true when we get group messages that are not addressed to us.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub can_read_all_group_messages: bool,
 }
 
-/// Where a message was written.
+/// The chat of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Chat {
-    /// Negative for groups and channels.
+    /// The id; negative for groups and channels.
     pub id: i64,
     /// `private`, `group`, `supergroup` or `channel`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Of groups and channels.
+    /// The title of a group or channel.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub title: Option<Private>,
 }
@@ -203,48 +204,48 @@ pub struct Chat {
 /// A message.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Message {
-    /// Unique within its chat.
+    /// The id, unique within its chat.
     pub message_id: i64,
     /// The topic, or the thread of answers.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub message_thread_id: Option<i64>,
-    /// The thread is a topic of a forum.
+    /// True when the thread is a topic of a forum.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub is_topic_message: bool,
-    /// Nobody in channels.
+    /// The sender; none in channels.
     pub from: Option<User>,
     /// The chat in whose name it was written.
     pub sender_chat: Option<Chat>,
-    /// Where.
+    /// The chat.
     pub chat: Chat,
-    /// Seconds since 1970.
+    /// Time of sending, in seconds since 1970.
     pub date: i64,
-    /// Seconds since 1970.
+    /// Time of the last edit, in seconds since 1970.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub edit_date: Option<i64>,
     /// The album that it is a part of.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub media_group_id: Option<String>,
-    /// What was written.
+    /// The text.
     pub text: Option<Private>,
-    /// What was written below something else.
+    /// The text below an attachment.
     pub caption: Option<Private>,
-    /// Parts of `text` with a meaning.
+    /// The entities of `text`.
     #[serde(default, deserialize_with = "lenient::list")]
     pub entities: Vec<Entity>,
-    /// Parts of `caption` with a meaning.
+    /// The entities of `caption`.
     #[serde(default, deserialize_with = "lenient::list")]
     pub caption_entities: Vec<Entity>,
-    /// What it answers.
+    /// The answered message.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub reply_to_message: Option<Box<Self>>,
-    /// The part of it that is answered.
+    /// The part of it that is quoted.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub quote: Option<Quote>,
-    /// Where it comes from, when it was not written here.
+    /// The origin, when it was forwarded.
     #[serde(default, deserialize_with = "lenient::emptied")]
     pub forward_origin: Option<Origin>,
-    /// When it was written, in the form of older servers, which have no `forward_origin`.
+    /// Time of writing, in the form of older servers, which have no `forward_origin`.
     pub forward_date: Option<IgnoredAny>,
     /// A channel's post that was forwarded to its discussion group.
     pub is_automatic_forward: Option<IgnoredAny>,
@@ -258,15 +259,15 @@ pub struct Message {
     pub photo: Vec<PhotoSize>,
     /// A file.
     pub document: Option<File>,
-    /// A film without sound; the same is also in `document`.
+    /// A video without sound; the same is also in `document`.
     pub animation: Option<File>,
-    /// Music.
+    /// A music file.
     pub audio: Option<File>,
-    /// Speech.
+    /// A voice message.
     pub voice: Option<File>,
-    /// A film.
+    /// A video.
     pub video: Option<File>,
-    /// A round film.
+    /// A round video.
     pub video_note: Option<File>,
     /// A sticker.
     pub sticker: Option<Sticker>,
@@ -274,13 +275,13 @@ pub struct Message {
     pub location: Option<Location>,
     /// A place with a name; the place is also in `location`.
     pub venue: Option<Venue>,
-    /// Somebody's number.
+    /// A contact.
     pub contact: Option<Contact>,
-    /// A question to many.
+    /// A poll.
     pub poll: Option<Poll>,
     /// A thrown die.
     pub dice: Option<Dice>,
-    /// Something that hermes cannot show.
+    /// Content that hermes cannot show.
     #[serde(
         alias = "checklist",
         alias = "game",
@@ -297,35 +298,35 @@ pub struct Message {
     pub forum_topic_created: Option<IgnoredAny>,
 }
 
-/// A part of a text with a meaning.
+/// An entity: a part of a text with a meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Entity {
     /// `mention`, `text_mention`, `bot_command`, `text_link`, and many that do not matter here.
     #[serde(rename = "type")]
     pub kind: String,
-    /// In UTF-16 units.
+    /// Its start, in UTF-16 units.
     pub offset: usize,
-    /// In UTF-16 units.
+    /// Its length, in UTF-16 units.
     pub length: usize,
-    /// Who is meant, for `text_mention`.
+    /// The user, for `text_mention`.
     pub user: Option<User>,
-    /// Where it leads, for `text_link`.
+    /// The address, for `text_link`.
     pub url: Option<Private>,
 }
 
 /// A part of another message.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Quote {
-    /// What is quoted.
+    /// The quoted text.
     pub text: Private,
 }
 
-/// Where a forwarded message comes from.
+/// The origin of a forwarded message.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 pub struct Origin {
-    /// Somebody who may be named.
+    /// A user who may be named.
     pub sender_user: Option<User>,
-    /// Somebody who may not, by their name.
+    /// A user without a public account, by name.
     pub sender_user_name: Option<Private>,
     /// A group.
     pub sender_chat: Option<Chat>,
@@ -336,38 +337,38 @@ pub struct Origin {
 /// The bot that made a message.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 pub struct Via {
-    /// Without the `@`.
+    /// User name without the `@`.
     pub username: Option<String>,
 }
 
 /// One size of a picture.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PhotoSize {
-    /// By which it is fetched.
+    /// The id by which it is fetched.
     pub file_id: String,
-    /// In pixels.
+    /// The width in pixels.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub width: u32,
-    /// In pixels.
+    /// The height in pixels.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub height: u32,
-    /// In bytes.
+    /// The size in bytes.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub file_size: Option<u64>,
 }
 
-/// Whatever comes as a file.
+/// A file of any kind.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct File {
-    /// By which it is fetched.
+    /// The id by which it is fetched.
     pub file_id: String,
-    /// As its sender says.
+    /// The name, as its sender says.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub file_name: Option<Private>,
-    /// As its sender says.
+    /// The MIME type, as its sender says.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub mime_type: Option<String>,
-    /// In bytes.
+    /// The size in bytes.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub file_size: Option<u64>,
 }
@@ -375,18 +376,18 @@ pub struct File {
 /// A sticker.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Sticker {
-    /// By which it is fetched.
+    /// The id by which it is fetched.
     pub file_id: String,
-    /// What it stands for.
+    /// The emoji that it stands for.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub emoji: Option<String>,
-    /// It moves.
+    /// True when it is animated.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub is_animated: bool,
-    /// It is a film.
+    /// True when it is a video.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub is_video: bool,
-    /// In bytes.
+    /// The size in bytes.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub file_size: Option<u64>,
 }
@@ -394,9 +395,9 @@ pub struct Sticker {
 /// A place.
 #[derive(Clone, Copy, PartialEq, Deserialize)]
 pub struct Location {
-    /// In degrees.
+    /// Degrees north.
     pub latitude: f64,
-    /// In degrees.
+    /// Degrees east.
     pub longitude: f64,
 }
 
@@ -411,11 +412,11 @@ impl fmt::Debug for Location {
 pub struct Venue {
     /// Its name.
     pub title: Private,
-    /// Where it is.
+    /// Its address.
     pub address: Private,
 }
 
-/// Somebody's number.
+/// A contact.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Contact {
     /// Their number.
@@ -426,60 +427,60 @@ pub struct Contact {
     pub last_name: Option<Private>,
 }
 
-/// A question to many.
+/// A poll.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Poll {
     /// The question.
     pub question: Private,
-    /// What can be answered.
+    /// The options.
     #[serde(default, deserialize_with = "lenient::list")]
     pub options: Vec<PollOption>,
 }
 
-/// What can be answered.
+/// An option of a poll.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PollOption {
-    /// The answer.
+    /// Its text.
     pub text: Private,
 }
 
 /// A thrown die.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Dice {
-    /// Which die.
+    /// The kind of die.
     pub emoji: String,
-    /// What it shows.
+    /// The number that it shows.
     pub value: u32,
 }
 
-/// What `getFile` says.
+/// The answer to `getFile`.
 #[derive(Debug, Deserialize)]
 pub struct FilePath {
-    /// Below the address for files; the service keeps it for an hour.
+    /// The path below the address for files; the service keeps it for an hour.
     pub file_path: Option<String>,
-    /// In bytes.
+    /// The size in bytes.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub file_size: Option<u64>,
 }
 
-/// What `getWebhookInfo` says.
+/// The answer to `getWebhookInfo`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct WebhookInfo {
-    /// Empty where none is set.
+    /// The address; empty where none is set.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub url: String,
-    /// How many updates wait.
+    /// The number of updates that wait.
     #[serde(default, deserialize_with = "lenient::defaulted")]
     pub pending_update_count: u64,
-    /// When an update could last not be delivered, in seconds since 1970.
+    /// Time of the last failed delivery, in seconds since 1970.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub last_error_date: Option<i64>,
-    /// Why.
+    /// Its cause.
     #[serde(default, deserialize_with = "lenient::optional")]
     pub last_error_message: Option<String>,
 }
 
-/// What was sent.
+/// A sent message.
 #[derive(Debug, Default, Deserialize)]
 pub struct Sent {
     /// Its id; 0 where it cannot be read. It was sent all the same.
@@ -490,31 +491,31 @@ pub struct Sent {
 /// `getUpdates`.
 #[derive(Debug, Serialize)]
 pub struct GetUpdates<'a> {
-    /// Confirms everything below. Without it: from the oldest that is not confirmed.
+    /// The first update wanted; confirms everything below. Without it: from the oldest that is not confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// How many at most, 1 to 100.
+    /// Most updates, 1 to 100.
     pub limit: u8,
-    /// How long the service waits for something to come, in seconds.
+    /// Time for which the service waits for updates, in seconds.
     pub timeout: u64,
-    /// Of which kinds.
+    /// The kinds of updates.
     pub allowed_updates: &'a [&'a str],
 }
 
 /// `sendMessage`.
 #[derive(Debug, Serialize)]
 pub struct SendMessage<'a> {
-    /// Where to.
+    /// The chat.
     pub chat_id: i64,
-    /// In which topic.
+    /// The topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_thread_id: Option<i64>,
-    /// What.
+    /// The text.
     pub text: &'a str,
     /// `HTML`, or nothing for plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parse_mode: Option<&'static str>,
-    /// What it answers.
+    /// The answered message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_parameters: Option<ReplyParameters>,
 }
@@ -522,32 +523,32 @@ pub struct SendMessage<'a> {
 /// `editMessageText`.
 #[derive(Debug, Serialize)]
 pub struct EditMessageText<'a> {
-    /// Where the message stands.
+    /// The chat of the message.
     pub chat_id: i64,
-    /// Which.
+    /// Its id.
     pub message_id: i64,
-    /// What it says from now on.
+    /// The new text.
     pub text: &'a str,
     /// `HTML`, or nothing for plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parse_mode: Option<&'static str>,
 }
 
-/// What a message answers.
+/// The answered message.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ReplyParameters {
-    /// That message, in the same chat.
+    /// Its id, in the same chat.
     pub message_id: i64,
-    /// When that message is gone, it is sent all the same.
+    /// True to send it also when that message is gone.
     pub allow_sending_without_reply: bool,
 }
 
 /// `sendChatAction`.
 #[derive(Debug, Serialize)]
 pub struct SendChatAction {
-    /// Where.
+    /// The chat.
     pub chat_id: i64,
-    /// In which topic.
+    /// The topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_thread_id: Option<i64>,
     /// `typing`; shown for 5 s at most.
@@ -557,19 +558,19 @@ pub struct SendChatAction {
 /// `setWebhook`.
 #[derive(Serialize)]
 pub struct SetWebhook<'a> {
-    /// Where updates are to be brought.
+    /// The address to which updates are brought.
     pub url: &'a str,
-    /// What is to be said with each.
+    /// The secret that comes with each.
     pub secret_token: &'a str,
-    /// Of which kinds.
+    /// The kinds of updates.
     pub allowed_updates: &'a [&'a str],
-    /// Never: what waits there are people's messages.
+    /// Always false: people's messages wait there.
     pub drop_pending_updates: bool,
 }
 
 /// `deleteWebhook`.
 #[derive(Debug, Serialize)]
 pub struct DeleteWebhook {
-    /// Never: what waits there are people's messages.
+    /// Always false: people's messages wait there.
     pub drop_pending_updates: bool,
 }

@@ -1,9 +1,9 @@
 //! Pure. Ids of WhatsApp (JIDs).
 //!
-//! WhatsApp knows an account by its phone number (`15550100@s.whatsapp.net`) and by a number that says nothing (its LID,
-//! `900100@lid`); the same person's messages come under either, often with the other one beside it. Where both are known
-//! the LID names the chat, because new messages come under it. A phone and a device of the same account write
-//! `15550100:7@…`; the part after the colon (and an agent after `_`) is no part of the identity.
+//! WhatsApp knows an account by its phone number (`15550100@s.whatsapp.net`) and by a random number (its LID, `900100@lid`);
+//! the same person's messages come under either, often with the other one beside it. Where both are known the LID names the
+//! chat, because new messages come under it. A phone and a device of the same account write `15550100:7@…`; the part after
+//! the colon (and an agent after `_`) is not part of the identity.
 
 use super::phone;
 use crate::platforms::spec::{Ids, PERSON_BYTES_MAX};
@@ -19,7 +19,7 @@ pub enum Identity {
     Phone(String),
     /// By LID: its digits.
     Lid(String),
-    /// A group, or anything else: as it is.
+    /// A group, or any other id: kept as it is.
     Other(String),
 }
 

@@ -23,7 +23,7 @@ const TRUNK_ZERO: [&str; 73] = [
     "967", "970", "971", "972", "977", "994", "995", "996", "383", "211",
 ];
 
-/// Why a text is no phone number.
+/// The cause for which a text is not a phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PhoneError {
     /// Nothing in it.
@@ -90,7 +90,7 @@ pub fn digits(text: &str) -> Result<String, PhoneError> {
     }
 }
 
-/// The marks around numbers that are copied from a phone's contacts.
+/// True for the invisible marks around numbers that are copied from a phone's contacts.
 fn is_invisible(sign: char) -> bool {
     matches!(sign, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -99,7 +99,7 @@ fn is_dash(sign: char) -> bool {
     matches!(sign, '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
 
-/// The one form of a number that is written, or registered with WhatsApp, in more than one.
+/// Returns the one form of a number that is written, or registered with WhatsApp, in more than one.
 pub fn canonical(digits: &str) -> String {
     let at = |index: usize| digits.as_bytes().get(index).copied().unwrap_or_default();
     let without = |from: usize, to: usize| format!("{}{}", &digits[..from], &digits[to..]);
@@ -122,7 +122,8 @@ pub fn canonical(digits: &str) -> String {
     }
 }
 
-/// An Argentine number without the 15 that is dialled before mobile ones at home; `None` where its place is not certain.
+/// Returns an Argentine number without the 15 that is dialled before mobile ones at home; `None` where its place is not
+/// certain.
 fn domestic_mobile(digits: &str, area: usize) -> Option<String> {
     let is_capital = digits[area..].starts_with("11");
     let places = if is_capital { 2..=2 } else { 3..=4 };
@@ -149,7 +150,7 @@ fn ends_alike(one: &str, other: &str) -> bool {
     alike >= END_LEN_MIN
 }
 
-/// True when one slip of a finger makes one of the other.
+/// True when a single typing error makes one of the other.
 fn is_slip(one: &[u8], other: &[u8]) -> bool {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     if short.len() < DIGITS_MIN + 2 {
@@ -175,8 +176,8 @@ pub fn masked(digits: &str) -> String {
     }
 }
 
-/// An entry, to be found again: findings go to logs, and an entry may be most of a number, so of its digits only the last two
-/// are shown.
+/// Returns an entry for a finding: findings go to logs, and an entry may be most of a number, so of its digits only the last
+/// two are shown.
 pub fn hinted(entry: &str) -> String {
     const SHOWN_MAX: usize = 40;
     let digits = entry.chars().filter(char::is_ascii_digit).count();
@@ -199,15 +200,15 @@ pub fn entry(text: &str) -> Result<String, PhoneError> {
     Ok(if text.trim().ends_with(LID_END) { format!("{digits}{LID_END}") } else { digits })
 }
 
-/// End of a LID.
+/// Suffix of a LID.
 const LID_END: &str = "@lid";
 
-/// An entry for people to read: `+` and the digits of a number, or a LID as it is.
+/// Returns an entry for people to read: `+` and the digits of a number, or a LID as it is.
 pub fn shown(entry: &str) -> String {
     if entry.ends_with(LID_END) { entry.to_owned() } else { format!("+{entry}") }
 }
 
-/// The entries of a list of numbers, sorted into numbers (each once, in order) and what is none.
+/// Returns the entries of a list, sorted into numbers (each once, in order) and those that are not numbers.
 pub fn list(text: &str) -> (Vec<String>, Vec<String>) {
     let mut numbers: Vec<String> = Vec::new();
     let mut rejects = Vec::new();

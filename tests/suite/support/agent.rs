@@ -1,4 +1,4 @@
-//! An OpenAI-compatible service on loopback: its answers, what it was asked, and its failures.
+//! An OpenAI-compatible service on loopback: its answers, the requests it got, and its failures.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,19 +6,19 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-/// A service that streams "answer N to: <the last message>", or what the test tells it to, piece by piece.
+/// A service that streams "answer N to: <the last message>", or the test's text, piece by piece.
 pub(crate) struct AgentService {
     address: String,
-    /// What it was asked, oldest first.
+    /// The requests, oldest first.
     pub(crate) asked: Arc<Mutex<Vec<Value>>>,
-    /// As long as it is set, it says 500.
+    /// True to answer 500.
     pub(crate) failing: Arc<Mutex<bool>>,
     /// Whole HTTP answers to questions whose last message contains a word; the connection closes after one.
     pub(crate) odd: Arc<Mutex<Vec<(&'static str, String)>>>,
     tale: Arc<Tale>,
 }
 
-/// An answer that a test tells. Whoever asks hears it from its beginning.
+/// An answer that a test gives in pieces. Every request gets it from its beginning.
 #[derive(Default)]
 struct Tale {
     told: Mutex<Told>,
@@ -27,7 +27,7 @@ struct Tale {
 
 #[derive(Default)]
 struct Told {
-    /// `None`: nothing is told, and questions are answered at once.
+    /// `None`: there is no such answer, and requests are answered at once.
     pieces: Option<Vec<String>>,
     is_over: bool,
 }
@@ -53,14 +53,14 @@ impl AgentService {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (asked, failing, tale) = (Arc::clone(&asked), Arc::clone(&failing), Arc::clone(&tale));
                 let odd = Arc::clone(&odd);
-                // Whoever has gone meanwhile hears nothing.
+                // A client that has gone gets nothing.
                 std::thread::spawn(move || drop(answer(stream, &asked, &failing, &odd, &tale)));
             }
         });
         service
     }
 
-    /// What `gateway.toml` needs to find it.
+    /// Returns the part of `gateway.toml` that names it.
     pub(crate) fn table(&self) -> String {
         format!(
             "[agent]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"test\"\nsystem_prompt = \"Be brief.\"\n",
@@ -68,14 +68,14 @@ impl AgentService {
         )
     }
 
-    /// From now on every answer is what was told, as far as it was, until [`Self::end`].
+    /// Adds a piece to the answer of every request from now on, until [`Self::end`].
     pub(crate) fn tell(&self, piece: &str) {
         let mut told = self.tale.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.pieces.get_or_insert_default().push(piece.to_owned());
         self.tale.more.notify_all();
     }
 
-    /// What was told is the whole answer.
+    /// Ends the answer.
     pub(crate) fn end(&self) {
         self.tale.told.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
         self.tale.more.notify_all();
@@ -127,7 +127,7 @@ fn answer(
     stream.write_all(b"data: [DONE]\n\n")
 }
 
-/// `None`: it asks for something else, as for the list of models.
+/// Reads a request. `None`: it asks for something else, as for the list of models.
 fn question(stream: &TcpStream) -> std::io::Result<Option<Value>> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
@@ -149,7 +149,7 @@ fn question(stream: &TcpStream) -> std::io::Result<Option<Value>> {
 }
 
 impl Tale {
-    /// What was told after so many pieces, once there is more. `None`: it is over.
+    /// Returns the pieces after the first `said`, once there are more. `None`: it has ended.
     fn beyond(&self, said: usize) -> Option<Vec<String>> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

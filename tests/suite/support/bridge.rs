@@ -1,4 +1,4 @@
-//! One real installation of the bridge for all tests that do not test the installing itself.
+//! One real installation of the bridge for all tests that do not test the installation itself.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 static ROOT: OnceLock<PathBuf> = OnceLock::new();
 
-/// The folder that holds the installed bridge under its hash. Installs it with the real npm when it is not there yet.
+/// Returns the folder that holds the installed bridge under its hash. Installs it with the real npm when it is not there yet.
 pub(crate) fn installed_root() -> PathBuf {
     ROOT.get_or_init(|| {
         let home = HermesHome::at(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bridge-home"));
@@ -32,7 +32,7 @@ pub(crate) fn installed_root() -> PathBuf {
     .clone()
 }
 
-/// The installed bridge itself.
+/// Returns the installed bridge itself.
 pub(crate) fn installed_dir() -> PathBuf {
     installed_root().join(install::content_hash())
 }

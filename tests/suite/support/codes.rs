@@ -1,4 +1,4 @@
-//! The stable codes of errors, findings, problems and log lines, found in the source by the ways in which they are written.
+//! The stable codes of errors, findings, problems and log lines, found in the source by their written forms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::sources::{self, root};
 /// A code as a literal.
 const CODE: &str = r#""([a-z][a-z0-9]*(?:_[a-z0-9]+)*)""#;
 
-/// What stands before a code.
+/// The text before a code.
 const WAYS: [&str; 9] = [
     r"\.code\(\s*",
     r"\bcode:\s*",
@@ -22,10 +22,10 @@ const WAYS: [&str; 9] = [
     r"\bErrorKind::\w+,\s*",
 ];
 
-/// Literals that begin so are codes wherever they stand.
+/// Literals with these prefixes are codes wherever they stand.
 const FAMILIES: &str = r#""((?:agent|disk|net|store|telegram|whatsapp)_[a-z0-9_]+)""#;
 
-/// The codes of the program, each with a file that has it.
+/// Returns the codes of the program, each with a file that has it.
 pub(crate) fn of_program() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (file, text) in sources::before_tests("src") {
@@ -36,7 +36,7 @@ pub(crate) fn of_program() -> BTreeMap<String, String> {
     found
 }
 
-/// The codes in a source, without those of debug lines.
+/// Returns the codes in a source, without those of debug lines.
 pub(crate) fn of_source(text: &str) -> BTreeSet<String> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let text: String = lines.flat_map(|line| [line, "\n"]).collect();
@@ -76,7 +76,7 @@ pub(crate) fn of_source(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// The codes of the bridge's source that a message is given up by.
+/// Returns the codes of the bridge's source for which a message is given up.
 pub(crate) fn of_bridge() -> BTreeSet<String> {
     let quoted = Regex::new(r"'([a-z][a-z0-9_]*)'").expect("a pattern of ours");
     let mut found = BTreeSet::new();

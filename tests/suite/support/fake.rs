@@ -12,13 +12,13 @@ use super::home::TestHome;
 use super::truth::{Fact, Witness};
 use super::{bridge, wait};
 
-/// A WhatsApp of the test's own.
+/// A separate WhatsApp service for a test.
 pub(crate) struct FakeWhatsApp {
     child: Child,
     input: ChildStdin,
     events: Arc<Mutex<Vec<Value>>>,
     next_id: u64,
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) url: String,
 }
 
@@ -26,7 +26,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/whatsapp").join(name)
 }
 
-/// Keeps what it reports, and notes for the status file's judge which clients it serves.
+/// Keeps its reports, and notes the connected clients for the status file's judge.
 fn watch(output: impl Read, seen: &Mutex<Vec<Value>>) {
     let mut witness = None;
     let mut served = BTreeSet::new();
@@ -88,7 +88,7 @@ impl FakeWhatsApp {
             .push(("HERMES_BRIDGE_PRELOAD".to_owned(), fixture("trust.mjs").to_string_lossy().into_owned()));
     }
 
-    /// Gives a command and waits until it was carried out; returns the answer.
+    /// Gives a command and waits until it is carried out; returns the answer.
     pub(crate) fn tell(&mut self, mut command: Value) -> Value {
         self.next_id += 1;
         let id = self.next_id;
@@ -100,7 +100,7 @@ impl FakeWhatsApp {
         answer
     }
 
-    /// Everything it has reported.
+    /// Returns all its reports.
     pub(crate) fn events(&self) -> Vec<Value> {
         self.events.lock().expect("not poisoned").clone()
     }
@@ -117,7 +117,7 @@ impl FakeWhatsApp {
         }
     }
 
-    /// What contacts have received, each message once: (to, text).
+    /// Returns the messages that contacts have received, each once: (to, text).
     pub(crate) fn received(&self) -> Vec<(String, String)> {
         let mut ids = Vec::new();
         self.events()

@@ -1,4 +1,4 @@
-//! A hermes home of its own for each test, and commands that know nothing but it.
+//! A separate hermes home for each test, and commands that know nothing but it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct TestHome {
     pub(crate) env: Vec<(String, String)>,
 }
 
-/// What a command answered.
+/// The result of a command.
 #[derive(Debug)]
 #[must_use = "look at its exit code or its output"]
 pub(crate) struct Answer {
@@ -39,18 +39,18 @@ impl From<Output> for Answer {
 }
 
 impl TestHome {
-    /// An empty home: the folder itself does not exist yet.
+    /// Makes an empty home: the folder itself does not exist yet.
     pub(crate) fn empty() -> Self {
         Self { dir: tempfile::tempdir().expect("a temp folder"), env: Vec::new() }
     }
 
-    /// An empty home on a file system in memory, whose flushes take no time; on a disk where this machine has none.
+    /// Makes an empty home on a file system in memory, whose flushes take no time; on a disk where this machine has none.
     pub(crate) fn in_memory() -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temp folder");
         Self { dir, env: Vec::new() }
     }
 
-    /// A home in which the bridge is installed.
+    /// Makes a home in which the bridge is installed.
     pub(crate) fn with_bridge() -> Self {
         let home = Self::empty();
         let root = home.paths().whatsapp().bridge_root();
@@ -59,12 +59,12 @@ impl TestHome {
         home
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub(crate) fn root(&self) -> PathBuf {
         self.dir.path().join("hermes")
     }
 
-    /// Its paths.
+    /// Returns its paths.
     pub(crate) fn paths(&self) -> HermesHome {
         HermesHome::at(self.root())
     }
@@ -77,12 +77,12 @@ impl TestHome {
         path
     }
 
-    /// The bytes of `.env`; `None` when there is none.
+    /// Returns the bytes of `.env`; `None` when there is none.
     pub(crate) fn dot_env(&self) -> Option<Vec<u8>> {
         std::fs::read(self.paths().env_file()).ok()
     }
 
-    /// The command, in a cleared environment.
+    /// Makes the command, in a cleared environment.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hermes"));
         command.args(args).stdin(Stdio::null()).env_clear();
@@ -92,7 +92,7 @@ impl TestHome {
         command
     }
 
-    /// What every command is told.
+    /// Returns the variables of every command.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let mut variables: Vec<_> =
             ["PATH", "HOME", "TMPDIR", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "HTTPS_PROXY"]
@@ -102,11 +102,11 @@ impl TestHome {
         variables.extend([
             ("HERMES_HOME".to_owned(), self.root().to_string_lossy().into_owned()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
-            // Tests run side by side, and beside whatever runs on this machine.
+            // Tests run side by side, and beside other programs of this machine.
             ("API_SERVER_PORT".to_owned(), "0".to_owned()),
             ("NO_PROXY".to_owned(), "127.0.0.1,localhost".to_owned()),
         ]);
-        // Everybody may write to the platforms that a test plays, unless it says otherwise.
+        // Everyone may write to the scripted platforms, unless the test says otherwise.
         variables.extend((1..=9).flat_map(|number| {
             let name = |setting| format!("SCRIPTED{number}_{setting}");
             [(name("ALLOWED_USERS"), "*".to_owned()), (name("ALLOW_ALL_USERS"), "true".to_owned())]
@@ -121,7 +121,7 @@ impl TestHome {
     }
 }
 
-/// Every file below a folder, relative to it.
+/// Returns every file below a folder, relative to it.
 pub(crate) fn tree(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![dir.to_path_buf()];

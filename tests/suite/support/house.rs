@@ -1,4 +1,4 @@
-//! A gateway with scripted platforms of which the first is always well: what happens to the others must be nothing to it.
+//! A gateway with scripted platforms of which the first always works: faults of the others must not affect it.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,8 @@ use super::process::Gateway;
 use super::stage::{Player, Stage};
 use super::wait;
 
-/// Quick times, so that a ladder is climbed in a second; and each message is answered by itself, so that answers can be counted.
+/// Settings with short times, so that a ladder is climbed in a second; and each message is answered separately, so that
+/// answers can be counted.
 pub(crate) const QUICK: &str = "[gateway]\nconnect_timeout = \"300ms\"\ndrain_timeout = \"5s\"\n\
                                 join_window = \"0s\"\nchat_turns_per_minute = 0\n\
                                 reconnect = { first = \"100ms\", cap = \"400ms\", stable_after = \"10ms\" }\n";
@@ -21,7 +22,7 @@ pub(crate) struct House {
     pub(crate) home: TestHome,
     /// The healthy platform, `scripted1`.
     pub(crate) well: Player,
-    /// When it was connected: this must never change.
+    /// The time of its connection: this must never change.
     since: Value,
     asked: usize,
 }
@@ -32,12 +33,12 @@ impl House {
         Self::furnish(count, QUICK, |_| {})
     }
 
-    /// The same with another `gateway.toml`, in a home that is prepared by the test.
+    /// Makes the same with another `gateway.toml`, in a home that is prepared by the test.
     pub(crate) fn furnish(count: u8, toml: &str, prepare: impl FnOnce(&mut TestHome)) -> Self {
         Self::with(count, toml, prepare, Gateway::start)
     }
 
-    /// The same with a gateway that is started by this shell command (`exec "$@"`): under limits, or deaf to signals.
+    /// Makes the same with a gateway that is started by this shell command (`exec "$@"`): under limits, or ignoring signals.
     pub(crate) fn under(shell: &str, count: u8, toml: &str) -> Self {
         let start = |home: &TestHome| {
             let plain = home.command(["gateway", "run", "-v"]);
@@ -72,12 +73,12 @@ impl House {
         house
     }
 
-    /// What the status file says of this platform.
+    /// Returns the status file's entry of this platform.
     pub(crate) fn entry(&self, platform: &str) -> Value {
         self.gateway.state()["platforms"][platform].clone()
     }
 
-    /// Waits until it says this.
+    /// Waits until its state is this.
     pub(crate) fn wait_for(&self, platform: &str, state: &str) -> Value {
         self.wait_until(platform, state, |entry| entry["state"] == state)
     }
@@ -107,7 +108,7 @@ impl House {
         seen.unwrap_or_else(|| panic!("{platform} never came back:\n{}", self.gateway.log().join("\n")))
     }
 
-    /// The healthy platform answers, and was connected all the time.
+    /// Checks that the healthy platform answers, and was connected all the time.
     pub(crate) fn assert_others_unaffected(&mut self) {
         self.asked += 1;
         let text = format!("question {}.", self.asked);
@@ -124,7 +125,7 @@ impl House {
         assert!(self.gateway.is_running(), "{}", self.gateway.log().join("\n"));
     }
 
-    /// Lines of this platform that a user reads, from this line of the log on.
+    /// Returns the lines of this platform that a user reads, from this line of the log on.
     pub(crate) fn lines(&self, from: usize, word: &str) -> Vec<String> {
         let log = self.gateway.log();
         let is_shown = |line: &&String| !line.contains("DEBUG") && !line.contains("TRACE");

@@ -1,4 +1,4 @@
-//! A small HTTP client over any stream, so that a test says exactly what is sent.
+//! A small HTTP client over any stream, so that a test decides exactly what is sent.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use serde_json::Value;
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// The status; 0 when the other side closed without a word.
+    /// The status; 0 when the other side closed without an answer.
     pub(crate) status: u16,
     /// The head, in lower case.
     pub(crate) head: String,
@@ -20,27 +20,27 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 }
 
-/// Asks over TCP, with these header lines besides `Host`.
+/// Sends a request over TCP, with these header lines besides `Host`.
 pub(crate) fn ask(address: &str, request: &str, headers: &[&str]) -> Reply {
     let mut lines = vec![format!("Host: {address}")];
     lines.extend(headers.iter().map(ToString::to_string));
     raw(address, request, &lines)
 }
 
-/// Asks over TCP with exactly these header lines.
+/// Sends a request over TCP with exactly these header lines.
 pub(crate) fn raw(address: &str, request: &str, headers: &[String]) -> Reply {
     let stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
     exchange(stream, request, headers)
 }
 
-/// Asks over a Unix socket.
+/// Sends a request over a Unix socket.
 pub(crate) fn ask_unix(path: &Path, request: &str) -> Reply {
     let stream = UnixStream::connect(path).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
@@ -53,7 +53,7 @@ fn exchange(mut stream: impl Read + Write, request: &str, headers: &[String]) ->
         text.push_str(&format!("{header}\r\n"));
     }
     text.push_str("\r\n");
-    // The other side may have said no before it has read everything.
+    // The other side may have refused before it has read everything.
     drop(stream.write_all(text.as_bytes()));
     let mut answer = Vec::new();
     drop(stream.read_to_end(&mut answer));

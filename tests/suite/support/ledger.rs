@@ -1,4 +1,4 @@
-//! Both ends of the message path, each with a ledger of its own that does not know the gateway, and the judge over them.
+//! Both ends of the message path, each with a separate ledger that does not know the gateway, and the judge over them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,33 +15,33 @@ use super::telegram::service::TOKEN;
 use super::telegram::{Fault, TelegramService};
 use super::wait::{self, hush};
 
-/// Between the two parts of what an agent says that is slow.
+/// Pause between the two parts of a slow agent's answer.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What a repeat begins with where people see it.
+/// The beginning of a repeat where people see it.
 pub(crate) const MARK: &str = "(maybe a repeat)";
 
-/// What an answer ends with as long as it is shown growing.
+/// The end of an answer as long as it is shown growing.
 const GOES_ON: &str = "\u{2589}";
 
-/// What the sender of a message that is given up is told. It says which message by replying to it.
+/// The notice to the sender of a message that is given up. It names the message by replying to it.
 const GIVEN_UP: &str = "I could not process";
 
-/// What people are told of answers that never reached them; before it stands how many.
+/// The notice of answers that never reached their people; the number stands before it.
 const UNDELIVERED: &str = "could not be delivered";
 
-/// What they are told where nobody can know.
+/// The notice where the fate is unknown.
 const UNSURE: &str = "may not have reached you";
 
 /// Messages of this chat are commands; they are not judged.
 pub(crate) const ORDERS: u32 = 999;
 
-/// The text of a chat's message of this number, from 1 on.
+/// Returns the text of a chat's message of this number, from 1 on.
 pub(crate) fn text(chat: u32, number: u32) -> String {
     format!("c{chat} m{number}.")
 }
 
-/// The message that a text repeats.
+/// Returns the message that a text repeats.
 pub(crate) fn number(text: &str) -> Option<(u32, u32)> {
     text.split('c').skip(1).find_map(|rest| {
         let (chat, rest) = rest.split_once(" m")?;
@@ -56,20 +56,20 @@ pub(crate) struct Entry {
     pub(crate) at: Instant,
     pub(crate) chat: u32,
     pub(crate) text: String,
-    /// The same handle is the same message to people.
+    /// The handle: the same one is the same message to people.
     pub(crate) handle: Option<String>,
     /// The message that it replies to, where it says so.
     pub(crate) replies_to: Option<(u32, u32)>,
 }
 
-/// What becomes of a message that is sent.
+/// The fate of a message that is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// It arrives, and that is not said.
+    /// It arrives, and that is not reported.
     Unknown,
     /// It is refused for good.
     Never,
-    /// What was to be put in the place of another message is refused: there is none any more.
+    /// An edit is refused: its message is gone.
     Gone,
 }
 
@@ -77,27 +77,27 @@ pub(crate) enum Trouble {
 pub(crate) trait FarEnd {
     /// The platform's name.
     const NAME: &'static str;
-    /// Where it acknowledges: a part of that failpoint's name.
+    /// The place where it acknowledges: a part of that failpoint's name.
     const ACKNOWLEDGES: &'static str;
     /// Starts it.
     fn start() -> Self;
     /// Makes a home know it. Returns its part of `gateway.toml`.
     fn furnish(&self, home: &mut TestHome) -> String;
-    /// Somebody writes, in each chat in this order.
+    /// Writes these messages, in each chat in this order.
     fn write(&self, messages: &[(u32, String)]);
-    /// How many messages the gateway has not acknowledged.
+    /// Returns the number of messages that the gateway has not acknowledged.
     fn offered(&self) -> usize;
-    /// Everything that reached people.
+    /// Returns the messages that reached people.
     fn delivered(&self) -> Vec<Entry>;
-    /// Waits until so many did, or this long.
+    /// Waits until so many arrived, or this long.
     fn wait(&self, count: usize, limit: Duration);
-    /// Returns when everything was heard that a gateway which is dead has said.
+    /// Returns when all output of a dead gateway was read.
     fn hush(&self);
-    /// The chats and texts of what was refused for good.
+    /// Returns the chats and texts of messages that were refused for good.
     fn refused(&self) -> Vec<(u32, String)>;
-    /// From now on the gateway hears of so many messages at once at most, where it hears of several.
+    /// Limits the messages that the gateway gets at once to so many from now on, where it gets several.
     fn portion(&self, _count: usize) {}
-    /// The next messages that are sent have this trouble.
+    /// Gives these fates to the next messages that are sent.
     fn trouble(&self, troubles: &[Trouble]);
 }
 
@@ -117,45 +117,45 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// From `low` up to and with `high`.
+    /// Returns a number from `low` up to and with `high`.
     pub(crate) fn range(&mut self, low: u32, high: u32) -> u32 {
         low + u32::try_from(self.next() % u64::from(high - low + 1)).expect("it is below")
     }
 }
 
-/// What is allowed besides each message once and in order.
+/// The deviations that are allowed from "each message once and in order".
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Excuses {
-    /// When the gateway had been killed, and everything that it had said was heard.
+    /// The times at which the gateway had been killed, and all its output was read.
     pub(crate) deaths: Vec<Instant>,
-    /// How often an outcome was unknown, or had to be tried again, without a death.
+    /// Number of outcomes that were unknown, or had to be tried again, without a death.
     pub(crate) unknown: usize,
-    /// A repeat must say that it is one.
+    /// True when a repeat must be marked as one.
     pub(crate) is_marked: bool,
     /// Messages, by chat and number, that the service has refused for good.
     pub(crate) refused: BTreeSet<(u32, u32)>,
-    /// Those whose writers were told, on the other side, that they were given up.
+    /// Messages whose senders got a notice, on the other side, that they were given up.
     pub(crate) given_up: BTreeSet<(u32, u32)>,
 }
 
-/// What the judge has found.
+/// The judge's findings.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// Lost, unexpected, duplicated or reordered.
     pub(crate) wrongs: Vec<String>,
     /// Messages that were there, each counted once.
     pub(crate) seen: usize,
-    /// Those that came again, with an excuse.
+    /// Messages that came again, with an excuse.
     pub(crate) repeats: usize,
-    /// Messages that show the beginning of an answer for ever.
+    /// Messages that show only the beginning of an answer for ever.
     pub(crate) unfinished: usize,
-    /// Messages whose writers were told that they were given up.
+    /// Messages whose senders got a notice that they were given up.
     pub(crate) given_up: BTreeSet<(u32, u32)>,
 }
 
 /// Pure. Judges one side: each message of each chat once and in order. A repeat must be of the last message of its chat, and
-/// have an excuse. A message may be missing only when its writer was told so of that very message, when the service is known
-/// to have refused it, or when so many were told of whose fate nobody knows.
+/// have an excuse. A message may be missing only when its sender got a notice of that very message, when the service is known
+/// to have refused it, or when so many notices were about unknown fates.
 pub(crate) fn judge(written: &BTreeMap<u32, u32>, entries: &[Entry], excuses: &Excuses) -> Verdict {
     let mut verdict = Verdict::default();
     let mut unexcused = Vec::new();
@@ -166,7 +166,7 @@ pub(crate) fn judge(written: &BTreeMap<u32, u32>, entries: &[Entry], excuses: &E
         for entry in entries.iter().filter(|entry| entry.chat == chat) {
             let wrong = |what: &str| format!("{what}: {:?} in chat {chat}", entry.text);
             match number(&entry.text) {
-                // Whoever showed it died before it was written down which message that is.
+                // The gateway that showed it died before the id of that message was stored.
                 Some(_) if entry.text.ends_with(GOES_ON) => {
                     verdict.unfinished += 1;
                     if !excuses.deaths.iter().any(|death| entry.at <= *death) {
@@ -177,7 +177,7 @@ pub(crate) fn judge(written: &BTreeMap<u32, u32>, entries: &[Entry], excuses: &E
                     Some((of, number)) if of == chat => drop(given_up.insert(number)),
                     Some(_) | None => verdict.wrongs.push(wrong("about no message")),
                 },
-                // A word about anything else, the agent or the conversation, is no excuse.
+                // A notice about anything else, the agent or the conversation, does not excuse it.
                 None => {
                     undelivered += how_many(&entry.text, UNDELIVERED);
                     unsure += how_many(&entry.text, UNSURE);
@@ -221,7 +221,7 @@ pub(crate) fn judge(written: &BTreeMap<u32, u32>, entries: &[Entry], excuses: &E
         };
         let lost: Vec<u32> =
             (1..=count).filter(|number| !seen.contains(number) && !is_excused(number)).collect();
-        // Of these it is not said which; they are few.
+        // The notice does not name these; they are few.
         if lost.len() > unsure {
             verdict
                 .wrongs
@@ -242,13 +242,13 @@ pub(crate) fn judge(written: &BTreeMap<u32, u32>, entries: &[Entry], excuses: &E
     verdict
 }
 
-/// Of how many answers a text says this.
+/// Returns the number of answers that a text reports in this way.
 fn how_many(text: &str, what: &str) -> usize {
     let said = text.split(" and ").find(|said| said.contains(what));
     said.map_or(0, |said| said.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(1))
 }
 
-/// An agent's service that speaks OpenAI's protocol, answers each message with its own text, and notes what it was asked.
+/// An agent's service that speaks OpenAI's protocol, answers each message with its own text, and notes the requests.
 pub(crate) struct AskedAgent {
     socket: SocketAddr,
     shared: Arc<Mutex<AgentShared>>,
@@ -259,9 +259,9 @@ struct AgentShared {
     entries: Vec<Entry>,
     /// Connections that have not ended.
     connections: usize,
-    /// What the next questions are answered instead, with their status line.
+    /// The answers to the next requests, with their status line.
     troubles: VecDeque<String>,
-    /// It says more than it was told, and not all at once.
+    /// True when its answers are longer than the message, and come in parts.
     is_slow: bool,
 }
 
@@ -285,29 +285,29 @@ impl AskedAgent {
         Self { socket, shared }
     }
 
-    /// The table of `gateway.toml`.
+    /// Returns the table of `gateway.toml`.
     pub(crate) fn table(&self) -> String {
         format!("[agent]\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\nmodel = \"test\"\n", self.socket)
     }
 
-    /// The next question is answered so: the status line without its version, and the body. `{key}` in it becomes the key that
-    /// came with the question.
+    /// Gives this answer to the next request: the status line without its version, and the body. `{key}` in it becomes the
+    /// key that came with the request.
     pub(crate) fn trouble(&self, status: &str, body: &str) {
         let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n{body}");
         locked(&self.shared).troubles.push_back(answer);
     }
 
-    /// From now on it says more than it was told, and not all at once.
+    /// Makes its answers longer than the message, and in parts, from now on.
     pub(crate) fn dawdle(&self) {
         locked(&self.shared).is_slow = true;
     }
 
-    /// What it was asked.
+    /// Returns the requests.
     pub(crate) fn asked(&self) -> Vec<Entry> {
         locked(&self.shared).entries.clone()
     }
 
-    /// Returns when everything was heard that a gateway which is dead has asked.
+    /// Returns when all requests of a dead gateway were read.
     pub(crate) fn hush(&self) {
         let last = std::net::TcpStream::connect(self.socket).expect("it listens");
         last.shutdown(Shutdown::Write).expect("it is open");
@@ -319,7 +319,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("not poisoned")
 }
 
-/// One question. A gateway that dies within it is not our concern.
+/// Answers one request. A gateway that dies within it does not matter here.
 fn answer(mut stream: std::net::TcpStream, shared: &Mutex<AgentShared>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut length = 0;
@@ -367,8 +367,8 @@ fn answer(mut stream: std::net::TcpStream, shared: &Mutex<AgentShared>) -> Optio
     stream.write_all(b"data: [DONE]\n\n").ok()
 }
 
-/// The service of `scripted1`. It answers everything at once, and knows one connection at a time: what a dead gateway left
-/// in its socket is read before anything of the next one.
+/// The service of `scripted1`. It answers everything at once, and knows one connection at a time: the bytes that a dead
+/// gateway left in its socket are read before those of the next one.
 pub(crate) struct ScriptedEnd {
     dir: TempDir,
     shared: Arc<(Mutex<Played>, Condvar)>,
@@ -377,9 +377,9 @@ pub(crate) struct ScriptedEnd {
 #[derive(Default)]
 struct Played {
     stream: Option<UnixStream>,
-    /// What was written and not acknowledged: id, chat, text.
+    /// The unacknowledged messages: id, chat, text.
     offers: VecDeque<(String, u32, String)>,
-    /// All that was written, in order: ids are places here, from 1 on.
+    /// All messages, in order: ids are places here, from 1 on.
     written: Vec<String>,
     delivered: Vec<Entry>,
     refused: Vec<(u32, String)>,
@@ -448,7 +448,7 @@ impl FarEnd for ScriptedEnd {
             for stream in listener.incoming().map_while(Result::ok) {
                 locked(&played.0).stream = stream.try_clone().ok();
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    // A line that was cut by a death says nothing.
+                    // A line that was cut by a death is ignored.
                     let Ok(said) = serde_json::from_str(&line) else { continue };
                     locked(&played.0).hear(&said);
                     played.1.notify_all();
@@ -490,7 +490,7 @@ impl FarEnd for ScriptedEnd {
     }
 
     fn hush(&self) {
-        // It hears one connection at a time, so with the last of them it has heard all.
+        // It reads one connection at a time, so with the last of them it has read all.
         let last = UnixStream::connect(self.dir.path().join("stage")).expect("it listens");
         last.shutdown(Shutdown::Write).expect("it is open");
         hush(last, || true);
@@ -508,11 +508,11 @@ impl FarEnd for ScriptedEnd {
 /// The Bot API.
 pub(crate) struct TelegramEnd {
     service: TelegramService,
-    /// What was written, by its message's number.
+    /// The messages, by their numbers.
     written: Mutex<BTreeMap<i64, (u32, u32)>>,
 }
 
-/// Chats of the ledger are people of these numbers.
+/// The first number of the people: each chat of the ledger is one.
 const PEOPLE: i64 = 4_000_000;
 
 fn person(chat: i64) -> u32 {
@@ -541,7 +541,7 @@ impl FarEnd for TelegramEnd {
     }
 
     fn write(&self, messages: &[(u32, String)]) {
-        // Whoever looks up what is replied to waits until it stands here.
+        // A lookup of the answered message waits until it stands here.
         let mut written = locked(&self.written);
         let texts = messages.iter().map(|(chat, text)| (PEOPLE + i64::from(*chat), text.clone()));
         let ids = self.service.write_all(texts);

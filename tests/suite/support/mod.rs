@@ -1,4 +1,4 @@
-//! What the tests need: homes, processes, terminals, and services of our own.
+//! The tools of the tests: homes, processes, terminals, and services of our own.
 
 pub(crate) mod agent;
 pub(crate) mod bridge;

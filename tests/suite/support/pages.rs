@@ -1,4 +1,4 @@
-//! The pages that people read: README.md and docs/, and what is found in them.
+//! The pages that people read: README.md and docs/, and their parts.
 
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,12 @@ impl Page {
         Self { name: name.to_owned(), text }
     }
 
-    /// The folder that its links start from.
+    /// Returns the folder that its links start from.
     pub(crate) fn dir(&self) -> PathBuf {
         root().join(&self.name).parent().map(Path::to_path_buf).unwrap_or_default()
     }
 
-    /// The `hermes …` commands in its shell blocks and code spans, without `hermes`, each with its line.
+    /// Returns the `hermes …` commands in its shell blocks and code spans, without `hermes`, each with its line.
     pub(crate) fn commands(&self) -> Vec<(usize, Vec<String>)> {
         let mut found = Vec::new();
         let mut fence: Option<String> = None;
@@ -45,7 +45,7 @@ impl Page {
         found
     }
 
-    /// The first cells of its tables' rows that are one code span.
+    /// Returns the first cells of its tables' rows that are one code span.
     pub(crate) fn rows(&self) -> Vec<(String, Vec<String>)> {
         let cells = |line: &str| -> Vec<String> {
             line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
@@ -54,7 +54,7 @@ impl Page {
         rows.map(|cells| (cells[0].clone(), cells)).collect()
     }
 
-    /// The anchors of its headings, as GitHub makes them.
+    /// Returns the anchors of its headings, as GitHub makes them.
     pub(crate) fn anchors(&self) -> Vec<String> {
         let mut is_code = false;
         let mut anchors = Vec::new();
@@ -75,7 +75,7 @@ impl Page {
     }
 }
 
-/// All pages.
+/// Returns all pages.
 pub(crate) fn all() -> Vec<Page> {
     let mut names: Vec<String> = std::fs::read_dir(root().join("docs"))
         .expect("docs/ is there")
@@ -88,7 +88,8 @@ pub(crate) fn all() -> Vec<Page> {
     names.iter().map(|name| Page::read(name)).collect()
 }
 
-/// The code spans of a line, none of which goes on in the next. In a table's first cell a command may be followed by others of its family: `hermes dead list`, `show`.
+/// Returns the code spans of a line, none of which goes on in the next. In a table's first cell a command may be followed by
+/// others of its family: `hermes dead list`, `show`.
 fn spans(line: &str) -> Vec<String> {
     let cell = if line.starts_with("| `") { line[2..].split(" | ").next().unwrap_or(line) } else { line };
     assert!(line.matches('`').count().is_multiple_of(2), "a code span is cut by the end of its line: {line}");
@@ -111,7 +112,7 @@ fn spans(line: &str) -> Vec<String> {
     found
 }
 
-/// The arguments of the command in a line of shell; `None` when it is another program's.
+/// Returns the arguments of the command in a line of shell; `None` when it is another program's.
 fn command(text: &str) -> Option<Vec<String>> {
     let words = words(text);
     let at = words.iter().position(|word| word == "hermes")?;

@@ -14,17 +14,17 @@ use super::wait;
 
 /// The number of the fake phone's owner.
 pub(crate) const OWNER: &str = "15550001111";
-/// A contact that may speak.
+/// A contact that may write.
 pub(crate) const FRIEND: &str = "15550002222";
 
-/// How long the lines of an ended process may take; something it had started may hold its output a little longer.
+/// Limit for the lines of an ended process; a process that it started may hold its output a little longer.
 const LAST_LINES_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running `hermes whatsapp --json`.
 pub(crate) struct Wizard {
     child: Child,
     events: Arc<Mutex<Vec<Value>>>,
-    /// Reads its events; ends with its output.
+    /// The task that reads its events; it ends with its output.
     reader: JoinHandle<()>,
 }
 
@@ -52,12 +52,12 @@ impl Wizard {
         Self { child, events, reader }
     }
 
-    /// What it said.
+    /// Returns its events.
     pub(crate) fn events(&self) -> Vec<Value> {
         self.events.lock().expect("not poisoned").clone()
     }
 
-    /// The names of what it said.
+    /// Returns the names of its events.
     pub(crate) fn names(&self) -> Vec<String> {
         self.events().iter().map(|event| event["event"].as_str().unwrap_or("?").to_owned()).collect()
     }
@@ -98,7 +98,7 @@ impl Wizard {
         }
     }
 
-    /// Its pid.
+    /// Returns its pid.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -120,7 +120,7 @@ pub(crate) fn pair(home: &TestHome, fake: &mut FakeWhatsApp) {
     assert_eq!(wizard.exit_code(), Some(0), "{:#?}", wizard.events());
 }
 
-/// A home with an installed bridge that is paired with a fake of its own.
+/// Makes a home with an installed bridge that is paired with a separate fake.
 pub(crate) fn paired() -> (TestHome, FakeWhatsApp) {
     let mut home = TestHome::with_bridge();
     let mut fake = FakeWhatsApp::start();
@@ -129,7 +129,7 @@ pub(crate) fn paired() -> (TestHome, FakeWhatsApp) {
     (home, fake)
 }
 
-/// The same with the owner's own number: only their notes to themselves are answered.
+/// Makes the same with the owner's own number: only their notes to themselves are answered.
 pub(crate) fn paired_in_self_chat() -> (TestHome, FakeWhatsApp) {
     let mut home = TestHome::with_bridge();
     let mut fake = FakeWhatsApp::start();

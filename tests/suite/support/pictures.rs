@@ -1,4 +1,4 @@
-//! Terminals that show pictures: what they answer when they are asked, and what they show.
+//! Terminals that show pictures: their answers to queries, and the pictures that they show.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,15 +11,15 @@ pub(crate) const CELL: (usize, usize) = (10, 20);
 /// A terminal as programs know it: by its answers and variables.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Likeness {
-    /// It has kitty's protocol.
+    /// True when it has kitty's protocol.
     pub(crate) has_kitty: bool,
     /// Its name and version.
     pub(crate) name: Option<&'static str>,
-    /// It says how large a cell is.
+    /// True when it reports the size of a cell.
     pub(crate) says_cell: bool,
     /// Its attributes (DA1); without them it answers nothing at all.
     pub(crate) attributes: Option<&'static str>,
-    /// Its answers come when the test says so.
+    /// True when its answers come at the test's request.
     pub(crate) is_late: bool,
     /// Further variables.
     pub(crate) variables: &'static [(&'static str, &'static str)],
@@ -60,7 +60,7 @@ impl Likeness {
         variables: &[],
     };
 
-    /// What it answers when this has just been written to it. `col`: where the cursor is.
+    /// Returns its answer to this text that was just written to it. `col`: the column of the cursor.
     pub(crate) fn answer(&self, written: &str, row: u16, col: u16) -> String {
         let Some(attributes) = self.attributes else { return String::new() };
         let asked = |question: &str| written.contains(question);
@@ -86,7 +86,8 @@ impl Likeness {
     }
 }
 
-/// The picture that is on the screen after all of this was written, if there is one. Every picture is in the upper left corner.
+/// Returns the picture on the screen after all of this was written, if there is one. Every picture is in the upper left
+/// corner.
 pub(crate) fn shown(written: &[u8]) -> Option<Pixels> {
     let text = String::from_utf8_lossy(written);
     let mut picture = None;
@@ -129,7 +130,7 @@ pub(crate) fn shown(written: &[u8]) -> Option<Pixels> {
     picture
 }
 
-/// The pixels of a PNG file in base64.
+/// Returns the pixels of a PNG file in base64.
 pub(crate) fn png(data: &str) -> Pixels {
     let bytes = BASE64_STANDARD.decode(data).expect("base64");
     let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a PNG");
@@ -139,7 +140,7 @@ pub(crate) fn png(data: &str) -> Pixels {
     Pixels { width: info.width as usize, height: info.height as usize, luma }
 }
 
-/// As kitty fits a picture into rows.
+/// Fits a picture into rows as kitty does.
 fn in_rows(picture: Pixels, rows: Option<usize>) -> Pixels {
     match rows {
         Some(rows) => {
@@ -150,7 +151,7 @@ fn in_rows(picture: Pixels, rows: Option<usize>) -> Pixels {
     }
 }
 
-/// As iTerm2 fits a picture into a box.
+/// Fits a picture into a box as iTerm2 does.
 fn in_box(picture: &Pixels, width: usize, height: usize) -> Pixels {
     let side = width.min(height);
     let (left, top) = ((width - side) / 2, (height - side) / 2);

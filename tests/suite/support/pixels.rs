@@ -12,18 +12,18 @@ pub(crate) struct Pixels {
 }
 
 impl Pixels {
-    /// A picture of one brightness.
+    /// Makes a picture of one brightness.
     pub(crate) fn plain(width: usize, height: usize, brightness: u8) -> Self {
         Self { width, height, luma: vec![brightness; width * height] }
     }
 
-    /// The pixels that `at` gives.
+    /// Makes a picture of the pixels that `at` gives.
     pub(crate) fn of(width: usize, height: usize, at: impl Fn(usize, usize) -> u8) -> Self {
         let luma = (0..width * height).map(|index| at(index % width, index / width)).collect();
         Self { width, height, luma }
     }
 
-    /// What is there; dark outside.
+    /// Returns the brightness there; dark outside.
     pub(crate) fn at(&self, x: usize, y: usize) -> u8 {
         if x < self.width && y < self.height { self.luma[y * self.width + x] } else { 0 }
     }
@@ -34,12 +34,12 @@ impl Pixels {
         }
     }
 
-    /// Fitted into another size, by the nearest pixel.
+    /// Returns it in another size, by the nearest pixel.
     pub(crate) fn resized(&self, width: usize, height: usize) -> Self {
         Self::of(width, height, |x, y| self.at(x * self.width / width, y * self.height / height))
     }
 
-    /// Turned by an angle in degrees around its middle.
+    /// Returns it turned by an angle in degrees around its middle.
     pub(crate) fn turned(&self, degrees: f64) -> Self {
         let (sin, cos) = degrees.to_radians().sin_cos();
         let (middle_x, middle_y) = (self.width as f64 / 2.0, self.height as f64 / 2.0);
@@ -49,7 +49,7 @@ impl Pixels {
         })
     }
 
-    /// Seen from the left: the right side is smaller by this share.
+    /// Returns it seen from the left: the right side is smaller by this share.
     pub(crate) fn slanted(&self, share: f64) -> Self {
         let middle = self.height as f64 / 2.0;
         self.seen_from(|x, y| {
@@ -58,7 +58,7 @@ impl Pixels {
         })
     }
 
-    /// `from`: where the pixel at a place comes from. Between pixels the brightness is mixed.
+    /// Returns it in another view. `from`: the source of the pixel at a place. Between pixels the brightness is mixed.
     fn seen_from(&self, from: impl Fn(f64, f64) -> (f64, f64)) -> Self {
         Self::of(self.width, self.height, |x, y| {
             let (x, y) = from(x as f64, y as f64);
@@ -74,7 +74,7 @@ impl Pixels {
         })
     }
 
-    /// Out of focus: each pixel is the mean of those within `radius`.
+    /// Returns it out of focus: each pixel is the mean of those within `radius`.
     pub(crate) fn blurred(&self, radius: usize) -> Self {
         let mean = |line: &mut dyn Iterator<Item = u8>| {
             let (mut sum, mut count) = (0u32, 0);
@@ -89,14 +89,14 @@ impl Pixels {
         Self::of(self.width, self.height, |x, y| mean(&mut range(y, self.height).map(|y| across.at(x, y))))
     }
 
-    /// What quirc's port in Rust reads.
+    /// Decodes it by quirc's port in Rust.
     pub(crate) fn read_by_rqrr(&self) -> Option<String> {
         let mut image =
             rqrr::PreparedImage::prepare_from_greyscale(self.width, self.height, |x, y| self.at(x, y));
         image.detect_grids().into_iter().find_map(|grid| Some(grid.decode().ok()?.1))
     }
 
-    /// What ZXing's port in Rust reads.
+    /// Decodes it by ZXing's port in Rust.
     pub(crate) fn read_by_zxing(&self) -> Option<String> {
         let (width, height) = (u32::try_from(self.width).ok()?, u32::try_from(self.height).ok()?);
         let format = Some(rxing::BarcodeFormat::QR_CODE);
@@ -104,7 +104,7 @@ impl Pixels {
         Some(found.getText().to_owned())
     }
 
-    /// What both read.
+    /// Decodes it by both; `None` when they differ.
     pub(crate) fn read(&self) -> Option<String> {
         let first = self.read_by_rqrr()?;
         (self.read_by_zxing()? == first).then_some(first)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::home::TestHome;
 use super::{truth, wait};
 
-/// A `hermes gateway run` of the test's own.
+/// A separate `hermes gateway run` for a test.
 pub(crate) struct Gateway {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
@@ -45,17 +45,17 @@ impl Gateway {
         Self { child, log, paths }
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().expect("not poisoned").clone()
     }
 
-    /// Its pid.
+    /// Returns its pid.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The most memory that it has held so far, in KiB.
+    /// Returns the most memory that it has held so far, in KiB.
     pub(crate) fn peak_kb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts it");
@@ -71,7 +71,7 @@ impl Gateway {
         }
     }
 
-    /// The status file's document, once it is this gateway's own.
+    /// Returns the status file's document, once it is this gateway's own.
     pub(crate) fn state(&self) -> Value {
         std::fs::read(self.paths.state_file())
             .ok()
@@ -80,11 +80,11 @@ impl Gateway {
             .unwrap_or(Value::Null)
     }
 
-    /// Waits until the status file says this of WhatsApp, and returns its entry.
+    /// Waits until the status file shows this state of WhatsApp, and returns its entry.
     pub(crate) fn wait_for_state(&self, state: &str) -> Value {
         let seen = wait::until(wait::LIMIT, || {
             let document = self.state();
-            // A gateway that was killed leaves its last word behind; only this one's counts.
+            // A killed gateway leaves its last status behind; only this one's counts.
             let whatsapp = &document["platforms"]["whatsapp"];
             (document["pid"] == self.pid() && whatsapp["state"] == state).then(|| whatsapp.clone())
         });
@@ -100,7 +100,7 @@ impl Gateway {
         rustix::process::kill_process(pid, signal).expect("it is there");
     }
 
-    /// Kills it, as a power cut would. Whoever asks must hear at once that it is gone, whatever its file says.
+    /// Kills it, as a power cut would. A client must get the answer at once that it is gone, whatever its file says.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it is there");
         self.child.wait().expect("it was started here");
@@ -110,7 +110,7 @@ impl Gateway {
         assert!(believed.is_none(), "it was killed, and its word still counts: {believed:#?}");
     }
 
-    /// Fails when the status file said that something is connected which was not.
+    /// Fails when the status file showed a platform as connected which was not.
     fn was_truthful(&self) {
         if let Err(lies) = truth::verdict(self.pid())
             && !std::thread::panicking()
@@ -119,7 +119,7 @@ impl Gateway {
         }
     }
 
-    /// It has not ended.
+    /// True while it has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child of ours").is_none()
     }
@@ -142,20 +142,20 @@ impl Gateway {
         self.exit_code()
     }
 
-    /// What it holds of the machine.
+    /// Returns what it holds of the machine.
     pub(crate) fn held(&self) -> Held {
         let count =
             |what: &str| std::fs::read_dir(format!("/proc/{}/{what}", self.pid())).map_or(0, Iterator::count);
         Held { fds: count("fd"), threads: count("task"), children: self.children().len() }
     }
 
-    /// The pids of its children.
+    /// Returns the pids of its children.
     pub(crate) fn children(&self) -> Vec<u32> {
         children(self.pid())
     }
 }
 
-/// The pids of a process's children.
+/// Returns the pids of a process's children.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     std::fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
@@ -166,7 +166,7 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
-/// What a gateway holds of the machine.
+/// The resources that a gateway holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
     pub(crate) fds: usize,
@@ -182,7 +182,7 @@ impl Drop for Gateway {
     }
 }
 
-/// Whether a process of this pid is running (a zombie is not).
+/// True when a process of this pid is running (a zombie is not).
 pub(crate) fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])))

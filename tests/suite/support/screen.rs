@@ -1,4 +1,4 @@
-//! A real pseudo-terminal with a model of its screen: what a person would see.
+//! A real pseudo-terminal with a model of its screen, as a person would see it.
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -15,7 +15,7 @@ use super::wait;
 /// A command running in a terminal.
 pub(crate) struct Terminal {
     parser: Arc<Mutex<vt100::Parser>>,
-    /// Everything that was written to it.
+    /// All bytes that were written to it.
     written: Arc<Mutex<Vec<u8>>>,
     input: Arc<Mutex<Box<dyn Write + Send>>>,
     /// Answers of a terminal that is late.
@@ -25,7 +25,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `hermes` in a terminal of this size, which answers nothing that it is asked.
+    /// Starts `hermes` in a terminal of this size, which answers no query.
     pub(crate) fn start(home: &TestHome, args: &[&str], rows: u16, cols: u16) -> Self {
         Self::start_like(home, args, rows, cols, Likeness::default())
     }
@@ -80,7 +80,7 @@ impl Terminal {
         let late = Arc::clone(&held);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // What is not yet a whole character or sequence is looked at again with what follows.
+            // An incomplete character or sequence is looked at again with the bytes that follow.
             let mut fresh = Vec::new();
             while let Ok(count @ 1..) = output.read(&mut buffer) {
                 let (row, col) = {
@@ -106,7 +106,7 @@ impl Terminal {
         Self { parser, written, input, held, child, master: pair.master }
     }
 
-    /// The rows of the screen, and where the cursor is.
+    /// Returns the rows of the screen, and the place of the cursor.
     pub(crate) fn rows(&self) -> (Vec<String>, (usize, usize)) {
         let parser = self.parser.lock().expect("not poisoned");
         let screen = parser.screen();
@@ -127,18 +127,18 @@ impl Terminal {
         assert!(seen.is_some(), "the line is never `{line}`:\n{}\n{:?}", self.text(), self.rows().1);
     }
 
-    /// The text on the screen.
+    /// Returns the text on the screen.
     pub(crate) fn text(&self) -> String {
         self.parser.lock().expect("not poisoned").screen().contents()
     }
 
-    /// The cursor is shown.
+    /// True when the cursor is shown.
     pub(crate) fn cursor_is_shown(&self) -> bool {
         !self.parser.lock().expect("not poisoned").screen().hide_cursor()
     }
 
-    /// Keys are shown as they are typed, and taken line by line: as a shell expects it. What was written last may still be on
-    /// its way to the screen.
+    /// True when keys are echoed as they are typed, and read line by line: as a shell expects it. The last output may still
+    /// be on its way to the screen.
     pub(crate) fn is_as_found(&self) -> bool {
         let is_it = || {
             let modes =
@@ -150,7 +150,7 @@ impl Terminal {
         wait::until(Duration::from_secs(10), || is_it().then_some(())).is_some()
     }
 
-    /// Types.
+    /// Types these keys.
     pub(crate) fn send(&mut self, keys: &str) {
         let mut input = self.input.lock().expect("not poisoned");
         input.write_all(keys.as_bytes()).expect("the terminal takes keys");
@@ -198,19 +198,19 @@ impl Terminal {
         status.exit_code()
     }
 
-    /// A terminal that is late answers what it was asked.
+    /// Sends the held answers of a terminal that is late.
     pub(crate) fn answer(&mut self) {
         let answer = std::mem::take(&mut *self.held.lock().expect("not poisoned"));
         assert!(!answer.is_empty(), "it was asked nothing");
         self.send(&answer);
     }
 
-    /// Another program writes this to it.
+    /// Writes this to it, as another program.
     pub(crate) fn scribble(&mut self, text: &str) {
         self.parser.lock().expect("not poisoned").process(text.as_bytes());
     }
 
-    /// Everything that was written to it.
+    /// Returns all that was written to it.
     pub(crate) fn written(&self) -> String {
         String::from_utf8_lossy(&self.written.lock().expect("not poisoned")).into_owned()
     }
@@ -228,12 +228,12 @@ impl Terminal {
         }
     }
 
-    /// The picture on the screen, if a protocol has put one there.
+    /// Returns the picture on the screen, if a protocol has put one there.
     pub(crate) fn picture(&self) -> Option<Pixels> {
         pictures::shown(&self.written.lock().expect("not poisoned"))
     }
 
-    /// The screen with a picture over it. What has no colour of its own is light on dark, as on most people's terminals.
+    /// Returns the screen with a picture over it. Text without a colour is light on dark, as on most people's terminals.
     pub(crate) fn pixels(&self) -> Pixels {
         let mut pixels = self.characters();
         if let Some(picture) = self.picture() {
@@ -253,7 +253,7 @@ impl Terminal {
         draw(parser.screen())
     }
 
-    /// The first column that has a character in these rows.
+    /// Returns the first column that has a character in these rows.
     pub(crate) fn first_col(&self, rows: usize) -> Option<usize> {
         let text = self.text();
         let indent = |line: &str| line.find(|sign: char| !sign.is_whitespace());
@@ -261,7 +261,7 @@ impl Terminal {
     }
 }
 
-/// The pixels of a screen.
+/// Returns the pixels of a screen.
 pub(crate) fn draw(screen: &vt100::Screen) -> Pixels {
     let (rows, cols) = screen.size();
     let (rows, cols) = (rows.get(), cols.get());
@@ -279,7 +279,7 @@ pub(crate) fn draw(screen: &vt100::Screen) -> Pixels {
     pixels
 }
 
-/// Whether this pixel of a character is drawn: exact for what codes are made of, a frame for other characters.
+/// True when this pixel of a character is drawn: exact for the characters of codes, a frame for others.
 fn is_inked(sign: char, x: usize, y: usize) -> bool {
     let (width, height) = CELL;
     let is_left = x * 2 < width;

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The repository.
+/// Returns the root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below `dir` with one of these endings, without what npm installs.
+/// Returns every file below `dir` with one of these endings, without those that npm installs.
 pub(crate) fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(dir)];
@@ -28,18 +28,18 @@ pub(crate) fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The path of a file below the repository.
+/// Returns the path of a file below the repository.
 pub(crate) fn name(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).to_string_lossy().into_owned()
 }
 
-/// Every file below this folder of the repository that is not of tests only, with its code before the unit tests.
+/// Returns every file below this folder of the repository that is not of tests only, with its code before the unit tests.
 pub(crate) fn before_tests(dir: &str) -> Vec<(String, String)> {
     let code = |text: String| text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
     whole(dir).into_iter().map(|(name, text)| (name, code(text))).collect()
 }
 
-/// Every file below this folder of the repository that is not of tests only.
+/// Returns every file below this folder of the repository that is not of tests only.
 pub(crate) fn whole(dir: &str) -> Vec<(String, String)> {
     let named = files(dir, &[".rs"]).into_iter().map(|path| (name(&path), path));
     let read = |path: PathBuf| fs::read_to_string(path).expect("it is there");
@@ -49,7 +49,7 @@ pub(crate) fn whole(dir: &str) -> Vec<(String, String)> {
     found
 }
 
-/// A file of unit tests, or of what only tests use.
+/// True for a file of unit tests, or of what only tests use.
 fn is_of_tests(name: &str) -> bool {
     let only_tests =
         ["tests.rs", "scenarios.rs", "stage.rs", "testing.rs", "counting_flow.rs", "ui/script.rs"];

@@ -1,4 +1,4 @@
-//! Plays the service of the scripted platforms (`src/gateway/platforms/played`) for a real gateway.
+//! Plays the service of the scripted platforms (`src/gateway/platforms/scripted`) for a real gateway.
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::RangeInclusive;
@@ -15,11 +15,11 @@ use super::wait;
 pub(crate) struct Stage {
     dir: TempDir,
     numbers: RangeInclusive<u8>,
-    /// Attempts that nobody has taken yet, oldest first.
+    /// Attempts that were not taken yet, oldest first.
     waiting: Arc<Mutex<Vec<Player>>>,
 }
 
-/// One connection, as the service notes what becomes of it.
+/// One connection, as the service notes its fate.
 #[derive(Clone)]
 struct Noted {
     witness: Arc<Witness>,
@@ -33,7 +33,7 @@ impl Noted {
     }
 }
 
-/// The service's side of one attempt, and of the connection that becomes of it.
+/// The service's side of one attempt, and of the connection that it becomes.
 pub(crate) struct Player {
     noted: Noted,
     said: Arc<Mutex<Vec<Value>>>,
@@ -41,12 +41,12 @@ pub(crate) struct Player {
 }
 
 impl Stage {
-    /// For `scripted1` up to this number.
+    /// Makes a stage for `scripted1` up to this number.
     pub(crate) fn new(count: u8) -> Self {
         Self::of(1..=count)
     }
 
-    /// For the scripted platforms of these numbers.
+    /// Makes a stage for the scripted platforms of these numbers.
     pub(crate) fn of(numbers: RangeInclusive<u8>) -> Self {
         let dir = tempfile::tempdir().expect("a temp folder");
         let socket = dir.path().join("stage");
@@ -64,7 +64,7 @@ impl Stage {
         Self { dir, numbers, waiting }
     }
 
-    /// The variable that makes a gateway use it.
+    /// Returns the variable that makes a gateway use it.
     pub(crate) fn variable(&self) -> (String, String) {
         let socket = self.dir.path().join("stage");
         (
@@ -73,32 +73,32 @@ impl Stage {
         )
     }
 
-    /// The next attempt of this platform, once there is one.
+    /// Returns the next attempt of this platform, once there is one.
     pub(crate) fn attempt(&self, platform: &str) -> Player {
         let next = wait::until(wait::LIMIT, || self.take(platform));
         next.unwrap_or_else(|| panic!("{platform} was not tried"))
     }
 
-    /// The next attempt of this platform, if there is one.
+    /// Returns the next attempt of this platform, if there is one.
     pub(crate) fn take(&self, platform: &str) -> Option<Player> {
         let mut waiting = self.waiting.lock().expect("not poisoned");
         let at = waiting.iter().position(|player| player.noted.platform == platform)?;
         Some(waiting.remove(at))
     }
 
-    /// Takes this platform's next attempt and says that the service is ready.
+    /// Takes this platform's next attempt and reports that the service is ready.
     pub(crate) fn connect(&self, platform: &str) -> Player {
         let player = self.attempt(platform);
         player.cue(json!({ "do": "ready" }));
         player
     }
 
-    /// From now on the platform has this bot token.
+    /// Gives the platform this bot token.
     pub(crate) fn give_token(&self, platform: &str, token: &str) {
         std::fs::write(self.dir.path().join(format!("stage.{platform}.token")), token).expect("a file");
     }
 
-    /// From now on the check before an attempt finds this.
+    /// Makes the check before an attempt fail with this cause.
     pub(crate) fn block(&self, platform: &str, cause: &Value) {
         // Renamed into place: the check must not see half of it.
         let path = self.dir.path().join(format!("stage.{platform}.blocked"));
@@ -107,7 +107,7 @@ impl Stage {
         std::fs::rename(half, path).expect("a file");
     }
 
-    /// The check passes again.
+    /// Makes the check pass again.
     pub(crate) fn unblock(&self, platform: &str) {
         std::fs::remove_file(self.dir.path().join(format!("stage.{platform}.blocked")))
             .expect("it was blocked");
@@ -132,7 +132,7 @@ fn welcome(stream: &UnixStream, arrived: &Mutex<Vec<Player>>, witness: Arc<Witne
 }
 
 impl Player {
-    /// Has this happen. A gateway that is gone hears nothing.
+    /// Sends a cue. A gateway that is gone does not get it.
     pub(crate) fn cue(&self, cue: Value) {
         match cue["do"].as_str() {
             Some("ready" | "prove") => self.noted.is(Fact::Up),
@@ -143,12 +143,12 @@ impl Player {
         drop((&self.stream).write_all(format!("{cue}\n").as_bytes()));
     }
 
-    /// A person writes.
+    /// Sends a message of a person.
     pub(crate) fn write(&self, id: &str, chat: &str, text: &str) {
         self.cue(json!({ "do": "message", "id": id, "chat": chat, "from": chat, "text": text }));
     }
 
-    /// What the platform has said so far, without its first line.
+    /// Returns the lines of the platform so far, without its first one.
     pub(crate) fn said(&self) -> Vec<Value> {
         self.said.lock().expect("not poisoned").clone()
     }
@@ -164,7 +164,7 @@ impl Player {
         message
     }
 
-    /// The connection is cut, as by a network.
+    /// Cuts the connection, as a network does.
     pub(crate) fn cut(self) {
         self.noted.is(Fact::Gone);
         drop(self.stream.shutdown(std::net::Shutdown::Both));

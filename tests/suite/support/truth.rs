@@ -1,5 +1,5 @@
-//! Watches every gateway of the suite: what its status file shows, against what the service's side knows. `connected` must
-//! not be shown for longer than the lease while nothing is connected.
+//! Watches every gateway of the suite: its status file is compared with the service's side. `connected` must not be shown for
+//! longer than the lease while nothing is connected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,30 +13,30 @@ use serde_json::Value;
 
 use super::process::is_alive;
 
-/// Between two looks at the files.
+/// Interval between two looks at the files.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// How long a gateway on a slow machine may take to hear of the end of a connection, and to write it down.
+/// Limit for a gateway on a slow machine to notice the end of a connection, and to write it down.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Lines of a timeline that are worth showing.
+/// Lines of a timeline that are shown.
 const LINES_MAX: usize = 60;
 
-/// What a service knows of one connection.
+/// A service's fact about one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fact {
-    /// It works.
+    /// The connection works.
     Up,
-    /// It is there, and proves nothing.
+    /// It is open, and proves nothing.
     Silent,
     /// It has ended, and does not come back.
     Gone,
 }
 
-/// What a service has noted, oldest first.
+/// The notes of a service, oldest first.
 #[derive(Debug)]
 pub(crate) struct Witness {
-    /// What stands in the settings of whoever uses this service.
+    /// The text in the settings of a gateway that uses this service.
     key: String,
     platforms: Vec<String>,
     notes: Mutex<Vec<(Instant, String, u64, Fact)>>,
@@ -45,27 +45,27 @@ pub(crate) struct Witness {
 static WITNESSES: Mutex<Vec<Arc<Witness>>> = Mutex::new(Vec::new());
 
 impl Witness {
-    /// Of the service that settings name by this key, for these platforms.
+    /// Makes a witness of the service that settings name by this key, for these platforms.
     pub(crate) fn new(key: String, platforms: Vec<String>) -> Arc<Self> {
         let witness = Arc::new(Self { key, platforms, notes: Mutex::default() });
         WITNESSES.lock().expect("not poisoned").push(Arc::clone(&witness));
         witness
     }
 
-    /// Notes this of one connection, before anybody can act on it.
+    /// Notes this of one connection, before any code can act on it.
     pub(crate) fn note(&self, platform: &str, connection: u64, fact: Fact) {
         let note = (Instant::now(), platform.to_owned(), connection, fact);
         self.notes.lock().expect("not poisoned").push(note);
     }
 
-    /// What was noted so far, by connection.
+    /// Returns the notes so far, by connection.
     pub(crate) fn facts(&self) -> Vec<(u64, Fact)> {
         let notes = self.notes.lock().expect("not poisoned");
         notes.iter().map(|(_, _, connection, fact)| (*connection, *fact)).collect()
     }
 }
 
-/// Pure. What is shown and what is so, over time.
+/// Pure. The shown and the true state, over time.
 #[derive(Debug, Default)]
 struct Judge {
     platforms: BTreeMap<String, Entry>,
@@ -75,10 +75,10 @@ struct Judge {
 
 #[derive(Debug, Default)]
 struct Entry {
-    /// Those that are there.
+    /// The open connections.
     connections: BTreeMap<u64, Fact>,
     gone: BTreeSet<u64>,
-    /// Since when nothing proves that it is connected, and nothing is connected.
+    /// The time since when there is neither a proof nor a connection.
     unproven_since: Duration,
     gone_since: Duration,
     shown_since: Option<Duration>,
@@ -86,7 +86,7 @@ struct Entry {
 }
 
 impl Judge {
-    /// From now on this platform is known.
+    /// Adds a platform.
     fn cover(&mut self, platform: &str) {
         self.platforms.entry(platform.to_owned()).or_default();
     }
@@ -128,7 +128,7 @@ impl Judge {
         }
     }
 
-    /// Looks at what is shown at this moment. Returns what has been untrue for too long, each once.
+    /// Judges the shown state at this moment. Returns what has been untrue for too long, each once.
     fn tick(&mut self, at: Duration) -> Vec<String> {
         // A machine that stood still was still for the gateway too.
         let stood = at.saturating_sub(self.ticked_at).saturating_sub(EVERY * 4);
@@ -175,7 +175,7 @@ struct Watched {
     /// The services that it uses, each with the number of notes that were read.
     witnesses: Vec<(Arc<Witness>, usize)>,
     seen: Option<(u64, i64, i64)>,
-    /// From then on no reader believes what is written there.
+    /// The time from which no reader believes the file.
     believed_until: SystemTime,
     judge: Judge,
     lies: Vec<String>,
@@ -220,7 +220,7 @@ impl Watched {
             self.show(now, |_| "nothing that is believed".to_owned());
         }
         let mut lies = self.judge.tick(now);
-        // A process that was stopped or is gone says nothing, whatever its file says.
+        // A stopped or dead process reports nothing, whatever its file says.
         if !lies.is_empty() && (!is_alive(self.pid) || is_stopped(self.pid)) {
             lies.clear();
         }
@@ -255,7 +255,7 @@ fn is_stopped(pid: u32) -> bool {
 
 type Gateways = Arc<Mutex<Vec<Watched>>>;
 
-/// All gateways that run; one thread looks at them.
+/// Returns all gateways that run; one thread looks at them.
 fn gateways() -> &'static Gateways {
     static ALL: OnceLock<Gateways> = OnceLock::new();
     ALL.get_or_init(|| {
@@ -292,7 +292,7 @@ pub(crate) fn watch(pid: u32, state_file: PathBuf, config_file: PathBuf, variabl
     });
 }
 
-/// Ends the watch. Returns what was untrue, with all that was seen.
+/// Ends the watch. Returns the untrue states, with all that was seen.
 pub(crate) fn verdict(pid: u32) -> Result<(), String> {
     let mut all = gateways().lock().expect("not poisoned");
     let Some(at) = all.iter().position(|watched| watched.pid == pid) else { return Ok(()) };
@@ -310,7 +310,7 @@ pub(crate) fn verdict(pid: u32) -> Result<(), String> {
     ))
 }
 
-/// Made-up timelines: the judge must be able to say no, and must not say it too early.
+/// Made-up timelines: the judge must be able to say no, and not too early.
 mod tests {
     use super::*;
 
@@ -319,7 +319,7 @@ mod tests {
         Shown(&'static str),
     }
 
-    /// Ticks every 50 ms up to this time, and returns when the first lie was told.
+    /// Ticks every 50 ms up to this time, and returns the time of the first complaint.
     fn judged(steps: &[(f64, Step)], until_s: f64) -> Option<f64> {
         let mut judge = Judge::default();
         judge.cover("scripted1");

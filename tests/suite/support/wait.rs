@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes on a slow machine; a test that gets here has failed.
+/// Limit for every wait, longer than anything takes on a slow machine; a test that reaches it has failed.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Asks until there is an answer. `None` when the deadline has passed.
+/// Polls until there is an answer. `None` when the deadline has passed.
 pub(crate) fn until<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
@@ -20,8 +20,8 @@ pub(crate) fn until<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> O
     }
 }
 
-/// Returns when a service has heard everything that came before this connection, of which our half is closed, and when by its
-/// own word none of the others is left.
+/// Returns when a service has read everything that came before this connection, of which our half is closed, and when it
+/// reports that none of the others is left.
 pub(crate) fn hush(mut last: impl Read, is_alone: impl Fn() -> bool) {
     drop(last.read_to_end(&mut Vec::new()));
     until(LIMIT, || is_alone().then_some(())).expect("the service still hears somebody who is gone");

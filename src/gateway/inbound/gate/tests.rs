@@ -1,4 +1,4 @@
-//! Who may speak, case by case.
+//! Tests of the gate, case by case.
 
 use super::*;
 use crate::gateway::model::message::testing::message;
@@ -23,7 +23,7 @@ fn only(people: &[&str]) -> AllowList {
     AllowList::Only(people.iter().map(|&entry| entry.to_owned()).collect())
 }
 
-/// From this sender in this chat, changed by `change`.
+/// A message from this sender in this chat, changed by `change`.
 fn said(chat: &str, sender: &str, change: impl FnOnce(&mut InboundMessage)) -> InboundMessage {
     let mut message = message("A", chat, "hi");
     message.sender = UserId(sender.into());
@@ -247,7 +247,7 @@ fn the_id_to_add_admits_when_it_is_added() {
     assert_eq!(gate.decide(Platform::Whatsapp, &message), Decision::Admit);
 }
 
-/// On a platform without phone numbers.
+/// A gate on a platform without phone numbers.
 fn played(access: AccessConfig) -> Gate {
     let mut config = Config::default();
     config.access.insert(played_platform(), access);

@@ -26,7 +26,7 @@ use crate::gateway::settings::Settings;
 use crate::platforms::Platform;
 use crate::token_lock::TokenLock;
 
-/// Longest line of the test.
+/// Longest line of the test, in bytes.
 const LINE_LEN_MAX: usize = 1 << 20;
 
 /// Lines that may wait to be written.
@@ -137,7 +137,7 @@ fn gone() -> AdapterError {
 struct Cues(FramedRead<OwnedReadHalf, LinesCodec>);
 
 impl Cues {
-    /// The next cue; `None` when the test has closed the connection, or says what is no cue.
+    /// Returns the next cue; `None` when the test has closed the connection, or sends a line that is not a cue.
     async fn next(&mut self) -> Option<Cue> {
         let line = self.0.next().await?.ok()?;
         match serde_json::from_str(&line) {
@@ -161,7 +161,7 @@ async fn write(mut writes: OwnedWriteHalf, mut lines: mpsc::Receiver<String>) {
     }
 }
 
-/// How a link ended.
+/// The end of a link.
 #[derive(Debug, Clone)]
 enum End {
     Lost(AdapterError),
@@ -175,7 +175,7 @@ struct Shared {
     waiting: Mutex<HashMap<String, oneshot::Sender<Result<(), SendError>>>>,
     end: watch::Sender<Option<End>>,
     hangs: watch::Sender<bool>,
-    /// The last that nobody has heard of.
+    /// The last limit that was not reported yet.
     limit: watch::Sender<Option<Duration>>,
 }
 
@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(link.closed().await.code, "net_timeout");
     }
 
-    /// Lets one message in for each permit, and says who came.
+    /// Passes one message for each permit, and reports its sender.
     struct Doorway {
         entered: mpsc::UnboundedSender<String>,
         permits: Semaphore,

@@ -1,8 +1,8 @@
-//! Platforms whose service is played by a test of the real program: `scripted1` to `scripted9`.
+//! Platforms whose service a test of the real program plays: `scripted1` to `scripted9`.
 //!
 //! They exist only where `HERMES_SCRIPTED=COUNT@SOCKET` stands in the environment (not in `.env`): `3@/tmp/x/stage` enables
-//! `scripted1`, `scripted2` and `scripted3`, and `7-7@…` only `scripted7`. The test listens on the Unix socket `SOCKET`. For each attempt to connect the
-//! platform opens a connection of its own to it, and both speak JSON, one object a line.
+//! `scripted1`, `scripted2` and `scripted3`, and `7-7@…` only `scripted7`. The test listens on the Unix socket `SOCKET`. For
+//! each attempt to connect the platform opens a separate connection to it, and both speak JSON, one object a line.
 //!
 //! The platform says ([`script::Said`]):
 //!
@@ -30,16 +30,16 @@
 //! ```
 //!
 //! `retry` is `"backoff"` (default), `"never"` or `{"after_ms": N}`; codes are those of [`script::CODES`]. When the test
-//! closes the connection, the link is lost with `net_refused`; when nobody listens, an attempt fails with it. While a file
+//! closes the connection, the link is lost with `net_refused`; without a listener, an attempt fails with it. While a file
 //! `SOCKET.scripted1.blocked` holds such a cause (`{"code":"scripted_blocked","message":"…","user_action":"…"}`), the check
 //! before an attempt finds it. A file `SOCKET.scripted1.token` is the platform's bot token, which no other gateway of this
-//! machine may use (`telegram_token_lock`). Who may write stands in `SCRIPTED1_ALLOWED_USERS` and its like, as on every
-//! platform.
+//! machine may use (`telegram_token_lock`). The allow list is `SCRIPTED1_ALLOWED_USERS` and its like, as on every platform.
 //!
 //! `scripted7` shows a repeat twice, `scripted8` takes two messages at once in a chat and then one every 300 ms, and
 //! `scripted9` takes 64 UTF-16 units in a message and shows repeats twice.
 //!
-//! [`adapter`] speaks, [`script`] is what is said. For tests inside the crate there is `crate::gateway::platforms::testing`.
+//! [`adapter`] is the platform, [`script`] the protocol. For tests inside the crate there is
+//! `crate::gateway::platforms::testing`.
 
 pub mod adapter;
 pub mod script;

@@ -1,4 +1,4 @@
-//! Pure. What a scripted platform and the test that plays its service say to each other. See [`super`].
+//! Pure. The protocol between a scripted platform and the test that plays its service. See [`super`].
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub const CODES: [&str; 18] = [
     "scripted_failed",
 ];
 
-/// What the test wants to happen.
+/// A command of the test.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Cue {
@@ -44,19 +44,19 @@ pub enum Cue {
     Message(Written),
     /// The service took a message.
     Sent {
-        /// Which.
+        /// Its handle.
         handle: String,
     },
-    /// It did not, or nobody knows.
+    /// The service did not take a message, or its fate is unknown.
     Unsent(Unsent),
-    /// The service asks for less.
+    /// The service asks for fewer messages.
     Limit {
-        /// For this long.
+        /// Duration of the limit, in milliseconds.
         wait_ms: u64,
     },
-    /// From now on nothing proves that the connection works.
+    /// Proofs of the connection stop from now on.
     Silence,
-    /// It works again.
+    /// Proofs come again.
     Prove,
     /// The connection ends.
     Drop(Cause),
@@ -64,27 +64,27 @@ pub enum Cue {
     HangClose,
 }
 
-/// Why something failed.
+/// The cause of a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Cause {
     /// One of [`CODES`].
     pub code: String,
-    /// For people.
+    /// The text for people.
     #[serde(default)]
     pub message: Option<String>,
-    /// What a human should do.
+    /// The remedy for a person.
     #[serde(default)]
     pub user_action: Option<String>,
-    /// When to try again.
+    /// The time of another try.
     #[serde(default)]
     pub retry: Again,
 }
 
-/// When to try again.
+/// The time of another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Again {
-    /// By the ladder.
+    /// After the ladder's wait.
     #[default]
     Backoff,
     /// Not before its cause is gone.
@@ -110,22 +110,22 @@ pub struct Written {
     pub id: String,
     /// Its chat.
     pub chat: String,
-    /// Who wrote it.
+    /// Its sender.
     pub from: String,
-    /// What.
+    /// Its text.
     pub text: Private,
 }
 
 /// A message that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Unsent {
-    /// Which.
+    /// Its handle.
     pub handle: String,
-    /// Why.
+    /// The error code.
     pub code: String,
-    /// Whether it may have been delivered all the same.
+    /// The certainty that it was not delivered.
     pub certainty: Fate,
-    /// When to try this message again.
+    /// The time of another try of this message.
     #[serde(default)]
     pub retry: Again,
     /// The chat takes nothing at all.
@@ -133,7 +133,7 @@ pub struct Unsent {
     pub chat_gone: bool,
 }
 
-/// Whether a message may have been delivered.
+/// The possible fates of a failed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
@@ -143,32 +143,32 @@ pub enum Fate {
     MaybeSent,
 }
 
-/// What the platform tells the test.
+/// A line from the platform to the test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum Said {
     /// An attempt begins. The first line of each connection.
     Connect {
-        /// Of this platform.
+        /// The platform.
         platform: String,
     },
     /// A message is on disk, or refused for good.
     Accepted {
-        /// Which.
+        /// Its id.
         id: String,
     },
-    /// It could not be made durable; offer it again.
+    /// A message could not be made durable; offer it again.
     Refused {
-        /// Which.
+        /// Its id.
         id: String,
     },
     /// Take this message, and answer `sent` or `unsent`.
     Send {
         /// Its handle.
         handle: String,
-        /// Where to.
+        /// Its chat.
         chat: String,
-        /// What it says.
+        /// Its text.
         text: Private,
         /// The message that it replies to.
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! The Telegram bot: what is missing, how it connects, and what the service said against it.
+//! The Telegram bot: the checks before it connects, the connection, and the refusals of the service.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,22 +31,22 @@ use crate::preflight;
 use crate::sensitive::Secret;
 use crate::token_lock::TokenLock;
 
-/// The longest that each question at the start may take.
+/// Limit for each request at the start.
 const START_LIMIT: Duration = Duration::from_secs(15);
 
-/// Where the service did not get through to us, the longest wait for a sign that it does.
+/// Limit for the proof that the service reaches us, where it did not before.
 const PROOF_LIMIT: Duration = Duration::from_secs(20);
 
-/// Limits without a time this far apart have nothing to do with each other; each may last a quarter of an hour.
+/// The distance at which limits without a duration have nothing to do with each other; each may last a quarter of an hour.
 const LIMITS_WITHIN: Duration = Duration::from_secs(3600);
 
-/// A token that was refused is tried again after this time, in case it was the service that erred.
+/// Time after which a refused token is tried again, in case the service erred.
 const REFUSED_FOR: Duration = Duration::from_secs(6 * 3600);
 
 /// The setting of the token.
 const TOKEN: &str = "TELEGRAM_BOT_TOKEN";
 
-/// A process keeps the environment that it was started with.
+/// The last step of a remedy: a process keeps the environment with which it was started.
 const START_AGAIN: &str = "Then stop the gateway and start it again.";
 
 /// The configured bot.
@@ -56,23 +56,23 @@ pub struct TelegramAdapter {
     memory: Arc<Memory>,
 }
 
-/// What outlives a connection.
+/// State that outlives a connection.
 #[derive(Default)]
 pub(super) struct Memory {
     inner: Mutex<Inner>,
-    /// Held by whoever listens for a webhook.
+    /// Held by the connection that listens for a webhook.
     place: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
 struct Inner {
     conflicts: Conflicts,
-    /// Limits that did not say how long they last.
+    /// Limits without a duration, in a row.
     limits: InARow,
     /// Untrusted certificates in a row.
     distrust: Distrust,
     refused: Option<RefusedToken>,
-    /// Where the token must be changed that the environment of the process says.
+    /// The place where the token must be changed, when it comes from the environment of the process.
     origin: Option<String>,
     /// The service did not get through to us, and nothing has shown since that it does.
     is_unreachable: bool,
@@ -80,12 +80,12 @@ struct Inner {
     account: Option<String>,
 }
 
-/// How often something happened in a row, and when the last time was.
+/// The number of times that something happened in a row, and the time of the last one.
 #[derive(Default)]
 struct InARow(Option<(u32, Instant)>);
 
 impl InARow {
-    /// Once more. Returns how often with this one; times further apart than `within` do not count.
+    /// Counts one more. Returns the number with this one; times further apart than `within` do not count.
     fn count(&mut self, now: Instant, within: Duration) -> u32 {
         let before = self.0.filter(|(_, last)| now.duration_since(*last) < within);
         let count = before.map_or(0, |(count, _)| count) + 1;
@@ -94,7 +94,7 @@ impl InARow {
     }
 }
 
-/// The service does not know this token.
+/// A token that the service does not know.
 struct RefusedToken {
     token: Secret,
     since: Instant,
@@ -106,7 +106,7 @@ impl Memory {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a failure means, by what came before it.
+    /// Returns the error for a failure, in view of those before it.
     pub(super) fn judge(&self, token: &Secret, fault: Fault) -> AdapterError {
         let now = Now::read().mono;
         let mut inner = self.inner();
@@ -143,7 +143,7 @@ impl Memory {
         }
     }
 
-    /// What the service said of a token stands until there is another one, or somebody asks for another try.
+    /// Returns the refusal of this token, which stands until there is another one, or an operator asks for another try.
     fn bar(&self, token: &Secret) -> Result<(), AdapterError> {
         let mut inner = self.inner();
         let Some(refused) = &inner.refused else { return Ok(()) };
@@ -156,7 +156,7 @@ impl Memory {
 }
 
 impl Inner {
-    /// What is written to `.env` replaces no token of the environment.
+    /// Corrects a remedy: what is written to `.env` does not replace a token of the environment.
     fn remedied(&self, error: AdapterError) -> AdapterError {
         let is_about_token = ["telegram_bad_token", "telegram_forbidden"].contains(&error.code);
         match &self.origin {
@@ -173,7 +173,7 @@ impl TelegramAdapter {
         Self { settings, claim, memory: Arc::default() }
     }
 
-    /// Has the service bring what comes. Where it does not get through to us, the connection can at least send.
+    /// Connects by webhook. Where the service does not reach us, the connection can at least send.
     async fn by_webhook(
         &self,
         config: &Config,
@@ -221,7 +221,7 @@ fn token(config: &Config) -> Result<Secret, AdapterError> {
     })
 }
 
-/// Where messages are brought to, and the secret by which the service is known.
+/// Returns the webhook and the secret by which the service is recognized.
 fn webhook(telegram: &TelegramConfig) -> Result<Option<(&WebhookConfig, Secret)>, AdapterError> {
     if let Some(finding) = preflight::telegram::webhook_finding(telegram) {
         return Err(AdapterError::blocked(finding.code.as_str(), finding.message, finding.fix));
@@ -304,7 +304,7 @@ impl Adapter for TelegramAdapter {
             None => {
                 once_more(|| remove_webhook(&bot, &found)).await.map_err(judge)?;
                 let first = once_more(|| receiver.poll(None, Duration::ZERO)).await;
-                // Where another program receives, this connection can at least send.
+                // If another program receives, this connection can at least send.
                 let is_conflict =
                     matches!(&first, Err(Fault::Refused(refusal)) if refusal.status == failure::CONFLICT);
                 let first = if is_conflict { first } else { Ok(first.map_err(judge)?) };
@@ -324,8 +324,8 @@ impl Adapter for TelegramAdapter {
     }
 }
 
-/// Asks, and once more where the service or something before it failed for a moment. What cannot be reached is not asked again:
-/// that is for the next attempt.
+/// Asks, and once more where the service or something before it failed for a moment. An unreachable service is not asked
+/// again: that is for the next attempt.
 async fn once_more<T, F: Future<Output = Result<T, Fault>>>(ask: impl Fn() -> F) -> Result<T, Fault> {
     match ask().await {
         Err(Fault::Refused(Refusal { status: 500.., .. }) | Fault::Garbled(_)) => ask().await,
@@ -353,7 +353,7 @@ async fn receive(
     shared.end(error);
 }
 
-/// Ends the connection when its task ends without a word, as by a panic.
+/// Ends the connection when its task ends without a reason, as by a panic.
 struct Guard(Arc<Shared>);
 
 impl Drop for Guard {

@@ -1,13 +1,13 @@
-//! Pure. How Telegram's chats and messages are named inside hermes.
+//! Pure. The names of Telegram's chats and messages inside hermes.
 //!
-//! A chat is its number, and a topic of a forum is a chat of its own: `-1001234567890:42`. Each bot counts the messages of a chat
-//! for itself, so that a message is its number and the bot's, `17@7000001`; a changed message is one more:
+//! A chat is its number, and each topic of a forum is a separate chat: `-1001234567890:42`. Each bot counts the messages of a
+//! chat separately, so that a message is its number and the bot's, `17@7000001`; a changed message is one more:
 //! `17@7000001.e1700000000.2cf24d`.
 
 use crate::gateway::model::message::{ChatId, MessageId};
 use crate::platforms::telegram::wire::Message;
 
-/// Where to send.
+/// The destination of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
     /// The chat.
@@ -17,14 +17,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// Where this message was written.
+    /// Returns the place where this message was written.
     pub fn of(message: &Message) -> Self {
-        // Answers in an ordinary group have a thread as well, which is no place of its own.
+        // Answers in an ordinary group have a thread as well, which is not a separate place.
         let topic = message.message_thread_id.filter(|_| message.is_topic_message);
         Self { chat: message.chat.id, topic }
     }
 
-    /// Reads a name. `None`: no chat of Telegram has it.
+    /// Reads a name. `None`: it is not the name of a Telegram chat.
     pub fn parse(chat: &ChatId) -> Option<Self> {
         let (chat, topic) = match chat.0.split_once(':') {
             Some((chat, topic)) => (chat, Some(topic.parse().ok().filter(|topic| *topic > 0)?)),
@@ -33,7 +33,7 @@ impl Address {
         Some(Self { chat: chat.parse().ok().filter(|chat| *chat != 0)?, topic })
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn chat_id(self) -> ChatId {
         ChatId(match self.topic {
             Some(topic) => format!("{}:{topic}", self.chat),
@@ -42,7 +42,7 @@ impl Address {
     }
 }
 
-/// The name of a message, as it is now, among those of this bot. `edited`: what it says since it was changed.
+/// Returns the name of a message, as it is now, among those of this bot. `edited`: its text since it was changed.
 pub fn message_id(bot: i64, message: &Message, edited: Option<&str>) -> MessageId {
     let id = sent_id(bot, message.message_id);
     match edited.zip(message.edit_date) {
@@ -51,12 +51,12 @@ pub fn message_id(bot: i64, message: &Message, edited: Option<&str>) -> MessageI
     }
 }
 
-/// The name of a message that this bot has sent.
+/// Returns the name of a message that this bot has sent.
 pub fn sent_id(bot: i64, number: i64) -> MessageId {
     MessageId(format!("{number}@{bot}"))
 }
 
-/// The number of a message, whatever became of it later. `None`: it is no message of this bot's.
+/// Returns the number of a message, whatever became of it later. `None`: it is not a message of this bot.
 pub fn number(bot: i64, id: &MessageId) -> Option<i64> {
     let original = id.original();
     let id = original.as_ref().unwrap_or(id);

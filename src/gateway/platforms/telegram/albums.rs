@@ -1,21 +1,21 @@
-//! Pure. Albums of which one part spoke to us. The service brings the parts one by one, with a caption on one of them at most:
-//! whoever speaks to us with that one does so with all.
+//! Pure. Albums of which one part was addressed to us. The service brings the parts one by one, with a caption on one of them
+//! at most: when that one is addressed to us, all are.
 
 use std::collections::VecDeque;
 
 use super::translate::Translated;
 use crate::gateway::model::message::{ChatId, InboundMessage};
 
-/// So many are remembered; the parts of an album come within seconds.
+/// Most albums that are remembered; the parts of an album come within seconds.
 const ALBUMS_MAX: usize = 64;
 
-/// Those of which a part spoke to us, the oldest first.
+/// Albums of which a part was addressed to us, the oldest first.
 #[derive(Debug, Default)]
 pub struct Albums(VecDeque<(ChatId, String)>);
 
 impl Albums {
-    /// Has every part of an album speak to us that belongs to one of which `admits` says so: in this batch, in whatever order,
-    /// or in one before.
+    /// Marks every part of an album as addressed to us when `admits` is true of one of its parts: in this batch, in whatever
+    /// order, or in one before.
     pub fn join(&mut self, batch: &mut [Translated], admits: impl Fn(&InboundMessage) -> bool) {
         for Translated { message, .. } in batch.iter() {
             if let Some(album) = album(message).filter(|album| !self.0.contains(album))
@@ -33,7 +33,7 @@ impl Albums {
     }
 }
 
-/// Its album, where it matters.
+/// Returns its album, where it matters.
 fn album(message: &InboundMessage) -> Option<(ChatId, String)> {
     let album = message.album.clone().filter(|_| message.is_group)?;
     Some((message.chat.clone(), album))
@@ -50,7 +50,7 @@ mod tests {
         Translated { message, wanted: Vec::new() }
     }
 
-    /// Which of these parts speak to us in the end.
+    /// Returns which of these parts are addressed to us in the end.
     fn joined(albums: &mut Albums, parts: &[(&str, &str, bool)]) -> Vec<bool> {
         let mut batch: Vec<_> =
             parts.iter().map(|(chat, album, addressed)| part(chat, album, *addressed)).collect();
@@ -64,7 +64,7 @@ mod tests {
         let parts = [("-1", "a", false), ("-1", "a", true), ("-1", "b", false), ("-2", "a", false)];
         assert_eq!(joined(&mut albums, &parts), [true, true, false, false]);
         assert_eq!(joined(&mut albums, &[("-1", "a", false), ("-1", "b", false)]), [true, false]);
-        // What is no part is as it was, also where everything speaks to us by itself.
+        // Messages outside an album stay as they were, also where everything is addressed to us.
         let mut alone = [part("-1", "a", false)];
         alone[0].message.album = None;
         albums.join(&mut alone, |_| true);

@@ -1,7 +1,7 @@
-//! Pure. What each refusal of the Bot API means, for a connection and for a message.
+//! Pure. The meaning of each refusal of the Bot API, for a connection and for a message.
 //!
-//! Decided by the status and by `parameters`. Only 400 says in words alone what is the matter; [`TEXTS`] is the one place
-//! that reads them, and what it does not know is refused for good like any other 400.
+//! Decided by the status and by `parameters`. Only a 400 gives its cause in words alone; [`TEXTS`] is the one place that
+//! reads them, and an unknown one is refused for good like any other 400.
 
 use std::time::{Duration, Instant};
 
@@ -9,28 +9,28 @@ use crate::backoff::doubled;
 use crate::gateway::model::failure::{AdapterError, Certainty, Retry, Scope, SendError};
 use crate::platforms::telegram::wire::Refusal;
 
-/// What a person does about a token that is refused.
+/// The remedy for a token that is refused.
 pub const TOKEN_ACTION: &str =
     "Run `hermes telegram` with a token from @BotFather; the gateway then connects by itself.";
 
-/// What a refused message can still become.
+/// The next step for a refused message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
-    /// Once more as plain text: the service does not understand the markup.
+    /// Send it as plain text: the service does not understand the markup.
     Plain,
-    /// Once more without the topic, which is gone.
+    /// Send it without the topic, which is gone.
     Untopic,
-    /// Once more without saying what it answers, which is gone.
+    /// Send it without the reply, whose message is gone.
     Unreplied,
-    /// Once more to this chat, which the group has become.
+    /// Send it to this chat, which the group has become.
     Migrated(i64),
-    /// It is so already: an edit that changes nothing.
+    /// Count it as done: an edit that changes nothing.
     Done,
-    /// None.
+    /// Give it up.
     Fail(SendError),
 }
 
-/// What the words of a 400 mean.
+/// The meaning of the words of a 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Markup,
@@ -108,14 +108,14 @@ fn meaning(description: &str) -> Option<Meaning> {
     TEXTS.iter().find(|(text, _)| description.contains(text)).map(|(_, meaning)| *meaning)
 }
 
-/// The first wait for a limit that does not say how long it lasts; it doubles with each in a row.
+/// The first wait for a limit without a duration; it doubles with each in a row.
 const LIMIT_WAIT: Duration = Duration::from_secs(30);
 
 /// The longest such wait.
 const LIMIT_WAIT_MAX: Duration = Duration::from_secs(900);
 
-/// Gives a limit that does not say how long it lasts a time. `count`: counts the limits of this kind in a row, and returns
-/// how many there were before this one; it is asked for them alone.
+/// Gives a wait to a limit without a duration. `count`: counts the limits of this kind in a row, and returns the number
+/// before this one; it is called for them alone.
 pub fn give_time(refusal: &mut Refusal, count: impl FnOnce() -> u32) {
     if matches!(refusal.status, 420 | 429) && refusal.parameters.retry_after.is_none() {
         let wait = doubled(LIMIT_WAIT, count(), LIMIT_WAIT_MAX);
@@ -123,7 +123,7 @@ pub fn give_time(refusal: &mut Refusal, count: impl FnOnce() -> u32) {
     }
 }
 
-/// What a refusal of a message means.
+/// Returns the next step for a refused message.
 pub fn of_send(refusal: &Refusal) -> Way {
     let fail = |code: &str, certainty, retry| {
         Way::Fail(SendError {
@@ -135,7 +135,7 @@ pub fn of_send(refusal: &Refusal) -> Way {
         })
     };
     let not_sent = |code, retry| fail(code, Certainty::NotSent, retry);
-    // It says nothing about this message, nor about its chat.
+    // A refusal by a proxy says nothing about this message, nor about its chat.
     if !refusal.by_service && !matches!(refusal.status, 420 | 429 | 500..) {
         let was_taken = (200..300).contains(&refusal.status);
         let certainty = if was_taken { Certainty::MaybeSent } else { Certainty::NotSent };
@@ -146,7 +146,7 @@ pub fn of_send(refusal: &Refusal) -> Way {
     }
     match refusal.status {
         400 => match meaning(&refusal.description) {
-            // What is left of the markup may be nothing.
+            // Without the markup the text may be empty.
             Some(Meaning::Markup | Meaning::Empty) => Way::Plain,
             Some(Meaning::NotModified) => Way::Done,
             Some(Meaning::TopicGone) => Way::Untopic,
@@ -157,7 +157,7 @@ pub fn of_send(refusal: &Refusal) -> Way {
             Some(Meaning::NoRights) => not_sent(CHAT_FORBIDDEN, Retry::Never),
             None => not_sent("telegram_bad_request", Retry::Never),
         },
-        // The whole bot is refused, not this message: it waits until the connection is mended.
+        // The whole bot is refused, not this message: it waits until the connection works again.
         401 | 404 => not_sent("telegram_bad_token", Retry::Backoff),
         403 => not_sent(CHAT_FORBIDDEN, Retry::Never),
         413 => not_sent("telegram_too_long", Retry::Never),
@@ -175,16 +175,16 @@ pub fn of_send(refusal: &Refusal) -> Way {
     }
 }
 
-/// The bot was blocked, thrown out, or may not write there.
+/// The error code when the bot was blocked, removed, or may not write there.
 pub const CHAT_FORBIDDEN: &str = "telegram_forbidden";
 
-/// There is no message any more in whose place another could be put.
+/// The error code when the message to replace is gone.
 pub const MESSAGE_GONE: &str = "telegram_message_gone";
 
-/// There is no such chat any more.
+/// The error code when the chat is gone.
 pub const CHAT_GONE: &str = "telegram_chat_gone";
 
-/// Whether it is this message that is refused, or any to its chat.
+/// Returns whether this message is refused, or any to its chat.
 pub fn scope(code: &str) -> Scope {
     if [CHAT_FORBIDDEN, CHAT_GONE].contains(&code) { Scope::Chat } else { Scope::Message }
 }
@@ -197,7 +197,7 @@ const CONFLICT_WAITS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 const CONFLICT_WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// A conflict that comes so long after the wait for the one before has nothing to do with it.
+/// The time after which a conflict has nothing to do with the wait for the one before.
 const CONFLICT_APART: Duration = Duration::from_secs(60);
 
 /// Conflicts in a row, and when the last one came.
@@ -205,7 +205,7 @@ const CONFLICT_APART: Duration = Duration::from_secs(60);
 pub struct Conflicts(Option<(u32, Instant)>);
 
 impl Conflicts {
-    /// One more. Returns how many came in a row, with this one.
+    /// Counts one more. Returns the number in a row, with this one.
     pub fn count(&mut self, now: Instant) -> u32 {
         let is_near = |(count, last): &(u32, Instant)| {
             now.saturating_duration_since(*last) < conflict_wait(*count) + CONFLICT_APART
@@ -216,7 +216,7 @@ impl Conflicts {
     }
 }
 
-/// The wait after so many conflicts in a row.
+/// Returns the wait after so many conflicts in a row.
 fn conflict_wait(count: u32) -> Duration {
     let [.., last] = CONFLICT_WAITS;
     let at = count.saturating_sub(1);
@@ -224,7 +224,7 @@ fn conflict_wait(count: u32) -> Duration {
     first.unwrap_or_else(|| doubled(last, at.saturating_sub(3), CONFLICT_WAIT_MAX))
 }
 
-/// What a refusal means while receiving. `conflicts`: how many conflicts came in a row, with this one.
+/// Returns the error for a refusal while receiving. `conflicts`: the number of conflicts in a row, with this one.
 pub fn of_connection(refusal: &Refusal, conflicts: u32) -> AdapterError {
     let said = refusal.said();
     match refusal.status {
@@ -264,7 +264,7 @@ mod tests {
         Refusal { parameters, ..refusal(status, "Too Many Requests: retry later") }
     }
 
-    /// What a refused message becomes, in short.
+    /// Returns the next step for a refused message, in short.
     fn send(refusal: &Refusal) -> (String, Option<Certainty>, Option<Retry>) {
         match of_send(refusal) {
             Way::Fail(error) => (error.code, Some(error.certainty), Some(error.retry)),
@@ -370,7 +370,7 @@ mod tests {
         assert_eq!([after(71), after(62), after(60)], [1, 1, 2], "each but the last is another story");
     }
 
-    /// What the service says, one for each row of [`TEXTS`] and in its order.
+    /// Descriptions of the service, one for each row of [`TEXTS`] and in its order.
     const SAID: [&str; TEXTS.len()] = [
         "can't parse entities: Unsupported start tag \"x\" at byte offset 0",
         "can't find end of the entity starting at byte offset 3",

@@ -1,4 +1,4 @@
-//! Pure. Whether a limit is one chat's or the whole bot's: the service does not say.
+//! Pure. Decides whether a limit is one chat's or the whole bot's: the service does not say.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub struct Floods {
     until: BTreeMap<i64, Instant>,
-    /// Limits in a row that did not say how long they last.
+    /// Limits without a duration, in a row.
     open: u32,
 }
 
 impl Floods {
-    /// This chat has to wait. Returns the wait for the whole bot, when another chat has to wait at the same time: then it is
-    /// the bot that sends too much, and every further request would make it worse.
+    /// Records that this chat has to wait. Returns the wait for the whole bot, when another chat has to wait at the same
+    /// time: then the bot sends too much, and every further request would make it worse.
     pub fn limited(&mut self, now: Instant, chat: i64, wait: Duration) -> Option<Duration> {
         self.until.retain(|_, until| *until > now);
         self.until.insert(chat, now + wait);
@@ -23,19 +23,19 @@ impl Floods {
         self.until.values().max().map(|until| until.duration_since(now))
     }
 
-    /// One more limit that does not say how long it lasts. Returns how many came in a row before it.
+    /// Counts one more limit without a duration. Returns the number in a row before it.
     pub fn count_open(&mut self) -> u32 {
         let before = self.open;
         self.open = before.saturating_add(1);
         before
     }
 
-    /// Something was sent.
+    /// Records that a message was sent.
     pub fn sent(&mut self) {
         self.open = 0;
     }
 
-    /// The bot or this chat is under a limit: only what matters is sent.
+    /// True when the bot or this chat is under a limit: only what matters is sent.
     pub fn is_limited(&self, now: Instant, chat: i64) -> bool {
         let under = self.until.values().filter(|until| **until > now).count();
         under > 1 || self.until.get(&chat).is_some_and(|until| *until > now)

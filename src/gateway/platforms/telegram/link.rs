@@ -28,19 +28,19 @@ use crate::platforms::telegram::wire::{
 };
 use crate::sensitive::Secret;
 
-/// The longest that one request to send may take.
+/// Limit for one request to send.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 
-/// "typing…" is best effort.
+/// Limit for "typing…", which is best effort.
 const TYPING_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often the service is asked for something on a connection of its own: the one that receives may be wedged.
+/// Interval of the probes on a separate connection: the one that receives may be stuck.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
 
-/// The longest such a look may take.
+/// Limit for one probe.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How often a message is tried in another way: plain, without its topic or what it answers, to where its chat has moved.
+/// Most ways in which a message is tried: plain, without its topic or reply, to the chat's new id.
 const WAYS_MAX: u32 = 4;
 
 /// One live connection.
@@ -53,16 +53,16 @@ pub(super) struct TelegramLink {
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
-/// How a message is tried.
+/// The way in which a message is tried.
 #[derive(Clone, Copy)]
 struct Try {
     address: Address,
     is_plain: bool,
-    /// It says what it answers.
+    /// True when it is sent as a reply.
     is_reply: bool,
 }
 
-/// The text with the service's name for its markup.
+/// Returns the text with the service's name for its markup.
 fn written(message: &OutboundMessage, is_plain: bool) -> (Cow<'_, str>, Option<&'static str>) {
     match parts::markup(Platform::Telegram, message).filter(|_| !is_plain) {
         Some(html) => (html, Some("HTML")),
@@ -71,7 +71,7 @@ fn written(message: &OutboundMessage, is_plain: bool) -> (Cow<'_, str>, Option<&
 }
 
 impl TelegramLink {
-    /// These tasks end with it.
+    /// Makes the link; these tasks end with it.
     pub(super) fn new(
         bot: Arc<Bot>,
         me: i64,
@@ -85,7 +85,7 @@ impl TelegramLink {
         look(&mut self.floods.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sends it, or puts it in the place of the message of this number.
+    /// Sends the message, or edits the one of this number.
     async fn send_once(
         &self,
         message: &OutboundMessage,
@@ -110,12 +110,12 @@ impl TelegramLink {
                 .and_then(|id| number(self.me, id))
                 .map(|message_id| ReplyParameters { message_id, allow_sending_without_reply: true }),
         };
-        // Whatever else the answer says: it was sent, and must not be sent again.
+        // Whatever else the answer contains: it was sent, and must not be sent again.
         let sent = self.bot.result("sendMessage", &question, SEND_LIMIT).await?;
         Ok(wire::read::<Sent>(&sent).unwrap_or_default().message_id)
     }
 
-    /// What else can be tried with a refused message, or its fate.
+    /// Returns the next try of a refused message, or its fate.
     fn otherwise(&self, way: Way, refusal: &Refusal, how: Try) -> Result<Try, SendError> {
         let fate = |code: &str, retry| SendError {
             code: code.to_owned(),
@@ -150,7 +150,7 @@ impl TelegramLink {
         }
     }
 
-    /// Sends it in every way that it can be sent, or puts it in the place of the message of this number.
+    /// Tries the message in each way in turn, or edits the one of this number.
     async fn deliver(
         &self,
         message: &OutboundMessage,
@@ -178,7 +178,7 @@ impl TelegramLink {
                     failure::give_time(&mut refusal, || self.floods(Floods::count_open));
                     how = match (failure::of_send(&refusal), replaces) {
                         (Way::Done, Some(number)) => return Ok(sent_id(self.me, number)),
-                        // It stayed behind in the group that was, or in the topic.
+                        // The message to edit stayed behind in the old group, or in the topic.
                         (Way::Migrated(_) | Way::Untopic, Some(_)) => {
                             return Err(SendError::refused(MESSAGE_GONE, "the message is in another chat"));
                         }
@@ -187,7 +187,7 @@ impl TelegramLink {
                 }
                 Err(Fault::Way(fault)) => {
                     let told = format!("Telegram {}", fault.said);
-                    // The connection finds out by itself what is the matter; the message waits for it.
+                    // The connection finds the cause itself; the message waits for it.
                     let retry = if fault.retry == Retry::Never { Retry::Backoff } else { fault.retry };
                     return Err(failed(fault.code, told, fault.certainty, retry));
                 }
@@ -214,7 +214,7 @@ impl Link for TelegramLink {
     }
 
     async fn typing(&self, chat: &ChatId, on: bool) {
-        // It goes out by itself after some seconds, and with the answer.
+        // "typing…" ends by itself after some seconds, and with the answer.
         let Some(address) = Address::parse(chat).filter(|_| on) else { return };
         if self.floods(|floods| floods.is_limited(Now::read().mono, address.chat)) {
             return;
@@ -249,17 +249,17 @@ impl Link for TelegramLink {
     }
 }
 
-/// What is asked of the service again and again.
+/// The periodic probe of the service.
 pub(super) enum Look {
-    /// Who we are, on a connection of its own: messages come by another one, and that may be wedged.
+    /// `getMe`, on a separate connection: the one that receives may be stuck.
     Service,
-    /// Whether it gets through to us.
+    /// `getWebhookInfo`: does the service reach us?
     Webhook {
-        /// Judges that.
+        /// Judges the answers.
         watch: Watch,
-        /// How often.
+        /// The interval.
         every: Duration,
-        /// Why it does not, until it is known that it does.
+        /// The error, until it is known that the service reaches us.
         unreached: Option<AdapterError>,
     },
 }
@@ -277,7 +277,7 @@ impl Look {
         }
     }
 
-    /// Looks once. `Ok(Err)`: it answers, and the connection is over.
+    /// Probes once. `Ok(Err)`: the service answers, and the connection is over.
     async fn once(&mut self, bot: &Bot) -> Result<Result<(), AdapterError>, Fault> {
         match self {
             Self::Service => bot.ask::<User>("getMe", &(), PROBE_LIMIT).await.map(|_| Ok(())),
@@ -300,7 +300,7 @@ impl Look {
         }
     }
 
-    /// The state that people see.
+    /// Returns the state that people see.
     fn told(&self) -> Option<Degraded> {
         match self {
             Self::Service | Self::Webhook { unreached: None, .. } => None,
@@ -309,8 +309,9 @@ impl Look {
     }
 }
 
-/// Looks again and again. Where the looks are the only proof, a failed one is tried again until the lease is over; else the polls
-/// find out. Ends the connection when the service says twice that the token is worth nothing, or that the webhook is another's.
+/// Probes again and again. Where the probes are the only proof, a failed one is tried again until the lease is over; else the
+/// polls find out. Ends the connection when the service says twice that the token is invalid, or that the webhook is
+/// another's.
 pub(super) async fn probe(
     bot: Arc<Bot>,
     shared: Arc<Shared>,
@@ -331,7 +332,7 @@ pub(super) async fn probe(
             Ok(Ok(())) => {
                 patience.forgive();
                 if is_proof {
-                    // Where only the way to us is closed, the service is there all the same, and takes what we send.
+                    // If only the route to us is closed, the service is there all the same, and takes our messages.
                     shared.prove();
                     let told = look.told();
                     memory.reached(told.is_none());
@@ -342,7 +343,7 @@ pub(super) async fn probe(
                 continue;
             }
             Ok(Err(error)) => return shared.end(error),
-            // It answers: that it wants less of us is no fault of the connection.
+            // It answers: a rate limit is not a fault of the connection.
             Err(Fault::Refused(refusal)) if matches!(refusal.status, 420 | 429) => {
                 patience.forgive();
                 continue;

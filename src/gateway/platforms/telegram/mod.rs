@@ -1,10 +1,12 @@
 //! Telegram, by its Bot API ([`crate::platforms::telegram`]).
 //!
-//! - [`adapter`]: what stands in the way, and how it connects. [`polling`]: long polling, with its retries;
-//!   [`receiver`]: takes what came, and nothing is confirmed before it is on disk; [`narrow`]: finds the one update that spoils an
-//!   answer; [`webhook`]: the other way, on which the service calls us. [`link`]: sends, and watches itself. [`shared`]: what these know of each other.
-//! - Pure: [`numbers`], which updates a question confirms; [`address`], [`translate`] between Telegram's words and hermes' words; [`albums`], what belongs together;
-//!   [`failure`], what a refusal means; [`flood`], whose limit it is.
+//! - [`adapter`]: the checks before a connection, and the connection. [`polling`]: long polling, with its retries;
+//!   [`receiver`]: takes the updates, and confirms none before it is on disk; [`narrow`]: finds the one update that spoils an
+//!   answer; [`webhook`]: the other way, on which the service calls us. [`link`]: sends, and watches itself. [`shared`]:
+//!   their common state.
+//! - Pure: [`numbers`], the updates that a request confirms; [`address`], [`translate`] from Telegram's types to hermes'
+//!   types; [`albums`], the messages that belong together; [`failure`], the meaning of a refusal; [`flood`], the owner of a
+//!   limit.
 
 pub mod adapter;
 pub mod address;

@@ -1,7 +1,8 @@
-//! Where an answer as a whole is not JSON: asks for one update alone, so that one that cannot be read does not hide the others.
+//! Narrows an answer that is not JSON as a whole: asks for one update alone, so that an unreadable one does not hide the
+//! others.
 //!
-//! Such an update is confirmed, and gone at the service, only when it is proven to be this one: it comes alone, twice in the same way,
-//! and its number stands where the service writes it. Until then nothing is confirmed that was not read.
+//! Such an update is confirmed, and gone at the service, only when it is proven to be this one: it comes alone, twice in the
+//! same form, and its number stands where the service writes it. Until then no unread update is confirmed.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::receiver::{ask, updates};
 use crate::platforms::telegram::bot::{Bot, Fault, Said};
 use crate::platforms::telegram::wire::RawUpdate;
 
-/// The first update that waits, whether or not it can be read.
+/// Returns the first update that waits, whether or not it can be read.
 pub(super) async fn first(bot: &Bot, confirm: Option<i64>) -> Answer {
     let said = alone(bot, confirm).await?;
     let fault = match updates(&said) {
@@ -26,7 +27,7 @@ pub(super) async fn first(bot: &Bot, confirm: Option<i64>) -> Answer {
     if again.text != said.text {
         return updates(&again);
     }
-    // As a text it is JSON, and no update: whoever takes it sets it aside.
+    // As a text it is JSON, and not an update: the receiver sets it aside.
     let body = serde_json::to_string(&said.text).and_then(RawValue::from_string);
     Ok(vec![RawUpdate { update_id: Some(number), body: body.expect("a text is JSON") }])
 }
@@ -35,7 +36,7 @@ async fn alone(bot: &Bot, confirm: Option<i64>) -> Result<Said, Fault> {
     ask(bot, confirm, 1, Duration::ZERO).await
 }
 
-/// The number of the only update in an answer that is not JSON behind it. Nothing that people write stands before it.
+/// Returns the number of the only update in an answer that is not JSON behind it. No text of a person stands before it.
 fn number(text: &str) -> Option<i64> {
     let mut rest = text;
     for part in ["{", "\"ok\"", ":", "true", ",", "\"result\"", ":", "[", "{", "\"update_id\"", ":"] {

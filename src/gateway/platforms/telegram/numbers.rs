@@ -1,8 +1,9 @@
-//! Pure. The number that the next question confirms: all updates up to it are gone at the service afterwards.
+//! Pure. The number that the next request confirms: all updates up to it are gone at the service afterwards.
 //!
-//! The service counts one by one, up to two thousand million, keeps a hundred thousand updates at most, and begins at another number
-//! when a week has passed without any. So an update far above the others has an odd number: it is taken, and not confirmed, because
-//! that would skip what comes behind it. It comes again with each answer until the service drops it; what came before is left out.
+//! The service counts one by one, up to two thousand million, keeps a hundred thousand updates at most, and begins at another
+//! number when a week has passed without any. So an update far above the others has an odd number: it is taken, and not
+//! confirmed, because that would skip the updates behind it. It comes again with each answer until the service drops it;
+//! repeats are left out.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,32 +14,32 @@ use crate::platforms::telegram::wire::RawUpdate;
 /// The highest number that the service gives.
 const NUMBER_MAX: i64 = 2_000_000_000;
 
-/// Numbers that wait at the service together are no further apart.
+/// The largest distance of numbers that wait at the service together.
 const GAP_MAX: i64 = 100_000;
 
-/// So many numbers beside each other, and none beside the last one, are where the service counts now.
+/// Least length of a run of numbers that shows where the service counts now, when none is beside the last one.
 const SEQUENCE_MIN: usize = 10;
 
-/// After so long without an update the service may have begun at another number: a week, with room for its clock.
+/// Time without an update after which the service may have begun at another number: a week, with room for its clock.
 const QUIET: Duration = Duration::from_hours(6 * 24);
 
-/// What an answer brought.
+/// The sorted updates of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Sifted {
     /// Updates that did not come before.
     pub(super) new: Vec<RawUpdate>,
-    /// Those of them that are not confirmed, by their numbers.
+    /// The new updates that are not confirmed, by their numbers.
     pub(super) odd: Vec<String>,
-    /// All up to this number may be confirmed.
+    /// The number up to which all may be confirmed.
     pub(super) confirm: Option<i64>,
-    /// Nothing speaks for this number but itself.
+    /// True when no number was believed before it.
     pub(super) is_first: bool,
 }
 
 /// The numbers of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
-    /// The highest that was believed, and when.
+    /// The highest number that was believed, and the time.
     last: Option<(i64, Instant)>,
     /// Updates of the answer before that could not be confirmed.
     taken: BTreeSet<(Option<i64>, u64)>,
@@ -74,18 +75,18 @@ impl Numbers {
                 sifted.new.push(update);
             }
         }
-        // They may have got out of order.
+        // The service may bring them out of order.
         sifted.new.sort_by_key(|update| update.update_id);
         Some(sifted)
     }
 }
 
-/// The highest number that can be believed, of these in their order. `last`: the one before them.
+/// Returns the highest number that can be believed, of these in their order. `last`: the one before them.
 fn highest(numbers: &[i64], last: Option<i64>) -> Option<i64> {
     let mut rows: Vec<&[i64]> = numbers.chunk_by(|one, next| next - one <= GAP_MAX).collect();
     let Some(last) = last else {
         rows.retain(|row| row[0] <= NUMBER_MAX || row.len() >= SEQUENCE_MIN);
-        // Of several the longest, and of those the lowest: what is below is confirmed as well.
+        // Of several rows the longest, and of those the lowest: the numbers below it are confirmed as well.
         rows.reverse();
         return rows.into_iter().max_by_key(|row| row.len())?.last().copied();
     };
@@ -95,12 +96,12 @@ fn highest(numbers: &[i64], last: Option<i64>) -> Option<i64> {
     row.last().copied()
 }
 
-/// An update, known again.
+/// Returns the identity of an update, by which a repeat is recognized.
 fn key(update: &RawUpdate) -> (Option<i64>, u64) {
     (update.update_id, digest(update))
 }
 
-/// A number for an update that has none of its own.
+/// Returns a number for an update that has none.
 pub(super) fn digest(update: &RawUpdate) -> u64 {
     let mut digest = DefaultHasher::new();
     update.body.get().hash(&mut digest);

@@ -1,7 +1,7 @@
 //! The long poll of a live connection.
 //!
-//! A failed poll is tried again here, for as long as the lease lasts: the service answers some questions with 502 every day, and
-//! proxies cut idle connections. Where another program polls too, receiving waits; the connection stays, and sends.
+//! A failed poll is tried again here, for as long as the lease lasts: the service answers some requests with 502 every day,
+//! and proxies cut idle connections. Where another program polls too, receiving waits; the connection stays, and sends.
 
 use std::time::Duration;
 
@@ -19,28 +19,29 @@ use crate::platforms::Platform;
 use crate::platforms::telegram::bot::Fault;
 use crate::platforms::telegram::wire::RawUpdate;
 
-/// What a poll brought.
+/// The result of a poll.
 pub(super) type Answer = Result<Vec<RawUpdate>, Fault>;
 
 /// A service that is polled.
 pub(super) trait Source: Sync {
-    /// Asks for what waits. `confirm`: everything up to this number is on disk. `wait`: how long the service may wait for more.
+    /// Asks for the waiting updates. `confirm`: everything up to this number is on disk. `wait`: how long the service may
+    /// wait for more.
     fn poll(&self, confirm: Option<i64>, wait: Duration) -> impl Future<Output = Answer> + Send;
 
-    /// An update has a number that is not confirmed, such as "no update_id".
+    /// Logs that an update has a number that is not confirmed, such as "no update_id".
     fn tell_odd(&self, number: &str);
 
     /// Returns when all of it is on disk.
     fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) -> impl Future<Output = ()> + Send;
 
-    /// What a conflict means, after those before it.
+    /// Returns the error for a conflict, in view of those before it.
     fn conflict(&self, fault: Fault) -> AdapterError;
 
     /// Removes a webhook that another program has set meanwhile: nothing can be polled beside it.
     fn clear(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// Polls until the connection fails; begins with the answer to the first question.
+/// Polls until the connection fails; begins with the answer to the first request.
 pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, first: Answer) -> Fault {
     let (mut patience, mut pace) = (Patience::default(), Pace::default());
     let (mut nonsense, mut numbers) = (Nonsense::default(), Numbers::default());
@@ -73,13 +74,13 @@ pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, f
             failpoint::hit("ack.telegram.before");
         }
         let asked_at = Now::read().mono;
-        // Where a confirmed number is odd after all, what has a lower one is skipped as long as this question waits.
+        // If a confirmed number is odd after all, updates with a lower one are skipped as long as this request waits.
         let is_unsure = is_first && confirm.is_some();
         let may_wait =
             patience.failures() == 0 && !nonsense.prevails() && !is_unsure && shared.may_wait(asked_at);
         answer = sift(source.poll(confirm, if may_wait { poll } else { Duration::ZERO }).await);
         if answer.is_ok() {
-            // What was taken is confirmed with that; the answer comes again over the next connection.
+            // The taken updates are confirmed with that; the answer comes again over the next connection.
             if nonsense.prevails() {
                 return Fault::Garbled("most updates could not be read");
             }
@@ -126,7 +127,7 @@ async fn bear(
                 Some(wait) => asked = Some(wait),
                 None => return Err(fault),
             },
-            // It may be the word of something between us and the service: asked once more before it is believed.
+            // It may come from something between us and the service: asked once more before it is believed.
             401 | 403 | 404 if refusal.by_service && patience.failures() > 0 => return Err(fault),
             _ => {}
         }
@@ -143,7 +144,7 @@ async fn bear(
     Ok(())
 }
 
-/// A failed poll, as people see it while it is tried again.
+/// Returns the error of a failed poll, as people see it while it is tried again.
 pub(super) fn of_poll(fault: Fault) -> AdapterError {
     let is_limit = matches!(&fault, Fault::Refused(refusal) if matches!(refusal.status, 420 | 429));
     let error = meaning(fault, 0);
@@ -151,20 +152,20 @@ pub(super) fn of_poll(fault: Fault) -> AdapterError {
     AdapterError { message: error.message, ..AdapterError::retryable(code, "") }
 }
 
-/// An answer sooner than this is quick.
+/// The time below which an answer is quick.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// The longest wait after quick answers without anything.
+/// The longest wait after quick empty answers.
 const PACE_MAX: Duration = Duration::from_millis(500);
 
-/// The pace of questions that bring nothing and are answered at once: some services do not wait.
+/// The pace of requests whose answers are quick and empty: some services do not wait.
 #[derive(Debug, Default)]
 struct Pace {
     quick: u32,
 }
 
 impl Pace {
-    /// The wait before the next question.
+    /// Returns the wait before the next request.
     fn wait(&mut self, took: Duration, has_brought: bool) -> Duration {
         self.quick = if has_brought || took >= QUICK { 0 } else { self.quick.saturating_add(1) };
         match self.quick {

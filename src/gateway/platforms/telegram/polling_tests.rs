@@ -11,7 +11,7 @@ use crate::gateway::platforms::telegram::failure;
 use crate::net;
 use crate::platforms::telegram::wire::{Parameters, Refusal};
 
-/// What becomes of one poll.
+/// The fate of one poll.
 enum Fate {
     Fails(Fault),
     /// It is held as long as it asks for, and cut when it lasts longer than this.
@@ -32,7 +32,7 @@ struct Known {
     failures: u32,
     conflicts: failure::Conflicts,
     confirmed: i64,
-    /// How long each message was not fetched.
+    /// The wait of each message until it was fetched.
     fetched: BTreeMap<i64, Duration>,
 }
 
@@ -43,7 +43,7 @@ struct Service<F> {
 }
 
 impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Service<F> {
-    /// `fate`: of the nth poll, so long after the beginning, that may wait so long.
+    /// `fate`: of the nth poll, this long after the beginning, that may wait this long.
     fn new(fate: F) -> Self {
         Self { begin: Now::read().mono, known: Mutex::default(), fate }
     }
@@ -85,7 +85,7 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Service<F> {
         }
     }
 
-    /// So long, with these looks at each tenth of a second: what is shown, and what the service knows.
+    /// Runs for this time, with these checks at each tenth of a second: the shown state, and the service's state.
     async fn run(&self, shared: &Shared, time: Duration, mut look: impl FnMut(Option<&Degraded>, &Known)) {
         let looking = async {
             while self.age() < time {
@@ -101,7 +101,7 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Service<F> {
         }
     }
 
-    /// The longest that a message waited, of those that could be fetched.
+    /// Returns the longest wait of a message, of those that could be fetched.
     fn slowest(&self) -> Duration {
         self.known(|known| {
             assert!(known.fetched.len() as i64 >= self.arrived() - 1, "{} are fetched", known.fetched.len());
@@ -158,7 +158,7 @@ fn cut() -> Fault {
     Fault::Way(net::Fault { code: "net_lost", certainty, retry, said: "broke off its answer" })
 }
 
-/// What is shown is what is so: two failures in a row are told, one is not.
+/// Checks that the shown state is true: two failures in a row are shown, one is not.
 fn is_true(health: Option<&Degraded>, known: &Known) {
     let expected = (known.failures >= 2).then_some(("telegram_network_error", known.failures, Some(10)));
     let shown = health.map(|health| (health.error.code, health.failures, health.failures_max));
@@ -206,7 +206,7 @@ async fn bad_weather_costs_no_message_two_seconds_and_nothing_untrue_is_shown() 
 #[tokio::test(start_paused = true)]
 async fn idle_polls_that_are_cut_cost_nothing_and_nothing_untrue_is_shown() {
     for every in [5, 12, 29] {
-        // Nothing comes for the first 1300 ms of each poll, and nothing at all but each 1300 ms.
+        // No answer comes for the first 1300 ms of each poll, and no update but each 1300 ms.
         let service = Service::new(|_, _, _| Fate::Held(every * SECOND / 10));
         let shared = Shared::new();
         service.run(&shared, 600 * SECOND, is_true).await;
@@ -221,7 +221,7 @@ async fn a_service_that_does_not_wait_is_asked_twice_a_second_and_a_message_is_f
     hasty.run(&Shared::new(), 600 * SECOND, is_true).await;
     assert!(hasty.slowest() <= PACE_MAX, "{:?}", hasty.slowest());
     assert!(hasty.known(|known| known.polls) < 5 * 600, "{}", hasty.known(|known| known.polls));
-    // One that refuses to wait, and answers what does not wait.
+    // A service that refuses to wait, and answers requests that do not wait.
     let moody =
         Service::new(|_, _, wait| if wait.is_zero() { Fate::Hasty } else { Fate::Fails(refused(502, None)) });
     moody.run(&Shared::new(), 600 * SECOND, is_true).await;

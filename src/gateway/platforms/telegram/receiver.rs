@@ -1,12 +1,12 @@
 //! Receives by long polling.
 //!
-//! A batch is confirmed by the next question, and that is asked only when all of the batch is on disk. Nothing that waits at
-//! the service is ever dropped: the first question names no number, so that it brings whatever was not confirmed before.
-//! Once a confirmation is answered it is not repeated, since the service may begin to count anew after a quiet week, and
+//! A batch is confirmed by the next request, and that is sent only when all of the batch is on disk. No update that waits at
+//! the service is ever dropped: the first request names no number, so that it brings all that was not confirmed before.
+//! Once a confirmation is answered it is not repeated, since the service may restart its count after a quiet week, and
 //! numbers below a confirmed one would be confirmed unseen.
 //!
-//! What cannot be read is set aside before it is confirmed; where that spoils a whole answer, [`narrow`] finds which it is. Where that is most of what comes, the connection is given up, and
-//! tried again ever more slowly: a batch for each attempt.
+//! An unreadable update is set aside before it is confirmed; where it spoils a whole answer, [`narrow`] finds it. Where most
+//! updates are unreadable, the connection is given up, and tried again ever more slowly: a batch for each attempt.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -44,7 +44,7 @@ use crate::sensitive::Secret;
 /// Updates of one answer: the most that the service gives.
 pub(super) const BATCH_MAX: u8 = 100;
 
-/// Beyond the time that the service may wait for something to come.
+/// Limit for the answer, beyond the time that the service may wait.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The first wait after a message could not be made durable; it doubles.
@@ -53,7 +53,7 @@ const STORE_WAIT: Duration = Duration::from_millis(250);
 /// The longest such wait.
 const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Everything that receiving needs.
+/// The dependencies of receiving.
 pub(super) struct Receiver {
     pub(super) bot: Arc<Bot>,
     pub(super) me: User,
@@ -63,20 +63,20 @@ pub(super) struct Receiver {
     pub(super) memory: Arc<Memory>,
     pub(super) token: Secret,
     pub(super) media: Media,
-    /// Where updates go that cannot be read.
+    /// The folder of unreadable updates.
     pub(super) aside: Aside,
-    /// What was said of them.
+    /// The throttle of the log lines about them.
     pub(super) repeats: LogThrottle,
-    /// What spoke to us with one of its parts.
+    /// Albums of which a part was addressed to us.
     pub(super) albums: Mutex<Albums>,
-    /// How long the service waits for something to come.
+    /// Time for which the service waits for updates.
     pub(super) poll: Duration,
-    /// The longest that all that one message brings may take to be fetched: until then nothing after it is asked for.
+    /// Limit for fetching all attachments of one message: until then nothing after it is asked for.
     pub(super) fetch_limit: Duration,
 }
 
 impl Receiver {
-    /// Receives until the connection fails; begins with the answer to the first question.
+    /// Receives until the connection fails; begins with the answer to the first request.
     pub(super) async fn run(&self, first: Answer) -> Fault {
         polling::run(self, &self.shared, self.poll, first).await
     }
@@ -111,7 +111,7 @@ impl Receiver {
         .await;
     }
 
-    /// Takes one update that was brought to us. When this returns `Ok`, it is on disk, or nobody has to hear of it.
+    /// Takes one update. When this returns `Ok`, it is on disk, or does not have to be.
     pub(super) async fn offer(&self, update: &RawUpdate) -> Result<(), InboxError> {
         match self.translate(update) {
             Ok(Some(mut translated)) => {
@@ -130,7 +130,7 @@ impl Receiver {
         }
     }
 
-    /// What somebody said in it. `None`: nothing, or it is of a kind that was asked for by an earlier program.
+    /// Returns the message in it. `None`: there is none, or it is of a kind that an earlier program asked for.
     fn translate(&self, update: &RawUpdate) -> Result<Option<Translated>, wire::Unreadable> {
         let Some((kind, raw)) = wire::message(update)? else { return Ok(None) };
         if let Some(new) = raw.migrate_to_chat_id {
@@ -139,7 +139,7 @@ impl Receiver {
         Ok(translate::message(&raw, kind, &self.me))
     }
 
-    /// A group that was listed is not, under its new id, and from now on there is silence.
+    /// Logs that a group got a new id: it was listed under the old one, and is ignored from now on.
     fn tell_migrated(&self, old: i64, new: i64) {
         let code = "telegram_group_migrated";
         if let Some(more) = self.repeats.say(Now::read().mono, &format!("{code} {old}")) {
@@ -166,7 +166,7 @@ impl Receiver {
         self.shared.step();
     }
 
-    /// With what came with it.
+    /// Returns the message with its attachments.
     async fn whole(&self, Translated { mut message, wanted }: Translated) -> InboundMessage {
         if !wanted.is_empty()
             && self.inbox.admits(self.platform, &message)
@@ -177,7 +177,7 @@ impl Receiver {
         message
     }
 
-    /// Waits for the disk, and returns the next wait. Until then nothing more is asked for: the service keeps the rest.
+    /// Waits for the disk, and returns the next wait. Until then no update is asked for: the service keeps the rest.
     async fn not_stored(&self, wait: Duration, error: &(dyn Error + Sync)) -> Duration {
         tracing::debug!(platform = %self.platform, %error, "a message is waiting at Telegram");
         self.shared.step();
@@ -186,7 +186,7 @@ impl Receiver {
     }
 
     async fn fetch(&self, message: &mut InboundMessage, wanted: Vec<Wanted>) {
-        // It begins with the first, and the others have what is left of it.
+        // The limit begins with the first attachment, and the others have the rest of it.
         let limit = tokio::time::sleep(self.fetch_limit);
         tokio::pin!(limit);
         for (attachment, wanted) in message.attachments.iter_mut().zip(wanted) {
@@ -220,7 +220,7 @@ impl Receiver {
                 Fault::Refused(_) | Fault::Way(_) | Fault::Garbled(_) => "it could not be downloaded",
             })?;
         let path = file.file_path.ok_or("Telegram no longer stores it")?;
-        // A server that runs with `--local` names a file of its own disk. Whoever plays such a server could name any of ours.
+        // A server that runs with `--local` names a file on its disk. An impostor of such a server could name any of ours.
         if Path::new(&path).is_absolute() {
             return Err("the Bot API server runs with --local, which hermes does not support");
         }
@@ -231,7 +231,7 @@ impl Receiver {
         blocking(move || arriving.arrived()).await
     }
 
-    /// One that cannot be read is kept for people to look at, and does not hide the others.
+    /// Keeps an unreadable update for people to look at, so that it does not hide the others.
     async fn keep_aside(&self, update: &RawUpdate) -> io::Result<()> {
         let unnumbered = || format!("unnumbered-{:016x}", numbers::digest(update));
         let name = update.update_id.map_or_else(unnumbered, |number| number.to_string());
@@ -249,7 +249,7 @@ impl Receiver {
     }
 }
 
-/// Asks for so much of what waits. `confirm`: everything up to this number is on disk.
+/// Asks for up to `limit` updates. `confirm`: everything up to this number is on disk.
 pub(super) async fn ask(bot: &Bot, confirm: Option<i64>, limit: u8, poll: Duration) -> Result<Said, Fault> {
     let kinds = Kind::ALL.map(Kind::name);
     let question = GetUpdates {
@@ -261,7 +261,7 @@ pub(super) async fn ask(bot: &Bot, confirm: Option<i64>, limit: u8, poll: Durati
     bot.said("getUpdates", &question, poll + ANSWER_LIMIT).await
 }
 
-/// The content of an answer.
+/// Returns the content of an answer.
 pub(super) fn updates(said: &Said) -> Answer {
     wire::updates(&said.result()?).ok_or(Fault::Garbled("no list of updates"))
 }
@@ -303,7 +303,8 @@ impl Source for Receiver {
     }
 }
 
-/// Nothing can be fetched while the service brings it elsewhere. What waits there stays: it is fetched then.
+/// Removes the webhook: nothing can be fetched while the service brings updates elsewhere. Those that wait there stay, and
+/// are fetched then.
 pub(super) async fn remove_webhook(bot: &Bot, found: &WebhookInfo) -> Result<(), Fault> {
     if found.url.is_empty() {
         return Ok(());
@@ -317,7 +318,7 @@ pub(super) async fn remove_webhook(bot: &Bot, found: &WebhookInfo) -> Result<(),
     Ok(())
 }
 
-/// Removes what was fetched for a message that is brought again, and fetched for again.
+/// Removes the attachments of a message that will be brought and fetched again.
 async fn discard(message: InboundMessage) {
     let remove = |attachment: Attachment| attachment.path.map(std::fs::remove_file);
     let removing = move || message.attachments.into_iter().for_each(|attachment| drop(remove(attachment)));
@@ -330,7 +331,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(NOT_STORED))
 }
 
-/// What a failure to receive means. `conflicts`: how many conflicts came in a row, with this one.
+/// Returns the error for a failure to receive. `conflicts`: the number of conflicts in a row, with this one.
 pub(super) fn meaning(fault: Fault, conflicts: u32) -> AdapterError {
     match fault {
         Fault::Way(fault) => way(fault),

@@ -11,7 +11,7 @@ use super::*;
 use crate::gateway::connection::accept;
 use crate::sensitive::Secret;
 
-/// Lets everybody speak, and takes everything.
+/// An inbox that admits every sender and takes every message.
 struct Open;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What the parts of one connection know of each other: whether it has ended, and when it was last proven.
+//! The common state of the parts of one connection: its end, and its last proof.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,31 +8,31 @@ use tokio::sync::{Notify, watch};
 use crate::clock::Now;
 use crate::gateway::model::failure::{AdapterError, Degraded};
 
-/// A question waits for 30 s at most, and 45 s after a proof the connection counts as lost.
+/// Age up to which a proof is fresh: a request waits for 30 s at most, and 45 s after a proof the connection counts as lost.
 const PROOF_FRESH: Duration = Duration::from_secs(10);
 
-/// Longer than the longest that a step of taking what came may last: fetching what came with one message.
+/// Limit for one step of taking updates; fetching the attachments of one message, the longest step, is shorter.
 const STILL_MAX: Duration = Duration::from_secs(400);
 
-/// One connection.
+/// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Shared {
     end: watch::Sender<Option<AdapterError>>,
     proof: Mutex<Instant>,
-    /// Nothing more is asked for at the moment, because what came is still being taken: when that last got on.
+    /// Set while updates are being taken and no more are asked for: the time of the last step.
     busy: Mutex<Option<Instant>>,
-    /// The last wait for the whole bot that nobody has heard of.
+    /// The last wait for the whole bot that was not reported yet.
     limit: watch::Sender<Option<Duration>>,
-    /// What fails at the moment, and is tried again.
+    /// The failure that is being retried at the moment.
     health: watch::Sender<Option<Degraded>>,
     /// Wakes a task that waits before it tries something again.
     hurry: Notify,
-    /// Wakes the look at the service.
+    /// Wakes the probe.
     doubt: Notify,
 }
 
 impl Shared {
-    /// Just proven.
+    /// Makes the state of a connection that was just proven.
     pub(super) fn new() -> Self {
         Self {
             end: watch::Sender::new(None),
@@ -45,7 +45,7 @@ impl Shared {
         }
     }
 
-    /// It is over; the first reason stands.
+    /// Ends the connection; the first reason stands.
     pub(super) fn end(&self, error: AdapterError) {
         self.end.send_if_modified(|end| {
             let first = end.is_none();
@@ -56,25 +56,25 @@ impl Shared {
         });
     }
 
-    /// Returns when it is over.
+    /// Returns when the connection is over.
     pub(super) async fn ended(&self) -> AdapterError {
         let mut end = self.end.subscribe();
         let end = end.wait_for(Option::is_some).await.expect("the sender lives in self");
         end.clone().expect("it is some")
     }
 
-    /// The service has answered.
+    /// Records an answer of the service.
     pub(super) fn prove(&self) {
         *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = Now::read().mono;
     }
 
-    /// When the service last answered.
+    /// Returns the time of the service's last answer.
     pub(super) fn proof(&self) -> Instant {
         *self.proof.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A look on a connection of its own was answered. That is a proof only while nothing is asked for on the one by which
-    /// messages come, and taking what came gets on: a disk that hangs is no connection.
+    /// Records a successful probe. It is a proof only while no request is open on the receiving connection, and taking the
+    /// updates makes progress: a disk that hangs is not a connection.
     pub(super) fn seen(&self) {
         let now = Now::read().mono;
         if self.busy_since().is_some_and(|got_on| now.saturating_duration_since(got_on) < STILL_MAX) {
@@ -82,12 +82,12 @@ impl Shared {
         }
     }
 
-    /// True when what came is being taken, as long as that lasts.
+    /// Sets whether updates are being taken.
     pub(super) fn busy(&self, is_busy: bool) {
         *self.busy_since() = is_busy.then(|| Now::read().mono);
     }
 
-    /// What is being taken got on by a step.
+    /// Records a step in taking the updates.
     pub(super) fn step(&self) {
         self.busy(true);
     }
@@ -96,12 +96,12 @@ impl Shared {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last proof is so young that the next one may wait as long as a question can.
+    /// True when the last proof is so young that the next one may wait as long as a request can.
     pub(super) fn may_wait(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.proof()) < PROOF_FRESH
     }
 
-    /// Something fails and is tried again, or nothing does any more.
+    /// Sets the failure that is being retried, or clears it.
     pub(super) fn degrade(&self, degraded: Option<Degraded>) {
         self.health.send_if_modified(|health| {
             let is_new = *health != degraded;
@@ -110,38 +110,38 @@ impl Shared {
         });
     }
 
-    /// What fails at the moment.
+    /// Returns the failure of the moment, now and later.
     pub(super) fn health(&self) -> watch::Receiver<Option<Degraded>> {
         self.health.subscribe()
     }
 
-    /// Waits so long before something is tried again, or until an operator wants it tried now.
+    /// Waits before a retry, or until an operator wants it now.
     pub(super) async fn pause(&self, wait: Duration) {
         // In time or hurried: either way it is tried now.
         drop(tokio::time::timeout(wait, self.hurry.notified()).await);
     }
 
-    /// Whatever waits is tried now.
+    /// Ends every wait for a retry.
     pub(super) fn hurry(&self) {
         self.hurry.notify_waiters();
     }
 
-    /// A request was refused as if the token were worth nothing: the service is asked.
+    /// Asks for a probe: a request was refused as if the token were invalid.
     pub(super) fn doubt(&self) {
         self.doubt.notify_one();
     }
 
-    /// Returns when that has happened.
+    /// Returns when a probe is asked for.
     pub(super) async fn doubted(&self) {
         self.doubt.notified().await;
     }
 
-    /// The service asks the whole bot to wait.
+    /// Records that the service asks the whole bot to wait.
     pub(super) fn limit(&self, wait: Duration) {
         self.limit.send_replace(Some(wait));
     }
 
-    /// Returns when the service asks for it; nothing is lost when this is dropped.
+    /// Returns when the service asks the whole bot to wait; nothing is lost when this is dropped.
     pub(super) async fn limited(&self) -> Duration {
         let mut limit = self.limit.subscribe();
         limit.wait_for(Option::is_some).await.expect("the sender lives in self");

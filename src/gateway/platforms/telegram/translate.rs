@@ -1,47 +1,48 @@
-//! Pure. Telegram's messages as everybody else sees them.
+//! Pure. Translation of Telegram's messages into those of the gateway.
 
 use super::address::{Address, message_id};
 use crate::gateway::model::message::{Attachment, FORWARDED, InboundMessage, UserId};
 use crate::platforms::telegram::wire::{Contact, Entity, Kind, Message, Origin, User};
 use crate::sensitive::Private;
 
-/// Answers of a poll that are named; more are counted.
+/// Most answers of a poll that are named; more are counted.
 const OPTIONS_NAMED_MAX: usize = 10;
 
-/// Addresses behind a text that are told; so many entities the service knows in a message.
+/// Most addresses behind a text that are shown; the service allows as many entities in a message.
 const LINKS_MAX: usize = 100;
 
 /// The longest such address, in bytes.
 const LINK_LEN_MAX: usize = 2048;
 
-/// A change so long after the message is not taken, in seconds: texts are kept for a week, and whether it changes any is not known.
+/// The age beyond which a change is ignored, in seconds: texts are kept for a week, and it is not known whether it changes
+/// any.
 const EDITED_WITHIN_S: i64 = 7 * 24 * 3600;
 
-/// Something to fetch.
+/// A file to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// By which it is fetched.
+    /// The id by which it is fetched.
     pub file_id: String,
-    /// In bytes, as the service says.
+    /// Its size in bytes, as the service says.
     pub size: Option<u64>,
 }
 
-/// What a message became.
+/// A translated message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Translated {
     /// The message; its attachments are not fetched yet.
     pub message: InboundMessage,
-    /// For each attachment, what is to be fetched.
+    /// The file to fetch for each attachment.
     pub wanted: Vec<Wanted>,
 }
 
-/// Translates one message. `None`: nobody said anything (somebody joined, a title was changed), or a bot did.
+/// Translates one message. `None`: it holds no text of a person (a member joined, a title was changed), or a bot wrote it.
 pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
     if raw.from.as_ref().is_some_and(|from| from.is_bot) && raw.sender_chat.is_none() {
         return None;
     }
     let is_group = raw.chat.kind != "private";
-    // A command for another bot is nothing to us, also where everything else speaks to us.
+    // A command for another bot is not for us, also where everything else is.
     if is_group && named_command(raw).is_some_and(|(_, name)| !is_our_name(name, me)) {
         return None;
     }
@@ -49,7 +50,7 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
     let described = described(raw);
     let written = written(raw, me);
     let is_bare = attachments.is_none() && written.is_empty();
-    // Whoever shares where they are moves, and each step is a change.
+    // A live location moves, and each step is a change.
     let is_step = kind.is_edit() && raw.location.is_some() && raw.venue.is_none();
     if is_bare && (described.is_none() || is_step) {
         return None;
@@ -92,7 +93,7 @@ pub fn message(raw: &Message, kind: Kind, me: &User) -> Option<Translated> {
     Some(Translated { message, wanted: wanted.into_iter().collect() })
 }
 
-/// Who is answerable for it. Whoever writes in the name of a chat is that chat: the person behind it is not told.
+/// Returns the sender. A message in the name of a chat has that chat as its sender: the person behind it is not known.
 fn sender(raw: &Message) -> Option<(UserId, Option<Private>)> {
     if let Some(chat) = &raw.sender_chat {
         return Some((UserId(chat.id.to_string()), chat.title.clone()));
@@ -112,7 +113,7 @@ fn full_name(first: &Private, last: Option<&Private>) -> Private {
     Private(last.map_or_else(|| first.0.clone(), |last| format!("{} {}", first.0, last.0)))
 }
 
-/// The text or the caption, with what it means.
+/// Returns the text or the caption, with its entities.
 fn said(raw: &Message) -> Option<(&str, &[Entity])> {
     match (&raw.text, &raw.caption) {
         (Some(text), _) => Some((&text.0, &raw.entities)),
@@ -121,7 +122,7 @@ fn said(raw: &Message) -> Option<(&str, &[Entity])> {
     }
 }
 
-/// What was written. In `/new@our_bot` the name is how a group speaks to us, and no part of the command.
+/// Returns the written text. In `/new@our_bot` the name only addresses us in a group, and is not part of the command.
 fn written(raw: &Message, me: &User) -> String {
     let text = linked(raw);
     let ours = named_command(raw).filter(|(_, name)| is_our_name(name, me)).and_then(|(command, name)| {
@@ -133,7 +134,7 @@ fn written(raw: &Message, me: &User) -> String {
     }
 }
 
-/// The command at the beginning, as the sender wrote it: not in what they forward, nor in a quotation.
+/// Returns the command at the beginning, as the sender wrote it: not in a forwarded message, nor in a quotation.
 fn command(raw: &Message) -> Option<&str> {
     let (text, entities) = said(raw)?;
     let starts = |entity: &&Entity| entity.offset == 0;
@@ -147,7 +148,7 @@ fn command(raw: &Message) -> Option<&str> {
         .and_then(|entity| slice(text, entity))
 }
 
-/// A command that names a bot, and that name: `/new` and `our_bot` in `/new@our_bot now`.
+/// Returns a command that names a bot, and that name: `/new` and `our_bot` in `/new@our_bot now`.
 fn named_command(raw: &Message) -> Option<(&str, &str)> {
     command(raw)?.split_once('@')
 }
@@ -156,8 +157,8 @@ fn is_quotation(entity: &Entity) -> bool {
     matches!(entity.kind.as_str(), "blockquote" | "expandable_blockquote")
 }
 
-/// The text or the caption. Where a piece of it leads to an address that is not shown, the address stands behind it; the lines
-/// of a quotation begin with `>`.
+/// Returns the text or the caption. Behind a piece with a hidden address stands the address; the lines of a quotation begin
+/// with `>`.
 fn linked(raw: &Message) -> String {
     let Some((text, entities)) = said(raw) else { return String::new() };
     let links =
@@ -186,7 +187,7 @@ fn linked(raw: &Message) -> String {
     whole
 }
 
-/// In a group hermes answers only who speaks to it: by a mention, by an answer to its message, or by a command that is not
+/// True when a group message is addressed to us: by a mention, by an answer to our message, or by a command that is not
 /// another bot's.
 fn is_addressed(raw: &Message, me: &User) -> bool {
     let answers_us = raw
@@ -213,7 +214,7 @@ fn is_our_name(name: &str, me: &User) -> bool {
     me.username.as_ref().is_some_and(|ours| ours.eq_ignore_ascii_case(name))
 }
 
-/// The part of a text that an entity is about: Telegram counts in UTF-16.
+/// Returns the part of a text that an entity is about: Telegram counts in UTF-16.
 fn slice<'a>(text: &'a str, entity: &Entity) -> Option<&'a str> {
     let start = byte_at(text, entity.offset)?;
     let end = byte_at(text, entity.offset.checked_add(entity.length)?)?;
@@ -231,7 +232,7 @@ fn byte_at(text: &str, units: usize) -> Option<usize> {
     (seen == units).then_some(text.len())
 }
 
-/// What is neither text nor a file, in brackets.
+/// Describes, in brackets, content that is neither text nor a file.
 fn described(raw: &Message) -> Option<String> {
     if let Some(venue) = &raw.venue {
         let place = raw.location.map(|place| format!("{},{}, ", place.latitude, place.longitude));
@@ -273,7 +274,7 @@ fn described(raw: &Message) -> Option<String> {
     raw.unshown.map(|_| "[a message of an unsupported kind]".to_owned())
 }
 
-/// Where the text comes from, when the sender did not write it.
+/// Returns the source of the text, when the sender did not write it.
 fn source(raw: &Message) -> Option<String> {
     if let Some(origin) = &raw.forward_origin {
         return Some(forwarded(origin));
@@ -295,7 +296,7 @@ fn forwarded(origin: &Origin) -> String {
     from.map_or_else(|| FORWARDED.to_owned(), |from| format!("{FORWARDED} from {}", from.0))
 }
 
-/// What it answers: the part that was picked out, or all of it. Its file is not fetched once more.
+/// Returns the answered text: the selected part, or all of it. Its file is not fetched once more.
 fn quoted(raw: &Message) -> Option<Private> {
     let answered = raw.reply_to_message.as_ref().filter(|answered| answered.forum_topic_created.is_none());
     let whole = |answered: &Message| {
@@ -307,7 +308,7 @@ fn quoted(raw: &Message) -> Option<Private> {
     quote.or_else(|| answered.map(|answered| whole(answered))).filter(|text| !text.0.is_empty())
 }
 
-/// The file that came with it: a message has one at most.
+/// Returns the file of a message, which has one at most.
 fn attachment(raw: &Message) -> Option<(Attachment, Wanted)> {
     // The largest size comes last by custom, not by promise.
     if let Some(photo) = raw.photo.iter().max_by_key(|size| u64::from(size.width) * u64::from(size.height)) {

@@ -12,12 +12,12 @@ fn me() -> User {
     .unwrap()
 }
 
-/// It comes over the wire.
+/// Reads an update as it comes over the wire.
 fn received(update: &Value) -> wire::RawUpdate {
     wire::RawUpdate::of(&update.to_string()).unwrap()
 }
 
-/// An update with this in its message, over what every message has.
+/// Makes an update with these fields in its message, over those that every message has.
 fn update(kind: Kind, fields: Value) -> Value {
     let mut message = json!({
         "message_id": 17, "date": 1_700_000_000,
@@ -201,7 +201,7 @@ fn in_a_group_it_must_speak_to_us() {
             true,
             "@hermes_bot look",
         ),
-        // Garbled entities are nothing.
+        // Entities outside the text are ignored.
         (json!({ "text": "ab", "entities": entity("mention", 1, 90) }), false, "ab"),
         (json!({ "text": "ab", "entities": entity("mention", usize::MAX, 2) }), false, "ab"),
         (json!({ "text": "😀", "entities": entity("bot_command", 0, 1) }), false, "😀"),
@@ -324,7 +324,7 @@ fn a_command_in_words_of_others_is_text() {
             assert_eq!(crate::gateway::inbound::slash::of(&message), None, "{fields}");
         }
     }
-    // A command for another bot is text as well where somebody else wrote it.
+    // A command for another bot is text as well where another person wrote it.
     let text =
         group(json!({ "text": "/new@other_bot", "forward_date": 1, "entities": entities("bold") })).text.0;
     assert_eq!(text, "[forwarded]\n/new@other_bot");
@@ -357,7 +357,7 @@ fn an_address_behind_a_text_stands_beside_it() {
             "😀 one (https://one.test) two (https://two.test)",
         ),
         ("https://a.test", vec![link(0, 14, "https://a.test")], "https://a.test"),
-        // Garbled ones, and one that nobody could read.
+        // Entities outside the text, over half of a surrogate pair, and without an address.
         ("ab", vec![link(1, 90, "https://a.test"), link(usize::MAX, 2, "https://a.test")], "ab"),
         (
             "😀",
@@ -488,7 +488,7 @@ fn what_cannot_be_read_is_said_to_be_so_and_what_is_unknown_is_nothing() {
             "{update:?}"
         );
     }
-    // What only adorns a message does not hide it.
+    // An ornament of a message does not hide it.
     let adorned = r#"{"update_id":1,"message":{"message_id":1,"date":1,"chat":{"id":1,"type":"private"},"text":"hi",
         "entities":[{"type":"\ud83d"}],"reply_to_message":{"text":"\ud83d"},"via_bot":{"username":"\ud83d"},"new":"\ud83d",
         "from":{"id":1,"first_name":null,"username":5},"edit_date":"x","media_group_id":7,"is_topic_message":"x","message_thread_id":1.5}}"#;

@@ -1,7 +1,7 @@
-//! Receives by webhook: the service brings each update to us, and hears that we have it once it is on disk.
+//! Receives by webhook: the service brings each update to us, and gets our answer once it is on disk.
 //!
-//! Whoever calls must say the secret, and is not listened to before. The way to us leads through other people's programs, so
-//! that we take it as open only while the service itself says that it gets through.
+//! A caller must give the secret, and is not read before. The route to us leads through other programs, so we take it as open
+//! only while the service itself reports that it reaches us.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -23,38 +23,38 @@ use crate::platforms::telegram::bot::{self, Bot, Fault};
 use crate::platforms::telegram::wire::{Kind, RawUpdate, SetWebhook, WebhookInfo};
 use crate::sensitive::Secret;
 
-/// In which the service says the secret.
+/// The header in which the service gives the secret.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
 
 /// The longest update, in bytes; those of the service are far shorter.
 const BODY_LEN_MAX: usize = 1 << 20;
 
-/// The longest that an update may take to come.
+/// Limit for reading an update.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 
-/// The longest that it may take to be on disk, with what is fetched for it. The service waits for about a minute.
+/// Limit until an update is on disk, with its attachments. The service waits for about a minute.
 const UPDATE_LIMIT: Duration = Duration::from_secs(50);
 
-/// The longest that fetching may take of it: beyond, the message is taken without what came with it.
+/// The part of it for fetching: beyond, the message is taken without its attachments.
 pub(super) const FETCH_LIMIT_MAX: Duration = Duration::from_secs(35);
 
-/// The longest that a connection lasts.
+/// Limit for a connection.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
 
-/// Where the service's calls come in.
+/// The listener for the service's calls.
 pub(super) struct Door {
     listener: TcpListener,
     secret: Secret,
     calls: Arc<AtomicU64>,
-    /// Nobody else of ours listens there meanwhile.
+    /// Held so that no other connection of ours listens there meanwhile.
     _place: OwnedMutexGuard<()>,
 }
 
 impl Door {
-    /// Listens. `place` is held until it no longer does.
+    /// Listens. `place` is held until that ends.
     ///
     /// # Errors
-    /// Why not.
+    /// The cause for which it cannot.
     pub(super) async fn open(
         address: SocketAddr,
         secret: Secret,
@@ -72,10 +72,10 @@ impl Door {
         Ok(Self { listener, secret, calls: Arc::default(), _place: place })
     }
 
-    /// Has the service bring what it has, and returns once it says that it will.
+    /// Registers the webhook, and returns once the service has accepted it.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The cause for which it does not.
     pub(super) async fn announce(&self, bot: &Bot, url: &str, limit: Duration) -> Result<Watch, Refused> {
         let (url, secret) = (url.to_owned(), self.secret.clone());
         let mut watch = Watch { url, secret, calls: Arc::clone(&self.calls), seen: 0, error_date: None };
@@ -86,7 +86,7 @@ impl Door {
         Ok(watch)
     }
 
-    /// Takes what is brought, for ever.
+    /// Takes the updates that are brought, for ever.
     pub(super) async fn serve(self, receiver: Receiver) -> Fault {
         let desk = Desk { secret: self.secret, calls: self.calls, receiver };
         let routes = Router::new().fallback(deliver).with_state(Arc::new(desk));
@@ -95,31 +95,31 @@ impl Door {
     }
 }
 
-/// What is known of the way to us.
+/// The knowledge about the route to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
-    /// The service gets through, or has nothing for us.
+    /// The service reaches us, or has nothing for us.
     GetsThrough,
-    /// Something waits, and neither has it come nor has that failed.
+    /// Updates wait that neither came nor failed.
     Nothing,
 }
 
-/// The error code when the service does not get through to us.
+/// The error code when the service does not reach us.
 pub(super) const UNREACHABLE: &str = "telegram_webhook_unreachable";
 
 fn unreachable(why: &str) -> AdapterError {
     AdapterError::retryable(UNREACHABLE, format!("Telegram cannot reach the webhook: {why}"))
 }
 
-/// Why the service does not bring anything.
+/// The cause for which the service brings nothing.
 pub(super) enum Refused {
-    /// It is about the webhook.
+    /// A cause in the webhook.
     Webhook(AdapterError),
-    /// It is not about the webhook.
+    /// A cause elsewhere.
     Otherwise(Fault),
 }
 
-/// What takes a call.
+/// The handler of a call.
 struct Desk {
     secret: Secret,
     calls: Arc<AtomicU64>,
@@ -128,7 +128,7 @@ struct Desk {
 
 async fn deliver(State(desk): State<Arc<Desk>>, request: Request) -> StatusCode {
     let sent: Vec<_> = request.headers().get_all(SECRET_HEADER).iter().collect();
-    // Whoever does not know it learns nothing, and nothing of theirs is read.
+    // A caller without the secret learns nothing, and its body is not read.
     if !matches!(sent[..], [sent] if desk.secret.equals(sent.as_bytes())) {
         return StatusCode::UNAUTHORIZED;
     }
@@ -147,24 +147,24 @@ async fn deliver(State(desk): State<Arc<Desk>>, request: Request) -> StatusCode 
     };
     match tokio::time::timeout(UPDATE_LIMIT, desk.receiver.offer(&update)).await {
         Ok(Ok(())) => StatusCode::OK,
-        // It is brought again.
+        // The service brings the update again.
         Ok(Err(_)) | Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
-/// Judges what the service says of the webhook.
+/// Judges the service's reports on the webhook.
 pub(super) struct Watch {
     url: String,
     secret: Secret,
     calls: Arc<AtomicU64>,
-    /// So many calls there were when it was last judged.
+    /// The number of calls when it was last judged.
     seen: u64,
-    /// The last failure that the service spoke of.
+    /// The last failure that the service reported.
     error_date: Option<i64>,
 }
 
 impl Watch {
-    /// Has the service bring what it has.
+    /// Registers the webhook.
     async fn announce(&self, bot: &Bot, limit: Duration) -> Result<(), Refused> {
         let kinds = Kind::ALL.map(Kind::name);
         let question = SetWebhook {
@@ -186,7 +186,7 @@ impl Watch {
         }
     }
 
-    /// Looks once. `again`: the service did not get through, and is to try now instead of ever more rarely.
+    /// Asks once. `again`: the service did not reach us, and is to try now instead of ever more rarely.
     ///
     /// # Errors
     /// It does not get through, or the look failed.
@@ -204,7 +204,7 @@ impl Watch {
         judged
     }
 
-    /// Takes what is brought until it is known that the service gets through to us, or has nothing for us.
+    /// Takes the updates that are brought until it is known that the service reaches us, or has nothing for us.
     ///
     /// # Errors
     /// It does not get through; also where that has not shown within the limit.
@@ -230,7 +230,7 @@ impl Watch {
         }
     }
 
-    /// Takes what `getWebhookInfo` says.
+    /// Judges an answer to `getWebhookInfo`.
     ///
     /// # Errors
     /// The service brings nothing to us any more.
@@ -275,11 +275,11 @@ mod tests {
         };
         for (waiting, error, called, expected) in [
             (0, Some(5), 0, Ok(Known::GetsThrough)),
-            // Something waits, and nothing new has failed.
+            // Updates wait, and nothing new has failed.
             (3, Some(5), 0, Ok(Known::Nothing)),
-            // It failed once, and was brought then.
+            // An update failed once, and was brought then.
             (0, Some(6), 0, Ok(Known::GetsThrough)),
-            // It gets through to us, whatever we answer.
+            // The service reaches us, whatever we answer.
             (3, Some(7), 1, Ok(Known::GetsThrough)),
             (3, Some(8), 0, Err(UNREACHABLE)),
             (3, None, 0, Ok(Known::Nothing)),

@@ -1,4 +1,4 @@
-//! The WhatsApp account: what is missing, how a bridge is started, and why WhatsApp said no.
+//! The WhatsApp account: its checks, the start of a bridge, and the refusals of WhatsApp.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -26,10 +26,10 @@ use crate::pairing::{Me, Pairing};
 use crate::platforms::Platform;
 use crate::preflight::{self, BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, Severity};
 
-/// How long our own last bridge may take to let go of the session.
+/// Limit for our own last bridge to release the session.
 const OWN_LOCK_LIMIT: Duration = Duration::from_secs(8);
 
-/// How often that is looked at.
+/// Interval at which that is checked.
 const OWN_LOCK_EVERY: Duration = Duration::from_millis(50);
 
 /// The configured account.
@@ -38,7 +38,7 @@ pub struct WhatsAppAdapter {
     memory: Arc<Memory>,
 }
 
-/// What outlives a connection.
+/// State that outlives a connection.
 struct Memory {
     home: HermesHome,
     inner: Mutex<Inner>,
@@ -50,20 +50,20 @@ struct Inner {
     barred: Option<Barred>,
     /// The bridge that we started last: while it ends, it still holds the session.
     last_pid: Option<u32>,
-    /// How often memory had run out when that was.
+    /// The number of out-of-memory kills at that time.
     out_of_memory: Option<u64>,
-    /// Whose account was paired at the last start.
+    /// The account that was paired at the last start.
     account: Option<String>,
 }
 
-/// WhatsApp said no, for a reason that no check of ours can see.
+/// A refusal of WhatsApp, for a reason that no check of ours can see.
 struct Barred {
     error: AdapterError,
-    /// Who was paired then: only another pairing is worth another try. `None` once somebody asks for one with the same.
+    /// The pairing at that time: only another one is worth another try. `None` once an operator asks for one with the same.
     pairing: Option<Print>,
 }
 
-/// Tells one state of the credentials from another.
+/// The fingerprint of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Print {
     path: PathBuf,
@@ -80,11 +80,11 @@ impl Print {
     }
 }
 
-/// Everything a start needs.
+/// The parameters of a start.
 struct Prepared {
     launch: Launch,
     me: Me,
-    /// Our own last bridge still holds the session.
+    /// True while our own last bridge still holds the session.
     is_ending: bool,
 }
 
@@ -93,7 +93,7 @@ impl Memory {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What WhatsApp said stands until the pairing is another one; after a logout, until there is one.
+    /// Returns the refusal of WhatsApp, which stands until there is another pairing; after a logout, until there is one.
     fn bar(&self, is_ready: bool) -> Result<(), AdapterError> {
         let mut inner = self.inner();
         let Some(barred) = &inner.barred else { return Ok(()) };
@@ -105,7 +105,7 @@ impl Memory {
         Ok(())
     }
 
-    /// The same pairing is worth one more try.
+    /// Allows the same pairing one more try.
     fn clear_refusals(&self) {
         if let Some(barred) = &mut self.inner().barred {
             barred.pairing = None;
@@ -122,7 +122,7 @@ impl Judge for Memory {
         if exit == Exit::LoggedOut {
             set_aside(&self.home.whatsapp());
         }
-        // A lock is let go of, and a Node is mended, without any change of the pairing.
+        // A lock is released, and a Node is repaired, without any change of the pairing.
         let is_of_the_pairing = !matches!(exit, Exit::SessionLock | Exit::Crashed(_));
         let is_final = error.retry == Retry::Never && is_of_the_pairing;
         if is_final {
@@ -138,9 +138,9 @@ impl Judge for Memory {
     }
 }
 
-/// A session that WhatsApp has ended is kept for people to look at, and out of the way of the next pairing.
+/// Moves a session that WhatsApp has ended aside: kept for people to look at, and out of the way of the next pairing.
 fn set_aside(paths: &WhatsAppPaths) {
-    // Whoever pairs at this very moment holds the lock, and needs the folder more.
+    // A wizard that is pairing at this moment holds the lock, and needs the folder more.
     let moved = match Lock::acquire(&paths.session_lock()) {
         Ok(_lock) => {
             let stamp = Now::read().wall.strftime("%Y%m%dT%H%M%SZ").to_string();
@@ -188,7 +188,7 @@ impl WhatsAppAdapter {
     }
 }
 
-/// The finding that says most: without a pairing the wizard must be run, and it mends all the others on its way.
+/// Returns the most important finding: without a pairing the wizard must be run, and it repairs all the others on its way.
 fn telling(findings: impl Iterator<Item = Finding>) -> Option<Finding> {
     let unpaired = |finding: &Finding| {
         let Finding { code, .. } = finding;
@@ -226,7 +226,7 @@ fn launch(home: &HermesHome, config: &Config, facts: Facts) -> Result<(Launch, M
     Ok((Launch { node, bridge_dir, session_lock: paths.session_lock(), mode: Mode::Run, start }, me))
 }
 
-/// Waits until our own last bridge has let go of the session.
+/// Waits until our own last bridge has released the session.
 async fn own_lock_free(prepared: &Prepared) -> Result<(), AdapterError> {
     if !prepared.is_ending {
         return Ok(());

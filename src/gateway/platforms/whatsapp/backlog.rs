@@ -1,16 +1,16 @@
-//! Pure. Messages on their way from the bridge to the message path: in order within a chat, side by side between chats,
-//! and never more than fit.
+//! Pure. Messages on their way from the bridge to the pipeline: in order within a chat, side by side between chats, and
+//! within limits.
 //!
-//! What does not fit is not lost: it is unacknowledged, so the bridge offers it again when it is next started. From the
-//! first that did not fit all later ones are refused too, since order must hold.
+//! A message beyond the limits is not lost: it is unacknowledged, so the bridge offers it again when it is next started. From
+//! the first refused one all later ones are refused too, since order must hold.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What waits to be handed over.
+/// The messages that wait to be handed over.
 #[derive(Debug)]
 pub struct Backlog<T> {
     lanes: BTreeMap<String, VecDeque<(usize, T)>>,
-    /// Chats that have something and of which nothing is being handed over.
+    /// Chats with waiting messages and none being handed over.
     ready: VecDeque<String>,
     active: BTreeSet<String>,
     limits: Limits,
@@ -19,14 +19,14 @@ pub struct Backlog<T> {
     overflowed: bool,
 }
 
-/// How much fits.
+/// The limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Chats at once.
+    /// Most chats of which a message is being handed over.
     pub active_max: usize,
-    /// Messages that wait.
+    /// Most messages that wait.
     pub count_max: usize,
-    /// Their size.
+    /// Most bytes that wait.
     pub bytes_max: usize,
 }
 
@@ -62,7 +62,7 @@ impl<T> Backlog<T> {
         lane.push_back((bytes, item));
     }
 
-    /// The next message that may be handed over; its chat is busy until [`Backlog::done`].
+    /// Returns the next message that may be handed over; its chat is busy until [`Backlog::done`].
     pub fn begin(&mut self) -> Option<(String, T)> {
         if self.active.len() >= self.limits.active_max {
             return None;
@@ -76,7 +76,7 @@ impl<T> Backlog<T> {
         Some((chat, item))
     }
 
-    /// The message of this chat is handed over.
+    /// Records that the message of this chat is handed over.
     pub fn done(&mut self, chat: &str) {
         self.active.remove(chat);
         match self.lanes.get(chat) {
@@ -88,7 +88,7 @@ impl<T> Backlog<T> {
         }
     }
 
-    /// Something was refused, and all that was taken is handed over: the bridge must be asked again.
+    /// True when a message was refused, and all that were taken are handed over: the bridge must be asked again.
     pub fn needs_replay(&self) -> bool {
         self.overflowed && self.count == 0 && self.active.is_empty()
     }

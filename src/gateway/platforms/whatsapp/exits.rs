@@ -1,4 +1,4 @@
-//! Pure. What each end of a bridge means: whether to try again, when, and what a human should do.
+//! Pure. The error for each end of a bridge: whether and when to try again, and the remedy.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -12,14 +12,14 @@ use crate::gateway::model::failure::{AdapterError, Retry};
 /// and so on without end.
 const REPLACED_WAIT: Duration = Duration::from_secs(60);
 
-/// Taken over twice within this time, the session stays with the other program.
+/// Time within which a second takeover leaves the session with the other program.
 const REPLACED_WINDOW: Duration = Duration::from_secs(600);
 
-/// The wait after the host ended the bridge: that is no fault of WhatsApp's.
+/// The wait after the host ended the bridge: that is not a fault of WhatsApp.
 const SIGNALLED_WAIT: Duration = Duration::from_secs(2);
 
-/// Ended so often within [`OOM_WINDOW`] for want of memory, the bridge is left alone: each time it takes the machine's
-/// other programs to the edge with it.
+/// Number of ends for want of memory within [`OOM_WINDOW`] after which the bridge is left alone: each one endangers the
+/// machine's other programs.
 const OOM_MAX: usize = 3;
 
 /// See [`OOM_MAX`].
@@ -31,36 +31,36 @@ const INTERNAL: i32 = 70;
 const SETUP: &str = "Run `hermes whatsapp`.";
 const REPAIR: &str = "Run `hermes whatsapp --repair`.";
 
-/// How a bridge ended.
+/// The end of a bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// Its exit.
     pub exit: Exit,
     /// The status code of the `closed` event before it.
     pub closed: Option<u16>,
-    /// What that event says stood between here and WhatsApp.
+    /// The layer that failed between here and WhatsApp, as that event says.
     pub cause: Option<Cause>,
-    /// What its last `error` event says, where that is for people: which file is unusable, which program cannot be started.
+    /// The text of its last `error` event, where that is for people: which file is unusable, which program cannot be started.
     pub said: Option<String>,
-    /// While it ran, the kernel ended a program of our group for want of memory.
+    /// True when the kernel ended a program of our group for want of memory while it ran.
     pub memory_ran_out: bool,
 }
 
-/// What stood between here and WhatsApp.
+/// The layer that failed between here and WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// Its address could not be looked up.
     Dns,
-    /// Nobody took the connection, or there is no way there.
+    /// The connection was refused, or there is no route.
     Refused,
-    /// Nobody answered in time.
+    /// There was no answer in time.
     Timeout,
-    /// No encrypted connection came about.
+    /// The TLS handshake failed.
     Tls,
 }
 
 impl Cause {
-    /// From the bridge's word; one of a later bridge is none.
+    /// Reads the bridge's word; `None` for one of a later bridge.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "dns" => Some(Self::Dns),
@@ -81,18 +81,18 @@ impl Cause {
     }
 }
 
-/// A bridge of which not even the launcher, this very program at this path, could be started.
+/// Returns the error for a bridge of which not even the launcher, this program at this path, could be started.
 pub fn unspawned(launcher: &Path, error: &io::Error) -> AdapterError {
     let why = format!("the bridge cannot be started: {}: {error}", launcher.display());
     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) {
         let action = "Install hermes at its old path again, or restart the gateway from its new path.";
         return AdapterError::blocked("whatsapp_bridge_exec", why, action);
     }
-    // No process, no memory, no descriptor: that passes.
+    // No process, no memory, no descriptor: a temporary shortage.
     AdapterError::retryable("whatsapp_bridge_exited", why)
 }
 
-/// A file of the session or the spool cannot be read or written: which, and why.
+/// Returns the error for a file of the session or the spool that cannot be read or written: which, and why.
 fn storage(said: Option<&str>) -> AdapterError {
     let message = match said {
         Some(said) => format!("the WhatsApp session cannot be used: {said}"),
@@ -101,7 +101,7 @@ fn storage(said: Option<&str>) -> AdapterError {
     AdapterError::retryable("whatsapp_storage", message)
 }
 
-/// An error of the bridge's own or of its library, in its words.
+/// Returns the error for a fault of the bridge or its library, in its words.
 fn failed(said: Option<&str>) -> AdapterError {
     let message = match said {
         Some(said) => format!("the bridge failed: {said}"),
@@ -110,7 +110,7 @@ fn failed(said: Option<&str>) -> AdapterError {
     AdapterError::retryable("whatsapp_bridge_failed", message)
 }
 
-/// What earlier ends have to do with the next.
+/// The earlier ends that matter for the next.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     replaced_at: Option<Instant>,
@@ -216,7 +216,7 @@ impl History {
     fn replaced(&mut self, now: Instant) -> AdapterError {
         let before = self.replaced_at.replace(now);
         if before.is_some_and(|before| now.duration_since(before) <= REPLACED_WINDOW) {
-            // Once a human has acted, the count begins anew.
+            // Once a person has acted, the count begins again.
             self.replaced_at = None;
             return AdapterError::blocked(
                 "whatsapp_replaced",

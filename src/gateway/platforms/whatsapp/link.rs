@@ -20,34 +20,34 @@ use crate::gateway::platforms::whatsapp::pump::{self, Bridge, Judge, Pump};
 use crate::pairing::Me;
 use crate::sensitive::Private;
 
-/// The longest wait for the bridge to take a command.
+/// Limit for the bridge to take a command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
-/// The longest wait for WhatsApp to acknowledge a message; the bridge's own limit is shorter.
+/// Limit for WhatsApp to acknowledge a message; the bridge's own limit is shorter.
 const SEND_LIMIT: Duration = Duration::from_secs(75);
 
-/// The longest an attachment may take.
+/// Limit for an attachment.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// The longest that closing may take; the pump ends the process well before.
+/// Limit for closing; the pump ends the process well before.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Messages of groups that can be quoted, and how much of each.
+/// Messages of groups that can be quoted, and the length of each in characters.
 const QUOTABLE_MAX: usize = 256;
 /// See [`QUOTABLE_MAX`].
 const QUOTABLE_CHARS_MAX: usize = 200;
 
-/// What the bridge says of a recipient that does not exist.
+/// The bridge's codes for a recipient that does not exist.
 const NOBODY: [&str; 2] = ["not_on_whatsapp", "unknown_recipient"];
 
-/// Where a connection is.
+/// The phase of a connection.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     /// The bridge runs, and WhatsApp has not said that it is ready.
     Opening,
     /// Logged in and ready.
     Open,
-    /// Over, for this reason.
+    /// Ended, with the cause.
     Ended(AdapterError),
 }
 
@@ -56,26 +56,26 @@ pub enum Phase {
 pub enum Answer {
     /// The server has the message.
     Sent {
-        /// Under this id.
+        /// Its id.
         message_id: String,
     },
     /// It was refused, or its fate is unknown.
     SendFailed(SendFailed),
     /// The attachment is on disk.
     Downloaded {
-        /// Where.
+        /// Its path.
         path: PathBuf,
-        /// Its type.
+        /// Its MIME type.
         mime: Option<String>,
     },
-    /// It is not.
+    /// The attachment could not be fetched.
     DownloadFailed {
-        /// Why.
+        /// The cause.
         code: String,
     },
 }
 
-/// What the link, its pump and the tasks that hand messages over have in common.
+/// The common state of the link, its pump and the tasks that hand messages over.
 #[derive(Debug)]
 pub struct Shared {
     commands: mpsc::Sender<Command>,
@@ -90,7 +90,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes the request out of the list when its asker is gone.
+/// Removes the request from the list when its asker is gone.
 struct Asked<'a> {
     shared: &'a Shared,
     id: String,
@@ -104,7 +104,7 @@ impl Drop for Asked<'_> {
 }
 
 impl Shared {
-    /// For a bridge that takes these commands, and puts attachments there.
+    /// Makes the state for a bridge that takes these commands, and puts attachments there.
     pub fn new(commands: mpsc::Sender<Command>, media_dir: PathBuf) -> Self {
         Self {
             commands,
@@ -116,12 +116,12 @@ impl Shared {
         }
     }
 
-    /// WhatsApp has just answered.
+    /// Records an answer of WhatsApp.
     pub fn prove(&self) {
         *locked(&self.proof) = Now::read().mono;
     }
 
-    /// WhatsApp has said that it is ready.
+    /// Records that WhatsApp is ready.
     pub fn open(&self) {
         self.prove();
         self.phase.send_if_modified(|phase| {
@@ -133,7 +133,7 @@ impl Shared {
         });
     }
 
-    /// It is over. Only the first reason counts. Whoever waits for an answer is told that none will come.
+    /// Ends the connection. Only the first reason counts. Requests that wait for an answer fail.
     pub fn end(&self, error: AdapterError) {
         self.phase.send_if_modified(|phase| {
             let ends = !matches!(phase, Phase::Ended(_));
@@ -165,14 +165,14 @@ impl Shared {
         }
     }
 
-    /// Hands an answer to whoever asked; one that nobody waits for any more is dropped.
+    /// Hands an answer to its request; one without a waiting request is dropped.
     pub fn answer(&self, id: &str, answer: Answer) {
         if let Some(asker) = locked(&self.waiting).remove(id) {
             drop(asker.send(answer));
         }
     }
 
-    /// Gives the bridge a command. Returns whether it took it.
+    /// Gives the bridge a command. Returns false when it did not take it.
     pub async fn command(&self, command: Command) -> bool {
         matches!(tokio::time::timeout(COMMAND_LIMIT, self.commands.send(command)).await, Ok(Ok(())))
     }
@@ -234,7 +234,7 @@ impl Shared {
                     SendCertainty::MaybeSent => Certainty::MaybeSent,
                 },
                 retry: if failed.permanent { Retry::Never } else { Retry::Backoff },
-                // The bridge's own words for a recipient that is nobody.
+                // The bridge's codes for a recipient that does not exist.
                 scope: if NOBODY.contains(&failed.code.as_str()) { Scope::Chat } else { Scope::Message },
                 code: failed.code,
             }),
@@ -246,7 +246,7 @@ impl Shared {
         }
     }
 
-    /// Remembers a message of a group: in a direct chat nobody needs to see what is answered.
+    /// Remembers a message of a group: in a direct chat quoting is not needed.
     pub fn remember(&self, message: &InboundMessage) {
         if !message.is_group {
             return;
@@ -317,7 +317,7 @@ impl WhatsAppLink {
     /// Waits until WhatsApp has said that it is ready.
     ///
     /// # Errors
-    /// Why it ended before.
+    /// The cause of an end before that.
     pub async fn opened(&self) -> Result<(), AdapterError> {
         self.shared.opened().await
     }
@@ -330,7 +330,7 @@ impl Link for WhatsAppLink {
     }
 
     async fn typing(&self, chat: &ChatId, on: bool) {
-        // A bridge that is busy has better to do.
+        // A busy bridge has more important work.
         drop(self.shared.commands.try_send(Command::Typing { chat: chat.0.clone(), on }));
     }
 

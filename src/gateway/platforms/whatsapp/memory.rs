@@ -1,8 +1,9 @@
-//! How often the kernel has ended a program of our group for want of memory: an end by SIGKILL looks the same whoever did it.
+//! The number of times that the kernel ended a program of our group for want of memory: an end by SIGKILL looks the same
+//! whatever sent it.
 
 use std::path::PathBuf;
 
-/// The count of this moment; `None` where the system keeps none.
+/// Returns the count of this moment; `None` where the system keeps none.
 pub fn ended() -> Option<u64> {
     let groups = read("/proc/self/cgroup".into())?;
     counters(&groups).find_map(|path| count(&read(path)?))
@@ -13,7 +14,7 @@ fn read(path: PathBuf) -> Option<String> {
     String::from_utf8(crate::file::read_system(path, LEN_MAX).ok()?).ok()
 }
 
-/// The files in which our group's count may be, by the list of groups that we are in.
+/// Returns the files in which our group's count may be, by the list of groups that we are in.
 fn counters(groups: &str) -> impl Iterator<Item = PathBuf> {
     groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':');

@@ -1,7 +1,7 @@
-//! The task behind a link: it owns the bridge process, reads what it says, and hands messages over.
+//! The task behind a link: it owns the bridge process, reads its events, and hands messages over.
 //!
-//! It always reads on: an answer to a download may stand behind a thousand messages. What cannot be handed over at once
-//! waits in the [`Backlog`].
+//! It always reads on: an answer to a download may stand behind a thousand messages. A message that cannot be handed over at
+//! once waits in the [`Backlog`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,24 +28,24 @@ use crate::gateway::platforms::whatsapp::translate;
 use crate::pairing::Me;
 use crate::platforms::Platform;
 
-/// How much may wait to be handed over.
+/// The limits of what may wait to be handed over.
 const LIMITS: Limits = Limits { active_max: 8, count_max: 2000, bytes_max: 16 << 20 };
 
 /// The wait before a message that could not be stored is offered again.
 const OFFER_AGAIN: Duration = Duration::from_secs(1);
 
-/// The refusal that is told: a gateway that stops refuses a few times, and that is nothing to tell.
+/// The refusal that is logged: a gateway that stops refuses a few times, and that is not logged.
 const TELL_REFUSAL: u32 = 3;
 
-/// How long a bridge may take to stop; then it is killed.
+/// Limit for a bridge to stop; then it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(4);
 
 /// A running bridge, as the pump needs it.
 #[async_trait]
 pub trait Bridge: Send {
-    /// Where commands go.
+    /// Returns the sender of commands.
     fn commands(&self) -> mpsc::Sender<Command>;
-    /// What comes next; `None` when nothing will.
+    /// Returns the next output; `None` when there will be none.
     async fn next(&mut self) -> Option<Output>;
     /// Ends it within this grace.
     async fn stop(self: Box<Self>, grace: Duration) -> Exit;
@@ -66,12 +66,12 @@ impl Bridge for BridgeProcess {
     }
 }
 
-/// Says what the end of a bridge means, and keeps what cannot be read. It may read, write and move files.
+/// Judges the end of a bridge, and keeps unreadable messages. It may read, write and move files.
 pub trait Judge: Send + Sync {
-    /// Judges an end that was not asked for.
+    /// Returns the error for an end that was not asked for.
     fn judge(&self, end: End) -> AdapterError;
 
-    /// Keeps a message that cannot be read, for people to look at. False when it is not on disk.
+    /// Keeps an unreadable message, for people to look at. False when it is not on disk.
     fn keep(&self, seq: u64, line: &str) -> bool;
 }
 
@@ -98,7 +98,7 @@ pub struct Pump {
     said: Option<String>,
 }
 
-/// What one turn of the pump came to.
+/// The result of one turn of the pump.
 enum Turn {
     Next,
     /// The process has ended by itself.
@@ -132,7 +132,7 @@ impl Pump {
         }
     }
 
-    /// With what was said about it before.
+    /// Returns the end, with what was reported about it before.
     fn end(&mut self, exit: Exit) -> End {
         let said = self.said.take();
         End { exit, closed: self.closed, cause: self.cause, said, memory_ran_out: false }
@@ -141,7 +141,7 @@ impl Pump {
     fn take(&mut self, output: Option<Output>) -> Turn {
         match output {
             Some(Output::Event(event)) => self.event(event),
-            // It says what is wrong with the line, never the line.
+            // It names the defect of the line, never the line.
             Some(Output::Garbage(why)) => Turn::Stop(AdapterError::retryable(
                 "whatsapp_bridge_exited",
                 format!("the bridge sent a message that hermes cannot read ({why})"),
@@ -195,7 +195,7 @@ impl Pump {
                 tracing::debug!(code = "bridge_error", cause = code, message, "the bridge gave up");
                 self.said = ["exec", "storage", "internal"].contains(&code.as_str()).then_some(message);
             }
-            // Told for people who pair, or of no consequence here.
+            // For people who pair, or without effect here.
             Event::Ready { .. }
             | Event::Connecting { .. }
             | Event::Qr { .. }
@@ -213,8 +213,8 @@ impl Pump {
         Turn::Next
     }
 
-    /// Only a defect brings us here; one message must not stand in the way of all that follow it, and a defect that meets
-    /// most of them is worse with each one that is taken.
+    /// Sets an unreadable message aside. Only a defect brings us here; one message must not block all that follow it, and a
+    /// defect that meets most of them is worse with each one that is taken.
     fn set_aside(&mut self, seq: u64, line: &str) -> Turn {
         let kept = self.judge.keep(seq, line);
         let now = Now::read().mono;
@@ -280,7 +280,8 @@ pub async fn run(mut pump: Pump, stop: CancellationToken) {
             .await
             .unwrap_or_else(|_| AdapterError::panicked()),
         Turn::Stop(error) => {
-            // The reason is known before the process has ended, and a new attempt need not wait for it. Who closes does.
+            // The reason is known before the process has ended, and a new attempt need not wait for it. A caller that closes
+            // does.
             if !stop.is_cancelled() {
                 shared.end(error.clone());
             }
@@ -305,7 +306,7 @@ fn handed_over(backlog: &mut Backlog<Parcel>, handed: Result<String, tokio::task
     Turn::Next
 }
 
-/// Fetches, hands over, acknowledges. It is offered until it is durable: the bridge keeps it as long.
+/// Fetches, hands over, acknowledges. The message is offered until it is durable: the bridge keeps it as long.
 async fn hand_over(shared: &Shared, inbox: &dyn Inbox, parcel: Parcel) {
     let Parcel { seq, has_media, mut message } = parcel;
     if has_media && inbox.admits(Platform::Whatsapp, &message) {

@@ -1,4 +1,4 @@
-//! Pure. The bridge's messages as everybody else sees them.
+//! Pure. Translation of the bridge's messages into those of the gateway.
 
 use crate::bridge::protocol::{Contact, Location, Message};
 use crate::gateway::model::message::{Attachment, ChatId, FORWARDED, InboundMessage, MessageId, UserId};
@@ -6,7 +6,7 @@ use crate::pairing::Me;
 use crate::platforms::whatsapp::ids::same;
 use crate::sensitive::Private;
 
-/// Contact cards that are named; more are counted.
+/// Most contact cards that are named; more are counted.
 const CONTACTS_NAMED_MAX: usize = 10;
 
 /// Translates one message; its attachment, if it has one, is not fetched yet.
@@ -49,7 +49,7 @@ fn is_me(jid: &str, me: &Me) -> bool {
     same(jid, &me.id) || me.lid.as_deref().is_some_and(|lid| same(jid, lid))
 }
 
-/// In a group hermes answers only who speaks to it: by a mention, by an answer to its message, or by a command.
+/// True when a group message is addressed to us: by a mention, by an answer to our message, or by a command.
 fn is_addressed(raw: &Message, me: &Me) -> bool {
     let answers_us = raw
         .quoted
@@ -58,11 +58,11 @@ fn is_addressed(raw: &Message, me: &Me) -> bool {
         .is_some_and(|participant| is_me(participant, me));
     answers_us
         || raw.mentions.iter().any(|mention| is_me(mention, me))
-        // A command in somebody else's words is none, and neither is what a message was changed to.
+        // A command in a forwarded or changed message is not one.
         || (!raw.forwarded && raw.edits.is_none() && raw.text.0.trim_start().starts_with('/'))
 }
 
-/// What is no text is described, in brackets, before the caption.
+/// Returns the text; other content is described, in brackets, before the caption.
 fn text(raw: &Message) -> String {
     let described = match raw.kind.as_str() {
         "location" => raw.location.as_ref().map(location),
@@ -110,7 +110,7 @@ fn contacts(contacts: &[Contact]) -> String {
     lines.join("\n")
 }
 
-/// The numbers of a card: its lines are `TEL;type=CELL:+1 555 000 1111`, or `item1.TEL…`.
+/// Returns the numbers of a card: its lines are `TEL;type=CELL:+1 555 000 1111`, or `item1.TEL…`.
 fn numbers(vcard: &str) -> Vec<&str> {
     vcard
         .lines()
@@ -136,7 +136,7 @@ fn attachment(raw: &Message) -> Option<Attachment> {
     })
 }
 
-/// Why an attachment was not fetched, for whoever reads the message.
+/// Returns the cause for which an attachment was not fetched, for the reader of the message.
 pub fn download_error(code: &str) -> &'static str {
     match code {
         "too_large" => "it is larger than the limit",

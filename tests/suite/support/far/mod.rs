@@ -1,4 +1,4 @@
-//! The far end of a platform, as the contract suite sees every one of them: what can happen there, and what it knows.
+//! The far end of a platform, as the contract suite sees each of them: its faults, and its knowledge.
 //!
 //! - [`scripted`], [`telegram`], [`whatsapp`]: the platforms. A further one needs a file here and a line in `contract.rs`.
 
@@ -10,31 +10,31 @@ use std::time::Duration;
 
 use super::home::TestHome;
 
-/// What happens at the far end.
+/// A fault at the far end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blow {
     /// The connection is cut.
     Drop,
-    /// Nobody takes a connection, and what is open is cut.
+    /// Connections are refused, and open ones are cut.
     Away,
-    /// Connections are taken, and nothing is ever said: also on those that are open.
+    /// Connections are accepted, and there is never an answer: also on those that are open.
     Silence,
-    /// Whoever we are is no longer welcome, now and at each attempt.
+    /// Our account is refused, now and at each attempt.
     Unwelcome,
     /// The service fails in its own ways, at each attempt.
     Failing,
-    /// What comes is no message of the protocol.
+    /// The answers are not messages of the protocol.
     Garbage,
-    /// What comes has no end.
+    /// The answers have no end.
     Endless,
 }
 
-/// What a blow must lead to.
+/// The result that a blow must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// This platform cannot be hit so.
+    /// This platform cannot have this fault.
     Impossible,
-    /// It is over sooner than anybody can look.
+    /// It is over sooner than a test can look.
     Over,
     /// `retrying`, with one of these codes.
     Retrying(&'static [&'static str]),
@@ -47,53 +47,52 @@ pub(crate) trait FarEnd {
     /// The platform's name.
     const PLATFORM: &'static str;
 
-    /// How often it is worth connecting anew to look for leaks: a process for each connection takes its time.
+    /// Number of new connections for the search for leaks: a process for each connection takes its time.
     const RECONNECTS: usize;
 
-    /// A far end, and a home whose gateway talks to it.
+    /// Makes a far end, and a home whose gateway talks to it.
     fn open() -> (Self, TestHome)
     where
         Self: Sized;
 
-    /// Has its own turn: answers what waits for an answer. Called while something is waited for.
+    /// Does its own work: answers requests that wait. Called while a test waits.
     fn turn(&mut self) {}
 
-    /// What a blow must lead to.
+    /// Returns the result that a blow must have.
     fn expected(&self, blow: Blow) -> Expected;
 
-    /// It happens.
+    /// Causes a fault.
     fn strike(&mut self, blow: Blow);
 
-    /// All is well again. Where only a person can mend it, that person has.
+    /// Ends the fault. Where only a person can repair it, that person has.
     fn heal(&mut self, home: &TestHome);
 
-    /// Whether [`FarEnd::heal`] can mend what made us unwelcome.
+    /// True when [`FarEnd::heal`] can end the refusal of our account.
     const FORGIVES: bool = true;
 
-    /// How many connections came to work so far.
+    /// Returns the number of connections that worked so far.
     fn connections(&mut self) -> usize;
 
-    /// Somebody who may speak writes this; the same number is the same message.
+    /// Writes a text as a person who may write; the same number is the same message.
     fn write(&mut self, number: u32, text: &str);
 
-    /// How many different messages with this text have arrived.
+    /// Returns the number of different messages with this text that have arrived.
     fn arrived(&mut self, text: &str) -> usize;
 
-    /// The next message to people is refused for so long. False: this service has no such answer.
+    /// Refuses the next message to people for so long. False: this service has no such answer.
     fn limit(&mut self, _wait: Duration) -> bool {
         false
     }
 
-    /// How often a message with this text was offered, whatever became of it.
+    /// Returns the number of times that a message with this text was offered, whatever its fate.
     fn offered(&mut self, text: &str) -> usize {
         self.arrived(text)
     }
 
-    /// How many messages to us the service keeps.
+    /// Returns the number of messages to us that the service keeps.
     fn unacknowledged(&mut self) -> usize;
 
-    /// Whether this message is still kept outside the gateway: by the service, or where the platform has a spool of its own
-    /// on our disk, there.
+    /// True when this message is still kept outside the gateway: by the service, or in the platform's spool on our disk.
     fn keeps(&mut self, _text: &str) -> bool {
         self.unacknowledged() > 0
     }

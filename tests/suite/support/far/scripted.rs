@@ -10,26 +10,26 @@ use crate::support::home::TestHome;
 use crate::support::house::QUICK;
 use crate::support::stage::{Player, Stage};
 
-/// What becomes of an attempt.
+/// The fate of an attempt.
 enum Mood {
     Ready,
     Silent,
     Fails(Value),
 }
 
-/// It.
+/// The far end.
 pub(crate) struct ScriptedEnd {
     stage: Stage,
     mood: Mood,
     /// The connections, the newest last.
     players: Vec<Player>,
-    /// What was written, with whether it was acknowledged.
+    /// The messages, with their acknowledgement.
     written: Vec<(u32, String)>,
     blocked: bool,
-    /// The next message is refused for so long, and the one that was.
+    /// The wait with which the next message is refused, and that message.
     limit: Option<Duration>,
     limited: Option<String>,
-    /// Messages that were taken.
+    /// Messages that were accepted.
     taken: BTreeSet<String>,
 }
 
@@ -75,7 +75,7 @@ impl FarEnd for ScriptedEnd {
             match &self.mood {
                 Mood::Ready => {
                     player.cue(json!({ "do": "ready" }));
-                    // What was not acknowledged comes again, as from any service that keeps it.
+                    // An unacknowledged message comes again, as from any service that keeps it.
                     let accepted = self.said("accepted");
                     for (number, text) in &self.written {
                         if !accepted.iter().any(|said| said["id"] == format!("m{number}")) {
@@ -86,7 +86,7 @@ impl FarEnd for ScriptedEnd {
                 Mood::Silent => {}
                 Mood::Fails(cue) => player.cue(cue.clone()),
             }
-            // One connection after the other: only the newest matters, and what the others said.
+            // One connection after the other: only the newest matters, and the lines of the others.
             self.players.push(player);
         }
         for player in &self.players {

@@ -1,4 +1,4 @@
-//! The far end of Telegram: a Bot API of our own.
+//! The far end of Telegram: our own Bot API.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::telegram::{Fault, TelegramService};
 /// Another token of the same bot.
 const NEW_TOKEN: &str = "7000001:another-token-of-nobody";
 
-/// It.
+/// The far end.
 pub(crate) struct TelegramEnd {
     service: TelegramService,
     unwelcome: bool,
@@ -80,7 +80,7 @@ impl FarEnd for TelegramEnd {
     }
 
     fn connections(&mut self) -> usize {
-        // The first question of a connection waits for nothing; the next one is asked by a link that is up.
+        // The first request of a connection waits for nothing; the next one is sent by a link that is up.
         self.service.count_asked(|asked| asked.method == "getUpdates" && asked.parameters["timeout"] == 0)
     }
 
@@ -110,7 +110,7 @@ impl FarEnd for TelegramEnd {
     }
 }
 
-/// The same service, which brings what it has to a webhook.
+/// The same service, which brings its updates to a webhook.
 pub(crate) struct WebhookEnd(TelegramEnd);
 
 impl FarEnd for WebhookEnd {
@@ -133,7 +133,7 @@ impl FarEnd for WebhookEnd {
 
     fn strike(&mut self, blow: Blow) {
         let service = &self.0.service;
-        // What is asked while it is connected is whether it gets through.
+        // The requests during a connection ask whether the service reaches us.
         match blow {
             Blow::Failing => {
                 service.stand("getWebhookInfo", Some(Fault::Answer(502, json!("Bad Gateway"))));

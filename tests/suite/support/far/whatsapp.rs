@@ -10,10 +10,10 @@ use crate::support::home::TestHome;
 use crate::support::house::QUICK;
 use crate::support::pairing::{FRIEND, paired};
 
-/// It.
+/// The far end.
 pub(crate) struct WhatsAppEnd {
     fake: FakeWhatsApp,
-    /// What the bridge has on disk, and the gateway has not taken over: so far a message is acknowledged to WhatsApp.
+    /// The messages on the bridge's disk that the gateway has not taken over: those are acknowledged to WhatsApp.
     spool: PathBuf,
 }
 
@@ -23,9 +23,9 @@ fn id(number: u32) -> String {
 
 impl FarEnd for WhatsAppEnd {
     const PLATFORM: &'static str = "whatsapp";
-    /// Each is a Node process.
+    /// Few, because each is a Node process.
     const RECONNECTS: usize = 12;
-    /// Only a phone can, by pairing anew; the wizard's tests show that.
+    /// Only a phone can, by pairing again; the wizard's tests show that.
     const FORGIVES: bool = false;
 
     fn open() -> (Self, TestHome) {
@@ -48,7 +48,7 @@ impl FarEnd for WhatsAppEnd {
             Blow::Silence => Expected::Retrying(&["whatsapp_bridge_hung", "net_timeout"]),
             Blow::Unwelcome => Expected::Fatal(&["whatsapp_logged_out"]),
             Blow::Failing => Expected::Retrying(&["whatsapp_bridge_exited"]),
-            // The protocol is encrypted and framed below the bridge: its own tests hit it so.
+            // The protocol is encrypted and framed below the bridge: its own tests cover this.
             Blow::Garbage | Blow::Endless => Expected::Impossible,
         }
     }

@@ -1,4 +1,4 @@
-//! What the service knows of its one bot.
+//! The service's state of its one bot.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use super::markup;
 
-/// The longest text, in UTF-16 units of what is shown.
+/// Longest text, in UTF-16 units of what is shown.
 const LENGTH_MAX: usize = 4096;
 
-/// How a request fails.
+/// A fault of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// The service answers so; the body is complete.
+    /// The service gives this answer; the body is complete.
     Answer(u16, Value),
-    /// It takes the request and never answers.
+    /// It accepts the request and never answers.
     Hang,
     /// It carries the request out, and the connection breaks before the answer.
     CutAfter,
@@ -28,12 +28,12 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// A refusal in the service's own form.
+    /// Makes a refusal in the service's own form.
     pub(crate) fn refuse(code: u16, description: &str) -> Self {
         Self::Answer(code, json!({ "ok": false, "error_code": code, "description": description }))
     }
 
-    /// The group has become a supergroup of this number.
+    /// Makes the refusal that the group has become a supergroup of this number.
     pub(crate) fn moved(chat: i64) -> Self {
         Self::Answer(
             400,
@@ -43,7 +43,7 @@ impl Fault {
         )
     }
 
-    /// A limit of so many seconds.
+    /// Makes a limit of so many seconds.
     pub(crate) fn limit(seconds: u64) -> Self {
         Self::Answer(
             429,
@@ -53,15 +53,15 @@ impl Fault {
     }
 }
 
-/// Something that the bot sent.
+/// A message that the bot sent.
 #[derive(Debug, Clone)]
 pub(crate) struct SentMessage {
     pub(crate) message_id: i64,
     pub(crate) chat: i64,
     pub(crate) topic: Option<i64>,
-    /// What people see.
+    /// The text that people see.
     pub(crate) text: String,
-    /// As it came, with its markup.
+    /// The text as it came, with its markup.
     pub(crate) raw: String,
     pub(crate) reply_to: Option<i64>,
     pub(crate) at: Instant,
@@ -74,15 +74,15 @@ pub(crate) struct Asked {
     pub(crate) parameters: Value,
 }
 
-/// What becomes of a request.
+/// The fate of a request.
 pub(super) enum Verdict {
     Answer(u16, Value),
-    /// The poll waits, under this number, until there is something, or so long.
+    /// The poll waits, under this number, until there is an update, or so long.
     Wait(u64, Duration),
     Fault(Fault),
 }
 
-/// All of it.
+/// The whole state.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) token: String,
@@ -98,19 +98,19 @@ pub(super) struct State {
     pub(super) untaken: Vec<(i64, String)>,
     pub(super) asked: Vec<Asked>,
     pub(super) faults: HashMap<String, VecDeque<Fault>>,
-    /// Until they are lifted.
+    /// Faults that hold until they are lifted.
     pub(super) standing: HashMap<String, Fault>,
     pub(super) webhook: String,
-    /// What is said with what is brought there.
+    /// The secret of the webhook.
     pub(super) secret: String,
-    /// When and why it could last not be brought.
+    /// Time and cause of the last failure to bring an update.
     pub(super) webhook_error: Option<(i64, String)>,
-    /// How many updates were brought and taken.
+    /// Number of updates that were brought and taken.
     pub(super) brought: usize,
-    /// With which statuses others were refused.
+    /// Statuses with which others were refused.
     pub(super) turned_away: Vec<u16>,
     pub(super) dropped: u64,
-    /// Requests with a token that is not the bot's.
+    /// Number of requests with a token that is not the bot's.
     pub(super) refused: usize,
     pub(super) files: BTreeMap<String, (String, Vec<u8>)>,
     /// Files that come slowly, by their paths.
@@ -119,12 +119,12 @@ pub(super) struct State {
     pub(super) poller: u64,
     /// The most updates that an answer brings.
     pub(super) batch_max: usize,
-    /// A ledger of requests costs memory; benchmarks do without.
+    /// True to keep a ledger of requests, which costs memory; benchmarks do without.
     pub(super) keeps_asked: bool,
 }
 
 impl State {
-    /// The bot of the token.
+    /// Returns the bot of the token.
     fn me(&self) -> Value {
         let id: i64 = self.token.split(':').next().and_then(|id| id.parse().ok()).expect("a token");
         json!({ "id": id, "is_bot": true, "first_name": "Hermes", "username": "hermes_test_bot",
@@ -139,7 +139,7 @@ impl State {
         self.next_update
     }
 
-    /// The same with another number, or with what is none; null: it is left out.
+    /// Puts it in with another number, or with a value that is not a number; null: it is left out.
     pub(super) fn push_as(&mut self, mut update: Value, number: Value) {
         self.next_update += 1;
         let key = number.as_i64().unwrap_or(self.next_update);
@@ -191,7 +191,7 @@ impl State {
             }
             "setWebhook" => {
                 let text = |name: &str| parameters[name].as_str().unwrap_or_default().to_owned();
-                // Only addresses of this machine are called; the rest is taken as it is.
+                // Only addresses of this machine are called; others are taken as they are.
                 if !text("url").contains("://") {
                     return refuse(
                         400,
@@ -239,7 +239,7 @@ impl State {
         self.batch(usize::try_from(limit).expect("at most 100"))
     }
 
-    /// What waits, at most so many.
+    /// Returns the waiting updates, at most so many.
     pub(super) fn batch(&self, limit: usize) -> Verdict {
         let batch = || self.waiting.iter().take(limit.min(self.batch_max));
         if !batch().any(|(id, _)| self.spoiled.contains(id)) {
@@ -302,7 +302,7 @@ impl State {
     }
 }
 
-/// What people see of a text, or why the service does not take it.
+/// Returns the text that people see, or the cause for which the service refuses it.
 fn text(parameters: &Value) -> Result<String, String> {
     let raw = parameters["text"].as_str().unwrap_or_default();
     let text = match parameters["parse_mode"].as_str() {

@@ -1,6 +1,6 @@
-//! What Telegram takes as HTML, and how long it is then.
+//! The HTML that Telegram accepts, and the length of its text.
 
-/// The text without its tags. Err: what the service says of it, or would do to it in silence.
+/// Returns the text without its tags. Err: the service's error, or what it would do in silence.
 pub(crate) fn parse(html: &str) -> Result<String, String> {
     let mut open: Vec<(String, usize)> = Vec::new();
     let mut text = String::new();
@@ -45,7 +45,7 @@ pub(crate) fn parse(html: &str) -> Result<String, String> {
     }
 }
 
-/// The name of the tag, when it may stand within those that are open.
+/// Returns the name of the tag, when it may stand within those that are open.
 fn begin(tag: &str, open: &[(String, usize)]) -> Result<String, String> {
     let (name, attribute) = tag.split_once(' ').unwrap_or((tag, ""));
     let known = ["b", "strong", "i", "em", "u", "s", "a", "code", "pre", "blockquote", "tg-spoiler"];

@@ -21,34 +21,34 @@ use super::bot::{Asked, Fault, SentMessage, State, Verdict};
 use crate::support::truth::{Fact, Witness};
 use crate::support::wait::{self, hush};
 
-/// The token that the service knows. It belongs to nobody.
+/// The token that the service knows. It is not a real one.
 pub(crate) const TOKEN: &str = "7000001:not-a-real-token-of-anybody";
 
-/// What a webhook did not take is brought again after this time.
+/// Time after which an update is brought again that a webhook did not take.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Between two bytes of a file that comes slowly.
+/// Pause between two bytes of a file that comes slowly.
 const TRICKLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// A Bot API on a port of this machine. Everything ends when it is dropped.
 pub(crate) struct TelegramService {
     address: SocketAddr,
     shared: Arc<Shared>,
-    /// False: the port refuses, and every connection is cut.
+    /// False while the port refuses, and every connection is cut.
     open: watch::Sender<bool>,
     runtime: Option<Runtime>,
 }
 
 struct Shared {
     state: Mutex<State>,
-    /// Something may be due to a waiting poll.
+    /// Notified when an update may be due to a waiting poll.
     changed: Notify,
-    /// Told of everything that is sent.
+    /// Notified of every message that is sent.
     sent: std::sync::Condvar,
     open: watch::Receiver<bool>,
     /// Connections that have not ended.
     connections: AtomicUsize,
-    /// Knows when polls are really answered.
+    /// The witness of the polls that are really answered.
     witness: Arc<Witness>,
     /// The newest poll.
     polls: AtomicU64,
@@ -71,19 +71,19 @@ impl Poll {
         self.witness.note("telegram", self.number, fact);
     }
 
-    /// Nobody polls where the service brings what comes.
+    /// Records a webhook connection, which has no polls.
     fn stands(mut self) {
         self.is(Fact::Up);
         self.is_answered = true;
         self.takes_over();
     }
 
-    /// It takes the place of the one before.
+    /// Takes the place of the poll before.
     fn takes_over(&self) {
         self.witness.note("telegram", self.number - 1, Fact::Gone);
     }
 
-    /// What the service does with it, at first or after it was held.
+    /// Records the fate of the poll, at first or after it was held.
     fn becomes(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Wait(..) => self.is(Fact::Up),
@@ -147,12 +147,12 @@ impl TelegramService {
         Self { address, shared, open, runtime: Some(runtime) }
     }
 
-    /// The address for `api_base` and `file_base` (the latter with `/file`).
+    /// Returns the address for `api_base` and `file_base` (the latter with `/file`).
     pub(crate) fn base(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What `gateway.toml` needs to find it.
+    /// Returns the part of `gateway.toml` that names it.
     pub(crate) fn table(&self) -> String {
         format!(
             "[platforms.telegram]\napi_base = \"{0}\"\nfile_base = \"{0}/file\"\nrates = \"off\"\n",
@@ -160,7 +160,7 @@ impl TelegramService {
         )
     }
 
-    /// Somebody writes a text in a chat; in a direct chat the two have one number. Returns the number of the update.
+    /// Writes a text in a chat as a person; in a direct chat the two have one number. Returns the number of the update.
     pub(crate) fn write(&self, chat: i64, from: i64, text: &str) -> i64 {
         let id = {
             let mut state = self.shared.state();
@@ -173,19 +173,19 @@ impl TelegramService {
             "from": { "id": from, "is_bot": false, "first_name": "Test" }, "text": text } }))
     }
 
-    /// Any update; its number is given by the service.
+    /// Adds any update; its number is given by the service.
     pub(crate) fn push(&self, update: Value) -> i64 {
         let id = self.shared.state().push(update);
         self.shared.changed.notify_waiters();
         id
     }
 
-    /// An update with another number than the next one, or without any (null).
+    /// Adds an update with another number than the next one, or without any (null).
     pub(crate) fn push_as(&self, update: Value, number: Value) {
         self.change(|state| state.push_as(update, number));
     }
 
-    /// Many texts at once, as after an outage: `(chat, text)`. Returns the numbers of the messages.
+    /// Adds many texts at once, as after an outage: `(chat, text)`. Returns the numbers of the messages.
     pub(crate) fn write_all(&self, texts: impl IntoIterator<Item = (i64, String)>) -> Vec<i64> {
         let mut state = self.shared.state();
         let mut push = |(chat, text)| {
@@ -202,42 +202,41 @@ impl TelegramService {
         ids
     }
 
-    /// From now on an answer brings so many updates at most.
+    /// Limits each answer to so many updates from now on.
     pub(crate) fn portion(&self, count: usize) {
         self.change(|state| state.batch_max = count);
     }
 
-    /// Returns when every connection that was begun before has ended, and all that came by it was heard: for a gateway that
-    /// is dead.
+    /// Returns when every earlier connection has ended, and all its bytes were read: for a gateway that is dead.
     pub(crate) fn hush(&self) {
         let last = std::net::TcpStream::connect(self.address).expect("it listens");
         last.shutdown(std::net::Shutdown::Write).expect("it is open");
         hush(last, || self.shared.connections.load(Ordering::SeqCst) == 0);
     }
 
-    /// Changes what the service knows.
+    /// Changes the service's state.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let changed = change(&mut self.shared.state());
         self.shared.changed.notify_waiters();
         changed
     }
 
-    /// A file that can be fetched.
+    /// Adds a file that can be fetched.
     pub(crate) fn file(&self, id: &str, path: &str, bytes: &[u8]) {
         self.change(|state| state.files.insert(id.to_owned(), (path.to_owned(), bytes.to_vec())));
     }
 
-    /// From now on the file at this path comes a byte at a time.
+    /// Makes the file at this path come a byte at a time from now on.
     pub(crate) fn trickle(&self, path: &str) {
         self.change(|state| state.trickling.insert(path.to_owned()));
     }
 
-    /// The next requests of this method (`*`: of any) fail so, one each.
+    /// Makes the next requests of this method (`*`: of any) fail so, one each.
     pub(crate) fn fail(&self, method: &str, faults: impl IntoIterator<Item = Fault>) {
         self.change(|state| state.faults.entry(method.to_owned()).or_default().extend(faults));
     }
 
-    /// All requests of this method (`*`: of any) fail so, until it is lifted by `None`.
+    /// Makes all requests of this method (`*`: of any) fail so, until it is lifted by `None`.
     pub(crate) fn stand(&self, method: &str, fault: Option<Fault>) {
         self.change(|state| match fault {
             Some(fault) => drop(state.standing.insert(method.to_owned(), fault)),
@@ -245,65 +244,65 @@ impl TelegramService {
         });
     }
 
-    /// A webhook is set, as by another program.
+    /// Sets a webhook, as another program would.
     pub(crate) fn set_webhook(&self, url: &str) {
         self.change(|state| url.clone_into(&mut state.webhook));
     }
 
-    /// The address of the webhook that is set; empty where none is.
+    /// Returns the address of the webhook that is set; empty where none is.
     pub(crate) fn webhook(&self) -> String {
         self.shared.state().webhook.clone()
     }
 
-    /// How many updates were brought to a webhook and taken there.
+    /// Returns the number of updates that were brought to a webhook and taken there.
     pub(crate) fn brought(&self) -> usize {
         self.shared.state().brought
     }
 
-    /// With which statuses those were refused that were not taken.
+    /// Returns the statuses with which the others were refused.
     pub(crate) fn turned_away(&self) -> Vec<u16> {
         self.shared.state().turned_away.clone()
     }
 
-    /// From now on this token is the bot's.
+    /// Changes the bot's token.
     pub(crate) fn set_token(&self, token: &str) {
         self.change(|state| state.token = token.to_owned());
     }
 
-    /// Another poller asks, as a second program with the same token would.
+    /// Polls as a second program with the same token would.
     pub(crate) fn steal_poll(&self) {
         self.change(|state| state.poller += 1);
     }
 
-    /// The port refuses, and what was connected is cut.
+    /// Makes the port refuse, and cuts all connections.
     pub(crate) fn close(&self) {
         self.open.send_replace(false);
-        // Between two polls nobody holds a connection that would tell.
+        // Between two polls there is no open connection that would show it.
         let newest = self.shared.polls.load(Ordering::Relaxed);
         self.shared.witness.note("telegram", newest, Fact::Gone);
     }
 
-    /// What it knows of its connections.
+    /// Returns the witness of its connections.
     pub(crate) fn witness(&self) -> &Witness {
         &self.shared.witness
     }
 
-    /// The port is open again.
+    /// Opens the port again.
     pub(crate) fn reopen(&self) {
         self.open.send_replace(true);
     }
 
-    /// How many updates are not confirmed.
+    /// Returns the number of unconfirmed updates.
     pub(crate) fn waiting(&self) -> usize {
         self.shared.state().waiting.len()
     }
 
-    /// How many updates were thrown away on request.
+    /// Returns the number of updates that were dropped on request.
     pub(crate) fn dropped(&self) -> u64 {
         self.shared.state().dropped
     }
 
-    /// An update that spoils each answer in which it is. Returns its number.
+    /// Adds an update that spoils each answer in which it is. Returns its number.
     pub(crate) fn push_spoiled(&self) -> i64 {
         let id = {
             let mut state = self.shared.state();
@@ -315,42 +314,42 @@ impl TelegramService {
         id
     }
 
-    /// How many requests came with a token that is not the bot's.
+    /// Returns the number of requests with a token that is not the bot's.
     pub(crate) fn refused(&self) -> usize {
         self.shared.state().refused
     }
 
-    /// Somebody deletes what was sent.
+    /// Deletes a sent message, as a person would.
     pub(crate) fn delete(&self, message_id: i64) {
         self.change(|state| state.sent.retain(|sent| sent.message_id != message_id));
     }
 
-    /// Everything that was sent so far.
+    /// Returns all messages that were sent so far.
     pub(crate) fn sent(&self) -> Vec<SentMessage> {
         self.shared.state().sent.clone()
     }
 
-    /// Texts that a fault has refused for good, with their chats.
+    /// Returns the texts that a fault has refused for good, with their chats.
     pub(crate) fn untaken(&self) -> Vec<(i64, String)> {
         self.shared.state().untaken.clone()
     }
 
-    /// Requests of this method so far.
+    /// Returns the requests of this method so far.
     pub(crate) fn asked(&self, method: &str) -> Vec<Asked> {
         self.shared.state().asked.iter().filter(|asked| asked.method == method).cloned().collect()
     }
 
-    /// How many requests fit.
+    /// Returns the number of requests that fit.
     pub(crate) fn count_asked(&self, fits: impl Fn(&Asked) -> bool) -> usize {
         self.shared.state().asked.iter().filter(|asked| fits(asked)).count()
     }
 
-    /// Keeps no ledger of requests: for benchmarks.
+    /// Stops the ledger of requests: for benchmarks.
     pub(crate) fn forget_requests(&self) {
         self.change(|state| state.keeps_asked = false);
     }
 
-    /// The first message that was sent to this chat and holds this text, once there is one.
+    /// Waits for the first message that was sent to this chat and holds this text.
     pub(crate) fn wait_sent(&self, chat: i64, text: &str) -> SentMessage {
         let found = |state: &State| {
             state.sent.iter().find(|sent| sent.chat == chat && sent.text.contains(text)).cloned()
@@ -375,12 +374,12 @@ impl Drop for TelegramService {
     }
 }
 
-/// Seconds since 1970.
+/// Returns the time in seconds since 1970.
 pub(crate) fn now() -> i64 {
     hermes::clock::Now::read().wall.as_second()
 }
 
-/// An address of this machine that no one else uses: all of 127/8 is ours.
+/// Returns an address of this machine that no one else uses: all of 127/8 is ours.
 pub(crate) fn own_address() -> SocketAddr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
@@ -425,7 +424,7 @@ async fn serve(first: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-/// Brings what waits to the webhook, one after the other, and what is not taken again.
+/// Brings the waiting updates to the webhook, one after the other, and again those that it does not take.
 async fn bring(shared: Arc<Shared>) {
     let client = hermes::tls::client_builder().no_proxy().timeout(wait::LIMIT).build().expect("a client");
     loop {
@@ -518,7 +517,7 @@ async fn answer(request: Request, shared: &Shared, cut: &Notify) -> Response<Bod
         Poll::begin(shared).stands();
     }
     if matches!(method, "getUpdates" | "setWebhook" | "deleteWebhook") {
-        // The older poll hears that it is the older one, and a webhook is brought what waits.
+        // The older poll learns that it is the older one, and a webhook gets the waiting updates.
         shared.changed.notify_waiters();
     }
     if let Verdict::Wait(poller, limit) = verdict {
@@ -554,13 +553,13 @@ fn trickle(bytes: Vec<u8>) -> Body {
     Body::from_stream(futures_util::stream::iter(bytes).then(slowly))
 }
 
-/// A long poll: until there is something, or another one asks.
+/// Holds a long poll: until there is an update, or another one asks.
 async fn poll(shared: &Shared, poller: u64, limit: Duration) -> Verdict {
     let deadline = tokio::time::Instant::now() + limit;
     loop {
         let changed = shared.changed.notified();
         tokio::pin!(changed);
-        // Heard of from here on, before anything is looked at.
+        // Changes count from here on, before anything is checked.
         changed.as_mut().enable();
         {
             let state = shared.state();

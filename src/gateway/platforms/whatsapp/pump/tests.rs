@@ -1,4 +1,4 @@
-//! The link and its pump with a bridge that says what a test says, in virtual time.
+//! Tests of the link and its pump with a scripted bridge, in virtual time.
 
 use std::sync::Mutex;
 
@@ -49,10 +49,10 @@ impl Judge for Table {
     }
 }
 
-/// The number of a message for which there is no room on the disk.
+/// The number of a message that does not fit on the disk.
 const UNKEPT: u64 = 99;
 
-/// An inbox that notes what it takes, and fails or waits when told to.
+/// An inbox that records what it takes, and fails or waits on request.
 #[derive(Default)]
 struct Notes {
     taken: Mutex<Vec<InboundMessage>>,
@@ -133,7 +133,7 @@ impl Stage {
         self.outputs.send(Output::Exited { exit, stderr_tail: Vec::new() }).await.unwrap();
     }
 
-    /// The next command, within some virtual minutes.
+    /// Returns the next command, within some virtual minutes.
     async fn command(&mut self) -> Command {
         tokio::time::timeout(Duration::from_secs(300), self.commands.recv()).await.unwrap().unwrap()
     }
