@@ -78,8 +78,8 @@ fn of_late(mut starts: Vec<i64>, now_s: i64) -> Vec<i64> {
 pub fn tell(problems: Problems) {
     problems.set(
         CODE,
-        "Safe mode: the gateway crashed three times within two minutes; the message it was processing each time is set aside",
-        "Look for `message_quarantined` in the log. Safe mode ends after ten minutes without a crash.",
+        "Safe mode: the gateway crashed three times within two minutes; a message that was being processed each time is set aside",
+        "Read the last lines of the log before each start; `hermes dead list` shows a message that was set aside. Safe mode ends after ten minutes without a crash.",
         false,
     );
     let end = Now::read().mono + STABLE_AFTER;
