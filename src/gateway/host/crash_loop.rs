@@ -79,7 +79,7 @@ pub fn tell(problems: Problems) {
     problems.set(
         CODE,
         "Safe mode: the gateway crashed three times within two minutes; a message that was being processed each time is set aside",
-        "Read the last lines of the log before each start; `hermes dead list` shows a message that was set aside. Safe mode ends after ten minutes without a crash.",
+        "Read the last lines of the log before each start; A message that was set aside is in `hermes dead list`, and `message_quarantined` in the log. Safe mode ends after ten minutes without a crash.",
         false,
     );
     let end = Now::read().mono + STABLE_AFTER;
