@@ -226,7 +226,14 @@ mod tests {
     use crate::sensitive::Secret;
 
     fn known(state: AgentState) -> AgentSnapshot {
-        AgentSnapshot { kind: "openai".to_owned(), model: None, state, since: None, error_message: None }
+        AgentSnapshot {
+            kind: "openai".to_owned(),
+            model: None,
+            state,
+            since: None,
+            error_message: None,
+            error_code: None,
+        }
     }
 
     fn service(base_url: &str, key: Option<&str>) -> OpenaiConfig {
