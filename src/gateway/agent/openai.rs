@@ -260,7 +260,7 @@ impl Openai {
         }
         let visible = thinking::visible(text, false);
         let may_think = self.thinks.load(Ordering::Relaxed) || thinking::looks_like(text);
-        if may_think && !reading.answer.reasons() && visible.len() == text.len() {
+        if may_think && !reading.answer.reasons() && text.starts_with(visible.as_ref()) {
             return;
         }
         draft.grow(&visible);
