@@ -21,7 +21,7 @@ use crate::gateway::boot;
 use crate::gateway::host::init;
 use crate::gateway::host::restart::Restart;
 use crate::home::HermesHome;
-use crate::logging::Format;
+use crate::logging::{self, Format};
 use crate::process::exec;
 use crate::service;
 use crate::service::command::{Asked as Succession, Verb};
@@ -465,6 +465,7 @@ fn run_gateway(world: &World, home: &HermesHome, options: boot::RunOptions) -> R
     let exit = runtime.block_on(boot::run(world, home, options));
     // A thread that hangs in a foreign call must not keep a stopped gateway alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    logging::flush();
     match exit {
         // A loss that was accepted once is not accepted for the next start.
         Ok(ExitCode::Restart) => Restart::of(world).begin(&args),

@@ -208,7 +208,7 @@ impl Lock {
         Ok(Self { file })
     }
 
-    /// Whether the locked file is still the one at this path.
+    /// True when the locked file is still the one at this path.
     pub fn is_at(&self, path: &Path) -> bool {
         let held = self.file.metadata().map(|found| Identity::of(&found));
         let there = path.symlink_metadata().map(|found| Identity::of(&found));

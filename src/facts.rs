@@ -139,7 +139,7 @@ fn writable(dir: &Path) -> Result<(), String> {
         .map_err(|error| format!("its folder: {}", io::Error::from(error)))
 }
 
-/// Whether the gateway last saw WhatsApp refuse this session, as its status says; a session written later is another.
+/// True when the gateway last saw WhatsApp refuse this session, as its status says; a session written later is another.
 fn session_refused(home: &HermesHome, paths: &WhatsAppPaths) -> bool {
     let changed = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
     let path = home.state_file();

@@ -20,6 +20,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
+use self::queue::Queue;
 use crate::clock::Now;
 use crate::error::{CliError, with_code};
 use crate::platforms::Platform;
@@ -28,6 +29,10 @@ use crate::sensitive::Secret;
 use crate::visible;
 use crate::world::World;
 use crate::wrap::hang;
+
+mod queue;
+
+pub use queue::flush;
 
 /// How the log was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,10 +91,13 @@ pub fn start(
     let look = Look { is_tty: world.stderr_tty, colour: world.colour(world.stderr_tty), is_for_a_person };
     let has_colours = look.colour && options.format != Format::Json;
     let cols = || Term::stderr().size_checked().map(|(_, cols)| usize::from(cols));
-    let sink =
-        Sink { redactor: Arc::clone(&log.redactor), has_colours, is_for_a_person, cols, out: io::stderr };
+    let begun = |error: Box<dyn std::error::Error + Send + Sync>| {
+        CliError::failed("the log could not be started").because(error)
+    };
+    let out = Queue::of_stderr().map_err(|error| begun(error.into()))?;
+    let sink = Sink { redactor: Arc::clone(&log.redactor), has_colours, is_for_a_person, cols, out };
     tracing::subscriber::set_global_default(subscriber(options, look, sink))
-        .map_err(|error| CliError::failed("the log could not be started").because(error))?;
+        .map_err(|error| begun(error.into()))?;
     Ok(log)
 }
 

@@ -162,7 +162,7 @@ pub fn of_status(status: StatusCode) -> Option<Fault> {
     (status == StatusCode::PROXY_AUTHENTICATION_REQUIRED).then_some(PROXY_AUTH)
 }
 
-/// Whether an address is this machine's own: no proxy knows the way there.
+/// True when an address is this machine's own: no proxy knows the way there.
 pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');

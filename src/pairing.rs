@@ -115,7 +115,7 @@ impl Creds {
 /// Bytes of a private key.
 const KEY_LEN: usize = 32;
 
-/// Whether a value is bytes: base64, `{"type":"Buffer","data":…}` around base64 or a list, a list, or `{"0":…,"1":…}`.
+/// True when a value is bytes: base64, `{"type":"Buffer","data":…}` around base64 or a list, a list, or `{"0":…,"1":…}`.
 /// `len` is checked where it takes no decoding.
 fn holds_bytes(value: &Value, len: usize) -> bool {
     let is_list = |bytes: &mut dyn Iterator<Item = &Value>| {

@@ -262,7 +262,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// Whether WhatsApp cannot be started while these stand.
+/// True when WhatsApp cannot be started while these stand.
 pub fn is_blocked(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.severity == Severity::Blocking)
 }

@@ -92,7 +92,7 @@ impl TokenLocks {
 }
 
 impl TokenLock {
-    /// Whether it is the lock of this token.
+    /// True when it is the lock of this token.
     pub fn is_of(&self, locks: &TokenLocks, platform: Platform, token: &str) -> bool {
         self.path == locks.path(platform, token)
     }

@@ -32,7 +32,7 @@ impl Problems {
         self.standing.subscribe()
     }
 
-    /// Whether any of these stands.
+    /// True when any of these stands.
     pub fn has(&self, codes: &[&str]) -> bool {
         self.standing.borrow().iter().any(|problem| codes.contains(&problem.code.as_str()))
     }

@@ -2,7 +2,7 @@
 
 use crate::file;
 
-/// Whether there is a default route. Where that cannot be known, there is one.
+/// True when there is a default route. Where that cannot be known, there is one.
 pub fn exists() -> bool {
     // Both are made up by the kernel at once; no disk is involved.
     const LEN_MAX: u64 = 4 << 20;
@@ -15,7 +15,7 @@ pub fn exists() -> bool {
     }
 }
 
-/// Whether one of these tables has a default route on a device other than the loopback.
+/// True when one of these tables has a default route on a device other than the loopback.
 fn has_default(four: &str, six: &str) -> bool {
     let four = four.lines().skip(1).any(|line| {
         let mut fields = line.split_whitespace();

@@ -130,7 +130,7 @@ fn every_metric_and_path_of_the_http_api_is_on_its_page() {
     let metric = regex::Regex::new(r#""(hermes_[a-z_]+)""#).expect("a pattern of ours");
     let route = regex::Regex::new(r#"\.route\("(/[a-z0-9/]+)""#).expect("a pattern of ours");
     let mut found = BTreeSet::new();
-    for (_, text) in sources::before_tests("src/gateway/http") {
+    for (_, text) in sources::before_tests("src/gateway/api/http") {
         found.extend(metric.captures_iter(&text).map(|name| name[1].to_owned()));
         found.extend(route.captures_iter(&text).map(|path| path[1].to_owned()));
     }

@@ -31,6 +31,7 @@ mod launcher;
 mod ledger;
 mod life;
 mod linking;
+mod log;
 mod metrics;
 mod migrate;
 mod mixed;

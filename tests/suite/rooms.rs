@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::sources::whole;
+use crate::support::sources::{self, whole};
 
 /// Modules whose modules are rooms.
 const HOUSES: [&str; 3] = ["gateway", "platforms", "wizard"];
@@ -23,7 +23,7 @@ fn module(name: &str) -> Vec<String> {
 
 /// The room of a path of modules; none for the crate itself.
 fn room(path: &[String], modules: &BTreeSet<Vec<String>>) -> Option<String> {
-    let first = path.first()?;
+    let first = path.first().filter(|first| modules.iter().any(|known| known.first() == Some(first)))?;
     let inner = path.get(1).filter(|_| HOUSES.contains(&first.as_str()));
     match inner {
         Some(inner) if modules.iter().any(|known| known.starts_with(&path[..2])) => {
@@ -133,6 +133,46 @@ fn circles(uses: &Uses) -> Vec<String> {
 fn rooms_form_no_circle() {
     let found = circles(&uses(&whole("src")));
     assert!(found.is_empty(), "these lead back to where they begin:\n{}", found.join("\n"));
+}
+
+/// The lines of the picture in `src/lib.rs`, from the top: the rooms of each.
+fn picture() -> Vec<Vec<String>> {
+    let map = std::fs::read_to_string(sources::root().join("src/lib.rs")).expect("it is there");
+    let picture =
+        map.split("//! ```text\n").nth(1).and_then(|rest| rest.split("//! ```").next()).expect("a picture");
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for line in picture.lines() {
+        let text = line.trim_start_matches("//!");
+        let rooms = text.split_whitespace().map(str::to_owned);
+        match lines.last_mut().filter(|_| text.starts_with("     ")) {
+            Some(before) => before.extend(rooms),
+            None => lines.push(rooms.collect()),
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_picture_of_the_rooms_is_true() {
+    let lines = picture();
+    let line = |room: &String| lines.iter().position(|rooms| rooms.contains(room));
+    let sources = whole("src");
+    let modules: BTreeSet<Vec<String>> = sources.iter().map(|(name, _)| module(name)).collect();
+    // A house and the program's entry are no rooms.
+    let is_room = |room: &String| !HOUSES.contains(&room.as_str()) && room != "bin";
+    let rooms: BTreeSet<String> =
+        modules.iter().filter_map(|module| room(module, &modules)).filter(is_room).collect();
+    let drawn: BTreeSet<String> = lines.iter().flatten().cloned().collect();
+    assert_eq!(drawn, rooms, "src/lib.rs draws these rooms; these exist");
+    let mut wrong = Vec::new();
+    for (from, to) in uses(&sources) {
+        for (to, file) in to.iter().filter(|(to, _)| is_room(&from) && is_room(to)) {
+            if line(&from) >= line(to) {
+                wrong.push(format!("{from} uses {to}, which is not below it ({file})"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

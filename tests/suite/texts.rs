@@ -117,6 +117,12 @@ fn every_text_stands_in_its_snapshot() {
             text.words.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"")
         );
     }
+    let stored = sources::files("tests/suite/snapshots", &[".snap"]).into_iter().filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some(name.strip_prefix("suite__texts__")?.strip_suffix(".snap")?.to_owned())
+    });
+    let stale: Vec<String> = stored.filter(|subject| !subjects.contains_key(subject)).collect();
+    assert!(stale.is_empty(), "remove the snapshots of subjects that are no more: {stale:?}");
     for (subject, page) in subjects {
         insta::assert_snapshot!(subject, page.trim_start());
     }

@@ -187,7 +187,7 @@ impl Breaker {
         is_spent.then_some(own.tries)
     }
 
-    /// Whether it is away for all.
+    /// True when it is away for all.
     fn is_away(&self) -> bool {
         self.open.as_ref().is_some_and(|open| !open.is_alone)
     }

@@ -111,13 +111,13 @@ fn without_tags(text: &str, is_whole: bool) -> String {
     shown
 }
 
-/// Whether a text without a tag may be what a model thinks, so that it is not shown before it is whole.
+/// True when a text without a tag may be what a model thinks, so that it is not shown before it is whole.
 pub fn looks_like(text: &str) -> bool {
     let start: String = text.trim_start().chars().take(24).collect::<String>().to_lowercase();
     BEGINNINGS.iter().any(|beginning| start.starts_with(beginning) || beginning.starts_with(start.as_str()))
 }
 
-/// Whether a model of this name is known to think in its answers.
+/// True when a model of this name is known to think in its answers.
 pub fn is_known_for_it(model: &str) -> bool {
     let model = model.to_lowercase();
     ["r1", "qwq", "qwen3", "think", "reason", "magistral", "glm-4.5", "minimax-m"]
@@ -125,7 +125,7 @@ pub fn is_known_for_it(model: &str) -> bool {
         .any(|name| model.contains(name))
 }
 
-/// Whether a closing tag without an opening one is in the text.
+/// True when a closing tag without an opening one is in the text.
 pub fn has_only_close(text: &str) -> bool {
     text.contains('<')
         && (channels::has_only_end(text) || {
@@ -159,7 +159,7 @@ fn tag(text: &str) -> Option<Tag> {
     }
 }
 
-/// Whether the tag stands in quotation marks.
+/// True when the tag stands in quotation marks.
 fn is_quoted(text: &str, at: usize, len: usize) -> bool {
     let before = text[..at].chars().next_back();
     let after = text[at + len..].chars().next();

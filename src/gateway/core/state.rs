@@ -143,7 +143,7 @@ impl Supervised {
         }
     }
 
-    /// Whether anybody wants it: a platform that was disabled keeps its seat, empty.
+    /// True when anybody wants it: a platform that was disabled keeps its seat, empty.
     pub fn is_enabled(&self) -> bool {
         *self.machine.state() != State::Disabled
     }

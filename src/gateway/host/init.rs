@@ -14,7 +14,7 @@ use crate::error::{CliError, ExitCode};
 use crate::process::child;
 use crate::world::World;
 
-/// Whether this process is the first of its container.
+/// True when this process is the first of its container.
 pub fn is_needed() -> bool {
     std::process::id() == 1
 }

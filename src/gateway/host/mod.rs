@@ -5,10 +5,10 @@
 //! - [`signals`]: what other processes ask of us.
 //! - [`notify`]: what the service manager is told; [`watchdog`]: whether the loop still turns, and the end when not.
 //! - [`watch`]: the settings' files; [`network`]: the host's network ([`netlink`] reads what the kernel says of it).
-//! - [`boots`]: whether it dies again and again.
+//! - [`crash_loop`]: whether it dies again and again.
 //! - [`program`]: whether it was replaced on disk; [`privacy`]: secrets that others could read.
 //! - [`restart`]: who starts it again.
-//! - [`group`]: a child with everything that it started; [`orphans`]: what is left of it.
+//! - [`orphans`]: what children leave behind.
 //! - [`kept`]: background tasks that are begun again when they die.
 //! - [`init`]: process 1 of a container.
 

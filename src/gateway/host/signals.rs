@@ -22,7 +22,7 @@ pub struct Signals {
     interrupt: Signal,
     restart: Signal,
     hangup: Signal,
-    /// Whether somebody started us at a terminal.
+    /// True when somebody started us at a terminal.
     has_terminal: bool,
 }
 

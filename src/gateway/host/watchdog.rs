@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::ExitCode;
 use crate::gateway::host::notify::Notify;
+use crate::logging;
 
 /// How long the loop may stand still where the service manager does not say.
 pub const STALL_LIMIT: Duration = Duration::from_secs(60);
@@ -127,6 +128,7 @@ pub fn abort() {
             code = "loop_stalled",
             "The gateway's main loop hangs; exiting so that it is restarted"
         );
+        logging::flush();
         let _late = told.send(());
     });
     if line.is_ok() {

@@ -128,7 +128,7 @@ impl Reason {
         }
     }
 
-    /// Whether it is for who the sender is, and not for what they wrote or where.
+    /// True when it is for who the sender is, and not for what they wrote or where.
     pub fn is_stranger(&self) -> bool {
         matches!(self, Self::SenderNotAllowed | Self::LidUnknown { .. })
     }

@@ -1,6 +1,5 @@
-//! From the platform to the inbox: who may speak, and which chat it is.
+//! What comes in, read and judged (pure).
 //!
-//! - [`identity`]: one name for a chat or a person, whatever the spelling.
 //! - [`gate`]: who may speak, and who may give commands; [`rules`]: which of them are in force. [`slash`]: which commands
 //!   there are. [`join`]: which messages are answered together. [`refusals`]: what of a message is not taken.
 

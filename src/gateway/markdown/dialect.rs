@@ -30,7 +30,7 @@ pub(super) struct Form {
     pub(super) rule: &'static str,
     /// An empty line stands between blocks; else only where one was written.
     pub(super) is_airy: bool,
-    /// Whether an address can be behind a text; any other is shown.
+    /// True when an address can be behind a text; any other is shown.
     pub(super) links: fn(&str) -> bool,
     /// Emphasis and code end with the line.
     pub(super) is_by_line: bool,

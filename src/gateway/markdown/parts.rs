@@ -105,7 +105,7 @@ pub(super) fn shown(dialect: &dyn Dialect, markdown: &str) -> Rich {
     lay_out(&read(&source), dialect.form())
 }
 
-/// Whether it surely is as it would be laid out: most short answers need no reading.
+/// True when it surely is as it would be laid out: most short answers need no reading.
 pub(super) fn is_plain(text: &str) -> bool {
     let mut is_space = true;
     let mut breaks = 2;

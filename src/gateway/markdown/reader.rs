@@ -556,7 +556,7 @@ fn is_line_break(tag: &str) -> bool {
     name.trim_end_matches([' ', '/']).eq_ignore_ascii_case("br")
 }
 
-/// Whether the escaped sign in this place begins or ends a formula of LaTeX: `\(x\)`, `\[ x \]`.
+/// True when the escaped sign in this place begins or ends a formula of LaTeX: `\(x\)`, `\[ x \]`.
 fn is_formula(source: &str, at: usize) -> bool {
     let is_space = |sign: Option<char>| sign.is_some_and(char::is_whitespace);
     match source.as_bytes()[at] {

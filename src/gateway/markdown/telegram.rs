@@ -61,7 +61,7 @@ impl Dialect for Telegram {
     }
 }
 
-/// Whether Telegram makes a link of it. It drops other addresses without a word, also of hosts without a dot.
+/// True when Telegram makes a link of it. It drops other addresses without a word, also of hosts without a dot.
 fn is_address(address: &str) -> bool {
     let Some((scheme, rest)) = address.split_once("://") else { return false };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -67,7 +67,7 @@ impl Side {
         self.near.is_some_and(|sign| signs.contains(sign))
     }
 
-    /// Whether a token may end between this side and the marker, where single stars and underscores stand.
+    /// True when a token may end between this side and the marker, where single stars and underscores stand.
     fn is_border(self) -> bool {
         let far_is_word = self.far.is_some_and(is_word);
         if self.near_is("/\\") {
@@ -199,12 +199,12 @@ fn around(places: &[Place], at: usize) -> Option<&Place> {
     next.checked_sub(1).map(|last| &places[last]).filter(|place| at < place.range.end)
 }
 
-/// Whether this position is inside an address or a path.
+/// True when this position is inside an address or a path.
 pub(super) fn is_inside(places: &[Place], at: usize) -> bool {
     around(places, at).is_some()
 }
 
-/// Whether the backslash in this place is one of a path.
+/// True when the backslash in this place is one of a path.
 pub(super) fn is_in_path(places: &[Place], at: usize) -> bool {
     // A path may begin with it.
     around(places, at + 1).is_some_and(|place| place.is_path)

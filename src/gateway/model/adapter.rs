@@ -109,10 +109,10 @@ pub trait Link: Send + Sync {
 /// Where an adapter puts what came in.
 #[async_trait]
 pub trait Inbox: Send + Sync {
-    /// Whether this message is worth fetching attachments for: the sender may speak. Pure, no I/O.
+    /// True when this message is worth fetching attachments for: the sender may speak. Pure, no I/O.
     fn admits(&self, platform: Platform, message: &InboundMessage) -> bool;
 
-    /// Whether this message was accepted before, so that nothing has to be fetched for it once more: it is only acknowledged.
+    /// True when this message was accepted before, so that nothing has to be fetched for it once more: it is only acknowledged.
     /// `false` also where that cannot be known.
     async fn knows(&self, _platform: Platform, _message: &InboundMessage) -> bool {
         false

@@ -1,5 +1,5 @@
 //! Pure. One name for a chat or a person of a message, whatever the spelling: by the rules of its platform's
-//! [`Ids`](crate::platforms::Ids).
+//! [`Ids`](crate::platforms::spec::Ids).
 
 use crate::gateway::model::message::{ChatId, ChatKey, InboundMessage};
 use crate::platforms::Platform;

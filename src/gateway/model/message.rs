@@ -128,7 +128,7 @@ impl InboundMessage {
         self.text.0.insert_str(0, &format!("{EDITED}{gap}"));
     }
 
-    /// Whether it says the same as an earlier form of it: platforms report invisible changes, as of the preview of a link.
+    /// True when it says the same as an earlier form of it: platforms report invisible changes, as of the preview of a link.
     pub fn says_the_same(&self, earlier: &Self) -> bool {
         let words = |message: &Self| {
             let text = message.text.0.as_str();
@@ -140,7 +140,7 @@ impl InboundMessage {
         words(self) == words(earlier) && brings_nothing
     }
 
-    /// Whether the sender wrote a command, to the gateway or to the agent.
+    /// True when the sender wrote a command, to the gateway or to the agent.
     pub fn is_command(&self) -> bool {
         !self.forwarded && self.text.0.trim_start().starts_with('/')
     }

@@ -83,7 +83,7 @@ impl Running {
         self.turns().get(key).map(|entry| Run { since: entry.since })
     }
 
-    /// Whether a turn runs in this chat.
+    /// True when a turn runs in this chat.
     pub(super) fn is_busy(&self, key: &ChatKey) -> bool {
         self.turns().contains_key(key)
     }

@@ -169,7 +169,7 @@ impl Strangers {
         }
     }
 
-    /// Whether this id is written to the log now: each once an hour, and not more than some in a quarter of an hour.
+    /// True when this id is written to the log now: each once an hour, and not more than some in a quarter of an hour.
     fn may_show(&self, platform: Platform, id: &str) -> bool {
         let now = Now::read().mono;
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@ use crate::gateway::platforms::whatsapp::adapter::WhatsAppAdapter;
 use crate::gateway::settings::Settings;
 use crate::platforms::Platform;
 
-/// Whether the settings ask for this platform.
+/// True when the settings ask for this platform.
 pub fn is_enabled(platform: Platform, config: &Config) -> bool {
     match platform {
         Platform::Whatsapp => config.whatsapp.enabled,

@@ -35,7 +35,7 @@ const KEPT_AT_LEAST: Duration = Duration::from_secs(3600);
 /// Random letters and digits, before the ending.
 const NAME_LEN: usize = 16;
 
-/// Whether a file has a name as we give them.
+/// True when a file has a name as we give them.
 fn is_ours(name: &OsStr) -> bool {
     let name = Path::new(name);
     let is_plain = |part: &OsStr| part.as_encoded_bytes().iter().all(u8::is_ascii_alphanumeric);

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
     use crate::clock::Now;
 
-    /// Whether it prevails after these, one a second from this second on; `x` cannot be read.
+    /// True when it prevails after these, one a second from this second on; `x` cannot be read.
     fn after(nonsense: &mut Nonsense, begin: Instant, second: u64, said: &str) -> bool {
         for (at, sign) in (second..).zip(said.chars()) {
             nonsense.count(begin + Duration::from_secs(at), sign != 'x');

@@ -256,7 +256,7 @@ pub trait Store: SessionStore {
     /// the one that is next.
     async fn accept(&self, platform: Platform, message: InboundMessage) -> Result<Accepted, StoreError>;
 
-    /// Whether this very message was accepted before.
+    /// True when this very message was accepted before.
     async fn knows(&self, platform: Platform, message: &InboundMessage) -> Result<bool, StoreError>;
 
     /// As [`Self::accept`], by whoever alone begins turns in this chat: where nothing waits before the message, its first
@@ -344,7 +344,7 @@ pub trait Store: SessionStore {
     /// are left out.
     async fn queue(&self, key: &ChatKey, parts: Vec<OutboundMessage>) -> Result<(), StoreError>;
 
-    /// Whether we sent a message under this id: so that our own echo is recognised after a restart too.
+    /// True when we sent a message under this id: so that our own echo is recognised after a restart too.
     async fn is_ours(&self, platform: Platform, id: &MessageId) -> Result<bool, StoreError>;
 
     /// How many rows are not in a final state.

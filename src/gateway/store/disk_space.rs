@@ -41,7 +41,7 @@ impl DiskSpace {
         drop(std::fs::remove_file(&self.reserve));
     }
 
-    /// Whether a failed write failed for want of room. SQLite tells a full disk, but not a quota or a limit on files.
+    /// True when a failed write failed for want of room. SQLite tells a full disk, but not a quota or a limit on files.
     pub(super) fn is_cause(&self) -> bool {
         let is_full = |error: std::io::Error| {
             matches!(
@@ -53,7 +53,7 @@ impl DiskSpace {
         self.is_limited() || probe.and_then(|mut file| file.write_all(&[1; WRITE_BYTES])).is_err_and(is_full)
     }
 
-    /// Whether new things may be taken again: enough is free, and the reserve is there again.
+    /// True when new things may be taken again: enough is free, and the reserve is there again.
     pub(super) fn is_enough(&self) -> bool {
         let wanted = FREE_BYTES_MIN.min(disk_bytes(&self.dir) / 4);
         free_bytes(&self.dir).is_some_and(|free| free >= wanted)
@@ -90,7 +90,7 @@ impl DiskSpace {
     }
 }
 
-/// Whether new files of this size leave the reserve free on the disk of this folder.
+/// True when new files of this size leave the reserve free on the disk of this folder.
 pub(super) fn fits(dir: &Path, bytes: u64) -> bool {
     free_bytes(dir).is_some_and(|free| free >= reserve_bytes(dir).saturating_add(bytes))
 }

@@ -106,12 +106,12 @@ pub(super) fn accept(
     })
 }
 
-/// Whether it was accepted before, or changes nothing of what was.
+/// True when it was accepted before, or changes nothing of what was.
 pub(super) fn knows(db: &Connection, platform: Platform, message: &InboundMessage) -> Result<bool> {
     Ok(has(db, platform, message)? || changes_nothing(db, platform, message)?)
 }
 
-/// Whether it is a change of a message whose newest form says the same.
+/// True when it is a change of a message whose newest form says the same.
 fn changes_nothing(db: &Connection, platform: Platform, message: &InboundMessage) -> Result<bool> {
     let Some(original) = message.id.original() else { return Ok(false) };
     let alt = message.chat_alt.as_ref().map(|chat| &chat.0);
@@ -332,7 +332,7 @@ pub(super) fn queue(db: &Connection, key: &ChatKey, parts: &[OutboundMessage], n
     Ok(())
 }
 
-/// Whether something waits to be sent to this chat.
+/// True when something waits to be sent to this chat.
 fn has_out(db: &Connection, key: &ChatKey) -> Result<bool> {
     db.prepare_cached("SELECT 1 FROM outbox WHERE platform = ?1 AND chat_key = ?2 AND ended_at_s IS NULL")?
         .exists(params![key.platform.spec().name, key.chat.0])

@@ -311,7 +311,7 @@ mod tests {
 
     const CANARY: &str = "a canary that sings. ";
 
-    /// Whether a file that this process has open, and that has no name any more, holds what was written.
+    /// True when a file that this process has open, and that has no name any more, holds what was written.
     fn is_on_disk() -> bool {
         let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
         let is_nameless = |path: &std::path::PathBuf| {

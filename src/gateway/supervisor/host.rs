@@ -18,7 +18,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(900);
 /// Platforms that come back are tried within this time, so that they do not all knock at once.
 pub const STAGGER: Duration = Duration::from_secs(5);
 
-/// Whether a failure of this code says something about the network between here and everywhere. Some platforms have a code
+/// True when a failure of this code says something about the network between here and everywhere. Some platforms have a code
 /// of their own for that.
 pub fn is_of_the_network(code: &str) -> bool {
     code.starts_with("net_") || code.ends_with("_network_error")
@@ -74,7 +74,7 @@ impl Host {
         }
     }
 
-    /// Whether it is taken to be offline.
+    /// True when it is taken to be offline.
     pub fn is_offline(&self) -> bool {
         self.is_offline
     }

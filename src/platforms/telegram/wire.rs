@@ -18,7 +18,7 @@ use crate::sensitive::Private;
 /// What every answer is wrapped in. Only that it is one object of the Bot API is asked of it; each part is read for itself.
 #[derive(Debug, Deserialize)]
 pub struct Envelope<'a> {
-    /// Whether there is a `result`.
+    /// True when there is a `result`.
     pub ok: bool,
     /// What was asked for.
     #[serde(borrow)]
@@ -170,7 +170,7 @@ pub struct Unreadable;
 pub struct User {
     /// Never changes.
     pub id: i64,
-    /// Whether it is a bot.
+    /// True when it is a bot.
     #[serde(default)]
     pub is_bot: bool,
     /// Chosen by the user.

@@ -149,7 +149,7 @@ fn ends_alike(one: &str, other: &str) -> bool {
     alike >= END_LEN_MIN
 }
 
-/// Whether one slip of a finger makes one of the other.
+/// True when one slip of a finger makes one of the other.
 fn is_slip(one: &[u8], other: &[u8]) -> bool {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     if short.len() < DIGITS_MIN + 2 {

@@ -51,6 +51,9 @@ pub(crate) fn whole(dir: &str) -> Vec<(String, String)> {
 
 /// A file of unit tests, or of what only tests use.
 fn is_of_tests(name: &str) -> bool {
-    let only_tests = ["tests.rs", "scenarios.rs", "stage.rs", "scripted.rs", "script_ui.rs"];
-    name.contains("/tests/") || name.contains("/played/") || only_tests.iter().any(|end| name.ends_with(end))
+    let only_tests =
+        ["tests.rs", "scenarios.rs", "stage.rs", "testing.rs", "counting_flow.rs", "ui/script.rs"];
+    name.contains("/tests/")
+        || name.contains("gateway/platforms/scripted/")
+        || only_tests.iter().any(|end| name.ends_with(end))
 }

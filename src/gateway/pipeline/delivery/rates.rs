@@ -142,7 +142,7 @@ impl Pace {
         self.chats.values_mut().for_each(|chat| chat.not_before = None);
     }
 
-    /// Whether the platform has asked for silence in this chat, or everywhere.
+    /// True when the platform has asked for silence in this chat, or everywhere.
     pub fn is_held(&self, now: Instant, chat: &ChatId) -> bool {
         !self.held(now, chat).is_zero()
     }

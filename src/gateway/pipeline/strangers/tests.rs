@@ -88,7 +88,7 @@ impl House {
         db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     }
 
-    /// Whether the bytes of the database hold this text.
+    /// True when the bytes of the database hold this text.
     fn holds(&self, text: &str) -> bool {
         std::fs::read_dir(self.dir.path()).unwrap().flatten().any(|file| {
             let bytes = std::fs::read(file.path()).unwrap_or_default();

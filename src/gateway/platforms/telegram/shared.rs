@@ -82,7 +82,7 @@ impl Shared {
         }
     }
 
-    /// Whether what came is being taken, as long as that lasts.
+    /// True when what came is being taken, as long as that lasts.
     pub(super) fn busy(&self, is_busy: bool) {
         *self.busy_since() = is_busy.then(|| Now::read().mono);
     }
