@@ -53,7 +53,8 @@ fn repeats(said: &str, asked: &Value) -> bool {
             let text = text.to_lowercase();
             let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
             runs.iter().any(|run| joined.contains(run))
-                || is_of_people && (has_line(&said, &text) || has_number(&said, &text))
+                || is_of_people
+                    && (has_line(&said, &text) || has_number(&said, &text) || has_quote(&said, &joined))
         })
     })
 }
@@ -65,10 +66,22 @@ fn texts(content: Option<&Value>) -> impl Iterator<Item = &str> {
     content.and_then(Value::as_str).into_iter().chain(parts)
 }
 
-/// True when a whole line of the text is in the words.
+/// True when the text holds what the words quote.
+fn has_quote(said: &str, text: &str) -> bool {
+    let quotes = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
+    let quoted = said.split(quotes).skip(1).map(str::trim);
+    quoted.filter(|quoted| quoted.chars().count() >= LINE_LEN_MIN).any(|quoted| text.contains(quoted))
+}
+
+/// True when a whole line of the text is in the words, with its writer or date or without.
 fn has_line(said: &str, text: &str) -> bool {
     let is_edge = |sign: Option<char>| !sign.is_some_and(char::is_alphanumeric);
-    text.lines().map(str::trim).filter(|line| line.chars().count() >= LINE_LEN_MIN).any(|line| {
+    let behind =
+        |line: &'_ str, mark: &str| line.split_once(mark).map_or(0, |(head, _)| head.len() + mark.len());
+    let lines = text.lines().flat_map(|line| {
+        ["> ", ": ", "] "].map(|mark| &line[behind(line, mark)..]).into_iter().chain([line])
+    });
+    lines.map(str::trim).filter(|line| line.chars().count() >= LINE_LEN_MIN).any(|line| {
         said.match_indices(line).any(|(at, _)| {
             is_edge(said[..at].chars().next_back()) && is_edge(said[at + line.len()..].chars().next())
         })
@@ -97,7 +110,7 @@ mod tests {
             {"role": "system", "content": "You are the assistant of the harbour office."},
             {"role": "user", "content": "my pin is 4711"},
             {"role": "assistant", "content": "The tide is at nine in the evening today."},
-            {"role": "user", "content": [{"type": "text", "text": "Hello\nwhere is the\n boat of Miriam?"}]},
+            {"role": "user", "content": [{"type": "text", "text": "Hello\nwhere is the\n boat of Miriam?\nAda: yes\n[sent 3 h ago] sold"}]},
         ]})
     }
 
@@ -125,6 +138,9 @@ mod tests {
     fn words_that_repeat_what_people_wrote_or_what_was_answered_are_not_shown() {
         for said in [
             "Invalid content: 'hello'",
+            "Is yes an answer?",
+            "sold was flagged",
+            "the name 'miriam' is not allowed",
             "flagged: WHERE IS  THE BOAT OF miriam",
             "the input \"...s the boat of Mir...\" was refused",
             "code 4711 is not allowed",
@@ -133,7 +149,9 @@ mod tests {
         ] {
             assert_eq!(shown(said, &asked(), &Redactor::default()), REPEATS, "{said}");
         }
-        for said in ["Othello does not run", "The boat is full", "limit 47110", ""] {
+        for said in
+            ["Othello does not run", "the name 'm' is not allowed", "The boat is full", "limit 47110", ""]
+        {
             assert_eq!(shown(said, &asked(), &Redactor::default()), said);
         }
     }
