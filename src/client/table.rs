@@ -96,7 +96,10 @@ fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
     let state = match agent.state {
         AgentState::Available => "available".to_owned(),
         AgentState::Untried => "not asked yet".to_owned(),
-        AgentState::Unavailable => with_code(&format!("unavailable{since}{why}"), "agent_unavailable"),
+        AgentState::Unavailable => {
+            let code = agent.error_code.as_deref().unwrap_or("agent_unavailable");
+            with_code(&format!("unavailable{since}{why}"), code)
+        }
         AgentState::Refused => with_code(&format!("refuses every request{since}{why}"), "agent_refused"),
         AgentState::Failing => with_code(&format!("fails at every message{since}{why}"), "agent_failing"),
     };
@@ -334,6 +337,7 @@ mod tests {
                 state: AgentState::Available,
                 since: None,
                 error_message: None,
+                error_code: None,
             }),
             is_unset: false,
             findings: Vec::new(),

@@ -159,6 +159,12 @@ fn of_service(openai: &OpenaiConfig, probe: &Probe, known: Option<&AgentSnapshot
                 format!("Set model under [agent] in gateway.toml to one that it has: {}{more}.", named.join(", ")),
             )
         }
+        Probe::Status(403) if openai.api_key.is_some() => serious(
+            "agent_access_refused",
+            format!("the agent at {host} refuses access (403)"),
+            "Check your account there and the key; a proxy, the network or the country may be the cause."
+                .to_owned(),
+        ),
         Probe::Status(status @ (401 | 403)) => {
             let name = &openai.api_key_env;
             let (what, fix) = match (&openai.api_key, config.origin(name)) {
@@ -226,7 +232,14 @@ mod tests {
     use crate::sensitive::Secret;
 
     fn known(state: AgentState) -> AgentSnapshot {
-        AgentSnapshot { kind: "openai".to_owned(), model: None, state, since: None, error_message: None }
+        AgentSnapshot {
+            kind: "openai".to_owned(),
+            model: None,
+            state,
+            since: None,
+            error_message: None,
+            error_code: None,
+        }
     }
 
     fn service(base_url: &str, key: Option<&str>) -> OpenaiConfig {
@@ -263,8 +276,8 @@ mod tests {
                 Probe::Status(403),
                 answered.as_ref(),
                 Status::Warning,
-                "agent_key_refused",
-                "Correct OPENAI_API_KEY",
+                "agent_access_refused",
+                "Check your account",
             ),
             (
                 &keyless,

@@ -198,13 +198,13 @@ pub(super) fn ignored(rows: &[Ignored], snapshot: Option<&Snapshot>, now: Timest
 
 /// The agent's state, where the gateway knows better than the settings.
 pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Check> {
-    let AgentSnapshot { state, since, error_message, .. } = agent?;
+    let AgentSnapshot { state, since, error_message, error_code, .. } = agent?;
     let since = since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
     let why = error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
     match state {
         AgentState::Available | AgentState::Untried => None,
         AgentState::Unavailable => Some(Check::problem(
-            "agent_unavailable",
+            error_code.as_deref().unwrap_or("agent_unavailable"),
             format!("the agent is not available{since}{why}"),
             "Check the program or service set under [agent] in gateway.toml. Messages are queued until it is back.",
         )),
@@ -362,9 +362,15 @@ mod tests {
                 state: AgentState::Unavailable,
                 since: None,
                 error_message: None,
+                error_code: None,
             });
         });
         assert_eq!(of(&away, 0), problem("agent_unavailable"));
+        let limited = running(|snapshot| {
+            let code = Some("agent_rate_limited".to_owned());
+            snapshot.agent = away.agent.clone().map(|agent| AgentSnapshot { error_code: code, ..agent });
+        });
+        assert_eq!(of(&limited, 0), problem("agent_rate_limited"));
         let stale = running(|snapshot| snapshot.config_stale = Some("line 1".to_owned()));
         assert_eq!(of(&stale, 0), problem("config_stale"));
         let waiting = running(|snapshot| {

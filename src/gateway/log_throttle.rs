@@ -41,6 +41,9 @@ impl LogThrottle {
     /// Counts one more; returns `Some` when it is to be logged now.
     pub fn say(&self, now: Instant, code: &str) -> Option<More> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= CODES_MAX {
+            told.retain(|_, last| now.saturating_duration_since(last.at) < PERIOD);
+        }
         let code = if told.len() >= CODES_MAX && !told.contains_key(code) { "" } else { code };
         let Some(last) = told.get_mut(code) else {
             told.insert(code.to_owned(), Told { at: now, untold: 0 });
@@ -81,5 +84,10 @@ mod tests {
         let said = (0..10_000).filter(|n| repeats.say(now, &n.to_string()).is_some()).count();
         assert!(said <= CODES_MAX, "{said}");
         assert!(repeats.told.lock().unwrap().len() <= CODES_MAX + 1);
+        let later = now + PERIOD;
+        assert!(
+            repeats.say(later, "new").is_some() && repeats.say(later, "newer").is_some(),
+            "old ones make room"
+        );
     }
 }

@@ -65,6 +65,8 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
     let told = wait_for_answer(&fake, "not available right now");
     assert!(told.len() < 200 && !told.contains("127.0.0.1"), "{told}");
     wait_for_agent(&gateway, "unavailable");
+    let why = gateway.state()["agent"]["error_message"].to_string();
+    assert!(why.contains("answers 500") && !why.contains("does not answer"), "{why}");
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "/status" }));
     wait_for_answer(&fake, "It has not been available for");
     fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "and now" }));
@@ -75,6 +77,47 @@ fn the_agent_answers_remembers_the_conversation_over_a_restart_and_its_failure_i
     let told = answers.iter().filter(|answer| answer.contains("not available right now")).count();
     assert_eq!(told, 1, "{answers:#?}");
     assert!(answers.iter().any(|answer| answer.contains("to: are you well")), "it was kept: {answers:#?}");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn the_words_of_a_refusal_are_in_the_log_once_for_each_kind_and_not_in_the_chat() {
+    let (home, mut fake) = paired();
+    let service = AgentService::start();
+    let refusal = |words: &str| {
+        let body = json!({ "error": { "message": words, "type": "invalid_request_error" } });
+        format!("HTTP/1.1 400 No\r\nconnection: close\r\n\r\n{body}")
+    };
+    *service.odd.lock().unwrap() = vec![
+        ("frost", refusal("No such parameter: top_z (request 4711)")),
+        ("hail", refusal("No such parameter: top_z (request 4712)")),
+        ("fire", refusal("The tools are not allowed")),
+        ("boat", refusal("Cannot read: where is the boat of Miriam")),
+    ];
+    serve(&service, &home, &fake);
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_state("connected");
+    for (count, text) in
+        ["frost", "hail", "fire", "Tell me, where is the boat of Miriam"].into_iter().enumerate()
+    {
+        fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": text }));
+        let told = || {
+            let told = fake.received().into_iter().filter(|(_, told)| told.contains("reported a failure"));
+            (told.count() > count).then_some(())
+        };
+        assert!(wait::until(wait::LIMIT, told).is_some(), "{text}: {:#?}", fake.received());
+    }
+    fake.tell(json!({ "cmd": "message", "from": FRIEND, "text": "fair" }));
+    wait_for_answer(&fake, "to: fair");
+    let log = gateway.log().join("\n");
+    for words in
+        ["it said: No such parameter: top_z", "it said: The tools are not allowed", "it said: (not shown"]
+    {
+        assert_eq!(log.matches(words).count(), 1, "{words}: {log}");
+    }
+    assert!(!log.contains("boat"), "{log}");
+    let chat = format!("{:?}", fake.received());
+    assert!(!chat.contains("top_z") && !chat.contains("tools"), "{chat}");
     assert_eq!(gateway.stop(), Some(0));
 }
 

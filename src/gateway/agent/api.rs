@@ -47,6 +47,14 @@ impl AgentError {
     pub(super) fn log_cut(&self) {
         tracing::warn!(code = self.code, "the agent's answer was cut: {}", self.detail);
     }
+
+    /// The name of this kind of failure, for what is logged once for each kind: its code, and its words without numbers.
+    pub fn kind(&self) -> String {
+        let has_digit = |word: &&str| word.bytes().any(|byte| byte.is_ascii_digit());
+        let is_status = |word: &&str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+        let words = self.detail.split_whitespace().filter(|word| !has_digit(word) || is_status(word));
+        words.fold(self.code.to_owned(), |kind, word| kind + " " + word)
+    }
 }
 
 /// Whether a message that got no answer is put back.
@@ -63,6 +71,9 @@ pub enum Again {
     /// turn.
     Once,
 }
+
+/// Before the words of a service in an error's detail and a trouble's cause: those are for the log and the owner alone.
+pub const SAID: &str = "; it said: ";
 
 /// The step open to a person whose last message failed.
 pub const RETRY: &str = "Send /retry to ask again.";
@@ -106,10 +117,19 @@ pub struct About {
 pub struct Trouble {
     /// Since when.
     pub since: Timestamp,
-    /// What is wrong: no secrets, a few words.
+    /// What is wrong: no secrets, a few words, and behind [`SAID`] those of the service.
     pub why: String,
+    /// The code of the cause, where it is not that of the ailment.
+    pub code: Option<&'static str>,
     /// What it does instead.
     pub ailment: Ailment,
+}
+
+impl Trouble {
+    /// The cause without the words of the service.
+    pub fn briefly(&self) -> &str {
+        self.why.split(SAID).next().unwrap_or_default()
+    }
 }
 
 /// What an agent does that does not answer.
@@ -145,5 +165,26 @@ pub trait Agent: Send + Sync {
     /// account; where it does not, the message gets a turn of its own. Does not block.
     fn steer(&self, _key: &ChatKey, _message: &InboundMessage) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_one_code_are_of_one_kind_only_with_the_same_words() {
+        let kind = |detail: &str| {
+            let detail = detail.to_owned();
+            AgentError { code: "agent_failed", told: String::new(), detail, again: Again::Never }.kind()
+        };
+        let first = kind("h:443 answers 400 for the model m; it said: no temperature (request 81ad7)");
+        assert_eq!(first, kind("h:443 answers 400 for the model m; it said: no temperature (request 92be8)"));
+        for other in [
+            "h:443 answers 400 for the model m; it said: no tools (request 81ad7)",
+            "h:443 answers 500 for the model m; it said: no temperature (request 81ad7)",
+        ] {
+            assert_ne!(first, kind(other));
+        }
     }
 }

@@ -31,7 +31,7 @@ const JSON: &str = "application/json";
 const DONE: &str = "data: [DONE]\n\n";
 
 /// Whole answers: what is odd, status, type, body with names for events, and what becomes of it.
-const ANSWERS: [(&str, &str, &str, &str, Gets); 36] = [
+const ANSWERS: [(&str, &str, &str, &str, Gets); 38] = [
     (
         "what cannot be seen",
         "200 OK",
@@ -148,6 +148,14 @@ const ANSWERS: [(&str, &str, &str, &str, Gets); 36] = [
     ),
     ("a 503 inside a 400", "400 Bad Request", JSON, r#"{"error":{"code":503,"message":"x"}}"#, Gets::Again),
     ("401", "401 Unauthorized", JSON, "{}", Gets::Told("refused the API key")),
+    ("403 of a page", "403 Forbidden", "text/html", "<html>", Gets::Told("refused access")),
+    (
+        "403 of a moderation",
+        "403 Forbidden",
+        JSON,
+        r#"{"error":{"message":"m requires moderation","metadata":{"reasons":["x"],"flagged_input":"the odd"}}}"#,
+        Gets::Told("refused the content"),
+    ),
     ("402", "402 Payment Required", JSON, "{}", Gets::Told("quota")),
     ("404 of a router", "404 Not Found", "text/plain", "404 page not found", Gets::Told("address")),
     ("408", "408 Request Timeout", JSON, "", Gets::Again),
@@ -201,6 +209,7 @@ fn rows() -> Vec<(&'static str, Vec<u8>, Gets)> {
             Kind::Busy | Kind::Away | Kind::Broke => Gets::Again,
             Kind::TooLong(_) => Gets::Told("too long"),
             Kind::Address => Gets::Told("address"),
+            Kind::Access => Gets::Told("refused access"),
             Kind::Key => Gets::Told("refused the API key"),
             Kind::Quota => Gets::Told("quota"),
             Kind::Model => Gets::Told("does not know the model"),

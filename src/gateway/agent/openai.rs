@@ -1,44 +1,39 @@
 //! Any OpenAI-compatible service: `POST {base_url}/chat/completions`, read as a stream.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Response, Url};
+use serde_json::Value;
 
 use super::answer::{Answer, Cut};
 use super::api::{About, Again, Agent, AgentError, Ailment, RETRY, STALLED, Trouble, Turn, said};
 use super::breaker::{Breaker, Ending};
 use super::draft::Draft;
+use super::failure::{self, Service};
+use super::pictures::images;
 use super::reading::{Failure, Reading};
 use super::refusal::{Kind, Refusal};
-use super::request::{self, Image};
-use super::thinking;
 use super::verdict::Verdict;
 use super::window::Window;
+use super::{request, thinking, words};
 use crate::clock::Now;
 use crate::config::OpenaiConfig;
 use crate::error::CliError;
+use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::failure::Certainty;
-use crate::gateway::model::message::Attachment;
 use crate::gateway::store::api::Exchange;
+use crate::redact::Redactor;
 use crate::{net, tls, visible};
 
 /// The longest wait for the service to take the connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// The largest image that is sent to the model, in bytes.
-const IMAGE_LEN_MAX: u64 = 4 << 20;
-
-/// Images of one message that are sent to the model.
-const IMAGES_MAX: usize = 4;
 
 /// So much of a refusal is read.
 const REFUSAL_LEN_MAX: usize = 64 << 10;
@@ -48,6 +43,9 @@ const WINDOW_DEFAULT: u32 = 16_384;
 
 /// No window is smaller: what fits into it needs no question about the window.
 const WINDOW_LEAST: u32 = 2048;
+
+/// The longest wait for an answer that comes as a whole.
+const WHOLE_LIMIT: Duration = Duration::from_secs(600);
 
 /// What people hear when the service cannot be reached.
 const UNREACHABLE: &str = "The agent cannot be reached right now.";
@@ -69,6 +67,11 @@ pub struct Openai {
     window: AtomicU32,
     /// The model thinks in its answers, before a closing tag alone.
     thinks: AtomicBool,
+    /// The service streams this model's answers, as far as it has not refused to.
+    streams: AtomicBool,
+    /// Knows the key.
+    redactor: Redactor,
+    repeats: LogThrottle,
 }
 
 impl Openai {
@@ -92,16 +95,22 @@ impl Openai {
             listed,
             window: AtomicU32::new(0),
             thinks: AtomicBool::new(thinking::is_known_for_it(&config.model)),
+            streams: AtomicBool::new(true),
+            redactor: Redactor::new(config.api_key.iter().map(|key| key.0.clone())),
+            repeats: LogThrottle::default(),
         })
     }
 
-    /// Asks; again without the pictures where they are refused, and with less of the conversation where it is too long.
+    /// Asks; again without the pictures where they are refused, with less of the conversation where it is too long, and for a
+    /// whole answer where a stream is refused.
     async fn ask(&self, turn: &Turn, draft: &Draft) -> Result<String, AgentError> {
         let mut pictures = images(&turn.message.attachments).await;
         let mut history = self.fitting(turn).await;
         let whole = history;
         loop {
-            let body = request::body(&self.model, self.system_prompt.as_deref(), turn, history, &pictures);
+            let prompt = self.system_prompt.as_deref();
+            let is_stream = self.streams.load(Ordering::Relaxed);
+            let body = request::body(&self.model, prompt, turn, history, &pictures, is_stream);
             let (refusal, after) = match self.ask_once(&body, draft).await {
                 Ok(answer) => return self.told(answer),
                 Err(Failure::Refused(refusal, after)) => (refusal, after),
@@ -113,7 +122,13 @@ impl Openai {
             }
             let passes = matches!(refusal.kind, Kind::Busy | Kind::Away | Kind::Key | Kind::Quota);
             let is_size = is_too_long && refusal.status != Some(413) && !history.is_empty();
-            if !pictures.is_empty() && refusal.pictures && !passes && !is_size {
+            if is_stream && refusal.is_stream {
+                tracing::info!(
+                    code = "stream_refused",
+                    "The agent's service does not stream answers of this model; asking for whole answers from now on"
+                );
+                self.streams.store(false, Ordering::Relaxed);
+            } else if !pictures.is_empty() && refusal.pictures && !passes && !is_size {
                 tracing::info!(
                     code = "images_refused",
                     "The agent's service refused an image; asking again without it"
@@ -123,7 +138,7 @@ impl Openai {
                 let fewer = if history.len() == whole.len() { history.len() / 2 } else { 0 };
                 history = &history[history.len() - fewer..];
             } else {
-                return Err(self.refused(refusal, after));
+                return Err(self.refused(refusal, after, &body));
             }
         }
     }
@@ -153,13 +168,13 @@ impl Openai {
         &turn.history[turn.history.len() - kept.count()..]
     }
 
-    async fn ask_once(&self, body: &serde_json::Value, draft: &Draft) -> Result<Answer, Failure> {
+    async fn ask_once(&self, body: &Value, draft: &Draft) -> Result<Answer, Failure> {
         let sending = self.client.post(self.url.clone()).json(body).send();
         let response = self.within(sending).await?.map_err(|error| self.broken(error))?;
         let after = retry_after(response.headers(), Now::read().wall);
         let status = response.status();
         if status.is_success() {
-            return self.read(response, draft).await.map_err(|failure| match failure {
+            return self.read(response, draft, body).await.map_err(|failure| match failure {
                 Failure::Refused(refusal, _) => Failure::Refused(refusal, after),
                 Failure::Failed(error) => Failure::Failed(error),
             });
@@ -168,8 +183,11 @@ impl Openai {
             let why = format!("{} {} ({})", self.host(), fault.said, fault.code);
             return Err(failed("agent_unreachable", UNREACHABLE, &why).into());
         }
+        let target = response.headers().get(LOCATION).filter(|_| status.is_redirection());
+        let target = target.map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned());
         let body = self.body(response).await.unwrap_or_default();
-        Err(Failure::Refused(Refusal::of(status.as_u16(), &String::from_utf8_lossy(&body)), after))
+        let refusal = Refusal::of(status.as_u16(), &String::from_utf8_lossy(&body));
+        Err(Failure::Refused(Refusal { target, ..refusal }, after))
     }
 
     /// The answer as it is told, with a last line where it is not whole.
@@ -191,7 +209,7 @@ impl Openai {
     }
 
     /// Reads a stream, or a body that is not one; the content type does not tell reliably.
-    async fn read(&self, mut response: Response, draft: &Draft) -> Result<Answer, Failure> {
+    async fn read(&self, mut response: Response, draft: &Draft, asked: &Value) -> Result<Answer, Failure> {
         let mut reading = Reading::default();
         // Comments alone keep it alive for as long as a turn may take: a service may queue what it is asked.
         let failure = loop {
@@ -219,7 +237,7 @@ impl Openai {
             // What was said is worth more than an error in its place.
             Some(failure) => {
                 let error = match failure {
-                    Failure::Refused(refusal, after) => self.refused(refusal, after),
+                    Failure::Refused(refusal, after) => self.refused(refusal, after, asked),
                     Failure::Failed(error) => error,
                 };
                 error.log_cut();
@@ -242,7 +260,7 @@ impl Openai {
         }
         let visible = thinking::visible(text, false);
         let may_think = self.thinks.load(Ordering::Relaxed) || thinking::looks_like(text);
-        if may_think && !reading.answer.reasons() && visible.len() == text.len() {
+        if may_think && !reading.answer.reasons() && text.starts_with(visible.as_ref()) {
             return;
         }
         draft.grow(&visible);
@@ -260,68 +278,11 @@ impl Openai {
         Ok(body)
     }
 
-    /// What a refusal is to the person, and whether it is worth another try.
-    fn refused(&self, refusal: Refusal, after: Option<Duration>) -> AgentError {
-        let (name, told) = match refusal.kind {
-            Kind::TooLong(_) => (
-                "agent_message_too_long",
-                "This message is too long for the agent's model. Please send a shorter one.",
-            ),
-            Kind::Key => ("agent_key_refused", "The agent's service refused the API key."),
-            Kind::Quota => {
-                ("agent_quota", "The quota of the agent's service is used up. Please try again later.")
-            }
-            Kind::Address => (
-                "agent_address_unknown",
-                "The agent's service was not found at the configured address. See the log of hermes.",
-            ),
-            Kind::Model => ("agent_model_unknown", "The agent's service does not have this model."),
-            Kind::Content => {
-                ("agent_content_refused", "The agent's service refused the content of this message.")
-            }
-            Kind::Busy => {
-                ("agent_rate_limited", "The agent is overloaded right now. Please try again later.")
-            }
-            Kind::Away | Kind::Broke | Kind::Refused => {
-                ("agent_failed", "The agent's service reported a failure.")
-            }
-        };
-        let status = refusal.status.map_or_else(String::new, |status| format!(" {status}"));
-        let code = refusal.code.map_or_else(String::new, |code| format!(", {code}"));
-        let at = if matches!(refusal.kind, Kind::Address | Kind::Model) {
-            self.address_asked()
-        } else if status.is_empty() {
-            " within its answer".to_owned()
-        } else {
-            String::new()
-        };
-        let detail = format!("{} answered{status}{code} for the model {}{at}", self.host(), self.model);
-        let again = match refusal.kind {
-            Kind::Busy | Kind::Away | Kind::Broke => Again::Briefly(after.unwrap_or_default()),
-            Kind::TooLong(_)
-            | Kind::Key
-            | Kind::Quota
-            | Kind::Address
-            | Kind::Model
-            | Kind::Content
-            | Kind::Refused => Again::Never,
-        };
-        AgentError { again, ..failed(name, told, &detail) }
-    }
-
-    /// Which address was asked, without what may be secret, and what it should perhaps be.
-    fn address_asked(&self) -> String {
-        let path = self.url.path();
-        let asked = format!("{}://{}{path}", self.url.scheme(), self.host());
-        let base = asked.trim_end_matches("/chat/completions");
-        let guess = if path.matches("/chat/completions").count() > 1 {
-            format!("; base_url should end before /chat/completions: {base}")
-        } else if path.split('/').any(|part| part == "v1") {
-            String::new()
-        } else {
-            format!("; is base_url {base}/v1?")
-        };
-        format!(": POST {asked}{guess}")
+    /// The error of a refusal of this request.
+    fn refused(&self, refusal: Refusal, after: Option<Duration>, asked: &Value) -> AgentError {
+        let words = refusal.said.as_ref().map(|said| words::shown(&said.0, asked, &self.redactor));
+        let service = Service { host: &self.host(), url: &self.url, model: &self.model };
+        failure::refused(refusal, after, words, service)
     }
 
     /// The connection failed before or within the answer.
@@ -341,11 +302,18 @@ impl Openai {
     }
 
     async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, AgentError> {
-        tokio::time::timeout(self.idle_timeout, step).await.map_err(|_| self.silence())
+        let limit = self.silence_max();
+        tokio::time::timeout(limit, step).await.map_err(|_| self.silence(limit))
     }
 
-    fn silence(&self) -> AgentError {
-        let detail = format!("{} sent nothing for {} s", self.host(), self.idle_timeout.as_secs());
+    /// The longest silence: a whole answer comes after the model has written all of it.
+    fn silence_max(&self) -> Duration {
+        let is_stream = self.streams.load(Ordering::Relaxed);
+        if is_stream { self.idle_timeout } else { self.idle_timeout.max(WHOLE_LIMIT) }
+    }
+
+    fn silence(&self, limit: Duration) -> AgentError {
+        let detail = format!("{} sent nothing for {} s", self.host(), limit.as_secs());
         AgentError { again: Again::Once, ..failed("agent_stalled", STALLED, &detail) }
     }
 
@@ -361,6 +329,8 @@ struct Attempt<'a> {
     agent: &'a Openai,
     message: &'a str,
     ending: Ending,
+    /// The failure that it ended with: its code for an agent that is away for it, and its words.
+    failure: (&'static str, String),
 }
 
 impl Drop for Attempt<'_> {
@@ -371,12 +341,10 @@ impl Drop for Attempt<'_> {
         if was_open != breaker.open_since().is_some() {
             let host = self.agent.host();
             if was_open {
-                tracing::info!(code = "agent_available", "The agent at {host} can be reached again");
+                tracing::info!(code = "agent_available", "The agent at {host} answers again");
             } else {
-                tracing::warn!(
-                    code = "agent_unavailable",
-                    "Cannot reach the agent at {host}; messages are queued"
-                );
+                let (code, why) = &self.failure;
+                tracing::warn!(code, "The agent is not available: {why}; messages are queued");
             }
         }
     }
@@ -392,8 +360,12 @@ impl Openai {
     }
 
     fn unavailable(&self, wait: Duration) -> AgentError {
+        let again = self.again(wait);
+        if let Some(last) = self.verdict().passing().filter(|last| last.code != "agent_unreachable") {
+            return AgentError { again, ..last.clone() };
+        }
         let detail = format!("{} could not be reached a moment ago", self.host());
-        AgentError { again: self.again(wait), ..failed("agent_unavailable", UNREACHABLE, &detail) }
+        AgentError { again, ..failed("agent_unavailable", UNREACHABLE, &detail) }
     }
 
     /// As long as the service may be there for others, a message waits alone.
@@ -422,16 +394,26 @@ impl Agent for Openai {
         if let Some(wait) = wait {
             return Err(self.unavailable(wait));
         }
-        let mut attempt = Attempt { agent: self, message: &message, ending: Ending::Dropped };
+        let failure = ("agent_unavailable", String::new());
+        let mut attempt = Attempt { agent: self, message: &message, ending: Ending::Dropped, failure };
         let answer = self.ask(&turn, draft).await;
+        if let Err(error) = &answer {
+            attempt.failure = (away_code(error).unwrap_or("agent_unavailable"), error.detail.clone());
+        }
         attempt.ending = match answer.as_ref().map_err(|error| error.again) {
             Ok(_) | Err(Again::Never) => Ending::Heard,
             Err(Again::Once) => Ending::Dropped,
             Err(Again::After(_)) => Ending::Away,
             Err(Again::Briefly(asked)) => Ending::Failed(Some(asked).filter(|asked| !asked.is_zero())),
         };
-        drop(attempt);
         self.verdict().ended(Now::read().wall, answer.as_ref().map(drop));
+        drop(attempt);
+        if let Err(error) = &answer
+            && matches!(error.again, Again::Briefly(_))
+            && let Some(more) = self.repeats.say(Now::read().mono, &error.kind())
+        {
+            tracing::info!(code = error.code, "The message waits for another try: {}{more}", error.detail);
+        }
         answer.map_err(|error| match error.again {
             Again::Never | Again::Once => error,
             Again::After(_) | Again::Briefly(_) => self.later(error, &message),
@@ -444,9 +426,13 @@ impl Agent for Openai {
 
     fn about(&self) -> About {
         let since = self.breaker().open_since();
-        let why = || format!("{} does not answer", self.host());
-        let away = since.map(|since| Trouble { since, why: why(), ailment: Ailment::Away });
         let verdict = self.verdict();
+        let answered = verdict.passing().filter(|last| matches!(last.again, Again::Briefly(_)));
+        let why = || {
+            answered.map_or_else(|| format!("{} does not answer", self.host()), |last| last.detail.clone())
+        };
+        let code = answered.and_then(away_code);
+        let away = since.map(|since| Trouble { since, why: why(), code, ailment: Ailment::Away });
         About {
             kind: "openai",
             model: Some(self.model.clone()),
@@ -454,6 +440,11 @@ impl Agent for Openai {
             trouble: away.or_else(|| verdict.trouble().cloned()),
         }
     }
+}
+
+/// The code of an agent that is away for this failure, where it has one of its own.
+fn away_code(error: &AgentError) -> Option<&'static str> {
+    Some(error.code).filter(|code| *code == "agent_rate_limited")
 }
 
 /// A message among those of all chats.
@@ -531,43 +522,6 @@ fn address(base_url: &str, path: &[&str]) -> Result<Url, CliError> {
     }
     url.path_segments_mut().map_err(|()| unusable())?.pop_if_empty().extend(path);
     Ok(url)
-}
-
-/// The images that a model can be shown. One that cannot be read stays words: the person hears of what can be answered.
-async fn images(attachments: &[Attachment]) -> Vec<Image> {
-    let files: Vec<_> = attachments
-        .iter()
-        .filter_map(|attachment| {
-            let mime = attachment.mime.as_deref()?.split(';').next()?.trim().to_ascii_lowercase();
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
-            let kind = mime.strip_prefix("image/")?;
-            (!kind.is_empty() && kind.chars().all(plain)).then_some((attachment.path.clone()?, mime))
-        })
-        .take(IMAGES_MAX)
-        .collect();
-    if files.is_empty() {
-        return Vec::new();
-    }
-    let read = tokio::task::spawn_blocking(move || {
-        files
-            .into_iter()
-            .filter_map(|(path, mime)| match read_image(&path) {
-                Ok(bytes) => {
-                    let data = base64::engine::general_purpose::STANDARD.encode(bytes);
-                    Some(Image(format!("data:{mime};base64,{data}")))
-                }
-                Err(error) => {
-                    tracing::info!(code = "image_unreadable", %error, "An image was not sent to the agent");
-                    None
-                }
-            })
-            .collect()
-    });
-    read.await.unwrap_or_default()
-}
-
-fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
-    crate::file::read(path, IMAGE_LEN_MAX)
 }
 
 pub(super) fn failed(code: &'static str, told: &str, detail: &str) -> AgentError {

@@ -8,8 +8,10 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::gateway::agent::answer::ANSWER_LEN_MAX;
+use crate::gateway::agent::pictures::IMAGE_LEN_MAX;
 use crate::gateway::agent::testing::{head, read_request, service};
 use crate::gateway::model::identity::chat_key;
+use crate::gateway::model::message::Attachment;
 use crate::gateway::model::message::testing::message;
 use crate::platforms::Platform;
 use crate::sensitive::Secret;
@@ -116,7 +118,7 @@ async fn a_stream_is_read_in_whatever_pieces_it_comes_and_the_request_is_right()
     let request = request.await.unwrap();
     assert!(request.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("authorization: Bearer {KEY}\r\n")));
-    let body: serde_json::Value = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let body: Value = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
     assert_eq!((&body["model"], &body["stream"]), (&"m".into(), &true.into()));
     assert_eq!(body["messages"][1]["content"], "hello");
 }
@@ -175,7 +177,7 @@ async fn each_failure_is_told_in_one_sentence_and_has_its_code() {
         ("400 Bad Request", model, "agent_model_unknown"),
         ("429 Too Many Requests", "", "agent_rate_limited"),
         ("500 Internal Server Error", "<html>canary-key-4711</html>", "agent_failed"),
-        ("302 Found", "", "agent_failed"),
+        ("302 Found", "", "agent_address_unknown"),
         ("503 Service Unavailable", "", "agent_failed"),
         ("200 OK", r#"{"choices":[{"message":{"content":""}}]}"#, "agent_silent"),
         ("200 OK", r#"{"error":{"message":"hello","type":"overloaded"}}"#, "agent_failed"),
@@ -472,7 +474,8 @@ fn the_log_names_the_address_that_was_asked_and_a_guess_without_secrets() {
         ("http://h:1/v1", "POST http://h:1/v1/chat/completions", ""),
         ("http://h:1/v1/chat/completions", "POST", "should end before /chat/completions: http://h:1/v1"),
     ] {
-        let error = Openai::new(&config(base)).unwrap().refused(Refusal::of(404, "404 page not found"), None);
+        let agent = Openai::new(&config(base)).unwrap();
+        let error = agent.refused(Refusal::of(404, "404 page not found"), None, &Value::Null);
         assert_eq!(error.code, "agent_address_unknown");
         assert!(error.detail.contains(asked) && error.detail.contains(guess), "{}", error.detail);
         assert_eq!(error.detail.contains("base_url"), !guess.is_empty(), "{}", error.detail);
@@ -500,6 +503,9 @@ async fn a_stream_of_comments_alone_is_bounded_in_bytes_and_waited_for_as_long_a
         }
     }
 }
+
+#[path = "said_tests.rs"]
+mod said;
 
 #[path = "oddities_tests.rs"]
 mod oddities;

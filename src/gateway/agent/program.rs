@@ -306,6 +306,7 @@ impl Agent for Program {
         let away = state.away.as_ref().map(|away| Trouble {
             since: away.since,
             why: format!("it cannot be started: {}", away.why),
+            code: None,
             ailment: Ailment::Away,
         });
         About {

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::answer::choice;
+use crate::sensitive::Private;
 
 /// What a refusal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Kind {
     TooLong(Option<u32>),
     /// The key.
     Key,
+    /// Access, for another cause than the key as far as it says.
+    Access,
     /// The quota, or the money, is used up.
     Quota,
     /// The address: there is no such service under it.
@@ -40,8 +43,14 @@ pub struct Refusal {
     pub status: Option<u16>,
     /// The service's own name for it. Only what looks like a name: a sentence may repeat what people wrote, or the key.
     pub code: Option<String>,
+    /// Its own words for it, as they came: they may repeat what people wrote.
+    pub said: Option<Private>,
+    /// The address that a redirect names.
+    pub target: Option<String>,
     /// It may be the pictures that are refused.
     pub pictures: bool,
+    /// A stream is refused, and a whole answer may be given.
+    pub is_stream: bool,
 }
 
 /// The conversation is too long. Collected from OpenAI, Azure, llama.cpp, Ollama, vLLM, LM Studio, SGLang, TGI, Anthropic,
@@ -103,7 +112,8 @@ const WINDOW: [&str; 12] = [
     "context window of ",
 ];
 
-const QUOTA: [&str; 6] = [
+const QUOTA: [&str; 7] = [
+    "key limit exceeded",
     "insufficient_quota",
     "insufficient credits",
     "insufficient balance",
@@ -115,6 +125,35 @@ const QUOTA: [&str; 6] = [
 const CONTENT: [&str; 4] =
     ["content_filter", "content_policy", "responsibleaipolicyviolation", "violates our usage policies"];
 
+/// The same where access is refused: the moderation that stands before a model.
+const MODERATION: [&str; 3] = ["flagged", "moderation", "content policy"];
+
+/// The key is named where access is refused.
+const KEY: [&str; 9] = [
+    "api key",
+    "api_key",
+    "api-key",
+    "apikey",
+    "access token",
+    "auth token",
+    "invalid token",
+    "authentication",
+    "credential",
+];
+
+/// There is no such model.
+const MODEL: [&str; 5] =
+    ["model_not_found", "no endpoints found for", "is not a valid model", "model not exist", "unknown model"];
+
+/// The model may not be streamed.
+const STREAM: [&str; 5] = [
+    "verified to stream",
+    "not support stream",
+    "streaming is not supported",
+    "streaming not supported",
+    "stream is not supported",
+];
+
 impl Refusal {
     /// Of a status with a body.
     pub fn of(status: u16, body: &str) -> Self {
@@ -123,7 +162,8 @@ impl Refusal {
         let code = error.and_then(code).or_else(|| json.as_ref().and_then(code));
         // Some gateways answer every failure with one status, and the true one is inside.
         let named = error.and_then(status_of).filter(|_| status >= 500 || status == 400);
-        Self::judge(Some(named.unwrap_or(status)), body, code)
+        let words = error.and_then(words);
+        Self { said: words, ..Self::judge(Some(named.unwrap_or(status)), body, code, error) }
     }
 
     /// Of a document inside a 200, where it reports a failure.
@@ -132,10 +172,10 @@ impl Refusal {
         let status = status_of(error).or_else(|| status_of(document));
         let status = status.or_else(|| by_name(&code(error)?));
         let said = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
-        Some(Self::judge(status, &said, code(error)))
+        Some(Self { said: words(error), ..Self::judge(status, &said, code(error), Some(error)) })
     }
 
-    fn judge(status: Option<u16>, said: &str, code: Option<String>) -> Self {
+    fn judge(status: Option<u16>, said: &str, code: Option<String>, error: Option<&Value>) -> Self {
         let said = said.to_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
         // What passes by itself is not a matter of size, whatever else it says; except that a request may be too large for
@@ -152,11 +192,15 @@ impl Refusal {
             _ if says(&["unexpected endpoint"]) => Kind::Address,
             Some(401) => Kind::Key,
             _ if says(&CONTENT) => Kind::Content,
-            Some(403) => Kind::Key,
+            Some(403) if is_moderated(error) || says(&MODERATION) => Kind::Content,
+            Some(403) if says(&KEY) => Kind::Key,
+            Some(403) => Kind::Access,
             Some(402) => Kind::Quota,
-            _ if says(&["model_not_found"]) => Kind::Model,
+            _ if says(&MODEL) => Kind::Model,
+            // The model is there, and the account's settings, or what is asked of it, leave no one who runs it.
+            Some(404) if says(&["no endpoints", "no allowed providers"]) => Kind::Refused,
             Some(404) if says(&["model"]) => Kind::Model,
-            Some(404 | 405) => Kind::Address,
+            Some(404 | 405 | 301..=303 | 307 | 308) => Kind::Address,
             Some(429) => Kind::Busy,
             Some(408 | 425 | 502..=504 | 522 | 524 | 529) => Kind::Away,
             Some(500..=599) => Kind::Broke,
@@ -167,8 +211,23 @@ impl Refusal {
             Some(400 | 404 | 413 | 415 | 422 | 500 | 501) => true,
             Some(_) | None => is_about,
         };
-        Self { kind, status, code, pictures }
+        let is_request = matches!(status, Some(400 | 403 | 404 | 405 | 422 | 501));
+        let is_param = error.and_then(|error| error.get("param")?.as_str()) == Some("stream");
+        let is_stream = is_request && (is_param || says(&STREAM));
+        Self { kind, status, code, said: None, target: None, pictures, is_stream }
     }
+}
+
+/// True when a moderation says what it found.
+fn is_moderated(error: Option<&Value>) -> bool {
+    let reasons = error.and_then(|error| error.get("metadata")?.get("reasons")?.as_array());
+    reasons.is_some_and(|reasons| !reasons.is_empty())
+}
+
+/// The error's own words: its message, or the error itself where it is a text.
+fn words(error: &Value) -> Option<Private> {
+    let said = error.as_str().or_else(|| error.get("message")?.as_str())?;
+    (!said.trim().is_empty()).then(|| Private(said.to_owned()))
 }
 
 /// The error that a document reports. An empty one is none.
@@ -298,6 +357,64 @@ mod tests {
             (413, "", None),
         ] {
             assert_eq!(Refusal::of(status, said).kind, Kind::TooLong(window), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_403_is_about_the_key_only_where_it_says_so() {
+        for (said, kind) in [
+            (r#"{"error":{"message":"Country, region, or territory not supported"}}"#, Kind::Access),
+            ("<html>Forbidden</html>", Kind::Access),
+            ("", Kind::Access),
+            (r#"{"error":{"message":"Invalid API key provided"}}"#, Kind::Key),
+            (r#"{"error":{"code":403,"message":"Key limit exceeded (total limit)"}}"#, Kind::Quota),
+            (
+                r#"{"error":{"code":403,"message":"m requires review","metadata":{"reasons":["violence"],"flagged_input":"an api key"}}}"#,
+                Kind::Content,
+            ),
+            (r#"{"error":{"message":"Your input was flagged"}}"#, Kind::Content),
+        ] {
+            assert_eq!(Refusal::of(403, said).kind, kind, "{said}");
+        }
+        assert_eq!(Refusal::of(401, "").kind, Kind::Key);
+    }
+
+    #[test]
+    fn a_404_of_a_service_that_is_there_is_about_its_model_or_what_it_says() {
+        for (status, said, kind) in [
+            (404, "No endpoints found for meta-llama/llama-4:free.", Kind::Model),
+            (404, "No endpoints found matching your data policy (Free model publication).", Kind::Refused),
+            (404, "No endpoints found that support tool use.", Kind::Refused),
+            (404, "The model `x` does not exist or you do not have access to it.", Kind::Model),
+            (400, "x is not a valid model ID", Kind::Model),
+            (404, "Not Found", Kind::Address),
+            (302, "", Kind::Address),
+        ] {
+            let body = serde_json::json!({"error": {"message": said, "code": status}}).to_string();
+            let refusal = Refusal::of(status, &body);
+            assert_eq!(refusal.kind, kind, "{said}");
+            assert_eq!(
+                refusal.said.map(|said| said.0).as_deref(),
+                Some(said).filter(|said| !said.is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn a_refused_stream_is_known_by_its_parameter_or_its_words() {
+        for (status, said, is_stream) in [
+            (
+                400,
+                r#"{"error":{"message":"Your organization must be verified to stream this model.","param":"stream","code":"unsupported_value"}}"#,
+                true,
+            ),
+            (400, r#"{"error":{"message":"x","param":"stream"}}"#, true),
+            (422, r#"{"error":{"message":"This model does not support streaming"}}"#, true),
+            (400, r#"{"error":{"message":"'temperature' is not supported","param":"temperature"}}"#, false),
+            (500, r#"{"error":{"message":"x","param":"stream"}}"#, false),
+            (400, r#"{"error":{"message":"upstream: images are not supported"}}"#, false),
+        ] {
+            assert_eq!(Refusal::of(status, said).is_stream, is_stream, "{said}");
         }
     }
 

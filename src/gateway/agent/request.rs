@@ -9,13 +9,14 @@ use crate::gateway::store::api::Exchange;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image(pub String);
 
-/// The request's body, with as much of what was said before as `history` holds.
+/// The request's body, with as much of what was said before as `history` holds; `is_stream`: answered piece by piece.
 pub fn body(
     model: &str,
     system_prompt: Option<&str>,
     turn: &Turn,
     history: &[Exchange],
     images: &[Image],
+    is_stream: bool,
 ) -> Value {
     let mut messages = Vec::with_capacity(2 * history.len() + 2);
     if let Some(prompt) = system_prompt {
@@ -34,7 +35,7 @@ pub fn body(
         Value::Array(parts)
     };
     messages.push(json!({"role": "user", "content": content}));
-    json!({"model": model, "messages": messages, "stream": true})
+    json!({"model": model, "messages": messages, "stream": is_stream})
 }
 
 /// The line that a program is told a turn by.
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn the_conversation_is_told_in_order() {
         assert_eq!(
-            body("m", Some("Be brief."), &turn(), &turn().history, &[]),
+            body("m", Some("Be brief."), &turn(), &turn().history, &[], true),
             json!({"model": "m", "stream": true, "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": "hi"},
@@ -165,7 +166,7 @@ mod tests {
             file_name: Some(Private("cat.png".into())),
             error: None,
         });
-        let asked = body("m", None, &turn, &[], &[Image("data:image/png;base64,AA==".into())]);
+        let asked = body("m", None, &turn, &[], &[Image("data:image/png;base64,AA==".into())], true);
         assert_eq!(
             asked["messages"],
             json!([{"role": "user", "content": [

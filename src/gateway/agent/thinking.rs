@@ -1,9 +1,14 @@
 //! Pure. What a model thinks before it answers, taken out of the answer.
 //!
-//! `<think>…</think>` and its like are left out, also where the opening or the closing tag is missing. Inside code they are text:
+//! `<think>…</think>` and its like, and the marks of [`channels`], are left out, also where the opening or the closing tag is missing. Inside code they are text:
 //! a model may talk about them.
 
 use std::borrow::Cow;
+
+use super::channels;
+
+/// The name of the tag around an answer.
+const ANSWER: &str = "final";
 
 /// Names of the tags, in lower case.
 const NAMES: [&str; 5] = ["think", "thinking", "thought", "reasoning", "thoughts"];
@@ -31,6 +36,8 @@ const BEGINNINGS: [&str; 12] = [
 enum Tag {
     Open(usize),
     Close(usize),
+    /// Around the answer; whether it is the end.
+    Answer(usize, bool),
     /// It may become one when more comes.
     Begun,
 }
@@ -40,10 +47,15 @@ pub fn visible(text: &str, is_whole: bool) -> Cow<'_, str> {
     if !text.contains('<') {
         return Cow::Borrowed(text);
     }
+    Cow::Owned(without_tags(&channels::without_marks(text, is_whole), is_whole))
+}
+
+fn without_tags(text: &str, is_whole: bool) -> String {
     let mut shown = String::with_capacity(text.len());
     // The piece that is being thought: where it began, and whether it began with a line.
     let mut open: Option<(usize, bool)> = None;
     let mut code = Code::default();
+    let mut is_wrapped = false;
     let mut at = 0;
     while at < text.len() {
         let rest = &text[at..];
@@ -70,8 +82,18 @@ pub fn visible(text: &str, is_whole: bool) -> Cow<'_, str> {
                     at += text[at..].len() - text[at..].trim_start().len();
                 }
             }
+            Some(Tag::Answer(len, is_end))
+                if open.is_none() && if is_end { is_wrapped } else { shown.trim().is_empty() } =>
+            {
+                is_wrapped = !is_end;
+                at += len;
+                if !is_end {
+                    shown.clear();
+                    at += text[at..].len() - text[at..].trim_start().len();
+                }
+            }
             Some(Tag::Begun) if !is_whole => break,
-            Some(Tag::Close(_) | Tag::Begun) | None => {
+            Some(Tag::Close(_) | Tag::Answer(..) | Tag::Begun) | None => {
                 let c = rest.chars().next().map_or(0, char::len_utf8);
                 let (now, _) = rest.split_at(c);
                 if open.is_none() {
@@ -86,7 +108,7 @@ pub fn visible(text: &str, is_whole: bool) -> Cow<'_, str> {
         // In the middle of a sentence, and never closed: the model spoke about it.
         shown.push_str(&text[began..]);
     }
-    Cow::Owned(shown)
+    shown
 }
 
 /// True when a text without a tag may be what a model thinks, so that it is not shown before it is whole.
@@ -105,10 +127,13 @@ pub fn is_known_for_it(model: &str) -> bool {
 
 /// True when a closing tag without an opening one is in the text.
 pub fn has_only_close(text: &str) -> bool {
-    text.contains('<') && {
-        let lower = text.to_lowercase();
-        NAMES.iter().any(|name| lower.contains(&format!("</{name}")) && !lower.contains(&format!("<{name}")))
-    }
+    text.contains('<')
+        && (channels::has_only_end(text) || {
+            let lower = text.to_lowercase();
+            NAMES
+                .iter()
+                .any(|name| lower.contains(&format!("</{name}")) && !lower.contains(&format!("<{name}")))
+        })
 }
 
 fn tag(text: &str) -> Option<Tag> {
@@ -124,7 +149,10 @@ fn tag(text: &str) -> Option<Tag> {
         Some(end) if NAMES.contains(&name.as_str()) => {
             Some(if is_close { Tag::Close(end + 1) } else { Tag::Open(end + 1) })
         }
-        None if text.len() < TAG_LEN_MAX && NAMES.iter().any(|whole| whole.starts_with(name.as_str())) => {
+        Some(end) if name == ANSWER => Some(Tag::Answer(end + 1, is_close)),
+        None if text.len() < TAG_LEN_MAX
+            && NAMES.iter().chain([&ANSWER]).any(|whole| whole.starts_with(name.as_str())) =>
+        {
             Some(Tag::Begun)
         }
         Some(_) | None => None,
@@ -143,7 +171,7 @@ fn is_quoted(text: &str, at: usize, len: usize) -> bool {
 
 /// Whether a place in Markdown is inside code: a fence over lines, or backticks within a paragraph.
 #[derive(Default)]
-struct Code {
+pub(super) struct Code {
     line: String,
     fence: Option<(char, usize)>,
     ticks: usize,
@@ -151,7 +179,7 @@ struct Code {
 }
 
 impl Code {
-    fn is_in(&self) -> bool {
+    pub(super) fn is_in(&self) -> bool {
         // A run of backticks that has just ended opens or closes.
         let inline = match (self.inline, self.ticks) {
             (0, ticks) => ticks > 0,
@@ -160,7 +188,7 @@ impl Code {
         self.fence.is_some() || inline
     }
 
-    fn see(&mut self, c: &str) {
+    pub(super) fn see(&mut self, c: &str) {
         if c == "`" && self.fence.is_none() {
             self.ticks += 1;
         } else if self.ticks > 0 {

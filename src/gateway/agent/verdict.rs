@@ -5,8 +5,14 @@ use jiff::Timestamp;
 use super::api::{Again, AgentError, Ailment, Trouble};
 
 /// Failures that are not one message's own: whatever is asked next meets the same.
-const REFUSALS: [&str; 5] =
-    ["agent_key_refused", "agent_quota", "agent_address_unknown", "agent_model_unknown", "agent_unreachable"];
+const REFUSALS: [&str; 6] = [
+    "agent_key_refused",
+    "agent_access_refused",
+    "agent_quota",
+    "agent_address_unknown",
+    "agent_model_unknown",
+    "agent_unreachable",
+];
 
 /// Turns that ended without anything of an answer. Also these may be one message's own.
 const FAILURES: [&str; 5] =
@@ -26,13 +32,18 @@ pub struct Verdict {
     refusals: u32,
     /// The last of them, with the date of the first.
     trouble: Option<Trouble>,
+    /// The last failure that may pass, since the last answer.
+    passing: Option<AgentError>,
 }
 
 impl Verdict {
     /// A turn has ended so.
     pub fn ended(&mut self, now: Timestamp, answer: Result<(), &AgentError>) {
         let ailment = match answer {
-            Err(error) if matches!(error.again, Again::After(_) | Again::Briefly(_)) => return,
+            Err(error) if matches!(error.again, Again::After(_) | Again::Briefly(_)) => {
+                self.passing = Some(error.clone());
+                return;
+            }
             Err(error) if FAILURES.contains(&error.code) => Some((Ailment::Fails, error)),
             Err(error) if REFUSALS.contains(&error.code) => Some((Ailment::Refuses, error)),
             Ok(()) | Err(_) => None,
@@ -41,7 +52,10 @@ impl Verdict {
             Some((ailment, error)) => {
                 self.refusals = self.refusals.saturating_add(if error.code == OF_ALL { 2 } else { 1 });
                 let since = self.trouble.as_ref().map_or(now, |trouble| trouble.since);
-                self.trouble = Some(Trouble { since, why: error.detail.clone(), ailment });
+                self.trouble = Some(Trouble { since, why: error.detail.clone(), code: None, ailment });
+                if error.again == Again::Never {
+                    self.passing = None;
+                }
             }
             // What was refused for its own sake was read all the same.
             None => *self = Self { has_answered: true, ..Self::default() },
@@ -51,6 +65,11 @@ impl Verdict {
     /// Nothing was asked yet.
     pub fn is_untried(&self) -> bool {
         !self.has_answered && self.refusals == 0
+    }
+
+    /// The last failure that may pass, since the last answer.
+    pub fn passing(&self) -> Option<&AgentError> {
+        self.passing.as_ref()
     }
 
     /// Why it refuses what it is asked, or fails at it.

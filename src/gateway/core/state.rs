@@ -397,19 +397,19 @@ pub fn snapshot(
 
 fn agent(about: About) -> AgentSnapshot {
     let About { kind, model, is_untried, trouble } = about;
-    let (state, since, error_message) = match trouble {
-        None if is_untried => (AgentState::Untried, None, None),
-        None => (AgentState::Available, None, None),
-        Some(Trouble { since, why, ailment }) => {
+    let (state, since, error_message, error_code) = match trouble {
+        None if is_untried => (AgentState::Untried, None, None, None),
+        None => (AgentState::Available, None, None, None),
+        Some(Trouble { since, why, code, ailment }) => {
             let state = match ailment {
                 Ailment::Away => AgentState::Unavailable,
                 Ailment::Refuses => AgentState::Refused,
                 Ailment::Fails => AgentState::Failing,
             };
-            (state, Some(since), Some(why))
+            (state, Some(since), Some(why), code.map(str::to_owned))
         }
     };
-    AgentSnapshot { kind: kind.to_owned(), model, state, since, error_message }
+    AgentSnapshot { kind: kind.to_owned(), model, state, since, error_message, error_code }
 }
 
 /// The gateway's state, derived at each reading, so that it cannot contradict the platforms.

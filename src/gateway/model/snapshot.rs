@@ -110,6 +110,9 @@ pub struct AgentSnapshot {
     /// The reason.
     #[serde(default)]
     pub error_message: Option<String>,
+    /// The code of the cause, where it is not that of the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
 }
 
 /// The agent's state as it is written.

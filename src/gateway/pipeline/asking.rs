@@ -151,7 +151,7 @@ impl Turns {
     async fn answer_of(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
         match self.agent.answer(turn.clone(), draft).await {
             Err(error) if error.again == Again::Once => {
-                if let Some(more) = self.repeats.say(Now::read().mono, "agent_asked_again") {
+                if let Some(more) = self.repeats.say(Now::read().mono, &format!("again {}", error.kind())) {
                     tracing::info!(
                         code = "agent_asked_again", platform = %turn.key.platform,
                         "Asking the agent again: {}{more}", error.detail

@@ -88,7 +88,7 @@ pub(super) fn status(status: &Status, now: Timestamp) -> String {
             Ailment::Refuses => "refused every request",
             Ailment::Fails => "failed at every message",
         };
-        lines.push(format!("It has {what} for {}: {}.", since(trouble.since), trouble.why));
+        lines.push(format!("It has {what} for {}: {}.", since(trouble.since), trouble.briefly()));
     }
     lines.push(match status.running {
         Some(running) => format!("I have been working on a message for {}.", span(running)),

@@ -331,7 +331,7 @@ impl Turns {
                 Some(Exchange { said: said.join("\n"), answered: answer.clone() })
             }
             Err(error) => {
-                if let Some(more) = self.repeats.say(Now::read().mono, error.code) {
+                if let Some(more) = self.repeats.say(Now::read().mono, &error.kind()) {
                     tracing::warn!(
                         platform = %key.platform, code = error.code,
                         "the agent gave no answer: {}{more}", error.detail

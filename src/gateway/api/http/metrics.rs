@@ -193,6 +193,7 @@ mod tests {
             state: AgentState::Unavailable,
             since: Some(now),
             error_message: None,
+            error_code: None,
         });
         let tally = Metrics::default();
         tally.count_many(Platform::Whatsapp, Counter::Accepted, 12);
