@@ -22,9 +22,12 @@ pub struct Settings {
     newest: watch::Sender<Reading>,
     /// True when there was a `.env` at the last change: that it is not there any more is a fault, not a choice.
     had_env: AtomicBool,
-    changed: OnceLock<Box<dyn Fn(&Config) + Send + Sync>>,
+    changed: OnceLock<OnChange>,
     log: OnceLock<Log>,
 }
+
+/// Called with each change.
+type OnChange = Box<dyn Fn(&Config) + Send + Sync>;
 
 /// The result of reading the files.
 #[derive(Debug, Clone, PartialEq, Default)]

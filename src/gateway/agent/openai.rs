@@ -41,6 +41,9 @@ const REFUSAL_LEN_MAX: usize = 64 << 10;
 /// The window that is assumed where neither the settings nor the service name one, in tokens.
 const WINDOW_DEFAULT: u32 = 16_384;
 
+/// The smallest window in tokens that a refusal can teach.
+const WINDOW_LEARNT_MIN: u32 = 1024;
+
 /// No window is smaller: what fits into it needs no question about the window.
 const WINDOW_LEAST: u32 = 2048;
 
@@ -67,6 +70,8 @@ pub struct Openai {
     window: AtomicU32,
     /// The model thinks in its answers, before a closing tag alone.
     thinks: AtomicBool,
+    /// Its name says so.
+    is_known_to_think: bool,
     /// The service streams this model's answers, as far as it has not refused to.
     streams: AtomicBool,
     /// Knows the key.
@@ -95,6 +100,7 @@ impl Openai {
             listed,
             window: AtomicU32::new(0),
             thinks: AtomicBool::new(thinking::is_known_for_it(&config.model)),
+            is_known_to_think: thinking::is_known_for_it(&config.model),
             streams: AtomicBool::new(true),
             redactor: Redactor::new(config.api_key.iter().map(|key| key.0.clone())),
             repeats: LogThrottle::default(),
@@ -117,7 +123,10 @@ impl Openai {
                 Err(Failure::Failed(error)) => return Err(error),
             };
             let is_too_long = matches!(refusal.kind, Kind::TooLong(_));
-            if let Kind::TooLong(Some(tokens)) = refusal.kind {
+            // Less is no window of a model: it counts for this message alone, or one refusal would take the memory of all.
+            if let Kind::TooLong(Some(tokens)) = refusal.kind
+                && tokens >= WINDOW_LEARNT_MIN
+            {
                 self.window.store(tokens, Ordering::Relaxed);
             }
             let passes = matches!(refusal.kind, Kind::Busy | Kind::Away | Kind::Key | Kind::Quota);
@@ -192,8 +201,10 @@ impl Openai {
 
     /// The answer as it is told, with a last line where it is not whole.
     fn told(&self, answer: Answer) -> Result<String, AgentError> {
-        if thinking::has_only_close(answer.text()) {
-            self.thinks.store(true, Ordering::Relaxed);
+        if !answer.text().is_empty() {
+            // Of the last answer: one odd answer must not hide what all others write, nor one plain answer show what the model thinks.
+            let thinks = thinking::has_only_close(answer.text()) || self.is_known_to_think;
+            self.thinks.store(thinks, Ordering::Relaxed);
         }
         let mut text = thinking::visible(answer.text(), true).into_owned();
         if !visible::is_blank(&text) {

@@ -18,7 +18,7 @@ pub(super) enum Fault {
     /// Another program holds the database.
     Busy,
     /// The disk failed: writes that are not yet known to be safe may be gone.
-    Fault,
+    Disk,
     /// The database is damaged.
     Damage,
 }
@@ -34,7 +34,7 @@ impl Fault {
             ErrorCode::SystemIoFailure => {
                 let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
                 let is_memory = extended == ffi::SQLITE_IOERR_NOMEM;
-                (!is_memory).then_some(Self::Fault)
+                (!is_memory).then_some(Self::Disk)
             }
             _ => None,
         }
@@ -78,13 +78,13 @@ impl Health {
     pub(super) fn suffers(&mut self, now: Instant, mishap: Fault, is_room: bool) -> Remedy {
         match mishap {
             Fault::Full => self.fill(),
-            Fault::Fault if is_room => self.fill(),
+            Fault::Disk if is_room => self.fill(),
             Fault::Busy => {
                 let since = *self.busy_since.get_or_insert(now);
                 let is_long = now.saturating_duration_since(since) >= BUSY_LIMIT;
                 if is_long { Remedy::TellBusy } else { Remedy::Wait }
             }
-            Fault::Fault => {
+            Fault::Disk => {
                 let last = self.fault_at.replace(now);
                 let is_again = last.is_some_and(|at| now.saturating_duration_since(at) < FAULT_PERIOD);
                 if is_again { Remedy::Lose } else { Remedy::Reopen }
@@ -113,8 +113,8 @@ mod tests {
         for (code, mishap) in [
             (ffi::SQLITE_FULL, Some(Fault::Full)),
             (ffi::SQLITE_BUSY, Some(Fault::Busy)),
-            (ffi::SQLITE_IOERR_FSYNC, Some(Fault::Fault)),
-            (ffi::SQLITE_IOERR_WRITE, Some(Fault::Fault)),
+            (ffi::SQLITE_IOERR_FSYNC, Some(Fault::Disk)),
+            (ffi::SQLITE_IOERR_WRITE, Some(Fault::Disk)),
             (ffi::SQLITE_IOERR_NOMEM, None),
             (ffi::SQLITE_CORRUPT, Some(Fault::Damage)),
             (ffi::SQLITE_NOTADB, Some(Fault::Damage)),
@@ -142,13 +142,13 @@ mod tests {
         let begin = Now::read().mono;
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut health = Health::default();
-        assert_eq!(health.suffers(at(0), Fault::Fault, true), Remedy::TakeNothing);
+        assert_eq!(health.suffers(at(0), Fault::Disk, true), Remedy::TakeNothing);
         assert!(health.is_full, "a quota is a full disk");
         health.is_well();
-        assert_eq!(health.suffers(at(0), Fault::Fault, false), Remedy::Reopen);
+        assert_eq!(health.suffers(at(0), Fault::Disk, false), Remedy::Reopen);
         health.is_well();
-        assert_eq!(health.suffers(at(4000), Fault::Fault, false), Remedy::Reopen);
-        assert_eq!(health.suffers(at(4001), Fault::Fault, false), Remedy::Lose);
+        assert_eq!(health.suffers(at(4000), Fault::Disk, false), Remedy::Reopen);
+        assert_eq!(health.suffers(at(4001), Fault::Disk, false), Remedy::Lose);
         assert_eq!(health.suffers(at(4001), Fault::Damage, false), Remedy::Mend);
     }
 }

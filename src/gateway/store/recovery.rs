@@ -93,7 +93,7 @@ impl Recovery {
             Ok(()) if self.health.is_full && !brings => {}
             Ok(()) => self.recover(),
             Err((mishap, why)) => {
-                let is_room = mishap == Fault::Fault && self.room.is_cause();
+                let is_room = mishap == Fault::Disk && self.room.is_cause();
                 let remedy = self.health.suffers(Now::read().mono, mishap, is_room);
                 self.apply(remedy, &why);
             }

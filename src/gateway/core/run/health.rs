@@ -38,7 +38,7 @@ impl Gateway {
                     tracing::info!(code = "host_online", "The network is back; trying every platform now");
                 }
                 host::Action::Wake { seat, after } => {
-                    self.give(now, SupervisedId(seat), Input::HostBack { after })
+                    self.give(now, SupervisedId(seat), Input::HostBack { after });
                 }
             }
         }
