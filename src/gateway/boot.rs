@@ -98,7 +98,7 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     for warning in config.notices() {
         tracing::warn!(code = "config_warning", "{warning}");
     }
-    if let Some(line) = outlook::at_start(home, &config) {
+    if let Some(line) = outlook::at_start(world, home, &config) {
         tracing::warn!(code = "hermes_agent", "{line}");
     }
     let findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
