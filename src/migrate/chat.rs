@@ -325,9 +325,9 @@ fn groups(planner: &mut Planner<'_>, platform: Platform) {
     }
 }
 
-/// A file that cannot be read may say what would be concluded from its silence.
+/// A file that cannot be read, or a reference without a value, may say what would be concluded from its silence.
 fn is_incomplete(planner: &Planner<'_>) -> bool {
-    ["config.yaml", "gateway.json"].iter().any(|what| planner.found.is_unread(what))
+    planner.has_unresolved || ["config.yaml", "gateway.json"].iter().any(|what| planner.found.is_unread(what))
 }
 
 fn is_set(planner: &Planner<'_>, name: &str) -> bool {

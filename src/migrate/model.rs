@@ -165,7 +165,11 @@ fn context(planner: &mut Planner<'_>, model: &Value) {
             planner.key(what, Key { table: "agent", name: "context_tokens", value }, "");
         }
         None => {
-            planner.say(Outcome::Decision, what, "`context_tokens` under [agent] in gateway.toml is from 512")
+            planner.say(
+                Outcome::Decision,
+                what,
+                "`context_tokens` under [agent] in gateway.toml is from 512",
+            );
         }
     }
 }

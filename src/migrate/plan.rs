@@ -103,7 +103,7 @@ pub fn plan(found: &Found) -> Plan {
     let (mut config, mut older) = (found.config.clone(), found.older.clone());
     references::expand(&mut config, &value_of);
     references::expand(&mut older, &value_of);
-    let mut planner = Planner { found, config, older, own, plan: Plan::default() };
+    let mut planner = Planner { found, config, older, has_unresolved: false, own, plan: Plan::default() };
     for Unread { what, why } in &found.unread {
         planner.say(Outcome::Decision, what, why);
         planner.plan.unread.push(visible::line(what).into_owned());
@@ -146,6 +146,8 @@ pub(super) struct Planner<'a> {
     pub(super) config: Map<String, Value>,
     /// Its `gateway.json`, in the same way.
     pub(super) older: Map<String, Value>,
+    /// A reference to a variable has no value, so that a setting is not known.
+    pub(super) has_unresolved: bool,
     /// Our `gateway.toml`.
     own: Table,
     pub(super) plan: Plan,
@@ -174,6 +176,7 @@ impl Planner<'_> {
     /// Says of a value that refers to a variable without a value that a person must choose; `false` for any other value.
     pub(super) fn is_unresolved(&mut self, what: &str, value: &Value) -> bool {
         let Some(why) = references::left(value).map(|name| self.refers(name)) else { return false };
+        self.has_unresolved = true;
         self.say(Outcome::Decision, what, why);
         true
     }

@@ -83,7 +83,7 @@ pub(super) fn plan(planner: &mut Planner<'_>) {
     }
     match busy.as_str() {
         Some(mode @ ("queue" | "interrupt" | "steer")) => {
-            planner.key(what, Key::text("gateway", "busy", mode), "")
+            planner.key(what, Key::text("gateway", "busy", mode), "");
         }
         Some(_) | None => planner.say(Outcome::Decision, what, "it is none of queue, interrupt and steer"),
     }
@@ -230,7 +230,7 @@ fn streaming(planner: &mut Planner<'_>) {
                 );
             }
             ("edit_interval", _) if !is_on => {
-                planner.say(Outcome::Stays, what, "it has no effect in hermes-agent: streaming is off")
+                planner.say(Outcome::Stays, what, "it has no effect in hermes-agent: streaming is off");
             }
             ("edit_interval", _) => match interval_ms(value) {
                 Some(interval) => planner.key(&what, every(&format!("{interval}ms")), ""),
@@ -360,12 +360,10 @@ fn leaves(config: &Map<String, Value>) -> Vec<Leaf> {
             ("gateway", Value::Object(map)) => {
                 for (below, value) in map {
                     let path = format!("{name}.{below}");
-                    match value {
-                        Value::Object(map) if below == "platforms" => platforms(&path, map, &mut leaves),
-                        Value::Object(map) if SHARED.contains(&below.as_str()) => {
-                            each(&path, map, &mut leaves)
-                        }
-                        _ => leaf(name, path, value, &mut leaves),
+                    match value.as_object() {
+                        Some(map) if below == "platforms" => platforms(&path, map, &mut leaves),
+                        Some(map) if SHARED.contains(&below.as_str()) => each(&path, map, &mut leaves),
+                        Some(_) | None => leaf(name, path, value, &mut leaves),
                     }
                 }
             }
@@ -392,9 +390,9 @@ fn each(section: &str, map: &Map<String, Value>, leaves: &mut Vec<Leaf>) {
 fn platforms(section: &str, map: &Map<String, Value>, leaves: &mut Vec<Leaf>) {
     for (platform, value) in map {
         let path = format!("{section}.{platform}");
-        match value {
-            Value::Object(map) if chat::is_platform(platform) => block(&path, map, leaves),
-            _ => leaf(section, path, value, leaves),
+        match value.as_object().filter(|_| chat::is_platform(platform)) {
+            Some(map) => block(&path, map, leaves),
+            None => leaf(section, path, value, leaves),
         }
     }
 }
@@ -406,12 +404,12 @@ fn block(section: &str, map: &Map<String, Value>, leaves: &mut Vec<Leaf>) {
         return;
     }
     for (name, value) in map {
-        match value {
-            Value::Object(extra) if name == "extra" => {
+        match value.as_object().filter(|_| name == "extra") {
+            Some(extra) => {
                 let extra = extra.iter().map(|(name, value)| (format!("{section}.extra.{name}"), value));
                 extra.for_each(|(path, value)| leaf(section, path, value, leaves));
             }
-            _ => leaf(section, format!("{section}.{name}"), value, leaves),
+            None => leaf(section, format!("{section}.{name}"), value, leaves),
         }
     }
 }

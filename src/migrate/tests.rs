@@ -415,6 +415,9 @@ fn a_reference_without_a_value_is_for_a_person_and_names_the_variable() {
         let written: Vec<String> = self::env(&plan).into_iter().chain(toml(&plan)).collect();
         assert!(written.iter().all(|line| !line.contains("${")), "{config}: {written:?}");
     }
+    // The list is there, and only not known.
+    let known = plan(&found("telegram: {allow_from: '${GONE}'}", "TELEGRAM_BOT_TOKEN=7000001:x\n"));
+    assert!(known.env.is_empty(), "{known:?}");
     let mut copied = found("", "TELEGRAM_ALLOWED_USERS=${GONE}\n");
     (copied.is_same_home, copied.own_env) = (false, EnvFile::default());
     let copied = plan(&copied);
