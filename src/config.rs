@@ -209,6 +209,8 @@ pub struct TelegramConfig {
     pub enabled: bool,
     /// `gateway.toml` turns it off, whatever `.env` says.
     pub is_turned_off: bool,
+    /// `config.yaml` of hermes-agent turns it off, and no setting of ours says otherwise.
+    pub is_off_in_agent: bool,
     /// `TELEGRAM_BOT_TOKEN`.
     pub token: Option<Secret>,
     /// `TELEGRAM_PROXY`: the way to the service. Its address may hold a password.
@@ -249,7 +251,16 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(unreadable(&path, error)),
         };
-        let settings = Settings { has_agent: home.has_hermes_agent(), ..Settings::new(world, &env) };
+        let agent_config =
+            crate::file::read_text(home.root().join("config.yaml"), crate::file::SETTINGS_LEN_MAX);
+        // `hermes migrate` and the doctor say it where this file cannot be read.
+        let agent_config =
+            agent_config.ok().and_then(|text| crate::yaml::read(&text).ok()).unwrap_or_default();
+        let settings = Settings {
+            has_agent: home.has_hermes_agent(),
+            telegram_is_off_in_agent: hermes_agent::turns_telegram_off(&agent_config),
+            ..Settings::new(world, &env)
+        };
         let read = Self::of(&text, &settings).and_then(|mut config| {
             config.agent.read_files(home)?;
             Ok(config)
@@ -409,6 +420,7 @@ impl Default for TelegramConfig {
         Self {
             enabled: false,
             is_turned_off: false,
+            is_off_in_agent: false,
             token: None,
             proxy: None,
             api_base: "https://api.telegram.org".to_owned(),
@@ -473,6 +485,8 @@ struct Settings<'a> {
     env: &'a EnvFile,
     /// True when the home is that of a hermes-agent, too.
     has_agent: bool,
+    /// Its `config.yaml` turns Telegram off.
+    telegram_is_off_in_agent: bool,
     /// Names whose value came from the process.
     of_process: RefCell<BTreeMap<String, Secret>>,
     /// Names that were read, set or not.
@@ -481,7 +495,14 @@ struct Settings<'a> {
 
 impl<'a> Settings<'a> {
     fn new(world: &'a World, env: &'a EnvFile) -> Self {
-        Self { world, env, has_agent: false, of_process: RefCell::default(), asked: RefCell::default() }
+        Self {
+            world,
+            env,
+            has_agent: false,
+            telegram_is_off_in_agent: false,
+            of_process: RefCell::default(),
+            asked: RefCell::default(),
+        }
     }
 
     /// Returns the value without blanks and quotes around it; an empty one counts as not set.

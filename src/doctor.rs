@@ -317,9 +317,9 @@ fn lock(home: &HermesHome) -> Option<Check> {
     ))
 }
 
-/// Returns a check of things that hermes-agent left in this home and that have no effect here.
-fn hermes_agent(home: &HermesHome, config: &Config) -> Option<Check> {
-    let Outlook { message, is_new } = outlook(home, config)?;
+/// Returns a check of things that hermes-agent left in this home and that are not in effect here.
+fn hermes_agent(world: &World, home: &HermesHome, config: &Config) -> Option<Check> {
+    let Outlook { message, is_new } = outlook(world, home, config)?;
     Some(if is_new {
         let fix = "Run `hermes migrate`: it shows why, and what it can take over with `--apply`.";
         Check::warning("hermes_agent", message, fix)
@@ -343,7 +343,7 @@ impl Case<'_> {
                     .map(|name| Check::warning("config_warning", shadow_warning(name), shadow_remedy(name))),
             );
         }
-        checks.extend(hermes_agent(self.home, config));
+        checks.extend(hermes_agent(self.world, self.home, config));
         // A running gateway has its own zone, and has reported it.
         if self.word.is_none() {
             let zone = preflight::time::finding(config, &facts::zone(self.world));

@@ -25,7 +25,7 @@
 //! durable  gateway/connection  home  logging  pairing  platforms/platform  progress
 //! clock  error  failpoint  gateway/route  platforms/scripted  platforms/telegram  platforms/whatsapp  world
 //! backoff  dumps  env_grammar  file  gateway/log_throttle  local_endpoint  net  platforms/spec  redact
-//!     sensitive  span  tls  visible  wrap
+//!     sensitive  span  tls  visible  wrap  yaml
 //! ```
 //!
 //! # Where to look
@@ -99,3 +99,4 @@ pub mod visible;
 pub mod wizard;
 pub mod world;
 pub mod wrap;
+pub mod yaml;

@@ -47,7 +47,7 @@ pub(super) fn run(world: &World, home: &HermesHome, args: &MigrateArgs) -> Resul
     // Our own settings must be sound before anything is added to them.
     let foreign = Config::load(world, home)?.foreign;
     let from = source(world, home, args, &foreign)?;
-    let mut plan = plan(&found::read(home, &from, &foreign)?);
+    let mut plan = plan(&found::read(world, home, &from, &foreign)?);
     let mut done = Done::Shown;
     if args.apply {
         (plan, done) = (apply(world, home, &from, &foreign)?, Done::Applied);
@@ -120,7 +120,7 @@ fn apply(world: &World, home: &HermesHome, from: &Path, foreign: &[Foreign]) -> 
         }
     })?;
     // The files may have changed before the lock was taken.
-    let found = found::read(home, from, foreign)?;
+    let found = found::read(world, home, from, foreign)?;
     let plan = plan(&found);
     runtime()?.block_on(write_all(home, found, &plan))?;
     Ok(plan)

@@ -1,8 +1,11 @@
 //! Pure. Every setting of the messaging part of hermes-agent, by name, and what becomes of it here. One table: the start, the
 //! doctor and `hermes migrate` all say what it says.
 
+use serde_json::{Map, Value};
+
 use super::Settings;
 use crate::env_grammar::bare_value;
+use crate::yaml::switch;
 
 /// The meaning that a setting of hermes-agent has here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,18 @@ pub(super) fn foreign(settings: &Settings<'_>) -> Vec<Foreign> {
         }
     }
     found
+}
+
+/// True when hermes-agent's `config.yaml` turns Telegram off, which there goes before its token. The first block that says so or
+/// otherwise counts.
+pub(super) fn turns_telegram_off(config: &Map<String, Value>) -> bool {
+    const BLOCKS: [&[&str]; 3] =
+        [&["telegram"], &["platforms", "telegram"], &["gateway", "platforms", "telegram"]];
+    let mut said = BLOCKS.iter().filter_map(|path| {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(config.get(*first)?, |value, name| value.get(name))?.get("enabled")
+    });
+    said.next().and_then(switch) == Some(false)
 }
 
 const fn same(name: &'static str) -> Row {

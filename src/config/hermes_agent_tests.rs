@@ -14,6 +14,38 @@ fn load(env: &str) -> Config {
     Config::load(&World::of_env([("A", "b")]), &home).unwrap()
 }
 
+#[test]
+fn what_config_yaml_turns_off_stays_off_until_a_setting_of_ours_says_otherwise() {
+    let of = |yaml: &str, env: &str, toml: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let env = format!("TELEGRAM_BOT_TOKEN=7000001:x\n{env}");
+        write_atomic(&home.env_file(), env.as_bytes()).unwrap();
+        write_atomic(&dir.path().join("config.yaml"), yaml.as_bytes()).unwrap();
+        write_atomic(&home.config_file(), toml.as_bytes()).unwrap();
+        let telegram = Config::load(&World::of_env([("A", "b")]), &home).unwrap().telegram;
+        (telegram.enabled, telegram.is_off_in_agent)
+    };
+    let (on, off) = ((true, false), (false, true));
+    for (yaml, expected) in [
+        ("platforms: {telegram: {enabled: false}}", off),
+        ("telegram: {enabled: off}", off),
+        ("gateway: {platforms: {telegram: {enabled: 'false'}}}", off),
+        ("telegram: {enabled: true}\nplatforms: {telegram: {enabled: false}}", on),
+        ("telegram: {allow_from: [1]}\nplatforms: {telegram: {enabled: true}}", on),
+        ("platforms: {whatsapp: {enabled: false}}", on),
+        ("telegram: {enabled: perhaps}", on),
+        ("telegram: no", on),
+        ("broken: [", on),
+    ] {
+        assert_eq!(of(yaml, "", ""), expected, "{yaml}");
+    }
+    let yaml = "platforms: {telegram: {enabled: false}}";
+    assert_eq!(of(yaml, "TELEGRAM_ENABLED=true\n", ""), on);
+    assert_eq!(of(yaml, "", "[platforms.telegram]\nenabled = true\n"), on);
+    assert_eq!(of(yaml, "TELEGRAM_ENABLED=false\n", ""), (false, false));
+}
+
 /// A value that makes a difference, and what must be set besides.
 fn sample(name: &str) -> (&'static str, &'static str) {
     match name {

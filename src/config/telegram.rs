@@ -59,9 +59,11 @@ pub(super) fn merge(
     let default = TelegramConfig::default();
     let api_base = table.api_base.map_or(default.api_base, root);
     let switch = settings.switch("TELEGRAM_ENABLED", warnings);
+    let is_off_in_agent = settings.telegram_is_off_in_agent && table.enabled.is_none() && switch.is_none();
     TelegramConfig {
-        enabled: token.is_some() && table.enabled != Some(false) && switch != Some(false),
+        enabled: token.is_some() && table.enabled != Some(false) && switch != Some(false) && !is_off_in_agent,
         is_turned_off: table.enabled == Some(false),
+        is_off_in_agent,
         token,
         proxy: settings.value("TELEGRAM_PROXY").map(|proxy| Secret(proxy.to_owned())),
         // Files stand below the same service, unless it is said where.

@@ -98,20 +98,25 @@ pub async fn run(world: &World, home: &HermesHome, options: RunOptions) -> Resul
     for warning in config.notices() {
         tracing::warn!(code = "config_warning", "{warning}");
     }
-    if let Some(line) = outlook::at_start(home, &config) {
+    if let Some(line) = outlook::at_start(world, home, &config) {
         tracing::warn!(code = "hermes_agent", "{line}");
     }
     let findings = preflight::agent::findings(&config.agent, |program| facts::program(world, program));
     let access = build::enabled(&config)
         .flat_map(|platform| preflight::access::at_start(platform, config.access(platform)));
-    for finding in findings.into_iter().chain(access) {
+    let off = preflight::telegram::off_in_agent(&config.telegram);
+    for finding in findings.into_iter().chain(access).chain(off.clone()) {
         tracing::warn!(code = finding.code.as_str(), "{}. {}", finding.message, finding.fix);
     }
     if build::enabled(&config).next().is_none() {
-        let error =
-            CliError::config(format!("nothing to do: no platform is set up in {}", home.root().display()))
-                .code("nothing_enabled")
-                .hint("Run `hermes setup`.");
+        let (why, hint) = match off {
+            Some(preflight::Finding { message, fix, .. }) => (message, fix),
+            None => (
+                format!("no platform is set up in {}", home.root().display()),
+                "Run `hermes setup`.".to_owned(),
+            ),
+        };
+        let error = CliError::config(format!("nothing to do: {why}")).code("nothing_enabled").hint(hint);
         leave_word(home, &error);
         return Err(error);
     }

@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::plan::{Outcome, Planner};
 use super::toml_text::Key;
-use super::yaml::word;
 use crate::config::standing;
 use crate::platforms::Platform;
+use crate::yaml::{switch, word};
 
 /// Platforms of hermes-agent that are not here yet, by the names of their blocks.
 const OTHERS: [(&str, &str); 27] = [
@@ -53,9 +53,17 @@ const SETTINGS: [(&str, &str); 10] = [
     ("proxy_url", "PROXY"),
 ];
 
+/// The reason for a setting of which hermes knows nothing.
+pub(super) const NO_SETTING: &str = "hermes has no such setting";
+
+/// True for the name of a platform that hermes has, too.
+pub(super) fn is_ours(name: &str) -> bool {
+    matches!(name, "telegram" | "whatsapp" | "api_server")
+}
+
 /// True for the name of a platform's block.
 pub fn is_platform(name: &str) -> bool {
-    matches!(name, "telegram" | "whatsapp" | "api_server") || OTHERS.iter().any(|(block, _)| *block == name)
+    is_ours(name) || OTHERS.iter().any(|(block, _)| *block == name)
 }
 
 /// One setting of a block.
@@ -66,31 +74,45 @@ struct Setting {
     value: Value,
 }
 
-/// The settings of a platform, wherever its blocks are; of the same name the one that counts in hermes-agent.
-fn block(planner: &Planner<'_>, platform: &str) -> Vec<Setting> {
+/// The settings of a platform, wherever its blocks are. Of the same name the one that counts in hermes-agent, and then those that do
+/// not.
+fn block(planner: &Planner<'_>, platform: &str) -> (Vec<Setting>, Vec<Setting>) {
     fn of<'a>(platforms: Option<&'a Value>, platform: &str) -> Option<&'a Map<String, Value>> {
         platforms?.get(platform)?.as_object()
     }
-    let config = &planner.found.config;
+    let config = &planner.config;
     let gateway = config.get("gateway").and_then(|gateway| gateway.get("platforms"));
-    let mut settings: Vec<Setting> = Vec::new();
+    let (mut settings, mut hidden): (Vec<Setting>, Vec<Setting>) = (Vec::new(), Vec::new());
     for (place, block) in [
         (format!("config.yaml: {platform}"), config.get(platform).and_then(Value::as_object)),
         (format!("config.yaml: platforms.{platform}"), of(config.get("platforms"), platform)),
         (format!("config.yaml: gateway.platforms.{platform}"), of(gateway, platform)),
-        (format!("gateway.json: platforms.{platform}"), of(planner.found.older.get("platforms"), platform)),
+        (format!("gateway.json: platforms.{platform}"), of(planner.older.get("platforms"), platform)),
     ] {
         let Some(block) = block else { continue };
         let extra = block.get("extra").and_then(Value::as_object);
         let inner = extra.into_iter().flatten().map(|(name, value)| (name, value, "extra."));
         let outer = block.iter().filter(|(name, _)| *name != "extra").map(|(name, value)| (name, value, ""));
         for (name, value, below) in outer.chain(inner) {
-            if settings.iter().all(|known| known.name != *name) {
-                let what = format!("{place}.{below}{name}");
-                settings.push(Setting { name: name.clone(), what, value: value.clone() });
-            }
+            let what = format!("{place}.{below}{name}");
+            let setting = Setting { name: name.clone(), what, value: value.clone() };
+            let is_first = settings.iter().all(|known| known.name != *name);
+            if is_first { &mut settings } else { &mut hidden }.push(setting);
         }
     }
+    (settings, hidden)
+}
+
+/// The settings of a platform that hermes has, too; of the others it is said why nothing becomes of them.
+fn own_block(planner: &mut Planner<'_>, platform: &str) -> Vec<Setting> {
+    let (mut settings, hidden) = block(planner, platform);
+    for Setting { name, what, .. } in hidden {
+        let before =
+            settings.iter().find(|setting| setting.name == name).map(|setting| setting.what.as_str());
+        let why = format!("it has no effect in hermes-agent: {} goes before it", before.unwrap_or_default());
+        planner.say(Outcome::Stays, what, why);
+    }
+    settings.retain(|Setting { what, value, .. }| !planner.is_unresolved(what, value));
     settings
 }
 
@@ -100,8 +122,13 @@ fn list(value: &Value) -> Option<String> {
     Some(list.iter().map(word).collect::<Option<Vec<_>>>()?.join(","))
 }
 
+/// The switch of ours beside the token.
+const SWITCH: &str = "TELEGRAM_ENABLED";
+
+const MENTION: &str = "config.yaml: require_mention";
+
 pub(super) fn telegram(planner: &mut Planner<'_>) {
-    let settings = block(planner, "telegram");
+    let settings = own_block(planner, "telegram");
     for Setting { name, what, value } in &settings {
         match name.as_str() {
             "base_url" | "base_file_url" => {
@@ -115,8 +142,22 @@ pub(super) fn telegram(planner: &mut Planner<'_>) {
                     None => planner.say(Outcome::Decision, what, "it is not an http or https address"),
                 }
             }
+            "enabled" if planner.own_env(SWITCH).is_some() => {
+                planner.say(Outcome::Kept, what, "TELEGRAM_ENABLED in .env says it here");
+            }
             "enabled" => disable(planner, what, value, "platforms.telegram"),
             _ => common(planner, Platform::Telegram, name, what, value),
+        }
+    }
+    // Without a block of its own it counts for Telegram.
+    if let Some(value) = planner.config.get("require_mention").cloned()
+        && !value.is_null()
+        && settings.iter().all(|setting| setting.name != "require_mention")
+        && !planner.is_unresolved(MENTION, &value)
+    {
+        match switch(&value) {
+            Some(is) => planner.env(MENTION, "TELEGRAM_REQUIRE_MENTION", &is.to_string(), ""),
+            None => planner.say(Outcome::Decision, MENTION, "it is neither true nor false"),
         }
     }
     let has_token =
@@ -132,7 +173,7 @@ pub(super) fn telegram(planner: &mut Planner<'_>) {
 }
 
 pub(super) fn whatsapp(planner: &mut Planner<'_>) {
-    let settings = block(planner, "whatsapp");
+    let settings = own_block(planner, "whatsapp");
     for Setting { name, what, value } in &settings {
         let policy = value.as_str().map(str::to_ascii_lowercase);
         match (name.as_str(), policy.as_deref()) {
@@ -150,7 +191,14 @@ pub(super) fn whatsapp(planner: &mut Planner<'_>) {
                            answers in groups that are listed";
                 planner.say(Outcome::Decision, what, why);
             }
-            ("enabled", _) if *value == Value::Bool(true) => enable_whatsapp(planner, what),
+            ("enabled", _) if switch(value) == Some(true) => enable_whatsapp(planner, what),
+            ("enabled", _) if planner.setting("WHATSAPP_ENABLED").is_some() => {
+                planner.say(
+                    Outcome::Stays,
+                    what,
+                    "it has no effect in hermes-agent: WHATSAPP_ENABLED in .env goes before it",
+                );
+            }
             ("enabled", _) => disable(planner, what, value, "platforms.whatsapp"),
             _ => common(planner, Platform::Whatsapp, name, what, value),
         }
@@ -178,12 +226,10 @@ fn enable_whatsapp(planner: &mut Planner<'_>, what: &str) {
 }
 
 fn disable(planner: &mut Planner<'_>, what: &str, value: &Value, table: &'static str) {
-    match value {
-        Value::Bool(false) => planner.key(what, Key::switch(table, "enabled", false), ""),
-        Value::Bool(true) => planner.say(Outcome::InUse, what, "its token enables it"),
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            planner.say(Outcome::Decision, what, "it is neither true nor false");
-        }
+    match switch(value) {
+        Some(false) => planner.key(what, Key::switch(table, "enabled", false), ""),
+        Some(true) => planner.say(Outcome::InUse, what, "its token enables it"),
+        None => planner.say(Outcome::Decision, what, "it is neither true nor false"),
     }
 }
 
@@ -196,7 +242,13 @@ fn common(planner: &mut Planner<'_>, platform: Platform, name: &str, what: &str,
         let is_pattern_list = *setting == "MENTION_PATTERNS" && value.is_array();
         let text = if is_pattern_list { Some(value.to_string()) } else { list(value) };
         return match text {
-            Some(text) if is_ours => planner.env(what, &full(setting), &text, ""),
+            Some(text) if is_ours => {
+                planner.env(what, &full(setting), &text, "");
+                let counts = planner.plan.items.last().is_some_and(|item| item.outcome != Outcome::Stays);
+                if counts {
+                    planner.opening(&full(setting), &text, what);
+                }
+            }
             Some(_) => planner.say(Outcome::NotSupported, what, "this platform has no such setting"),
             None => planner.say(Outcome::Decision, what, "it has a form that is not understood"),
         };
@@ -209,9 +261,9 @@ fn common(planner: &mut Planner<'_>, platform: Platform, name: &str, what: &str,
 }
 
 /// The reason why a setting with this name in capitals has no effect here.
-fn reason(name: &str) -> String {
+pub(super) fn reason(name: &str) -> String {
     let reason = standing(name).and_then(|row| row.reason());
-    reason.unwrap_or_else(|| "hermes has no such setting".to_owned())
+    reason.unwrap_or_else(|| NO_SETTING.to_owned())
 }
 
 fn home_channel(planner: &mut Planner<'_>, platform: Platform, what: &str, home: &Map<String, Value>) {
@@ -259,9 +311,9 @@ fn groups(planner: &mut Planner<'_>, platform: Platform) {
         return;
     }
     let mention = platform.variable("REQUIRE_MENTION");
-    let what = format!("groups of {}", platform.spec().title);
+    let what = format!("rules for groups of {}", platform.spec().title);
     if !is_set(planner, &mention) {
-        let of_all = planner.found.config.get("require_mention").and_then(Value::as_bool).unwrap_or(false);
+        let of_all = planner.config.get("require_mention").and_then(switch).unwrap_or(false);
         let why = "without it hermes answers only what speaks to it, and hermes-agent everything";
         planner.env(&what, &mention, &of_all.to_string(), if of_all { "" } else { why });
     }
@@ -273,9 +325,9 @@ fn groups(planner: &mut Planner<'_>, platform: Platform) {
     }
 }
 
-/// A file that cannot be read may say what would be concluded from its silence.
+/// A file that cannot be read, or a reference without a value, may say what would be concluded from its silence.
 fn is_incomplete(planner: &Planner<'_>) -> bool {
-    ["config.yaml", "gateway.json"].iter().any(|what| planner.found.is_unread(what))
+    planner.has_unresolved || ["config.yaml", "gateway.json"].iter().any(|what| planner.found.is_unread(what))
 }
 
 fn is_set(planner: &Planner<'_>, name: &str) -> bool {
@@ -290,7 +342,7 @@ fn root(address: &str) -> String {
 
 /// The HTTP API, and platforms that are not here.
 pub(super) fn others(planner: &mut Planner<'_>) {
-    for Setting { name, what, value } in block(planner, "api_server") {
+    for Setting { name, what, value } in own_block(planner, "api_server") {
         let setting = match name.as_str() {
             "key" => Some("API_SERVER_KEY"),
             "host" => Some("API_SERVER_HOST"),
@@ -308,9 +360,9 @@ pub(super) fn others(planner: &mut Planner<'_>) {
         }
     }
     for (name, title) in OTHERS {
-        let settings = block(planner, name);
+        let (settings, _) = block(planner, name);
         let is_off =
-            settings.iter().any(|setting| setting.name == "enabled" && setting.value == Value::Bool(false));
+            settings.iter().any(|setting| setting.name == "enabled" && switch(&setting.value) == Some(false));
         if let Some(first) = settings.first().filter(|_| !is_off) {
             let what = first
                 .what

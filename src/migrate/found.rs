@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::yaml;
+use super::references;
 use crate::config::{self, Foreign};
 use crate::durable::Lock;
 use crate::env_file::EnvFile;
+use crate::env_grammar::bare_value;
 use crate::error::CliError;
 use crate::file;
 use crate::home::HermesHome;
+use crate::sensitive::Secret;
+use crate::world::World;
+use crate::yaml;
 
 /// Everything that was found.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +37,8 @@ pub struct Found {
     pub older: Map<String, Value>,
     /// Its `.env`.
     pub env: EnvFile,
+    /// The values that only the environment of the process has, of variables that the settings refer to.
+    pub of_process: BTreeMap<String, Secret>,
     /// Our `.env`.
     pub own_env: EnvFile,
     /// Our `gateway.toml`.
@@ -70,6 +76,14 @@ impl Found {
     /// True when the file at this path below the home cannot be read.
     pub fn is_unread(&self, what: &str) -> bool {
         self.unread.iter().any(|unread| unread.what == what)
+    }
+
+    /// The value of a variable that the settings refer to: of `.env` first, as in hermes-agent. One that is empty or refers to
+    /// another variable has none.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let of_env = self.env.value(name).map(bare_value).filter(|value| !value.is_empty());
+        let of_process = || self.of_process.get(name).map(|value| value.0.as_str());
+        of_env.or_else(of_process).filter(|value| references::first(value).is_none())
     }
 
     /// The content of a file, or what is used without it, with a note why.
@@ -131,7 +145,7 @@ fn names_settings(env: &EnvFile) -> bool {
 /// # Errors
 /// When a `.env` or a file of ours cannot be read, or another user could have written a file of settings: `.env` goes before
 /// `config.yaml`, so that without it no value is certain.
-pub fn read(home: &HermesHome, from: &Path, foreign: &[Foreign]) -> Result<Found, CliError> {
+pub fn read(world: &World, home: &HermesHome, from: &Path, foreign: &[Foreign]) -> Result<Found, CliError> {
     let is_same_home = is_same(home.root(), from);
     let source = HermesHome::at(from);
     for path in [source.env_file(), from.join("config.yaml"), from.join("gateway.json")] {
@@ -159,6 +173,11 @@ pub fn read(home: &HermesHome, from: &Path, foreign: &[Foreign]) -> Result<Found
         let why = "config.yaml goes before it, and cannot be read; nothing of it is taken".to_owned();
         found.unread.push(Unread { what: "gateway.json".to_owned(), why });
         found.older = Map::new();
+    }
+    for name in [&found.config, &found.older].into_iter().flat_map(references::names) {
+        if let Some(value) = world.var(&name) {
+            found.of_process.insert(name, Secret(value.to_owned()));
+        }
     }
     approved(&mut found);
     found.jobs = found.take(JOBS, agent_json(from, JOBS).map(|file| jobs(&file)));

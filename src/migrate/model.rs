@@ -3,8 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::plan::{Outcome, Planner};
+use super::references;
+use super::sections::whole;
 use super::toml_text::Key;
-use super::yaml::word;
+use crate::yaml::word;
 
 /// Services that speak as OpenAI's does, with their address and the variable of their key.
 const SERVICES: [(&str, &str, &str); 16] = [
@@ -44,6 +46,20 @@ const OTHER_PROVIDERS: [&str; 14] = [
     "azure-foundry",
 ];
 
+/// The settings of `model` that say where the answers come from.
+pub(super) const KEYS: [&str; 10] = [
+    "default",
+    "model",
+    "name",
+    "provider",
+    "base_url",
+    "api_mode",
+    "api_key",
+    "key_env",
+    "api_key_env",
+    "context_length",
+];
+
 /// The variable of ours for a key that stands in `config.yaml` itself.
 const OWN_KEY: &str = "AGENT_API_KEY";
 
@@ -69,35 +85,44 @@ struct Service {
     key_env: Option<String>,
     /// The key itself, where it stands in the file.
     key: Option<String>,
-    context_tokens: Option<u64>,
+    /// `config.yaml` refers to that variable.
+    is_reference: bool,
 }
 
+const WHAT: &str = "config.yaml: model";
+
 pub(super) fn plan(planner: &mut Planner<'_>) {
-    let what = "config.yaml: model";
+    let model = planner.config.get("model").filter(|model| !model.is_null()).cloned();
+    let proxied = proxied(planner);
+    let kept = "gateway.toml names who answers, which stays";
     if planner.own_key("agent", "kind").is_some() {
-        if planner.found.config.contains_key("model") {
-            planner.say(Outcome::Kept, what, "gateway.toml names who answers, which stays");
+        let of_config = proxied.map(|(_, what)| what).filter(|what| what.starts_with("config.yaml"));
+        for what in of_config.into_iter().chain(model.map(|_| WHAT.to_owned())) {
+            planner.say(Outcome::Kept, what, kept);
         }
         return;
     }
-    if let Some((url, place)) = proxied(planner) {
-        let service = Service {
-            base_url: format!("{}/v1", url.trim_end_matches('/').trim_end_matches("/v1")),
-            model: Some("hermes-agent".to_owned()),
-            key_env: Some("GATEWAY_PROXY_KEY".to_owned()),
-            ..Service::default()
-        };
-        return take(planner, &place, service, "the same hermes-agent answers, with its tools");
+    if let Some((url, place)) = proxied {
+        to_proxy(planner, &url, &place);
+        if model.is_some() {
+            planner.say(
+                Outcome::Stays,
+                WHAT,
+                "the other hermes-agent, to which messages are passed on, has its own",
+            );
+        }
+        return;
     }
-    let Some(model) = planner.found.config.get("model").cloned() else { return };
+    let Some(model) = model else { return };
     match service(planner, &model) {
         Ok(Some(service)) => {
             take(
                 planner,
-                what,
+                WHAT,
                 service,
                 "the model answers by itself, without hermes-agent's tools and memory",
             );
+            context(planner, &model);
             if planner.found.has_persona {
                 planner.say(
                     Outcome::Decision,
@@ -106,8 +131,46 @@ pub(super) fn plan(planner: &mut Planner<'_>) {
                 );
             }
         }
+        Ok(None) if model.as_object().is_some_and(|model| !model.is_empty()) => {
+            planner.say(Outcome::Stays, WHAT, "it names no model");
+        }
         Ok(None) => {}
-        Err(why) => planner.say(Outcome::Decision, what, why),
+        Err(why) => planner.say(Outcome::Decision, WHAT, why),
+    }
+}
+
+fn to_proxy(planner: &mut Planner<'_>, url: &str, place: &str) {
+    if planner.is_unresolved(place, &Value::String(url.to_owned())) {
+        return;
+    }
+    if !is_http(url) {
+        return planner.say(Outcome::Decision, place, "it is not an http or https address");
+    }
+    let service = Service {
+        base_url: format!("{}/v1", url.trim_end_matches('/').trim_end_matches("/v1")),
+        model: Some("hermes-agent".to_owned()),
+        key_env: Some("GATEWAY_PROXY_KEY".to_owned()),
+        ..Service::default()
+    };
+    take(planner, place, service, "the same hermes-agent answers, with its tools");
+}
+
+/// The window of the model, if it is set.
+fn context(planner: &mut Planner<'_>, model: &Value) {
+    let Some(length) = model.get("context_length").filter(|length| !length.is_null()) else { return };
+    let what = "config.yaml: model.context_length";
+    match whole(length).filter(|tokens| *tokens >= 512).and_then(|tokens| i64::try_from(tokens).ok()) {
+        Some(tokens) => {
+            let value = toml::Value::Integer(tokens);
+            planner.key(what, Key { table: "agent", name: "context_tokens", value }, "");
+        }
+        None => {
+            planner.say(
+                Outcome::Decision,
+                what,
+                "`context_tokens` under [agent] in gateway.toml is from 512",
+            );
+        }
     }
 }
 
@@ -117,11 +180,8 @@ fn proxied(planner: &Planner<'_>) -> Option<(String, String)> {
         let url = planner.section("gateway")?.get("proxy_url").and_then(word)?;
         Some((url, "config.yaml: gateway.proxy_url".to_owned()))
     };
-    let (url, what) = planner
-        .setting("GATEWAY_PROXY_URL")
-        .map(|(url, _)| (url, "GATEWAY_PROXY_URL".to_owned()))
-        .or_else(of_config)?;
-    is_http(&url).then_some((url, what))
+    let of_name = planner.setting("GATEWAY_PROXY_URL").map(|(url, _)| (url, "GATEWAY_PROXY_URL".to_owned()));
+    of_name.or_else(of_config).filter(|(url, _)| !url.is_empty())
 }
 
 fn take(planner: &mut Planner<'_>, what: &str, service: Service, why: &str) {
@@ -129,13 +189,6 @@ fn take(planner: &mut Planner<'_>, what: &str, service: Service, why: &str) {
     planner.key(what, Key::text("agent", "base_url", service.base_url), "");
     if let Some(model) = service.model {
         planner.key(what, Key::text("agent", "model", model), "");
-    }
-    if let Some(tokens) = service.context_tokens.and_then(|tokens| i64::try_from(tokens).ok()) {
-        planner.key(
-            what,
-            Key { table: "agent", name: "context_tokens", value: toml::Value::Integer(tokens) },
-            "",
-        );
     }
     let key_env = match (service.key, service.key_env) {
         (Some(key), _) => {
@@ -146,10 +199,17 @@ fn take(planner: &mut Planner<'_>, what: &str, service: Service, why: &str) {
     };
     let Some(name) = key_env else { return };
     planner.key(what, Key::text("agent", "api_key_env", name.as_str()), "");
-    if !planner.found.is_same_home
-        && let Some((key, _)) = planner.setting(&name)
-    {
-        planner.env(&name, &name, &key, "");
+    let of_env = planner.setting(&name).map(|(key, _)| key);
+    let of_process = || planner.found.value(&name).map(str::to_owned);
+    match of_env.clone().or_else(of_process) {
+        // It stands in the one `.env` of both.
+        Some(_) if planner.found.is_same_home && of_env.is_some() => {}
+        Some(key) => planner.env(&name, &name, &key, ""),
+        None if service.is_reference && planner.own_env(&name).is_none() => {
+            let why = planner.refers(&name);
+            planner.say(Outcome::Decision, format!("{what}.api_key"), why);
+        }
+        None => {}
     }
 }
 
@@ -182,6 +242,10 @@ fn service(planner: &Planner<'_>, model: &Value) -> Result<Option<Service>, Stri
         ));
     }
     let named = custom(planner, &provider);
+    let parts = [Some(model), named.as_ref()];
+    if let Some(name) = parts.into_iter().flatten().find_map(references::left) {
+        return Err(planner.refers(name));
+    }
     let known = SERVICES.iter().find(|(service, ..)| *service == provider);
     let of_named = |key: &str| {
         named
@@ -194,11 +258,16 @@ fn service(planner: &Planner<'_>, model: &Value) -> Result<Option<Service>, Stri
     let is_openrouter =
         base_url.is_none() && provider == "auto" && planner.setting("OPENROUTER_API_KEY").is_some();
     let base_url = base_url.or(is_openrouter.then_some(SERVICES[0].1));
-    let Some(base_url) = base_url.filter(|url| is_http(url)) else {
+    if base_url.is_some_and(|url| !is_http(url)) {
+        return Err("its base_url is not an http or https address".to_owned());
+    }
+    let Some(base_url) = base_url else {
         return Err("it does not say which service answers; set `kind`, `base_url` and `model` under [agent] in gateway.toml".to_owned());
     };
-    let (key, key_env) = match text("api_key").or_else(|| of_named("api_key")) {
-        Some(key) => match key.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+    let written = text("api_key").or_else(|| of_named("api_key"));
+    let is_reference = written.is_some_and(|key| references::sole(key).is_some());
+    let (key, key_env) = match written {
+        Some(key) => match references::sole(key) {
             Some(name) => (None, Some(name.to_owned())),
             None => (Some(key.to_owned()), None),
         },
@@ -210,32 +279,31 @@ fn service(planner: &Planner<'_>, model: &Value) -> Result<Option<Service>, Stri
             (None, said.or_else(|| candidates.into_iter().flatten().find(is_set)).map(str::to_owned))
         }
     };
-    let context_tokens = map.get("context_length").and_then(Value::as_u64).filter(|tokens| *tokens >= 512);
     let model = name.or_else(|| of_named("model")).map(str::to_owned);
     Ok(Some(Service {
         base_url: base_url.trim_end_matches('/').to_owned(),
         model,
         key_env,
         key,
-        context_tokens,
+        is_reference,
     }))
 }
 
 /// A service that the settings describe under this name.
-fn custom(planner: &Planner<'_>, provider: &str) -> Option<Map<String, Value>> {
+fn custom(planner: &Planner<'_>, provider: &str) -> Option<Value> {
     let wanted = provider.strip_prefix("custom:").unwrap_or(provider);
-    let of_map = planner.section("providers").and_then(|providers| {
-        providers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?.1.as_object()
-    });
+    let of_map = planner
+        .section("providers")
+        .and_then(|providers| Some(providers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?.1));
     let of_list = || {
-        let list = planner.found.config.get("custom_providers")?.as_array()?;
+        let list = planner.config.get("custom_providers")?.as_array()?;
         let has_name = |entry: &&Value| {
             entry
                 .get("name")
                 .and_then(Value::as_str)
                 .is_some_and(|name| name.trim().replace(' ', "-").eq_ignore_ascii_case(wanted))
         };
-        list.iter().find(has_name)?.as_object()
+        list.iter().find(has_name)
     };
     of_map.or_else(of_list).cloned()
 }

@@ -1,34 +1,42 @@
-//! Things of hermes-agent in a home that have no effect here, in a sentence: for the start of the gateway and for doctor.
+//! Things of hermes-agent in a home that are not in effect here, in a sentence: for the start of the gateway and for doctor.
 
 use super::found;
 use super::plan::{Outcome, plan};
 use crate::config::Config;
 use crate::home::HermesHome;
+use crate::world::World;
 
-/// Longer is not read.
-const LEN_MAX: usize = 600;
+/// A longer list is not read.
+const LEN_MAX: usize = 300;
+
+/// The outcomes that are worth a word, and that word.
+const IDLE: [(Outcome, &str); 3] = [
+    (Outcome::Taken, "are not taken over yet"),
+    (Outcome::Decision, "need a decision"),
+    (Outcome::NotSupported, "have no effect here"),
+];
 
 /// Things of hermes-agent in a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outlook {
-    /// The things without effect here; a sentence without its period.
+    /// The things that are not in effect here, and why; a sentence without its period.
     pub message: String,
     /// Something is new to the person who runs this: it was not there when they took over, or they have not yet.
     pub is_new: bool,
 }
 
 /// The line of the log at the start. `None` when there is nothing new.
-pub fn at_start(home: &HermesHome, config: &Config) -> Option<String> {
-    let Outlook { message, .. } = outlook(home, config).filter(|outlook| outlook.is_new)?;
+pub fn at_start(world: &World, home: &HermesHome, config: &Config) -> Option<String> {
+    let Outlook { message, .. } = outlook(world, home, config).filter(|outlook| outlook.is_new)?;
     Some(format!("{message}. `hermes migrate` shows why, and what it can take over"))
 }
 
 /// `None` when everything has its effect. Only our own home is looked at.
-pub fn outlook(home: &HermesHome, config: &Config) -> Option<Outlook> {
+pub fn outlook(world: &World, home: &HermesHome, config: &Config) -> Option<Outlook> {
     if !found::is_home(home.root()) && config.foreign.is_empty() {
         return None;
     }
-    let found = match found::read(home, home.root(), &config.foreign) {
+    let found = match found::read(world, home, home.root(), &config.foreign) {
         Ok(found) => found,
         Err(error) => {
             let message = format!("what hermes-agent has left in this home cannot be read: {error}");
@@ -36,30 +44,36 @@ pub fn outlook(home: &HermesHome, config: &Config) -> Option<Outlook> {
         }
     };
     let plan = plan(&found);
-    let idle = [Outcome::Taken, Outcome::Decision, Outcome::NotSupported];
-    let items = plan.items.iter().filter(|item| idle.contains(&item.outcome));
-    let mut names: Vec<&str> = items.map(|item| item.what.as_str()).collect();
-    names.dedup();
-    if names.is_empty() {
-        return None;
+    let mut parts = Vec::new();
+    let mut is_new = false;
+    for (outcome, words) in IDLE {
+        let mut names: Vec<&str> = plan.of(outcome).map(|item| item.what.as_str()).collect();
+        names.dedup();
+        if !names.is_empty() {
+            is_new |= outcome == Outcome::Taken || names.iter().any(|name| !found.told.contains(*name));
+            parts.push(format!("these {words}: {}", list(&names)));
+        }
     }
-    let is_new =
-        plan.of(Outcome::Taken).next().is_some() || names.iter().any(|name| !found.told.contains(*name));
-    Some(Outlook { message: sentence(&names), is_new })
+    let message = format!("of hermes-agent's settings {}", parts.join(", and "));
+    (!parts.is_empty()).then_some(Outlook { message, is_new })
 }
 
-fn sentence(names: &[&str]) -> String {
-    let mut list = String::new();
-    for (at, name) in names.iter().enumerate() {
-        let left = names.len() - at;
+/// As many as there is room for.
+fn list(names: &[&str]) -> String {
+    let (mut list, mut left) = (String::new(), 0);
+    for name in names {
         if list.len() + name.len() > LEN_MAX {
-            list.push_str(&format!(" and {left} more"));
-            break;
+            left += 1;
+            continue;
         }
-        if at > 0 {
+        if !list.is_empty() {
             list.push_str("; ");
         }
         list.push_str(name);
     }
-    format!("of hermes-agent's settings these have no effect here: {list}")
+    match (left, list.is_empty()) {
+        (0, _) => list,
+        (_, true) => format!("{left} in all"),
+        (_, false) => format!("{list}; and {left} more"),
+    }
 }

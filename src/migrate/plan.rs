@@ -9,13 +9,15 @@ use toml::Table;
 use super::chat;
 use super::found::{Approved, Found, Unread};
 use super::model;
+use super::references;
+use super::sections;
 use super::toml_text::Key;
-use super::yaml::word;
 use crate::config::{Foreign, standing};
 use crate::env_grammar::bare_value;
 use crate::platforms::{Naming, Platform, number};
 use crate::sensitive::Secret;
 use crate::visible;
+use crate::yaml::word;
 
 /// Outcome for one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -97,7 +99,11 @@ impl Plan {
 /// The plan for everything that was found.
 pub fn plan(found: &Found) -> Plan {
     let own = found.own_toml.parse().unwrap_or_default();
-    let mut planner = Planner { found, own, plan: Plan::default() };
+    let value_of = |name: &str| found.value(name).map(str::to_owned);
+    let (mut config, mut older) = (found.config.clone(), found.older.clone());
+    references::expand(&mut config, &value_of);
+    references::expand(&mut older, &value_of);
+    let mut planner = Planner { found, config, older, has_unresolved: false, own, plan: Plan::default() };
     for Unread { what, why } in &found.unread {
         planner.say(Outcome::Decision, what, why);
         planner.plan.unread.push(visible::line(what).into_owned());
@@ -111,12 +117,13 @@ pub fn plan(found: &Found) -> Plan {
     chat::telegram(&mut planner);
     chat::whatsapp(&mut planner);
     chat::others(&mut planner);
-    planner.sessions();
-    planner.gateway();
+    sections::plan(&mut planner);
     model::plan(&mut planner);
+    sections::agent(&mut planner);
     planner.agent_keys();
     planner.people();
     planner.rest();
+    sections::unnamed(&mut planner);
     let mut plan = planner.plan;
     // A file that takes no lines is for a person, with all that was meant for it.
     if super::toml_text::with(&found.own_toml, &plan.toml).is_none() {
@@ -135,9 +142,15 @@ pub fn plan(found: &Found) -> Plan {
 /// Plans one thing after another.
 pub(super) struct Planner<'a> {
     pub(super) found: &'a Found,
+    /// Its `config.yaml`, with the values of the variables that it refers to.
+    pub(super) config: Map<String, Value>,
+    /// Its `gateway.json`, in the same way.
+    pub(super) older: Map<String, Value>,
+    /// A reference to a variable has no value, so that a setting is not known.
+    pub(super) has_unresolved: bool,
     /// Our `gateway.toml`.
     own: Table,
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 impl fmt::Debug for Planner<'_> {
@@ -160,11 +173,34 @@ impl Planner<'_> {
         }
     }
 
+    /// Says of a value that refers to a variable without a value that a person must choose; `false` for any other value.
+    pub(super) fn is_unresolved(&mut self, what: &str, value: &Value) -> bool {
+        let Some(why) = references::left(value).map(|name| self.refers(name)) else { return false };
+        self.has_unresolved = true;
+        self.say(Outcome::Decision, what, why);
+        true
+    }
+
+    /// Why a reference to this variable has no value.
+    pub(super) fn refers(&self, name: &str) -> String {
+        let env = self.found.from.join(".env");
+        match self.found.env.value(name).is_some_and(|value| !bare_value(value).is_empty()) {
+            true => format!(
+                "it refers to {name}, whose value in {} refers to another variable; write the value there",
+                env.display()
+            ),
+            false => format!(
+                "it refers to {name}, which is set neither in {} nor in the environment; set it there, and run `hermes migrate` again",
+                env.display()
+            ),
+        }
+    }
+
     /// The value of a setting with a name in capitals, in its `.env` or at the top of its `config.yaml`, where it puts such names as
     /// well; with where it stands.
     pub(super) fn setting(&self, name: &str) -> Option<(String, &'static str)> {
         let of_env = self.found.env.value(name).map(|value| (bare_value(value).to_owned(), ".env"));
-        let of_config = || Some((word(self.found.config.get(name)?)?, "config.yaml"));
+        let of_config = || Some((word(self.config.get(name)?)?, "config.yaml"));
         of_env.or_else(of_config).filter(|(value, _)| !value.is_empty())
     }
 
@@ -204,6 +240,12 @@ impl Planner<'_> {
         let outcome = match self.own_env(name) {
             Some(own) if own == value => Outcome::InUse,
             Some(_) => Outcome::Kept,
+            None if references::first(value).is_some() => {
+                let why = format!(
+                    "it refers to another variable, which hermes does not do in .env; set {name} by hand"
+                );
+                return self.say(Outcome::Decision, what, why);
+            }
             None if value.contains(char::is_control) => {
                 let why = format!(
                     "a value with a line break or another control character does not go into .env; set {name} by hand"
@@ -221,6 +263,13 @@ impl Planner<'_> {
 
     /// Takes a value into `gateway.toml`.
     pub(super) fn key(&mut self, what: &str, key: Key, why: &str) {
+        if key.value.as_str().is_some_and(|text| references::first(text).is_some()) {
+            let why = format!(
+                "it refers to a variable, which hermes does not do in gateway.toml; set {} by hand",
+                key.path()
+            );
+            return self.say(Outcome::Decision, what, why);
+        }
         let planned =
             self.plan.toml.iter().find(|planned| planned.path() == key.path()).map(|planned| &planned.value);
         let outcome = match key.in_place(&self.own).or(planned) {
@@ -242,12 +291,12 @@ impl Planner<'_> {
 
     /// A map in its `config.yaml`.
     pub(super) fn section(&self, name: &str) -> Option<&Map<String, Value>> {
-        self.found.config.get(name)?.as_object()
+        self.config.get(name)?.as_object()
     }
 
     /// A setting that counts at the top and under `gateway`.
     pub(super) fn shared(&self, name: &str) -> Option<(&Value, String)> {
-        let top = self.found.config.get(name).map(|value| (value, format!("config.yaml: {name}")));
+        let top = self.config.get(name).map(|value| (value, format!("config.yaml: {name}")));
         let below = || Some((self.section("gateway")?.get(name)?, format!("config.yaml: gateway.{name}")));
         top.or_else(below)
     }
@@ -255,7 +304,7 @@ impl Planner<'_> {
     /// The settings with names in capitals, each by its row.
     fn settings(&mut self) {
         let mut names: Vec<String> = self.found.env.names().into_iter().map(str::to_owned).collect();
-        for name in self.found.config.keys().filter(|name| is_setting_name(name)) {
+        for name in self.config.keys().filter(|name| is_setting_name(name)) {
             if !names.contains(name) {
                 names.push(name.clone());
             }
@@ -337,9 +386,14 @@ impl Planner<'_> {
             // With the other keys.
         } else if self.found.is_same_home && place == ".env" {
             self.say(Outcome::InUse, what, "");
-        } else {
+        } else if place == ".env" || !self.is_unresolved(what, &Value::String(value.to_owned())) {
             self.env(what, name, value, "");
         }
+        self.opening(name, value, what);
+    }
+
+    /// Says of a value that would open to everyone that a person must choose.
+    pub(super) fn opening(&mut self, name: &str, value: &str, what: &str) {
         let opens = (name.ends_with("_ALLOWED_USERS") || name.ends_with("_ALLOWED_CHATS"))
             && value.split(',').any(|entry| entry.trim() == "*");
         if opens {
@@ -370,92 +424,6 @@ impl Planner<'_> {
         {
             self.say(Outcome::Decision, what, "it holds ids of chats, where hermes answers the people of TELEGRAM_ALLOWED_USERS; move them to \
                  TELEGRAM_GROUP_ALLOWED_CHATS to have everyone there answered, as hermes-agent does");
-        }
-    }
-
-    fn sessions(&mut self) {
-        let reset = self.shared("session_reset").map(|(value, what)| (value.clone(), what));
-        let reset = reset.or_else(|| {
-            Some((
-                self.found.older.get("default_reset_policy")?.clone(),
-                "gateway.json: default_reset_policy".to_owned(),
-            ))
-        });
-        if let Some((Value::Object(reset), what)) = reset {
-            let number = |name: &str, max: u64| {
-                reset.get(name).and_then(Value::as_u64).filter(|number| *number <= max)
-            };
-            match reset.get("mode").and_then(Value::as_str) {
-                Some(mode @ ("none" | "idle" | "daily")) => {
-                    self.key(&format!("{what}.mode"), Key::text("session", "reset", mode), "");
-                }
-                Some("both") => self.say(Outcome::Decision, format!("{what}.mode"), "hermes has one rule for new conversations: set `reset` under [session] in gateway.toml to idle or daily"),
-                Some(_) => self.say(Outcome::Decision, format!("{what}.mode"), "it is none of none, idle and daily"),
-                None => {}
-            }
-            if let Some(minutes) = number("idle_minutes", 365 * 24 * 60).filter(|minutes| *minutes > 0) {
-                self.key(
-                    &format!("{what}.idle_minutes"),
-                    Key::text("session", "idle_after", format!("{minutes}m")),
-                    "",
-                );
-            }
-            if let Some(hour) = number("at_hour", 23) {
-                self.key(
-                    &format!("{what}.at_hour"),
-                    Key::text("session", "daily_at", format!("{hour:02}:00")),
-                    "",
-                );
-            }
-            if let Some(notify) = reset.get("notify").and_then(Value::as_bool) {
-                self.key(&format!("{what}.notify"), Key::switch("session", "notify", notify), "");
-            }
-        }
-        if let Some((Value::Bool(own), what)) =
-            self.shared("group_sessions_per_user").map(|(value, what)| (value.clone(), what))
-        {
-            self.key(&what, Key::switch("session", "per_user_in_groups", own), "");
-        }
-    }
-
-    fn gateway(&mut self) {
-        let seconds = |value: &Value, max: u64| value.as_u64().filter(|seconds| (1..=max).contains(seconds));
-        let gateway = self.section("gateway").cloned().unwrap_or_default();
-        for (name, value) in &gateway {
-            let what = format!("config.yaml: gateway.{name}");
-            match name.as_str() {
-                "platform_connect_timeout" => match seconds(value, 600) {
-                    Some(seconds) => {
-                        self.key(&what, Key::text("gateway", "connect_timeout", format!("{seconds}s")), "");
-                    }
-                    None => self.say(
-                        Outcome::Decision,
-                        what,
-                        "`connect_timeout` under [gateway] in gateway.toml is from 10ms to 600s",
-                    ),
-                },
-                // Each has its own place in this plan.
-                "platforms"
-                | "session_reset"
-                | "group_sessions_per_user"
-                | "unauthorized_dm_behavior"
-                | "proxy_url" => {}
-                _ => self.say(Outcome::NotSupported, what, "hermes has no such setting"),
-            }
-        }
-        if let Some(drain) =
-            self.section("agent").and_then(|agent| agent.get("restart_drain_timeout")).cloned()
-            && let Some(seconds) = seconds(&drain, 600)
-        {
-            let what = "config.yaml: agent.restart_drain_timeout";
-            self.key(what, Key::text("gateway", "drain_timeout", format!("{seconds}s")), "");
-        }
-        let busy = self
-            .section("display")
-            .and_then(|display| display.get("busy_input_mode")?.as_str())
-            .map(str::to_owned);
-        if let Some(mode @ ("queue" | "interrupt" | "steer")) = busy.as_deref() {
-            self.key("config.yaml: display.busy_input_mode", Key::text("gateway", "busy", mode), "");
         }
     }
 
@@ -538,32 +506,15 @@ impl Planner<'_> {
         for what in &self.found.others {
             self.say(Outcome::Stays, *what, "kept where they are");
         }
-        let is_handled =
-            |name: &str| HANDLED.contains(&name) || chat::is_platform(name) || is_setting_name(name);
+        let is_handled = |name: &str| sections::is_handled(name) || is_setting_name(name);
         let rest: Vec<&str> =
-            self.found.config.keys().map(String::as_str).filter(|name| !is_handled(name)).collect();
+            self.config.keys().map(String::as_str).filter(|name| !is_handled(name)).collect();
         if !rest.is_empty() {
             let what = format!("config.yaml: {}", rest.join(", "));
             self.say(Outcome::Stays, what, "settings of the agent and its tools");
         }
     }
 }
-
-/// Sections of `config.yaml` that have their own place in this plan.
-const HANDLED: [&str; 12] = [
-    "model",
-    "platforms",
-    "gateway",
-    "session_reset",
-    "group_sessions_per_user",
-    "unauthorized_dm_behavior",
-    "require_mention",
-    "custom_providers",
-    "providers",
-    "agent",
-    "display",
-    "_config_version",
-];
 
 fn count(count: usize, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })

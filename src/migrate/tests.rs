@@ -7,8 +7,9 @@ use serde_json::json;
 use super::found::{Approved, Found};
 use super::plan::{Item, Outcome, Plan, plan};
 use super::toml_text;
-use super::yaml;
 use crate::env_file::EnvFile;
+use crate::sensitive::Secret;
+use crate::yaml;
 
 fn found(config: &str, env: &str) -> Found {
     Found {
@@ -96,7 +97,8 @@ gateway: {platforms: {slack: {token: canary}}, streaming: {enabled: true}, platf
         ("config.yaml: platforms.telegram.extra.local_mode", Outcome::NotSupported),
         ("config.yaml: platforms.discord", Outcome::NotSupported),
         ("config.yaml: gateway.platforms.slack", Outcome::NotSupported),
-        ("config.yaml: gateway.streaming", Outcome::NotSupported),
+        ("config.yaml: gateway.streaming.enabled", Outcome::InUse),
+        ("config.yaml: platforms.telegram.allow_from", Outcome::Stays),
         ("config.yaml: platforms.api_server.extra.cors_origins", Outcome::NotSupported),
         ("TELEGRAM_BOT_TOKEN", Outcome::InUse),
     ] {
@@ -323,4 +325,225 @@ fn keys_of_the_agent_are_named_whatever_becomes_of_them() {
     assert_eq!(outcome(&copied, "OPENROUTER_API_KEY"), Outcome::Taken);
     assert_eq!(env(&copied), ["OPENROUTER_API_KEY=canary"]);
     rest(&copied, "OPENAI_API_KEY, HF_TOKEN");
+}
+
+#[test]
+fn references_to_variables_are_resolved_and_nothing_literal_is_written() {
+    let config = "
+telegram: {token: '${BOT}', allow_from: ['${ME}', '${env:YOU}', 5], home_channel: {chat_id: '${ME}'}, proxy_url: 'http://${HOST}:1'}
+platforms: {telegram: {enabled: '${SWITCH}', extra: {base_url: 'http://${HOST}', allowed_chats: '${NOWHERE}', mention_patterns: ['^$5']}}}
+session_reset: {mode: '${MODE}', idle_minutes: '${MINUTES}'}
+gateway: {platform_connect_timeout: '${EMPTY}'}
+model: {default: '${MODEL}', provider: custom, base_url: 'http://${HOST}/v1', api_key: '${MY_KEY}'}
+";
+    let env = "BOT=7000001:a-canary-of-a-token\nME=42\nMODEL=m\nMODE=idle\nEMPTY=\nHOST=of.env\n";
+    let mut home = found(config, env);
+    for (name, value) in
+        [("YOU", "43"), ("HOST", "of.process"), ("MINUTES", "30"), ("SWITCH", "false"), ("MY_KEY", "canary")]
+    {
+        home.of_process.insert(name.to_owned(), Secret(value.to_owned()));
+    }
+    let plan = plan(&home);
+    let mut lines = self::env(&plan);
+    lines.sort();
+    let expected = [
+        "MY_KEY=canary",
+        "TELEGRAM_ALLOWED_USERS=42,43,5",
+        "TELEGRAM_BOT_TOKEN=7000001:a-canary-of-a-token",
+        "TELEGRAM_HOME_CHANNEL=42",
+        "TELEGRAM_MENTION_PATTERNS=[\"^$5\"]",
+        "TELEGRAM_PROXY=http://of.env:1",
+    ];
+    assert_eq!(lines, expected);
+    let mut keys = toml(&plan);
+    keys.sort();
+    let expected = [
+        "agent.api_key_env = \"MY_KEY\"",
+        "agent.base_url = \"http://of.env/v1\"",
+        "agent.kind = \"openai\"",
+        "agent.model = \"m\"",
+        "platforms.telegram.api_base = \"http://of.env\"",
+        "platforms.telegram.enabled = false",
+        "session.idle_after = \"30m\"",
+        "session.reset = \"idle\"",
+    ];
+    assert_eq!(keys, expected);
+    for (what, name) in [
+        ("config.yaml: platforms.telegram.extra.allowed_chats", "NOWHERE"),
+        ("config.yaml: gateway.platform_connect_timeout", "EMPTY"),
+    ] {
+        let item = plan.items.iter().find(|item| item.what == what).unwrap();
+        assert!(
+            item.outcome == Outcome::Decision && item.why.contains(&format!("refers to {name},")),
+            "{item:?}"
+        );
+    }
+    assert!(!format!("{:?}", plan.items).contains("canary"));
+}
+
+#[test]
+fn a_reference_without_a_value_is_for_a_person_and_names_the_variable() {
+    for (config, env, what) in [
+        ("model: {default: m, base_url: '${GONE}'}", "", "config.yaml: model"),
+        ("model: {default: '${GONE}', base_url: 'http://a.test'}", "", "config.yaml: model"),
+        (
+            "model: {default: m, base_url: 'http://a.test', api_key: '${GONE}'}",
+            "",
+            "config.yaml: model.api_key",
+        ),
+        (
+            "model: {default: m, provider: box}\nproviders: {box: {base_url: '${GONE}'}}",
+            "",
+            "config.yaml: model",
+        ),
+        ("gateway: {proxy_url: '${GONE}'}\nmodel: m", "", "config.yaml: gateway.proxy_url"),
+        ("TELEGRAM_ALLOWED_USERS: '${GONE}'", "", "config.yaml: TELEGRAM_ALLOWED_USERS"),
+        ("telegram: {token: '${GONE}'}", "GONE=${OTHER}", "config.yaml: telegram.token"),
+        ("whatsapp: {enabled: '${GONE}'}", "", "config.yaml: whatsapp.enabled"),
+        ("api_server: {port: '${GONE}'}", "", "config.yaml: api_server.port"),
+        ("require_mention: '${GONE}'", "", "config.yaml: require_mention"),
+        ("streaming: {enabled: '${GONE}'}", "", "config.yaml: streaming.enabled"),
+        ("display: {busy_input_mode: '${GONE}'}", "", "config.yaml: display.busy_input_mode"),
+        ("agent: {system_prompt: 'Say ${GONE}'}", "", "config.yaml: agent.system_prompt"),
+        ("agent: {restart_drain_timeout: '${GONE}'}", "", "config.yaml: agent.restart_drain_timeout"),
+        ("group_sessions_per_user: '${GONE}'", "", "config.yaml: group_sessions_per_user"),
+    ] {
+        let plan = plan(&found(config, env));
+        let item = plan.items.iter().find(|item| item.what == what && item.outcome == Outcome::Decision);
+        let item = item.unwrap_or_else(|| panic!("{what}: {:#?}", plan.items));
+        assert!(item.why.contains("refers to GONE"), "{item:?}");
+        let written: Vec<String> = self::env(&plan).into_iter().chain(toml(&plan)).collect();
+        assert!(written.iter().all(|line| !line.contains("${")), "{config}: {written:?}");
+    }
+    // The list is there, and only not known.
+    let known = plan(&found("telegram: {allow_from: '${GONE}'}", "TELEGRAM_BOT_TOKEN=7000001:x\n"));
+    assert!(known.env.is_empty(), "{known:?}");
+    let mut copied = found("", "TELEGRAM_ALLOWED_USERS=${GONE}\n");
+    (copied.is_same_home, copied.own_env) = (false, EnvFile::default());
+    let copied = plan(&copied);
+    assert_eq!(outcome(&copied, "TELEGRAM_ALLOWED_USERS"), Outcome::Decision);
+    assert!(copied.env.is_empty(), "{copied:?}");
+}
+
+#[test]
+fn every_setting_of_a_handled_section_is_named() {
+    let told = |config: &str, path: &str| {
+        let plan = plan(&found(config, "TELEGRAM_BOT_TOKEN=7000001:x\n"));
+        let is_of = |item: &&Item| {
+            item.what
+                .strip_prefix("config.yaml: ")
+                .is_some_and(|what| what.split(", ").any(|one| one == path))
+        };
+        let item =
+            plan.items.iter().find(is_of).unwrap_or_else(|| panic!("{path} of {config}: {:#?}", plan.items));
+        assert!(!item.why.is_empty() || item.to.is_some(), "{item:?}");
+        item.outcome
+    };
+    for section in [
+        "agent",
+        "display",
+        "streaming",
+        "model",
+        "gateway",
+        "gateway.streaming",
+        "gateway.session_reset",
+        "session_reset",
+        "telegram",
+        "telegram.extra",
+        "platforms.telegram",
+        "platforms.telegram.extra",
+        "gateway.platforms.telegram",
+        "platforms.whatsapp",
+        "api_server",
+        "platforms",
+        "gateway.platforms",
+    ] {
+        let parts: Vec<&str> = section.split('.').collect();
+        let known = if section == "model" { "default: m, base_url: 'http://a.test', " } else { "" };
+        let inner = format!("{{{known}wonder: 5, miracle: [x]}}");
+        let config = parts.iter().rev().fold(inner, |inner, part| format!("{{{part}: {inner}}}"));
+        for name in ["wonder", "miracle"] {
+            assert_eq!(told(&config, &format!("{section}.{name}")), Outcome::NotSupported, "{config}");
+        }
+    }
+    for (config, path, expected) in [
+        ("telegram: 5", "telegram", Outcome::NotSupported),
+        ("platforms: {discord: yes}", "platforms.discord", Outcome::NotSupported),
+        ("unauthorized_dm_behavior: ignore", "unauthorized_dm_behavior", Outcome::InUse),
+        (
+            "whatsapp: {unauthorized_dm_behavior: pair}",
+            "whatsapp.unauthorized_dm_behavior",
+            Outcome::NotSupported,
+        ),
+        ("require_mention: true", "require_mention", Outcome::Taken),
+        ("group_sessions_per_user: perhaps", "group_sessions_per_user", Outcome::Decision),
+        ("session_reset: {idle_minutes: many}", "session_reset.idle_minutes", Outcome::Decision),
+        ("session_reset: daily", "session_reset", Outcome::Decision),
+        ("display: {busy_input_mode: wait}", "display.busy_input_mode", Outcome::Decision),
+        ("agent: {gateway_timeout: 5}", "agent.gateway_timeout", Outcome::NotSupported),
+        ("agent: {restart_drain_timeout: 9000}", "agent.restart_drain_timeout", Outcome::Decision),
+        ("agent: {system_prompt: Be brief.}", "agent.system_prompt", Outcome::Decision),
+        ("model: {temperature: 1}", "model", Outcome::Stays),
+        (
+            "model: {default: m, base_url: 'http://a.test', context_length: 5}",
+            "model.context_length",
+            Outcome::Decision,
+        ),
+        ("gateway: {proxy_url: nowhere}", "gateway.proxy_url", Outcome::Decision),
+        (
+            "gateway: {session_reset: {mode: idle}}\nsession_reset: {mode: daily}",
+            "gateway.session_reset",
+            Outcome::Stays,
+        ),
+        ("streaming: {enabled: true, mode: off}", "streaming.mode", Outcome::Stays),
+        ("streaming: {edit_interval: 1}", "streaming.edit_interval", Outcome::Stays),
+    ] {
+        assert_eq!(told(config, path), expected, "{config}");
+    }
+    let mut older = found("", "");
+    older.older = yaml::read("{platforms: {telegram: {wonder: 1}}, wonder: 1}").unwrap();
+    assert_eq!(outcome(&plan(&older), "gateway.json: wonder"), Outcome::NotSupported);
+}
+
+#[test]
+fn settings_of_the_gateway_are_taken_from_the_sections_around_it() {
+    let take = |config: &str| {
+        let plan = plan(&found(config, ""));
+        env(&plan).into_iter().chain(toml(&plan)).collect::<Vec<_>>()
+    };
+    let off = "platforms.telegram.stream_every = \"off\"";
+    assert_eq!(take("streaming: {enabled: false}"), [off]);
+    assert_eq!(take("gateway: {streaming: {transport: off}}"), [off]);
+    assert_eq!(
+        take("streaming: {mode: edit, edit_interval: 0.8}"),
+        ["platforms.telegram.stream_every = \"800ms\""]
+    );
+    assert_eq!(take("streaming: {enabled: true}"), [""; 0]);
+    let model = "model: {default: m, base_url: 'http://a.test'}";
+    let prompt = "agent.system_prompt = \"Be brief.\"".to_owned();
+    assert!(take(&format!("{model}\nagent: {{system_prompt: 'Be brief. '}}")).contains(&prompt));
+    assert_eq!(take("platforms: {telegram: {enabled: 'off'}}"), ["platforms.telegram.enabled = false"]);
+
+    let all = plan(&found("gateway: {allow_all_users: true}", ""));
+    assert_eq!(env(&all), ["GATEWAY_ALLOW_ALL_USERS=true"]);
+    let opens = |plan: &Plan, what: &str| {
+        plan.items.iter().any(|item| {
+            item.what == what && item.outcome == Outcome::Decision && item.why.contains("everyone")
+        })
+    };
+    assert!(opens(&all, "config.yaml: gateway.allow_all_users"), "{all:?}");
+    assert!(opens(&plan(&found("telegram: {allow_from: ['*']}", "")), "config.yaml: telegram.allow_from"));
+}
+
+#[test]
+fn a_switch_of_config_yaml_counts_as_in_hermes_agent() {
+    let here = |config: &str, env: &str| plan(&found(config, env));
+    // A token does not go before it, and WHATSAPP_ENABLED does.
+    let telegram = here("telegram: {enabled: false}", "TELEGRAM_BOT_TOKEN=7000001:x\n");
+    assert_eq!(outcome(&telegram, "config.yaml: telegram.enabled"), Outcome::Taken);
+    let chosen = here("telegram: {enabled: false}", "TELEGRAM_BOT_TOKEN=7000001:x\nTELEGRAM_ENABLED=true\n");
+    assert_eq!(outcome(&chosen, "config.yaml: telegram.enabled"), Outcome::Kept);
+    let whatsapp = here("whatsapp: {enabled: false}", "WHATSAPP_ENABLED=true\n");
+    assert_eq!(outcome(&whatsapp, "config.yaml: whatsapp.enabled"), Outcome::Stays);
+    assert!(chosen.toml.is_empty() && whatsapp.toml.is_empty(), "{chosen:?} {whatsapp:?}");
 }

@@ -38,6 +38,7 @@ pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
             "TELEGRAM_BOT_TOKEN is not a bot token",
             "Run `hermes telegram` with a token from @BotFather.",
         )],
+        TokenFact::Set if telegram.is_off_in_agent => off_in_agent(telegram).into_iter().collect(),
         TokenFact::Set if !telegram.enabled && !telegram.is_turned_off => vec![Finding::warning(
             Code::TelegramNotEnabled,
             "Telegram is set up but disabled (TELEGRAM_ENABLED)",
@@ -50,6 +51,18 @@ pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
         )],
         TokenFact::Set => webhook_finding(telegram).into_iter().collect(),
     }
+}
+
+/// Returns the finding that hermes-agent's `config.yaml` turns off what its token would turn on.
+pub fn off_in_agent(telegram: &TelegramConfig) -> Option<Finding> {
+    let is_off = telegram.is_off_in_agent && telegram.token.is_some();
+    is_off.then(|| {
+        Finding::warning(
+            Code::TelegramNotEnabled,
+            "Telegram is set up but disabled in hermes-agent's config.yaml (`enabled: false`)",
+            "Run `hermes telegram enable` to use it here.",
+        )
+    })
 }
 
 /// The length of the secret: a shorter one could be guessed; a longer one is refused by Telegram.

@@ -38,6 +38,7 @@ impl ChangeSet {
         token: Option<&Secret>,
         allowed: Option<&AllowList>,
         home_channel: Option<&str>,
+        is_off_in_agent: bool,
     ) -> Self {
         let mut changes = Self::default();
         if let Some(token) = token {
@@ -49,8 +50,8 @@ impl ChangeSet {
         if let Some(chat) = home_channel {
             changes.set(env, "TELEGRAM_HOME_CHANNEL", chat);
         }
-        // Only `hermes telegram disable` writes it.
-        if env.value("TELEGRAM_ENABLED").is_some() {
+        // Otherwise only `hermes telegram disable` and `enable` write it.
+        if is_off_in_agent || env.value("TELEGRAM_ENABLED").is_some() {
             changes.set(env, "TELEGRAM_ENABLED", "true");
         }
         changes
@@ -242,14 +243,16 @@ mod tests {
     fn telegram_writes_what_was_answered_and_shows_no_token() {
         let mut file = env(&[("TELEGRAM_ALLOW_ALL_USERS", "true"), ("OTHER", "1")]);
         let token = Secret("1:a-canary-of-a-token".to_owned());
-        let changes = ChangeSet::of_telegram(&file, Some(&token), Some(&only("42")), Some("42"));
+        let changes = ChangeSet::of_telegram(&file, Some(&token), Some(&only("42")), Some("42"), false);
         assert!(!format!("{changes:?}").contains("canary"));
         changes.apply(&mut file).unwrap();
         let expected = "TELEGRAM_ALLOW_ALL_USERS=false\nOTHER=1\nTELEGRAM_BOT_TOKEN=1:a-canary-of-a-token\n\
                         TELEGRAM_ALLOWED_USERS=42\nTELEGRAM_HOME_CHANNEL=42\n";
         assert_eq!(String::from_utf8_lossy(file.bytes()), expected);
-        assert!(ChangeSet::of_telegram(&file, Some(&token), Some(&only("42")), None).is_empty());
-        assert!(ChangeSet::of_telegram(&file, None, None, None).is_empty());
+        assert!(ChangeSet::of_telegram(&file, Some(&token), Some(&only("42")), None, false).is_empty());
+        assert!(ChangeSet::of_telegram(&file, None, None, None, false).is_empty());
+        let on = ChangeSet::of_telegram(&file, None, None, None, true);
+        assert!(!on.is_empty(), "what hermes-agent turned off is turned on");
     }
 
     #[test]

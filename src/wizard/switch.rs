@@ -55,7 +55,8 @@ pub(crate) fn switch(
     let changes = ChangeSet::of_switch(&env, name, enabled);
     // WhatsApp's switch is off where it was never set, and Telegram's is its token.
     let default = name != "WHATSAPP_ENABLED";
-    if enabled != default || env.value(name).is_some() {
+    let is_off_in_agent = name == "TELEGRAM_ENABLED" && config.telegram.is_off_in_agent;
+    if enabled != default || is_off_in_agent || env.value(name).is_some() {
         changes.apply(&mut env).map_err(|error| failed(error.into()))?;
     }
     let changed = env.is_changed();

@@ -324,8 +324,45 @@ fn the_first_start_names_what_is_not_taken_in_one_line() {
     {
         assert!(line.contains(name), "{name}: {line}");
     }
+    // In effect after it is taken over, and not without effect.
+    let idle = line.split("these have no effect here").nth(1).unwrap();
+    assert!(idle.contains("DISCORD_BOT_TOKEN") && !idle.contains("approved person on telegram"), "{line}");
     let log = gateway.log().join("\n");
     assert!(!log.contains(CANARY) && log.matches("hermes migrate").count() == 1, "{log}");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn what_hermes_agent_turned_off_is_not_connected_until_it_is_enabled_here() {
+    let mut home = TestHome::empty();
+    home.write(".env", "TELEGRAM_BOT_TOKEN=7000001:not-a-real-token\nTELEGRAM_ALLOWED_USERS=42\n");
+    home.write("config.yaml", "platforms: {telegram: {enabled: false}}\n");
+    home.write("gateway.toml", "[platforms.telegram]\napi_base = \"http://127.0.0.1:9\"\n");
+    std::fs::set_permissions(home.root(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let refused = home.run(["gateway", "run"]);
+    assert_eq!(refused.code, Some(78), "{refused:?}");
+    for words in ["disabled in hermes-agent's config.yaml", "hermes telegram enable"] {
+        assert!(refused.stderr.contains(words), "{refused:?}");
+    }
+    let doctor = json(&home.run(["doctor", "--json"]));
+    let checks = doctor["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["code"] == "telegram_not_enabled").unwrap();
+    assert!(check["fix"].as_str().unwrap().contains("hermes telegram enable"), "{check}");
+
+    // Beside a platform that is wanted it stays off, too.
+    home.env.push(("WHATSAPP_ENABLED".to_owned(), "true".to_owned()));
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_log("hermes telegram enable");
+    assert_eq!(gateway.stop(), Some(0));
+    home.env.pop();
+
+    let enabled = home.run(["telegram", "enable", "--json"]);
+    assert_eq!(enabled.stdout, "{\"enabled\":true,\"changed\":true}\n", "{enabled:?}");
+    assert!(String::from_utf8(home.dot_env().unwrap()).unwrap().ends_with("TELEGRAM_ENABLED=true\n"));
+    let document = json(&good(home.run(["migrate", "--json"])));
+    assert_eq!(outcome(&document, "config.yaml: platforms.telegram.enabled"), "kept");
+    let mut gateway = Gateway::start(&home);
+    gateway.wait_for_log("telegram");
     assert_eq!(gateway.stop(), Some(0));
 }
 

@@ -68,6 +68,7 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
                 let TelegramConfig {
                     enabled: _,
                     is_turned_off: _,
+                    is_off_in_agent: _,
                     token,
                     proxy,
                     api_base,

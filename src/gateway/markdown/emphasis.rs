@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::reader::{Event, Tag};
-use super::tokens::{Place, Role, is_inside, role};
+use super::tokens::{Place, Role, Word, is_inside, role, word};
 
 /// A piece of a line of text, before emphasis is found in it.
 pub(super) enum Piece<'a> {
@@ -96,6 +96,7 @@ fn pair(source: &str, places: &[Place], pieces: &mut [Piece<'_>]) {
     let mut bottoms: Bottoms = [0; KEYS];
     // Emphasis does not cross the border of a link.
     let mut outer: Vec<(usize, Bottoms)> = Vec::new();
+    let mut around = Word::default();
     for at in 0..pieces.len() {
         let base = outer.last().map_or(0, |(base, _)| *base);
         let (marker, range) = match &pieces[at] {
@@ -113,6 +114,14 @@ fn pair(source: &str, places: &[Place], pieces: &mut [Piece<'_>]) {
             Piece::Leaf(_) | Piece::Text(_) => continue,
             Piece::Run(run) => (run.marker, run.range.clone()),
         };
+        if marker == '_' {
+            if !around.holds(range.start) {
+                around = word(source, range.start);
+            }
+            if around.is_name {
+                continue;
+            }
+        }
         let mut role = role(source, &range, marker);
         role.opens &= !is_inside(places, range.start);
         let len = range.len();

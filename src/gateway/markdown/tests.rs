@@ -31,6 +31,25 @@ fn check_emphasis(cases: &[(&str, &str)]) {
 }
 
 #[test]
+fn a_name_between_double_underscores_is_text_and_words_are_bold() {
+    for name in
+        ["__init__", "__str__", "__main__.py", "`x` __a_1__, (__name__)", "\\__init__", "__a__ b __c__"]
+    {
+        let markdown = format!("see {name} there");
+        let expected = markdown.replace('\\', "");
+        check(&[(&markdown, &expected.replace("`x`", "<code>x</code>"), &expected)]);
+    }
+    check(&[("**__init__**", "<b>__init__</b>", "*__init__*")]);
+    check_emphasis(&[
+        ("__two words__", "<b>two words</b>"),
+        ("__one two__ and __init__", "<b>one two</b> and __init__"),
+        ("_one_ ___x___", "<i>one</i> <b><i>x</i></b>"),
+        ("__важно__", "<b>важно</b>"),
+        ("__a `b`__", "<b>a <code>b</code></b>"),
+    ]);
+}
+
+#[test]
 fn what_agents_write_is_shown_as_meant() {
     check(&[
         ("hi", "hi", "hi"),

@@ -122,6 +122,33 @@ pub(super) fn role(source: &str, run: &Range<usize>, marker: char) -> Role {
     Role { opens, closes, globs: [slash(after), slash(before)] }
 }
 
+/// Letters, digits and underscores in a row.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Word {
+    range: Range<usize>,
+    /// A name of a program, as `__init__`: CommonMark makes it bold, and answers about code mean the name.
+    pub(super) is_name: bool,
+}
+
+impl Word {
+    /// True when this place of the text is in it.
+    pub(super) fn holds(&self, at: usize) -> bool {
+        self.range.contains(&at)
+    }
+}
+
+/// The word around the underscore in this place.
+pub(super) fn word(source: &str, at: usize) -> Word {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let bytes = source.as_bytes();
+    let start = at - bytes[..at].iter().rev().take_while(|byte| is_part(byte)).count();
+    let end = at + bytes[at..].iter().take_while(|byte| is_part(byte)).count();
+    let inner = source[start..end].strip_prefix("__").and_then(|rest| rest.strip_suffix("__"));
+    let is_name =
+        inner.is_some_and(|inner| !inner.is_empty() && !inner.starts_with('_') && !inner.ends_with('_'));
+    Word { range: start..end, is_name }
+}
+
 /// An address or a path in the text: no emphasis begins in it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {

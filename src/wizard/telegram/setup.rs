@@ -62,6 +62,8 @@ pub(crate) struct Found {
     pub(crate) webhook: Option<String>,
     /// `gateway.toml` turns Telegram off.
     pub(crate) is_turned_off: bool,
+    /// hermes-agent's `config.yaml` turns Telegram off.
+    pub(crate) is_off_in_agent: bool,
     /// The tokens that gateways of this machine use.
     pub(crate) locks: Option<TokenLocks>,
     /// The first line of standard input.
@@ -419,7 +421,13 @@ impl<'a> TelegramSetup<'a> {
         create_private_dir(self.home.root()).map_err(|error| failed(error.into()))?;
         let mut env = EnvFile::load(&path).map_err(|error| failed(error.into()))?;
         let Answers { token, allowed, home_channel, .. } = &self.answers;
-        let changes = ChangeSet::of_telegram(&env, token.as_ref(), allowed.as_ref(), home_channel.as_deref());
+        let changes = ChangeSet::of_telegram(
+            &env,
+            token.as_ref(),
+            allowed.as_ref(),
+            home_channel.as_deref(),
+            self.found.is_off_in_agent,
+        );
         changes.apply(&mut env).map_err(|error| failed(error.into()))?;
         env.save(&path).map_err(|error| failed(error.into()))?;
         self.committed = true;

@@ -165,6 +165,19 @@ pub fn word(value: &Value) -> Option<String> {
     }
 }
 
+/// A switch, as hermes-agent reads one. A variable has it as text.
+pub fn switch(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(is) => Some(*is),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        },
+        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 /// YAML 1.1, because PyYAML is: `yes` and `off` are switches.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     let as_text = || Value::String(text.to_owned());
