@@ -28,7 +28,7 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
         ui.say(line);
     }
     let items = states.iter().map(|(platform, state)| format!("{:<10}{state}", platform.spec().title));
-    let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect() };
+    let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect(), default: 0 };
     let picked = ask_alone(&mut ui, "Nothing was changed.", async |ui| ui.select_many(&choice).await).await?;
     Ok(picked.into_iter().filter_map(|item| states.get(item)).map(|(platform, _)| *platform).collect())
 }
