@@ -139,7 +139,8 @@ impl TelegramSetup<'_> {
             }
             let now = Now::read().wall;
             let items = found.iter().map(|row| format!("{} ({})", row.id, row.described(now)));
-            let others = ["None of these: look again", "Type the IDs instead"].map(str::to_owned);
+            let again = if found.is_empty() { "Look again" } else { "None of these: look again" };
+            let others = [again, "Type the IDs instead"].map(str::to_owned);
             let choice = Choice {
                 prompt: "Who are you?".to_owned(),
                 items: items.chain(others).collect(),
