@@ -27,6 +27,7 @@ use crate::service;
 use crate::service::command::{Asked as Succession, Verb};
 use crate::wizard::{self, AnswerFrom, QrStyle, WhatsAppOptions};
 use crate::world::{CHILD_MARK, World};
+use crate::wrap::folded;
 use crate::{doctor, dumps, failpoint, ownership};
 use messages::{DeadCommand, SendArgs};
 use pairing::PairingCommand;
@@ -255,7 +256,11 @@ pub fn run(world: &World) -> u8 {
         Err(answer) => {
             // Help and version are answers, not errors; a closed pipe is not a fault.
             let code = if answer.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
-            drop(answer.print());
+            if answer.use_stderr() && world.stderr_tty {
+                drop(console::Term::stderr().write_str(&usage_text(world, &answer)));
+            } else {
+                drop(answer.print());
+            }
             return code as u8;
         }
     };
@@ -271,6 +276,13 @@ pub fn run(world: &World) -> u8 {
         error.exit()
     });
     exit as u8
+}
+
+/// A mistake in the arguments, in rows that fit the terminal.
+fn usage_text(world: &World, mistake: &clap::Error) -> String {
+    let text = mistake.render();
+    let text = if world.colour(true) { text.ansi().to_string() } else { text.to_string() };
+    folded(&text, columns(&console::Term::stderr()))
 }
 
 /// True when `--json` prints events, of which the last shows how it ended.

@@ -38,9 +38,9 @@ impl HermesHome {
         ))
         .code("home_not_absolute")
         .hint(
-            "Use an absolute path, such as HERMES_HOME=/home/you/.hermes. `~/.hermes` works, too; other",
-        )
-        .hint("abbreviations (`~user`, `$HOME`, `%h`) are not expanded inside quotes and environment files."))
+            "Use an absolute path, such as HERMES_HOME=/home/you/.hermes. `~/.hermes` works, too; other abbreviations \
+             (`~user`, `$HOME`, `%h`) are not expanded inside quotes and environment files.",
+        ))
     }
 
     /// Makes a home at this folder.

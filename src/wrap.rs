@@ -60,8 +60,29 @@ fn next_word<'a>(rest: &mut (impl Iterator<Item = &'a str> + Clone), room: usize
     }
     if whole != word && !is_open(&whole) && measure_text_width(&whole) <= room {
         (word, *rest) = (whole, ahead);
+        return Some(word);
+    }
+    // A number stays with its unit, and a phone number in one row.
+    while word.starts_with(|sign: char| sign.is_ascii_digit() || matches!(sign, '+' | '('))
+        && word.ends_with(|sign: char| sign.is_ascii_digit())
+    {
+        let mut ahead = rest.clone();
+        let Some(next) = ahead.next().filter(|next| belongs_to_number(next)) else { break };
+        let whole = format!("{word} {next}");
+        if measure_text_width(&whole) > room {
+            break;
+        }
+        (word, *rest) = (whole, ahead);
     }
     Some(word)
+}
+
+/// More digits, or a unit.
+fn belongs_to_number(word: &str) -> bool {
+    const UNITS: [&str; 12] = ["ms", "s", "min", "h", "days", "bytes", "KB", "MB", "GB", "KiB", "MiB", "GiB"];
+    let word = word.trim_end_matches(['.', ',', ';', ':', ')']);
+    let is_digits = !word.is_empty() && word.bytes().all(|sign| sign.is_ascii_digit() || sign == b'-');
+    is_digits || UNITS.contains(&word)
 }
 
 #[cfg(test)]
@@ -77,6 +98,10 @@ mod tests {
             ("/a/long/path x", 5, &["/a/long/path", "x"]),
             ("Run `hermes gateway run`, then go.", 24, &["Run", "`hermes gateway run`,", "then go."]),
             ("`hermes gateway run` is long", 12, &["`hermes", "gateway run`", "is long"]),
+            ("wait for 30 s.", 11, &["wait for", "30 s."]),
+            ("at +1 555 000 1111, or 2", 16, &["at", "+1 555 000 1111,", "or 2"]),
+            ("+1 555 000 1111", 8, &["+1 555", "000 1111"]),
+            ("in 30 steps", 6, &["in 30", "steps"]),
             ("a ` alone", 4, &["a `", "alone"]),
             ("\u{1b}[33mWarning:\u{1b}[0m it is", 12, &["\u{1b}[33mWarning:\u{1b}[0m it", "is"]),
             ("漢字 漢字", 5, &["漢字", "漢字"]),

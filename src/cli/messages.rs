@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{parse_duration, runtime};
+use super::{columns, parse_duration, runtime};
 use crate::client::dead;
 use crate::client::send::{self, Sending};
 use crate::error::{CliError, ExitCode};
@@ -77,7 +77,8 @@ pub(super) fn dead(home: &HermesHome, command: DeadCommand) -> Result<ExitCode, 
         DeadCommand::Drop(pick) => (desk::Verb::Drop, pick),
     };
     let FilterArgs { platform, direction, json } = filter;
-    runtime()?.block_on(dead::run(home, verb, Asked { ids, platform, direction }, json))
+    let cols = columns(&console::Term::stdout());
+    runtime()?.block_on(dead::run(home, verb, Asked { ids, platform, direction }, json, cols))
 }
 
 /// The whole of standard input, as far as one message can be long.

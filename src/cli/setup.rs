@@ -174,10 +174,11 @@ fn set_up(
             Platform::Scripted(_) => continue,
         };
         if outcome.exit == ExitCode::Interrupted {
-            failed.extend(picked.iter().skip(at).map(|platform| platform.spec().name));
+            let rest: Vec<_> = picked.iter().skip(at).map(|platform| platform.spec().name).collect();
             if !args.json && picked.len() > 1 {
-                wizard::platforms::say_where_it_stopped(world, &done, &failed);
+                wizard::platforms::say_where_it_stopped(world, &done, &failed, &rest[1..]);
             }
+            failed.extend(rest);
             tell(WizardEvent::SetupCancelled { done, not_done: failed });
             return Ok(ExitCode::Interrupted);
         }

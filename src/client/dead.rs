@@ -12,12 +12,19 @@ use crate::gateway::ops::dead_letters::view::{Asked, page, table};
 use crate::gateway::store::api::{Pick, Store};
 use crate::gateway::store::offline;
 use crate::home::HermesHome;
+use crate::wrap::folded;
 
-/// Carries the command out and shows what came of it.
+/// Carries the command out and shows what came of it, in rows of at most `cols` columns (0: as long as they are).
 ///
 /// # Errors
 /// Wrong names (exit 2), a letter that is not there, or a store that cannot be used.
-pub async fn run(home: &HermesHome, verb: Verb, asked: Asked, json: bool) -> Result<ExitCode, CliError> {
+pub async fn run(
+    home: &HermesHome,
+    verb: Verb,
+    asked: Asked,
+    json: bool,
+    cols: usize,
+) -> Result<ExitCode, CliError> {
     let usage = |message: String| CliError::usage(message);
     let asked = everything(verb, asked).map_err(usage)?;
     let pick = asked.pick().map_err(|error| usage(error.to_string()))?;
@@ -31,7 +38,7 @@ pub async fn run(home: &HermesHome, verb: Verb, asked: Asked, json: bool) -> Res
     if json {
         print(&format!("{answer}\n"))?;
     } else {
-        print(&told(verb, &answer, found))?;
+        print(&folded(&told(verb, &answer, found), cols))?;
     }
     if found < pick.ids.len() {
         let missing = match pick.ids.as_slice() {

@@ -114,7 +114,9 @@ fn http_note(http: &HttpSnapshot, now: Timestamp) -> String {
         (HttpState::Retrying | HttpState::Fatal, _) => String::new(),
     };
     let code = http.error_code.as_deref().unwrap_or("unknown");
-    let why = http.error_message.as_deref().unwrap_or("it is not listening");
+    let why = http.error_message.as_deref().unwrap_or("is not listening");
+    // The row begins with its name.
+    let why = why.strip_prefix("the HTTP API ").unwrap_or(why);
     let action = http.user_action.as_ref().map_or(String::new(), |action| format!("  {action}\n"));
     format!("\nHTTP API  {}.{when}\n{action}", with_code(why, code))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Check, Status};
 use crate::durable::Lock;
 use crate::error::CliError;
+use crate::gateway::host::privacy::was_harmless;
 use crate::gateway::store::unopened;
 use crate::home::HermesHome;
 use crate::ownership::{self, Owned, Standing, Us};
@@ -68,7 +69,9 @@ pub(super) fn checks(world: &World, home: &HermesHome) -> Vec<Check> {
             format!("{shown} is open to other users (mode {is:o})")
         };
         let fix = format!("Run `chmod {right:o} {}`, or `hermes doctor --fix`.", quoted(&path));
-        checks.push(Check::warning("open_mode", message, fix));
+        // The next start closes it.
+        let kind = if was_harmless(home, &path, is & !right) { Check::info } else { Check::warning };
+        checks.push(kind("open_mode", message, fix));
     }
     if let Some(error) = unopened::foreseen(home) {
         checks.push(Check::problem(error.code, error.to_string(), error.hints.join(" ")));

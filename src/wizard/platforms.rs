@@ -28,7 +28,7 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
         ui.say(line);
     }
     let items = states.iter().map(|(platform, state)| format!("{:<10}{state}", platform.spec().title));
-    let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect() };
+    let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect(), default: 0 };
     let picked = ask_alone(&mut ui, "Nothing was changed.", async |ui| ui.select_many(&choice).await).await?;
     Ok(picked.into_iter().filter_map(|item| states.get(item)).map(|(platform, _)| *platform).collect())
 }
@@ -39,8 +39,9 @@ pub fn unpicked(json: bool) -> CliError {
     unanswered(json).hint(format!("Use this flag (repeatable): --platform {names}."))
 }
 
-/// Says what was set up before an interrupt, and what was not.
-pub fn say_where_it_stopped(world: &World, done: &[&str], not_done: &[&str]) {
+/// Says what was set up before an interrupt, what failed, and what was not reached. The wizard that was interrupted has said
+/// itself what it leaves.
+pub fn say_where_it_stopped(world: &World, done: &[&str], failed: &[&str], unreached: &[&str]) {
     let titles = |names: &[&str]| {
         let title = |name: &&str| match name.parse::<Platform>() {
             Ok(platform) => platform.spec().title.to_owned(),
@@ -53,7 +54,13 @@ pub fn say_where_it_stopped(world: &World, done: &[&str], not_done: &[&str]) {
     if !done.is_empty() {
         ui.say(Line::Done(format!("Set up: {}.", titles(done))));
     }
-    ui.say(Line::Warn(format!("Not set up: {}. Run `hermes setup` to continue.", titles(not_done))));
+    if !failed.is_empty() {
+        ui.say(Line::Fail(format!("Failed: {}.", titles(failed))));
+    }
+    if !unreached.is_empty() {
+        ui.say(text(&format!("Not changed: {}.", titles(unreached))));
+    }
+    ui.say(text("Run `hermes setup` to continue."));
 }
 
 /// Asks whether the gateway is to be started; with `yes` it is, where it would be asked.

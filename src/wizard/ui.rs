@@ -26,8 +26,10 @@ pub type Check = fn(&str) -> Result<(), String>;
 pub struct Choice {
     /// The question.
     pub prompt: String,
-    /// The answers; the first is the default.
+    /// The answers.
     pub items: Vec<String>,
+    /// The answer that Enter gives.
+    pub default: usize,
 }
 
 /// A question answered by a line of text.

@@ -207,7 +207,7 @@ fn in_the_default_window_the_code_is_drawn_in_sextants_and_its_words_fit() {
             "On the phone:",
             "New code in",
             "(1 of 6)",
-            "c pairing code",
+            "c linking code",
             "p picture file",
             "t raw text",
             "Ctrl-C stop",
@@ -253,7 +253,7 @@ fn a_terminal_that_shows_pictures_gets_one() {
         wizard.terminal.wait_for("New code in");
         let first = wizard.terminal.first_col(rows).unwrap_or(usize::MAX);
         assert!(first * CELL.0 >= picture.width, "{likeness:?}: {first}\n{}", wizard.terminal.text());
-        assert!(wizard.terminal.text().contains("c pairing code"), "{}", wizard.terminal.text());
+        assert!(wizard.terminal.text().contains("c linking code"), "{}", wizard.terminal.text());
         wizard.finish(&payload);
     }
 }
@@ -294,7 +294,7 @@ fn a_key_shows_another_form_and_ctrl_c_removes_the_file() {
     let gone = wait::until(wait::LIMIT, || (!file.exists()).then_some(()));
     assert!(gone.is_some(), "the file is removed with the form");
     wizard.terminal.send("p");
-    wizard.terminal.wait_for("f back   c pairing code");
+    wizard.terminal.wait_for("f back   c linking code");
     wizard.terminal.send("\u{3}");
     assert_eq!(wizard.terminal.exit_code(), 130);
     assert!(!file.exists());

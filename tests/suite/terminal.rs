@@ -194,7 +194,7 @@ fn of_three_wrong_answers_only_the_last_error_is_on_the_screen() {
     let home = TestHome::empty();
     let mut terminal = at_numbers(&home);
     let wrong = [
-        ("anna, bert, chris", "`chris` is not a phone number: use digits only, such as +1 555 000 1111."),
+        ("anna, bert, chris", "`chris` is not a phone number: write it like +1 555 000 1111."),
         ("12", "`12` is not a phone number: it is too short for a number with its country code."),
         ("", "Enter at least one number."),
     ];

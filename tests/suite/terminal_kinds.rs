@@ -267,3 +267,17 @@ fn a_wait_for_a_message_to_be_sent_is_shown() {
     assert!(!terminal.text().contains("up to 120 s"), "{}", terminal.text());
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn a_mistake_in_the_arguments_is_broken_between_words() {
+    let home = TestHome::empty();
+    // Of three lengths in a row at most one would end at a space by itself.
+    for name in ["fax", "faxe", "faxes"] {
+        let args = ["whatsapp", "--mode", name];
+        let plain = home.run(args).stderr;
+        let mut terminal = Terminal::start(&home, &args, 24, 40);
+        assert_eq!(terminal.exit_code(), 2, "{}", terminal.text());
+        let shown = terminal.text();
+        assert!(shown.split_whitespace().eq(plain.split_whitespace()), "{shown}\n{plain}");
+    }
+}

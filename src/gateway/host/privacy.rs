@@ -1,16 +1,19 @@
 //! Closes secrets that other users could read, at the start: a file written by hand often has open permissions.
 
+use std::borrow::Cow;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::home::HermesHome;
 use crate::ownership::{Owned, Standing, Us};
+use crate::{file, redact};
 
 /// Closes our files, and reports it in one line. Files of another user are left as they are, and reported as well. A home of
 /// a group stays open to that group.
 pub fn tighten(home: &HermesHome) {
     let us = Us::now();
-    let (mut closed, mut left) = (Vec::new(), Vec::new());
+    let (mut closed, mut left, mut is_harmless) = (Vec::new(), Vec::new(), true);
     let Ok(folder) = home.root().metadata().map(|metadata| Owned::from(&metadata)) else { return };
     if us.standing(folder) == Standing::OfGroup {
         tracing::info!(
@@ -38,12 +41,17 @@ pub fn tighten(home: &HermesHome) {
             let was = file.mode & 0o777;
             // Permissions that its owner does not have stay off.
             match std::fs::set_permissions(&path, Permissions::from_mode(was & !open)) {
-                Ok(()) => closed.push(format!("{name} (was {was:o})")),
+                Ok(()) => {
+                    closed.push(format!("{name} (was {was:o})"));
+                    is_harmless &= was_harmless(home, &path, open);
+                }
                 Err(error) => left.push(format!("{name} ({error})")),
             }
         }
     }
-    if !closed.is_empty() {
+    if !closed.is_empty() && is_harmless {
+        tracing::info!(code = "modes_tightened", "Restricted permissions on {}", closed.join(", "));
+    } else if !closed.is_empty() {
         tracing::warn!(code = "modes_tightened", "Restricted permissions on {}", closed.join(", "));
     }
     if !left.is_empty() {
@@ -55,11 +63,37 @@ pub fn tighten(home: &HermesHome) {
     }
 }
 
+/// True of settings without a secret that others could read but not write, as an editor makes them.
+pub fn was_harmless(home: &HermesHome, path: &Path, open: u32) -> bool {
+    const WRITE: u32 = 0o022;
+    let has_no_secret = || {
+        let text = file::read_text(path, file::SETTINGS_LEN_MAX);
+        text.is_ok_and(|text| matches!(redact::shapes(&text), Cow::Borrowed(_)))
+    };
+    open & WRITE == 0 && path == home.config_file() && has_no_secret()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+
+    #[test]
+    fn settings_that_others_could_only_read_are_worth_no_warning_unless_they_hold_a_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let harmless = |text: &str, path: std::path::PathBuf, open: u32| {
+            crate::durable::write_atomic(&path, text.as_bytes()).unwrap();
+            was_harmless(&home, &path, open)
+        };
+        let settings = "[agent]\nkind = \"echo\"\n";
+        assert!(harmless(settings, home.config_file(), 0o044));
+        assert!(!harmless(settings, home.config_file(), 0o064));
+        assert!(!harmless(settings, home.env_file(), 0o044));
+        let secret = format!("key = \"sk-{}\"\n", "abcd1234".repeat(5));
+        assert!(!harmless(&secret, home.config_file(), 0o044));
+    }
 
     #[test]
     fn what_is_ours_and_open_is_closed_and_nothing_else_is_touched() {

@@ -117,7 +117,8 @@ impl Bot {
         parameters: &impl Serialize,
         limit: Duration,
     ) -> Result<Said, Fault> {
-        let request = self.client.post(format!("{}/{method}", self.methods)).json(parameters).timeout(limit);
+        let request =
+            self.client.post(format!("{}/{method}", self.methods)).json(&object(parameters)?).timeout(limit);
         let response = request.send().await.map_err(|error| Fault::Way(net::classify(&error)))?;
         let status = response.status();
         if let Some(fault) = net::of_status(status) {
@@ -154,6 +155,13 @@ impl Bot {
         let url = Url::parse(&format!("{below}{path}")).ok()?;
         (url.as_str().starts_with(&below) && !path.contains(['?', '#'])).then_some(url)
     }
+}
+
+/// The body of a request. Without parameters it is an empty object: a server of one's own may refuse `null`.
+fn object(parameters: &impl Serialize) -> Result<Box<RawValue>, Fault> {
+    let unfit = |_| Fault::Garbled("parameters that are not JSON");
+    let body = serde_json::value::to_raw_value(parameters).map_err(unfit)?;
+    if body.get() == "null" { RawValue::from_string("{}".to_owned()).map_err(unfit) } else { Ok(body) }
 }
 
 /// An answer, not yet parsed.
@@ -225,6 +233,13 @@ pub fn shown(description: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_without_parameters_is_an_empty_object() {
+        let of = |body: Result<Box<RawValue>, Fault>| body.ok().unwrap().get().to_owned();
+        assert_eq!(of(object(&())), "{}");
+        assert_eq!(of(object(&serde_json::json!({ "limit": 1 }))), r#"{"limit":1}"#);
+    }
 
     #[test]
     fn a_proxy_has_an_address_and_a_wrong_one_is_refused_without_being_shown() {

@@ -30,7 +30,7 @@ pub enum PhoneError {
     #[error("it is empty")]
     Empty,
     /// Letters, or signs that no number has.
-    #[error("use digits only, such as +1 555 000 1111")]
+    #[error("write it like +1 555 000 1111")]
     NotDigits,
     /// Fewer than [`DIGITS_MIN`].
     #[error("it is too short for a number with its country code")]

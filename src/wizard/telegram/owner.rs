@@ -139,8 +139,13 @@ impl TelegramSetup<'_> {
             }
             let now = Now::read().wall;
             let items = found.iter().map(|row| format!("{} ({})", row.id, row.described(now)));
-            let others = ["None of these: look again", "Type the IDs instead"].map(str::to_owned);
-            let choice = Choice { prompt: "Who are you?".to_owned(), items: items.chain(others).collect() };
+            let again = if found.is_empty() { "Look again" } else { "None of these: look again" };
+            let others = [again, "Type the IDs instead"].map(str::to_owned);
+            let choice = Choice {
+                prompt: "Who are you?".to_owned(),
+                items: items.chain(others).collect(),
+                default: 0,
+            };
             let picked = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(End::Cancelled),
@@ -263,6 +268,7 @@ impl TelegramSetup<'_> {
         let choice = Choice {
             prompt: "Wait again?".to_owned(),
             items: vec!["Yes".to_owned(), "No, type the IDs instead".to_owned()],
+            default: 0,
         };
         let cancel = self.cancel;
         tokio::select! {

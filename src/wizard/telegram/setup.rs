@@ -319,7 +319,7 @@ impl<'a> TelegramSetup<'a> {
         if !self.is_token_shadowed() {
             items.push("No, use another bot".to_owned());
         }
-        let choice = Choice { prompt: "Keep this bot?".to_owned(), items };
+        let choice = Choice { prompt: "Keep this bot?".to_owned(), items, default: 0 };
         let cancel = self.cancel;
         let picked = tokio::select! {
             biased;

@@ -118,7 +118,7 @@ impl Ui for ScriptUi {
     async fn select(&mut self, choice: &Choice) -> Result<usize, Stop> {
         match self.act(&choice.prompt) {
             Act::Pick(item) if item < choice.items.len() => Ok(item),
-            Act::Enter => Ok(0),
+            Act::Enter => Ok(choice.default),
             Act::CtrlC => Err(Stop::Cancelled),
             act @ (Act::Pick(_) | Act::Say(_) | Act::Type(_)) => panic!("{act:?} at {choice:?}"),
         }

@@ -400,7 +400,7 @@ impl Sheet<'_> {
         }
         let long = [
             ("f", form),
-            ("c", "pairing code"),
+            ("c", "linking code"),
             ("p", "picture file"),
             ("t", "raw text"),
             ("Ctrl-C", "stop"),

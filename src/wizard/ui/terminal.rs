@@ -100,7 +100,11 @@ impl TermUi {
 
     fn plain_choice(&self, choice: &Choice) -> Choice {
         let plain = |text: &String| self.layout.plain(text).into_owned();
-        Choice { prompt: plain(&choice.prompt), items: choice.items.iter().map(plain).collect() }
+        Choice {
+            prompt: plain(&choice.prompt),
+            items: choice.items.iter().map(plain).collect(),
+            default: choice.default,
+        }
     }
 
     /// Keys that are pressed from now on belong to no question.
@@ -287,12 +291,12 @@ impl Ui for TermUi {
     }
 
     async fn select(&mut self, choice: &Choice) -> Result<usize, Stop> {
-        let Choice { prompt, items } = self.plain_choice(choice);
+        let choice = self.plain_choice(choice);
         if !self.redraws {
-            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select(ear, &prompt, &items);
+            let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select(ear, &choice);
             return self.ask_plainly(Mode::AsFound, ask).await;
         }
-        let menu = Menu::one(self.fit(), prompt, items);
+        let menu = Menu::one(self.fit(), choice);
         let picked = self.ask(menu).await?;
         Ok(picked.first().copied().unwrap_or_default())
     }
@@ -330,12 +334,12 @@ impl Ui for TermUi {
     }
 
     async fn select_many(&mut self, choice: &Choice) -> Result<Vec<usize>, Stop> {
-        let Choice { prompt, items } = self.plain_choice(choice);
+        let choice = self.plain_choice(choice);
         if self.redraws {
-            let menu = Menu::several(self.fit(), prompt, items);
+            let menu = Menu::several(self.fit(), choice);
             return self.ask(menu).await;
         }
-        let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select_many(ear, &prompt, &items);
+        let ask = move |plain: Plain<'_>, ear: &mut Ear| plain.select_many(ear, &choice);
         self.ask_plainly(Mode::AsFound, ask).await
     }
 

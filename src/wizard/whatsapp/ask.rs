@@ -56,6 +56,7 @@ impl Setup<'_> {
                 "Yes, but change the mode or who can write".to_owned(),
                 "No, link again".to_owned(),
             ],
+            default: 0,
         };
         match self.select(&choice).await? {
             0 => self.answers.session = Some(SessionAnswer::Keep),
@@ -112,9 +113,16 @@ impl Setup<'_> {
             return Ok(());
         }
         texts::about_modes().into_iter().for_each(|line| self.ui.say(line));
+        let current =
+            self.config.whatsapp.mode.and_then(|mode| texts::MODES.iter().position(|known| *known == mode));
+        let mut items = texts::MODE_ITEMS.map(str::to_owned).to_vec();
+        if let Some(item) = current.and_then(|at| items.get_mut(at)) {
+            item.push_str(" (current)");
+        }
         let choice = Choice {
             prompt: "Which WhatsApp number will the agent use?".to_owned(),
-            items: texts::MODE_ITEMS.map(str::to_owned).to_vec(),
+            items,
+            default: current.unwrap_or(0),
         };
         let picked = self.select(&choice).await?;
         self.answers.mode = texts::MODES.get(picked).copied();
@@ -145,16 +153,17 @@ impl Setup<'_> {
             WhatsAppMode::Bot => {
                 Question { prompt: "Numbers that can write to it".to_owned(), initial, check: check_people }
             }
-            WhatsAppMode::SelfChat => Question {
-                prompt: "Others who can write (Enter for none)".to_owned(),
-                initial,
-                check: check_others,
-            },
+            WhatsAppMode::SelfChat => {
+                Question { prompt: texts::others_prompt(!initial.is_empty()), initial, check: check_others }
+            }
         };
         loop {
             let text = self.input(&question).await?;
-            let allowed = parse_allow(&text).expect("the question checks it");
+            let allowed = read_people(&text, mode).expect("the question checks it");
             if allowed != AllowList::Everybody || self.confirm_everybody().await? {
+                if mode == WhatsAppMode::SelfChat {
+                    self.ui.say(texts::answered_others(&allowed));
+                }
                 self.answers.allowed = Some(allowed);
                 return Ok(());
             }
@@ -175,5 +184,13 @@ pub(super) fn check_people(text: &str) -> Result<(), String> {
 }
 
 fn check_others(text: &str) -> Result<(), String> {
-    parse_allow(text).map(drop).map_err(|wrong| wrong.join(" "))
+    read_people(text, WhatsAppMode::SelfChat).map(drop).map_err(|wrong| wrong.join(" "))
+}
+
+/// The answer about people. Beside your own number the list may be empty, and a line that Enter leaves as it is cannot say that.
+fn read_people(text: &str, mode: WhatsAppMode) -> Result<AllowList, Vec<String>> {
+    match mode {
+        WhatsAppMode::SelfChat if text.trim().eq_ignore_ascii_case(texts::NO_OTHERS) => Ok(AllowList::Nobody),
+        WhatsAppMode::SelfChat | WhatsAppMode::Bot => parse_allow(text),
+    }
 }

@@ -46,7 +46,7 @@ pub fn of_exit(exit: Exit, circumstances: Circumstances<'_>) -> CliError {
         Exit::PasskeyRequired => CliError::failed("WhatsApp links this account only with its passkey")
             .code("whatsapp_passkey_required")
             .hint(
-                "Since 2026 WhatsApp asks some accounts for it, with a QR code and with a pairing code alike. Nothing is \
+                "Since 2026 WhatsApp asks some accounts for it, with a QR code and with a linking code alike. Nothing is \
                  wrong with this machine.",
             )
             .hint(

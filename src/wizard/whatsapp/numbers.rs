@@ -1,7 +1,7 @@
 //! Pure. The allow list, as people type it and as they read it.
 
 use crate::config::AllowList;
-use crate::platforms::whatsapp::phone;
+use crate::platforms::whatsapp::phone::{self, PhoneError};
 
 /// One number, digits only, without `+`.
 ///
@@ -27,6 +27,9 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
         match phone::entry(entry) {
             Ok(number) if numbers.contains(&number) => {}
             Ok(number) => numbers.push(number),
+            Err(PhoneError::TooLong) => wrong.push(format!(
+                "`{entry}` is longer than any phone number. Separate several numbers by commas."
+            )),
             Err(why) => wrong.push(format!("`{entry}` is not a phone number: {why}.")),
         }
     }
@@ -79,5 +82,10 @@ mod tests {
         assert_eq!(parse_allow(" , "), Ok(AllowList::Nobody));
         assert_eq!(parse_allow("12, 15550001111, x").unwrap_err().len(), 2);
         assert!(parse_allow("*, 15550001111").unwrap_err()[0].contains("not both"));
+        assert!(parse_allow("+1 555 000 1111 +1 555 000 2222").is_err());
+        assert!(
+            parse_allow("15550001111 15550002222").unwrap_err()[0]
+                .contains("Separate several numbers by commas")
+        );
     }
 }

@@ -185,6 +185,31 @@ async fn a_linked_machine_can_change_its_mode_and_people() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn enter_keeps_the_present_mode_and_people_and_both_are_said() {
+    let env = DONE_ENV.replace("=bot", "=self-chat");
+    for (people, left, said) in [
+        (Act::Enter, env.clone(), format!("The agent answers you and +{FRIEND}.")),
+        (
+            Act::Type("none"),
+            "WHATSAPP_MODE=self-chat\nWHATSAPP_ALLOWED_USERS=\nWHATSAPP_ENABLED=true\n".to_owned(),
+            "The agent answers you and no one else.".to_owned(),
+        ),
+        (
+            Act::Type(""),
+            "WHATSAPP_MODE=self-chat\nWHATSAPP_ALLOWED_USERS=\nWHATSAPP_ENABLED=true\n".to_owned(),
+            "The agent answers you and no one else.".to_owned(),
+        ),
+    ] {
+        let stage = Stage::new([]).with_env(&env).with_creds(Creds::Paired).with_bridge();
+        let mut ui = ScriptUi::new([Act::Pick(1), Act::Enter, people, Act::Say(false)]);
+        assert_eq!(stage.play(plain(), &mut ui).await.exit, ExitCode::Ok, "{}", ui.transcript);
+        assert_eq!(stage.env().as_deref(), Some(left.as_str()), "{}", ui.transcript);
+        assert!(flat(&ui).contains(&said), "{}", ui.transcript);
+        assert!(ui.transcript.contains("Enter keeps this list"), "{}", ui.transcript);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn wrong_numbers_are_asked_again_with_what_is_wrong() {
     let stage = Stage::new([good()]);
     let mut ui = person();

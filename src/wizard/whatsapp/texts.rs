@@ -1,11 +1,12 @@
 //! Pure. The longer words of the WhatsApp wizard.
 
 use crate::bridge::protocol::PasskeyRequest;
-use crate::config::WhatsAppMode;
+use crate::config::{AllowList, WhatsAppMode};
 use crate::wizard::ui::layout::Line;
 use crate::wizard::ui::layout::entry;
 use crate::wizard::ui::layout::text;
 use crate::wizard::whatsapp::flow::Chapter;
+use crate::wizard::whatsapp::numbers::show_allow;
 
 pub(crate) fn opening() -> Vec<Line> {
     vec![
@@ -37,7 +38,7 @@ pub(crate) fn settled(chapter: Chapter, what: String) -> Line {
 pub(crate) fn about_modes() -> Vec<Line> {
     vec![
         entry(MODE_ITEMS[0], "People on your list write to that number and the agent answers. Use a second SIM."),
-        entry(MODE_ITEMS[1], "You write to yourself in WhatsApp and the agent answers there. No one else sees it."),
+        entry(MODE_ITEMS[1], "You write to yourself in WhatsApp and the agent answers there. It answers others only if you list them."),
         Line::Gap,
         Line::Warn(
             "WhatsApp does not allow automated use and has banned numbers for it. A second number protects your own. Never let the agent write to strangers."
@@ -76,6 +77,23 @@ pub(crate) fn about_people(mode: WhatsAppMode) -> Vec<Line> {
     };
     lines.push(Line::Gap);
     lines
+}
+
+/// The answer that no one beside the person may write.
+pub(crate) const NO_OTHERS: &str = "none";
+
+/// The question for people beside the own number. Where some are listed already, Enter keeps them.
+pub(crate) fn others_prompt(has_list: bool) -> String {
+    if has_list {
+        format!("Others who can write (Enter keeps this list; `{NO_OTHERS}` empties it)")
+    } else {
+        "Others who can write (Enter for none)".to_owned()
+    }
+}
+
+/// The people who are answered on the own number.
+pub(crate) fn answered_others(allowed: &AllowList) -> Line {
+    Line::Done(format!("The agent answers you and {}.", show_allow(allowed)))
 }
 
 pub(crate) const EVERYBODY_WARNING: &str =

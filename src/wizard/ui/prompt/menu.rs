@@ -6,6 +6,7 @@ use super::dialog::{Dialog, Drawing, cols};
 use super::keys::Key;
 use super::line::{Line, Step};
 use super::look::Look;
+use crate::wizard::ui::Choice;
 use crate::wizard::ui::layout::Layout;
 use crate::wrap::wrap;
 
@@ -26,14 +27,15 @@ const INDENT: usize = 6;
 const INDENT_MARKED: usize = 10;
 
 impl Menu {
-    /// One of these; the first is highlighted.
-    pub(crate) fn one(layout: Layout, prompt: String, items: Vec<String>) -> Self {
-        Self { layout, prompt, items, active: 0, marked: None, error: None }
+    /// One of these; the default is highlighted.
+    pub(crate) fn one(layout: Layout, choice: Choice) -> Self {
+        let Choice { prompt, items, default } = choice;
+        Self { layout, prompt, items, active: default, marked: None, error: None }
     }
 
     /// Any of these.
-    pub(crate) fn several(layout: Layout, prompt: String, items: Vec<String>) -> Self {
-        Self { marked: Some(vec![false; items.len()]), ..Self::one(layout, prompt, items) }
+    pub(crate) fn several(layout: Layout, choice: Choice) -> Self {
+        Self { marked: Some(vec![false; choice.items.len()]), ..Self::one(layout, choice) }
     }
 
     /// The rows of an item.
@@ -126,6 +128,10 @@ mod tests {
             .to_vec()
     }
 
+    fn which() -> Choice {
+        Choice { prompt: "Which?".to_owned(), items: items(), default: 0 }
+    }
+
     /// The answer after these keys, and the rows.
     fn pressed(mut menu: Menu, keys: &str, window: (u16, u16)) -> (Vec<usize>, Vec<String>) {
         for key in Decoder::default().push(keys.as_bytes()) {
@@ -137,12 +143,12 @@ mod tests {
 
     #[test]
     fn arrows_move_round_and_space_marks() {
-        let one = || Menu::one(LAYOUT, "Which?".to_owned(), items());
+        let one = || Menu::one(LAYOUT, which());
         for (keys, at) in [("", 0), ("\x1b[B", 1), ("j\t", 2), ("\x1b[A", 2), ("jjj", 0), ("\x1b[F\x1b[Z", 1)]
         {
             assert_eq!(pressed(one(), keys, (24, 80)).0, [at], "{keys:?}");
         }
-        let several = || Menu::several(LAYOUT, "Which?".to_owned(), items());
+        let several = || Menu::several(LAYOUT, which());
         for (keys, picked) in [("", vec![0]), ("j", vec![1]), (" jj ", vec![0, 2]), ("  j ", vec![1])] {
             assert_eq!(pressed(several(), keys, (24, 80)).0, picked, "{keys:?}");
         }
@@ -155,8 +161,16 @@ mod tests {
     }
 
     #[test]
+    fn enter_gives_the_default() {
+        let menu = Menu::one(LAYOUT, Choice { default: 1, ..which() });
+        let (picked, rows) = pressed(menu, "", (24, 80));
+        assert_eq!(picked, [1]);
+        assert!(rows[2].contains("❯ WhatsApp"), "{rows:?}");
+    }
+
+    #[test]
     fn another_key_is_explained_until_the_next_one() {
-        let menu = || Menu::one(LAYOUT, "Which?".to_owned(), items());
+        let menu = || Menu::one(LAYOUT, which());
         let (_, rows) = pressed(menu(), "2", (24, 80));
         assert_eq!(rows.last().unwrap(), "  ✗ Choose with the arrow keys, then press Enter.");
         assert_eq!(pressed(menu(), "2j", (24, 80)).1.len(), 4);
@@ -164,7 +178,7 @@ mod tests {
 
     #[test]
     fn items_are_broken_at_words_and_a_low_window_shows_the_highlighted_one() {
-        let menu = || Menu::several(LAYOUT, "Which?".to_owned(), items());
+        let menu = || Menu::several(LAYOUT, which());
         let (_, rows) = pressed(menu(), "j", (24, 40));
         assert_eq!(
             rows,

@@ -7,8 +7,8 @@ use console::Term;
 use super::keyboard::{Ear, Heard};
 use super::keys::Key;
 use super::line::{Line, Step};
-use crate::wizard::ui::Check;
 use crate::wizard::ui::layout::{Layout, Line as Said};
+use crate::wizard::ui::{Check, Choice};
 use crate::wrap::hang;
 
 /// A screen to which only lines are written.
@@ -84,20 +84,19 @@ impl Plain<'_> {
     }
 
     /// One of several.
-    pub(crate) fn select(&self, ear: &mut Ear, prompt: &str, items: &[String]) -> io::Result<Option<usize>> {
+    pub(crate) fn select(&self, ear: &mut Ear, choice: &Choice) -> io::Result<Option<usize>> {
+        let Choice { prompt, items, default } = choice;
         self.list(items)?;
-        self.ask(ear, prompt, "1", |text| number(text, items.len()))
+        self.ask(ear, prompt, &(default + 1).to_string(), |text| number(text, items.len()))
     }
 
     /// Any of several.
-    pub(crate) fn select_many(
-        &self,
-        ear: &mut Ear,
-        prompt: &str,
-        items: &[String],
-    ) -> io::Result<Option<Vec<usize>>> {
+    pub(crate) fn select_many(&self, ear: &mut Ear, choice: &Choice) -> io::Result<Option<Vec<usize>>> {
+        let Choice { prompt, items, default } = choice;
         self.list(items)?;
-        self.ask(ear, &format!("{prompt} Numbers with commas between them"), "1", |text| {
+        let (prompt, default) =
+            (format!("{prompt} Numbers with commas between them"), (default + 1).to_string());
+        self.ask(ear, &prompt, &default, |text| {
             let entries = text.split([',', ' ']).filter(|entry| !entry.is_empty());
             entries.map(|entry| number(entry, items.len())).collect()
         })
