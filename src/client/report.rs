@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use crate::client::answered::{answered, of_gateway};
 use crate::client::headline::{headline, next_step};
 use crate::client::presence::{Evidence, Presence};
 use crate::client::request;
@@ -63,8 +64,11 @@ pub(super) fn view(world: &World, home: &HermesHome) -> Result<View, CliError> {
         view.platforms = platforms
             .into_iter()
             .map(|(name, last)| {
-                let title = name.parse().map_or("", |platform: Platform| platform.spec().title);
-                PlatformView { name, title, last: Some(last), findings: Vec::new() }
+                let platform = name.parse::<Platform>().ok();
+                let answered = platform.and_then(|platform| of_gateway(home, platform));
+                let findings = answered.and_then(|answered| answered.nobody().cloned()).into_iter().collect();
+                let title = platform.map_or("", |platform| platform.spec().title);
+                PlatformView { name, title, last: Some(last), findings }
             })
             .collect();
     }
@@ -203,14 +207,12 @@ pub fn findings(
 ) -> Vec<preflight::Finding> {
     let findings = match platform {
         Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
-        Platform::Telegram => {
-            let mut findings = preflight::telegram::findings(&config.telegram);
-            findings.extend(preflight::access::findings(platform, config.access(platform)));
-            findings
-        }
-        Platform::Scripted(_) => preflight::access::findings(platform, config.access(platform)),
+        Platform::Telegram => preflight::telegram::findings(&config.telegram),
+        Platform::Scripted(_) => Vec::new(),
     };
-    preflight::origin::with_origin(platform, findings, config)
+    let mut findings = preflight::origin::with_origin(platform, findings, config);
+    answered(home, config, platform).replace_in(&mut findings);
+    findings
 }
 
 /// The look of the standard output.

@@ -24,7 +24,7 @@ impl Records for SqliteStore {
 }
 
 /// Rows of a platform that this program does not know, or that make no sense, admit nobody.
-fn load(db: &Connection) -> rusqlite::Result<Kept> {
+pub(super) fn load(db: &Connection) -> rusqlite::Result<Kept> {
     fn all<T>(
         db: &Connection,
         sql: &str,
