@@ -15,10 +15,13 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// Asks the gateway, else reads.
 pub fn answered(home: &HermesHome, config: &Config, platform: Platform) -> Answered {
-    of_gateway(home, platform).unwrap_or_else(|| {
-        let rows = offline::admitted(home).into_iter().filter(|row| row.platform == platform);
-        Answered::of(platform, config, rows.map(|row| row.person).collect())
-    })
+    of_gateway(home, platform).unwrap_or_else(|| of_files(home, config, platform))
+}
+
+/// By the settings of this process and the store.
+pub fn of_files(home: &HermesHome, config: &Config, platform: Platform) -> Answered {
+    let rows = offline::admitted(home).into_iter().filter(|row| row.platform == platform);
+    Answered::of(platform, config, rows.map(|row| row.person).collect())
 }
 
 /// `None`: no gateway answers, or it is of another version.
