@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::client::answered::answered;
 use crate::client::report;
 use crate::client::request;
 use crate::client::watch;
-use crate::config::WhatsAppMode;
+use crate::config::{Config, WhatsAppMode};
 use crate::durable::Lock;
 use crate::error::{CliError, ErrorKind, ExitCode};
 use crate::gateway::api::ancestry;
@@ -22,6 +23,7 @@ use crate::gateway::host::init;
 use crate::gateway::host::restart::Restart;
 use crate::home::HermesHome;
 use crate::logging::{self, Format};
+use crate::platforms::Platform;
 use crate::process::exec;
 use crate::service;
 use crate::service::command::{Asked as Succession, Verb};
@@ -425,7 +427,10 @@ fn steer(home: &HermesHome, verb: request::Verb, name: &str, json: bool) -> Resu
 
 fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<ExitCode, CliError> {
     match args.command {
-        Some(WhatsAppCommand::Status { json }) => return wizard::status(world, home, json),
+        Some(WhatsAppCommand::Status { json }) => {
+            let answered = answered(home, &Config::load(world, home)?, Platform::Whatsapp);
+            return wizard::status(world, home, &answered, json);
+        }
         Some(WhatsAppCommand::Enable { json }) => return wizard::enable(world, home, json),
         Some(WhatsAppCommand::Disable { json }) => return wizard::disable(world, home, json),
         Some(WhatsAppCommand::Unpair { yes, json }) => {

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use access::{AccessConfig, DirectPolicy, listed_person, mention_pattern};
+pub use access::{AccessConfig, DirectPolicy, listed_people, listed_person, mention_pattern};
 pub use agent::{AgentConfig, CommandConfig, OpenaiConfig};
 pub(crate) use file::duration;
 pub use hermes_agent::{Foreign, ROWS, Row, Standing, standing};

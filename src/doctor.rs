@@ -370,7 +370,7 @@ impl Case<'_> {
     fn platform(&self, platform: Platform, config: &Config) -> Vec<Check> {
         let Self { world, home, .. } = *self;
         let spec = platform.spec();
-        let findings = report::findings(platform, world, home, config);
+        let findings = report::findings(platform, world, home, config, self.word.is_some());
         if !build::is_enabled(platform, config) {
             if !Platform::ALL.contains(&platform) {
                 return Vec::new();

@@ -189,7 +189,7 @@ impl CliError {
 }
 
 /// Codes that add nothing to the text beside them.
-const GENERAL: [&str; 5] = ["", "cancelled", "config", "failed", "usage"];
+const GENERAL: [&str; 4] = ["", "cancelled", "failed", "usage"];
 
 /// The page that explains every code.
 pub const CODES_PAGE: &str = "docs/troubleshooting.md";
@@ -245,6 +245,7 @@ mod tests {
             .hint("Run `hermes telegram`.");
         let text = "error: the bot token was refused [telegram_bad_token]\n  Run `hermes telegram`.\n";
         assert_eq!(error.to_text(), text);
+        assert!(CliError::config("line 1").to_text().ends_with("line 1 [config]\n"));
         let plain = CliError::usage("too much").because(io::Error::other("7"));
         assert_eq!(plain.to_text(), "error: too much: 7\n");
         assert_eq!(

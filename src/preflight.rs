@@ -12,7 +12,7 @@ pub mod time;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{AllowList, WhatsAppMode};
 use crate::pairing::{Me, Pairing};
@@ -120,7 +120,7 @@ pub enum LockFact {
 }
 
 /// The severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The platform is not started while this stands, or the agent does not answer.
@@ -130,7 +130,7 @@ pub enum Severity {
 }
 
 /// A finding: one thing that is missing, with its remedy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The stable code, from the contract's list.
     pub code: Code,
@@ -143,7 +143,7 @@ pub struct Finding {
 }
 
 /// The findings' stable codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// No Node.
@@ -396,11 +396,7 @@ fn allow_list(facts: &Facts) -> Vec<Finding> {
     let is_bot = facts.mode == Some(WhatsAppMode::Bot);
     findings.extend(invalid_entries(&facts.allowed_rejects));
     match &facts.allowed {
-        AllowList::Nobody if is_bot => findings.push(Finding::warning(
-            Code::WhatsappNobodyAllowed,
-            "no one is allowed to write to hermes on WhatsApp yet",
-            "Run `hermes whatsapp`, or list phone numbers in WHATSAPP_ALLOWED_USERS.",
-        )),
+        AllowList::Nobody if is_bot => findings.push(nobody_on_whatsapp()),
         AllowList::Only(numbers) if is_bot && is_own_number(facts, numbers) => {
             findings.push(Finding::warning(
                 Code::WhatsappOwnNumberAllowed,
@@ -416,6 +412,15 @@ fn allow_list(facts: &Facts) -> Vec<Finding> {
         AllowList::Nobody | AllowList::Only(_) => {}
     }
     findings
+}
+
+/// The finding that a bot's list is empty.
+fn nobody_on_whatsapp() -> Finding {
+    Finding::warning(
+        Code::WhatsappNobodyAllowed,
+        "no one is allowed to write to hermes on WhatsApp",
+        "Run `hermes pairing allow whatsapp NUMBER`, or list phone numbers in WHATSAPP_ALLOWED_USERS.",
+    )
 }
 
 /// Entries of WhatsApp's allow list that are not phone numbers, and so allow no one.

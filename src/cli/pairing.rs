@@ -32,6 +32,7 @@ pub(super) enum PairingCommand {
         /// The platform
         platform: String,
         /// The person: a phone number (WhatsApp) or a numeric ID (Telegram)
+        #[arg(allow_negative_numbers = true)]
         user: String,
         /// Print one JSON document
         #[arg(long)]
@@ -42,6 +43,7 @@ pub(super) enum PairingCommand {
         /// The platform
         platform: String,
         /// The person, as `list` or the allow list shows them
+        #[arg(allow_negative_numbers = true)]
         user: String,
         /// Print one JSON document
         #[arg(long)]

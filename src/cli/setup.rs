@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{parse_duration, run_gateway, runtime};
+use crate::client::answered::answered;
 use crate::client::report;
 use crate::config::Config;
 use crate::error::{CliError, ExitCode};
@@ -219,7 +220,10 @@ fn set_up(
 
 pub(super) fn telegram(world: &World, home: &HermesHome, args: TelegramArgs) -> Result<ExitCode, CliError> {
     match args.command {
-        Some(TelegramCommand::Status { json }) => return wizard::telegram::status(world, home, json),
+        Some(TelegramCommand::Status { json }) => {
+            let answered = answered(home, &Config::load(world, home)?, Platform::Telegram);
+            return wizard::telegram::status(world, home, answered, json);
+        }
         Some(TelegramCommand::Enable { json }) => return wizard::telegram::enable(world, home, json),
         Some(TelegramCommand::Disable { json }) => return wizard::telegram::disable(world, home, json),
         None => {}

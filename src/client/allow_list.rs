@@ -4,16 +4,20 @@ use std::io;
 
 use serde_json::{Value, json};
 
+use crate::client::answered::answered;
 use crate::client::headline::shadowed_remedy;
-use crate::client::request;
-use crate::config::{AllowList, Config, listed_person, shadow_remedy};
+use crate::config::{Config, WhatsAppMode, listed_people, listed_person, shadow_remedy};
 use crate::durable;
 use crate::env_file::{EnvFile, SetError};
 use crate::error::CliError;
 use crate::facts;
 use crate::gateway::platforms::build;
 use crate::home::HermesHome;
-use crate::platforms::Platform;
+use crate::pairing::Pairing;
+use crate::platforms::whatsapp::phone;
+use crate::platforms::{Naming, Platform};
+use crate::preflight::SessionFact;
+use crate::preflight::access::{self, Answered, groups_setting};
 use crate::visible;
 use crate::world::World;
 
@@ -23,28 +27,28 @@ use crate::world::World;
 /// When the text names no person of this platform, or `.env` cannot be written or has no effect.
 pub fn allow(world: &World, home: &HermesHome, platform: Platform, user: &str) -> Result<Value, CliError> {
     let spec = platform.spec();
-    let Some(person) = listed_person(platform, user) else {
-        let error =
-            CliError::usage(format!("`{}` is not a {}", visible::line(user.trim()), spec.naming.person()));
-        return Err(error.hint("`hermes pairing list` shows who wrote, with the command that allows them."));
-    };
+    let person = person(platform, user)?;
     let config = Config::load(world, home)?;
-    let name = platform.variable("ALLOWED_USERS");
-    let is_listed = match &config.access(platform).allowed {
-        AllowList::Everybody => true,
-        AllowList::Only(people) => people.contains(&person),
-        AllowList::Nobody => false,
-    };
     let shown = visible::line(&person).into_owned();
+    if platform == Platform::Whatsapp && config.whatsapp.mode == Some(WhatsAppMode::Bot) {
+        refuse_own_number(home, &person)?;
+    }
+    let name = platform.variable("ALLOWED_USERS");
+    let before = answered(home, &config, platform);
+    let is_listed = before.is_everybody() || before.lists(platform, &person);
     if !is_listed {
-        if config.of_process.contains_key(&name) {
+        if !before.is_of_gateway && config.of_process.contains_key(&name) {
             return Err(hidden(&name, shadow_remedy(&name)));
         }
         change(home, &name, |list| {
             let list = list.trim().trim_end_matches([',', ';']);
-            if list.is_empty() { person.clone() } else { format!("{list},{person}") }
+            match list {
+                "" => person.clone(),
+                _ if listed_people(platform, list).contains(&person) => list.to_owned(),
+                _ => format!("{list},{person}"),
+            }
         })?;
-        if is_hidden_from_gateway(home, &name) {
+        if before.is_of_gateway && before.environment.iter().any(|(variable, _)| *variable == name) {
             return Err(hidden(&name, shadowed_remedy(&name)));
         }
     }
@@ -56,41 +60,90 @@ pub fn allow(world: &World, home: &HermesHome, platform: Platform, user: &str) -
     Ok(json!({ "message": message, "platform": spec.name, "user": person, "changed": !is_listed }))
 }
 
-/// Takes this person off. True when they were on the list in `.env`.
+/// The person that this text names, as an entry of the list.
+fn person(platform: Platform, user: &str) -> Result<String, CliError> {
+    let (spec, text) = (platform.spec(), user.trim());
+    let shown = visible::line(text);
+    if (spec.ids.is_group)(text) {
+        let groups = groups_setting(platform);
+        let hint = match platform {
+            Platform::Telegram => format!(
+                "To answer listed people there, add it to {groups} in .env. A channel must be in TELEGRAM_ALLOWED_USERS as well."
+            ),
+            Platform::Whatsapp | Platform::Scripted(_) => format!(
+                "To answer listed people there, set {}=allowlist and add it to {groups} in .env.",
+                platform.variable("GROUP_POLICY")
+            ),
+        };
+        let what = if platform == Platform::Telegram { "group or channel" } else { "group" };
+        return Err(not_a_person(format!("`{shown}` is a {what}, not a person")).hint(hint));
+    }
+    listed_person(platform, text).ok_or_else(|| {
+        // One entry of a list: what stands between commas is several.
+        let why = match (spec.naming, phone::entry(text)) {
+            (Naming::Phone, Err(why)) => format!(": {why}"),
+            (Naming::Phone | Naming::Number | Naming::Verbatim, _) => String::new(),
+        };
+        not_a_person(format!("`{shown}` is not a {}{why}", spec.naming.person()))
+            .hint("`hermes pairing list` shows who wrote, with the command that allows them.")
+    })
+}
+
+fn not_a_person(message: String) -> CliError {
+    CliError::usage(message).code("not_a_person")
+}
+
+/// People list the agent's own number by mistake; no one writes from there.
+fn refuse_own_number(home: &HermesHome, person: &str) -> Result<(), CliError> {
+    let SessionFact::Judged(Pairing::Paired { me }) = facts::session(&home.whatsapp()) else { return Ok(()) };
+    if !access::names(Platform::Whatsapp, &[me.number().to_owned()], person) {
+        return Ok(());
+    }
+    let own = phone::shown(me.number());
+    Err(not_a_person(format!("{own} is the agent's own number"))
+        .hint("List the number you write from instead."))
+}
+
+/// Takes this person off the list in `.env`. True when they were on it.
 ///
 /// # Errors
-/// When `.env` cannot be written, or another setting still allows them.
-pub fn disallow(world: &World, home: &HermesHome, platform: Platform, user: &str) -> Result<bool, CliError> {
-    let Some(person) = listed_person(platform, user) else { return Ok(false) };
-    let config = Config::load(world, home)?;
-    let is_listed = |config: &Config| match &config.access(platform).allowed {
-        AllowList::Only(people) => people.contains(&person),
-        AllowList::Nobody | AllowList::Everybody => false,
+/// When `.env` cannot be written.
+pub fn disallow(home: &HermesHome, platform: Platform, user: &str) -> Result<bool, CliError> {
+    change(home, &platform.variable("ALLOWED_USERS"), |list| {
+        let entries = || list.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
+        let others = entries().filter(|entry| !is_same(platform, entry, user));
+        let others = others.collect::<Vec<_>>();
+        // A list without this person stays as it was written.
+        if others.len() == entries().count() { list.to_owned() } else { others.join(",") }
+    })
+}
+
+fn is_same(platform: Platform, entry: &str, user: &str) -> bool {
+    let entry = listed_person(platform, entry);
+    entry.is_some_and(|entry| access::names(platform, &[entry], user))
+}
+
+/// Why this person may still write, after they were taken off the list in `.env`.
+///
+/// # Errors
+/// When they may.
+pub fn refuse_still_allowed(answered: &Answered, platform: Platform, user: &str) -> Result<(), CliError> {
+    let title = platform.spec().title;
+    let failed = |message: String| CliError::failed(message).code("still_allowed");
+    if answered.is_everybody() {
+        let list = platform.variable("ALLOWED_USERS");
+        let remedy = format!("To limit it, list senders in {list} instead of `*`.");
+        return Err(failed(format!("everyone is allowed on {title}")).hint(remedy));
+    }
+    if !answered.lists(platform, user.trim()) {
+        return Ok(());
+    }
+    let remedy = match answered.variable(platform, user.trim()) {
+        Some(name) if answered.is_of_gateway => shadowed_remedy(name),
+        Some(name) => shadow_remedy(name),
+        None => "Remove them from GATEWAY_ALLOWED_USERS.".to_owned(),
     };
-    if !is_listed(&config) {
-        return Ok(false);
-    }
-    let name = platform.variable("ALLOWED_USERS");
-    change(home, &name, |list| {
-        let others = list.split([',', ';', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
-        let others = others.filter(|entry| listed_person(platform, entry).as_ref() != Some(&person));
-        others.collect::<Vec<_>>().join(",")
-    })?;
-    if is_listed(&Config::load(world, home)?) {
-        let remedy = if config.of_process.contains_key(&name) {
-            shadow_remedy(&name)
-        } else {
-            "Remove them from GATEWAY_ALLOWED_USERS.".to_owned()
-        };
-        let shown = visible::line(&person);
-        return Err(CliError::failed(format!("{shown} is still allowed on {}", platform.spec().title))
-            .code("still_allowed")
-            .hint(remedy));
-    }
-    if is_hidden_from_gateway(home, &name) {
-        return Err(hidden(&name, shadowed_remedy(&name)));
-    }
-    Ok(true)
+    Err(failed(format!("{} is still allowed on {title}", visible::line(user.trim()))).hint(remedy))
 }
 
 fn hidden(name: &str, remedy: String) -> CliError {
@@ -99,14 +152,8 @@ fn hidden(name: &str, remedy: String) -> CliError {
         .hint(remedy)
 }
 
-fn is_hidden_from_gateway(home: &HermesHome, name: &str) -> bool {
-    let answer = request::request(home, "GET", "/v1/settings/shadowed", None).ok().flatten();
-    let names = answer.as_ref().and_then(|answer| answer["shadowed"].as_array());
-    names.is_some_and(|names| names.iter().any(|hidden| hidden == name))
-}
-
-/// Changes one setting of `.env`.
-fn change(home: &HermesHome, name: &str, new: impl FnOnce(&str) -> String) -> Result<(), CliError> {
+/// Changes one setting of `.env`. True when it differs now.
+fn change(home: &HermesHome, name: &str, new: impl FnOnce(&str) -> String) -> Result<bool, CliError> {
     let path = home.env_file();
     let failed = |error: io::Error| {
         CliError::file(format!("{} cannot be written", path.display()), &path, error).code("env_not_written")
@@ -116,7 +163,7 @@ fn change(home: &HermesHome, name: &str, new: impl FnOnce(&str) -> String) -> Re
     let old = env.value(name).unwrap_or_default();
     let value = new(old);
     if value == old {
-        return Ok(());
+        return Ok(false);
     }
     env.set(name, &value).map_err(|error: SetError| {
         CliError::failed(format!("{} cannot be changed", path.display()))
@@ -124,7 +171,8 @@ fn change(home: &HermesHome, name: &str, new: impl FnOnce(&str) -> String) -> Re
             .hint(format!("Set {name} there by hand."))
             .because(error)
     })?;
-    env.save(&path).map_err(failed)
+    env.save(&path).map_err(failed)?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -162,7 +210,7 @@ mod tests {
         let again = add("42");
         assert_eq!(again["changed"], false);
         assert!(again["message"].as_str().unwrap().contains("already allowed"), "{again}");
-        let off = |user: &str| disallow(&nowhere(), &home, Platform::Telegram, user).unwrap();
+        let off = |user: &str| disallow(&home, Platform::Telegram, user).unwrap();
         assert!(off("8") && off("42") && !off("42") && !off("@ada"));
         assert_eq!(env(&home), "# mine\nTELEGRAM_ALLOWED_USERS=\"7,43\" # us\n");
     }
@@ -177,7 +225,15 @@ mod tests {
         for wrong in ["", "*", "ada", "1,2", "15550001111,15550002222"] {
             let error = add(wrong).unwrap_err();
             assert_eq!(error.exit(), crate::error::ExitCode::Usage, "{wrong}");
+            assert_eq!(error.code, "not_a_person", "{wrong}");
         }
+        let error = add("015112345678").unwrap_err();
+        assert!(error.to_string().contains("it starts with 0; use the country code"), "{error}");
+        let error = add("120363000000000000@g.us").unwrap_err();
+        assert!(error.hints[0].contains("WHATSAPP_GROUP_ALLOWED_USERS"), "{error:?}");
+        let error = allow(&nowhere(), &home, Platform::Telegram, "-1001234567890").unwrap_err();
+        assert!(error.to_string().contains("is a group or channel"), "{error}");
+        assert!(error.hints[0].contains("TELEGRAM_ALLOWED_CHATS"), "{error:?}");
         let error = allow(&nowhere(), &home, Platform::Telegram, "0").unwrap_err();
         assert!(error.to_string().contains("numeric user id"), "{error}");
         assert_eq!(env(&home).lines().count(), 1);
@@ -190,13 +246,20 @@ mod tests {
         let error = allow(&world, &home, Platform::Telegram, "42").unwrap_err();
         assert_eq!(error.code, "env_shadowed");
         assert!(error.hints[0].contains("unset TELEGRAM_ALLOWED_USERS"), "{:?}", error.hints);
-        let error = disallow(&world, &home, Platform::Telegram, "9").unwrap_err();
-        assert!(error.code == "still_allowed" && error.hints[0].contains("unset"), "{error:?}");
-        let error = disallow(&nowhere(), &home, Platform::Telegram, "7").unwrap_err();
-        assert!(
-            error.code == "still_allowed" && error.hints[0].contains("GATEWAY_ALLOWED_USERS"),
-            "{error:?}"
-        );
+        let refused = |world: &World, user: &str, is_of_gateway| {
+            let config = Config::load(world, &home).unwrap();
+            let seen = Answered { is_of_gateway, ..answered(&home, &config, Platform::Telegram) };
+            let error = refuse_still_allowed(&seen, Platform::Telegram, user).unwrap_err();
+            assert_eq!(error.code, "still_allowed");
+            error.hints[0].clone()
+        };
+        assert!(refused(&world, "9", false).contains("unset TELEGRAM_ALLOWED_USERS"));
+        assert!(refused(&world, " 09 ", true).ends_with("stop the gateway and start it again."));
+        assert!(disallow(&home, Platform::Telegram, "7").unwrap());
+        assert_eq!(refused(&nowhere(), "7", false), "Remove them from GATEWAY_ALLOWED_USERS.");
+        let everybody =
+            World::of_env([("TELEGRAM_ALLOWED_USERS", "*"), ("TELEGRAM_ALLOW_ALL_USERS", "true")]);
+        assert!(refused(&everybody, "11", false).contains("instead of `*`"));
         assert_eq!(env(&home), "GATEWAY_ALLOWED_USERS=7\nTELEGRAM_ALLOWED_USERS=8\n");
     }
 }

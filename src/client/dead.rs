@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::durable::{Lock, LockError};
 use crate::error::{CliError, ExitCode};
 use crate::gateway::ops::dead_letters::desk::{self, Verb, carry_out};
-use crate::gateway::ops::dead_letters::view::{Asked, page, table};
+use crate::gateway::ops::dead_letters::view::{Asked, BadPick, page, table};
 use crate::gateway::store::api::{Pick, Store};
 use crate::gateway::store::offline;
 use crate::home::HermesHome;
@@ -25,9 +25,14 @@ pub async fn run(
     json: bool,
     cols: usize,
 ) -> Result<ExitCode, CliError> {
-    let usage = |message: String| CliError::usage(message);
-    let asked = everything(verb, asked).map_err(usage)?;
-    let pick = asked.pick().map_err(|error| usage(error.to_string()))?;
+    let asked = everything(verb, asked)?;
+    let pick = asked.pick().map_err(|bad| {
+        let code = match bad {
+            BadPick::Platform(_) => "unknown_platform",
+            BadPick::Id(_) | BadPick::Direction(_) => "bad_pick",
+        };
+        CliError::usage(bad.to_string()).code(code)
+    })?;
     let path = format!("/v1/dead/{}", verb.wire_name());
     let body = serde_json::to_value(&asked).expect("plain data with string keys");
     let answer = match request::request(home, "POST", &path, Some(&body))? {
@@ -54,12 +59,15 @@ pub async fn run(
 }
 
 /// `all` is a word that must be said, unless a filter is.
-fn everything(verb: Verb, mut asked: Asked) -> Result<Asked, String> {
+fn everything(verb: Verb, mut asked: Asked) -> Result<Asked, CliError> {
     let has_filter = asked.platform.is_some() || asked.direction.is_some();
     match asked.ids.as_slice() {
         [all] if all == "all" => asked.ids.clear(),
         [] if verb != Verb::List && !has_filter => {
-            return Err("Name IDs, or use `all`, --platform or --direction".to_owned());
+            let message = "no message was chosen: name IDs, or use `all`, --platform or --direction";
+            return Err(CliError::usage(message)
+                .code("bad_pick")
+                .hint("`hermes dead list` shows their IDs."));
         }
         _ => {}
     }
@@ -129,6 +137,27 @@ mod tests {
     use crate::gateway::store::SqliteStore;
     use crate::gateway::store::api::{Accepted, Finish};
     use crate::platforms::Platform;
+
+    #[tokio::test]
+    async fn a_choice_that_means_nothing_has_its_code() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path());
+        let asked = |ids: &[&str], platform: Option<&str>, direction: Option<&str>| Asked {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            platform: platform.map(str::to_owned),
+            direction: direction.map(str::to_owned),
+        };
+        for (verb, asked, code, begin) in [
+            (Verb::Show, asked(&["1"], None, None), "bad_pick", "invalid ID `1`"),
+            (Verb::Drop, asked(&[], None, None), "bad_pick", "no message was chosen"),
+            (Verb::List, asked(&[], None, Some("up")), "bad_pick", "invalid direction"),
+            (Verb::List, asked(&[], Some("fax"), None), "unknown_platform", "unknown platform"),
+        ] {
+            let error = run(&home, verb, asked, false, 0).await.unwrap_err();
+            assert_eq!((error.exit(), error.code), (ExitCode::Usage, code));
+            assert!(error.message.starts_with(begin), "{error}");
+        }
+    }
 
     #[tokio::test]
     async fn looking_takes_no_lock_and_stands_in_no_gateways_way() {

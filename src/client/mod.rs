@@ -4,9 +4,10 @@
 //! - [`presence`]: whether it runs, by lock, socket and files. [`report`] puts its state together with what is on disk.
 //! - [`view`], [`table`], [`headline`]: `hermes platform status` and `gateway status`. [`watch`]: the same again and again.
 //! - [`send`], [`dead`], [`pairing`]: `hermes send`, `dead` and `pairing`, with a gateway and without. [`allow_list`]: the list
-//!   in `.env`.
+//!   in `.env`. [`answered`]: the people who may write.
 
 pub mod allow_list;
+pub mod answered;
 pub mod dead;
 pub mod headline;
 pub mod pairing;

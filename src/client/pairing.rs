@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::client::allow_list;
+use crate::client::answered::answered;
 use crate::client::report::{look, print};
 use crate::client::request;
 use crate::clock::Now;
+use crate::config::Config;
 use crate::durable::{Lock, LockError};
-use crate::error::{CliError, ExitCode};
+use crate::error::{CliError, ExitCode, with_code};
 use crate::gateway::inbound::gate::Gate;
 use crate::gateway::inbound::rules::Rules;
 use crate::gateway::model::identity::listed_name;
@@ -63,8 +65,15 @@ pub fn allow(
     Ok(ExitCode::Ok)
 }
 
+/// The sentence for people, and below it what is to be looked at now.
 fn message(answer: &Value) -> String {
-    format!("{}\n", answer["message"].as_str().unwrap_or_default())
+    let mut text = format!("{}\n", answer["message"].as_str().unwrap_or_default());
+    let word = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+    for finding in answer["findings"].as_array().into_iter().flatten() {
+        let said = with_code(&word(finding, "message"), &word(finding, "code"));
+        text.push_str(&format!("Now {said}.\n  {}\n", word(finding, "fix")));
+    }
+    text
 }
 
 fn known(platform: &str) -> Result<Platform, CliError> {
@@ -82,18 +91,25 @@ async fn revoke(
     user: &str,
 ) -> Result<Value, CliError> {
     let platform = known(platform)?;
-    let was_listed = allow_list::disallow(world, home, platform, user)?;
-    match ask(home, request).await {
+    let was_listed = allow_list::disallow(home, platform, user);
+    // Whatever became of the list.
+    let answer = ask(home, request).await;
+    let was_listed = was_listed?;
+    let answered = answered(home, &Config::load(world, home)?, platform);
+    allow_list::refuse_still_allowed(&answered, platform, user)?;
+    let mut answer = match answer {
         Err(error) if error.code == "not_admitted" && was_listed => {
             let (spec, user) = (platform.spec(), user.trim());
             let message = format!("Revoked access for {} on {}.", shown(user), spec.title);
-            Ok(json!({ "message": message, "platform": spec.name, "users": [user] }))
+            json!({ "message": message, "platform": spec.name, "users": [user] })
         }
         Err(error) if error.code == "not_admitted" => {
-            Err(error.hint("`hermes pairing list` shows who was approved by code."))
+            return Err(error.hint("`hermes pairing list` shows who was approved by code."));
         }
-        answer => answer,
-    }
+        answer => answer?,
+    };
+    answer["findings"] = json!(answered.nobody().as_slice());
+    Ok(answer)
 }
 
 async fn ask(home: &HermesHome, request: &Request) -> Result<Value, CliError> {
@@ -102,10 +118,18 @@ async fn ask(home: &HermesHome, request: &Request) -> Result<Value, CliError> {
             // A gateway of another version may not tell.
             let told = request::request(home, "GET", "/v1/ignored", None).ok().flatten();
             answer["ignored"] = told.map_or_else(|| json!([]), |mut told| told["ignored"].take());
+            answer["gateway_running"] = json!(true);
             Ok(answer)
         }
         Some(answer) => Ok(answer),
-        None => ask_store(home, request).await,
+        None => {
+            let mut answer = ask_store(home, request).await?;
+            if *request == Request::List {
+                answer["ignored"] = json!([]);
+                answer["gateway_running"] = json!(false);
+            }
+            Ok(answer)
+        }
     }
 }
 
@@ -178,7 +202,7 @@ fn list(answer: &Value) -> String {
     }
     let ignored = || rows("ignored").iter().filter(|row| !waiting.iter().any(|other| is_same(other, row)));
     if ignored().next().is_some() {
-        text.push_str("Ignored lately, not on the allow list:\n");
+        text.push_str("Ignored since the gateway started, not on the allow list:\n");
     }
     for row in ignored() {
         let group = if row["kind"] == "group" { "group " } else { "" };
@@ -186,8 +210,16 @@ fn list(answer: &Value) -> String {
         line(&mut text, row, &who, &age(row, "at", now));
         writeln!(text, "{:13}{}", "", field(row, "allow")).expect("writing to a String does not fail");
     }
-    if text.is_empty() {
-        text.push_str("No pending requests, and no one is approved by code.\n");
+    if waiting.is_empty() && rows("admitted").is_empty() {
+        text.insert_str(0, "No pending requests, and no one is approved by code.\n");
+    }
+    // Only the process that ignored them knows them.
+    if answer["gateway_running"] == false {
+        text.push_str(
+            "The gateway is not running. Only a running gateway knows who was ignored: `hermes gateway run`.\n",
+        );
+    } else if ignored().next().is_none() {
+        text.push_str("No one was ignored since the gateway started.\n");
     }
     text
 }
@@ -245,12 +277,20 @@ mod tests {
              \x20 whatsapp   15550001111@s.whatsapp.net (Bo), 1 min left\n\
              Approved by code (`hermes pairing revoke PLATFORM USER`):\n\
              \x20 whatsapp   900101@lid, 90 min ago\n\
-             Ignored lately, not on the allow list:\n\
+             Ignored since the gateway started, not on the allow list:\n\
              \x20 telegram   42 (A\\u202eda), 2 min ago\n\
              \x20            Run `hermes pairing allow telegram 42`.\n\
              \x20 telegram   group -10042, just now\n\
              \x20            Add it.\n"
         );
-        assert!(list(&json!({})).starts_with("No pending requests"));
+        let none = "No pending requests, and no one is approved by code.\n";
+        let running = list(&json!({ "gateway_running": true }));
+        assert_eq!(running, format!("{none}No one was ignored since the gateway started.\n"));
+        let stopped = list(&json!({ "gateway_running": false }));
+        assert!(stopped.starts_with(none) && stopped.contains("The gateway is not running."), "{stopped}");
+        let mut only_ignored = answer.clone();
+        only_ignored["waiting"] = json!([]);
+        only_ignored["admitted"] = json!([]);
+        assert!(list(&only_ignored).starts_with(none), "{}", list(&only_ignored));
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use crate::client::answered::{answered, of_files, of_gateway};
 use crate::client::headline::{headline, next_step};
 use crate::client::presence::{Evidence, Presence};
 use crate::client::request;
@@ -56,15 +57,18 @@ pub(super) fn view(world: &World, home: &HermesHome) -> Result<View, CliError> {
                 name: platform.spec().name.to_owned(),
                 title: platform.spec().title,
                 last: platforms.remove(platform.spec().name),
-                findings: findings(platform, world, home, &config),
+                findings: findings(platform, world, home, &config, false),
             })
             .collect();
     } else {
         view.platforms = platforms
             .into_iter()
             .map(|(name, last)| {
-                let title = name.parse().map_or("", |platform: Platform| platform.spec().title);
-                PlatformView { name, title, last: Some(last), findings: Vec::new() }
+                let platform = name.parse::<Platform>().ok();
+                let answered = platform.and_then(|platform| of_gateway(home, platform));
+                let findings = answered.and_then(|answered| answered.nobody().cloned()).into_iter().collect();
+                let title = platform.map_or("", |platform| platform.spec().title);
+                PlatformView { name, title, last: Some(last), findings }
             })
             .collect();
     }
@@ -185,7 +189,7 @@ pub fn setup_states(world: &World, home: &HermesHome) -> Result<Vec<(Platform, &
     let state = |platform| {
         if !is_enabled(platform, &config) {
             if is_set_up(platform, home, &config) { "turned off" } else { "not set up" }
-        } else if preflight::is_blocked(&findings(platform, world, home, &config)) {
+        } else if preflight::is_blocked(&findings(platform, world, home, &config, false)) {
             "has a problem"
         } else {
             "set up"
@@ -194,23 +198,23 @@ pub fn setup_states(world: &World, home: &HermesHome) -> Result<Vec<(Platform, &
     Ok(Platform::ALL.into_iter().map(|platform| (platform, state(platform))).collect())
 }
 
-/// Findings of this moment: what is missing before it can work.
+/// Findings of this moment: what is missing before it can work. `answers`: a gateway does, and knows who is allowed.
 pub fn findings(
     platform: Platform,
     world: &World,
     home: &HermesHome,
     config: &Config,
+    answers: bool,
 ) -> Vec<preflight::Finding> {
     let findings = match platform {
         Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
-        Platform::Telegram => {
-            let mut findings = preflight::telegram::findings(&config.telegram);
-            findings.extend(preflight::access::findings(platform, config.access(platform)));
-            findings
-        }
-        Platform::Scripted(_) => preflight::access::findings(platform, config.access(platform)),
+        Platform::Telegram => preflight::telegram::findings(&config.telegram),
+        Platform::Scripted(_) => Vec::new(),
     };
-    preflight::origin::with_origin(platform, findings, config)
+    let mut findings = preflight::origin::with_origin(platform, findings, config);
+    let of = if answers { answered } else { of_files };
+    of(home, config, platform).replace_in(&mut findings);
+    findings
 }
 
 /// The look of the standard output.

@@ -143,7 +143,19 @@ fn refusal(error: &Value) -> CliError {
     let (message, hint) =
         text.split_once(". ").map_or((text, None), |(message, hint)| (message, Some(hint.to_owned())));
     let code = REFUSALS.into_iter().find(|code| error["code"] == *code).unwrap_or("failed");
-    CliError::failed(message.trim_end_matches('.').to_owned()).code(code).hints(hint)
+    CliError::failed(lowered(message.trim_end_matches('.'))).code(code).hints(hint)
+}
+
+/// The text as it stands behind `error:`, where a sentence begins in lower case unless a name does.
+fn lowered(text: &str) -> String {
+    let first = text.split(|sign: char| !sign.is_alphanumeric()).next().unwrap_or_default();
+    let is_name = Platform::every().any(|platform| platform.spec().title == first)
+        || first.chars().skip(1).any(char::is_uppercase);
+    let mut signs = text.chars();
+    match signs.next() {
+        Some(sign) if !is_name => sign.to_lowercase().chain(signs).collect(),
+        _ => text.to_owned(),
+    }
 }
 
 /// The failure that no gateway runs.
@@ -173,8 +185,15 @@ mod tests {
         let off = error("not_enabled", "WhatsApp is not enabled. Run `hermes whatsapp`.");
         assert_eq!((off.code, off.message.as_str()), ("not_enabled", "WhatsApp is not enabled"));
         assert_eq!(off.hints, ["Run `hermes whatsapp`."]);
+        for (said, shown) in [
+            ("Nothing to send: the text is empty.", "nothing to send: the text is empty"),
+            ("Telegram is not enabled.", "Telegram is not enabled"),
+            ("TELEGRAM_HOME_CHANNEL is not set.", "TELEGRAM_HOME_CHANNEL is not set"),
+        ] {
+            assert_eq!(error("empty", said).message, shown);
+        }
         let other = error("a_code_of_tomorrow", "It is refused.");
-        assert_eq!((other.code, other.message.as_str(), other.hints.len()), ("failed", "It is refused", 0));
+        assert_eq!((other.code, other.message.as_str(), other.hints.len()), ("failed", "it is refused", 0));
     }
 
     #[test]

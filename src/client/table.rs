@@ -232,14 +232,15 @@ fn notes(platform: &PlatformView, presence: Presence, now: Timestamp) -> Vec<Str
         }
         (None, None) => None,
     });
+    let found = |finding: &Finding| [with_code(&finding.message, finding.code.as_str()), finding.fix.clone()];
+    let found: Vec<String> = platform.findings.iter().flat_map(found).collect();
     if presence.is_believed() {
         let last = platform.last.as_ref();
         let next = last.filter(|last| last.next_attempt.is_some()).and_then(|last| last.next_try(now));
         let action = last.and_then(|last| last.user_action.clone());
-        return why.into_iter().chain(next.map(|next| format!("Retries {next}."))).chain(action).collect();
+        let next = next.map(|next| format!("Retries {next}."));
+        return why.into_iter().chain(next).chain(action).chain(found).collect();
     }
-    let found = |finding: &Finding| [with_code(&finding.message, finding.code.as_str()), finding.fix.clone()];
-    let found: Vec<String> = platform.findings.iter().flat_map(found).collect();
     // A cause that still stands is among the findings.
     let is_found = |why: &String| found.iter().any(|note| note == why);
     why.filter(|why| !is_found(why)).map(|why| format!("Last: {why}")).into_iter().chain(found).collect()
@@ -479,7 +480,7 @@ mod tests {
             format!("{start} [store_too_new]\n  Upgrade.\n  Or wait.\nStart it with `hermes gateway run`.\n")
         );
         for action in ["Run `hermes setup`.", "`hermes gateway run --accept-loss` starts it."] {
-            assert_eq!(page("config", action), format!("{start}\n  {action}\n"));
+            assert_eq!(page("config", action), format!("{start} [config]\n  {action}\n"));
         }
     }
 

@@ -54,7 +54,7 @@ pub struct PlatformView {
     pub title: &'static str,
     /// The gateway's last word on it.
     pub last: Option<PlatformSnapshot>,
-    /// Findings about it, of this moment; gathered only while no gateway runs.
+    /// Findings about it, of this moment; of a running gateway only that no one is answered.
     pub findings: Vec<Finding>,
 }
 
@@ -151,7 +151,12 @@ impl View {
             findings: &'a [Finding],
         }
         let value = match (&platform.last, self.presence) {
-            (Some(last), Presence::Answering | Presence::WithoutSocket) => serde_json::to_value(last),
+            (Some(last), Presence::Answering | Presence::WithoutSocket) => {
+                serde_json::to_value(last).map(|mut value| {
+                    value["findings"] = json!(platform.findings);
+                    value
+                })
+            }
             (last, presence) => serde_json::to_value(Stopped {
                 state: if presence == Presence::Absent { "disconnected" } else { "unknown" },
                 last_known: last,

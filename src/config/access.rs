@@ -318,6 +318,11 @@ pub fn listed_person(platform: Platform, text: &str) -> Option<String> {
     people.pop().filter(|person| is_one && person != "0")
 }
 
+/// The people whom a list of this platform names.
+pub fn listed_people(platform: Platform, text: &str) -> Vec<String> {
+    list(platform.spec().naming, text).0
+}
+
 fn person(naming: Naming, entry: &str) -> Option<String> {
     match naming {
         Naming::Phone => phone::digits(entry).ok(),

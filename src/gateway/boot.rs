@@ -239,7 +239,8 @@ async fn start(
     let control = Control { snapshots, commands: gateway.commands() };
     path.connect(control.clone());
     let messages = Messages { store, flow: message_flow, settings: Arc::clone(&settings) };
-    let reports = Reports { settings: Arc::clone(&settings), path: Arc::clone(&path) };
+    let reports =
+        Reports { settings: Arc::clone(&settings), path: Arc::clone(&path), desk: Arc::clone(&admissions) };
     let routes = shared::owner(control.clone(), admissions, messages, reports);
     let _control = open_control(home, &control, routes);
     let (held, lockout) = (Arc::new(Semaphore::new(HELD_MAX)), Arc::default());

@@ -1,8 +1,108 @@
 //! Pure. Findings about the allow lists: none is answered on a platform, or everyone is.
 
+use serde::{Deserialize, Serialize};
+
+use super::origin::with_origin;
 use super::{Code, Finding};
-use crate::config::{AccessConfig, AllowList, DirectPolicy};
+use crate::config::{AccessConfig, AllowList, Config, DirectPolicy, WhatsAppMode, listed_people};
 use crate::platforms::Platform;
+
+/// The people who may write on a platform, by the settings of one process and by codes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The platform's name.
+    pub platform: String,
+    /// The allow list; `*` for everyone.
+    pub allowed: Vec<String>,
+    /// The people who were approved by a code.
+    pub approved: Vec<String>,
+    /// The variables of the process that list people, with those people.
+    pub environment: Vec<(String, Vec<String>)>,
+    /// Findings about it.
+    pub findings: Vec<Finding>,
+    /// True for the word of the running gateway.
+    #[serde(skip)]
+    pub is_of_gateway: bool,
+}
+
+impl Answered {
+    /// By these settings, and with these people approved.
+    pub fn of(platform: Platform, config: &Config, approved: Vec<String>) -> Self {
+        let access = config.access(platform);
+        let own = platform.variable("ALLOWED_USERS");
+        let environment = [own.as_str(), "GATEWAY_ALLOWED_USERS"].into_iter().filter_map(|name| {
+            let text = config.of_process.get(name)?;
+            Some((name.to_owned(), listed_people(platform, &text.0)))
+        });
+        Self {
+            platform: platform.spec().name.to_owned(),
+            allowed: match &access.allowed {
+                AllowList::Nobody => Vec::new(),
+                AllowList::Only(people) => people.clone(),
+                AllowList::Everybody => vec!["*".to_owned()],
+            },
+            environment: environment.collect(),
+            findings: with_origin(platform, of_list(platform, config, !approved.is_empty()), config),
+            approved,
+            is_of_gateway: false,
+        }
+    }
+
+    /// Puts its findings in the place of those that the settings of another process gave.
+    pub fn replace_in(&self, findings: &mut Vec<Finding>) {
+        findings.retain(|finding| {
+            !matches!(
+                finding.code,
+                Code::NobodyAllowed | Code::EverybodyAllowed | Code::WhatsappNobodyAllowed
+            )
+        });
+        findings.extend(self.findings.iter().cloned());
+    }
+
+    /// True when everyone may write.
+    pub fn is_everybody(&self) -> bool {
+        self.allowed == ["*"]
+    }
+
+    /// True when the allow list names this person, in any spelling.
+    pub fn lists(&self, platform: Platform, person: &str) -> bool {
+        names(platform, &self.allowed, person)
+    }
+
+    /// The variable of the process that lists this person.
+    pub fn variable(&self, platform: Platform, person: &str) -> Option<&str> {
+        let found = self.environment.iter().find(|(_, people)| names(platform, people, person));
+        found.map(|(name, _)| name.as_str())
+    }
+
+    /// The finding that no one is answered.
+    pub fn nobody(&self) -> Option<&Finding> {
+        let is_it = |code| matches!(code, Code::NobodyAllowed | Code::WhatsappNobodyAllowed);
+        self.findings.iter().find(|finding| is_it(finding.code))
+    }
+}
+
+/// True when one of these entries names this person.
+pub fn names(platform: Platform, entries: &[String], person: &str) -> bool {
+    let listed = platform.spec().ids.listed;
+    let person = listed(person);
+    person.is_some() && entries.iter().any(|entry| listed(entry) == person)
+}
+
+/// Findings about the list of any platform; a person who was approved by a code is somebody.
+fn of_list(platform: Platform, config: &Config, has_approved: bool) -> Vec<Finding> {
+    let access = config.access(platform);
+    let found = match (platform, &access.allowed) {
+        (Platform::Whatsapp, AllowList::Nobody) if config.whatsapp.mode == Some(WhatsAppMode::Bot) => {
+            vec![super::nobody_on_whatsapp()]
+        }
+        (Platform::Whatsapp, _) => Vec::new(),
+        (Platform::Telegram | Platform::Scripted(_), _) => findings(platform, access),
+    };
+    let is_closed = access.direct == DirectPolicy::Disabled;
+    let is_nobody = |code| matches!(code, Code::NobodyAllowed | Code::WhatsappNobodyAllowed);
+    found.into_iter().filter(|finding| is_closed || !(has_approved && is_nobody(finding.code))).collect()
+}
 
 /// Returns the findings. Those of WhatsApp are with its mode.
 pub fn findings(platform: Platform, access: &AccessConfig) -> Vec<Finding> {

@@ -42,8 +42,8 @@ fn wait_until_accepted(player: &Player, id: &str) {
     assert!(seen.is_some(), "{:?}", player.said());
 }
 
-fn assert_heard(player: &Player, text: &str) {
-    player.write(text, "eve", text);
+fn assert_heard(player: &Player, who: &str, text: &str) {
+    player.write(text, who, text);
     player.take_message(text);
 }
 
@@ -73,7 +73,7 @@ fn a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back() {
     let right = approve(&home, &code.to_lowercase());
     assert_eq!((right.code, right.stdout.as_str()), (Some(0), "eve can now write to hermes on scripted1.\n"));
     assert_eq!(approve(&home, &code).code, Some(1), "it was taken");
-    assert_heard(&player, "may I speak");
+    assert_heard(&player, "eve", "may I speak");
     assert_holds_not(&home, "something private");
     assert_holds_not(&home, &code);
     assert!(!gateway.log().iter().any(|line| line.contains(&code)));
@@ -81,7 +81,7 @@ fn a_stranger_is_let_in_by_a_code_and_stays_in_until_that_is_taken_back() {
     gateway.kill();
     let mut gateway = Gateway::start(&home);
     let player = stage.connect("scripted1");
-    assert_heard(&player, "after a kill");
+    assert_heard(&player, "eve", "after a kill");
     let revoked = home.run(["pairing", "revoke", "scripted1", "eve", "--json"]);
     assert_eq!(revoked.code, Some(0), "{revoked:?}");
     player.write("3", "eve", "am I still heard");
@@ -125,10 +125,85 @@ fn without_a_gateway_the_store_is_asked_and_guessing_closes_the_door() {
 
     let mut gateway = Gateway::start(&home);
     let player = stage.connect("scripted1");
-    assert_heard(&player, "let in while you were away");
+    assert_heard(&player, "eve", "let in while you were away");
     assert!(
         approve(&home, &second).stderr.contains("codes are locked"),
         "the door stays closed over a start"
     );
     assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn what_the_environment_of_the_gateway_allows_is_not_called_revoked_in_a_clean_shell() {
+    let (stage, mut home) = furnish();
+    let mut gateway = Gateway::start(&home);
+    let player = stage.connect("scripted1");
+    assert_heard(&player, "friend", "before");
+    home.env.retain(|(name, _)| name != "SCRIPTED1_ALLOWED_USERS");
+    home.env.push(("SCRIPTED1_ALLOWED_USERS".to_owned(), String::new()));
+    let refused = home.run(["pairing", "revoke", "scripted1", "friend"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("[still_allowed]"), "{refused:?}");
+    assert!(refused.stderr.contains("unset SCRIPTED1_ALLOWED_USERS"), "{refused:?}");
+    assert!(refused.stderr.contains("stop the gateway and start it again"), "{refused:?}");
+    assert_heard(&player, "friend", "after");
+    let refused = home.run(["pairing", "allow", "telegram", "-1001234567890"]);
+    assert!(refused.stderr.contains("[not_a_person]"), "{refused:?}");
+    assert!(refused.stderr.contains("TELEGRAM_ALLOWED_CHATS"), "{refused:?}");
+    let refused = home.run(["pairing", "allow", "scripted1", "eve"]);
+    assert!(refused.stderr.contains("[env_shadowed]"), "{refused:?}");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn the_last_person_who_is_revoked_leaves_a_word_that_no_one_is_allowed() {
+    let (stage, mut home) = furnish();
+    home.env.retain(|(name, _)| !name.starts_with("SCRIPTED1_"));
+    for (name, value) in [("ALLOWED_USERS", ""), ("ALLOW_ALL_USERS", "false")] {
+        home.env.push((format!("SCRIPTED1_{name}"), value.to_owned()));
+    }
+    home.write(".env", "SCRIPTED1_ALLOWED_USERS=friend,eve\n");
+    let mut gateway = Gateway::start(&home);
+    let player = stage.connect("scripted1");
+    assert_heard(&player, "eve", "before");
+    let first = home.run(["pairing", "revoke", "scripted1", "eve"]);
+    assert_eq!(first.stdout, "Revoked access for eve on scripted1.\n", "{first:?}");
+    let last = home.run(["pairing", "revoke", "scripted1", "friend"]);
+    assert!(
+        last.stdout.contains("Now no one is allowed to write to hermes on scripted1 [nobody_allowed]"),
+        "{last:?}"
+    );
+    assert!(last.stdout.contains("`hermes pairing allow scripted1 ID`"), "{last:?}");
+    let status = home.run(["platform", "status"]);
+    assert!(status.stdout.contains("[nobody_allowed]"), "{status:?}");
+    let status: Value = serde_json::from_str(&home.run(["platform", "status", "--json"]).stdout).unwrap();
+    assert_eq!(status["platforms"]["scripted1"]["findings"][0]["code"], "nobody_allowed", "{status:#}");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn the_status_of_telegram_has_the_people_whom_the_running_gateway_answers() {
+    let (stage, mut home) = furnish();
+    home.env.push(("TELEGRAM_ALLOWED_USERS".to_owned(), "4799".to_owned()));
+    home.write(
+        ".env",
+        "TELEGRAM_BOT_TOKEN=123456:a-canary-of-a-token-of-thirty-five\nTELEGRAM_ENABLED=false\n",
+    );
+    let status = |home: &TestHome| -> Value {
+        serde_json::from_str(&home.run(["telegram", "status", "--json"]).stdout).unwrap()
+    };
+    let codes = |status: &Value| {
+        let findings = status["findings"].as_array().unwrap().iter();
+        findings.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut gateway = Gateway::start(&home);
+    drop(stage.connect("scripted1"));
+    home.env.retain(|(name, _)| name != "TELEGRAM_ALLOWED_USERS");
+    let seen = status(&home);
+    assert_eq!(seen["allowed"], serde_json::json!(["4799"]), "{seen:#}");
+    assert!(!codes(&seen).contains(&"nobody_allowed".to_owned()), "{seen:#}");
+    assert_eq!(gateway.stop(), Some(0));
+    let seen = status(&home);
+    assert_eq!(seen["allowed"], serde_json::json!([]), "{seen:#}");
+    assert!(codes(&seen).contains(&"nobody_allowed".to_owned()), "{seen:#}");
 }

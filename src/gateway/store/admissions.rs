@@ -24,7 +24,7 @@ impl Records for SqliteStore {
 }
 
 /// Reads what is kept. Rows of a platform that this program does not know, or that are invalid, admit no person.
-fn load(db: &Connection) -> rusqlite::Result<Kept> {
+pub(super) fn load(db: &Connection) -> rusqlite::Result<Kept> {
     fn all<T>(
         db: &Connection,
         sql: &str,

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use crate::error::CliError;
+use crate::gateway::store::api::admissions::AdmittedRow;
 use crate::gateway::store::api::{Letter, Pick, StoreError};
 use crate::gateway::store::sqlite::SqliteStore;
-use crate::gateway::store::{letters, schema, unopened};
+use crate::gateway::store::{admissions, letters, schema, unopened};
 use crate::home::HermesHome;
 
 /// Opens the database of this home.
@@ -30,6 +31,12 @@ pub async fn letters(path: PathBuf, pick: Pick, with_text: bool) -> Result<Optio
     tokio::task::spawn_blocking(read)
         .await
         .map_err(|_| CliError::failed("reading the store failed in an unforeseen way"))
+}
+
+/// The people who were approved by a code, as far as the database can be read at this moment.
+pub fn admitted(home: &HermesHome) -> Vec<AdmittedRow> {
+    let read = || admissions::load(&schema::open_to_read(&home.database())?).ok();
+    read().map_or_else(Vec::new, |kept| kept.admitted)
 }
 
 /// The error of the open store as a command's error.

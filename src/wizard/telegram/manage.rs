@@ -4,15 +4,16 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::config::{AllowList, Config};
+use crate::config::Config;
 use crate::error::{CliError, ExitCode, with_code};
 use crate::home::HermesHome;
 use crate::platforms::Platform;
+use crate::preflight::access::Answered;
 use crate::preflight::origin::with_origin;
 use crate::preflight::telegram::{TokenFact, findings, token_fact};
-use crate::preflight::{Finding, access, is_blocked};
+use crate::preflight::{Finding, is_blocked};
 use crate::wizard::switch::{Done, refuse_turned_off, switch};
-use crate::wizard::telegram::people::show_allow;
+use crate::wizard::telegram::people::show_answered;
 use crate::wizard::ui::terminal::{print, print_text};
 use crate::world::World;
 
@@ -22,18 +23,26 @@ struct Report {
     enabled: bool,
     /// `set`, `malformed` or `missing`.
     token: &'static str,
+    /// By the word of a running gateway, else by the settings.
     allowed: Vec<String>,
+    /// By a code.
+    approved: Vec<String>,
     home_channel: Option<String>,
     findings: Vec<Finding>,
 }
 
-/// Shows how Telegram is set up, without asking the service. Exit 0 when nothing blocks it, else 1.
+/// Shows how Telegram is set up and who is answered, without asking the service. Exit 0 when nothing blocks it, else 1.
 ///
 /// # Errors
 /// When the settings cannot be read.
-pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+pub fn status(
+    world: &World,
+    home: &HermesHome,
+    answered: Answered,
+    json: bool,
+) -> Result<ExitCode, CliError> {
     let config = Config::load(world, home)?;
-    let report = report(&config);
+    let report = report(&config, answered);
     let is_untouched =
         report.token == "missing" && report.allowed.is_empty() && report.home_channel.is_none();
     if json {
@@ -42,7 +51,7 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
     } else if is_untouched {
         print_text(&format!("Telegram is not set up in {}. Run `hermes telegram`.\n", home.root().display()));
     } else {
-        print_text(&prose(&config, &report));
+        print_text(&prose(&report));
     }
     Ok(if is_blocked(&report.findings) { ExitCode::Failed } else { ExitCode::Ok })
 }
@@ -98,10 +107,11 @@ pub fn disable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode,
 /// Says `false` where Telegram is off although there is a token.
 const SWITCH: &str = "TELEGRAM_ENABLED";
 
-fn report(config: &Config) -> Report {
+fn report(config: &Config, answered: Answered) -> Report {
     let mut findings = findings(&config.telegram);
+    findings = with_origin(Platform::Telegram, findings, config);
     if config.telegram.token.is_some() {
-        findings.extend(access::findings(Platform::Telegram, config.access(Platform::Telegram)));
+        findings.extend(answered.findings);
     }
     Report {
         enabled: config.telegram.enabled,
@@ -110,24 +120,21 @@ fn report(config: &Config) -> Report {
             TokenFact::Malformed => "malformed",
             TokenFact::Missing => "missing",
         },
-        allowed: match &config.access(Platform::Telegram).allowed {
-            AllowList::Nobody => Vec::new(),
-            AllowList::Only(ids) => ids.clone(),
-            AllowList::Everybody => vec!["*".to_owned()],
-        },
+        allowed: answered.allowed,
+        approved: answered.approved,
         home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
-        findings: with_origin(Platform::Telegram, findings, config),
+        findings,
     }
 }
 
-fn prose(config: &Config, report: &Report) -> String {
+fn prose(report: &Report) -> String {
     let mut text = String::from("Telegram\n");
     let mut row = |word: &str, value: &str| {
         writeln!(text, "  {word:<10}{value}").expect("writing to a String does not fail");
     };
     row("enabled", if report.enabled { "yes" } else { "no" });
     row("token", report.token);
-    row("answers", &show_allow(&config.access(Platform::Telegram).allowed));
+    row("answers", &show_answered(&report.allowed, &report.approved));
     row("alerts", report.home_channel.as_deref().unwrap_or("off"));
     for finding in &report.findings {
         write!(text, "\n  {}\n    {}\n", with_code(&finding.message, finding.code.as_str()), finding.fix)

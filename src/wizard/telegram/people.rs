@@ -82,6 +82,16 @@ pub fn show_allow(allow: &AllowList) -> String {
     }
 }
 
+/// The people who may write, for people to read.
+pub fn show_answered(allowed: &[String], approved: &[String]) -> String {
+    let by_code = approved.iter().map(|id| format!("{} (approved by code)", visible::line(id)));
+    match allowed {
+        [all] if all == "*" => show_allow(&AllowList::Everybody),
+        [] if approved.is_empty() => show_allow(&AllowList::Nobody),
+        ids => ids.iter().cloned().chain(by_code).collect::<Vec<_>>().join(", "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -96,6 +106,18 @@ mod tests {
         assert_eq!(parse_allow("@ada, 0, 42").unwrap_err().len(), 2);
         assert_eq!(parse_allow("-100"), Ok(AllowList::Only(vec!["-100".into()])), "a channel's");
         assert!(parse_allow("*, 42").unwrap_err()[0].contains("not both"));
+    }
+
+    #[test]
+    fn people_who_were_approved_by_a_code_are_answered() {
+        let shown = |allowed: &[&str], approved: &[&str]| {
+            let of = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+            show_answered(&of(allowed), &of(approved))
+        };
+        assert_eq!(shown(&[], &[]), "no one yet");
+        assert_eq!(shown(&["*"], &["7"]), "everybody");
+        assert_eq!(shown(&["42"], &["7"]), "42, 7 (approved by code)");
+        assert_eq!(shown(&[], &["7"]), "7 (approved by code)");
     }
 
     fn update(update_id: i64, body: Value) -> RawUpdate {

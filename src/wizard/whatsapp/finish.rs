@@ -127,11 +127,9 @@ impl Setup<'_> {
         let facts = self.answers.over(facts);
         let mode = facts.mode.unwrap_or(WhatsAppMode::Bot);
         let answered = match (mode, &facts.allowed) {
-            (WhatsAppMode::SelfChat, AllowList::Nobody) => "you".to_owned(),
-            (WhatsAppMode::SelfChat, AllowList::Only(_)) => format!("you, {}", show_allow(&facts.allowed)),
+            (WhatsAppMode::SelfChat, _) => "you, in the chat with yourself".to_owned(),
             (WhatsAppMode::Bot, AllowList::Nobody) => "no one".to_owned(),
-            (WhatsAppMode::Bot | WhatsAppMode::SelfChat, AllowList::Everybody)
-            | (WhatsAppMode::Bot, AllowList::Only(_)) => show_allow(&facts.allowed),
+            (WhatsAppMode::Bot, AllowList::Everybody | AllowList::Only(_)) => show_allow(&facts.allowed),
         };
         let settings = self.home.env_file().display().to_string();
         let mut lines = vec![

@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use crate::bridge::session_lock;
 use crate::clock::Now;
-use crate::config::{AllowList, Config};
+use crate::config::Config;
 use crate::durable::Lock;
 use crate::error::{CliError, ExitCode, with_code};
 use crate::facts;
 use crate::home::HermesHome;
 use crate::pairing::{Me, Pairing};
 use crate::platforms::Platform;
+use crate::preflight::access::Answered;
 use crate::preflight::origin::with_origin;
 use crate::preflight::{
     BridgeFact, Code, Facts, Finding, LockFact, NodeFact, SessionFact, findings, is_blocked,
@@ -27,7 +28,7 @@ use crate::wizard::ui::Ui;
 use crate::wizard::ui::layout::Line;
 use crate::wizard::ui::terminal::{TermUi, print, print_text};
 use crate::wizard::whatsapp::failures;
-use crate::wizard::whatsapp::numbers::{show_allow, show_number};
+use crate::wizard::whatsapp::numbers::{show_answered, show_number};
 use crate::wizard::whatsapp::session;
 use crate::world::World;
 
@@ -36,7 +37,10 @@ use crate::world::World;
 struct Report {
     enabled: bool,
     mode: Option<&'static str>,
+    /// By the word of a running gateway, else by the settings.
     allowed: Vec<String>,
+    /// By a code.
+    approved: Vec<String>,
     pairing: &'static str,
     me: Option<Me>,
     session_dir: String,
@@ -57,10 +61,15 @@ impl Report {
 ///
 /// # Errors
 /// When the settings cannot be read.
-pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, CliError> {
+pub fn status(
+    world: &World,
+    home: &HermesHome,
+    answered: &Answered,
+    json: bool,
+) -> Result<ExitCode, CliError> {
     let config = Config::load(world, home)?;
     let facts = facts::gather(world, home, &config);
-    let mut report = report(&facts);
+    let mut report = report(&facts, answered);
     if is_untouched(&facts) {
         // Everything is missing, and one command brings all of it.
         report.findings.retain(|finding| finding.code == Code::WhatsappNotPaired);
@@ -68,6 +77,7 @@ pub fn status(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
         return Ok(ExitCode::Failed);
     }
     report.findings = with_origin(Platform::Whatsapp, report.findings, &config);
+    answered.replace_in(&mut report.findings);
     // The gateway using the session is how it should be.
     if matches!(Lock::holder(&home.lock_file()), Ok(Some(_))) {
         report.findings.retain(|finding| finding.code != Code::WhatsappSessionLock);
@@ -89,7 +99,7 @@ fn not_set_up(home: &HermesHome) -> String {
     format!("WhatsApp is not set up in {}. Run `hermes whatsapp`.", home.root().display())
 }
 
-fn report(facts: &Facts) -> Report {
+fn report(facts: &Facts, answered: &Answered) -> Report {
     let (pairing, me) = match &facts.session {
         SessionFact::Judged(Pairing::Paired { me }) => ("paired", Some(me.clone())),
         SessionFact::Judged(Pairing::Unpaired) => ("unpaired", None),
@@ -105,11 +115,8 @@ fn report(facts: &Facts) -> Report {
     Report {
         enabled: facts.enabled,
         mode: facts.mode.map(mode_word),
-        allowed: match &facts.allowed {
-            AllowList::Nobody => Vec::new(),
-            AllowList::Only(numbers) => numbers.clone(),
-            AllowList::Everybody => vec!["*".to_owned()],
-        },
+        allowed: answered.allowed.clone(),
+        approved: answered.approved.clone(),
         pairing,
         me,
         session_dir: facts.session_dir.display().to_string(),
@@ -140,13 +147,7 @@ fn prose(facts: &Facts, report: &Report) -> String {
         report.me.as_ref().map_or_else(String::new, |me| format!(" as {}", show_number(me.number())));
     row("pairing", &format!("{}{account}", report.pairing.replace('_', " ")));
     row("mode", report.mode.unwrap_or("not chosen"));
-    row(
-        "answers",
-        &match facts.allowed {
-            AllowList::Nobody => "no one".to_owned(),
-            AllowList::Only(_) | AllowList::Everybody => show_allow(&facts.allowed),
-        },
-    );
+    row("answers", &show_answered(facts.mode, &report.allowed, &report.approved));
     row("node", report.node.as_deref().unwrap_or("not found"));
     row("bridge", report.bridge);
     let in_use = match (report.in_use, report.in_use_by) {
@@ -311,6 +312,11 @@ mod tests {
         World::of_env::<&str, &str>([])
     }
 
+    fn answered(stage: &Stage) -> Answered {
+        let config = Config::load(&nowhere(), &stage.home).unwrap();
+        Answered::of(Platform::Whatsapp, &config, Vec::new())
+    }
+
     #[test]
     fn enabling_needs_a_pairing() {
         let stage = Stage::new([]).with_env("# mine\n");
@@ -357,7 +363,7 @@ mod tests {
         let stage = Stage::new([]);
         assert_eq!(unpair(&nowhere(), &stage.home, false, false).await.unwrap(), ExitCode::Ok);
         assert_eq!(disable(&nowhere(), &stage.home, false).unwrap(), ExitCode::Ok);
-        assert_eq!(status(&nowhere(), &stage.home, false).unwrap(), ExitCode::Failed);
+        assert_eq!(status(&nowhere(), &stage.home, &answered(&stage), false).unwrap(), ExitCode::Failed);
         let error = enable(&nowhere(), &stage.home, false).unwrap_err();
         assert_eq!((error.code, error.message.as_str()), ("whatsapp_not_paired", "WhatsApp is not set up"));
         assert_eq!(error.hints, ["Run `hermes whatsapp`."]);
@@ -370,13 +376,13 @@ mod tests {
     fn the_report_says_how_it_stands_and_what_mends_it() {
         let stage = Stage::new([]).with_env("WHATSAPP_MODE=bot\n").with_creds(Creds::Half);
         let facts = facts::gather(&nowhere(), &stage.home, &Config::load(&nowhere(), &stage.home).unwrap());
-        let report = report(&facts);
+        let report = report(&facts, &answered(&stage));
         let text = prose(&facts, &report);
         assert!(text.contains("pairing   half paired\n"), "{text}");
         assert!(text.contains(" [whatsapp_half_paired]\n"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&json_line(&report)).unwrap();
         assert_eq!(json["pairing"], "half_paired");
         assert_eq!(json["mode"], "bot");
-        assert_eq!(status(&nowhere(), &stage.home, true).unwrap(), ExitCode::Failed);
+        assert_eq!(status(&nowhere(), &stage.home, &answered(&stage), true).unwrap(), ExitCode::Failed);
     }
 }

@@ -1,7 +1,8 @@
 //! Pure. The allow list, as people type it and as they read it.
 
-use crate::config::AllowList;
+use crate::config::{AllowList, WhatsAppMode};
 use crate::platforms::whatsapp::phone::{self, PhoneError};
+use crate::visible;
 
 /// One number, digits only, without `+`.
 ///
@@ -58,9 +59,36 @@ pub fn show_allow(allow: &AllowList) -> String {
     }
 }
 
+/// The people who may write, for people to read. Unless the agent has a separate number, only its owner is answered.
+pub fn show_answered(mode: Option<WhatsAppMode>, allowed: &[String], approved: &[String]) -> String {
+    if mode != Some(WhatsAppMode::Bot) {
+        return "you, in the chat with yourself".to_owned();
+    }
+    let by_code = approved.iter().map(|id| format!("{} (approved by code)", visible::line(id)));
+    match allowed {
+        [all] if all == "*" => show_allow(&AllowList::Everybody),
+        [] if approved.is_empty() => "no one".to_owned(),
+        people => people.iter().map(|one| show_number(one)).chain(by_code).collect::<Vec<_>>().join(", "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_self_chat_the_owner_is_answered_and_no_one_else() {
+        let list = ["15550001111".to_owned()];
+        for mode in [None, Some(WhatsAppMode::SelfChat)] {
+            assert_eq!(show_answered(mode, &list, &[]), "you, in the chat with yourself");
+        }
+        let bot = |allowed: &[String], approved: &[String]| {
+            show_answered(Some(WhatsAppMode::Bot), allowed, approved)
+        };
+        assert_eq!(bot(&[], &[]), "no one");
+        let approved = ["900101@lid".to_owned()];
+        assert_eq!(bot(&list, &approved), "+15550001111, 900101@lid (approved by code)");
+    }
 
     #[test]
     fn a_bad_number_says_what_is_wrong_with_it() {

@@ -31,10 +31,10 @@ impl fmt::Display for LetterId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPick {
     /// Not of the form `in-1` or `out-1`.
-    #[error("Invalid ID `{0}`: use one such as in-1 or out-1 (see `hermes dead list`)")]
+    #[error("invalid ID `{0}`: use one such as in-1 or out-1 (see `hermes dead list`)")]
     Id(String),
     /// Neither `in` nor `out`.
-    #[error("Invalid direction `{0}`: use in or out")]
+    #[error("invalid direction `{0}`: use in or out")]
     Direction(String),
     /// Not a platform.
     #[error(transparent)]
@@ -131,14 +131,19 @@ pub fn table(letters: &[Value], now: Timestamp) -> String {
 pub fn page(letter: &Value, now: Timestamp) -> String {
     let word = |name: &str| visible::line(letter[name].as_str().unwrap_or("?"));
     let way = if word("direction") == "in" { "from" } else { "to" };
+    // A chat that refused one message for good is not sent the next.
+    let tries = match letter["attempts"].as_u64() {
+        Some(0) => "without an attempt to send it".to_owned(),
+        tries => format!("attempts: {}", tries.map_or("?".to_owned(), |tries| tries.to_string())),
+    };
+    let tries = if way == "from" { tries.replace(" to send it", "") } else { tries };
     let maybe = if letter["maybe_sent"] == true { " It may have been delivered." } else { "" };
     format!(
-        "{}: {way} {} on {}\nGiven up {} ago, attempts: {}. Reason: {}.{maybe}\n\n{}\n",
+        "{}: {way} {} on {}\nGiven up {} ago, {tries}. Reason: {}.{maybe}\n\n{}\n",
         word("id"),
         word("chat"),
         word("platform"),
         aged(&word("since"), now),
-        letter["attempts"],
         word("reason"),
         visible::text(letter["text"].as_str().unwrap_or("(its text cannot be read)")),
     )
@@ -186,7 +191,9 @@ mod tests {
         assert!(!list.contains("900100") && !list.contains("canary"), "{list}");
         let page = page(&json(&letter, true), now);
         assert!(page.contains("to 900100@lid") && page.contains("a canary"), "{page}");
-        assert!(page.contains("may have been delivered"), "{page}");
+        assert!(page.contains("may have been delivered") && page.contains("attempts: 3"), "{page}");
+        let untried = super::page(&json(&Letter { attempts: 0, ..letter.clone() }, true), now);
+        assert!(untried.contains("Given up 3 h ago, without an attempt to send it. Reason"), "{untried}");
         let text = Some(Private("\u{1b}[2J\u{1b}]52;c;aGk=\u{7}two\nlines".to_owned()));
         let reason = "no\n\u{1b}[8mhidden".to_owned();
         let evil = Letter { text, reason, ..letter };

@@ -141,6 +141,14 @@ impl Desk {
         tokio::spawn(work).await.unwrap_or_else(|_| Err(gone().into()))
     }
 
+    /// The people of this platform who were approved by a code.
+    pub fn admitted(&self, platform: Platform) -> Vec<String> {
+        self.book(|book| {
+            let rows = book.admitted().iter().filter(|row| row.platform == platform);
+            rows.map(|row| row.person.clone()).collect()
+        })
+    }
+
     fn list(&self) -> Value {
         let now = Now::read();
         self.book(|book| {
