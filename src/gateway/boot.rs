@@ -44,7 +44,7 @@ use crate::gateway::ops::notice;
 use crate::gateway::ops::status::file::StatusFile;
 use crate::gateway::pipeline::MessagePath;
 use crate::gateway::pipeline::admission::registry::Registry;
-use crate::gateway::pipeline::flow::MessageFlow;
+use crate::gateway::pipeline::flow::{self, MessageFlow};
 use crate::gateway::platforms::build;
 use crate::gateway::problems::Problems;
 use crate::gateway::settings::Settings;
@@ -206,7 +206,7 @@ async fn start(
     let admissions = path.admit_by(records, kept);
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     flow.configure(&config);
-    follow_settings(&settings, &flow);
+    flow::follow_settings(&settings, &flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));
     notice::absences::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow), contacts);
@@ -265,16 +265,6 @@ async fn start(
 /// Returns the addition to the first log line where a person reads it.
 fn hint_on_stop(log: Option<&Log>) -> &'static str {
     if log.is_some_and(|log| log.is_for_a_person) { ". Ctrl-C stops it" } else { "" }
-}
-
-/// Hands each change of the settings to the pipeline.
-fn follow_settings(settings: &Settings, flow: &Arc<dyn MessageFlow>) {
-    let configuring = Arc::downgrade(flow);
-    settings.on_change(move |config| {
-        if let Some(flow) = configuring.upgrade() {
-            flow.configure(config);
-        }
-    });
 }
 
 /// Sets the problems that are known at the start, and from now on those of the lock. The zone is that of this process.

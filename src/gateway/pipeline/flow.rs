@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::gateway::agent::api::About;
 use crate::gateway::model::adapter::{Inbox, InboxError, Link};
 use crate::gateway::model::message::{ChatKey, OutboundMessage};
+use crate::gateway::settings::Settings;
 use crate::gateway::store::api::Depths;
 use crate::platforms::Platform;
 
@@ -66,4 +67,14 @@ pub trait MessageFlow: Inbox {
     /// Begins no new turn, and returns when the running ones are answered and sent, or at the deadline. The rest stays in
     /// the store for the next run.
     async fn drain(&self, deadline: Instant);
+}
+
+/// Hands each change of the settings to the pipeline.
+pub fn follow_settings(settings: &Settings, flow: &Arc<dyn MessageFlow>) {
+    let configuring = Arc::downgrade(flow);
+    settings.on_change(move |config| {
+        if let Some(flow) = configuring.upgrade() {
+            flow.configure(config);
+        }
+    });
 }
