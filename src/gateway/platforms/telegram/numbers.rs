@@ -41,7 +41,7 @@ pub(super) struct Numbers {
     /// The highest that was believed, and when.
     last: Option<(i64, Instant)>,
     /// Updates of the answer before that could not be confirmed.
-    taken: BTreeSet<(Option<i64>, u64)>,
+    taken: BTreeSet<Key>,
 }
 
 impl Numbers {
@@ -95,8 +95,11 @@ fn highest(numbers: &[i64], last: Option<i64>) -> Option<i64> {
     row.last().copied()
 }
 
-/// An update, known again.
-fn key(update: &RawUpdate) -> (Option<i64>, u64) {
+/// An update, by which it is known again.
+pub(super) type Key = (Option<i64>, u64);
+
+/// The key of an update.
+pub(super) fn key(update: &RawUpdate) -> Key {
     (update.update_id, digest(update))
 }
 
