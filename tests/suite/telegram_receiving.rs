@@ -105,9 +105,6 @@ fn what_others_write_while_files_of_one_chat_come_is_answered_meanwhile_and_noth
     }
     assert_eq!(scene.service.waiting(), 6, "nothing is confirmed beyond what is on disk");
     scene.answered("behind the files");
-    for number in 0..3 {
-        scene.answered(&format!("I did not get your document slow{number}: the download took too long."));
-    }
     scene.confirmed();
     let sent = scene.service.sent();
     for text in ["the first", "the second", "behind the files"] {

@@ -223,7 +223,7 @@ async fn a_file_that_the_disk_does_not_take_waits_with_its_message() {
     });
     let stage = stage(routes, Arc::<Keeping>::clone(&inbox)).await;
     *obstacle.lock().unwrap() = stage.dir();
-    std::fs::write(stage.dir(), "in the way").unwrap();
+    std::fs::File::create(stage.dir()).unwrap();
     stage.receiver.take(batch()).await;
     assert_eq!(inbox.file(), Ok("whole".to_owned()));
 }
