@@ -215,11 +215,11 @@ async fn start(
     let pulse = Pulse::new(notify::watchdog_interval(world).unwrap_or(STALL_LIMIT));
     let (snapshots, (http_state, http)) = (status.subscribe(), watch::channel(None));
     let asked = Arc::new(tokio::sync::Notify::new());
-    let making = Arc::clone(&settings);
-    let make = Box::new(move |platform| build::adapter(platform, &making.current(), &making));
+    let (making, told) = (Arc::clone(&settings), problems.clone());
+    let make = Box::new(move |platform| build::adapter(platform, &making.current(), &making, &told));
     let message_flow = Arc::clone(&flow);
     let gateway = Gateway::new(Parts {
-        adapters: build::adapters(&config, &settings),
+        adapters: build::adapters(&config, &settings, &problems),
         flow,
         policy: Policy::from(&config.gateway),
         drain_timeout: config.gateway.drain_timeout,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::telegram::Fault;
-use crate::support::telegram::scene::{FRIEND, wait_until};
+use crate::support::telegram::scene::{FRIEND, entry, wait_until};
 use crate::support::telegram::service::now;
 use crate::support::wait;
 use crate::telegram::{Scene, lines};
@@ -51,8 +51,8 @@ fn row_18_a_limit_on_sending_without_a_time_holds_the_bot_when_it_meets_two_chat
     scene.service.write(FRIEND, FRIEND, "one");
     scene.service.write(OTHER, OTHER, "two");
     let entry = wait_until(&gateway, "limited", |entry| entry["state"] == "rate_limited");
-    assert!((40..=60).contains(&due_in(&entry)), "{entry:#}");
-    // The messages are counted a moment later.
+    assert!((20..=31).contains(&due_in(&entry)), "{entry:#}");
+    // They are counted a moment later.
     let both = wait::until(wait::LIMIT, || (gateway.state()["queues"]["outbox"] == 2).then_some(()));
     assert!(both.is_some(), "both wait: {:#}", gateway.state());
     assert_eq!(scene.service.asked("sendMessage").len(), 2, "nothing more is asked of it");
@@ -65,10 +65,10 @@ fn malformed(number: usize) -> Value {
 }
 
 #[test]
-fn row_20_where_most_updates_cannot_be_read_they_are_kept_and_confirmed_and_the_connection_is_given_up() {
+fn row_20_where_no_update_can_be_read_they_are_kept_and_confirmed_and_the_connection_is_given_up() {
     let scene = Scene::set();
     let mut gateway = scene.connected();
-    let ids: Vec<i64> = (0..10).map(|number| scene.service.push(malformed(number))).collect();
+    let ids: Vec<i64> = (0..20).map(|number| scene.service.push(malformed(number))).collect();
     gateway.wait_for_log("code=\"telegram_protocol\"");
     scene.confirmed();
     let aside = scene.home.paths().telegram().unreadable_dir();
@@ -86,7 +86,25 @@ fn row_20_where_most_updates_cannot_be_read_they_are_kept_and_confirmed_and_the_
 }
 
 #[test]
-fn row_20_what_cannot_be_read_is_confirmed_only_once_it_is_kept() {
+fn row_20_one_odd_chat_costs_nobody_the_connection() {
+    let scene = Scene::set();
+    let mut gateway = scene.connected();
+    let since = entry(&gateway)["since"].clone();
+    scene.write("early");
+    scene.answered("early");
+    for number in 0..40 {
+        scene.service.push(malformed(number));
+    }
+    scene.confirmed();
+    scene.write("behind them");
+    scene.answered("behind them");
+    let entry = entry(&gateway);
+    assert_eq!((&entry["state"], &entry["since"]), (&json!("connected"), &since), "{entry:#}");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn row_20_what_can_neither_be_read_nor_kept_stops_nobody_and_is_told_while_nothing_can_be_kept() {
     let scene = Scene::set();
     let paths = scene.home.paths().telegram();
     let aside = paths.unreadable_dir();
@@ -94,15 +112,25 @@ fn row_20_what_cannot_be_read_is_confirmed_only_once_it_is_kept() {
     // A file where the folder should be: nothing can be kept.
     scene.home.write(name.to_str().unwrap(), "in the way");
     let mut gateway = scene.connected();
+    let problems = || gateway.state()["problems"].to_string();
     let id = scene.service.push(malformed(0));
     scene.write("behind it");
-    gateway.wait_for_log("a message is waiting at Telegram");
-    assert_eq!(scene.service.waiting(), 2, "nothing is confirmed that is kept nowhere");
-    std::fs::remove_file(&aside).unwrap();
     scene.answered("behind it");
     scene.confirmed();
-    let kept = wait::until(wait::LIMIT, || aside.join(format!("{id}.json")).exists().then_some(()));
-    assert!(kept.is_some());
+    let told = gateway.wait_for_log("update_left_out");
+    assert!(told.contains(&format!("The update {id} ")) && told.contains("WARN"), "{told}");
+    assert!(problems().contains("unreadable_folder_unwritable"), "{}", problems());
+    let doctor = scene.home.run(["doctor"]);
+    assert!(doctor.stdout.contains("unreadable_folder_unwritable"), "{doctor:?}");
+    std::fs::remove_file(&aside).unwrap();
+    let is_over = || (!problems().contains("unreadable_folder_unwritable")).then_some(());
+    assert!(wait::until(wait::LIMIT, is_over).is_some(), "{}", problems());
+    // Where a folder stands under the name of one alone, it gets another name.
+    std::fs::create_dir(aside.join(format!("{}.json", id + 2))).unwrap();
+    assert_eq!(scene.service.push(malformed(1)), id + 2);
+    scene.confirmed();
+    assert!(aside.join(format!("{}-kept.json", id + 2)).exists());
+    assert_eq!(lines(&gateway, "update_left_out").len(), 1);
     assert_eq!(gateway.stop(), Some(0));
 }
 

@@ -6,6 +6,7 @@ use crate::support::house::QUICK;
 use crate::support::telegram::Fault;
 use crate::support::telegram::scene::{FRIEND, entry};
 use crate::support::telegram::service::{TOKEN, now};
+use crate::support::wait;
 use crate::telegram::{Scene, lines};
 
 /// Another person who may write.
@@ -81,6 +82,34 @@ fn an_attachment_that_comes_too_slowly_is_left_out_and_stands_in_nobodys_way() {
     let entry = entry(&gateway);
     assert_eq!((&entry["state"], &entry["since"]), (&json!("connected"), &since), "{entry:#}");
     assert_eq!((scene.service.asked("getFile").len(), files(&scene)), (1, 0));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn what_others_write_while_files_of_one_chat_come_is_answered_meanwhile_and_nothing_is_confirmed_early() {
+    let scene = set("media_timeout = \"15s\"\n");
+    for number in 0..3 {
+        let (file, path) = (format!("slow{number}"), format!("documents/slow_{number}.pdf"));
+        scene.service.file(&file, &path, &[b'x'; 5000]);
+        scene.service.trickle(&path);
+        scene.service.push(said(1 + number, json!({ "document": { "file_id": file, "file_name": file } })));
+    }
+    let mut gateway = scene.connected();
+    wait::until(wait::LIMIT, || (!scene.service.asked("getFile").is_empty()).then_some(()))
+        .expect("it is fetched");
+    scene.write("behind the files");
+    for text in ["the first", "the second"] {
+        scene.service.write(OTHER, OTHER, text);
+        scene.service.wait_sent(OTHER, text);
+        assert_eq!(scene.service.sent().iter().filter(|sent| sent.chat == FRIEND).count(), 0);
+    }
+    assert_eq!(scene.service.waiting(), 6, "nothing is confirmed beyond what is on disk");
+    scene.answered("behind the files");
+    scene.confirmed();
+    let sent = scene.service.sent();
+    for text in ["the first", "the second", "behind the files"] {
+        assert_eq!(sent.iter().filter(|sent| sent.text.contains(text)).count(), 1, "{text}: {sent:#?}");
+    }
     assert_eq!(gateway.stop(), Some(0));
 }
 

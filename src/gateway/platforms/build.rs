@@ -7,6 +7,7 @@ use crate::gateway::model::adapter::Adapter;
 use crate::gateway::platforms::scripted::adapter::PlayedAdapter;
 use crate::gateway::platforms::telegram::adapter::TelegramAdapter;
 use crate::gateway::platforms::whatsapp::adapter::WhatsAppAdapter;
+use crate::gateway::problems::Problems;
 use crate::gateway::settings::Settings;
 use crate::platforms::Platform;
 
@@ -27,17 +28,26 @@ pub fn enabled(config: &Config) -> impl Iterator<Item = Platform> {
 }
 
 /// The account of each enabled platform, under its name.
-pub fn adapters(config: &Config, settings: &Arc<Settings>) -> Vec<(String, Arc<dyn Adapter>)> {
+pub fn adapters(
+    config: &Config,
+    settings: &Arc<Settings>,
+    problems: &Problems,
+) -> Vec<(String, Arc<dyn Adapter>)> {
     enabled(config)
-        .map(|platform| (platform.spec().name.to_owned(), adapter(platform, config, settings)))
+        .map(|platform| (platform.spec().name.to_owned(), adapter(platform, config, settings, problems)))
         .collect()
 }
 
-/// The account of one platform. It reads its settings at each attempt to connect.
-pub fn adapter(platform: Platform, config: &Config, settings: &Arc<Settings>) -> Arc<dyn Adapter> {
+/// The account of one platform. It reads what it is told at each attempt to connect.
+pub fn adapter(
+    platform: Platform,
+    config: &Config,
+    settings: &Arc<Settings>,
+    problems: &Problems,
+) -> Arc<dyn Adapter> {
     match platform {
         Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings))),
-        Platform::Telegram => Arc::new(TelegramAdapter::new(Arc::clone(settings))),
+        Platform::Telegram => Arc::new(TelegramAdapter::new(Arc::clone(settings), problems.clone())),
         Platform::Scripted(_) => {
             let socket = config.scripted.as_ref().map(|scripted| scripted.socket.clone());
             Arc::new(PlayedAdapter::new(platform, socket.unwrap_or_default(), settings))

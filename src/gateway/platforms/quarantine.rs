@@ -1,6 +1,6 @@
 //! Quarantine for unreadable messages of a platform: kept for people to look at, with limits on the size and the number.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -27,23 +27,37 @@ impl Aside {
     /// When the disk does not take them: then they must not be acknowledged.
     pub fn keep(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         durable::create_private_dir(&self.dir)?;
-        self.make_room()?;
+        self.make_room();
         let path = self.dir.join(format!("{name}.json"));
+        // A folder of that name is not ours to remove.
+        let path = if path.is_dir() { self.dir.join(format!("{name}-kept.json")) } else { path };
         durable::write_atomic(&path, &bytes[..bytes.len().min(LEN_MAX)])?;
         Ok(path)
     }
 
-    fn make_room(&self) -> io::Result<()> {
-        let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
-        for entry in std::fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            files.push((entry.metadata()?.modified()?, entry.path()));
-        }
+    /// Tries whether anything can be kept now. Blocks.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn try_out(&self) -> io::Result<()> {
+        durable::create_private_dir(&self.dir)?;
+        let mut file = tempfile::tempfile_in(&self.dir)?;
+        file.write_all(b"{}")?;
+        file.sync_all()
+    }
+
+    /// Removes the oldest files. What cannot be removed stays: it must not keep the next one out.
+    fn make_room(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
+        let mut files: Vec<(SystemTime, PathBuf)> = entries
+            .flatten()
+            .filter_map(|entry| Some((entry.metadata().ok().filter(|meta| !meta.is_dir())?, entry.path())))
+            .filter_map(|(meta, path)| Some((meta.modified().ok()?, path)))
+            .collect();
         files.sort();
         for (_, path) in files.iter().take((files.len() + 1).saturating_sub(COUNT_MAX)) {
-            std::fs::remove_file(path)?;
+            drop(std::fs::remove_file(path));
         }
-        Ok(())
     }
 }
 
@@ -76,7 +90,23 @@ mod tests {
     #[test]
     fn what_the_disk_does_not_take_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        File::create(dir.path().join("unreadable")).unwrap();
-        assert!(Aside { dir: dir.path().join("unreadable") }.keep("1", b"{}").is_err());
+        let aside = Aside { dir: dir.path().join("unreadable") };
+        File::create(&aside.dir).unwrap();
+        assert!(aside.keep("1", b"{}").is_err() && aside.try_out().is_err());
+        std::fs::remove_file(&aside.dir).unwrap();
+        aside.try_out().unwrap();
+        assert_eq!(std::fs::read_dir(&aside.dir).unwrap().count(), 0, "a try leaves nothing");
+    }
+
+    #[test]
+    fn folders_among_the_files_keep_nothing_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let aside = Aside { dir: dir.path().to_owned() };
+        for number in 0..=COUNT_MAX {
+            std::fs::create_dir(aside.dir.join(format!("{number}.json"))).unwrap();
+        }
+        let path = aside.keep("5", b"{}").unwrap();
+        assert_eq!(path, aside.dir.join("5-kept.json"));
+        assert_eq!(aside.keep("5", b"{}").unwrap(), path, "twice is once");
     }
 }

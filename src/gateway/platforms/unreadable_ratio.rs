@@ -1,35 +1,38 @@
-//! Pure. The ratio of unreadable messages of a service: when it is above a half, the cause is not a single message, and
-//! taking more does not help.
+//! Pure. Whether nothing that a service says makes sense any more: then it is not this message or that chat, and taking more helps
+//! nobody. As long as anything can be read, the others are merely odd.
 
 use std::time::{Duration, Instant};
 
-/// The time within which messages are compared.
-const WITHIN: Duration = Duration::from_secs(60);
+/// So long after the last that could be read.
+const ALONE: Duration = Duration::from_secs(60);
 
-/// Least number of unreadable messages: fewer may be a new kind that people send.
-const COUNT_MIN: u32 = 4;
+/// Fewer than this may be something new that one chat sends.
+const COUNT_MIN: u32 = 20;
 
-/// The messages of a minute, over one connection.
+/// What came over one connection.
 #[derive(Debug, Default)]
 pub struct Nonsense {
-    since: Option<Instant>,
-    readable: u32,
+    readable_at: Option<Instant>,
+    last: Option<Instant>,
+    /// Updates in a row that could not be read.
     unreadable: u32,
 }
 
 impl Nonsense {
     /// Counts one more, readable or not.
     pub fn count(&mut self, now: Instant, is_readable: bool) {
-        if self.since.is_none_or(|since| now.duration_since(since) >= WITHIN) {
-            *self = Self { since: Some(now), ..Self::default() };
+        self.last = Some(now);
+        if is_readable {
+            *self = Self { readable_at: Some(now), ..Self::default() };
+        } else {
+            self.unreadable = self.unreadable.saturating_add(1);
         }
-        let count = if is_readable { &mut self.readable } else { &mut self.unreadable };
-        *count = count.saturating_add(1);
     }
 
-    /// True when more than half of them could not be read.
+    /// Many in a row could not be read, and nothing else has come for a while, if ever.
     pub fn prevails(&self) -> bool {
-        self.unreadable >= COUNT_MIN && self.unreadable > self.readable
+        let alone = self.last.zip(self.readable_at).map(|(last, at)| last.saturating_duration_since(at));
+        self.unreadable >= COUNT_MIN && alone.is_none_or(|alone| alone >= ALONE)
     }
 }
 
@@ -47,21 +50,27 @@ mod tests {
     }
 
     #[test]
-    fn it_prevails_where_more_than_half_of_a_minute_cannot_be_read() {
+    fn it_prevails_where_nothing_could_be_read_for_a_minute_and_one_odd_chat_does_not() {
         let begin = Now::read().mono;
         for (said, expected) in [
-            ("", false),
-            ("xxx", false),
-            ("xxxx", true),
-            ("....xxxx", false),
-            ("....xxxxx", true),
-            ("xxxx....", false),
+            (String::new(), false),
+            ("xxxx".to_owned(), false),
+            ("x".repeat(19), false),
+            ("x".repeat(20), true),
+            (format!(".{}", "x".repeat(59)), false),
+            (format!(".{}", "x".repeat(60)), true),
+            (format!("{}.", "x".repeat(60)), false),
+            // A word among them every half a minute.
+            (format!("{0}.{0}.{0}", "x".repeat(30)), false),
         ] {
-            assert_eq!(after(&mut Nonsense::default(), begin, 0, said), expected, "{said}");
+            assert_eq!(after(&mut Nonsense::default(), begin, 0, &said), expected, "{said}");
         }
         let mut nonsense = Nonsense::default();
-        assert!(!after(&mut nonsense, begin, 0, "xxx"));
-        assert!(!after(&mut nonsense, begin, 60, "x"), "the minute before does not count");
-        assert!(after(&mut nonsense, begin, 61, "xxx"));
+        assert!(!after(&mut nonsense, begin, 0, "."));
+        assert!(
+            !after(&mut nonsense, begin, 3600, &"x".repeat(19)),
+            "few are odd, however long nothing came"
+        );
+        assert!(after(&mut nonsense, begin, 3620, "x"));
     }
 }

@@ -8,10 +8,13 @@ use futures_util::future::BoxFuture;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{self, Conflicts, TOKEN_ACTION};
+use super::files::Files;
+use super::lanes::Lanes;
 use super::link::{self, Look, TelegramLink, is_unreached};
 use super::polling::Source as _;
 use super::receiver::{Receiver, meaning, remove_webhook};
 use super::shared::Shared;
+use super::unread::Unread;
 use super::webhook::{Door, FETCH_LIMIT_MAX, Refused, UNREACHABLE};
 use crate::clock::Now;
 use crate::config::{Config, TelegramConfig, WebhookConfig};
@@ -21,6 +24,7 @@ use crate::gateway::model::failure::AdapterError;
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::platforms::media::Media;
 use crate::gateway::platforms::quarantine::Aside;
+use crate::gateway::problems::Problems;
 use crate::gateway::settings::Settings;
 use crate::local_endpoint::LocalEndpoint;
 use crate::net::Distrust;
@@ -54,6 +58,7 @@ pub struct TelegramAdapter {
     settings: Arc<Settings>,
     claim: Claim,
     memory: Arc<Memory>,
+    problems: Problems,
 }
 
 /// State that outlives a connection.
@@ -168,9 +173,9 @@ impl Inner {
 
 impl TelegramAdapter {
     /// The bot of these settings.
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: Arc<Settings>, problems: Problems) -> Self {
         let claim = Claim::new(Platform::Telegram, "telegram_token_lock", &settings);
-        Self { settings, claim, memory: Arc::default() }
+        Self { settings, claim, memory: Arc::default(), problems }
     }
 
     /// Connects by webhook. Where the service does not reach us, the connection can at least send.
@@ -183,7 +188,7 @@ impl TelegramAdapter {
     ) -> Result<(BoxFuture<'static, Fault>, Look), AdapterError> {
         let (bot, shared) = (Arc::clone(&receiver.bot), Arc::clone(&receiver.shared));
         let (token, every) = (receiver.token.clone(), config.telegram.poll_timeout);
-        receiver.fetch_limit = receiver.fetch_limit.min(FETCH_LIMIT_MAX);
+        receiver.files.within(FETCH_LIMIT_MAX);
         // The last one may still be closing.
         let place = Arc::clone(&self.memory.place).lock_owned().await;
         let door = Door::open(webhook.bind, secret, place).await?;
@@ -281,6 +286,11 @@ impl Adapter for TelegramAdapter {
         self.memory.inner().distrust.answered();
         let (shared, number) = (Arc::new(Shared::new()), me.id);
         let paths = self.settings.home.telegram();
+        let media = Media {
+            dir: paths.media_dir(),
+            file_len_max: telegram.media_file_bytes,
+            total_len_max: telegram.media_total_bytes,
+        };
         let receiver = Receiver {
             bot: Arc::clone(&bot),
             me,
@@ -289,16 +299,13 @@ impl Adapter for TelegramAdapter {
             shared: Arc::clone(&shared),
             memory: Arc::clone(&self.memory),
             token: token.clone(),
-            media: Media {
-                dir: paths.media_dir(),
-                file_len_max: telegram.media_file_bytes,
-                total_len_max: telegram.media_total_bytes,
-            },
-            aside: Aside { dir: paths.unreadable_dir() },
+            files: Files::new(Arc::clone(&bot), media, telegram.media_timeout),
+            lanes: Lanes::default(),
+            unread: Unread::new(Aside { dir: paths.unreadable_dir() }, self.problems.clone()),
             repeats: LogThrottle::default(),
             albums: Mutex::default(),
+            nonsense: Mutex::default(),
             poll: telegram.poll_timeout,
-            fetch_limit: telegram.media_timeout,
         };
         let (receiving, look): (BoxFuture<'static, Fault>, Look) = match webhook(telegram)? {
             None => {

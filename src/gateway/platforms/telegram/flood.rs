@@ -12,15 +12,16 @@ pub struct Floods {
 }
 
 impl Floods {
-    /// Records that this chat has to wait. Returns the wait for the whole bot, when another chat has to wait at the same
-    /// time: then the bot sends too much, and every further request would make it worse.
+    /// This chat has to wait. Returns the wait for the whole bot, when another chat has to wait at the same time: then it may be
+    /// the bot that sends too much, and every further request would make it worse. It lasts as long as two chats are limited, and
+    /// no longer than what is asked for now: a longer wait is that of its chat alone.
     pub fn limited(&mut self, now: Instant, chat: i64, wait: Duration) -> Option<Duration> {
         self.until.retain(|_, until| *until > now);
         self.until.insert(chat, now + wait);
-        if self.until.len() < 2 {
-            return None;
-        }
-        self.until.values().max().map(|until| until.duration_since(now))
+        let longest = *self.until.iter().max_by_key(|(_, until)| **until)?.0;
+        let shared =
+            self.until.iter().filter(|(chat, _)| **chat != longest).map(|(_, until)| *until).max()?;
+        Some(shared.duration_since(now).min(wait))
     }
 
     /// Counts one more limit without a duration. Returns the number in a row before it.
@@ -62,9 +63,29 @@ mod tests {
         assert_eq!(floods.limited(now, 1, seconds(30)), None);
         assert_eq!(floods.limited(now + seconds(1), 1, seconds(40)), None, "the same chat again");
         assert!(floods.is_limited(now, 1) && !floods.is_limited(now, 2));
-        assert_eq!(floods.limited(now + seconds(2), 2, seconds(5)), Some(seconds(39)));
+        assert_eq!(
+            floods.limited(now + seconds(2), 2, seconds(5)),
+            Some(seconds(5)),
+            "the longer wait is the other's alone"
+        );
         assert!(floods.is_limited(now + seconds(3), 3));
         assert_eq!(floods.limited(now + seconds(60), 3, seconds(5)), None, "what is over does not count");
         assert!(!floods.is_limited(now + seconds(66), 3));
+    }
+
+    #[test]
+    fn an_absurd_wait_of_some_chats_is_not_the_bots() {
+        let (mut floods, now) = (Floods::default(), Now::read().mono);
+        let (second, day) = (Duration::from_secs(1), Duration::from_hours(24));
+        assert_eq!(floods.limited(now, 1, day), None);
+        assert_eq!(floods.limited(now, 2, second), Some(second));
+        assert_eq!(
+            floods.limited(now, 1, day),
+            Some(second),
+            "the absurd one again, while the other is limited"
+        );
+        assert_eq!(floods.limited(now + 2 * second, 1, day), None);
+        floods.limited(now, 3, day);
+        assert_eq!(floods.limited(now, 2, second), Some(second));
     }
 }

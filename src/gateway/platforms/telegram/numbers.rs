@@ -42,7 +42,7 @@ pub(super) struct Numbers {
     /// The highest number that was believed, and the time.
     last: Option<(i64, Instant)>,
     /// Updates of the answer before that could not be confirmed.
-    taken: BTreeSet<(Option<i64>, u64)>,
+    taken: BTreeSet<Key>,
 }
 
 impl Numbers {
@@ -96,8 +96,11 @@ fn highest(numbers: &[i64], last: Option<i64>) -> Option<i64> {
     row.last().copied()
 }
 
-/// Returns the identity of an update, by which a repeat is recognized.
-fn key(update: &RawUpdate) -> (Option<i64>, u64) {
+/// An update, by which it is known again.
+pub(super) type Key = (Option<i64>, u64);
+
+/// The key of an update.
+pub(super) fn key(update: &RawUpdate) -> Key {
     (update.update_id, digest(update))
 }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::failure::CONFLICT;
 use super::numbers::{Numbers, Sifted};
-use super::receiver::{BATCH_MAX, meaning};
+use super::receiver::meaning;
 use super::shared::Shared;
+use super::taking::Taking;
 use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::failpoint;
 use crate::gateway::model::failure::{AdapterError, Degraded, Retry};
 use crate::gateway::platforms::patience::Patience;
-use crate::gateway::platforms::unreadable_ratio::Nonsense;
 use crate::platforms::Platform;
 use crate::platforms::telegram::bot::Fault;
 use crate::platforms::telegram::wire::RawUpdate;
@@ -31,8 +31,11 @@ pub(super) trait Source: Sync {
     /// Logs that an update has a number that is not confirmed, such as "no update_id".
     fn tell_odd(&self, number: &str);
 
-    /// Returns when all of it is on disk.
-    fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) -> impl Future<Output = ()> + Send;
+    /// Begins at once to take what came, after what came before; returns when all of it is on disk.
+    fn take(&self, batch: Vec<RawUpdate>) -> impl Future<Output = ()> + Send;
+
+    /// Nothing that comes makes sense any more.
+    fn is_nonsense(&self) -> bool;
 
     /// Returns the error for a conflict, in view of those before it.
     fn conflict(&self, fault: Fault) -> AdapterError;
@@ -44,50 +47,51 @@ pub(super) trait Source: Sync {
 /// Polls until the connection fails; begins with the answer to the first request.
 pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, first: Answer) -> Fault {
     let (mut patience, mut pace) = (Patience::default(), Pace::default());
-    let (mut nonsense, mut numbers) = (Nonsense::default(), Numbers::default());
-    let mut sift = |answer: Answer| {
-        let sifted = numbers.sift(Now::read().mono, answer?, usize::from(BATCH_MAX));
-        sifted.ok_or(Fault::Garbled("updates without usable numbers, and nothing else"))
-    };
-    let (mut confirm, mut is_first) = (None, true);
+    let (mut numbers, mut taking) = (Numbers::default(), Taking::new(shared));
     let mut rest = Duration::ZERO;
-    let mut answer = sift(first);
+    let mut answer = taking.sift(&mut numbers, first);
     loop {
         match answer {
             Ok(sifted) => {
                 patience.forgive();
                 shared.degrade(None);
-                (confirm, is_first) = (sifted.confirm, sifted.is_first);
                 sifted.odd.iter().for_each(|number| source.tell_odd(number));
-                shared.busy(true);
-                source.take(sifted.new, &mut nonsense).await;
-                shared.busy(false);
+                taking.begin(sifted, |batch| source.take(batch));
             }
             Err(fault) => {
-                if let Err(fault) = bear(source, shared, &mut patience, fault).await {
+                if let Err(fault) = taking.beside(bear(source, shared, &mut patience, fault)).await {
                     return fault;
                 }
             }
         }
-        tokio::time::sleep(rest).await;
+        taking.settle().await;
+        taking.beside(tokio::time::sleep(rest)).await;
+        let confirm = taking.confirmable();
         if confirm.is_some() {
             failpoint::hit("ack.telegram.before");
         }
         let asked_at = Now::read().mono;
-        // If a confirmed number is odd after all, updates with a lower one are skipped as long as this request waits.
-        let is_unsure = is_first && confirm.is_some();
-        let may_wait =
-            patience.failures() == 0 && !nonsense.prevails() && !is_unsure && shared.may_wait(asked_at);
-        answer = sift(source.poll(confirm, if may_wait { poll } else { Duration::ZERO }).await);
+        // Where a confirmed number is odd after all, what has a lower one is skipped as long as this question waits.
+        let is_unsure = taking.is_first && confirm.is_some();
+        let may_wait = patience.failures() == 0
+            && taking.is_done()
+            && !source.is_nonsense()
+            && !is_unsure
+            && shared.may_wait(asked_at);
+        let asking = source.poll(confirm, if may_wait { poll } else { Duration::ZERO });
+        let asked = taking.beside(asking).await;
+        answer = taking.sift(&mut numbers, asked);
         if answer.is_ok() {
-            // The taken updates are confirmed with that; the answer comes again over the next connection.
-            if nonsense.prevails() {
-                return Fault::Garbled("most updates could not be read");
+            taking.confirmed(confirm);
+            // What was taken is confirmed with that; the answer comes again over the next connection.
+            if source.is_nonsense() && taking.is_done() && taking.confirm.is_none() {
+                return Fault::Garbled("nothing that came could be read");
             }
             if confirm.is_some() {
                 failpoint::hit("ack.telegram.after");
             }
-            shared.prove();
+            // While something is being taken, it must get on as well.
+            if taking.is_done() { shared.prove() } else { shared.seen() }
         }
         let has_brought = answer.as_ref().is_ok_and(|Sifted { new, .. }| !new.is_empty());
         rest = pace.wait(Now::read().mono - asked_at, has_brought);

@@ -135,8 +135,12 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Source for Service<F> {
         panic!("{number}");
     }
 
-    async fn take(&self, batch: Vec<RawUpdate>, _: &mut Nonsense) {
+    async fn take(&self, batch: Vec<RawUpdate>) {
         tokio::time::sleep(Duration::from_millis(5) * u32::from(!batch.is_empty())).await;
+    }
+
+    fn is_nonsense(&self) -> bool {
+        false
     }
 
     fn conflict(&self, fault: Fault) -> AdapterError {
@@ -317,4 +321,101 @@ async fn beside_another_poller_that_is_there_for_a_moment_no_message_waits_for_t
         service.run(&Shared::new(), 600 * SECOND, |_, _| {}).await;
         assert!(service.slowest() < 2 * SECOND, "every {every} s: {:?}", service.slowest());
     }
+}
+
+/// A service that keeps what is not confirmed; taking its first update lasts for minutes, and that of the third for one.
+#[derive(Default)]
+struct Slow {
+    waiting: Mutex<Vec<i64>>,
+    confirmed: Mutex<i64>,
+    taken: Mutex<Vec<(i64, Duration)>>,
+    polls: Mutex<u32>,
+    begin: Option<Instant>,
+}
+
+impl Slow {
+    fn age(&self) -> Duration {
+        Now::read().mono - self.begin.unwrap()
+    }
+
+    fn batch(&self) -> Vec<RawUpdate> {
+        let waiting = self.waiting.lock().unwrap();
+        let update = |id: &i64| RawUpdate::of(&json!({ "update_id": id }).to_string());
+        waiting.iter().take(100).filter_map(update).collect()
+    }
+}
+
+impl Source for Slow {
+    async fn poll(&self, confirm: Option<i64>, wait: Duration) -> Answer {
+        *self.polls.lock().unwrap() += 1;
+        if let Some(last) = confirm {
+            let taken = self.taken.lock().unwrap().clone();
+            let mut waiting = self.waiting.lock().unwrap();
+            let is_taken = |id: &i64| taken.iter().any(|(done, _)| done == id);
+            assert!(waiting.iter().filter(|id| **id <= last).all(is_taken), "{last}: {waiting:?} {taken:?}");
+            waiting.retain(|id| *id > last);
+            *self.confirmed.lock().unwrap() = last;
+        }
+        let until = Now::read().mono + wait;
+        while self.waiting.lock().unwrap().is_empty() && Now::read().mono < until {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        Ok(self.batch())
+    }
+
+    fn tell_odd(&self, number: &str) {
+        panic!("{number}");
+    }
+
+    async fn take(&self, batch: Vec<RawUpdate>) {
+        for id in batch.iter().map(|update| update.update_id.unwrap()) {
+            let lasts = match id {
+                1 => 300 * SECOND,
+                3 => 60 * SECOND,
+                _ => SECOND / 100,
+            };
+            tokio::time::sleep(lasts).await;
+            self.taken.lock().unwrap().push((id, self.age()));
+        }
+    }
+
+    fn is_nonsense(&self) -> bool {
+        false
+    }
+
+    fn conflict(&self, fault: Fault) -> AdapterError {
+        panic!("{fault:?}");
+    }
+
+    async fn clear(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_minutes_keeps_nothing_else_waiting_and_is_confirmed_only_when_it_is_taken() {
+    let service = Slow { begin: Some(Now::read().mono), ..Slow::default() };
+    let shared = Shared::new();
+    let writing = async {
+        // One answer, which has only what is slow; the rest comes while it is taken.
+        for id in 2..=20 {
+            tokio::time::sleep(10 * SECOND).await;
+            service.waiting.lock().unwrap().push(id);
+            assert_eq!(*service.confirmed.lock().unwrap(), 0);
+        }
+        while *service.confirmed.lock().unwrap() < 20 {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+    };
+    service.waiting.lock().unwrap().push(1);
+    tokio::select! {
+        fault = run(&service, &shared, POLL, Ok(service.batch())) => panic!("given up: {fault:?}"),
+        () = writing => {}
+    }
+    assert!(service.age() < 302 * SECOND, "{:?}", service.age());
+    let taken = service.taken.lock().unwrap().clone();
+    assert_eq!(taken.len(), 20, "each once: {taken:?}");
+    for (id, at) in taken.iter().filter(|(id, _)| ![1, 3].contains(id)) {
+        let came = 10 * SECOND * u32::try_from(id - 1).unwrap();
+        assert!(*at < came + 2 * SECOND, "{id}: {at:?}");
+    }
+    assert!(*service.polls.lock().unwrap() < 2 * 300, "{}", service.polls.lock().unwrap());
 }

@@ -1,17 +1,17 @@
 //! Receives by long polling.
 //!
-//! A batch is confirmed by the next request, and that is sent only when all of the batch is on disk. No update that waits at
-//! the service is ever dropped: the first request names no number, so that it brings all that was not confirmed before.
-//! Once a confirmation is answered it is not repeated, since the service may restart its count after a quiet week, and
+//! A batch is confirmed by a question that is asked only when all of the batch is on disk. Nothing that waits at
+//! the service is ever dropped: the first question names no number, so that it brings whatever was not confirmed before.
+//! Once a confirmation is answered it is not repeated, since the service may begin to count anew after a quiet week, and
 //! numbers below a confirmed one would be confirmed unseen.
 //!
-//! An unreadable update is set aside before it is confirmed; where it spoils a whole answer, [`narrow`] finds it. Where most
-//! updates are unreadable, the connection is given up, and tried again ever more slowly: a batch for each attempt.
+//! The chats of a batch are taken side by side, and what others write is asked for meanwhile: only its own chat waits for a file.
+//!
+//! What cannot be read is set aside before it is confirmed; where that spoils a whole answer, [`narrow`] finds which it is. Where
+//! nothing else comes, the connection is given up, and tried again ever more slowly: a batch for each attempt.
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,32 +19,33 @@ use futures_util::future::join_all;
 
 use super::adapter::Memory;
 use super::albums::Albums;
+use super::files::{Files, Until};
+use super::lanes::{Lanes, Turn};
 use super::narrow;
-use super::numbers;
 use super::polling::{self, Answer, Source};
 use super::shared::Shared;
 use super::translate::{self, Translated, Wanted};
+use super::unread::Unread;
 use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::adapter::{Inbox, InboxError};
 use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::model::message::{Attachment, InboundMessage};
-use crate::gateway::platforms::media::{Arrived, Media, NOT_STORED};
-use crate::gateway::platforms::quarantine::Aside;
 use crate::gateway::platforms::unreadable_ratio::Nonsense;
 use crate::net;
 use crate::platforms::Platform;
 use crate::platforms::telegram::bot::{Bot, Fault, Said};
-use crate::platforms::telegram::wire::{
-    self, DeleteWebhook, FilePath, GetUpdates, Kind, RawUpdate, User, WebhookInfo,
-};
+use crate::platforms::telegram::wire::{self, DeleteWebhook, GetUpdates, Kind, RawUpdate, User, WebhookInfo};
 use crate::sensitive::Secret;
 
 /// Updates of one answer: the most that the service gives.
 pub(super) const BATCH_MAX: u8 = 100;
 
-/// Limit for the answer, beyond the time that the service may wait.
+/// The code of an update with a number that is not confirmed.
+const NUMBER_ODD: &str = "update_number_odd";
+
+/// Beyond the time that the service may wait for something to come.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The first wait after a message could not be made durable; it doubles.
@@ -62,17 +63,20 @@ pub(super) struct Receiver {
     pub(super) shared: Arc<Shared>,
     pub(super) memory: Arc<Memory>,
     pub(super) token: Secret,
-    pub(super) media: Media,
-    /// The folder of unreadable updates.
-    pub(super) aside: Aside,
-    /// The throttle of the log lines about them.
+    /// What comes with messages.
+    pub(super) files: Files,
+    /// Chats of which something is being taken.
+    pub(super) lanes: Lanes,
+    /// Where updates go that cannot be read.
+    pub(super) unread: Unread,
+    /// What was said of odd updates.
     pub(super) repeats: LogThrottle,
     /// Albums of which a part was addressed to us.
     pub(super) albums: Mutex<Albums>,
-    /// Time for which the service waits for updates.
+    /// Updates that can be read, and others.
+    pub(super) nonsense: Mutex<Nonsense>,
+    /// How long the service waits for something to come.
     pub(super) poll: Duration,
-    /// Limit for fetching all attachments of one message: until then nothing after it is asked for.
-    pub(super) fetch_limit: Duration,
 }
 
 impl Receiver {
@@ -81,42 +85,13 @@ impl Receiver {
         polling::run(self, &self.shared, self.poll, first).await
     }
 
-    /// Returns when all of it is on disk. In order within a chat, the chats side by side.
-    async fn take_all(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
-        let mut messages = Vec::new();
-        for update in batch {
-            let translated = self.translate(&update);
-            nonsense.count(Now::read().mono, translated.is_ok());
-            match translated {
-                Ok(Some(translated)) => messages.push(translated),
-                Ok(None) => {}
-                Err(wire::Unreadable) => {
-                    let mut wait = STORE_WAIT;
-                    while let Err(error) = self.keep_aside(&update).await {
-                        wait = self.not_stored(wait, &error).await;
-                    }
-                }
-            }
-        }
-        self.join_albums(&mut messages);
-        let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
-        for translated in messages {
-            chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
-        }
-        join_all(chats.into_values().map(|messages| async {
-            for message in messages {
-                self.accept(message).await;
-            }
-        }))
-        .await;
-    }
-
-    /// Takes one update. When this returns `Ok`, it is on disk, or does not have to be.
+    /// Takes one update that was brought to us. When this returns `Ok`, it is on disk, or nobody has to hear of it.
     pub(super) async fn offer(&self, update: &RawUpdate) -> Result<(), InboxError> {
         match self.translate(update) {
             Ok(Some(mut translated)) => {
                 self.join_albums(std::slice::from_mut(&mut translated));
-                let message = self.whole(translated).await;
+                let Translated { mut message, wanted } = translated;
+                self.complete(&mut message, &wanted, &mut Until::default()).await;
                 let stored = self.inbox.accept(self.platform, message.clone()).await;
                 if stored.is_err() {
                     discard(message).await;
@@ -125,7 +100,8 @@ impl Receiver {
             }
             Ok(None) => Ok(()),
             Err(wire::Unreadable) => {
-                self.keep_aside(update).await.map_err(|error| InboxError(error.to_string()))
+                self.unread.set_aside(update).await;
+                Ok(())
             }
         }
     }
@@ -152,29 +128,44 @@ impl Receiver {
         }
     }
 
+    fn nonsense<T>(&self, look: impl FnOnce(&mut Nonsense) -> T) -> T {
+        look(&mut self.nonsense.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn join_albums(&self, messages: &mut [Translated]) {
         let mut albums = self.albums.lock().unwrap_or_else(PoisonError::into_inner);
         albums.join(messages, |message| self.inbox.admits(self.platform, message));
     }
 
-    async fn accept(&self, translated: Translated) {
-        let message = self.whole(translated).await;
+    /// Takes what one batch brings of a chat, in its order.
+    async fn take_chat(&self, mut turn: Turn, messages: Vec<Translated>) {
+        turn.comes().await;
+        let mut until = Until::default();
+        for message in messages {
+            self.accept(message, &mut until).await;
+        }
+    }
+
+    async fn accept(&self, Translated { mut message, wanted }: Translated, until: &mut Until) {
         let mut wait = STORE_WAIT;
-        while let Err(error) = self.inbox.accept(self.platform, message.clone()).await {
+        loop {
+            self.complete(&mut message, &wanted, until).await;
+            let Err(error) = self.inbox.accept(self.platform, message.clone()).await else { break };
             wait = self.not_stored(wait, &error).await;
+            // What the disk did not take is fetched with the next try, which has all the time.
+            *until = Until::default();
         }
         self.shared.step();
     }
 
-    /// Returns the message with its attachments.
-    async fn whole(&self, Translated { mut message, wanted }: Translated) -> InboundMessage {
+    /// Fetches what came with it.
+    async fn complete(&self, message: &mut InboundMessage, wanted: &[Wanted], until: &mut Until) {
         if !wanted.is_empty()
-            && self.inbox.admits(self.platform, &message)
-            && !self.inbox.knows(self.platform, &message).await
+            && self.inbox.admits(self.platform, message)
+            && !self.inbox.knows(self.platform, message).await
         {
-            self.fetch(&mut message, wanted).await;
+            self.files.fetch(message, wanted, until).await;
         }
-        message
     }
 
     /// Waits for the disk, and returns the next wait. Until then no update is asked for: the service keeps the rest.
@@ -183,69 +174,6 @@ impl Receiver {
         self.shared.step();
         tokio::time::sleep(wait).await;
         doubled(wait, 1, STORE_WAIT_MAX)
-    }
-
-    async fn fetch(&self, message: &mut InboundMessage, wanted: Vec<Wanted>) {
-        // The limit begins with the first attachment, and the others have the rest of it.
-        let limit = tokio::time::sleep(self.fetch_limit);
-        tokio::pin!(limit);
-        for (attachment, wanted) in message.attachments.iter_mut().zip(wanted) {
-            let fetched = tokio::select! {
-                fetched = self.fetch_one(attachment, &wanted) => fetched.and_then(Arrived::keep),
-                () = &mut limit => Err("the download took too long"),
-            };
-            match fetched {
-                Ok(path) => attachment.path = Some(path),
-                Err(why) => {
-                    tracing::info!(platform = %self.platform, code = "attachment_refused", "An attachment was not downloaded: {why}");
-                    attachment.error = Some(why.to_owned());
-                }
-            }
-        }
-    }
-
-    async fn fetch_one(&self, attachment: &Attachment, wanted: &Wanted) -> Result<Arrived, &'static str> {
-        let lost = |_: Fault| "it could not be downloaded";
-        let (media, size, mime) = (self.media.clone(), wanted.size, attachment.mime.clone());
-        let now = Now::read().wall;
-        // Before anything is asked: what is announced as too large is not asked for.
-        let mut arriving = blocking(move || media.begin(now, size, mime.as_deref())).await?;
-        let question = serde_json::json!({ "file_id": wanted.file_id });
-        let file: FilePath =
-            self.bot.ask("getFile", &question, ANSWER_LIMIT).await.map_err(|fault| match fault {
-                // The service itself has a limit of 20 MB, and says so in words.
-                Fault::Refused(refusal) if refusal.status == 400 => {
-                    "Telegram does not offer it to bots; it may be too large"
-                }
-                Fault::Refused(_) | Fault::Way(_) | Fault::Garbled(_) => "it could not be downloaded",
-            })?;
-        let path = file.file_path.ok_or("Telegram no longer stores it")?;
-        // A server that runs with `--local` names a file on its disk. An impostor of such a server could name any of ours.
-        if Path::new(&path).is_absolute() {
-            return Err("the Bot API server runs with --local, which hermes does not support");
-        }
-        let mut response = self.bot.open(&path, self.fetch_limit).await.map_err(lost)?;
-        while let Some(bytes) = response.chunk().await.map_err(|_| "it could not be downloaded")? {
-            arriving = blocking(move || arriving.add(&bytes).map(|()| arriving)).await?;
-        }
-        blocking(move || arriving.arrived()).await
-    }
-
-    /// Keeps an unreadable update for people to look at, so that it does not hide the others.
-    async fn keep_aside(&self, update: &RawUpdate) -> io::Result<()> {
-        let unnumbered = || format!("unnumbered-{:016x}", numbers::digest(update));
-        let name = update.update_id.map_or_else(unnumbered, |number| number.to_string());
-        let (aside, body) = (self.aside.clone(), update.body.get().to_owned());
-        let kept = tokio::task::spawn_blocking(move || aside.keep(&name, body.as_bytes()));
-        let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let path = kept?;
-        if let Some(more) = self.repeats.say(Now::read().mono, "update_unreadable") {
-            tracing::warn!(
-                code = "update_unreadable", platform = %self.platform,
-                "Set aside an update that could not be read, in {}{more}", path.display()
-            );
-        }
-        Ok(())
     }
 }
 
@@ -275,18 +203,47 @@ impl Source for Receiver {
     }
 
     fn tell_odd(&self, number: &str) {
-        let code = "update_number_odd";
-        if let Some(more) = self.repeats.say(Now::read().mono, code) {
+        if let Some(more) = self.repeats.say(Now::read().mono, NUMBER_ODD) {
             tracing::warn!(
-                code, platform = %self.platform,
+                code = NUMBER_ODD, platform = %self.platform,
                 "Telegram sent an update with {number}. It was read, and is not confirmed, because that could skip others; Telegram \
                  may send it again for a day{more}"
             );
         }
     }
 
-    async fn take(&self, batch: Vec<RawUpdate>, nonsense: &mut Nonsense) {
-        self.take_all(batch, nonsense).await;
+    fn take(&self, batch: Vec<RawUpdate>) -> impl Future<Output = ()> + Send {
+        let (mut messages, mut odd) = (Vec::new(), Vec::new());
+        for update in batch {
+            let translated = self.translate(&update);
+            self.nonsense(|nonsense| nonsense.count(Now::read().mono, translated.is_ok()));
+            match translated {
+                Ok(Some(translated)) => messages.push(translated),
+                Ok(None) => {}
+                Err(wire::Unreadable) => odd.push(update),
+            }
+        }
+        self.join_albums(&mut messages);
+        let mut chats: BTreeMap<String, Vec<Translated>> = BTreeMap::new();
+        for translated in messages {
+            chats.entry(translated.message.chat.0.clone()).or_default().push(translated);
+        }
+        let queued = |(chat, messages): (String, _)| (self.lanes.queue(&chat), messages);
+        let chats: Vec<_> = chats.into_iter().map(queued).collect();
+        async move {
+            let taking = join_all(chats.into_iter().map(|(turn, messages)| self.take_chat(turn, messages)));
+            let setting_aside = async {
+                for update in odd {
+                    self.unread.set_aside(&update).await;
+                    self.shared.step();
+                }
+            };
+            tokio::join!(taking, setting_aside);
+        }
+    }
+
+    fn is_nonsense(&self) -> bool {
+        self.nonsense(|nonsense| nonsense.prevails())
     }
 
     fn conflict(&self, fault: Fault) -> AdapterError {
@@ -325,13 +282,7 @@ async fn discard(message: InboundMessage) {
     drop(tokio::task::spawn_blocking(removing).await);
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, &'static str> + Send + 'static,
-) -> Result<T, &'static str> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(NOT_STORED))
-}
-
-/// Returns the error for a failure to receive. `conflicts`: the number of conflicts in a row, with this one.
+/// What a failure to receive means. `conflicts`: how many conflicts came in a row, with this one.
 pub(super) fn meaning(fault: Fault, conflicts: u32) -> AdapterError {
     match fault {
         Fault::Way(fault) => way(fault),

@@ -213,8 +213,8 @@ impl Pump {
         Turn::Next
     }
 
-    /// Sets an unreadable message aside. Only a defect brings us here; one message must not block all that follow it, and a
-    /// defect that meets most of them is worse with each one that is taken.
+    /// Only a defect brings us here; one message must not stand in the way of all that follow it, and a defect that meets
+    /// all of them is worse with each one that is taken.
     fn set_aside(&mut self, seq: u64, line: &str) -> Turn {
         let kept = self.judge.keep(seq, line);
         let now = Now::read().mono;
@@ -234,7 +234,7 @@ impl Pump {
         if self.nonsense.prevails() {
             return Turn::Stop(AdapterError::retryable(
                 "whatsapp_protocol",
-                "most of the bridge's messages cannot be read",
+                "none of the bridge's messages can be read",
             ));
         }
         Turn::Next
