@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use hermes::gateway::model::event::Generation;
 use hermes::gateway::model::failure::AdapterError;
-use hermes::gateway::supervisor::machine::{Action, Generation, Input, Machine, Policy};
+use hermes::gateway::supervisor::machine::{Action, Input, Machine, Policy};
 
 const PLATFORMS: usize = 10_000;
 const EVENTS: u64 = 1_000_000;
