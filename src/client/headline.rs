@@ -8,7 +8,7 @@ use crate::client::view::View;
 use crate::config::shadow_remedy;
 use crate::error::with_code;
 use crate::gateway::model::snapshot::{GatewayState, Problem};
-use crate::span::ago;
+use crate::span::{age, ago, span};
 
 /// The first line: running or not; a sentence.
 pub fn headline(view: &View, now: Timestamp) -> String {
@@ -54,7 +54,7 @@ pub(super) fn notes_on_gateway(view: &View, now: Timestamp) -> String {
         if view.presence == Presence::Absent {
             text.push_str(&format!("{message}\n"));
         } else {
-            text.push_str(&format!("{message}, since {}.\n", ago(*since, now)));
+            text.push_str(&format!("{message}, for {}.\n", span(age(*since, now))));
         }
         let actions = user_action.iter().flat_map(|action| action.lines());
         text.extend(actions.map(|action| format!("  {action}\n")));

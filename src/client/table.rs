@@ -13,7 +13,7 @@ use crate::gateway::model::snapshot::{
     AgentSnapshot, AgentState, HttpSnapshot, HttpState, PlatformSnapshot, Queues, WireState,
 };
 use crate::preflight::Finding;
-use crate::span::{age, aged, ago, until};
+use crate::span::{age, aged, ago, span, until};
 use crate::visible;
 use crate::wrap::{folded, wrapped};
 
@@ -91,7 +91,7 @@ fn queues_note(queues: Queues) -> String {
 /// The agent and its state.
 fn agent_note(agent: &AgentSnapshot, now: Timestamp) -> String {
     let model = agent.model.as_ref().map_or(String::new(), |model| format!(" ({})", visible::line(model)));
-    let since = agent.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
+    let since = agent.since.map_or(String::new(), |at| format!(" for {}", span(age(at, now))));
     let why = agent.error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
     let state = match agent.state {
         AgentState::Available => "available".to_owned(),

@@ -17,7 +17,7 @@ use crate::gateway::model::snapshot::{
 };
 use crate::platforms::Platform;
 use crate::preflight::Code;
-use crate::span::{age, aged, ago, until};
+use crate::span::{age, aged, ago, span, until};
 use crate::visible;
 
 /// A message that has waited for so long is worth a word.
@@ -139,9 +139,9 @@ fn queues(queues: Queues, now: Timestamp) -> Vec<Check> {
         checks.push(Check::warning(
             "messages_waiting",
             format!(
-                "{} wait ({inbox} for an answer, {outbox} to be sent), the oldest since {}",
+                "{} wait ({inbox} for an answer, {outbox} to be sent), the oldest for {}",
                 messages(waiting),
-                ago(oldest, now)
+                span(age(oldest, now))
             ),
             "They stay queued until the agent and the platform are available; see `hermes platform status`.",
         ));
@@ -199,7 +199,7 @@ pub(super) fn ignored(rows: &[Ignored], snapshot: Option<&Snapshot>, now: Timest
 /// The agent's state, where the gateway knows better than the settings.
 pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Check> {
     let AgentSnapshot { state, since, error_message, error_code, .. } = agent?;
-    let since = since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
+    let since = since.map_or(String::new(), |at| format!(" for {}", span(age(at, now))));
     let why = error_message.as_ref().map_or(String::new(), |why| format!(": {why}"));
     match state {
         AgentState::Available | AgentState::Untried => None,
@@ -225,7 +225,7 @@ pub(super) fn agent(agent: Option<&AgentSnapshot>, now: Timestamp) -> Option<Che
 pub(super) fn platform(platform: Platform, last: &PlatformSnapshot, view: &View, now: Timestamp) -> Check {
     let spec = platform.spec();
     let (title, name) = (spec.title, spec.name);
-    let since = last.since.map_or(String::new(), |at| format!(" since {}", ago(at, now)));
+    let since = last.since.map_or(String::new(), |at| format!(" for {}", span(age(at, now))));
     let why = last.cause().map_or(String::new(), |why| format!(": {why}"));
     let next = last.next_try(now);
     let code = last.error_code.as_deref().unwrap_or(name);

@@ -19,14 +19,12 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
     if !ui.can_ask() {
         return Err(unpicked(false));
     }
-    for line in [
-        Line::Title("Set up hermes".to_owned()),
-        Line::Gap,
-        text("Enter sets up the highlighted platform. To set up several, mark them with Space first."),
-        Line::Gap,
-    ] {
-        ui.say(line);
-    }
+    let about =
+        text("Enter sets up the highlighted platform. To set up several, mark them with Space first.");
+    // A list of numbers says itself how it is answered.
+    let about = Some(about).filter(|_| world.var("TERM") != Some("dumb"));
+    [Line::Title("Set up hermes".to_owned()), Line::Gap].into_iter().for_each(|line| ui.say(line));
+    about.into_iter().chain([Line::Gap]).for_each(|line| ui.say(line));
     let items = states.iter().map(|(platform, state)| format!("{:<10}{state}", platform.spec().title));
     let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect(), default: 0 };
     let picked = ask_alone(&mut ui, "Nothing was changed.", async |ui| ui.select_many(&choice).await).await?;
