@@ -2,14 +2,14 @@
 //! and a rename. Only a debug build has them; in a release build each does nothing.
 //!
 //! `HERMES_FAILPOINT=NAME` kills the process with SIGKILL at this place; `NAME:3` at the third time; `NAME:error` makes the
-//! step there fail with an I/O error each time, and `NAME:3:error` the third time. `NAME@FILE` counts only for the file of
+//! step there fail with an I/O error each time, and `NAME:3:error` the third time; `NAME:3:hang` never returns from it. `NAME@FILE` counts only for the file of
 //! that name: `replace.before@.env`.
 
 use std::io;
 use std::path::Path;
 
 /// All failpoints. Each is at one place only.
-pub const NAMES: [&str; 57] = [
+pub const NAMES: [&str; 58] = [
     "accept.after",
     "accept.before",
     "ack.bridge.after",
@@ -34,6 +34,7 @@ pub const NAMES: [&str; 57] = [
     "finish.before",
     "forget.after",
     "forget.before",
+    "loop.turn",
     "migrate.after",
     "migrate.before",
     "open.after",
@@ -106,6 +107,7 @@ mod armed {
         file: Option<String>,
         at: Option<u32>,
         fails: bool,
+        hangs: bool,
         hits: AtomicU32,
     }
 
@@ -126,12 +128,14 @@ mod armed {
             file: file.map(str::to_owned),
             at: None,
             fails: false,
+            hangs: false,
             hits: AtomicU32::new(0),
         };
         for word in words {
             match word.parse() {
                 Ok(at) => armed.at = Some(at),
                 Err(_) if word == "error" => armed.fails = true,
+                Err(_) if word == "hang" => armed.hangs = true,
                 Err(_) => panic!("a failpoint cannot do {word}"),
             }
         }
@@ -149,6 +153,9 @@ mod armed {
             (true, Some(at)) if hit != at => Ok(()),
             (true, Some(_) | None) => Err(rustix::io::Errno::IO.into()),
             (false, at) if hit < at.unwrap_or(1) => Ok(()),
+            (false, _) if armed.hangs => loop {
+                std::thread::park();
+            },
             (false, Some(_) | None) => {
                 rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).ok();
                 std::process::abort();

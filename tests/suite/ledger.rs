@@ -30,8 +30,10 @@ const QUICK_LIFE_MAX: Duration = Duration::from_millis(150);
 const CHATS: u32 = 20;
 
 /// Places that no message of these services passes.
-const ELSEWHERE: [(&str, &str); 1] =
-    [("rename.", "moves a session or the bridge's folder aside; a message moves nothing")];
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("loop.", "is no boundary of a message; life.rs has it hang"),
+    ("rename.", "moves a session or the bridge's folder aside; a message moves nothing"),
+];
 
 /// One run of the gateway: only a process, since thousands of them are started.
 struct Life {

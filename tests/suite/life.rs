@@ -1,7 +1,6 @@
 //! The process: its end, a second gateway, the messages to its service manager, and its children.
 
-use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -266,38 +265,19 @@ fn the_service_manager_hears_what_a_long_start_waits_for() {
     assert_eq!(second.stop(), Some(0));
 }
 
-/// Fills a pipe, so that the next line waits for a reader.
-fn fill(writer: &std::io::PipeWriter) {
-    let flags = rustix::fs::fcntl_getfl(writer).unwrap();
-    rustix::fs::fcntl_setfl(writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
-    for size in [4096, 1] {
-        while { writer }.write(&vec![b' '; size]).is_ok() {}
-    }
-    rustix::fs::fcntl_setfl(writer, flags).unwrap();
-}
-
 #[test]
 fn a_loop_that_stands_still_ends_the_process_with_1() {
     let mut home = blocked_home();
     home.env.push(("WATCHDOG_USEC".to_owned(), "2000000".to_owned()));
-    // A log without a reader blocks the writer of the next line, and that is the loop.
-    let (_unread, log) = std::io::pipe().unwrap();
-    let ours = log.try_clone().unwrap();
+    home.env.push(("HERMES_FAILPOINT".to_owned(), "loop.turn:4:hang".to_owned()));
     let mut child = Stalling(
-        home.command(["gateway", "run"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(OwnedFd::from(log)))
-            .spawn()
-            .unwrap(),
+        home.command(["gateway", "run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap(),
     );
-    let is_up = || home.paths().state_file().exists().then(|| last_words(&home));
-    let is_blocked = || is_up().filter(|state| state["platforms"]["whatsapp"]["state"] == "fatal");
-    assert!(wait::until(wait::LIMIT, is_blocked).is_some());
-    fill(&ours);
-    let pid = rustix::process::Pid::from_raw(child.0.id().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, Signal::TERM).unwrap();
     let status = wait::until(wait::LIMIT, || child.0.try_wait().unwrap());
-    assert_eq!(status.expect("it hangs for ever").code(), Some(1));
+    let mut log = String::new();
+    child.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!(status.expect("it hangs for ever").code(), Some(1), "{log}");
+    assert!(log.contains(r#"code="loop_stalled""#), "{log}");
 }
 
 struct Stalling(Child);

@@ -15,6 +15,7 @@ use crate::backoff::Dice;
 use crate::clock::Now;
 use crate::config::ExitWhenAllBlocked;
 use crate::error::ExitCode;
+use crate::failpoint;
 use crate::gateway::core::drain::{self, Drain, Phase};
 use crate::gateway::core::exit_policy;
 use crate::gateway::core::run::reloading::Reloading;
@@ -219,6 +220,7 @@ impl Gateway {
 
     /// One turn of the loop: decide, perform, publish.
     fn step(&mut self, now: Now, event: Event) -> Option<ExitCode> {
+        failpoint::hit("loop.turn");
         let phase = self.drain.phase();
         let mut changed = matches!(event, Event::HttpChanged | Event::ProblemsChanged);
         // A request for the state sees the result of this turn.
