@@ -188,6 +188,37 @@ async fn a_flood_is_kept_whole_told_once_and_answered_in_few_turns() {
     assert_eq!(agent.begun.borrow().len(), 2);
 }
 
+/// An agent that is not there.
+struct Away;
+
+#[async_trait]
+impl Agent for Away {
+    async fn answer(&self, _: Turn, _: &Draft) -> Result<String, AgentError> {
+        let again = Again::After(Duration::from_secs(3600));
+        Err(AgentError { code: "scripted", told: "I am away.".into(), detail: String::new(), again })
+    }
+
+    fn about(&self) -> About {
+        About { kind: "scripted", ..About::default() }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_that_waits_for_the_agent_is_told_of_between_two_tries_as_well() {
+    let house = House::new();
+    let gate = Gate::new(&settings(AllowList::Everybody));
+    let path = MessagePath::start(house.store(), Arc::new(Away), gate, house.terms);
+    let link = ScriptedLink::new(Vec::new());
+    up(&path, &link);
+    write(&path, "0", "0").await;
+    link.wait(1).await;
+    for text in (1..=100).map(|n| n.to_string()) {
+        write(&path, &text, &text).await;
+    }
+    assert_eq!(texts(&link.wait(2).await)[1], MANY_WAIT);
+    assert_eq!(path.store.depths().await.unwrap().inbox, 101, "all of it is on disk");
+}
+
 #[tokio::test]
 async fn more_turns_than_a_chat_may_have_wait_and_none_is_dropped() {
     let mut house = House::with(TurnConfig { per_minute_max: 2, ..terms(Busy::Queue, Duration::ZERO) });

@@ -304,7 +304,8 @@ impl Inbox for MessagePath {
             }
             return Ok(());
         }
-        let met = self.work.running.is_busy(&key).then(|| message.clone());
+        let is_busy = self.work.running.is_busy(&key);
+        let behind = (is_busy || self.work.waits.holds(&key)).then(|| message.clone());
         let id = match self.store.accept(platform, message).await.map_err(failed)? {
             Accepted::New(id) => id,
             Accepted::Begun(row) => row.id,
@@ -318,11 +319,16 @@ impl Inbox for MessagePath {
         };
         let at_ms = Now::read().wall.as_millisecond();
         let row = |message| InboxRow::new(id, key.clone(), at_ms, message);
-        match (order, met) {
+        match (order, behind) {
             (Some((order, message)), _) => self.hurry(row(message), order),
             (None, Some(message)) => {
-                self.turns.wake(key.clone());
-                self.work.running.meet(&self.work.terms(), row(message.clone()));
+                if is_busy {
+                    self.turns.wake(key.clone());
+                    self.work.running.meet(&self.work.terms(), row(message.clone()));
+                } else {
+                    self.work.running.waits(&key);
+                    self.turns.wake(key.clone());
+                }
                 self.tell_many(&key, &message).await;
             }
             (None, None) => {

@@ -102,6 +102,11 @@ impl Waits {
         Some(("unavailable2", SECOND))
     }
 
+    /// True when a message of this chat waits.
+    pub(super) fn holds(&self, key: &ChatKey) -> bool {
+        self.chats().contains_key(key)
+    }
+
     /// True when this message has waited for long.
     pub(super) fn is_overdue(&self, key: &ChatKey, id: InboxId, now: Instant) -> bool {
         self.chats().get(key).is_some_and(|wait| wait.id == id && now.duration_since(wait.since) >= LONG)
