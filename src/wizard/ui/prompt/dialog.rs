@@ -135,6 +135,8 @@ impl Shown<'_> {
     fn draw(&mut self, dialog: &mut impl Dialog) -> io::Result<()> {
         self.window = self.term.size();
         let Drawing { mut rows, cursor } = dialog.drawing(self.window);
+        // Before the rows: where no cursor belongs none is seen to wander over them.
+        self.term.write_str(HIDE_CURSOR)?;
         self.clear()?;
         // Rows lost at the bottom are seen again in a larger window; rows above the window could not be cleared.
         rows.truncate(usize::from(self.window.0).max(2) - 1);
@@ -145,7 +147,8 @@ impl Shown<'_> {
         self.term.write_str("\r")?;
         if let Some((_, col)) = cursor {
             self.term.move_cursor_right(col)?;
+            self.term.write_str(SHOW_CURSOR)?;
         }
-        self.term.write_str(if cursor.is_some() { SHOW_CURSOR } else { HIDE_CURSOR })
+        Ok(())
     }
 }
