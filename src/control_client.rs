@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::clock::Now;
@@ -133,6 +134,16 @@ impl Place {
         let number = folder.as_raw_fd().to_string();
         Ok(Self { path: descriptors.join(number).join(name), _folder: Some(folder) })
     }
+}
+
+/// The longest wait for a report.
+const REPORT_LIMIT: Duration = Duration::from_secs(2);
+
+/// The list in this field of a report of the running gateway. `None`: no gateway answers, or it is of another version.
+pub fn report<T: DeserializeOwned>(home: &HermesHome, path: &str, field: &str) -> Option<Vec<T>> {
+    let reply = ask(home, "GET", path, "", REPORT_LIMIT).ok().flatten();
+    let mut reply = reply.filter(|reply| reply.status == 200)?;
+    serde_json::from_value(reply.body[field].take()).ok()
 }
 
 #[cfg(test)]

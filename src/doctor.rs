@@ -18,10 +18,10 @@ use serde_json::Value;
 
 use crate::bridge::{install, toolchain};
 use crate::client::report;
-use crate::client::request;
 use crate::client::view::View;
 use crate::clock::Now;
 use crate::config::{Config, shadow_remedy, shadow_warning};
+use crate::control_client::report;
 use crate::durable::Lock;
 use crate::error::{CODES_PAGE, CliError, ExitCode, with_code};
 use crate::facts;
@@ -302,8 +302,7 @@ impl Look {
 
 /// Returns the senders that the running gateway has ignored; none where it does not answer.
 fn ignored(home: &HermesHome) -> Vec<Ignored> {
-    let answer = request::request(home, "GET", "/v1/ignored", None).ok().flatten();
-    answer.and_then(|mut answer| serde_json::from_value(answer["ignored"].take()).ok()).unwrap_or_default()
+    report(home, "/v1/ignored", "ignored").unwrap_or_default()
 }
 
 /// Returns a check of the lock: one that cannot be inspected prevents every start.

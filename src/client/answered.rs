@@ -1,17 +1,12 @@
 //! The people who are answered on a platform: by the word of the running gateway, whose environment may differ from that of this
 //! command; by the settings and the store where none answers.
 
-use std::time::Duration;
-
 use crate::config::Config;
-use crate::control_client::ask;
+use crate::control_client::report;
 use crate::gateway::store::offline;
 use crate::home::HermesHome;
 use crate::platforms::Platform;
 use crate::preflight::access::Answered;
-
-/// The longest that a gateway is waited for.
-const LIMIT: Duration = Duration::from_secs(2);
 
 /// Asks the gateway, else reads.
 pub fn answered(home: &HermesHome, config: &Config, platform: Platform) -> Answered {
@@ -26,8 +21,7 @@ pub fn of_files(home: &HermesHome, config: &Config, platform: Platform) -> Answe
 
 /// `None`: no gateway answers, or it is of another version.
 pub fn of_gateway(home: &HermesHome, platform: Platform) -> Option<Answered> {
-    let mut reply = ask(home, "GET", "/v1/access", "", LIMIT).ok().flatten()?;
-    let rows: Vec<Answered> = serde_json::from_value(reply.body["access"].take()).ok()?;
+    let rows: Vec<Answered> = report(home, "/v1/access", "access")?;
     let row = rows.into_iter().find(|row| row.platform == platform.spec().name)?;
     Some(Answered { is_of_gateway: true, ..row })
 }

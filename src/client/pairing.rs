@@ -12,6 +12,7 @@ use crate::client::report::{look, print};
 use crate::client::request;
 use crate::clock::Now;
 use crate::config::Config;
+use crate::control_client::report;
 use crate::durable::{Lock, LockError};
 use crate::error::{CliError, ExitCode, with_code};
 use crate::gateway::inbound::gate::Gate;
@@ -116,8 +117,7 @@ async fn ask(home: &HermesHome, request: &Request) -> Result<Value, CliError> {
     match ask_gateway(home, request)? {
         Some(mut answer) if *request == Request::List => {
             // A gateway of another version may not tell.
-            let told = request::request(home, "GET", "/v1/ignored", None).ok().flatten();
-            answer["ignored"] = told.map_or_else(|| json!([]), |mut told| told["ignored"].take());
+            answer["ignored"] = json!(report::<Value>(home, "/v1/ignored", "ignored").unwrap_or_default());
             answer["gateway_running"] = json!(true);
             Ok(answer)
         }

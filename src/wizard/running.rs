@@ -1,23 +1,17 @@
 //! Facts that only the running gateway of this home knows: the settings that its environment hides, and the people who wrote without
 //! being listed. Nothing where none runs.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::clock::Now;
-use crate::control_client::ask;
+use crate::control_client::report;
 use crate::home::HermesHome;
 use crate::platforms::Platform;
 use crate::span::ago;
 use crate::visible;
 use crate::wizard::ui::layout::Line;
 use crate::wizard::ui::layout::{entry, text};
-
-/// The longest that a gateway is waited for.
-const LIMIT: Duration = Duration::from_secs(2);
 
 /// So many are shown.
 const SHOWN_MAX: usize = 5;
@@ -45,12 +39,12 @@ impl Stranger {
 
 /// Settings of `.env` that have no effect on the gateway.
 pub(super) fn shadowed(home: &HermesHome) -> Vec<String> {
-    get(home, "/v1/settings/shadowed", "shadowed")
+    report(home, "/v1/settings/shadowed", "shadowed").unwrap_or_default()
 }
 
 /// People whose messages were ignored of late, the newest first.
 pub(super) fn ignored(home: &HermesHome, platform: Platform) -> Vec<Stranger> {
-    let mut found: Vec<Stranger> = get(home, "/v1/ignored", "ignored");
+    let mut found: Vec<Stranger> = report(home, "/v1/ignored", "ignored").unwrap_or_default();
     found.retain(|row| row.platform == platform.spec().name && row.kind == "person");
     found.truncate(SHOWN_MAX);
     found
@@ -69,17 +63,11 @@ pub(super) fn about_ignored(home: &HermesHome, platform: Platform) -> Vec<Line> 
     lines
 }
 
-/// A list out of an answer; an answer of another form is none.
-fn get<T: DeserializeOwned>(home: &HermesHome, path: &str, field: &str) -> Vec<T> {
-    let reply = ask(home, "GET", path, "", LIMIT).ok().flatten();
-    let list = reply.filter(|reply| reply.status == 200).map(|mut reply| reply.body[field].take());
-    list.and_then(|list| serde_json::from_value(list).ok()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
+    use std::time::Duration;
 
     use super::*;
 
