@@ -25,9 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct Sending {
     /// Where to.
     pub target: Target,
-    /// What, in Markdown.
+    /// The text, in Markdown.
     pub text: String,
-    /// How long to wait until it is sent; `None`: not at all.
+    /// The longest wait until it is sent; `None`: no wait.
     pub wait: Option<Duration>,
     /// For programs.
     pub json: bool,

@@ -117,11 +117,11 @@ pub struct About {
 pub struct Trouble {
     /// Since when.
     pub since: Timestamp,
-    /// What is wrong: no secrets, a few words, and behind [`SAID`] those of the service.
+    /// The cause in a few words, without secrets; behind [`SAID`] the words of the service.
     pub why: String,
     /// The code of the cause, where it is not that of the ailment.
     pub code: Option<&'static str>,
-    /// What it does instead.
+    /// The form of the failure.
     pub ailment: Ailment,
 }
 
@@ -132,7 +132,7 @@ impl Trouble {
     }
 }
 
-/// What an agent does that does not answer.
+/// The form in which an agent fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ailment {
     /// It is not there: nothing is asked of it, and messages wait.

@@ -6,7 +6,7 @@
 
 use super::thinking::Code;
 
-/// What a mark does.
+/// The effect of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     /// The name of a channel follows.
@@ -75,7 +75,7 @@ enum Place {
     Hidden,
 }
 
-/// What a mark means where it stands.
+/// The meaning of a mark in its place.
 enum Step {
     /// It is text.
     Text,
@@ -162,7 +162,7 @@ impl Reader {
             Place::Shown | Place::Header(_) | Place::Hidden => {}
         }
         let name = name(after);
-        // What follows decides.
+        // The text behind it decides.
         let is_open = !self.is_whole && name.len() == after.len() && name.len() <= NAME_LEN_MAX;
         match mark {
             Mark::Message | Mark::Answer => {}
@@ -251,7 +251,7 @@ impl Reader {
 
     fn end(&mut self, mark: Mark, len: usize, after: &str) -> Step {
         let after = after.trim_start();
-        // What follows decides.
+        // The text behind it decides.
         if !self.is_whole && ["<|", "<start"].iter().any(|mark| mark.starts_with(after)) {
             return Step::Stop;
         }

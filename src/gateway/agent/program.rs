@@ -285,7 +285,7 @@ impl Agent for Program {
             return Err(self.away(&why, wait));
         }
         let answer = self.ask(turn, draft).await;
-        // What it said may repeat what people wrote: that is for the log alone.
+        // Its words may repeat a message of people: they are for the log alone.
         let shown = |error: &AgentError| AgentError {
             detail: error.detail.split(SAID).next().unwrap_or_default().to_owned(),
             ..error.clone()

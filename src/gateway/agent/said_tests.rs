@@ -1,4 +1,4 @@
-//! What the owner sees of a failure: what came back, with the words of the service.
+//! The owner's view of a failure: the answer that came back, with the words of the service.
 
 use super::*;
 

@@ -9,16 +9,16 @@ const ALONE: Duration = Duration::from_secs(60);
 /// Fewer than this may be something new that one chat sends.
 const COUNT_MIN: u32 = 20;
 
-/// What came over one connection.
+/// The readable and the unreadable of one connection.
 #[derive(Debug, Default)]
-pub struct Nonsense {
+pub struct UnreadableRatio {
     readable_at: Option<Instant>,
     last: Option<Instant>,
     /// Updates in a row that could not be read.
     unreadable: u32,
 }
 
-impl Nonsense {
+impl UnreadableRatio {
     /// Counts one more, readable or not.
     pub fn count(&mut self, now: Instant, is_readable: bool) {
         self.last = Some(now);
@@ -42,7 +42,7 @@ mod tests {
     use crate::clock::Now;
 
     /// True when it prevails after these, one a second from this second on; `x` cannot be read.
-    fn after(nonsense: &mut Nonsense, begin: Instant, second: u64, said: &str) -> bool {
+    fn after(nonsense: &mut UnreadableRatio, begin: Instant, second: u64, said: &str) -> bool {
         for (at, sign) in (second..).zip(said.chars()) {
             nonsense.count(begin + Duration::from_secs(at), sign != 'x');
         }
@@ -63,9 +63,9 @@ mod tests {
             // A word among them every half a minute.
             (format!("{0}.{0}.{0}", "x".repeat(30)), false),
         ] {
-            assert_eq!(after(&mut Nonsense::default(), begin, 0, &said), expected, "{said}");
+            assert_eq!(after(&mut UnreadableRatio::default(), begin, 0, &said), expected, "{said}");
         }
-        let mut nonsense = Nonsense::default();
+        let mut nonsense = UnreadableRatio::default();
         assert!(!after(&mut nonsense, begin, 0, "."));
         assert!(
             !after(&mut nonsense, begin, 3600, &"x".repeat(19)),

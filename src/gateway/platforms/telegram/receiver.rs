@@ -7,7 +7,7 @@
 //!
 //! The chats of a batch are taken side by side, and what others write is asked for meanwhile: only its own chat waits for a file.
 //!
-//! What cannot be read is set aside before it is confirmed; where that spoils a whole answer, [`narrow`] finds which it is. Where
+//! An unreadable update is set aside before it is confirmed; where that spoils a whole answer, [`narrow`] finds which it is. Where
 //! nothing else comes, the connection is given up, and tried again ever more slowly: a batch for each attempt.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::adapter::{Inbox, InboxError};
 use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::model::message::{Attachment, InboundMessage};
-use crate::gateway::platforms::unreadable_ratio::Nonsense;
+use crate::gateway::platforms::unreadable_ratio::UnreadableRatio;
 use crate::net;
 use crate::platforms::Platform;
 use crate::platforms::telegram::bot::{Bot, Fault, Said};
@@ -63,18 +63,18 @@ pub(super) struct Receiver {
     pub(super) shared: Arc<Shared>,
     pub(super) memory: Arc<Memory>,
     pub(super) token: Secret,
-    /// What comes with messages.
+    /// The files of messages.
     pub(super) files: Files,
     /// Chats of which something is being taken.
     pub(super) lanes: Lanes,
     /// Where updates go that cannot be read.
     pub(super) unread: Unread,
-    /// What was said of odd updates.
+    /// Log lines about odd updates.
     pub(super) repeats: LogThrottle,
     /// Albums of which a part was addressed to us.
     pub(super) albums: Mutex<Albums>,
     /// Updates that can be read, and others.
-    pub(super) nonsense: Mutex<Nonsense>,
+    pub(super) nonsense: Mutex<UnreadableRatio>,
     /// How long the service waits for something to come.
     pub(super) poll: Duration,
 }
@@ -128,7 +128,7 @@ impl Receiver {
         }
     }
 
-    fn nonsense<T>(&self, look: impl FnOnce(&mut Nonsense) -> T) -> T {
+    fn nonsense<T>(&self, look: impl FnOnce(&mut UnreadableRatio) -> T) -> T {
         look(&mut self.nonsense.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -152,7 +152,7 @@ impl Receiver {
             self.complete(&mut message, &wanted, until).await;
             let Err(error) = self.inbox.accept(self.platform, message.clone()).await else { break };
             wait = self.not_stored(wait, &error).await;
-            // What the disk did not take is fetched with the next try, which has all the time.
+            // A file that the disk did not take is fetched with the next try, which has all the time.
             *until = Until::default();
         }
         self.shared.step();

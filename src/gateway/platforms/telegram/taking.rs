@@ -31,7 +31,7 @@ pub(super) struct Taking<'a> {
     shared: &'a Shared,
     /// In the order in which they came: a number is confirmed with everything before it.
     batches: FuturesOrdered<BoxFuture<'a, Taken>>,
-    /// What comes again until it is confirmed.
+    /// The updates that come again until they are confirmed.
     keys: BTreeSet<Key>,
     /// All up to this number is on disk.
     pub(super) confirm: Option<i64>,
@@ -62,7 +62,7 @@ impl<'a> Taking<'a> {
     ) {
         let Sifted { new, confirm, is_first, .. } = sifted;
         if new.is_empty() {
-            // What is not confirmed now comes again.
+            // An update that is not confirmed now comes again.
             if self.is_done() {
                 (self.confirm, self.is_first) = (self.confirm.max(confirm), is_first);
             }

@@ -20,7 +20,7 @@ use crate::gateway::model::adapter::Inbox;
 use crate::gateway::model::failure::{AdapterError, Retry};
 use crate::gateway::model::identity::chat_key;
 use crate::gateway::model::message::InboundMessage;
-use crate::gateway::platforms::unreadable_ratio::Nonsense;
+use crate::gateway::platforms::unreadable_ratio::UnreadableRatio;
 use crate::gateway::platforms::whatsapp::backlog::{Backlog, Limits};
 use crate::gateway::platforms::whatsapp::exits::{Cause, End};
 use crate::gateway::platforms::whatsapp::link::{Answer, Shared};
@@ -91,7 +91,7 @@ pub struct Pump {
     judge: Arc<dyn Judge>,
     shared: Arc<Shared>,
     backlog: Backlog<Parcel>,
-    nonsense: Nonsense,
+    nonsense: UnreadableRatio,
     repeats: LogThrottle,
     closed: Option<u16>,
     cause: Option<Cause>,
@@ -124,7 +124,7 @@ impl Pump {
             judge,
             shared,
             backlog,
-            nonsense: Nonsense::default(),
+            nonsense: UnreadableRatio::default(),
             repeats: LogThrottle::default(),
             closed: None,
             cause: None,
