@@ -222,6 +222,18 @@ impl MessagePath {
         self.changed.notify_one();
     }
 
+    /// Puts an accepted message behind the turn of its chat, or behind the message that waits for the agent.
+    fn line_up(&self, row: InboxRow, is_busy: bool) {
+        let key = row.key.clone();
+        if is_busy {
+            self.turns.wake(key);
+            self.work.running.meet(&self.work.terms(), row);
+        } else {
+            self.work.running.waits(&key);
+            self.turns.wake(key);
+        }
+    }
+
     /// Sends a notice, once, to a person who writes faster than they are answered. A notice that cannot be stored is not
     /// worth a failure.
     async fn tell_many(&self, key: &ChatKey, message: &InboundMessage) {
@@ -322,13 +334,7 @@ impl Inbox for MessagePath {
         match (order, behind) {
             (Some((order, message)), _) => self.hurry(row(message), order),
             (None, Some(message)) => {
-                if is_busy {
-                    self.turns.wake(key.clone());
-                    self.work.running.meet(&self.work.terms(), row(message.clone()));
-                } else {
-                    self.work.running.waits(&key);
-                    self.turns.wake(key.clone());
-                }
+                self.line_up(row(message.clone()), is_busy);
                 self.tell_many(&key, &message).await;
             }
             (None, None) => {
