@@ -480,6 +480,21 @@ fn enter_sets_up_the_highlighted_platform_unless_others_are_marked() {
     }
 }
 
+/// The wizard takes the keyboard from one reader to the next there.
+#[test]
+fn ctrl_c_ends_the_wizard_at_any_moment_around_a_question() {
+    for micros in (0..40).map(|step| step * 250) {
+        let home = TestHome::empty();
+        let mut terminal = Terminal::start(&home, &["setup"], 60, 100);
+        terminal.wait_for("❯ [ ] WhatsApp");
+        terminal.send("\r");
+        terminal.wait_for("Connect WhatsApp");
+        std::thread::sleep(std::time::Duration::from_micros(micros));
+        terminal.send("\u{3}");
+        assert_eq!(terminal.exit_code(), 130, "after {micros} µs: {}", terminal.text());
+    }
+}
+
 #[test]
 fn it_is_turned_off_and_on_with_its_token_kept() {
     let scene = Scene::set();

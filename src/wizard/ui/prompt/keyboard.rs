@@ -94,11 +94,12 @@ impl Keyboard {
         self.listener = self.listen(move |ear| ignore_keys(ear, &noted)).ok();
     }
 
-    /// Ends what [`Self::quiet`] began: what was typed so far is forgotten, and a question follows, which reads for itself.
+    /// Ends what [`Self::quiet`] began: keys typed so far are forgotten, except Ctrl-C, and a question follows, which reads for
+    /// itself.
     pub(crate) fn hand_over(&mut self, mode: Mode) {
         self.listener = None;
         if let Some(found) = &self.found {
-            tcflush(io::stdin(), QueueSelector::IFlush).ok();
+            forget_typed(found);
             set(&match mode {
                 Mode::Raw => raw(found),
                 Mode::AsFound => found.clone(),
@@ -139,7 +140,14 @@ impl Keyboard {
             keys: VecDeque::new(),
             is_over: false,
         };
-        let thread = std::thread::Builder::new().name("keyboard".to_owned()).spawn(move || body(&mut ear))?;
+        let listening = move || {
+            body(&mut ear);
+            // Read, but not heard before the end.
+            if ear.keys.contains(&Key::Interrupt) {
+                interrupt(&ear.found);
+            }
+        };
+        let thread = std::thread::Builder::new().name("keyboard".to_owned()).spawn(listening)?;
         Ok(Listener { wake, continued, thread: Some(thread) })
     }
 
@@ -159,7 +167,7 @@ impl Drop for Keyboard {
         self.listener = None;
         if let Some(found) = &self.found {
             // Keys that were typed ahead answer nothing that comes.
-            tcflush(io::stdin(), QueueSelector::IFlush).ok();
+            forget_typed(found);
             set(found);
         }
     }
@@ -196,6 +204,35 @@ fn set(mode: &Termios) {
     }
 }
 
+/// Drops the keys that were typed and not read. A Ctrl-C among them is heard: the terminal itself would have sent the signal.
+fn forget_typed(found: &Termios) {
+    if !is_in_foreground() {
+        return;
+    }
+    let (mut decoder, mut keys, mut bytes) = (Decoder::default(), Vec::new(), [0; 1024]);
+    // Bounded: a terminal that is gone may be readable for ever.
+    for _ in 0..64 {
+        if rustix::io::ioctl_fionread(io::stdin()).unwrap_or(0) == 0 {
+            break;
+        }
+        match rustix::io::read(io::stdin().as_fd(), &mut bytes) {
+            Ok(count) if count > 0 => keys.extend(decoder.push(&bytes[..count])),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    tcflush(io::stdin(), QueueSelector::IFlush).ok();
+    if keys.contains(&Key::Interrupt) {
+        interrupt(found);
+    }
+}
+
+/// Does what the terminal itself would do at Ctrl-C.
+fn interrupt(found: &Termios) {
+    // It may be the end of the program, and then nothing else restores the terminal.
+    set(found);
+    kill_process(getpid(), Signal::INT).ok();
+}
+
 /// Tells a listener when the program was continued (`fg`): a shell leaves the terminal in another mode.
 fn on_continue(mut wake: PipeWriter) -> Option<AbortHandle> {
     let runtime = Handle::try_current().ok()?;
@@ -211,9 +248,7 @@ fn ignore_keys(ear: &mut Ear, noted: &Noted) {
         match ear.next() {
             Ok(Heard::Key(Key::Enter)) => noted.enter.store(true, Ordering::Relaxed),
             Ok(Heard::Key(Key::Interrupt)) => {
-                // It may be the end of the program, and then nothing else restores the terminal.
-                set(&ear.found);
-                kill_process(getpid(), Signal::INT).ok();
+                interrupt(&ear.found);
                 return;
             }
             Ok(Heard::Key(Key::Suspend)) => {
