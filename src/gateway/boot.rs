@@ -206,6 +206,7 @@ async fn start(
     let admissions = path.admit_by(records, kept);
     let flow: Arc<dyn MessageFlow> = Arc::<MessagePath>::clone(&path);
     flow.configure(&config);
+    path.open();
     flow::follow_settings(&settings, &flow);
     let status = StatusFile::start(home.state_file());
     drop(notice::driver::start(status.subscribe(), Arc::clone(&settings), Arc::clone(&flow)));

@@ -208,6 +208,7 @@ async fn a_flood_that_waits_for_the_agent_is_told_of_between_two_tries_as_well()
     let house = House::new();
     let gate = Gate::new(&settings(AllowList::Everybody));
     let path = MessagePath::start(house.store(), Arc::new(Away), gate, house.terms);
+    path.open();
     let link = ScriptedLink::new(Vec::new());
     up(&path, &link);
     write(&path, "0", "0").await;

@@ -91,8 +91,8 @@ struct Seen {
 }
 
 impl MessagePath {
-    /// Starts, and takes over what the last run left: unanswered messages are answered now, and unsent ones wait for their
-    /// platform. Needs a tokio runtime.
+    /// Starts with everything that the last run left: unsent messages wait for their platform, and unanswered ones for
+    /// [`Self::open`]. Needs a tokio runtime.
     pub fn start(store: Arc<dyn Store>, agent: Arc<dyn Agent>, gate: Gate, terms: TurnConfig) -> Arc<Self> {
         let changed = Arc::new(Notify::new());
         let tally = Arc::new(Metrics::default());
@@ -134,7 +134,6 @@ impl MessagePath {
             repeats: LogThrottle::default(),
         });
         let turns = Arc::new(Lanes::start(Arc::<Turns>::clone(&work), CHATS_MAX));
-        turns.open();
         let seen = Arc::new(Mutex::new(Seen {
             draining: false,
             last_inbound: BTreeMap::new(),
@@ -173,6 +172,11 @@ impl MessagePath {
             expiry,
             _stop: stop.drop_guard(),
         })
+    }
+
+    /// Begins to answer. Comes after the settings: a turn that began before them would show no preview.
+    pub fn open(&self) {
+        self.turns.open();
     }
 
     /// The metrics since the start.

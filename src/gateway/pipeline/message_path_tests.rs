@@ -208,7 +208,10 @@ impl House {
 
     fn start(&self, agent: &Arc<ScriptedAgent>) -> Arc<MessagePath> {
         let agent: Arc<dyn Agent> = Arc::<ScriptedAgent>::clone(agent);
-        MessagePath::start(self.store(), agent, Gate::new(&settings(AllowList::Everybody)), self.terms)
+        let gate = Gate::new(&settings(AllowList::Everybody));
+        let path = MessagePath::start(self.store(), agent, gate, self.terms);
+        path.open();
+        path
     }
 }
 
@@ -450,6 +453,7 @@ async fn strangers_leave_no_trace_and_new_settings_hold_at_once() {
         Gate::new(&settings(AllowList::Only(vec!["15550001".into()]))),
         house.terms,
     );
+    path.open();
     let link = ScriptedLink::new(Vec::new());
     up(&path, &link);
     let stranger = message("A", &chat(2), "hello");
@@ -474,6 +478,7 @@ async fn what_somebody_wrote_who_may_no_longer_speak_is_not_answered() {
         Gate::new(&settings(both)),
         house.terms,
     );
+    path.open();
     let link = ScriptedLink::new(Vec::new());
     up(&path, &link);
     path.accept(W, message("A", &chat(1), "one")).await.unwrap();
@@ -511,11 +516,13 @@ async fn in_the_chat_with_oneself_our_own_words_are_not_answered() {
     };
     let path =
         MessagePath::start(house.store(), Arc::<ScriptedAgent>::clone(&agent), gate.clone(), house.terms);
+    path.open();
     up(&path, &link);
     path.accept(W, note("A", "hello")).await.unwrap();
     let sent = link.wait(1).await.remove(0);
     drop(path);
     let path = MessagePath::start(house.store(), Arc::<ScriptedAgent>::clone(&agent), gate, house.terms);
+    path.open();
     up(&path, &link);
     path.accept(W, note(&sent.handle, &sent.text)).await.unwrap();
     path.accept(W, note("B", "again")).await.unwrap();

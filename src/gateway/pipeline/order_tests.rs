@@ -45,6 +45,7 @@ impl Scene {
         let asking: Arc<dyn Agent> = Arc::<Failing>::clone(&agent);
         let path = MessagePath::start(house.store(), asking, Gate::new(&config), terms);
         path.configure(&config);
+        path.open();
         let link = ScriptedLink::new(Vec::new());
         up(&path, &link);
         Self { path, agent, link, _house: house }

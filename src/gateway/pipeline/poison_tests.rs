@@ -58,6 +58,7 @@ async fn others_beside(first: &str) -> Seen {
     let house = House::in_memory(terms).unwrap_or_else(|| House::with(terms));
     let path = MessagePath::start(house.store(), asking, Gate::new(&config), terms);
     path.configure(&config);
+    path.open();
     let link = ScriptedLink::new(Vec::new());
     up(&path, &link);
     for part in 0..2 {

@@ -28,6 +28,7 @@ fn start(house: &House, agent: &Arc<ScriptedAgent>, every: Option<Duration>) -> 
     let agent: Arc<dyn Agent> = Arc::<ScriptedAgent>::clone(agent);
     let path = MessagePath::start(house.store(), agent, Gate::new(&config), house.terms);
     path.configure(&config);
+    path.open();
     path
 }
 
@@ -77,6 +78,20 @@ async fn an_answer_is_shown_as_it_grows_and_put_in_the_place_of_what_was_shown()
     path.drain(Now::read().mono + LIMIT).await;
     assert_eq!(link.delivered.borrow().len(), 1, "one message in all");
     assert!(path.store.is_ours(platform(), &MessageId(id)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_message_from_before_the_start_is_answered_by_the_settings() {
+    let (house, agent, link) = (House::new(), ScriptedAgent::new(0), ScriptedLink::new(Vec::new()));
+    let config = config(Some(EVERY));
+    let asking: Arc<dyn Agent> = Arc::<ScriptedAgent>::clone(&agent);
+    let path = MessagePath::start(house.store(), asking, Gate::new(&config), house.terms);
+    connect(&path, &link);
+    ask(&path, "A", LONG).await;
+    assert!(tokio::time::timeout(EVERY, agent.wait(1)).await.is_err(), "no turn begins before the settings");
+    path.configure(&config);
+    path.open();
+    assert_eq!(link.wait(1).await[0].text, format!("re: {LONG}{GOES_ON}"));
 }
 
 #[tokio::test]

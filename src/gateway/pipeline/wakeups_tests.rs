@@ -53,6 +53,7 @@ async fn unanswered(house: House, burst: Burst) -> (Vec<String>, u64) {
     config.unpaced.insert(W);
     let path = MessagePath::start(house.store(), Arc::new(QuickAgent), Gate::new(&config), burst.terms);
     path.configure(&config);
+    path.open();
     let link = ScriptedLink::new(Vec::new());
     if !burst.is_paused {
         up(&path, &link);

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -21,6 +22,8 @@ pub(crate) struct Terminal {
     /// Answers of a terminal that is late.
     held: Arc<Mutex<String>>,
     child: Box<dyn Child + Send + Sync>,
+    /// Draws what is written, until no process holds the terminal.
+    drawing: JoinHandle<()>,
     master: Box<dyn MasterPty + Send>,
 }
 
@@ -78,7 +81,7 @@ impl Terminal {
         let (written, held): (Arc<Mutex<Vec<u8>>>, Arc<Mutex<String>>) = Default::default();
         let (seen, kept, keyboard) = (Arc::clone(&parser), Arc::clone(&written), Arc::clone(&input));
         let late = Arc::clone(&held);
-        std::thread::spawn(move || {
+        let drawing = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // An incomplete character or sequence is looked at again with the bytes that follow.
             let mut fresh = Vec::new();
@@ -103,7 +106,7 @@ impl Terminal {
                 fresh.drain(..surplus);
             }
         });
-        Self { parser, written, input, held, child, master: pair.master }
+        Self { parser, written, input, held, child, drawing, master: pair.master }
     }
 
     /// Returns the rows of the screen, and the place of the cursor.
@@ -195,6 +198,8 @@ impl Terminal {
     pub(crate) fn exit_code(&mut self) -> u32 {
         let status = wait::until(wait::LIMIT, || self.child.try_wait().expect("a child of ours"));
         let Some(status) = status else { panic!("it does not end:\n{}", self.text()) };
+        // Its last words may still be on their way to the screen; a process that it started may hold the terminal.
+        wait::until(Duration::from_secs(2), || self.drawing.is_finished().then_some(()));
         status.exit_code()
     }
 

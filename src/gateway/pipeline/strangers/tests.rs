@@ -75,6 +75,7 @@ impl House {
             Gate::new(&config),
             config.gateway.turn,
         );
+        path.open();
         let desk = path.admit_by(store, Kept::default());
         let link = Arc::new(ScriptedLink::default());
         for platform in [Platform::Whatsapp, played()] {

@@ -60,8 +60,9 @@ impl Storm {
         // Each message in its own turn, so that the answers can be counted.
         let turn = &mut config.gateway.turn;
         (turn.join_window, turn.per_minute_max) = (Duration::ZERO, 0);
-        let flow: Arc<dyn MessageFlow> =
-            MessagePath::start(store, agent, Gate::new(&config), config.gateway.turn);
+        let path = MessagePath::start(store, agent, Gate::new(&config), config.gateway.turn);
+        path.open();
+        let flow: Arc<dyn MessageFlow> = path;
         let account: Arc<dyn Adapter> = Arc::new(Account(Arc::clone(&self.service)));
         let status = StatusFile::start(self.dir.path().join("gateway_state.json"));
         let documents = status.subscribe();
