@@ -65,7 +65,10 @@ pub(super) async fn run(source: &impl Source, shared: &Shared, poll: Duration, f
             }
         }
         taking.settle().await;
-        taking.beside(tokio::time::sleep(rest)).await;
+        // A sleep lasts until the clock's next millisecond at least, also one of no time.
+        if rest > Duration::ZERO {
+            taking.beside(tokio::time::sleep(rest)).await;
+        }
         let confirm = taking.confirmable();
         if confirm.is_some() {
             failpoint::hit("ack.telegram.before");

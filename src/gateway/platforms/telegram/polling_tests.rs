@@ -34,6 +34,10 @@ struct Known {
     confirmed: i64,
     /// The wait of each message until it was fetched.
     fetched: BTreeMap<i64, Duration>,
+    /// The time when the last batch was on disk.
+    taken: Option<Duration>,
+    /// The longest pause after that until the next poll.
+    pause_max: Duration,
 }
 
 struct Service<F> {
@@ -114,6 +118,8 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Source for Service<F> {
     async fn poll(&self, confirm: Option<i64>, wait: Duration) -> Answer {
         self.known(|known| {
             known.polls += 1;
+            let pause = known.taken.take().map_or(Duration::ZERO, |at| self.age() - at);
+            known.pause_max = known.pause_max.max(pause);
             known.confirmed = known.confirmed.max(confirm.unwrap_or_default());
         });
         let answer = self.answer(wait).await;
@@ -136,7 +142,9 @@ impl<F: Fn(u32, Duration, Duration) -> Fate + Sync> Source for Service<F> {
     }
 
     async fn take(&self, batch: Vec<RawUpdate>) {
-        tokio::time::sleep(Duration::from_millis(5) * u32::from(!batch.is_empty())).await;
+        // Not a whole millisecond, to which the clock rounds each sleep.
+        tokio::time::advance(Duration::from_micros(5500) * u32::from(!batch.is_empty())).await;
+        self.known(|known| known.taken = Some(self.age()));
     }
 
     fn is_nonsense(&self) -> bool {
@@ -205,6 +213,13 @@ async fn bad_weather_costs_no_message_two_seconds_and_nothing_untrue_is_shown() 
         .await;
     assert!(told > 100, "{told}");
     assert!(in_a_row.slowest() < 5 * SECOND, "{:?}", in_a_row.slowest());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_disk_is_confirmed_at_once() {
+    let service = Service::new(|_, _, _| Fate::Held(POLL));
+    service.run(&Shared::new(), 60 * SECOND, is_true).await;
+    assert_eq!(service.known(|known| known.pause_max), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
