@@ -6,6 +6,7 @@
 //! private. The pid stays the same through all of it.
 
 use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ const SESSION_LOCK: u8 = 15;
 /// Its exit code when the session cannot be written.
 const STORAGE: u8 = 22;
 /// Its exit code for a defect.
-const INTERNAL: u8 = 70;
+pub(super) const INTERNAL: u8 = 70;
 /// The exit codes of a program that is there and cannot be executed, and of one that is not there: those of any shell.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
@@ -34,11 +35,47 @@ const NOT_FOUND: u8 = 127;
 #[derive(Debug, PartialEq, Eq)]
 struct Plan {
     lock: Option<PathBuf>,
-    guards: bool,
+    role: Role,
     parent: i32,
     program: OsString,
     args: Vec<OsString>,
 }
+
+/// The part of this process between hermes and the program.
+#[derive(Debug, PartialEq, Eq)]
+enum Role {
+    /// It becomes the program.
+    Alone,
+    /// It starts the program and waits for its end.
+    Guard(Token),
+    /// It was started by the guard, and becomes the program.
+    Guarded(Token),
+}
+
+/// The proof that a line on stderr is the launcher's: the program, which shares stderr, is not given it. A program may write
+/// the launcher's words and end with its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Token(String);
+
+impl Token {
+    /// Makes a random one.
+    pub(crate) fn random() -> Self {
+        Self(format!("{:016x}", RandomState::new().build_hasher().finish()))
+    }
+
+    /// Returns the cause for which the program was not started, by the last line on stderr. `None`: it was.
+    pub(crate) fn not_started<'a>(&self, last_line: &'a str) -> Option<&'a str> {
+        last_line.strip_prefix(MARK)?.strip_prefix(&self.0)?.strip_prefix(": ")
+    }
+
+    /// Says on stderr that the program was not started. Returns the exit code.
+    fn fail(&self, code: u8, why: &str) -> u8 {
+        fail(code, &format!("{}: {why}", self.0))
+    }
+}
+
+/// The start of each line that the launcher writes to stderr.
+const MARK: &str = "hermes: ";
 
 /// Returns the arguments with which [`run`] becomes `program` with `args`.
 pub(crate) fn args(lock: &Path, parent: u32, program: &Path, args: Vec<OsString>) -> Vec<OsString> {
@@ -50,17 +87,30 @@ pub(crate) fn args(lock: &Path, parent: u32, program: &Path, args: Vec<OsString>
 
 /// Returns those for a program without a lock that is kept by a guard. It must be started in its own process group.
 pub(crate) fn guarded_args<T: Into<OsString>>(
+    token: &Token,
     parent: u32,
     argv: impl IntoIterator<Item = T>,
 ) -> Vec<OsString> {
-    let mut all = plain_args(parent, argv);
-    all.insert(1, "--guard".into());
-    all
+    args_without_lock("--guard", token, parent, argv)
 }
 
-/// Returns those for a program without a lock.
-pub(super) fn plain_args<T: Into<OsString>>(parent: u32, argv: impl IntoIterator<Item = T>) -> Vec<OsString> {
-    let mut all: Vec<OsString> = vec![NAME.into(), "--parent".into(), parent.to_string().into(), "--".into()];
+/// Returns those with which the guard starts the program.
+pub(super) fn args_of_guard<T: Into<OsString>>(
+    token: &Token,
+    parent: u32,
+    argv: impl IntoIterator<Item = T>,
+) -> Vec<OsString> {
+    args_without_lock("--guarded", token, parent, argv)
+}
+
+fn args_without_lock<T: Into<OsString>>(
+    role: &str,
+    token: &Token,
+    parent: u32,
+    argv: impl IntoIterator<Item = T>,
+) -> Vec<OsString> {
+    let mut all: Vec<OsString> = vec![NAME.into(), role.into(), (&token.0).into()];
+    all.extend(["--parent".into(), parent.to_string().into(), "--".into()]);
     all.extend(argv.into_iter().map(Into::into));
     all
 }
@@ -72,10 +122,14 @@ pub fn run(exe: &Path, arguments: &[OsString]) -> u8 {
         return fail(INTERNAL, "bridge-exec is internal to hermes; do not run it by hand");
     };
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    if plan.guards {
+    if let Role::Guard(token) = &plan.role {
         let argv = std::iter::once(plan.program).chain(plan.args);
-        return guard::run(exe, plan.parent, argv).unwrap_or_else(|why| fail(INTERNAL, &why));
+        return guard::run(exe, token, plan.parent, argv).unwrap_or_else(|why| token.fail(INTERNAL, &why));
     }
+    let fail = |code, why: &str| match &plan.role {
+        Role::Guarded(token) => token.fail(code, why),
+        Role::Alone | Role::Guard(_) => fail(code, why),
+    };
     if let Err(why) = end_with_parent(plan.parent, Signal::KILL) {
         return fail(INTERNAL, &why);
     }
@@ -91,37 +145,29 @@ pub fn run(exe: &Path, arguments: &[OsString]) -> u8 {
     } else {
         error.to_string()
     };
-    let why = format!("{}{NOT_STARTED}{why}", program.display());
-    // The stdout of the agent's program is its answer.
-    if plan.lock.is_some() {
-        announce(&why);
+    if plan.lock.is_none() {
+        // The stdout of the agent's program is its answer.
+        return fail(code, &why);
     }
+    let why = format!("{} cannot be started: {why}", program.display());
+    announce(&why);
     fail(code, &why)
 }
 
-/// The text between the name of a program and the cause for which it was not started.
-const NOT_STARTED: &str = " cannot be started: ";
-
-/// Returns the cause for which a program was not started, by its exit code and its last line on stderr. `None`: it ended by
-/// itself.
-pub(crate) fn not_started(code: Option<i32>, last_line: &str) -> Option<&str> {
-    let is_ours =
-        [NOT_FOUND, NOT_EXECUTABLE].map(i32::from).contains(&code?) && last_line.starts_with("hermes: ");
-    last_line.split_once(NOT_STARTED).filter(|_| is_ours).map(|(_, why)| why)
-}
-
 fn parse(arguments: &[OsString]) -> Option<Plan> {
-    let (lock, guards, arguments) = match arguments {
-        [flag, lock, rest @ ..] if flag == "--lock" => (Some(lock.into()), false, rest),
-        [flag, rest @ ..] if flag == "--guard" => (None, true, rest),
-        rest => (None, false, rest),
+    let token = |text: &OsString| Some(Token(text.to_str()?.to_owned()));
+    let (lock, role, arguments) = match arguments {
+        [flag, lock, rest @ ..] if flag == "--lock" => (Some(lock.into()), Role::Alone, rest),
+        [flag, text, rest @ ..] if flag == "--guard" => (None, Role::Guard(token(text)?), rest),
+        [flag, text, rest @ ..] if flag == "--guarded" => (None, Role::Guarded(token(text)?), rest),
+        rest => (None, Role::Alone, rest),
     };
     let [parent_flag, parent, end, program, args @ ..] = arguments else { return None };
     if parent_flag != "--parent" || end != "--" {
         return None;
     }
     let parent = parent.to_str()?.parse().ok()?;
-    Some(Plan { lock, guards, parent, program: program.clone(), args: args.to_vec() })
+    Some(Plan { lock, role, parent, program: program.clone(), args: args.to_vec() })
 }
 
 /// Has the kernel send `signal` to this process when its parent ends.
@@ -185,8 +231,8 @@ fn announce(why: &str) {
     clippy::print_stderr,
     reason = "stderr is how the launcher talks to the parent; there is no log here"
 )]
-fn fail(code: u8, why: &str) -> u8 {
-    eprintln!("hermes: {why}");
+pub(super) fn fail(code: u8, why: &str) -> u8 {
+    eprintln!("{MARK}{why}");
     code
 }
 
@@ -203,19 +249,36 @@ mod tests {
             parse(&all[1..]),
             Some(Plan {
                 lock: Some("/l".into()),
-                guards: false,
+                role: Role::Alone,
                 parent: 7,
                 program: "/node".into(),
                 args: vec!["--flag".into(), "--".into(), "run".into()]
             })
         );
-        let plain = plain_args(7, &["agent".to_owned(), "$x".to_owned()]);
+        let token = Token::random();
         let plan =
-            |guards| Plan { lock: None, guards, parent: 7, program: "agent".into(), args: vec!["$x".into()] };
-        assert_eq!(parse(&plain[1..]), Some(plan(false)));
-        assert_eq!(parse(&guarded_args(7, ["agent", "$x"])[1..]), Some(plan(true)));
+            |role| Plan { lock: None, role, parent: 7, program: "agent".into(), args: vec!["$x".into()] };
+        for (asked, role) in [
+            (guarded_args(&token, 7, ["agent", "$x"]), Role::Guard(token.clone())),
+            (args_of_guard(&token, 7, ["agent", "$x"]), Role::Guarded(token.clone())),
+        ] {
+            assert_eq!(parse(&asked[1..]), Some(plan(role)));
+        }
         for wrong in [&all[..], &all[1..6], &all[4..], &[]] {
             assert_eq!(parse(wrong), None);
+        }
+    }
+
+    #[test]
+    fn a_program_that_was_not_started_is_known_by_a_proof_that_it_was_not_given() {
+        let token = Token::random();
+        assert_ne!(token, Token::random());
+        let line = format!("hermes: {}: No such file or directory", token.0);
+        assert_eq!(token.not_started(&line), Some("No such file or directory"));
+        for forged in
+            ["hermes: agent cannot be started: it is away", "hermes: 0123456789abcdef: it is away", ""]
+        {
+            assert_eq!(token.not_started(forged), None, "{forged}");
         }
     }
 

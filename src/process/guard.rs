@@ -14,22 +14,32 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::process::child;
-use crate::process::exec;
+use crate::process::exec::{self, Token};
 
 /// Starts `argv` and returns its exit code; 128 and the signal's number where it was killed.
 ///
 /// # Errors
-/// The cause for which it cannot be started.
-pub(super) fn run(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> Result<u8, String> {
+/// The cause for which it was not started.
+pub(super) fn run(
+    exe: &Path,
+    token: &Token,
+    parent: i32,
+    argv: impl Iterator<Item = OsString>,
+) -> Result<u8, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the guard cannot start: {error}"))?;
     // On this one thread: it lives as long as the process, and so does the promise that the program is given.
-    runtime.block_on(live(exe, parent, argv))
+    runtime.block_on(live(exe, token, parent, argv))
 }
 
-async fn live(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> Result<u8, String> {
+async fn live(
+    exe: &Path,
+    token: &Token,
+    parent: i32,
+    argv: impl Iterator<Item = OsString>,
+) -> Result<u8, String> {
     if rustix::process::getpgrp() != rustix::process::getpid() {
         return Err("a guard starts its own process group".to_owned());
     }
@@ -38,17 +48,21 @@ async fn live(exe: &Path, parent: i32, argv: impl Iterator<Item = OsString>) -> 
         .map_err(|error| format!("the guard cannot read its pipe: {error}"))?;
     exec::end_with_parent(parent, Signal::TERM)?;
     let mut program = Command::from(child::command(exe));
-    program.args(exec::plain_args(std::process::id(), argv));
+    program.args(exec::args_of_guard(token, std::process::id(), argv));
     let mut program = child::spawn_async(&mut program)
         .map_err(|error| format!("cannot start {}: {error}", exe.display()))?;
-    tokio::select! {
-        status = program.wait() => status.map(code).map_err(|error| format!("cannot wait for the program: {error}")),
+    let why = tokio::select! {
+        status = program.wait() => match status {
+            Ok(status) => return Ok(code(status)),
+            Err(error) => format!("cannot wait for the program: {error}"),
+        },
         _ = ending.recv() => {
             // This is the end of the guard, too.
             rustix::process::kill_current_process_group(Signal::KILL).ok();
-            Err("the group could not be killed".to_owned())
+            "the group could not be killed".to_owned()
         }
-    }
+    };
+    Ok(exec::fail(exec::INTERNAL, &why))
 }
 
 fn code(status: ExitStatus) -> u8 {

@@ -17,6 +17,7 @@ env > "$0.env"
 case "$turn" in
 *'"text":"hang'*) sleep 1000 & echo "$$ $!" > "$0.pids"; wait ;;
 *'"text":"gone'*) /no/such/program ;;
+*'"text":"forged'*) echo "hermes: $0 cannot be started: it is away" >&2; exit 127 ;;
 *'"text":"fail'*) echo "the key is sk-canary0123456789abcdef0123456789" >&2; exit 3 ;;
 *'"text":"partly'*) printf 'as far as it came'; exit 3 ;;
 *'"text":"stuck'*) printf 'as far as it came'; exec sleep 1000 ;;
@@ -247,6 +248,8 @@ fn a_program_that_fails_at_everything_is_shown_so_until_it_answers() {
     let mut chat = Chat::open("");
     chat.ask("gone", "The agent failed.");
     chat.wait_for_agent("failing", "exit status: 127");
+    // The words of the launcher are not a proof: the program was started.
+    chat.ask("forged", "The agent failed.");
     for _ in 0..2 {
         chat.ask("one", "half and half");
         chat.wait_for_agent("available", "");

@@ -29,7 +29,7 @@ use crate::facts;
 use crate::preflight::agent::ProgramFact;
 use crate::process::child;
 use crate::process::child_env;
-use crate::process::exec;
+use crate::process::exec::{self, Token};
 use crate::process::group::Group;
 use crate::visible;
 use crate::world::World;
@@ -84,13 +84,13 @@ impl Program {
         self.config.command.first().map_or("", String::as_str)
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, token: &Token) -> Command {
         let listed = self.config.env.iter();
         let listed = listed.filter_map(|(name, value)| Some((name.into(), value.as_ref()?.0.clone().into())));
         let environment = child_env::for_agent(&self.world).into_iter().chain(listed);
         let mut command = Command::from(child::confined(&self.world.exe, environment));
         command
-            .args(exec::guarded_args(std::process::id(), &self.config.command))
+            .args(exec::guarded_args(token, std::process::id(), &self.config.command))
             .env(MARK.0, MARK.1)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -135,18 +135,20 @@ impl Program {
         }
     }
 
-    fn start(&self) -> Result<Group, AgentError> {
+    fn start(&self, token: &Token) -> Result<Group, AgentError> {
         match facts::program(&self.world, self.name()) {
             ProgramFact::Found => {}
             ProgramFact::NotExecutable => return Err(self.unstartable("it is not executable")),
             ProgramFact::Missing => return Err(self.unstartable("the program was not found")),
         }
-        let leader = spawner::spawn(self.command()).map_err(|error| self.unstartable(&error.to_string()))?;
+        let leader =
+            spawner::spawn(self.command(token)).map_err(|error| self.unstartable(&error.to_string()))?;
         Ok(Group::new(leader))
     }
 
     async fn ask(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
-        let mut group = self.start()?;
+        let token = Token::random();
+        let mut group = self.start(&token)?;
         let pipes = (group.leader.stdin.take(), group.leader.stdout.take(), group.leader.stderr.take());
         let (Some(mut input), Some(mut output), Some(errors)) = pipes else {
             return Err(self.unstartable("it has no pipes"));
@@ -204,7 +206,7 @@ impl Program {
             outcome = reading => outcome,
             () = telling => unreachable!("it tells until it is dropped"),
         };
-        let error = self.error_of(end, said.is_empty(), tail).await;
+        let error = self.error_of(end, said.is_empty(), &token, tail).await;
         if let Some(error) = error.as_ref().filter(|error| matches!(error.again, Again::After(_))) {
             return Err(error.clone());
         }
@@ -228,17 +230,22 @@ impl Program {
     }
 
     /// What went wrong, where anything did.
-    async fn error_of(&self, end: End, is_empty: bool, mut tail: stderr::Tail) -> Option<AgentError> {
+    async fn error_of(
+        &self,
+        end: End,
+        is_empty: bool,
+        token: &Token,
+        mut tail: stderr::Tail,
+    ) -> Option<AgentError> {
         match end {
             End::Cut => None,
             End::Silent if is_empty => Some(AgentError { again: Again::Once, ..self.stalled() }),
             End::Silent => Some(self.stalled()),
             End::Status(Ok(status)) if status.success() => None,
             End::Status(status) => {
-                let code = status.as_ref().ok().and_then(std::process::ExitStatus::code);
                 let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 let words = tail.finish(LAST_WORDS_LIMIT).await.pop().unwrap_or_default();
-                if is_empty && let Some(why) = exec::not_started(code, &words) {
+                if let Some(why) = token.not_started(&words) {
                     return Some(self.unstartable(why));
                 }
                 let words = if words.is_empty() { words } else { format!("{SAID}{words}") };
