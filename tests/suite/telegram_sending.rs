@@ -81,7 +81,8 @@ fn in_a_chat_where_nothing_may_be_said_nothing_more_is_tried() {
 #[test]
 fn a_limit_without_a_meaning_neither_hurries_nor_ends_anything() {
     const OTHER: i64 = FRIEND + 1;
-    let scene = group_scene(&format!("{FRIEND},{OTHER}"));
+    const THIRD: i64 = FRIEND + 2;
+    let scene = group_scene(&format!("{FRIEND},{OTHER},{THIRD}"));
     let mut gateway = scene.connected();
     scene.service.fail("sendMessage", [Fault::limit(0)]);
     let begun = Instant::now();
@@ -94,6 +95,15 @@ fn a_limit_without_a_meaning_neither_hurries_nor_ends_anything() {
     assert!(refused.is_some(), "it is tried");
     scene.service.write(OTHER, OTHER, "and I?");
     scene.service.wait_sent(OTHER, "and I?");
+    // A second chat with such a limit: no two of them are the whole bot's.
+    let before = scene.service.asked("sendMessage").len();
+    scene.service.fail("sendMessage", [Fault::limit(u64::MAX)]);
+    scene.service.write(OTHER, OTHER, "never, too");
+    let refused =
+        wait::until(wait::LIMIT, || (scene.service.asked("sendMessage").len() > before).then_some(()));
+    assert!(refused.is_some(), "it is tried");
+    scene.service.write(THIRD, THIRD, "what about me?");
+    scene.service.wait_sent(THIRD, "what about me?");
     assert_eq!(gateway.stop(), Some(0));
 }
 
