@@ -46,7 +46,7 @@ pub fn adapter(
     problems: &Problems,
 ) -> Arc<dyn Adapter> {
     match platform {
-        Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings))),
+        Platform::Whatsapp => Arc::new(WhatsAppAdapter::new(Arc::clone(settings), problems.clone())),
         Platform::Telegram => Arc::new(TelegramAdapter::new(Arc::clone(settings), problems.clone())),
         Platform::Scripted(_) => {
             let socket = config.scripted.as_ref().map(|scripted| scripted.socket.clone());

@@ -2,15 +2,92 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use crate::durable;
+use crate::gateway::problems::Problems;
+use crate::platforms::Platform;
 
 /// Most bytes kept of one.
 const LEN_MAX: usize = 64 << 10;
 
 /// Most that are kept; for a further one the oldest goes.
 const COUNT_MAX: usize = 1000;
+
+/// The problem while nothing can be kept.
+const UNWRITABLE: &str = "unreadable_folder_unwritable";
+
+/// The pause between two tries of the folder while the problem stands.
+const TRY_EVERY: Duration = Duration::from_secs(2);
+
+/// The quarantine of one platform: its folder, and the problem while that cannot be written. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Quarantine {
+    /// The folder.
+    pub aside: Aside,
+    platform: Platform,
+    problems: Problems,
+    is_failing: Arc<AtomicBool>,
+}
+
+impl Quarantine {
+    /// Makes one that keeps messages of this platform in this folder.
+    pub fn new(dir: PathBuf, platform: Platform, problems: Problems) -> Self {
+        Self { aside: Aside { dir }, platform, problems, is_failing: Arc::default() }
+    }
+
+    /// True while the last message could not be kept, and no try has shown since that another could.
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Reports that a message could not be kept, until the folder can be written again. Needs a tokio runtime.
+    pub fn report(&self, error: &io::Error) {
+        self.show(error);
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tokio::spawn(self.clone().follow());
+        }
+    }
+
+    fn show(&self, error: &io::Error) {
+        let (dir, platform) = (self.aside.dir.display(), self.platform.spec().title);
+        self.problems.set(
+            UNWRITABLE,
+            &format!(
+                "{dir} cannot be written ({error}): a message from {platform} that cannot be read is not kept"
+            ),
+            "Move away what stands at that path, or correct its owner and mode.",
+            false,
+        );
+    }
+
+    /// Tries the folder until the problem is over. The problem of another platform, which ends by itself, may stand in its
+    /// place meanwhile.
+    async fn follow(self) {
+        loop {
+            tokio::time::sleep(TRY_EVERY).await;
+            let aside = self.aside.clone();
+            match blocking(move || aside.try_out()).await {
+                Ok(()) => break,
+                Err(error) => self.show(&error),
+            }
+        }
+        self.is_failing.store(false, Ordering::Relaxed);
+        self.problems.clear(UNWRITABLE, &format!("{} can be written again", self.aside.dir.display()));
+    }
+}
+
+/// Does this work of the disk on a thread for it.
+///
+/// # Errors
+/// Those of the work, and its panic.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
 
 /// A folder of unreadable messages.
 #[derive(Debug, Clone)]
@@ -65,9 +142,9 @@ impl Aside {
 mod tests {
     use std::fs::File;
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Duration;
 
     use super::*;
+    use crate::gateway::model::snapshot::Problem;
 
     #[test]
     fn what_is_kept_is_private_cut_at_its_limit_and_bounded_in_number() {
@@ -96,6 +173,32 @@ mod tests {
         std::fs::remove_file(&aside.dir).unwrap();
         aside.try_out().unwrap();
         assert_eq!(std::fs::read_dir(&aside.dir).unwrap().count(), 0, "a try leaves nothing");
+    }
+
+    #[tokio::test]
+    async fn the_problem_stands_until_the_folder_of_each_platform_can_be_written() {
+        let root = tempfile::tempdir().unwrap();
+        let problems = Problems::default();
+        let [first, second] = [Platform::Telegram, Platform::Whatsapp].map(|platform| {
+            let dir = root.path().join(platform.spec().name);
+            File::create(&dir).unwrap();
+            Quarantine::new(dir, platform, problems.clone())
+        });
+        for quarantine in [&first, &second] {
+            quarantine.report(&quarantine.aside.keep("1", b"{}").unwrap_err());
+        }
+        let mut standing = problems.subscribe();
+        let shown = |standing: &[Problem]| match standing {
+            [one] if one.code == UNWRITABLE => one.message.clone(),
+            _ => String::new(),
+        };
+        assert!(shown(&standing.borrow()).contains("message from Telegram"));
+        std::fs::remove_file(&first.aside.dir).unwrap();
+        standing.wait_for(|standing| shown(standing).contains("message from WhatsApp")).await.unwrap();
+        assert!(!first.is_failing() && second.is_failing());
+        std::fs::remove_file(&second.aside.dir).unwrap();
+        standing.wait_for(Vec::is_empty).await.unwrap();
+        assert!(!second.is_failing());
     }
 
     #[test]

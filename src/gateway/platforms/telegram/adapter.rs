@@ -23,7 +23,7 @@ use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::failure::AdapterError;
 use crate::gateway::platforms::claim::Claim;
 use crate::gateway::platforms::media::Media;
-use crate::gateway::platforms::quarantine::Aside;
+use crate::gateway::platforms::quarantine::Quarantine;
 use crate::gateway::problems::Problems;
 use crate::gateway::settings::Settings;
 use crate::local_endpoint::LocalEndpoint;
@@ -58,7 +58,7 @@ pub struct TelegramAdapter {
     settings: Arc<Settings>,
     claim: Claim,
     memory: Arc<Memory>,
-    problems: Problems,
+    quarantine: Quarantine,
 }
 
 /// State that outlives a connection.
@@ -175,7 +175,9 @@ impl TelegramAdapter {
     /// The bot of these settings.
     pub fn new(settings: Arc<Settings>, problems: Problems) -> Self {
         let claim = Claim::new(Platform::Telegram, "telegram_token_lock", &settings);
-        Self { settings, claim, memory: Arc::default(), problems }
+        let dir = settings.home.telegram().unreadable_dir();
+        let quarantine = Quarantine::new(dir, Platform::Telegram, problems);
+        Self { settings, claim, memory: Arc::default(), quarantine }
     }
 
     /// Connects by webhook. Where the service does not reach us, the connection can at least send.
@@ -301,7 +303,7 @@ impl Adapter for TelegramAdapter {
             token: token.clone(),
             files: Files::new(Arc::clone(&bot), media, telegram.media_timeout),
             lanes: Lanes::default(),
-            unread: Unread::new(Aside { dir: paths.unreadable_dir() }, self.problems.clone()),
+            unread: Unread::new(self.quarantine.clone()),
             repeats: LogThrottle::default(),
             albums: Mutex::default(),
             nonsense: Mutex::default(),

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::gateway::connection::accept;
 use crate::gateway::platforms::media::Media;
-use crate::gateway::platforms::quarantine::Aside;
+use crate::gateway::platforms::quarantine::Quarantine;
 use crate::gateway::problems::Problems;
 use crate::sensitive::Secret;
 
@@ -83,7 +83,11 @@ async fn stage(routes: Router, inbox: Arc<dyn Inbox>) -> Stage {
         token,
         files: Files::new(bot, media, Duration::from_secs(300)),
         lanes: Lanes::default(),
-        unread: Unread::new(Aside { dir: root.path().join("aside") }, Problems::default()),
+        unread: Unread::new(Quarantine::new(
+            root.path().join("aside"),
+            Platform::Telegram,
+            Problems::default(),
+        )),
         repeats: LogThrottle::default(),
         albums: Mutex::default(),
         nonsense: Mutex::default(),

@@ -15,11 +15,12 @@ use crate::durable::{self, Lock, LockError};
 use crate::facts;
 use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::failure::{AdapterError, Retry};
-use crate::gateway::platforms::quarantine::Aside;
+use crate::gateway::platforms::quarantine::Quarantine;
 use crate::gateway::platforms::whatsapp::exits::{self, End, History};
 use crate::gateway::platforms::whatsapp::link::WhatsAppLink;
 use crate::gateway::platforms::whatsapp::memory;
 use crate::gateway::platforms::whatsapp::pump::Judge;
+use crate::gateway::problems::Problems;
 use crate::gateway::settings::Settings;
 use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{Me, Pairing};
@@ -41,6 +42,7 @@ pub struct WhatsAppAdapter {
 /// State that outlives a connection.
 struct Memory {
     home: HermesHome,
+    quarantine: Quarantine,
     inner: Mutex<Inner>,
 }
 
@@ -89,6 +91,11 @@ struct Prepared {
 }
 
 impl Memory {
+    fn new(home: &HermesHome, problems: Problems) -> Self {
+        let quarantine = Quarantine::new(home.whatsapp().unreadable_dir(), Platform::Whatsapp, problems);
+        Self { home: home.clone(), quarantine, inner: Mutex::default() }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,8 +140,8 @@ impl Judge for Memory {
     }
 
     fn keep(&self, seq: u64, line: &str) -> bool {
-        let aside = Aside { dir: self.home.whatsapp().unreadable_dir() };
-        aside.keep(&seq.to_string(), line.as_bytes()).is_ok()
+        let kept = self.quarantine.aside.keep(&seq.to_string(), line.as_bytes());
+        kept.inspect_err(|error| self.quarantine.report(error)).is_ok()
     }
 }
 
@@ -163,8 +170,8 @@ fn set_aside(paths: &WhatsAppPaths) {
 
 impl WhatsAppAdapter {
     /// The account of this home.
-    pub fn new(settings: Arc<Settings>) -> Self {
-        let memory = Memory { home: settings.home.clone(), inner: Mutex::new(Inner::default()) };
+    pub fn new(settings: Arc<Settings>, problems: Problems) -> Self {
+        let memory = Memory::new(&settings.home, problems);
         Self { settings, memory: Arc::new(memory) }
     }
 
@@ -300,7 +307,7 @@ mod tests {
         fn paired() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let home = HermesHome::at(dir.path());
-            let this = Self { dir, memory: Memory { home, inner: Mutex::new(Inner::default()) } };
+            let this = Self { dir, memory: Memory::new(&home, Problems::default()) };
             this.pair("one");
             this
         }
@@ -322,7 +329,7 @@ mod tests {
         let world = World::of_env([("WHATSAPP_ENABLED", "true"), ("HERMES_NODE", "/nonexistent/node")]);
         let home = HermesHome::at(dir.path());
         let config = Config::load(&world, &home).unwrap();
-        let adapter = WhatsAppAdapter::new(Settings::new(world, home, config));
+        let adapter = WhatsAppAdapter::new(Settings::new(world, home, config), Problems::default());
         let error = adapter.check().unwrap_err();
         assert_eq!((error.code, error.retry), ("whatsapp_not_paired", Retry::Never));
         assert!(error.user_action.unwrap().contains("`hermes whatsapp`"));
@@ -390,5 +397,19 @@ mod tests {
             home.ends(exit);
             home.memory.bar(true).unwrap();
         }
+    }
+    #[tokio::test]
+    async fn a_message_that_can_neither_be_read_nor_kept_is_a_problem_until_the_folder_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, problems) = (HermesHome::at(dir.path()), Problems::default());
+        let memory = Memory::new(&home, problems.clone());
+        let aside = home.whatsapp().unreadable_dir();
+        std::fs::create_dir_all(aside.parent().unwrap()).unwrap();
+        write_atomic(&aside, b"in the way").unwrap();
+        assert!(!memory.keep(7, "{}"), "it must not be acknowledged");
+        assert!(problems.has(&["unreadable_folder_unwritable"]));
+        std::fs::remove_file(&aside).unwrap();
+        problems.subscribe().wait_for(Vec::is_empty).await.unwrap();
+        assert!(memory.keep(7, "{}") && aside.join("7.json").exists());
     }
 }

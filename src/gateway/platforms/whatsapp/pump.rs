@@ -219,12 +219,12 @@ impl Pump {
         let kept = self.judge.keep(seq, line);
         let now = Now::read().mono;
         if let Some(more) = self.repeats.say(now, "message_unreadable") {
-            tracing::error!(
-                code = "message_unreadable",
-                seq,
-                kept,
-                "Set aside a message that could not be read{more}"
-            );
+            let what = if kept {
+                "Set aside a message that could not be read"
+            } else {
+                "A message could be neither read nor set aside; the bridge offers it again when it starts"
+            };
+            tracing::error!(code = "message_unreadable", seq, "{what}{more}");
         }
         if kept {
             // With no room for it now, it comes again at the next start.
