@@ -62,6 +62,8 @@ pub struct Answer {
     finish: Option<String>,
     cut: Option<Cut>,
     reasons: bool,
+    /// Something between its documents could not be read.
+    odd: bool,
 }
 
 impl Answer {
@@ -79,25 +81,34 @@ impl Answer {
             self.ended = true;
             return Ok(true);
         }
-        let mut took = false;
         let joined = paired(data);
-        // An event may hold several documents, the last of which is not whole; or end with the end of the stream.
-        let mut documents = serde_json::Deserializer::from_str(&joined).into_iter::<Value>();
+        let mut rest = joined.as_ref();
+        let mut took = false;
+        // An event or a body may hold several documents, of which one is not whole; or end with the end of the stream.
         loop {
-            match documents.next() {
-                Some(Ok(document)) => took |= self.document(&document)?,
-                None => return Ok(took),
-                Some(Err(_)) => break,
+            let mut documents = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+            loop {
+                match documents.next().map(|document| document.map(|document| self.document(&document))) {
+                    Some(Ok(Err(Unusable::Unreadable))) if took => self.odd = true,
+                    Some(Ok(read)) => took |= read?,
+                    None => return Ok(took),
+                    Some(Err(_)) => break,
+                }
             }
+            let broken = rest[documents.byte_offset()..].trim_start();
+            let broken = broken.strip_prefix("data:").unwrap_or(broken).trim();
+            if broken == "[DONE]" {
+                self.ended = true;
+                return Ok(true);
+            }
+            if !took {
+                return Err(Unusable::Unreadable);
+            }
+            // It takes its own line along, and nothing of the others.
+            self.odd = true;
+            let Some((_, more)) = broken.split_once('\n') else { return Ok(true) };
+            rest = more;
         }
-        let rest = joined[documents.byte_offset()..].trim_start();
-        let rest = rest.strip_prefix("data:").unwrap_or(rest).trim();
-        match rest {
-            "[DONE]" => self.ended = true,
-            _ if took => {}
-            _ => return Err(Unusable::Unreadable),
-        }
-        Ok(true)
     }
 
     fn document(&mut self, document: &Value) -> Result<bool, Unusable> {
@@ -147,6 +158,8 @@ impl Answer {
         let finish = ["finish_reason", "done_reason"].iter().find_map(|name| choice.get(*name)?.as_str());
         if let Some(finish) = finish.filter(|finish| !finish.is_empty()) {
             self.finish = Some(finish.to_ascii_lowercase());
+        } else if document.get("done") == Some(&Value::Bool(true)) && self.finish.is_none() {
+            self.finish = Some("stop".to_owned());
         }
         Ok(true)
     }
@@ -154,7 +167,7 @@ impl Answer {
     /// Takes a piece of this choice. That with the lowest index is the answer.
     fn say(&mut self, index: u64, piece: &str) {
         if self.index != Some(index) {
-            *self = Self { index: Some(index), reasons: self.reasons, ..Self::default() };
+            *self = Self { index: Some(index), reasons: self.reasons, odd: self.odd, ..Self::default() };
         }
         self.push(piece);
     }
@@ -184,7 +197,7 @@ impl Answer {
         self.cut.get_or_insert(Cut::Broken);
     }
 
-    /// No more comes. A stream says how it ended; a body need not.
+    /// No more comes. A stream says how it ended; a body need not, unless a part of it could not be read.
     pub fn close(&mut self, is_stream: bool) {
         if self.half.take().is_some() {
             self.text.push(char::REPLACEMENT_CHARACTER);
@@ -194,7 +207,7 @@ impl Answer {
             Some("content_filter" | "safety" | "recitation" | "refusal" | "sensitive") => Some(Cut::Filtered),
             Some("error" | "abort" | "network_error" | "insufficient_system_resource") => Some(Cut::Broken),
             Some(_) => None,
-            None => (is_stream && !self.ended).then_some(Cut::Broken),
+            None => (!self.ended && (is_stream || self.odd)).then_some(Cut::Broken),
         };
         self.cut = self.cut.or(by_service);
     }

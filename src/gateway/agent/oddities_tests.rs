@@ -225,7 +225,26 @@ fn rows() -> Vec<(&'static str, Vec<u8>, Gets)> {
     ];
     let error = "data: {\"error\":{\"code\":502,\"message\":\"x\"}}\n\n";
     let hi = filled("{hi}{done}");
+    let lines = |text: &str| (head("200 OK", "application/x-ndjson") + text).into_bytes();
     let wires = [
+        (
+            "an event that is not JSON, and no end",
+            stream(&[&delta("hi"), "data: {oops\n\n", &delta(" ho")]),
+            text(&format!("hi ho{CUT}")),
+        ),
+        ("words before the events", stream(&["OK, here it is:\n\n", &hi]), text("hi")),
+        (
+            "a line among lines of JSON that is not JSON, and no end",
+            lines("{\"message\":{\"content\":\"h\"}}\n{oops\n{\"message\":{\"content\":\"i\"}}\n"),
+            text(&format!("hi{CUT}")),
+        ),
+        (
+            "the same with an end",
+            lines(
+                "{\"message\":{\"content\":\"h\"}}\n\"oops\"\n<oops>\n{\"message\":{\"content\":\"i\"},\"done\":true}",
+            ),
+            text("hi"),
+        ),
         ("no end at all", stream(&[&delta("hi")]), text(&format!("hi{CUT}"))),
         ("an error after some text", stream(&[&delta("hi"), error]), text(&format!("hi{CUT}"))),
         ("lines that end with CR", stream(&[&hi.replace('\n', "\r")]), text("hi")),

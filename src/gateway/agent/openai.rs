@@ -53,6 +53,12 @@ const WHOLE_LIMIT: Duration = Duration::from_secs(600);
 /// What people hear when the service cannot be reached.
 const UNREACHABLE: &str = "The agent cannot be reached right now.";
 
+/// An answer, and what broke it off.
+type Read = (Answer, Option<AgentError>);
+
+/// Its text as it is told, and the same.
+type Told = (String, Option<AgentError>);
+
 /// A client of one service.
 pub struct Openai {
     client: Client,
@@ -109,7 +115,7 @@ impl Openai {
 
     /// Asks; again without the pictures where they are refused, with less of the conversation where it is too long, and for a
     /// whole answer where a stream is refused.
-    async fn ask(&self, turn: &Turn, draft: &Draft) -> Result<String, AgentError> {
+    async fn ask(&self, turn: &Turn, draft: &Draft) -> Result<Told, AgentError> {
         let mut pictures = images(&turn.message.attachments).await;
         let mut history = self.fitting(turn).await;
         let whole = history;
@@ -118,7 +124,7 @@ impl Openai {
             let is_stream = self.streams.load(Ordering::Relaxed);
             let body = request::body(&self.model, prompt, turn, history, &pictures, is_stream);
             let (refusal, after) = match self.ask_once(&body, draft).await {
-                Ok(answer) => return self.told(answer),
+                Ok((answer, broke)) => return self.told(&answer, broke),
                 Err(Failure::Refused(refusal, after)) => (refusal, after),
                 Err(Failure::Failed(error)) => return Err(error),
             };
@@ -177,7 +183,7 @@ impl Openai {
         &turn.history[turn.history.len() - kept.count()..]
     }
 
-    async fn ask_once(&self, body: &Value, draft: &Draft) -> Result<Answer, Failure> {
+    async fn ask_once(&self, body: &Value, draft: &Draft) -> Result<Read, Failure> {
         let sending = self.client.post(self.url.clone()).json(body).send();
         let response = self.within(sending).await?.map_err(|error| self.broken(error))?;
         let after = retry_after(response.headers(), Now::read().wall);
@@ -200,7 +206,7 @@ impl Openai {
     }
 
     /// The answer as it is told, with a last line where it is not whole.
-    fn told(&self, answer: Answer) -> Result<String, AgentError> {
+    fn told(&self, answer: &Answer, broke: Option<AgentError>) -> Result<Told, AgentError> {
         if !answer.text().is_empty() {
             // Of the last answer: one odd answer must not hide what all others write, nor one plain answer show what the model thinks.
             let thinks = thinking::has_only_close(answer.text()) || self.is_known_to_think;
@@ -209,7 +215,7 @@ impl Openai {
         let mut text = thinking::visible(answer.text(), true).into_owned();
         if !visible::is_blank(&text) {
             text.push_str(answer.cut().map_or("", Cut::line));
-            return Ok(text);
+            return Ok((text, broke));
         }
         let told = match answer.cut() {
             Some(Cut::Length | Cut::TooLong) => "The model reached its length limit before it answered.",
@@ -220,7 +226,7 @@ impl Openai {
     }
 
     /// Reads a stream, or a body that is not one; the content type does not tell reliably.
-    async fn read(&self, mut response: Response, draft: &Draft, asked: &Value) -> Result<Answer, Failure> {
+    async fn read(&self, mut response: Response, draft: &Draft, asked: &Value) -> Result<Read, Failure> {
         let mut reading = Reading::default();
         // Comments alone keep it alive for as long as a turn may take: a service may queue what it is asked.
         let failure = loop {
@@ -243,21 +249,22 @@ impl Openai {
         };
         let is_stream = reading.is_stream();
         let mut answer = reading.answer;
-        match failure {
+        let mut broke = match failure {
             Some(failure) if answer.is_empty() => return Err(failure),
             // What was said is worth more than an error in its place.
-            Some(failure) => {
-                let error = match failure {
-                    Failure::Refused(refusal, after) => self.refused(refusal, after, asked),
-                    Failure::Failed(error) => error,
-                };
-                error.log_cut();
-                answer.break_off();
-            }
-            None => {}
+            Some(Failure::Refused(refusal, after)) => Some(self.refused(refusal, after, asked)),
+            Some(Failure::Failed(error)) => Some(error),
+            None => None,
+        };
+        if broke.is_some() {
+            answer.break_off();
         }
         answer.close(is_stream);
-        Ok(answer)
+        if answer.cut() == Some(Cut::Broken) && !answer.is_empty() {
+            let error = broke.get_or_insert_with(|| self.incomplete());
+            error.log_cut();
+        }
+        Ok((answer, broke))
     }
 
     /// Shows what can be shown of an answer that grows.
@@ -310,6 +317,12 @@ impl Openai {
             Certainty::MaybeSent => Again::Once,
         };
         AgentError { again, ..failed(code, told, &format!("{why}: {}", with_causes(&error.without_url()))) }
+    }
+
+    /// The service ended its answer before it was complete, and says nothing of it.
+    fn incomplete(&self) -> AgentError {
+        let detail = format!("{} ended its answer before it was complete", self.host());
+        failed("agent_broke_off", "The connection to the agent was lost.", &detail)
     }
 
     async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, AgentError> {
@@ -417,7 +430,7 @@ impl Agent for Openai {
             Err(Again::After(_)) => Ending::Away,
             Err(Again::Briefly(asked)) => Ending::Failed(Some(asked).filter(|asked| !asked.is_zero())),
         };
-        self.verdict().ended(Now::read().wall, answer.as_ref().map(drop));
+        self.verdict().ended(Now::read().wall, answer.as_ref().map(|(_, broke)| broke.as_ref()));
         drop(attempt);
         if let Err(error) = &answer
             && matches!(error.again, Again::Briefly(_))
@@ -425,7 +438,7 @@ impl Agent for Openai {
         {
             tracing::info!(code = error.code, "The message waits for another try: {}{more}", error.detail);
         }
-        answer.map_err(|error| match error.again {
+        answer.map(|(text, _)| text).map_err(|error| match error.again {
             Again::Never | Again::Once => error,
             Again::After(_) | Again::Briefly(_) => self.later(error, &message),
         })

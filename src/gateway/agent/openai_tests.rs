@@ -509,3 +509,26 @@ mod said;
 
 #[path = "oddities_tests.rs"]
 mod oddities;
+
+#[tokio::test]
+async fn a_service_whose_answers_all_break_off_is_shown_to_fail_until_one_is_whole() {
+    let is_whole = Arc::new(AtomicBool::new(false));
+    let next = Arc::clone(&is_whole);
+    let base = service(move |_| {
+        let end = if next.load(Ordering::Relaxed) { "data: [DONE]\n\n" } else { "data: {oops\n\n" };
+        let event = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+        (head("200 OK", "text/event-stream") + event + end).into_bytes()
+    });
+    let agent = Openai::new(&config(&base.await)).unwrap();
+    let ask = async || agent.answer(turn(), &Draft::default()).await.unwrap();
+    for count in 1..=3 {
+        assert!(ask().await.ends_with("it ended before it was complete.)"));
+        assert_eq!(agent.about().trouble.is_some(), count == 3, "one is nothing");
+    }
+    let trouble = agent.about().trouble.unwrap();
+    assert_eq!(trouble.ailment, Ailment::Fails);
+    assert!(trouble.why.ends_with("ended its answer before it was complete"), "{trouble:?}");
+    is_whole.store(true, Ordering::Relaxed);
+    assert_eq!(ask().await, "hi");
+    assert!(agent.about().trouble.is_none());
+}

@@ -146,7 +146,7 @@ impl Program {
         Ok(Group::new(leader))
     }
 
-    async fn ask(&self, turn: Turn, draft: &Draft) -> Result<String, AgentError> {
+    async fn ask(&self, turn: Turn, draft: &Draft) -> Result<(String, Option<AgentError>), AgentError> {
         let token = Token::random();
         let mut group = self.start(&token)?;
         let pipes = (group.leader.stdin.take(), group.leader.stdout.take(), group.leader.stderr.take());
@@ -220,13 +220,13 @@ impl Program {
                 error.unwrap_or_else(|| failed("agent_silent", "The agent answered nothing.", detail))
             );
         }
-        if let Some(error) = error {
+        if let Some(error) = &error {
             // What was said is worth more than an error in its place.
             error.log_cut();
             answer.break_off();
         }
         text.push_str(answer.cut().map_or("", Cut::line));
-        Ok(text)
+        Ok((text, error))
     }
 
     /// What went wrong, where anything did.
@@ -297,9 +297,12 @@ impl Agent for Program {
             detail: error.detail.split(SAID).next().unwrap_or_default().to_owned(),
             ..error.clone()
         };
-        let ended = answer.as_ref().map(drop).map_err(shown);
-        self.state().verdict.ended(Now::read().wall, ended.as_ref().copied());
-        answer
+        let (broke, failed) = match &answer {
+            Ok((_, broke)) => (broke.as_ref().map(shown), None),
+            Err(error) => (None, Some(shown(error))),
+        };
+        self.state().verdict.ended(Now::read().wall, failed.as_ref().map_or(Ok(broke.as_ref()), Err));
+        answer.map(|(text, _)| text)
     }
 
     fn wait(&self) -> Option<Duration> {

@@ -138,8 +138,14 @@ impl Reading {
             }
             Some(Form::Body(body)) => {
                 let body = std::mem::take(body);
-                self.answer.take(&String::from_utf8_lossy(&body))?;
-                return Ok(());
+                let Err(why) = self.answer.take(&String::from_utf8_lossy(&body)) else { return Ok(()) };
+                // Something else may stand before the first event.
+                let Some(begin) = first_event(&body).filter(|_| why == Unusable::Unreadable) else {
+                    return Err(why.into());
+                };
+                self.form = Some(Form::Stream(Parser::default()));
+                self.take(&body[begin..])?;
+                return self.finish();
             }
         }
         if self.answer.is_empty() && (self.odd || !self.took) {
@@ -147,6 +153,12 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// The place of the first event in a body that begins with something else.
+fn first_event(body: &[u8]) -> Option<usize> {
+    const EVENT: &[u8] = b"\ndata:";
+    body.windows(EVENT.len()).position(|bytes| bytes == EVENT).map(|at| at + 1)
 }
 
 fn unreadable(detail: &str) -> AgentError {

@@ -28,7 +28,7 @@ const OF_ALL: &str = "agent_key_refused";
 #[derive(Debug, Default)]
 pub struct Verdict {
     has_answered: bool,
-    /// Refusals and failures since the last answer.
+    /// Refusals, failures and broken answers since the last whole answer.
     refusals: u32,
     /// The last of them, with the date of the first.
     trouble: Option<Trouble>,
@@ -37,16 +37,20 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// A turn has ended so.
-    pub fn ended(&mut self, now: Timestamp, answer: Result<(), &AgentError>) {
+    /// A turn has ended so: with an answer, and what broke it off before it was complete, or without.
+    pub fn ended(&mut self, now: Timestamp, answer: Result<Option<&AgentError>, &AgentError>) {
         let ailment = match answer {
+            Ok(Some(broke)) => {
+                self.has_answered = true;
+                Some((Ailment::Fails, broke))
+            }
             Err(error) if matches!(error.again, Again::After(_) | Again::Briefly(_)) => {
                 self.passing = Some(error.clone());
                 return;
             }
             Err(error) if FAILURES.contains(&error.code) => Some((Ailment::Fails, error)),
             Err(error) if REFUSALS.contains(&error.code) => Some((Ailment::Refuses, error)),
-            Ok(()) | Err(_) => None,
+            Ok(None) | Err(_) => None,
         };
         match ailment {
             Some((ailment, error)) => {
@@ -105,7 +109,7 @@ mod tests {
             assert_eq!(verdict.trouble().is_some(), count == REFUSALS_MIN, "one may be its message's own");
         }
         assert_eq!(verdict.trouble().unwrap().since, later);
-        verdict.ended(later, Ok(()));
+        verdict.ended(later, Ok(None));
         assert!(verdict.trouble().is_none());
         for is_refused in [false, true] {
             verdict.ended(now, Err(&error("agent_key_refused", Again::Never)));
@@ -129,7 +133,7 @@ mod tests {
             assert_eq!((trouble.why.as_str(), trouble.ailment), ("it ended", Ailment::Fails), "{code}");
             assert!(!verdict.is_untried());
             for _ in 0..5 {
-                verdict.ended(now, Ok(()));
+                verdict.ended(now, Ok(None));
                 verdict.ended(now, Err(&failed(code)));
                 assert!(verdict.trouble().is_none(), "{code}");
             }
@@ -137,5 +141,23 @@ mod tests {
             verdict.ended(now, Err(&failed(code)));
             assert!(verdict.trouble().is_some(), "{code}");
         }
+    }
+
+    #[test]
+    fn answers_that_break_off_one_after_the_other_are_a_failure_and_one_of_them_is_not() {
+        let detail = "it ended early".to_owned();
+        let broke = AgentError { code: "agent_broke_off", told: String::new(), detail, again: Again::Once };
+        let (mut verdict, now) = (Verdict::default(), Now::read().wall);
+        for count in 1..=REFUSALS_MIN {
+            verdict.ended(now, Ok(Some(&broke)));
+            assert_eq!(
+                verdict.trouble().is_some(),
+                count == REFUSALS_MIN && !verdict.is_untried(),
+                "{count}"
+            );
+        }
+        assert_eq!(verdict.trouble().unwrap().why, "it ended early");
+        verdict.ended(now, Ok(None));
+        assert!(verdict.trouble().is_none());
     }
 }
