@@ -50,8 +50,10 @@ pub async fn run(world: &World, home: &HermesHome, json: bool, fix: bool) -> Res
     let repairs = if fix { Some(repair::run(world, home).await) } else { None };
     let config = Config::load(world, home);
     let probe = match &config {
-        Ok(config) => agent::probe(&config.agent).await,
-        Err(_) => None,
+        Ok(config) if preflight::trust::check(&facts::trust(world)).is_ok() => {
+            agent::probe(&config.agent).await
+        }
+        Ok(_) | Err(_) => None,
     };
     let report = Report::make(world, home, config, probe.as_ref(), repairs);
     let text = if json {
@@ -343,10 +345,9 @@ impl Case<'_> {
             );
         }
         checks.extend(hermes_agent(self.world, self.home, config));
-        // A running gateway has its own zone, and has reported it.
+        // A running gateway has its own environment, and has reported what is wrong with it.
         if self.word.is_none() {
-            let zone = preflight::time::finding(config, &facts::zone(self.world));
-            checks.extend(zone.map(Check::from));
+            checks.extend(facts::environment(self.world, config).into_iter().map(Check::from));
         }
         checks.extend(self.agent(config, probe));
         checks.extend(Platform::every().flat_map(|platform| self.platform(platform, config)));

@@ -1,18 +1,24 @@
 //! Gathers the [`Facts`] that preflight judges: no network, and no child but a cached `node --version`. It changes nothing.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::bridge::session_lock;
 use crate::bridge::{install, toolchain};
-use crate::config::Config;
+use crate::config::{AgentConfig, Config};
 use crate::file;
 use crate::home::{HermesHome, WhatsAppPaths};
 use crate::pairing::{self, Pairing};
 use crate::platforms::Platform;
 use crate::preflight::agent::ProgramFact;
 use crate::preflight::time::{self, ZoneFact};
-use crate::preflight::{Facts, SessionFact};
+use crate::preflight::trust::{self, TrustFact, TrustFault};
+use crate::preflight::{Facts, Finding, SessionFact};
 use crate::world::World;
 
 /// Gathers all facts once. Takes under 50 ms when the Node version is cached.
@@ -42,6 +48,65 @@ pub fn program(world: &World, name: &str) -> ProgramFact {
         Some(_) => ProgramFact::Found,
         None if path.is_absolute() && path.is_file() => ProgramFact::NotExecutable,
         None => ProgramFact::Missing,
+    }
+}
+
+/// Returns the findings about the environment of this process.
+pub fn environment(world: &World, config: &Config) -> Vec<Finding> {
+    let zone = time::finding(config, &zone(world));
+    let needs_trust = config.telegram.enabled || matches!(config.agent, AgentConfig::Openai(_));
+    zone.into_iter().chain(trust::findings(&trust(world), needs_trust)).collect()
+}
+
+/// Returns the certificates that the environment names, as the TLS of this process and of Node reads them.
+pub fn trust(world: &World) -> TrustFact {
+    // An empty value is a path, too, and not the same as none.
+    let named = |name: &str| world.vars().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+    let fault = |variable, path: &Path, why| TrustFault { variable, path: path.to_owned(), why };
+    let dirs = named("SSL_CERT_DIR").unwrap_or_default();
+    let dirs = dirs.as_bytes().split(|byte| *byte == b':').filter(|dir| !dir.is_empty());
+    let dirs = dirs.map(|dir| PathBuf::from(OsStr::from_bytes(dir)));
+    let file = named("SSL_CERT_FILE").map(PathBuf::from);
+    let looks = file
+        .map(|file| ("SSL_CERT_FILE", certificates(&file), file))
+        .into_iter()
+        .chain(dirs.map(|dir| ("SSL_CERT_DIR", certificates_in(&dir), dir)));
+    let mut fact = TrustFact::default();
+    for (variable, look, path) in looks {
+        match look {
+            Ok(()) => fact.has_any = true,
+            Err(why) => fact.faults.push(fault(variable, &path, why)),
+        }
+    }
+    // Node takes an empty value for none.
+    let further = named("NODE_EXTRA_CA_CERTS").filter(|value| !value.is_empty()).map(PathBuf::from);
+    fact.node = further.and_then(|file| {
+        let why = certificates(&file).err()?;
+        Some(fault("NODE_EXTRA_CA_CERTS", &file, why))
+    });
+    fact
+}
+
+/// The longest file of certificates; that of a system has some hundred kilobytes.
+const CERTIFICATES_LEN_MAX: u64 = 64 << 20;
+
+/// Checks that this file holds a certificate.
+fn certificates(path: &Path) -> Result<(), String> {
+    let bytes = file::read(path, CERTIFICATES_LEN_MAX).map_err(|error| error.to_string())?;
+    if CertificateDer::pem_slice_iter(&bytes).any(|certificate| certificate.is_ok()) {
+        Ok(())
+    } else {
+        Err("it holds no certificate in PEM format".to_owned())
+    }
+}
+
+/// Checks that a file of this folder does.
+fn certificates_in(dir: &Path) -> Result<(), String> {
+    let mut entries = std::fs::read_dir(dir).map_err(|error| error.to_string())?.flatten();
+    if entries.any(|entry| entry.path().is_file() && certificates(&entry.path()).is_ok()) {
+        Ok(())
+    } else {
+        Err("no file in it holds a certificate in PEM format".to_owned())
     }
 }
 

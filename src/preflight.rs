@@ -1,5 +1,5 @@
 //! Pure. Findings: what is missing before WhatsApp can work, in the order of repair. Others: for the agent [`agent`], for the
-//! time zone [`time`], and for the allow lists of the other platforms [`access`].
+//! time zone [`time`], for trusted certificates [`trust`], and for the allow lists of the other platforms [`access`].
 //!
 //! One list for all: the wizard repairs one finding after another until none is left, the gateway refuses to start the
 //! platform while a blocking one is there, `platform status` and `doctor` print them.
@@ -9,6 +9,7 @@ pub mod agent;
 pub mod origin;
 pub mod telegram;
 pub mod time;
+pub mod trust;
 
 use std::path::PathBuf;
 
@@ -200,6 +201,10 @@ pub enum Code {
     TimeZoneUnknown,
     /// The time zone has a form whose sign means the opposite of what people mean.
     TimeZoneReversed,
+    /// The environment names trusted certificates that cannot be used.
+    TrustUnusable,
+    /// The same of Node's further certificates.
+    NodeCertsUnusable,
 }
 
 impl Code {
@@ -233,6 +238,8 @@ impl Code {
             Self::TelegramNotEnabled => "telegram_not_enabled",
             Self::TimeZoneUnknown => "time_zone_unknown",
             Self::TimeZoneReversed => "time_zone_reversed",
+            Self::TrustUnusable => "trust_unusable",
+            Self::NodeCertsUnusable => "node_certs_unusable",
         }
     }
 }

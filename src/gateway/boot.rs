@@ -268,7 +268,7 @@ fn hint_on_stop(log: Option<&Log>) -> &'static str {
     if log.is_some_and(|log| log.is_for_a_person) { ". Ctrl-C stops it" } else { "" }
 }
 
-/// Sets the problems that are known at the start, and from now on those of the lock. The zone is that of this process.
+/// Sets the problems that are known at the start, and from now on those of the lock.
 fn first_problems(
     world: &World,
     config: &Config,
@@ -279,8 +279,8 @@ fn first_problems(
     if let Some(lock) = lock {
         lock.watch(problems.clone());
     }
-    if let Some(zone) = preflight::time::finding(config, &facts::zone(world)) {
-        problems.set(zone.code.as_str(), &zone.message, &zone.fix, false);
+    for finding in facts::environment(world, config) {
+        problems.set(finding.code.as_str(), &finding.message, &finding.fix, false);
     }
     if opening.is_safe_mode {
         crash_loop::tell(problems.clone());

@@ -45,7 +45,9 @@ fn settings_of(platform: Platform, code: Code) -> Vec<String> {
         | Code::TelegramTokenMissing
         | Code::TelegramNotEnabled
         | Code::TimeZoneUnknown
-        | Code::TimeZoneReversed => Vec::new(),
+        | Code::TimeZoneReversed
+        | Code::TrustUnusable
+        | Code::NodeCertsUnusable => Vec::new(),
     }
 }
 

@@ -369,3 +369,39 @@ fn a_home_of_a_group_that_the_process_is_in_works() {
     assert!(!gateway.log().iter().any(|line| line.contains("modes_open")), "{}", gateway.log().join("\n"));
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn certificates_that_cannot_be_used_end_the_start_with_78_and_doctor_names_them() {
+    let mut home = TestHome::empty();
+    let agent = "[agent]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodel = \"m\"\n";
+    let telegram = "[platforms.telegram]\nenabled = true\napi_base = \"http://127.0.0.1:9\"\n";
+    home.write("gateway.toml", format!("{agent}{telegram}"));
+    home.write(".env", "TELEGRAM_BOT_TOKEN=1:a-token-of-nobody-at-all\nTELEGRAM_ALLOWED_USERS=1\n");
+    home.write("empty.pem", "no certificate");
+    let empty = home.root().join("empty.pem").display().to_string();
+    let dir = home.root().join("none").display().to_string();
+    for (variable, value, why) in [
+        ("SSL_CERT_FILE", "/nowhere/ca.pem", "No such file"),
+        ("SSL_CERT_FILE", empty.as_str(), "no certificate in PEM"),
+        ("SSL_CERT_DIR", dir.as_str(), "No such file"),
+        ("SSL_CERT_FILE", "", "No such file"),
+    ] {
+        home.env.push((variable.to_owned(), value.to_owned()));
+        let ended = home.run(["gateway", "run"]);
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        let said = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in
+            [format!("{variable} is `{value}`").as_str(), why, "Correct SSL_CERT_FILE", "trust_unusable"]
+        {
+            assert!(said.contains(part), "{part}: {ended:?}");
+        }
+        let (found, _) = check(&home, "trust_unusable");
+        assert_eq!(found["status"], "blocking", "{found}");
+    }
+    // The others are trusted.
+    let ca =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/tls/ca.pem").display().to_string();
+    home.env.push(("SSL_CERT_FILE".to_owned(), ca));
+    let (found, _) = check(&home, "trust_unusable");
+    assert_eq!(found["status"], "warning", "{found}");
+}

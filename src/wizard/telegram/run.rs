@@ -7,8 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::error::CliError;
+use crate::facts;
 use crate::home::HermesHome;
 use crate::platforms::Platform;
+use crate::preflight::trust;
 use crate::sensitive::Secret;
 use crate::token_lock::TokenLocks;
 use crate::wizard::runner::Outcome;
@@ -69,6 +71,7 @@ async fn begin(
             .into());
     }
     let config = Config::load(world, home)?;
+    trust::check(&facts::trust(world))?;
     let given = if options.token_stdin {
         let line = tokio::select! {
             biased;

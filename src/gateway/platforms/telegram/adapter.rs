@@ -18,6 +18,7 @@ use super::unread::Unread;
 use super::webhook::{Door, FETCH_LIMIT_MAX, Refused, UNREACHABLE};
 use crate::clock::Now;
 use crate::config::{Config, TelegramConfig, WebhookConfig};
+use crate::facts;
 use crate::gateway::log_throttle::LogThrottle;
 use crate::gateway::model::adapter::{Adapter, Inbox, Link};
 use crate::gateway::model::failure::AdapterError;
@@ -31,7 +32,7 @@ use crate::net::Distrust;
 use crate::platforms::Platform;
 use crate::platforms::telegram::bot::{Bot, Fault};
 use crate::platforms::telegram::wire::{Refusal, User, WebhookInfo};
-use crate::preflight;
+use crate::preflight::{self, trust};
 use crate::sensitive::Secret;
 use crate::token_lock::TokenLock;
 
@@ -273,6 +274,8 @@ impl Adapter for TelegramAdapter {
         let lock = self.claim.hold(&token.0)?;
         let telegram = &config.telegram;
         let proxy = telegram.proxy.as_ref();
+        trust::check(&facts::trust(&self.settings.world))
+            .map_err(|error| AdapterError::blocked(error.code, error.message, error.hints.join(" ")))?;
         let bot = Bot::new(&telegram.api_base, &telegram.file_base, &token, proxy).map_err(|error| {
             let fix = "Correct `[platforms.telegram]` in gateway.toml, or TELEGRAM_PROXY.";
             AdapterError::blocked("telegram_bad_address", error, fix)
