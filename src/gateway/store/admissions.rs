@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::api::StoreError;
+use super::rows;
 use super::writer::Need;
 use crate::gateway::store::api::admissions::{AdmittedRow, Change, CodeRow, Kept, Records, TriesRow};
 use crate::platforms::Platform;
@@ -27,35 +28,58 @@ impl Records for SqliteStore {
 pub(super) fn load(db: &Connection) -> rusqlite::Result<Kept> {
     fn all<T>(
         db: &Connection,
+        table: &'static str,
         sql: &str,
         of: fn(&Row<'_>) -> rusqlite::Result<Option<T>>,
     ) -> rusqlite::Result<Vec<T>> {
-        db.prepare_cached(sql)?.query_map([], of)?.filter_map(Result::transpose).collect()
+        let mut statement = db.prepare_cached(sql)?;
+        let read = rows::readable(table, statement.query_map([], of)?)?;
+        Ok(read.into_iter().flatten().collect())
     }
     Ok(Kept {
-        codes: all(db, "SELECT platform, person, alt, made_at_s, salt, hash FROM pairing_codes", |row| {
-            let (salt, hash): (Vec<u8>, Vec<u8>) = (row.get(4)?, row.get(5)?);
-            let (Some(platform), Ok(salt), Ok(hash)) = (platform(row)?, salt.try_into(), hash.try_into())
-            else {
-                return Ok(None);
-            };
-            Ok(Some(CodeRow {
-                platform,
-                person: row.get(1)?,
-                alt: row.get(2)?,
-                salt,
-                hash,
-                made_at_s: row.get(3)?,
-            }))
-        })?,
-        admitted: all(db, "SELECT platform, person, alt, since_s FROM pairings ORDER BY since_s", |row| {
-            let Some(platform) = platform(row)? else { return Ok(None) };
-            Ok(Some(AdmittedRow { platform, person: row.get(1)?, alt: row.get(2)?, since_s: row.get(3)? }))
-        })?,
-        tries: all(db, "SELECT platform, failures, locked_at_s FROM pairing_tries", |row| {
-            let Some(platform) = platform(row)? else { return Ok(None) };
-            Ok(Some(TriesRow { platform, failures: row.get(1)?, locked_at_s: row.get(2)? }))
-        })?,
+        codes: all(
+            db,
+            "pairing_codes",
+            "SELECT platform, person, alt, made_at_s, salt, hash FROM pairing_codes",
+            |row| {
+                let (salt, hash): (Vec<u8>, Vec<u8>) = (row.get(4)?, row.get(5)?);
+                let (Some(platform), Ok(salt), Ok(hash)) = (platform(row)?, salt.try_into(), hash.try_into())
+                else {
+                    return Ok(None);
+                };
+                Ok(Some(CodeRow {
+                    platform,
+                    person: row.get(1)?,
+                    alt: row.get(2)?,
+                    salt,
+                    hash,
+                    made_at_s: row.get(3)?,
+                }))
+            },
+        )?,
+        admitted: all(
+            db,
+            "pairings",
+            "SELECT platform, person, alt, since_s FROM pairings ORDER BY since_s",
+            |row| {
+                let Some(platform) = platform(row)? else { return Ok(None) };
+                Ok(Some(AdmittedRow {
+                    platform,
+                    person: row.get(1)?,
+                    alt: row.get(2)?,
+                    since_s: row.get(3)?,
+                }))
+            },
+        )?,
+        tries: all(
+            db,
+            "pairing_tries",
+            "SELECT platform, failures, locked_at_s FROM pairing_tries",
+            |row| {
+                let Some(platform) = platform(row)? else { return Ok(None) };
+                Ok(Some(TriesRow { platform, failures: row.get(1)?, locked_at_s: row.get(2)? }))
+            },
+        )?,
     })
 }
 

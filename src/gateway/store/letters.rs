@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::api::{Direction, Fate, GivenUp, Letter, LetterId, OutboxId, Pick, TARGET_DEAD};
 use super::queries::{from_json, key_of};
+use super::rows;
 use crate::gateway::markdown::parts::readable;
 use crate::gateway::model::message::{ChatKey, InboundMessage, MessageId, OutboundMessage};
 use crate::platforms::Platform;
@@ -101,8 +102,9 @@ pub(super) fn expire(db: &Connection, before_s: i64, now_s: i64) -> Result<BTree
                  WHERE ended_at_s IS NULL AND state = 'pending' AND queued_at_s < ?1 LIMIT ?3) RETURNING platform, chat_key",
     )?;
     let mut expired = BTreeMap::new();
-    for key in statement.query_map(params![before_s, now_s, EXPIRED_AT_ONCE], key_of)? {
-        *expired.entry(key?.platform).or_default() += 1;
+    let keys = statement.query_map(params![before_s, now_s, EXPIRED_AT_ONCE], key_of)?;
+    for key in rows::readable("outbox", keys)? {
+        *expired.entry(key.platform).or_default() += 1;
     }
     Ok(expired)
 }
@@ -141,7 +143,7 @@ fn read(
         pick.ids.iter().filter(|id| id.direction == direction).map(|id| Some(id.number)).collect()
     };
     for id in ids {
-        let rows = statement.query_map(params![with_text, platform, id, SHOWN_MAX], |row| {
+        let found = statement.query_map(params![with_text, platform, id, SHOWN_MAX], |row| {
             let key = key_of(row)?;
             let text = match direction {
                 Direction::In => from_json::<InboundMessage>(row, 7)?.map(|message| message.text),
@@ -158,9 +160,7 @@ fn read(
                 text,
             })
         })?;
-        for row in rows {
-            letters.push(row?);
-        }
+        letters.extend(rows::readable(table, found)?);
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ mod orders;
 mod presence;
 mod queries;
 pub mod recovery;
+mod rows;
 mod salvage;
 mod schema;
 mod sessions;

@@ -11,7 +11,7 @@ use super::api::{
     Accepted, BODY_KEPT, Claimed, Depths, Finish, ID_KEPT, InboxRow, OutboxId, OutboxRow, PauseRow,
     UNKNOWN_HOLDS,
 };
-use super::{letters, orders, sessions};
+use super::{letters, orders, rows, sessions};
 use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict, WAITING_MAX};
 use crate::gateway::inbound::slash::{self, Slash};
 use crate::gateway::model::handle::handle;
@@ -232,8 +232,8 @@ pub(super) fn chats_in(db: &Connection, count: u32) -> Result<Vec<ChatKey>> {
         "SELECT platform, chat_key FROM inbox WHERE ended_at_s IS NULL
          GROUP BY platform, chat_key ORDER BY MIN(id) LIMIT ?1",
     )?
-    .query_map([count], key_of)?
-    .collect()
+    .query_map([count], key_of)
+    .and_then(|keys| rows::readable("inbox", keys))
 }
 
 pub(super) fn release(db: &Connection, ids: &[InboxId]) -> Result<()> {
@@ -411,8 +411,8 @@ pub(super) fn chats_out(db: &Connection, platform: Platform, count: u32) -> Resu
         "SELECT platform, chat_key FROM outbox WHERE platform = ?1 AND ended_at_s IS NULL
          GROUP BY chat_key ORDER BY MIN(id) LIMIT ?2",
     )?
-    .query_map(params![platform.spec().name, count], key_of)?
-    .collect()
+    .query_map(params![platform.spec().name, count], key_of)
+    .and_then(|keys| rows::readable("outbox", keys))
 }
 
 pub(super) fn sending(db: &Connection, id: OutboxId) -> Result<()> {
@@ -500,8 +500,8 @@ pub(super) fn pauses(db: &Connection) -> Result<Vec<PauseRow>> {
             let since = Timestamp::from_second(row.get(1)?);
             // The date is for people; the pause holds without it.
             Ok(PauseRow { platform: row.get(0)?, since: since.unwrap_or(Timestamp::UNIX_EPOCH) })
-        })?
-        .collect()
+        })
+        .and_then(|pauses| rows::readable("pause", pauses))
 }
 
 pub(super) fn set_pause(db: &Connection, platform: &str, paused: bool, now_s: i64) -> Result<()> {
@@ -561,7 +561,7 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
 
 /// The body; `None` when it cannot be read. The reason is not kept: it could repeat what people wrote.
 pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
-    let text: Option<String> = row.get(column)?;
+    let text = rows::value(row.get::<_, Option<String>>(column))?.flatten();
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 

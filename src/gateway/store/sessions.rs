@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::api::Exchange;
 use super::queries::{from_json, key_of, to_json};
+use super::rows;
 use crate::config::Reset;
 use crate::gateway::inbound::slash;
 use crate::gateway::model::identity;
@@ -75,10 +76,8 @@ pub(super) fn history(db: &Connection, session: SessionId, count: u32) -> Result
         .prepare_cached(
             "SELECT said, answered FROM transcript WHERE session_id = ?1 ORDER BY id DESC LIMIT ?2",
         )?
-        .query_map(params![session.0, count], |row| {
-            Ok(Exchange { said: row.get(0)?, answered: row.get(1)? })
-        })?
-        .collect::<Result<Vec<_>>>()?;
+        .query_map(params![session.0, count], |row| Ok(Exchange { said: row.get(0)?, answered: row.get(1)? }))
+        .and_then(|exchanges| rows::readable("transcript", exchanges))?;
     exchanges.reverse();
     Ok(exchanges)
 }
@@ -177,8 +176,8 @@ pub(super) fn idle_sessions(
     )?
     .query_map(params![platform.spec().name, after.0, bound.as_second(), count], |row: &Row<'_>| {
         Ok((SessionId(row.get(2)?), key_of(row)?))
-    })?
-    .collect()
+    })
+    .and_then(|sessions| rows::readable("session", sessions))
 }
 
 pub(super) fn end_session(
