@@ -218,7 +218,7 @@ async fn start(
     let asked = Arc::new(tokio::sync::Notify::new());
     let (making, told) = (Arc::clone(&settings), problems.clone());
     let make = Box::new(move |platform| build::adapter(platform, &making.current(), &making, &told));
-    let message_flow = Arc::clone(&flow);
+    let messages = Messages { store, flow: Arc::clone(&flow), settings: Arc::clone(&settings) };
     let gateway = Gateway::new(Parts {
         adapters: build::adapters(&config, &settings, &problems),
         flow,
@@ -239,7 +239,6 @@ async fn start(
     });
     let control = Control { snapshots, commands: gateway.commands() };
     path.connect(control.clone());
-    let messages = Messages { store, flow: message_flow, settings: Arc::clone(&settings) };
     let reports =
         Reports { settings: Arc::clone(&settings), path: Arc::clone(&path), desk: Arc::clone(&admissions) };
     let routes = shared::owner(control.clone(), admissions, messages, reports);
