@@ -456,7 +456,10 @@ fn whatsapp(world: &World, home: &HermesHome, args: WhatsAppArgs) -> Result<Exit
         json: args.json,
         offers_start: true,
     };
-    let outcome = runtime()?.block_on(wizard::whatsapp(world, home, options))?;
+    let outcome = runtime()?.block_on(async {
+        let mut interrupts = wizard::Interrupts::listen()?;
+        Ok::<_, CliError>(wizard::whatsapp(world, home, options, &mut interrupts).await)
+    })?;
     if outcome.start_gateway {
         run_gateway(world, home, boot::RunOptions::default())
     } else {

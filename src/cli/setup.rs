@@ -16,7 +16,7 @@ use crate::platforms::Platform;
 use crate::wizard::ui::Ui as _;
 use crate::wizard::ui::event::WizardEvent;
 use crate::wizard::ui::json::JsonUi;
-use crate::wizard::{self, TelegramOptions, WhatsAppOptions};
+use crate::wizard::{self, Interrupts, TelegramOptions, WhatsAppOptions};
 use crate::world::World;
 
 /// The choice to start the gateway at the end.
@@ -148,42 +148,36 @@ fn set_up(
     };
     let mut picked = args.platforms.iter().map(known).collect::<Result<Vec<_>, _>>()?;
     let runtime = runtime()?;
+    let mut interrupts = runtime.block_on(async { Interrupts::listen() })?;
     if picked.is_empty() && args.json {
         return Err(wizard::platforms::unpicked(true));
     }
     if picked.is_empty() {
         let states = report::setup_states(world, home)?;
-        picked = runtime.block_on(wizard::platforms::pick(world, &states))?;
+        picked = runtime.block_on(wizard::platforms::pick(world, &states, &mut interrupts))?;
     }
     let (mut exit, mut done, mut failed) = (ExitCode::Ok, Vec::new(), Vec::new());
     for (at, platform) in picked.iter().copied().enumerate() {
         let name = platform.spec().name;
         tell(WizardEvent::Platform { platform: name });
-        let SetupArgs { yes, json, .. } = args;
-        let (yes, json) = (*yes, *json);
-        let outcome = match platform {
-            Platform::Whatsapp => {
-                let options =
-                    WhatsAppOptions { yes, json, offers_start: false, ..WhatsAppOptions::default() };
-                runtime.block_on(wizard::whatsapp(world, home, options))?
-            }
-            Platform::Telegram => {
-                let options =
-                    TelegramOptions { yes, json, offers_start: false, ..TelegramOptions::default() };
-                runtime.block_on(wizard::telegram(world, home, options))?
-            }
-            Platform::Scripted(_) => continue,
+        // Between two wizards: the next is not begun.
+        let is_begun = !interrupts.came();
+        let ended = if is_begun {
+            runtime.block_on(run_wizard(world, home, args, platform, &mut interrupts))
+        } else {
+            ExitCode::Interrupted
         };
-        if outcome.exit == ExitCode::Interrupted {
+        if ended == ExitCode::Interrupted {
             let rest: Vec<_> = picked.iter().skip(at).map(|platform| platform.spec().name).collect();
             if !args.json && picked.len() > 1 {
-                wizard::platforms::say_where_it_stopped(world, &done, &failed, &rest[1..]);
+                let unreached = &rest[usize::from(is_begun)..];
+                wizard::platforms::say_where_it_stopped(world, &done, &failed, unreached);
             }
             failed.extend(rest);
             tell(WizardEvent::SetupCancelled { done, not_done: failed });
             return Ok(ExitCode::Interrupted);
         }
-        match outcome.exit {
+        match ended {
             ExitCode::Ok => done.push(name),
             ExitCode::Failed
             | ExitCode::Usage
@@ -191,7 +185,7 @@ fn set_up(
             | ExitCode::Restart
             | ExitCode::Config
             | ExitCode::Interrupted => {
-                exit = outcome.exit;
+                exit = ended;
                 failed.push(name);
             }
         }
@@ -207,15 +201,36 @@ fn set_up(
     if exit != ExitCode::Ok || is_running || !has_purpose {
         return Ok(exit);
     }
-    let starts = match args.start.choice() {
-        Some(starts) => starts,
-        None => runtime.block_on(wizard::platforms::offer_start(world, args.yes))?,
-    };
-    if starts {
+    let choice = args.start.choice();
+    let offer = wizard::platforms::offer_start(world, choice, args.yes, &mut interrupts);
+    if runtime.block_on(offer)? {
         drop(runtime);
         return run_gateway(world, home, boot::RunOptions::default());
     }
     Ok(exit)
+}
+
+/// The wizard of one platform; returns how it ended.
+async fn run_wizard(
+    world: &World,
+    home: &HermesHome,
+    args: &SetupArgs,
+    platform: Platform,
+    interrupts: &mut Interrupts,
+) -> ExitCode {
+    let SetupArgs { yes, json, .. } = *args;
+    let outcome = match platform {
+        Platform::Whatsapp => {
+            let options = WhatsAppOptions { yes, json, offers_start: false, ..WhatsAppOptions::default() };
+            wizard::whatsapp(world, home, options, interrupts).await
+        }
+        Platform::Telegram => {
+            let options = TelegramOptions { yes, json, offers_start: false, ..TelegramOptions::default() };
+            wizard::telegram(world, home, options, interrupts).await
+        }
+        Platform::Scripted(_) => return ExitCode::Ok,
+    };
+    outcome.exit
 }
 
 pub(super) fn telegram(world: &World, home: &HermesHome, args: TelegramArgs) -> Result<ExitCode, CliError> {
@@ -240,10 +255,48 @@ pub(super) fn telegram(world: &World, home: &HermesHome, args: TelegramArgs) -> 
         json: args.json,
         offers_start: true,
     };
-    let outcome = runtime()?.block_on(wizard::telegram(world, home, options))?;
+    let outcome = runtime()?.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        Ok::<_, CliError>(wizard::telegram(world, home, options, &mut interrupts).await)
+    })?;
     if outcome.start_gateway {
         run_gateway(world, home, boot::RunOptions::default())
     } else {
         Ok(outcome.exit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    use super::*;
+
+    #[test]
+    fn a_ctrl_c_between_two_wizards_ends_the_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HermesHome::at(dir.path().join("home"));
+        let world = World::of_env::<&str, &str>([]);
+        let args = SetupArgs {
+            platforms: vec!["telegram".to_owned(), "whatsapp".to_owned()],
+            yes: false,
+            start: StartArgs { start: false, no_start: false },
+            json: true,
+        };
+        let here = runtime().unwrap();
+        let mut heard = here.block_on(async { signal(SignalKind::interrupt()) }).unwrap();
+        let mut events = Vec::new();
+        let exit = set_up(&world, &home, &args, &mut |event| {
+            if matches!(event, WizardEvent::Platform { platform: "whatsapp" }) {
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT)
+                    .unwrap();
+                here.block_on(heard.recv()).unwrap();
+            }
+            events.push(serde_json::to_value(event).unwrap());
+        });
+        assert_eq!(exit.unwrap(), ExitCode::Interrupted, "{events:?}");
+        let last = events.last().unwrap();
+        assert_eq!(last["event"], "cancelled", "{events:?}");
+        assert_eq!(last["not_done"], serde_json::json!(["telegram", "whatsapp"]), "{events:?}");
     }
 }

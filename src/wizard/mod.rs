@@ -22,5 +22,5 @@ pub mod whatsapp;
 pub use crate::wizard::whatsapp::manage::{disable, enable, status, unpair};
 pub use crate::wizard::whatsapp::options::{AnswerFrom, QrStyle, WhatsAppOptions};
 pub use crate::wizard::whatsapp::run::whatsapp;
-pub use runner::Outcome;
+pub use runner::{Interrupts, Outcome};
 pub use telegram::{TelegramOptions, telegram};

@@ -4,6 +4,7 @@ use crate::error::CliError;
 use crate::platforms::Platform;
 use crate::wizard::questions::ask_alone;
 use crate::wizard::questions::unanswered;
+use crate::wizard::runner::Interrupts;
 use crate::wizard::ui::layout::Line;
 use crate::wizard::ui::layout::text;
 use crate::wizard::ui::terminal::TermUi;
@@ -14,7 +15,11 @@ use crate::world::World;
 ///
 /// # Errors
 /// When no one can be asked, or the question was interrupted.
-pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<Vec<Platform>, CliError> {
+pub async fn pick(
+    world: &World,
+    states: &[(Platform, &'static str)],
+    interrupts: &mut Interrupts,
+) -> Result<Vec<Platform>, CliError> {
     let mut ui = TermUi::new(world);
     if !ui.can_ask() {
         return Err(unpicked(false));
@@ -27,7 +32,8 @@ pub async fn pick(world: &World, states: &[(Platform, &'static str)]) -> Result<
     about.into_iter().chain([Line::Gap]).for_each(|line| ui.say(line));
     let items = states.iter().map(|(platform, state)| format!("{:<10}{state}", platform.spec().title));
     let choice = Choice { prompt: "Which platforms?".to_owned(), items: items.collect(), default: 0 };
-    let picked = ask_alone(&mut ui, "Nothing was changed.", async |ui| ui.select_many(&choice).await).await?;
+    let ask = async |ui: &mut TermUi| ui.select_many(&choice).await;
+    let picked = ask_alone(&mut ui, interrupts, "Nothing was changed.", ask).await?;
     Ok(picked.into_iter().filter_map(|item| states.get(item)).map(|(platform, _)| *platform).collect())
 }
 
@@ -61,16 +67,26 @@ pub fn say_where_it_stopped(world: &World, done: &[&str], failed: &[&str], unrea
     ui.say(text("Run `hermes setup` to continue."));
 }
 
-/// Asks whether the gateway is to be started; with `yes` it is, where it would be asked.
+/// Asks whether the gateway is to be started, unless `choice` says so; with `yes` it is, where it would be asked.
 ///
 /// # Errors
 /// When the question was interrupted.
-pub async fn offer_start(world: &World, yes: bool) -> Result<bool, CliError> {
+pub async fn offer_start(
+    world: &World,
+    choice: Option<bool>,
+    yes: bool,
+    interrupts: &mut Interrupts,
+) -> Result<bool, CliError> {
     let mut ui = TermUi::new(world);
-    if !ui.can_ask() || yes {
-        return Ok(ui.can_ask());
+    let can_ask = ui.can_ask();
+    let choice = choice.or((!can_ask || yes).then_some(can_ask));
+    if choice.is_none() {
+        ui.say(Line::Gap);
     }
-    ui.say(Line::Gap);
+    let ask = async |ui: &mut TermUi| match choice {
+        Some(starts) => Ok(starts),
+        None => ui.confirm("Start the gateway now?", true).await,
+    };
     let left = "The platforms are set up. Start the gateway with `hermes gateway run`.";
-    ask_alone(&mut ui, left, async |ui| ui.confirm("Start the gateway now?", true).await).await
+    ask_alone(&mut ui, interrupts, left, ask).await
 }

@@ -26,10 +26,10 @@ pub(crate) async fn confirm(
 /// Asks where no wizard runs. An interrupt ends it; `left`: what it leaves, in a sentence.
 pub(crate) async fn ask_alone<T>(
     ui: &mut TermUi,
+    interrupts: &mut Interrupts,
     left: &str,
     ask: impl AsyncFnOnce(&mut TermUi) -> Result<T, Stop>,
 ) -> Result<T, CliError> {
-    let mut interrupts = Interrupts::listen()?;
     let said = tokio::select! {
         biased;
         () = interrupts.next() => Err(Stop::Cancelled),

@@ -1,5 +1,6 @@
 //! The runner of every wizard: the signals that end it, its outcome, and the words at its end.
 
+use futures_util::FutureExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -17,15 +18,21 @@ pub struct Outcome {
     pub start_gateway: bool,
 }
 
-/// The signals that end a wizard. The terminal's own Ctrl-C arrives here too: while a key is awaited `console` raises it.
-pub(crate) struct Interrupts {
+/// The signals that end a command with questions. The terminal's own Ctrl-C arrives here too: the keyboard raises it. One for the
+/// whole command: a signal that comes between two of its wizards ends the next.
+#[derive(Debug)]
+pub struct Interrupts {
     int: Signal,
     term: Signal,
     hup: Signal,
 }
 
 impl Interrupts {
-    pub(crate) fn listen() -> Result<Self, CliError> {
+    /// Listens from now on. Needs a runtime.
+    ///
+    /// # Errors
+    /// When signals cannot be awaited.
+    pub fn listen() -> Result<Self, CliError> {
         let listen = || {
             Ok(Self {
                 int: signal(SignalKind::interrupt())?,
@@ -55,6 +62,11 @@ impl Interrupts {
                 },
             }
         }
+    }
+
+    /// True when a signal came since the last look.
+    pub fn came(&mut self) -> bool {
+        self.next().now_or_never().is_some()
     }
 
     pub(crate) async fn next(&mut self) {

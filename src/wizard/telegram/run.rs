@@ -28,15 +28,12 @@ use crate::world::World;
 const LINE_LEN_MAX: u64 = 4096;
 
 /// Runs the wizard: `hermes telegram`. What went wrong was shown when it returns.
-///
-/// # Errors
-/// Only when signals cannot be awaited.
 pub async fn telegram(
     world: &World,
     home: &HermesHome,
     options: TelegramOptions,
-) -> Result<Outcome, CliError> {
-    let mut interrupts = Interrupts::listen()?;
+    interrupts: &mut Interrupts,
+) -> Outcome {
     let mut ui: Box<dyn Ui> =
         if options.json { Box::new(JsonUi::new(std::io::stdout())) } else { Box::new(TermUi::new(world)) };
     ui.event(&WizardEvent::Started);
@@ -49,7 +46,7 @@ pub async fn telegram(
             Err(end) => show_end(ui.as_mut(), &end, &Remains::Nothing.closing()),
         }
     };
-    Ok(interrupts.over(&cancel, running).await)
+    interrupts.over(&cancel, running).await
 }
 
 /// Reads what is set, and what is given.

@@ -20,6 +20,7 @@ use crate::preflight::{
 };
 use crate::wizard::changes::mode_word;
 use crate::wizard::questions::ask_alone;
+use crate::wizard::runner::Interrupts;
 use crate::wizard::switch::Done;
 use crate::wizard::switch::json_line;
 use crate::wizard::switch::refuse_turned_off;
@@ -265,7 +266,7 @@ pub async fn unpair(world: &World, home: &HermesHome, yes: bool, json: bool) -> 
         }
         let left = "Nothing was changed.";
         let ask = async |ui: &mut TermUi| ui.confirm("Unlink WhatsApp from this machine?", false).await;
-        if !ask_alone(&mut ui, left, ask).await? {
+        if !ask_alone(&mut ui, &mut Interrupts::listen()?, left, ask).await? {
             print("Nothing was changed.\n");
             return Ok(ExitCode::Ok);
         }

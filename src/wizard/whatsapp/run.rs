@@ -3,7 +3,6 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::wizard::runner::Closing;
 use crate::wizard::runner::End;
@@ -20,15 +19,12 @@ use crate::wizard::whatsapp::setup::Setup;
 use crate::world::World;
 
 /// Runs the wizard: `hermes whatsapp`. What went wrong was shown when it returns.
-///
-/// # Errors
-/// Only when signals cannot be awaited.
 pub async fn whatsapp(
     world: &World,
     home: &HermesHome,
     mut options: WhatsAppOptions,
-) -> Result<Outcome, CliError> {
-    let mut interrupts = Interrupts::listen()?;
+    interrupts: &mut Interrupts,
+) -> Outcome {
     // Standard input is the keyboard, where the answer is asked for anyway.
     if !options.json && world.is_interactive() && options.passkey_answer == Some(AnswerFrom::Stdin) {
         options.passkey_answer = None;
@@ -38,12 +34,12 @@ pub async fn whatsapp(
     ui.event(&WizardEvent::Started);
     let config = match Config::load(world, home) {
         Ok(config) => config,
-        Err(error) => return Ok(show_end(ui.as_mut(), &End::Failed(error), &Remains::Nothing.closing())),
+        Err(error) => return show_end(ui.as_mut(), &End::Failed(error), &Remains::Nothing.closing()),
     };
     let machine = Machine { world: world.clone(), home: home.clone(), config: config.clone() };
     let cancel = CancellationToken::new();
     let setup = Setup::new(home, &config, options, ui.as_mut(), &machine, &cancel);
-    Ok(interrupts.over(&cancel, setup.run()).await)
+    interrupts.over(&cancel, setup.run()).await
 }
 
 /// The remains of a run that did not succeed.
