@@ -7,6 +7,7 @@ use crate::error::CliError;
 use crate::sensitive::Secret;
 use crate::wizard::ui::event::WizardEvent;
 use crate::wizard::ui::layout::Line;
+use crate::wizard::ui::qr::Size;
 use crate::wizard::ui::sheet::{Canvas, Page};
 
 /// Why a question got no answer.
@@ -61,8 +62,8 @@ pub struct Frame {
 /// The abilities of a place to which lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paper {
-    /// The columns of the terminal; `None` where there is none.
-    pub cols: Option<usize>,
+    /// The size of the terminal; `None` where there is none.
+    pub window: Option<Size>,
     /// Characters outside ASCII can be shown.
     pub utf8: bool,
     /// Colours can be set.

@@ -359,6 +359,18 @@ fn the_colours_of_a_code_stay_without_colours_and_a_dumb_terminal_gets_none() {
 }
 
 #[test]
+fn a_code_that_would_scroll_away_in_a_dumb_terminal_is_text_and_smaller_where_that_is_asked_for() {
+    let dumb = [("TERM", "dumb")];
+    let mut wizard = Wizard::start_with(WINDOW, Likeness::KITTY, &["--yes"], &dumb);
+    wizard.terminal.wait_for("--pairing-code, --qr sextants or --qr png=FILE");
+    wizard.terminal.wait_for("https://wa.me/settings/linked_devices#");
+    assert!(!has_blocks(&wizard.terminal), "{}", wizard.terminal.text());
+
+    let mut wizard = Wizard::start_with(WINDOW, Likeness::KITTY, &["--yes", "--qr", "sextants"], &dumb);
+    wizard.wait_for_form("sextants", has_sextants);
+}
+
+#[test]
 fn after_ctrl_z_and_fg_the_code_is_drawn_again_and_the_shell_has_its_terminal_in_between() {
     let mut home = TestHome::with_bridge();
     let mut fake = FakeWhatsApp::start();

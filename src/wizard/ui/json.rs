@@ -41,7 +41,7 @@ impl Ui for JsonUi {
     }
 
     fn paper(&self) -> Paper {
-        Paper { cols: None, utf8: true, paints: false, is_stdout_shown: false }
+        Paper { window: None, utf8: true, paints: false, is_stdout_shown: false }
     }
 
     fn canvas(&mut self) -> Option<Canvas> {

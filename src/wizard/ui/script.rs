@@ -112,7 +112,7 @@ impl Ui for ScriptUi {
     }
 
     fn paper(&self) -> Paper {
-        Paper { cols: None, utf8: true, paints: true, is_stdout_shown: false }
+        Paper { window: None, utf8: true, paints: true, is_stdout_shown: false }
     }
 
     async fn select(&mut self, choice: &Choice) -> Result<usize, Stop> {

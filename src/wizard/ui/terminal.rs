@@ -71,7 +71,7 @@ impl TermUi {
             utf8,
             keys: Keyboard::new(world.stdin_tty),
             paper: Paper {
-                cols: Term::stderr().size_checked().map(|(_, cols)| usize::from(cols)),
+                window: None,
                 utf8,
                 // The colours of a code are content: where no terminal is, they are for whoever looks at the log.
                 paints: redraws || !world.stderr_tty,
@@ -143,12 +143,13 @@ impl TermUi {
         answer.map_err(stop)?.ok_or(Stop::Cancelled)
     }
 
-    fn window(&self) -> Option<Size> {
-        if !self.redraws {
-            return None;
-        }
+    fn size(&self) -> Option<Size> {
         let (rows, cols) = self.term.size_checked()?;
         Some(Size { cols: usize::from(cols), rows: usize::from(rows) })
+    }
+
+    fn window(&self) -> Option<Size> {
+        self.size().filter(|_| self.redraws)
     }
 
     fn draw(&mut self, frame: &Frame, window: Size) {
@@ -258,7 +259,7 @@ impl Ui for TermUi {
     }
 
     fn paper(&self) -> Paper {
-        self.paper
+        Paper { window: self.size(), ..self.paper }
     }
 
     fn canvas(&mut self) -> Option<Canvas> {

@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::durable;
 use crate::error::CliError;
 use crate::wizard::ui::picture;
-use crate::wizard::ui::qr::{Code, Drawing, Ink, QUIET_ZONES};
+use crate::wizard::ui::qr::{Code, Drawing, Ink, QUIET_ZONES, Size};
 use crate::wizard::ui::sheet::{Canvas, Content, Form, Pictures, page};
 use crate::wizard::ui::{Frame, Question};
 use crate::wizard::whatsapp::flow::Chapter;
@@ -180,10 +180,9 @@ impl Attempt<'_> {
                 (vec![format!("  The code is in {}: open it and scan it.", path.display())], None)
             }
             (Form::Best | Form::Picture | Form::Drawn(_), Some(code)) => match self.print(code) {
-                Some(lines) => (lines, None),
-                None => {
-                    fixed += "\n  The code is wider than this terminal, so this is what it says. Or use --pairing-code or \
-                              --qr png=FILE.";
+                Ok(lines) => (lines, None),
+                Err(why) => {
+                    fixed = format!("{fixed}\n  {why}");
                     (Vec::new(), Some(shown.payload.clone()))
                 }
             },
@@ -192,8 +191,9 @@ impl Attempt<'_> {
         Frame { seq: shown.seq, lines, payload, live: format!("  {}", shown.live()), fixed }
     }
 
-    /// The code in lines that stay, if they are wide enough.
-    fn print(&self, code: &Code) -> Option<Vec<String>> {
+    /// The code in lines that stay, or why they do not fit and what does. A code of which a part has scrolled away cannot be
+    /// scanned.
+    fn print(&self, code: &Code) -> Result<Vec<String>, String> {
         let paper = self.ui.paper();
         let drawing = match &*self.form {
             Form::Drawn(drawing) => *drawing,
@@ -202,8 +202,24 @@ impl Attempt<'_> {
         };
         let ink = if paper.paints { Ink::Painted } else { Ink::Bare };
         let quiet = QUIET_ZONES[1];
-        let fits = paper.cols.is_none_or(|cols| code.size(drawing, quiet).cols <= cols);
-        fits.then(|| code.lines(drawing, quiet, ink))
+        let Some(window) = paper.window else { return Ok(code.lines(drawing, quiet, ink)) };
+        // Below it are one line of words and that of the cursor.
+        let needed = |drawing| {
+            let Size { cols, rows } = code.size(drawing, quiet);
+            Size { cols, rows: rows + 2 }
+        };
+        if needed(drawing).fits(window) {
+            return Ok(code.lines(drawing, quiet, ink));
+        }
+        let Size { cols, rows } = needed(drawing);
+        // Not by itself: many fonts do not have these characters, and here the terminal cannot be asked.
+        let smaller =
+            if paper.utf8 && needed(Drawing::Sextants).fits(window) { ", --qr sextants" } else { "" };
+        Err(format!(
+            "The code needs a window of {cols} columns and {rows} rows; this one has {} and {}. This is what it says. Or \
+             use --pairing-code{smaller} or --qr png=FILE.",
+            window.cols, window.rows
+        ))
     }
 
     /// Does what the key says that was pressed beside the code.
