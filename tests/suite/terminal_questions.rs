@@ -181,6 +181,25 @@ fn a_dumb_terminal_explains_a_wrong_answer_to_yes_or_no() {
 }
 
 #[test]
+fn a_dumb_terminal_asks_again_after_it_was_suspended() {
+    let (_service, mut home) = bot();
+    home.env.push(("TERM".to_owned(), "dumb".to_owned()));
+    let script = "\"$HERMES\" telegram; echo stopped; read line; fg; echo over";
+    let mut terminal = Terminal::start_shell(&home, script, 24, 80);
+    terminal.wait_for("[1]:");
+    terminal.send("\r");
+    terminal.wait_for("Start the gateway now? [Y/n]:");
+    terminal.send(CTRL_Z);
+    terminal.wait_for("stopped");
+    terminal.send("x\r");
+    let asked = || terminal.written().rfind("Start the gateway now?") > terminal.written().rfind("stopped");
+    assert!(wait::until(wait::LIMIT, || asked().then_some(())).is_some(), "{}", terminal.text());
+    terminal.send("no\r");
+    terminal.wait_for("over");
+    ends(&mut terminal, 0);
+}
+
+#[test]
 fn a_token_of_the_environment_is_named_before_anything_is_asked_and_not_offered_to_be_replaced() {
     let (_service, mut home) = bot();
     let before = "TELEGRAM_BOT_TOKEN=7000009:an-old-token-of-the-file\nTELEGRAM_ALLOWED_USERS=42\n";

@@ -275,6 +275,17 @@ pub(crate) enum Heard {
     End,
 }
 
+/// The event that the wait for a whole line ends with.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// The line, without its end.
+    Line(String),
+    /// The program goes on after it was suspended: the question has scrolled away.
+    Resumed,
+    /// The question is over.
+    End,
+}
+
 /// Reads keys.
 #[derive(Debug)]
 pub(crate) struct Ear {
@@ -337,21 +348,20 @@ impl Ear {
         }
     }
 
-    /// A line that the terminal has edited itself, without its end; `None`: the question is over. Lines that come with it, as
-    /// in what is pasted, are joined.
-    pub(crate) fn line(&mut self) -> io::Result<Option<String>> {
+    /// A line that the terminal has edited itself. Lines that come with it, as in what is pasted, are joined.
+    pub(crate) fn line(&mut self) -> io::Result<Typed> {
         const AT_ONCE: Duration = Duration::from_millis(30);
         let mut line = Vec::new();
         loop {
             let limit = if line.ends_with(b"\n") { AT_ONCE } else { IDLE };
             match self.wait(limit)? {
-                Ready::Wake if self.is_continued()? => {}
-                Ready::Wake => return Ok(None),
+                Ready::Wake if self.is_continued()? => return Ok(Typed::Resumed),
+                Ready::Wake => return Ok(Typed::End),
                 Ready::Input => {
                     let mut bytes = [0; 4096];
                     match rustix::io::read(io::stdin().as_fd(), &mut bytes) {
                         // Ctrl-D.
-                        Ok(0) if line.is_empty() => return Ok(None),
+                        Ok(0) if line.is_empty() => return Ok(Typed::End),
                         Ok(0) => line.push(b'\n'),
                         Ok(count) => line.extend_from_slice(&bytes[..count]),
                         Err(Errno::INTR) => {}
@@ -359,7 +369,7 @@ impl Ear {
                     }
                 }
                 Ready::Nothing if line.ends_with(b"\n") => {
-                    return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
+                    return Ok(Typed::Line(String::from_utf8_lossy(&line).into_owned()));
                 }
                 Ready::Nothing => {}
             }

@@ -4,7 +4,7 @@ use std::io;
 
 use console::Term;
 
-use super::keyboard::{Ear, Heard};
+use super::keyboard::{Ear, Heard, Typed};
 use super::keys::Key;
 use super::line::{Line, Step};
 use crate::wizard::ui::layout::{Layout, Line as Said};
@@ -40,8 +40,7 @@ impl Plain<'_> {
     ) -> io::Result<Option<T>> {
         loop {
             let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-            self.put(&format!("{} ", self.question(prompt, &format!("{shown}:"))))?;
-            let Some(typed) = ear.line()? else {
+            let Some(typed) = self.line(ear, &self.question(prompt, &format!("{shown}:")))? else {
                 self.put("\n")?;
                 return Ok(None);
             };
@@ -51,6 +50,19 @@ impl Plain<'_> {
             match read(text) {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(why) => self.refuse(why)?,
+            }
+        }
+    }
+
+    /// Shows a question, again after the program was suspended, and takes a line; `None`: the question is over.
+    fn line(&self, ear: &mut Ear, question: &str) -> io::Result<Option<String>> {
+        loop {
+            self.put(&format!("{question} "))?;
+            match ear.line()? {
+                Typed::Line(typed) => return Ok(Some(typed)),
+                // A shell leaves the cursor at the start of a line, but a signal from elsewhere does not.
+                Typed::Resumed => self.put("\n")?,
+                Typed::End => return Ok(None),
             }
         }
     }
@@ -79,8 +91,7 @@ impl Plain<'_> {
 
     /// Enter, whatever is typed before it.
     pub(crate) fn pause(&self, ear: &mut Ear, prompt: &str) -> io::Result<Option<()>> {
-        self.put(&format!("{} ", self.question(prompt, "")))?;
-        Ok(ear.line()?.map(drop))
+        Ok(self.line(ear, &self.question(prompt, ""))?.map(drop))
     }
 
     /// One of several.
@@ -112,7 +123,8 @@ impl Plain<'_> {
     /// A line that is not shown. It may be longer than what a terminal gathers for a program.
     pub(crate) fn secret(&self, ear: &mut Ear, prompt: &str, check: Check) -> io::Result<Option<String>> {
         loop {
-            self.put(&format!("{} ", self.question(prompt, " (hidden):")))?;
+            let question = format!("{} ", self.question(prompt, " (hidden):"));
+            self.put(&question)?;
             let mut line = Line::secret();
             let step = loop {
                 let step = match ear.next()? {
@@ -123,11 +135,18 @@ impl Plain<'_> {
                     },
                     Heard::Key(key) => line.press(key),
                     Heard::End => Step::Cancel,
-                    Heard::Resumed | Heard::Nothing => Step::Draw,
+                    Heard::Nothing => Step::Draw,
+                    Heard::Resumed => {
+                        self.put(&format!("\n{question}"))?;
+                        Step::Draw
+                    }
                 };
                 match step {
                     Step::Draw => {}
-                    Step::Suspend => ear.suspend(),
+                    Step::Suspend => {
+                        ear.suspend();
+                        self.put(&format!("\n{question}"))?;
+                    }
                     Step::Answer | Step::Cancel => break step,
                 }
             };
