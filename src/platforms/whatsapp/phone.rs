@@ -38,6 +38,9 @@ pub enum PhoneError {
     /// More than [`DIGITS_MAX`].
     #[error("it is longer than any phone number")]
     TooLong,
+    /// Groups of digits each of which may be a number, without a `+` before them.
+    #[error("it may be several; separate numbers by commas, or start one number with +")]
+    Several,
     /// It begins with 0, as numbers do only inside a country.
     #[error("it starts with 0; use the country code, such as +1 555 000 1111")]
     NoCountryCode,
@@ -86,8 +89,17 @@ pub fn digits(text: &str) -> Result<String, PhoneError> {
         _ if digits.starts_with('0') => Err(PhoneError::NoCountryCode),
         len if len < DIGITS_MIN => Err(PhoneError::TooShort),
         len if len > DIGITS_MAX => Err(PhoneError::TooLong),
+        _ if !international && are_several(number) => Err(PhoneError::Several),
         _ => Ok(digits),
     }
+}
+
+/// True when each of the words has enough digits for a number. People write one number in smaller groups.
+fn are_several(text: &str) -> bool {
+    let digits = |word: &str| word.bytes().filter(u8::is_ascii_digit).count();
+    let mut words = text.split_whitespace().map(digits).filter(|count| *count > 0).peekable();
+    let first = words.next();
+    words.peek().is_some() && first.into_iter().chain(words).all(|count| count >= DIGITS_MIN)
 }
 
 /// True for the invisible marks around numbers that are copied from a phone's contacts.
@@ -245,6 +257,10 @@ mod tests {
             "+1 (555) 000-1111",
             "+1.555.000.1111",
             "001 555 000 1111",
+            "+155500 01111",
+            "155500 01111",
+            "+15550 001111",
+            "1 555000 1111",
             " 1-555-000-1111 ",
             "\u{202a}+1 555\u{a0}000\u{2011}1111\u{202c}",
             "15550001111@s.whatsapp.net",
@@ -268,6 +284,9 @@ mod tests {
             ("12345", PhoneError::TooShort),
             ("1234567890123456", PhoneError::TooLong),
             ("11111111111111111111111111111111", PhoneError::TooLong),
+            ("1555000 1555001", PhoneError::Several),
+            ("155500\u{a0}155501", PhoneError::Several),
+            ("1555000 (1555001)", PhoneError::Several),
             ("0555 000 1111", PhoneError::NoCountryCode),
             ("+0555 000 1111", PhoneError::NoCountryCode),
         ] {

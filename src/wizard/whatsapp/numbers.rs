@@ -111,6 +111,15 @@ mod tests {
         assert_eq!(parse_allow("12, 15550001111, x").unwrap_err().len(), 2);
         assert!(parse_allow("*, 15550001111").unwrap_err()[0].contains("not both"));
         assert!(parse_allow("+1 555 000 1111 +1 555 000 2222").is_err());
+        assert_eq!(
+            parse_allow("1555000 1555001").unwrap_err(),
+            [
+                "`1555000 1555001` is not a phone number: it may be several; separate numbers by commas, or start one number \
+              with +."
+            ]
+        );
+        let one = Ok(AllowList::Only(vec!["15550001555001".to_owned()]));
+        assert_eq!(parse_allow("+1555000 1555001"), one, "a + begins one number");
         assert!(
             parse_allow("15550001111 15550002222").unwrap_err()[0]
                 .contains("Separate several numbers by commas")
