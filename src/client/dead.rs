@@ -43,7 +43,7 @@ pub async fn run(
     if json {
         print(&format!("{answer}\n"))?;
     } else {
-        print(&folded(&told(verb, &answer, found), cols))?;
+        print(&told(verb, &answer, found, cols))?;
     }
     if found < pick.ids.len() {
         let missing = match pick.ids.as_slice() {
@@ -118,16 +118,17 @@ fn count(verb: Verb, answer: &Value) -> usize {
     }
 }
 
-fn told(verb: Verb, answer: &Value, found: usize) -> String {
+fn told(verb: Verb, answer: &Value, found: usize, cols: usize) -> String {
     let now = Now::read().wall;
     let letters = answer["letters"].as_array().map_or(&[][..], Vec::as_slice);
     let many = if found == 1 { "1 message".to_owned() } else { format!("{found} messages") };
-    match verb {
-        Verb::List => table(letters, now),
+    let text = match verb {
+        Verb::List => return table(letters, now, cols),
         Verb::Show => letters.iter().map(|letter| page(letter, now)).collect::<Vec<_>>().join("\n"),
         Verb::Retry => format!("{many} will be tried again.\n"),
         Verb::Drop => format!("{many} deleted.\n"),
-    }
+    };
+    folded(&text, cols)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::gateway::store::api::{Direction, Letter, LetterId, Pick};
 use crate::span::{age, span};
 use crate::visible;
+use crate::wrap::{folded, hang, wrapped};
 
 impl Direction {
     /// The name on the wire and on the command line.
@@ -104,27 +105,37 @@ pub fn json(letter: &Letter, with_text: bool) -> Value {
     value
 }
 
-/// The output of `dead list` for people, from a gateway's answer.
-pub fn table(letters: &[Value], now: Timestamp) -> String {
+/// The column in which the reasons begin.
+const REASON_AT: usize = 37;
+
+/// Fewest columns for the reasons; where there are fewer, each stands below its row.
+const REASON_COLS_MIN: usize = 20;
+
+/// The output of `dead list` for people, from a gateway's answer, in rows of at most `cols` columns (0: as long as they are).
+pub fn table(letters: &[Value], now: Timestamp, cols: usize) -> String {
     if letters.is_empty() {
         return "No undelivered messages.\n".to_owned();
     }
-    let mut text = format!("{:<10} {:<10} {:<4} {:>8}  {}\n", "Id", "Platform", "Way", "Age", "Reason");
+    let has_column = cols == 0 || cols >= REASON_AT + REASON_COLS_MIN;
+    let row = |cells: [&str; 4], reason: &str| {
+        let [id, platform, way, age] = cells;
+        let start = format!("{id:<10} {platform:<10} {way:<4} {age:>8}");
+        if has_column {
+            let room = if cols == 0 { usize::MAX } else { cols };
+            hang(&format!("{start:<width$}", width = REASON_AT), reason, room) + "\n"
+        } else {
+            format!("{start}\n{}", wrapped(reason, 4, cols))
+        }
+    };
+    let mut text = row(["Id", "Platform", "Way", "Age"], "Reason");
     for letter in letters {
         let word = |name: &str| visible::line(letter[name].as_str().unwrap_or("?"));
-        text.push_str(&format!(
-            "{:<10} {:<10} {:<4} {:>8}  {}\n",
-            word("id"),
-            word("platform"),
-            word("direction"),
-            aged(&word("since"), now),
-            word("reason"),
-        ));
+        let age = aged(&word("since"), now);
+        text += &row([&word("id"), &word("platform"), &word("direction"), &age], &word("reason"));
     }
-    text.push_str(
-        "\n`hermes dead show ID` shows one, `retry ID` sends or answers it again, `drop ID` deletes it.\n",
-    );
-    text
+    let keys =
+        "\n`hermes dead show ID` shows one, `retry ID` sends or answers it again, `drop ID` deletes it.\n";
+    text + &folded(keys, cols)
 }
 
 /// The output of `dead show` for people.
@@ -186,7 +197,7 @@ mod tests {
             maybe_sent: true,
             text: Some(Private("a canary".to_owned())),
         };
-        let list = table(&[json(&letter, false)], now);
+        let list = table(&[json(&letter, false)], now, 0);
         assert!(list.contains("out-7") && list.contains("3 h") && list.contains("refused"), "{list}");
         assert!(!list.contains("900100") && !list.contains("canary"), "{list}");
         let page = page(&json(&letter, true), now);
@@ -197,9 +208,41 @@ mod tests {
         let text = Some(Private("\u{1b}[2J\u{1b}]52;c;aGk=\u{7}two\nlines".to_owned()));
         let reason = "no\n\u{1b}[8mhidden".to_owned();
         let evil = Letter { text, reason, ..letter };
-        let shown = super::page(&json(&evil, true), now) + &table(&[json(&evil, false)], now);
+        let shown = super::page(&json(&evil, true), now) + &table(&[json(&evil, false)], now, 0);
         assert!(shown.contains("two\nlines") && shown.contains("no\\n"), "{shown}");
         assert!(!shown.contains(|sign: char| sign.is_control() && sign != '\n'), "{shown:?}");
-        assert_eq!(table(&[], now), "No undelivered messages.\n");
+        assert_eq!(table(&[], now, 80), "No undelivered messages.\n");
+    }
+    #[test]
+    fn a_long_reason_stays_in_its_column_and_below_its_row_where_there_is_no_room_for_one() {
+        let now: Timestamp = "2026-02-03T04:05:06Z".parse().unwrap();
+        let reason = "the message was given up because the chat refused it: not allowed to write there";
+        let letter = json!({
+            "id": "out-7", "platform": "whatsapp", "direction": "out", "since": "2026-02-03T01:05:06Z", "reason": reason,
+        });
+        let lines = |cols| {
+            let text = table(std::slice::from_ref(&letter), now, cols);
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(0)[1].len(), REASON_AT + reason.len());
+        for cols in [57, 80, 100] {
+            let lines = lines(cols);
+            assert!(lines.iter().all(|line| line.len() <= cols), "{cols}: {lines:#?}");
+            let end = lines.iter().position(String::is_empty).unwrap();
+            let column: Vec<_> = lines[1..end].iter().map(|line| &line[REASON_AT..]).collect();
+            assert_eq!(column.join(" "), reason, "{cols}: {lines:#?}");
+            assert!(
+                lines[2..end].iter().all(|line| line[..REASON_AT].trim().is_empty()),
+                "{cols}: {lines:#?}"
+            );
+        }
+        for cols in [36, 56] {
+            let lines = lines(cols);
+            assert!(lines.iter().all(|line| line.len() <= cols), "{cols}: {lines:#?}");
+            let end = lines.iter().position(String::is_empty).unwrap();
+            assert!(lines[2].starts_with("out-7") && lines[2].ends_with("3 h"), "{cols}: {lines:#?}");
+            let below: Vec<_> = lines[3..end].iter().map(|line| line.strip_prefix("    ").unwrap()).collect();
+            assert_eq!(below.join(" "), reason, "{cols}: {lines:#?}");
+        }
     }
 }
