@@ -52,12 +52,29 @@ pub fn allow(world: &World, home: &HermesHome, platform: Platform, user: &str) -
             return Err(hidden(&name, shadowed_remedy(&name)));
         }
     }
-    let word = if is_listed { "is already allowed to" } else { "can now" };
-    let mut message = format!("{shown} {word} write to hermes on {}.", spec.title);
+    let mut message = match (answers_only_owner(platform, &config), is_listed) {
+        (true, _) => format!(
+            "{shown} is {}on the allow list, but cannot write to hermes on {}: {}. To answer others, give hermes a separate \
+             number with `hermes whatsapp`, or set WHATSAPP_MODE=bot if it has one.",
+            if is_listed { "already " } else { "now " },
+            spec.title,
+            match config.whatsapp.mode {
+                Some(_) => "in self-chat mode it answers only your notes to yourself",
+                None => "until WHATSAPP_MODE is set it answers only your notes to yourself",
+            }
+        ),
+        (false, true) => format!("{shown} is already allowed to write to hermes on {}.", spec.title),
+        (false, false) => format!("{shown} can now write to hermes on {}.", spec.title),
+    };
     if !build::is_enabled(platform, &config) {
         message.push_str(&format!(" {} is off. {}", spec.title, facts::way_on(platform, home, &config)));
     }
     Ok(json!({ "message": message, "platform": spec.name, "user": person, "changed": !is_listed }))
+}
+
+/// True on WhatsApp, unless the agent has a separate number.
+fn answers_only_owner(platform: Platform, config: &Config) -> bool {
+    platform == Platform::Whatsapp && config.whatsapp.mode != Some(WhatsAppMode::Bot)
 }
 
 /// The person that this text names, as an entry of the list.
@@ -213,6 +230,27 @@ mod tests {
         let off = |user: &str| disallow(&home, Platform::Telegram, user).unwrap();
         assert!(off("8") && off("42") && !off("42") && !off("@ada"));
         assert_eq!(env(&home), "# mine\nTELEGRAM_ALLOWED_USERS=\"7,43\" # us\n");
+    }
+
+    #[test]
+    fn on_whatsapp_the_list_counts_only_where_the_agent_has_a_number() {
+        for (mode, said) in [
+            ("WHATSAPP_MODE=bot\n", "15550001111 can now write to hermes on WhatsApp."),
+            (
+                "WHATSAPP_MODE=self-chat\n",
+                "on the allow list, but cannot write to hermes on WhatsApp: in self-chat mode",
+            ),
+            ("", "on the allow list, but cannot write to hermes on WhatsApp: until WHATSAPP_MODE is set"),
+        ] {
+            let (_dir, home) = home(mode);
+            let add = || allow(&nowhere(), &home, Platform::Whatsapp, "+1 555 000 1111").unwrap();
+            let (first, again) = (add(), add());
+            let message = first["message"].as_str().unwrap();
+            assert!(message.contains(said), "{mode}: {message}");
+            assert_eq!(message.contains("WHATSAPP_MODE=bot"), !mode.contains("bot"), "{message}");
+            assert!(again["message"].as_str().unwrap().contains("is already "), "{again}");
+            assert!(env(&home).contains("WHATSAPP_ALLOWED_USERS=15550001111"));
+        }
     }
 
     #[test]
