@@ -37,6 +37,7 @@ use crate::env_grammar::bare_value;
 use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::platforms::Platform;
+use crate::platforms::whatsapp::phone;
 use crate::sensitive::Secret;
 use crate::world::World;
 
@@ -283,7 +284,7 @@ impl Config {
         session::by_name(&mut session, settings, &mut warnings);
         let agent = agent::with_secrets(file.agent, settings);
         let scripted = settings.world.var("HERMES_SCRIPTED").and_then(ScriptedConfig::parse);
-        let home_channels = home_channels(settings);
+        let home_channels = home_channels(settings, &mut warnings);
         let in_play: Vec<Platform> = scripted.iter().flat_map(ScriptedConfig::platforms).collect();
         let access = |platform| {
             let is_read = Platform::ALL.contains(&platform) || in_play.contains(&platform);
@@ -378,9 +379,20 @@ pub fn shadow_remedy(name: &str) -> String {
     )
 }
 
-fn home_channels(settings: &Settings<'_>) -> BTreeMap<Platform, String> {
-    let channel =
-        |platform: Platform| Some((platform, settings.value(&platform.variable("HOME_CHANNEL"))?.to_owned()));
+/// The chats for alerts. A number that WhatsApp cannot have is refused, with its cause and without its digits.
+fn home_channels(settings: &Settings<'_>, warnings: &mut Vec<String>) -> BTreeMap<Platform, String> {
+    let channel = |platform: Platform| {
+        let name = platform.variable("HOME_CHANNEL");
+        let chat = settings.value(&name)?;
+        if platform == Platform::Whatsapp
+            && !chat.contains('@')
+            && let Err(why) = phone::digits(chat)
+        {
+            warnings.push(format!("{name}: ignored, because it is not a phone number: {why}"));
+            return None;
+        }
+        Some((platform, chat.to_owned()))
+    };
     Platform::every().filter_map(channel).collect()
 }
 

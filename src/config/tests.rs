@@ -86,10 +86,29 @@ fn a_tilde_in_a_path_is_the_users_home() {
 }
 
 #[test]
+fn a_home_channel_without_a_country_code_is_refused_and_its_digits_are_not_told() {
+    for (chat, why) in
+        [("0151 12345678", "use the country code"), ("12345", "too short"), ("alice", "like +1")]
+    {
+        let config = load("", &format!("WHATSAPP_HOME_CHANNEL='{chat}'"), &[]).unwrap();
+        assert!(config.home_channels.is_empty(), "{chat}");
+        let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+        assert!(warning.starts_with("WHATSAPP_HOME_CHANNEL: ignored") && warning.contains(why), "{warning}");
+        assert!(!warning.contains(chat) && !warning.contains("1234"), "{warning}");
+    }
+    let telegram = load("", "TELEGRAM_HOME_CHANNEL=12345", &[]).unwrap();
+    assert_eq!(telegram.home_channels[&Platform::Telegram], "12345");
+}
+
+#[test]
 fn a_home_channel_is_a_setting_of_its_platform() {
     let config = load("", "WHATSAPP_HOME_CHANNEL= 15550001111 ", &[]).unwrap();
     assert_eq!(config.home_channels[&Platform::Whatsapp], "15550001111");
     assert!(load("", "WHATSAPP_HOME_CHANNEL=", &[]).unwrap().home_channels.is_empty());
+    for chat in ["120363000000000000@g.us", "900100@lid", "+1 555 000 1111"] {
+        let config = load("", &format!("WHATSAPP_HOME_CHANNEL='{chat}'"), &[]).unwrap();
+        assert_eq!((config.home_channels[&Platform::Whatsapp].as_str(), config.warnings.len()), (chat, 0));
+    }
 }
 
 #[test]
