@@ -320,7 +320,7 @@ fn lock(home: &HermesHome) -> Option<Check> {
 
 /// Returns a check of things that hermes-agent left in this home and that are not in effect here.
 fn hermes_agent(world: &World, home: &HermesHome, config: &Config) -> Option<Check> {
-    let Outlook { message, is_new } = outlook(world, home, config)?;
+    let Outlook { message, is_new, .. } = outlook(world, home, config)?;
     Some(if is_new {
         let fix = "Run `hermes migrate`: it shows why, and what it can take over with `--apply`.";
         Check::warning("hermes_agent", message, fix)

@@ -9,11 +9,11 @@ use crate::world::World;
 /// A longer list is not read.
 const LEN_MAX: usize = 300;
 
-/// The outcomes that are worth a word, and that word.
-const IDLE: [(Outcome, &str); 3] = [
-    (Outcome::Taken, "are not taken over yet"),
-    (Outcome::Decision, "need a decision"),
-    (Outcome::NotSupported, "have no effect here"),
+/// The outcomes that are worth a word, and that word: behind names and behind their count.
+const IDLE: [(Outcome, &str, &str); 3] = [
+    (Outcome::Taken, "are not taken over yet", "not taken over yet"),
+    (Outcome::Decision, "need a decision", "to be decided"),
+    (Outcome::NotSupported, "have no effect here", "without effect here"),
 ];
 
 /// Things of hermes-agent in a home.
@@ -21,14 +21,16 @@ const IDLE: [(Outcome, &str); 3] = [
 pub struct Outlook {
     /// The things that are not in effect here, and why; a sentence without its period.
     pub message: String,
+    /// The same with their count instead of their names.
+    pub brief: String,
     /// Something is new to the person who runs this: it was not there when they took over, or they have not yet.
     pub is_new: bool,
 }
 
 /// The line of the log at the start. `None` when there is nothing new.
 pub fn at_start(world: &World, home: &HermesHome, config: &Config) -> Option<String> {
-    let Outlook { message, .. } = outlook(world, home, config).filter(|outlook| outlook.is_new)?;
-    Some(format!("{message}. `hermes migrate` shows why, and what it can take over"))
+    let Outlook { brief, .. } = outlook(world, home, config).filter(|outlook| outlook.is_new)?;
+    Some(format!("{brief}. `hermes migrate` shows which and why, and what it can take over"))
 }
 
 /// `None` when everything has its effect. Only our own home is looked at.
@@ -40,22 +42,25 @@ pub fn outlook(world: &World, home: &HermesHome, config: &Config) -> Option<Outl
         Ok(found) => found,
         Err(error) => {
             let message = format!("what hermes-agent has left in this home cannot be read: {error}");
-            return Some(Outlook { message, is_new: true });
+            return Some(Outlook { brief: message.clone(), message, is_new: true });
         }
     };
     let plan = plan(&found);
-    let mut parts = Vec::new();
+    let (mut parts, mut counts) = (Vec::new(), Vec::new());
     let mut is_new = false;
-    for (outcome, words) in IDLE {
+    for (outcome, words, brief) in IDLE {
         let mut names: Vec<&str> = plan.of(outcome).map(|item| item.what.as_str()).collect();
         names.dedup();
         if !names.is_empty() {
             is_new |= outcome == Outcome::Taken || names.iter().any(|name| !found.told.contains(*name));
             parts.push(format!("these {words}: {}", list(&names)));
+            let count: usize = names.iter().map(|name| name.split(", ").count()).sum();
+            counts.push(format!("{count} {brief}"));
         }
     }
     let message = format!("of hermes-agent's settings {}", parts.join(", and "));
-    (!parts.is_empty()).then_some(Outlook { message, is_new })
+    let brief = format!("hermes-agent's settings: {}", counts.join(", "));
+    (!parts.is_empty()).then_some(Outlook { message, brief, is_new })
 }
 
 /// As many as there is room for.

@@ -5,10 +5,14 @@ use std::path::Path;
 use serde_json::json;
 
 use super::found::{Approved, Found};
+use super::outlook;
 use super::plan::{Item, Outcome, Plan, plan};
 use super::toml_text;
+use crate::config::Config;
 use crate::env_file::EnvFile;
+use crate::home::HermesHome;
 use crate::sensitive::Secret;
+use crate::world::World;
 use crate::yaml;
 
 fn found(config: &str, env: &str) -> Found {
@@ -546,4 +550,19 @@ fn a_switch_of_config_yaml_counts_as_in_hermes_agent() {
     let whatsapp = here("whatsapp: {enabled: false}", "WHATSAPP_ENABLED=true\n");
     assert_eq!(outcome(&whatsapp, "config.yaml: whatsapp.enabled"), Outcome::Stays);
     assert!(chosen.toml.is_empty() && whatsapp.toml.is_empty(), "{chosen:?} {whatsapp:?}");
+}
+
+#[test]
+fn at_the_start_the_settings_of_hermes_agent_are_one_short_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = (0..3).map(|at| format!("  a_setting_with_a_long_name_{at}: 5\n")).collect::<String>();
+    std::fs::write(dir.path().join("config.yaml"), format!("display:\n{keys}agent:\n{keys}")).unwrap();
+    let (world, home) = (World::of_env::<&str, &str>([]), HermesHome::at(dir.path()));
+    let config = Config::load(&world, &home).unwrap();
+    assert_eq!(
+        outlook::at_start(&world, &home, &config).unwrap(),
+        "hermes-agent's settings: 6 without effect here. `hermes migrate` shows which and why, and what it can take over"
+    );
+    let named = outlook::outlook(&world, &home, &config).unwrap().message;
+    assert!(named.contains("a_setting_with_a_long_name_0"), "doctor names them: {named}");
 }
