@@ -152,6 +152,24 @@ fn the_text_shows_each_check_with_its_remedy_below() {
     assert!(narrow.contains("\u{1b}[31m✗\u{1b}[0m something is missing\n  [c_code]\n"), "{narrow:?}");
 }
 
+#[test]
+fn information_is_shown_and_counts_as_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = HermesHome::at(dir.path().join("none"));
+    let info = || Check::info("i_code", "something is off", "Run `on`.");
+    let report = Report::with(&home, Value::Null, None, vec![Check::good("a", "all is well"), info()]);
+    assert!(report.ok, "{report:?}");
+    let shown = |signs, colour| report.to_text(Look { signs, colour, width: 0 });
+    let plain = shown(PLAIN_SIGNS, false);
+    assert!(
+        plain.ends_with("ok   all is well\ninfo something is off\n     Run `on`.\n\nNo problems.\n"),
+        "{plain}"
+    );
+    let dim = shown(SIGNS, true);
+    assert!(dim.contains("\u{1b}[2m○\u{1b}[0m something is off\n"), "{dim:?}");
+    assert_eq!(serde_json::to_value(info()).unwrap()["status"], "info");
+}
+
 /// The report of a running gateway without faults.
 fn well() -> Snapshot {
     let at = "2026-01-01T12:00:00Z";

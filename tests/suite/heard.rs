@@ -153,3 +153,42 @@ fn the_wizard_beside_a_running_gateway_offers_who_has_just_written() {
     assert!(answered.is_some(), "{}", gateway.log().join("\n"));
     assert_eq!(gateway.stop(), Some(0));
 }
+
+#[test]
+fn the_wizard_looks_again_until_the_person_has_written() {
+    let scene = Scene::set();
+    scene.home.write(".env", format!("TELEGRAM_BOT_TOKEN={TOKEN}\n"));
+    let mut gateway = scene.connected();
+    let mut terminal = Terminal::start(&scene.home, &["telegram", "--no-start"], 100, 100);
+    terminal.wait_for("Keep this bot?");
+    terminal.send("\r");
+    // Each answered question stays on the screen, so they are counted.
+    let asks = |terminal: &mut Terminal, question: &str, count: usize| {
+        let is_there = || (terminal.text().matches(question).count() == count).then_some(());
+        assert!(wait::until(wait::LIMIT, is_there).is_some(), "{question} {count}: {}", terminal.text());
+    };
+    let pause = "Press Enter when you have written to it.";
+    asks(&mut terminal, pause, 1);
+    terminal.send("\r");
+    terminal.wait_for("No message of a person who is not listed has come yet.");
+    terminal.wait_for("❯ Look again");
+    scene.service.write(STRANGER, STRANGER, "it is me");
+    gateway.wait_for_log(&format!("hermes pairing allow telegram {STRANGER}"));
+    terminal.send("\r");
+    asks(&mut terminal, pause, 2);
+    terminal.send("\r");
+    terminal.wait_for(&format!("❯ {STRANGER}"));
+    terminal.send("\u{1b}[B");
+    terminal.wait_for("❯ None of these: look again");
+    terminal.send("\r");
+    asks(&mut terminal, pause, 3);
+    terminal.send("\r");
+    terminal.wait_for(&format!("❯ {STRANGER}"));
+    terminal.send("\r");
+    terminal.wait_for("Is that you?");
+    terminal.send("y\r");
+    terminal.wait_for("is allowed");
+    terminal.send("\u{3}");
+    assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
+    assert_eq!(gateway.stop(), Some(0));
+}

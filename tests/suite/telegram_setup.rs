@@ -468,6 +468,42 @@ fn several_platforms_are_set_up_in_one_go_and_shown_at_the_end() {
 }
 
 #[test]
+fn an_interrupted_setup_says_what_is_done_what_failed_and_what_was_not_reached() {
+    let set = || {
+        let scene = Scene::set();
+        scene.home.write(".env", format!("TELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_ALLOWED_USERS=42\n"));
+        scene
+    };
+    let start = |scene: &Scene, first: &str, second: &str| {
+        Terminal::start(&scene.home, &["setup", "--platform", first, "--platform", second], 60, 100)
+    };
+    let stop = |mut terminal: Terminal, said: &str, unsaid: &[&str]| {
+        terminal.wait_for("Which WhatsApp number");
+        terminal.send("\u{3}");
+        assert_eq!(terminal.exit_code(), 130, "{}", terminal.text());
+        let text = terminal.text();
+        assert!(text.contains(said) && text.contains("Run `hermes setup` to continue."), "{text}");
+        assert!(text.contains("No WhatsApp setting was changed."), "{text}");
+        assert!(unsaid.iter().all(|word| !text.contains(word)), "{text}");
+    };
+    let scene = set();
+    stop(start(&scene, "whatsapp", "telegram"), "Not changed: Telegram.", &["Set up:", "Failed:"]);
+
+    let scene = set();
+    let mut terminal = start(&scene, "telegram", "whatsapp");
+    terminal.wait_for("Keep this bot?");
+    terminal.send("\r");
+    stop(terminal, "Set up: Telegram.", &["Not changed:", "Failed:"]);
+
+    let mut scene = set();
+    scene
+        .home
+        .env
+        .push(("TELEGRAM_BOT_TOKEN".to_owned(), "7000009:another-token-of-no-bot-at-all".to_owned()));
+    stop(start(&scene, "telegram", "whatsapp"), "Failed: Telegram.", &["Not changed:", "Set up:"]);
+}
+
+#[test]
 fn enter_sets_up_the_highlighted_platform_unless_others_are_marked() {
     for (keys, title) in [("\r", "Connect WhatsApp"), ("\u{1b}[B \u{1b}[A\r", "Connect Telegram")] {
         let home = TestHome::empty();
