@@ -26,6 +26,8 @@ pub(super) struct Form {
     pub(super) bullet: Option<&'static str>,
     /// The indent of a list in a list.
     pub(super) indent: &'static str,
+    /// Text behind an escaped marker, where the platform has no other way to show it as it is.
+    pub(super) escaped_end: &'static str,
     /// A line across.
     pub(super) rule: &'static str,
     /// An empty line stands between blocks; else only where one was written.

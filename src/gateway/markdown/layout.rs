@@ -91,6 +91,13 @@ impl<'a> Layout<'a> {
                 }
             }
             Event::Text(text) => self.text(text),
+            Event::Escaped(sign) => {
+                self.text(sign);
+                // A table is code, where nothing is markup.
+                if self.table.is_none() {
+                    self.text(self.form.escaped_end);
+                }
+            }
             Event::Code(code) => {
                 // Where a link is code, Telegram takes only one of the two.
                 let is_plain = self.table.is_some() || self.linked > 0;

@@ -10,7 +10,9 @@ use std::ops::Range;
 use pulldown_cmark::{self as cmark, CodeBlockKind, LinkType, Options, Parser};
 
 use super::emphasis::{self, Piece};
-use super::tokens::{self, Place, is_in_path, is_marker};
+use super::tokens::{
+    self, Place, is_formula, is_in_path, is_line_break, is_marker, is_within_word, line_break,
+};
 
 pub(super) use pulldown_cmark::Alignment;
 
@@ -19,9 +21,6 @@ const LANGUAGE_LEN_MAX: usize = 32;
 
 /// A longer label is no sign for a source.
 const SIGN_LEN_MAX: usize = 32;
-
-/// Longer tags are no `<br />`.
-const LINE_BREAK_LEN_MAX: usize = 8;
 
 /// What the text says, in order. Each [`Event::Start`] has its [`Event::End`], and they nest.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +33,8 @@ pub(super) enum Event<'a> {
     End,
     /// Text as people read it.
     Text(Cow<'a, str>),
+    /// A marker that is text, because it was escaped.
+    Escaped(&'a str),
     /// Code within a line.
     Code(Cow<'a, str>),
     /// The line ends.
@@ -350,17 +351,23 @@ impl<'a> Reader<'a> {
             && self.source.as_bytes()[range.start - 1] == b'\\'
             && self.source.get(range.clone()) == Some(&*text);
         self.begin(range.start);
-        if is_escaped && (is_in_path(&self.places, range.start - 1) || is_formula(self.source, range.start)) {
+        let source = self.source;
+        let keeps_sign =
+            is_escaped && (is_in_path(&self.places, range.start - 1) || is_formula(source, range.start));
+        if keeps_sign {
             self.pieces.push(Piece::Text(Cow::Borrowed("\\")));
         }
-        if self.source.get(range.clone()) != Some(&*text) || !text.contains(is_marker) {
+        if source.get(range.clone()) != Some(&*text) || !text.contains(is_marker) {
             return self.leaf(Piece::Text(cow(text)), range);
         }
-        let source = self.source;
         let mut from = range.start;
         for (at, sign) in source[range.clone()].char_indices().filter(|(_, sign)| is_marker(*sign)) {
             let at = range.start + at;
             if is_escaped && at == range.start {
+                if !(keeps_sign || is_within_word(source, at - 1..at + 1)) {
+                    self.pieces.push(Piece::Leaf(Event::Escaped(&source[at..=at])));
+                    from = at + 1;
+                }
                 continue;
             }
             if at > from {
@@ -541,30 +548,6 @@ fn begins_with_sign(link: &str) -> bool {
     let begin = &link[..link.floor_char_boundary(SIGN_LEN_MAX)];
     let label = begin.trim_start_matches('[').split_once(']').map(|(label, _)| label);
     label.is_some_and(|label| !label.contains(char::is_alphabetic))
-}
-
-/// The place and the length of the first `<br>` in it.
-fn line_break(html: &str) -> Option<(usize, usize)> {
-    html.match_indices('<').find_map(|(at, _)| {
-        let len = html[at..].bytes().take(LINE_BREAK_LEN_MAX).position(|byte| byte == b'>')? + 1;
-        is_line_break(&html[at..at + len]).then_some((at, len))
-    })
-}
-
-fn is_line_break(tag: &str) -> bool {
-    let name = tag.strip_prefix('<').and_then(|tag| tag.strip_suffix('>')).unwrap_or_default();
-    name.trim_end_matches([' ', '/']).eq_ignore_ascii_case("br")
-}
-
-/// True when the escaped sign in this place begins or ends a formula of LaTeX: `\(x\)`, `\[ x \]`.
-fn is_formula(source: &str, at: usize) -> bool {
-    let is_space = |sign: Option<char>| sign.is_some_and(char::is_whitespace);
-    match source.as_bytes()[at] {
-        b'(' | b')' => true,
-        b'[' => is_space(source[at + 1..].chars().next()),
-        b']' => is_space(source[..at - 1].chars().next_back()),
-        _ => false,
-    }
 }
 
 fn cow(text: cmark::CowStr<'_>) -> Cow<'_, str> {

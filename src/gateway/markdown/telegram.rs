@@ -21,6 +21,7 @@ impl Dialect for Telegram {
             is_verbatim: false,
             bullet: Some("•"),
             indent: "   ",
+            escaped_end: "",
             rule: "———",
             is_airy: true,
             links: is_address,

@@ -32,9 +32,7 @@ fn check_emphasis(cases: &[(&str, &str)]) {
 
 #[test]
 fn a_name_between_double_underscores_is_text_and_words_are_bold() {
-    for name in
-        ["__init__", "__str__", "__main__.py", "`x` __a_1__, (__name__)", "\\__init__", "__a__ b __c__"]
-    {
+    for name in ["__init__", "__str__", "__main__.py", "`x` __a_1__, (__name__)", "__a__ b __c__"] {
         let markdown = format!("see {name} there");
         let expected = markdown.replace('\\', "");
         check(&[(&markdown, &expected.replace("`x`", "<code>x</code>"), &expected)]);
@@ -46,6 +44,17 @@ fn a_name_between_double_underscores_is_text_and_words_are_bold() {
         ("_one_ ___x___", "<i>one</i> <b><i>x</i></b>"),
         ("__важно__", "<b>важно</b>"),
         ("__a `b`__", "<b>a <code>b</code></b>"),
+    ]);
+}
+
+#[test]
+fn an_escaped_marker_is_shown_and_is_not_markup() {
+    check(&[
+        ("\\*not bold\\*", "*not bold*", "*\u{2060}not bold*\u{2060}"),
+        ("\\__init__ and \\_a_", "__init__ and _a_", "_\u{2060}_init__ and _\u{2060}a_"),
+        ("\\~x\\~ **a\\*b** c\\_d", "~x~ <b>a*b</b> c_d", "~\u{2060}x~\u{2060} *a*b* c_d"),
+        ("`\\*` C:\\*.txt 2 * 3", "<code>\\*</code> C:\\*.txt 2 * 3", "`\\*` C:\\*.txt 2 * 3"),
+        ("\\# \\- \\>", "# - &gt;", "# - >"),
     ]);
 }
 

@@ -12,6 +12,9 @@ const JOINTS: &str = ".:-+^~|_";
 /// Signs that belong to a path, an address or a name, whatever stands on their other side.
 const FIRM_JOINTS: &str = "/\\@#$=&%";
 
+/// Longer tags are no `<br />`.
+const LINE_BREAK_LEN_MAX: usize = 8;
+
 /// The characters that write emphasis.
 pub(super) fn is_marker(sign: char) -> bool {
     matches!(sign, '*' | '_' | '~')
@@ -235,6 +238,35 @@ pub(super) fn is_inside(places: &[Place], at: usize) -> bool {
 pub(super) fn is_in_path(places: &[Place], at: usize) -> bool {
     // A path may begin with it.
     around(places, at + 1).is_some_and(|place| place.is_path)
+}
+
+/// True when letters or digits stand on both sides, as in `snake\_case`.
+pub(super) fn is_within_word(source: &str, range: Range<usize>) -> bool {
+    source[..range.start].ends_with(is_word) && source[range.end..].starts_with(is_word)
+}
+
+/// The place and the length of the first `<br>` in it.
+pub(super) fn line_break(html: &str) -> Option<(usize, usize)> {
+    html.match_indices('<').find_map(|(at, _)| {
+        let len = html[at..].bytes().take(LINE_BREAK_LEN_MAX).position(|byte| byte == b'>')? + 1;
+        is_line_break(&html[at..at + len]).then_some((at, len))
+    })
+}
+
+pub(super) fn is_line_break(tag: &str) -> bool {
+    let name = tag.strip_prefix('<').and_then(|tag| tag.strip_suffix('>')).unwrap_or_default();
+    name.trim_end_matches([' ', '/']).eq_ignore_ascii_case("br")
+}
+
+/// True when the escaped sign in this place begins or ends a formula of LaTeX: `\(x\)`, `\[ x \]`.
+pub(super) fn is_formula(source: &str, at: usize) -> bool {
+    let is_space = |sign: Option<char>| sign.is_some_and(char::is_whitespace);
+    match source.as_bytes()[at] {
+        b'(' | b')' => true,
+        b'[' => is_space(source[at + 1..].chars().next()),
+        b']' => is_space(source[..at - 1].chars().next_back()),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ impl Dialect for Verbatim {
             is_verbatim: true,
             bullet: None,
             indent: "  ",
+            escaped_end: "",
             rule: "---",
             is_airy: false,
             links: |_| false,

@@ -9,12 +9,18 @@ pub(super) struct Whatsapp;
 
 const FENCE: &str = "```";
 
+/// Behind an escaped marker: WhatsApp has no escape, and programs that send to it put this character there, so that a closing
+/// marker is no longer at the border of a word. It is not seen, and no line ends there, as at a zero-width space. Only behind
+/// escaped markers at such a border: elsewhere text stays as the agent wrote it, so that commands and names can be copied.
+const WORD_JOINER: &str = "\u{2060}";
+
 impl Dialect for Whatsapp {
     fn form(&self) -> &'static Form {
         &Form {
             is_verbatim: false,
             bullet: None,
             indent: "  ",
+            escaped_end: WORD_JOINER,
             rule: "———",
             is_airy: false,
             links: |_| false,
