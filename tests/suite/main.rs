@@ -45,6 +45,7 @@ mod rows;
 mod scripted;
 mod secrets;
 mod settings;
+mod setup;
 mod simulator;
 mod simulator_faults;
 mod store_faults;
