@@ -31,9 +31,9 @@ pub(super) enum PairingCommand {
     Allow {
         /// The platform
         platform: String,
-        /// The person: a phone number (WhatsApp) or a numeric ID (Telegram)
-        #[arg(allow_negative_numbers = true)]
-        user: String,
+        /// The person: a phone number, also with spaces (WhatsApp), or a numeric ID (Telegram)
+        #[arg(allow_negative_numbers = true, required = true, value_name = "USER")]
+        user: Vec<String>,
         /// Print one JSON document
         #[arg(long)]
         json: bool,
@@ -43,8 +43,8 @@ pub(super) enum PairingCommand {
         /// The platform
         platform: String,
         /// The person, as `list` or the allow list shows them
-        #[arg(allow_negative_numbers = true)]
-        user: String,
+        #[arg(allow_negative_numbers = true, required = true, value_name = "USER")]
+        user: Vec<String>,
         /// Print one JSON document
         #[arg(long)]
         json: bool,
@@ -55,11 +55,43 @@ pub(super) enum PairingCommand {
 pub(super) fn run(world: &World, home: &HermesHome, command: PairingCommand) -> Result<ExitCode, CliError> {
     let (request, json) = match command {
         PairingCommand::Allow { platform, user, json } => {
-            return pairing::allow(world, home, &platform, &user, json);
+            // A phone number may be typed with spaces.
+            return pairing::allow(world, home, &platform, &user.join(" "), json);
         }
         PairingCommand::List { json } => (Request::List, json),
         PairingCommand::Approve { platform, code, json } => (Request::Approve { platform, code }, json),
-        PairingCommand::Revoke { platform, user, json } => (Request::Revoke { platform, user }, json),
+        PairingCommand::Revoke { platform, user, json } => {
+            (Request::Revoke { platform, user: user.join(" ") }, json)
+        }
     };
     runtime()?.block_on(pairing::run(world, home, request, json))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Typed {
+        #[command(subcommand)]
+        command: PairingCommand,
+    }
+
+    #[test]
+    fn a_number_may_be_typed_with_spaces() {
+        for (typed, expected) in [
+            ("x allow whatsapp +1 555 000 1111 --json", &["+1", "555", "000", "1111"][..]),
+            ("x allow telegram 42", &["42"]),
+            ("x revoke telegram -100123", &["-100123"]),
+        ] {
+            let command = Typed::try_parse_from(typed.split(' ')).map(|typed| typed.command);
+            let Ok(PairingCommand::Allow { user, .. } | PairingCommand::Revoke { user, .. }) = command else {
+                panic!("{typed}: {:?}", command.err())
+            };
+            assert_eq!(user, expected);
+        }
+        assert!(Typed::try_parse_from(["x", "allow", "whatsapp"]).is_err());
+    }
 }

@@ -52,29 +52,30 @@ pub fn allow(world: &World, home: &HermesHome, platform: Platform, user: &str) -
             return Err(hidden(&name, shadowed_remedy(&name)));
         }
     }
-    let mut message = match (answers_only_owner(platform, &config), is_listed) {
-        (true, _) => format!(
-            "{shown} is {}on the allow list, but cannot write to hermes on {}: {}. To answer others, give hermes a separate \
-             number with `hermes whatsapp`, or set WHATSAPP_MODE=bot if it has one.",
-            if is_listed { "already " } else { "now " },
+    let already = if is_listed { "already " } else { "" };
+    let is_on = build::is_enabled(platform, &config);
+    let mut message = match config.whatsapp.mode {
+        _ if platform != Platform::Whatsapp => can_write(&shown, is_listed, spec.title),
+        Some(WhatsAppMode::Bot) => can_write(&shown, is_listed, spec.title),
+        // Its setup asks for the mode.
+        None if !is_on => format!("{shown} is {already}on the allow list of {}.", spec.title),
+        mode => format!(
+            "{shown} is {already}on the allow list of {}, which has no effect: {} hermes answers only your notes to \
+             yourself. To answer others it needs a separate number: run `hermes whatsapp`, or set WHATSAPP_MODE=bot if it has \
+             one.",
             spec.title,
-            match config.whatsapp.mode {
-                Some(_) => "in self-chat mode it answers only your notes to yourself",
-                None => "until WHATSAPP_MODE is set it answers only your notes to yourself",
-            }
+            if mode.is_some() { "in self-chat mode" } else { "until WHATSAPP_MODE is set" }
         ),
-        (false, true) => format!("{shown} is already allowed to write to hermes on {}.", spec.title),
-        (false, false) => format!("{shown} can now write to hermes on {}.", spec.title),
     };
-    if !build::is_enabled(platform, &config) {
+    if !is_on {
         message.push_str(&format!(" {} is off. {}", spec.title, facts::way_on(platform, home, &config)));
     }
     Ok(json!({ "message": message, "platform": spec.name, "user": person, "changed": !is_listed }))
 }
 
-/// True on WhatsApp, unless the agent has a separate number.
-fn answers_only_owner(platform: Platform, config: &Config) -> bool {
-    platform == Platform::Whatsapp && config.whatsapp.mode != Some(WhatsAppMode::Bot)
+fn can_write(shown: &str, is_listed: bool, title: &str) -> String {
+    let word = if is_listed { "is already allowed to" } else { "can now" };
+    format!("{shown} {word} write to hermes on {title}.")
 }
 
 /// The person that this text names, as an entry of the list.
@@ -234,20 +235,21 @@ mod tests {
 
     #[test]
     fn on_whatsapp_the_list_counts_only_where_the_agent_has_a_number() {
-        for (mode, said) in [
+        for (env_file, said) in [
             ("WHATSAPP_MODE=bot\n", "15550001111 can now write to hermes on WhatsApp."),
+            ("WHATSAPP_MODE=self-chat\n", "no effect: in self-chat mode hermes answers only your notes"),
             (
-                "WHATSAPP_MODE=self-chat\n",
-                "on the allow list, but cannot write to hermes on WhatsApp: in self-chat mode",
+                "WHATSAPP_ENABLED=true\n",
+                "no effect: until WHATSAPP_MODE is set hermes answers only your notes",
             ),
-            ("", "on the allow list, but cannot write to hermes on WhatsApp: until WHATSAPP_MODE is set"),
+            ("", "15550001111 is on the allow list of WhatsApp. WhatsApp is off. Run `hermes whatsapp`."),
         ] {
-            let (_dir, home) = home(mode);
+            let (_dir, home) = home(env_file);
             let add = || allow(&nowhere(), &home, Platform::Whatsapp, "+1 555 000 1111").unwrap();
             let (first, again) = (add(), add());
             let message = first["message"].as_str().unwrap();
-            assert!(message.contains(said), "{mode}: {message}");
-            assert_eq!(message.contains("WHATSAPP_MODE=bot"), !mode.contains("bot"), "{message}");
+            assert!(message.contains(said), "{env_file}: {message}");
+            assert_eq!(message.contains("set WHATSAPP_MODE=bot"), message.contains("no effect"), "{message}");
             assert!(again["message"].as_str().unwrap().contains("is already "), "{again}");
             assert!(env(&home).contains("WHATSAPP_ALLOWED_USERS=15550001111"));
         }

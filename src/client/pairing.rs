@@ -44,7 +44,7 @@ pub async fn run(
     let text = match &request {
         _ if json => format!("{answer:#}\n"),
         Request::List => folded(&list(&answer), look(world).width),
-        Request::Approve { .. } | Request::Revoke { .. } => message(&answer),
+        Request::Approve { .. } | Request::Revoke { .. } => folded(&message(&answer), look(world).width),
     };
     print(&text)?;
     Ok(ExitCode::Ok)
@@ -62,7 +62,7 @@ pub fn allow(
     json: bool,
 ) -> Result<ExitCode, CliError> {
     let answer = allow_list::allow(world, home, known(platform)?, user)?;
-    print(&if json { format!("{answer:#}\n") } else { message(&answer) })?;
+    print(&if json { format!("{answer:#}\n") } else { folded(&message(&answer), look(world).width) })?;
     Ok(ExitCode::Ok)
 }
 

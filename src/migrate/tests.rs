@@ -9,6 +9,7 @@ use super::outlook;
 use super::plan::{Item, Outcome, Plan, plan};
 use super::toml_text;
 use crate::config::Config;
+use crate::durable;
 use crate::env_file::EnvFile;
 use crate::home::HermesHome;
 use crate::sensitive::Secret;
@@ -556,7 +557,8 @@ fn a_switch_of_config_yaml_counts_as_in_hermes_agent() {
 fn at_the_start_the_settings_of_hermes_agent_are_one_short_line() {
     let dir = tempfile::tempdir().unwrap();
     let keys = (0..3).map(|at| format!("  a_setting_with_a_long_name_{at}: 5\n")).collect::<String>();
-    std::fs::write(dir.path().join("config.yaml"), format!("display:\n{keys}agent:\n{keys}")).unwrap();
+    let config = format!("display:\n{keys}agent:\n{keys}");
+    durable::write_atomic(&dir.path().join("config.yaml"), config.as_bytes()).unwrap();
     let (world, home) = (World::of_env::<&str, &str>([]), HermesHome::at(dir.path()));
     let config = Config::load(&world, &home).unwrap();
     assert_eq!(

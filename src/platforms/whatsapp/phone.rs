@@ -39,7 +39,7 @@ pub enum PhoneError {
     #[error("it is longer than any phone number")]
     TooLong,
     /// Groups of digits each of which may be a number, without a `+` before them.
-    #[error("it may be several; separate numbers by commas, or start one number with +")]
+    #[error("it may be several numbers; start a single one with +")]
     Several,
     /// It begins with 0, as numbers do only inside a country.
     #[error("it starts with 0; use the country code, such as +1 555 000 1111")]

@@ -31,6 +31,9 @@ pub fn parse_allow(text: &str) -> Result<AllowList, Vec<String>> {
             Err(PhoneError::TooLong) => wrong.push(format!(
                 "`{entry}` is longer than any phone number. Separate several numbers by commas."
             )),
+            Err(PhoneError::Several) => wrong.push(format!(
+                "`{entry}` may be several numbers: separate them by commas, or start a single one with +."
+            )),
             Err(why) => wrong.push(format!("`{entry}` is not a phone number: {why}.")),
         }
     }
@@ -114,8 +117,7 @@ mod tests {
         assert_eq!(
             parse_allow("1555000 1555001").unwrap_err(),
             [
-                "`1555000 1555001` is not a phone number: it may be several; separate numbers by commas, or start one number \
-              with +."
+                "`1555000 1555001` may be several numbers: separate them by commas, or start a single one with +."
             ]
         );
         let one = Ok(AllowList::Only(vec!["15550001555001".to_owned()]));

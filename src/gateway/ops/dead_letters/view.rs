@@ -122,7 +122,7 @@ pub fn table(letters: &[Value], now: Timestamp, cols: usize) -> String {
         let start = format!("{id:<10} {platform:<10} {way:<4} {age:>8}");
         if has_column {
             let room = if cols == 0 { usize::MAX } else { cols };
-            hang(&format!("{start:<width$}", width = REASON_AT), reason, room) + "\n"
+            hang(&format!("{start:<REASON_AT$}"), reason, room) + "\n"
         } else {
             format!("{start}\n{}", wrapped(reason, 4, cols))
         }
