@@ -20,7 +20,7 @@ fn platform(home: &TestHome, verb: &str, name: &str) {
 
 #[test]
 fn a_pause_wins_against_an_attempt_holds_over_a_kill_and_ends_by_a_resume_alone() {
-    let mut house = House::furnish(2, &QUICK.replace("300ms", "30s"), |_| {});
+    let mut house = House::furnish(2, &QUICK.replace("\"2s\"", "\"30s\""), |_| {});
     let attempt = house.stage.attempt("scripted2");
     platform(&house.home, "pause", "SCRIPTED2");
     let entry = house.wait_for("scripted2", "paused");

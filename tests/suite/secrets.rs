@@ -163,7 +163,7 @@ impl Scene {
             format!(
                 "{}{}http = {{ bind = \"127.0.0.1:0\" }}\n{}[platforms.whatsapp]\nweb_socket_url = \"{}\"\n",
                 agent.table(),
-                QUICK.replace("300ms", "20s"),
+                QUICK.replace("\"2s\"", "\"20s\""),
                 telegram.table(),
                 fake.url
             ),

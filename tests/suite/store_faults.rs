@@ -249,7 +249,7 @@ fn row_70_a_message_that_kills_the_gateway_again_and_again_is_quarantined_and_al
         home.env.push(("HERMES_FAILPOINT".to_owned(), "finish.before".to_owned()));
     };
     // One attempt to connect lasts until the test looks.
-    let mut house = House::furnish(1, &QUICK.replace("300ms", "60s"), prepare);
+    let mut house = House::furnish(1, &QUICK.replace("\"2s\"", "\"60s\""), prepare);
     house.well.write("fatal", "friend", "fatal words");
     assert_eq!(house.gateway.exit_code(), None, "a signal ended it");
     for _ in 0..2 {

@@ -479,7 +479,7 @@ fn a_proxy_of_the_environment_is_the_way_to_the_service_unless_it_is_excepted() 
         let proxy = scene.service.base().replace("http://", "http://user:canary@");
         scene.home.env.extend([(variable.to_owned(), proxy), ("NO_PROXY".to_owned(), excepted.to_owned())]);
         let table = scene.service.table().replace(&scene.service.base(), "http://telegram.test");
-        scene.home.write("gateway.toml", format!("{QUICK}{table}").replace("300ms", "20s"));
+        scene.home.write("gateway.toml", format!("{QUICK}{table}").replace("\"2s\"", "\"20s\""));
         let mut gateway = scene.gateway();
         if excepted.is_empty() {
             wait_until(&gateway, "connected", |entry| entry["state"] == "connected");
@@ -510,7 +510,7 @@ fn a_proxy_that_refuses_us_blocks_and_is_named_by_its_variable() {
     });
     scene.home.env.push(("HTTPS_PROXY".to_owned(), format!("http://user:canary@{address}")));
     let table = scene.service.table().replace(&scene.service.base(), "https://telegram.test");
-    scene.home.write("gateway.toml", format!("{QUICK}{table}").replace("300ms", "20s"));
+    scene.home.write("gateway.toml", format!("{QUICK}{table}").replace("\"2s\"", "\"20s\""));
     let mut gateway = scene.gateway();
     let blocked = wait_until(&gateway, "fatal", |entry| entry["state"] == "fatal");
     assert_eq!(blocked["error_code"], "proxy_auth");

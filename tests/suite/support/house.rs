@@ -11,7 +11,7 @@ use super::wait;
 
 /// Settings with short times, so that a ladder is climbed in a second; and each message is answered separately, so that
 /// answers can be counted.
-pub(crate) const QUICK: &str = "[gateway]\nconnect_timeout = \"300ms\"\ndrain_timeout = \"5s\"\n\
+pub(crate) const QUICK: &str = "[gateway]\nconnect_timeout = \"2s\"\ndrain_timeout = \"5s\"\n\
                                 join_window = \"0s\"\nchat_turns_per_minute = 0\n\
                                 reconnect = { first = \"100ms\", cap = \"400ms\", stable_after = \"10ms\" }\n";
 
