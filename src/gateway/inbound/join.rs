@@ -91,12 +91,17 @@ impl Gathering {
             return Verdict::Apart;
         }
         // A clock that was set in between says nothing.
-        let pause = Duration::from_millis(next.at_ms.abs_diff(self.newest_at_ms));
+        let pause = self.pause(next.at_ms);
         if !is_part && !join.all && (join.window.is_zero() || pause > join.window) {
             return Verdict::TooLate;
         }
         self.add(next);
         Verdict::Joined
+    }
+
+    /// The pause between the newest message and one of this time, in milliseconds since 1970.
+    pub fn pause(&self, at_ms: i64) -> Duration {
+        Duration::from_millis(at_ms.abs_diff(self.newest_at_ms))
     }
 
     /// Counts a message that belongs to it.

@@ -1,5 +1,7 @@
 //! Pure. The effect of a message on the running turn of its chat.
 
+use std::time::Duration;
+
 use crate::config::{Busy, TurnConfig};
 use crate::gateway::inbound::join::{Candidate, Gathering, Join, Verdict};
 use crate::gateway::model::message::InboundMessage;
@@ -24,6 +26,15 @@ pub(super) fn join(terms: &TurnConfig) -> Join {
     Join { window: terms.join_window, all: terms.busy == Busy::Interrupt, aside: None }
 }
 
+/// Shortest rest after a turn that was taken back.
+const REST_MIN: Duration = Duration::from_millis(50);
+
+/// The rest before the messages of a turn that was taken back are asked again: more may follow as quickly as the last one did
+/// after the one before (`pause`). What a person types takes the whole window; what is forwarded together, a fraction.
+pub(super) fn rest(pause: Duration, window: Duration) -> Duration {
+    window.min(REST_MIN.max(4 * pause))
+}
+
 /// Decides. A turn is taken back only for a message that its next attempt will include; so the check is the same as the claim's.
 pub(super) fn react(
     terms: &TurnConfig,
@@ -41,8 +52,6 @@ pub(super) fn react(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::gateway::model::message::UserId;
     use crate::gateway::model::message::testing::message;
@@ -73,6 +82,15 @@ mod tests {
             let other = |next: &mut InboundMessage| next.sender = UserId("15550102@s.whatsapp.net".into());
             assert_eq!(reaction(busy, 0, 0, other), Reaction::Waits, "somebody else disturbs nobody");
         }
+    }
+
+    #[test]
+    fn the_rest_is_as_long_as_the_messages_are_apart() {
+        let [window, ms] = [600, 1].map(Duration::from_millis);
+        for (pause, expected) in [(0, 50), (10, 50), (60, 240), (200, 600), (900, 600)] {
+            assert_eq!(rest(ms * pause, window), ms * expected, "{pause}");
+        }
+        assert_eq!(rest(ms, Duration::ZERO), Duration::ZERO, "nothing is joined");
     }
 
     #[test]

@@ -128,6 +128,13 @@ impl ScriptedAgent {
         self.added.as_ref().map(|added| look(&mut added.lock().unwrap()))
     }
 
+    /// Waits until it was asked this last.
+    async fn wait_for(&self, text: &str) {
+        let mut begun = self.begun.subscribe();
+        let is_last = |begun: &Vec<String>| begun.last().is_some_and(|last| last == text);
+        drop(tokio::time::timeout(LIMIT, begun.wait_for(is_last)).await.unwrap().unwrap());
+    }
+
     async fn wait(&self, count: usize) -> Vec<String> {
         let mut begun = self.begun.subscribe();
         tokio::time::timeout(LIMIT, begun.wait_for(|begun| begun.len() >= count))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{SetOnce, mpsc};
 
@@ -22,8 +22,9 @@ const MAIL_MAX: usize = 16;
 pub(super) enum Cut {
     /// A command in the chat stopped it: its message is done.
     Stopped,
-    /// More was written that belongs to it: its messages wait again, and are answered together with the new ones.
-    Back,
+    /// More was written that belongs to it, this long after the message before: its messages wait again, and are answered
+    /// together with the new ones.
+    Back(Duration),
 }
 
 /// A turn that runs.
@@ -107,6 +108,7 @@ impl Running {
             at_ms: row.at_ms,
             attempts: row.attempts,
         };
+        let pause = entry.asked.as_ref().map_or(Duration::ZERO, |asked| asked.gathering.pause(row.at_ms));
         let reaction = match &mut entry.asked {
             Some(asked) if !entry.is_behind => {
                 busy::react(terms, backs, &asked.message, &mut asked.gathering, candidate)
@@ -114,7 +116,7 @@ impl Running {
             Some(_) | None => Reaction::Waits,
         };
         match (reaction, &entry.asked) {
-            (Reaction::TakesBack, _) => drop(entry.cut.set(Cut::Back)),
+            (Reaction::TakesBack, _) => drop(entry.cut.set(Cut::Back(pause))),
             (Reaction::Steers, Some(asked)) => entry.is_behind = asked.mail.try_send(row).is_err(),
             (Reaction::Waits | Reaction::Steers, _) => entry.is_behind = true,
         }
@@ -209,8 +211,6 @@ impl Drop for RunGuard {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::Busy;
     use crate::gateway::model::message::ChatId;
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(running.count(), 2, "the third does not know yet what it asks");
         assert!(matches!(early.news().await, News::Cut(Cut::Stopped)));
         running.cut(&key("a"), Cut::Stopped);
-        running.cut(&key("a"), Cut::Back);
+        running.cut(&key("a"), Cut::Back(Duration::ZERO));
         assert!(matches!(guard.news().await, News::Cut(Cut::Stopped)), "the first word counts");
         assert!(hears_nothing(&mut beside).await, "the others go on");
         let next = begin(&running, "a");
@@ -280,7 +280,7 @@ mod tests {
         assert!(hears_nothing(&mut guard).await, "what waits is not overtaken");
         let mut other = begin(&running, "d");
         running.meet(&interrupt, row("d", "more"));
-        assert!(matches!(other.news().await, News::Cut(Cut::Back)));
+        assert!(matches!(other.news().await, News::Cut(Cut::Back(_))));
         running.meet(&steer, row("c", "nobody at work"));
         assert!(hears_nothing(&mut beside).await);
     }

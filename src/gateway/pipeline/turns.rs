@@ -401,12 +401,11 @@ impl Turns {
                 self.running.settled(key);
                 Outcome::Again
             }
-            // More messages may follow as quickly as this one did.
-            Early::Cut(Cut::Back) => {
+            Early::Cut(Cut::Back(pause)) => {
                 self.running.taken_back(key);
-                match self.terms().join_window {
+                match busy::rest(pause, self.terms().join_window) {
                     Duration::ZERO => Outcome::Again,
-                    window => Outcome::After(window),
+                    rest => Outcome::After(rest),
                 }
             }
             Early::Leaving => Outcome::Idle,

@@ -36,7 +36,7 @@ impl FarEnd for WhatsAppEnd {
              probe_ms = 1000\nconnect_ms = 3000\n",
             fake.url
         );
-        home.write("gateway.toml", format!("{}{table}", QUICK.replace("\"300ms\"", "\"20s\"")));
+        home.write("gateway.toml", format!("{}{table}", QUICK.replace("\"2s\"", "\"20s\"")));
         let spool = home.paths().whatsapp().spool_dir();
         (Self { fake, spool }, home)
     }
