@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -40,6 +41,9 @@ pub trait Work: Send + Sync + 'static {
 }
 
 /// A running schedule. Dropping it drops the work that runs.
+///
+/// Each change of the schedule begins the work that may run then. [`drive`] does only what takes a clock or the disk: so the
+/// order of a message costs no wake-up of another thread.
 pub struct Lanes {
     shared: Arc<Shared>,
     _stop: DropGuard,
@@ -53,16 +57,20 @@ pub struct Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.shared.schedule().hand_back(self.key.clone());
-        self.shared.changed.notify_one();
-        self.shared.ended.notify_waiters();
+        self.shared.change(|schedule| schedule.hand_back(self.key.clone()));
     }
 }
 
 struct Shared {
     schedule: Mutex<Schedule>,
+    work: Arc<dyn Work>,
+    runtime: Handle,
+    /// The work that runs, and some that has ended.
+    tasks: Mutex<JoinSet<()>>,
+    /// Wakes the driver.
     changed: Notify,
     ended: Notify,
+    log: LogThrottle,
     /// Chats that [`check`] found in no lane.
     forgotten: AtomicU64,
 }
@@ -71,38 +79,78 @@ impl Shared {
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the schedule, and begins what may run then.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Schedule)) {
+        let (begun, is_driven) = {
+            let mut schedule = self.schedule();
+            change(&mut schedule);
+            let now = Now::read().mono;
+            let begun: Vec<_> = std::iter::from_fn(|| schedule.begin(now)).collect();
+            (begun, schedule.poll_timeout().is_some() || schedule.is_look_due())
+        };
+        self.ended.notify_waiters();
+        if is_driven {
+            self.changed.notify_one();
+        }
+        for key in begun {
+            let mut tasks = self.tasks();
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn_on(Arc::clone(self).run(key), &self.runtime);
+        }
+    }
+
+    /// Runs the work of a chat that was begun.
+    async fn run(self: Arc<Self>, key: ChatKey) {
+        let run = AssertUnwindSafe(self.work.run(&key)).catch_unwind().await;
+        let outcome = run.unwrap_or_else(|_| {
+            if let Some(more) = self.log.say(Now::read().mono, "work_panicked") {
+                tracing::error!(
+                    code = "work_panicked", platform = %key.platform,
+                    "Processing a message crashed; trying it again{more}"
+                );
+            }
+            Outcome::After(FAULT_WAIT)
+        });
+        self.change(|schedule| schedule.end(key, outcome, Now::read().mono));
+    }
 }
 
 impl Lanes {
-    /// Starts with everything closed.
+    /// Starts with everything closed. Needs a tokio runtime.
     pub fn start(work: Arc<dyn Work>, running_max: usize) -> Self {
         let shared = Arc::new(Shared {
             schedule: Mutex::new(Schedule::new(running_max, LANES_MAX)),
+            work,
+            runtime: Handle::current(),
+            tasks: Mutex::default(),
             changed: Notify::new(),
             ended: Notify::new(),
+            log: LogThrottle::default(),
             forgotten: AtomicU64::new(0),
         });
         let stop = CancellationToken::new();
-        tokio::spawn(drive(Arc::clone(&shared), work, stop.clone()));
+        tokio::spawn(drive(Arc::clone(&shared), stop.clone()));
         Self { shared, _stop: stop.drop_guard() }
     }
 
     /// See [`Schedule::open`].
     pub fn open(&self) {
-        self.shared.schedule().open();
-        self.shared.changed.notify_one();
+        self.shared.change(Schedule::open);
     }
 
     /// See [`Schedule::close`].
     pub fn close(&self) {
-        self.shared.schedule().close();
-        self.shared.ended.notify_waiters();
+        self.shared.change(Schedule::close);
     }
 
     /// See [`Schedule::wake`].
     pub fn wake(&self, key: ChatKey) {
-        self.shared.schedule().wake(key);
-        self.shared.changed.notify_one();
+        self.shared.change(|schedule| schedule.wake(key));
     }
 
     /// Takes a chat without work out of the line, so that nothing runs for it until the value is dropped; then it is the
@@ -140,47 +188,29 @@ impl Lanes {
     }
 }
 
-async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken) {
-    let mut tasks = JoinSet::new();
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.shared.schedule().close();
+        self.shared.tasks().abort_all();
+    }
+}
+
+/// Looks for work on the disk, and lets work run whose wait is over.
+async fn drive(shared: Arc<Shared>, stop: CancellationToken) {
     let mut looked_in_vain = false;
-    let mut check = std::pin::pin!(check(&shared, work.as_ref()));
-    let repeats = Arc::new(LogThrottle::default());
+    let mut check = std::pin::pin!(check(&shared));
     loop {
         let look = if looked_in_vain { None } else { shared.schedule().look() };
         if let Some(count) = look {
-            let found = work.chats(u32::try_from(count).unwrap_or(u32::MAX)).await;
+            let found = shared.work.chats(u32::try_from(count).unwrap_or(u32::MAX)).await;
             looked_in_vain = found.is_err();
-            shared.schedule().found(found.ok());
-            shared.ended.notify_waiters();
-        }
-        loop {
-            let Some(key) = shared.schedule().begin(Now::read().mono) else { break };
-            let work = Arc::clone(&work);
-            let repeats = Arc::clone(&repeats);
-            tasks.spawn(async move {
-                let run = AssertUnwindSafe(work.run(&key)).catch_unwind().await;
-                let outcome = run.unwrap_or_else(|_| {
-                    if let Some(more) = repeats.say(Now::read().mono, "work_panicked") {
-                        tracing::error!(
-                            code = "work_panicked", platform = %key.platform,
-                            "Processing a message crashed; trying it again{more}"
-                        );
-                    }
-                    Outcome::After(FAULT_WAIT)
-                });
-                (key, outcome)
-            });
+            shared.change(|schedule| schedule.found(found.ok()));
         }
         let due = shared.schedule().poll_timeout();
         tokio::select! {
             () = stop.cancelled() => return,
             () = shared.changed.notified() => {}
-            Some(ended) = tasks.join_next() => {
-                let (key, outcome) = ended.expect("a task that catches panics and is not aborted ends well");
-                shared.schedule().end(key, outcome, Now::read().mono);
-                shared.ended.notify_waiters();
-            }
-            () = sleep_until(due) => {}
+            () = sleep_until(due) => shared.change(|_| {}),
             () = &mut check => {}
             () = tokio::time::sleep(FAULT_WAIT), if looked_in_vain => looked_in_vain = false,
         }
@@ -189,21 +219,19 @@ async fn drive(shared: Arc<Shared>, work: Arc<dyn Work>, stop: CancellationToken
 
 /// Wakes chats with work that are in no lane, periodically. A chat whose message was accepted a moment ago may not be in
 /// its lane yet, so it counts only when two looks in a row find it.
-async fn check(shared: &Shared, work: &dyn Work) {
+async fn check(shared: &Arc<Shared>) {
     let mut suspects = Vec::new();
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
-        let chats = work.chats(u32::try_from(LANES_MAX).unwrap_or(u32::MAX)).await.unwrap_or_default();
-        let mut schedule = shared.schedule();
-        let strays = schedule.strays(chats);
+        let chats = shared.work.chats(u32::try_from(LANES_MAX).unwrap_or(u32::MAX)).await.unwrap_or_default();
+        let strays = shared.schedule().strays(chats);
         for key in strays.iter().filter(|key| suspects.contains(*key)) {
             tracing::error!(
                 code = "chat_forgotten", platform = %key.platform,
                 "A chat had waiting messages and was not scheduled; scheduled it now. This is a bug: please report it"
             );
             shared.forgotten.fetch_add(1, Ordering::Relaxed);
-            schedule.wake(key.clone());
-            shared.changed.notify_one();
+            shared.change(|schedule| schedule.wake(key.clone()));
         }
         suspects = strays;
     }

@@ -161,11 +161,14 @@ impl Schedule {
 
     /// The number of chats to look for on disk, if a look is due. Work that comes before [`Self::found`] is not missed.
     pub fn look(&mut self) -> Option<usize> {
-        if !self.open || !self.incomplete || self.lanes.len() > self.lanes_max / 2 {
-            return None;
-        }
-        self.incomplete = false;
-        Some(self.lanes_max)
+        let is_due = self.is_look_due();
+        self.incomplete &= !is_due;
+        is_due.then_some(self.lanes_max)
+    }
+
+    /// True when [`Self::look`] asks for one.
+    pub fn is_look_due(&self) -> bool {
+        self.open && self.incomplete && self.lanes.len() <= self.lanes_max / 2
     }
 
     /// Takes the chats that were found; `None` when the look failed.
