@@ -116,7 +116,7 @@ mod tests {
             groups: vec!["1@g.us".to_owned()],
             ..AccessConfig::default()
         };
-        assert_eq!(of(|config| drop(config.access.insert(Platform::Whatsapp, everybody))), nothing);
+        assert_eq!(of(|config| config.platform_mut(Platform::Whatsapp).access = everybody), nothing);
         assert_eq!(of(|config| config.whatsapp.mode = Some(WhatsAppMode::Bot)), nothing);
         assert_eq!(of(|config| config.agent = AgentConfig::Openai(OpenaiConfig::default())), nothing);
         assert_eq!(of(|config| config.gateway.drain_timeout = Duration::ZERO), nothing);

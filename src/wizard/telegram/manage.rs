@@ -122,7 +122,7 @@ fn report(config: &Config, answered: Answered) -> Report {
         },
         allowed: answered.allowed,
         approved: answered.approved,
-        home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
+        home_channel: config.platform(Platform::Telegram).home_channel.clone(),
         findings,
     }
 }

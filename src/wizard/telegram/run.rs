@@ -85,7 +85,7 @@ async fn begin(
         token: telegram.token.clone(),
         of_process: config.of_process.clone(),
         allowed: access.allowed.clone(),
-        home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
+        home_channel: config.platform(Platform::Telegram).home_channel.clone(),
         wants_groups: access.has_groups(),
         webhook: telegram.webhook.as_ref().map(|webhook| webhook.url.clone()),
         is_turned_off: telegram.is_turned_off,
