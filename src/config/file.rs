@@ -10,7 +10,7 @@ use super::{GatewayConfig, PlatformConfig, ResetConfig, SessionConfig, TelegramC
 use crate::error::CliError;
 use crate::platforms::Platform;
 use crate::setting::value::time_or_off;
-use crate::setting::{Fault, Flat, Keys, Reading, Table, below, checked, read as read_table, table};
+use crate::setting::{Fault, Flat, Keys, Table, below, checked, read as read_table, table};
 
 /// Keys that have a meaning elsewhere in the plan and none in this version.
 const NOT_USED_YET: [&str; 3] = ["platforms.discord", "platforms.qqbot", "platforms.slack"];
@@ -61,19 +61,17 @@ pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<File, CliEr
     let root = DeTable::parse(text).map_err(|error| {
         broken(Fault { span: error.span().unwrap_or(0..0), message: error.message().to_owned() })
     })?;
-    let (mut file, mut reading) = (File::default(), Reading::default());
-    if let Some(session) = root.get_ref().get("session") {
-        file.take("session", session, &mut Reading::default()).map_err(broken)?;
-        let platforms = &mut file.platforms;
-        for table in [&mut platforms.whatsapp.0, &mut platforms.telegram.0] {
-            table.session = file.session.reset;
-        }
+    let mut file = File::default();
+    // First for `[session]`: it is what the platforms' own tables begin with.
+    read_table(&mut file, root.get_ref()).map_err(broken)?;
+    for table in [&mut file.platforms.whatsapp.0, &mut file.platforms.telegram.0] {
+        table.session = file.session.reset;
     }
-    read_table(&mut file, root.get_ref(), &mut reading).map_err(broken)?;
+    let unknown = read_table(&mut file, root.get_ref()).map_err(broken)?;
     let (whatsapp, telegram) = (&file.platforms.whatsapp.0, &file.platforms.telegram.0);
     file.session.platforms =
         [(Platform::Whatsapp, whatsapp.session), (Platform::Telegram, telegram.session)].into();
-    for (path, span) in reading.unknown {
+    for (path, span) in unknown {
         let (line, _) = position(text, span.start);
         let what = match meant_key(&path, &tables()) {
             _ if NOT_USED_YET.contains(&path.as_str()) => "it is not supported yet".to_owned(),

@@ -6,4 +6,4 @@ pub(crate) mod table;
 pub(crate) mod value;
 
 pub(crate) use named::Settings;
-pub(crate) use table::{Fault, Flat, Keys, Reading, Rule, Table, Unset, below, checked, read, table};
+pub(crate) use table::{Entry, Fault, Flat, Keys, Rule, Table, Unset, below, checked, read, table};

@@ -14,46 +14,50 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
-/// A value of the file and its place.
-pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
-
 /// The keys of each table, by its path.
 pub(crate) type Keys = BTreeMap<String, Vec<&'static str>>;
 
 /// The keys of a table that contradict each other, and the fault. The first of them that is in the file is its place.
 pub(crate) type Clash = (&'static [&'static str], String);
 
-/// The progress of reading.
-#[derive(Default)]
-pub(crate) struct Reading {
-    /// The path of the table that is read.
-    path: String,
-    /// The unknown keys so far, by their path.
-    pub(crate) unknown: Vec<(String, Range<usize>)>,
+/// The unknown keys, by their path, and their places.
+pub(crate) type Unknown = Vec<(String, Range<usize>)>;
+
+/// A key of the file and its value.
+pub(crate) struct Entry<'a, 'text> {
+    /// The path of its table.
+    path: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) value: &'a Spanned<DeValue<'text>>,
+    /// Where unknown keys are noted.
+    unknown: &'a mut Unknown,
 }
 
-impl Reading {
-    /// Notes that this key is not known.
-    pub(crate) fn unknown(&mut self, key: &str, span: Range<usize>) {
-        self.unknown.push((joined(&self.path, key), span));
-    }
-
-    /// Reads the table below this key.
-    pub(crate) fn below<'a>(
+impl Entry<'_, '_> {
+    /// Takes each entry of the table that is the value. An entry that is not taken is not known.
+    pub(crate) fn below(
         &mut self,
-        key: &str,
-        value: &'a Value<'_>,
-        read: impl FnOnce(&mut Self, &'a DeTable<'_>) -> Result<(), Fault>,
+        mut take: impl FnMut(&mut Entry<'_, '_>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
-        let DeValue::Table(table) = value.get_ref() else {
-            return Err(Fault { span: value.span(), message: format!("{key} must be a table") });
+        let DeValue::Table(table) = self.value.get_ref() else {
+            return Err(Fault { span: self.value.span(), message: format!("{} must be a table", self.key) });
         };
-        let path = joined(&self.path, key);
-        let path = std::mem::replace(&mut self.path, path);
-        read(self, table)?;
-        self.path = path;
-        Ok(())
+        each_entry(table, &joined(self.path, self.key), self.unknown, &mut take)
     }
+}
+
+fn each_entry(
+    table: &DeTable<'_>,
+    path: &str,
+    unknown: &mut Unknown,
+    take: &mut impl FnMut(&mut Entry<'_, '_>) -> Result<bool, Fault>,
+) -> Result<(), Fault> {
+    for (key, value) in table {
+        if !take(&mut Entry { path, key: key.get_ref(), value, unknown })? {
+            unknown.push((joined(path, key.get_ref()), key.span()));
+        }
+    }
+    Ok(())
 }
 
 /// A table of the file.
@@ -61,18 +65,15 @@ pub(crate) trait Table {
     /// Adds the keys of this table, which has this path, and of those below it.
     fn keys(path: &str, keys: &mut Keys);
 
-    /// Takes the value of a key. False: the key is not known.
-    fn take(&mut self, key: &str, value: &Value<'_>, reading: &mut Reading) -> Result<bool, Fault>;
+    /// Takes an entry. False: its key is not known.
+    fn take(&mut self, entry: &mut Entry<'_, '_>) -> Result<bool, Fault>;
 }
 
-/// Reads a table into what it is.
-pub(crate) fn read(into: &mut impl Table, table: &DeTable<'_>, reading: &mut Reading) -> Result<(), Fault> {
-    for (key, value) in table {
-        if !into.take(key.get_ref(), value, reading)? {
-            reading.unknown(key.get_ref(), key.span());
-        }
-    }
-    Ok(())
+/// Reads the file into what it is. Returns the unknown keys.
+pub(crate) fn read(into: &mut impl Table, file: &DeTable<'_>) -> Result<Unknown, Fault> {
+    let mut unknown = Unknown::new();
+    each_entry(file, "", &mut unknown, &mut |entry| into.take(entry))?;
+    Ok(unknown)
 }
 
 /// A table that is there only where the file has a key of it.
@@ -81,8 +82,8 @@ impl<T: Table + Default> Table for Option<T> {
         T::keys(path, keys);
     }
 
-    fn take(&mut self, key: &str, value: &Value<'_>, reading: &mut Reading) -> Result<bool, Fault> {
-        self.get_or_insert_default().take(key, value, reading)
+    fn take(&mut self, entry: &mut Entry<'_, '_>) -> Result<bool, Fault> {
+        self.get_or_insert_default().take(entry)
     }
 }
 
@@ -93,8 +94,8 @@ impl<A: Table, B: Table> Table for (A, B) {
         B::keys(path, keys);
     }
 
-    fn take(&mut self, key: &str, value: &Value<'_>, reading: &mut Reading) -> Result<bool, Fault> {
-        Ok(self.0.take(key, value, reading)? || self.1.take(key, value, reading)?)
+    fn take(&mut self, entry: &mut Entry<'_, '_>) -> Result<bool, Fault> {
+        Ok(self.0.take(entry)? || self.1.take(entry)?)
     }
 }
 
@@ -103,15 +104,8 @@ pub(crate) trait Rule<T> {
     /// Adds the keys of the field, which has this name in the table of this path.
     fn keys(&self, name: &'static str, path: &str, keys: &mut Keys);
 
-    /// Takes the value of a key. False: the key is not of this field.
-    fn take(
-        &self,
-        field: &mut T,
-        name: &'static str,
-        key: &str,
-        value: &Value<'_>,
-        reading: &mut Reading,
-    ) -> Result<bool, Fault>;
+    /// Takes an entry. False: its key is not of this field.
+    fn take(&self, field: &mut T, name: &'static str, entry: &mut Entry<'_, '_>) -> Result<bool, Fault>;
 }
 
 /// A field that is a table.
@@ -133,24 +127,14 @@ impl<T: Table> Rule<T> for Below<T> {
         T::keys(&joined(path, name), keys);
     }
 
-    fn take(
-        &self,
-        field: &mut T,
-        name: &'static str,
-        key: &str,
-        value: &Value<'_>,
-        reading: &mut Reading,
-    ) -> Result<bool, Fault> {
-        if key != name {
+    fn take(&self, field: &mut T, name: &'static str, entry: &mut Entry<'_, '_>) -> Result<bool, Fault> {
+        if entry.key != name {
             return Ok(false);
         }
-        reading.below(name, value, |reading, table| {
-            read(field, table, reading)?;
-            let Some((keys, message)) = (self.0)(field) else { return Ok(()) };
-            let place = keys.iter().find_map(|key| table.get(*key)).unwrap_or(value);
-            Err(Fault { span: place.span(), message })
-        })?;
-        Ok(true)
+        entry.below(|entry| field.take(entry))?;
+        let Some((keys, message)) = (self.0)(field) else { return Ok(true) };
+        let place = keys.iter().find_map(|key| entry.value.get_ref().get(*key)).unwrap_or(entry.value);
+        Err(Fault { span: place.span(), message })
     }
 }
 
@@ -162,15 +146,8 @@ impl<T: Table> Rule<T> for Flat {
         T::keys(path, keys);
     }
 
-    fn take(
-        &self,
-        field: &mut T,
-        _: &'static str,
-        key: &str,
-        value: &Value<'_>,
-        reading: &mut Reading,
-    ) -> Result<bool, Fault> {
-        field.take(key, value, reading)
+    fn take(&self, field: &mut T, _: &'static str, entry: &mut Entry<'_, '_>) -> Result<bool, Fault> {
+        field.take(entry)
     }
 }
 
@@ -180,14 +157,7 @@ pub(crate) struct Unset;
 impl<T> Rule<T> for Unset {
     fn keys(&self, _: &'static str, _: &str, _: &mut Keys) {}
 
-    fn take(
-        &self,
-        _: &mut T,
-        _: &'static str,
-        _: &str,
-        _: &Value<'_>,
-        _: &mut Reading,
-    ) -> Result<bool, Fault> {
+    fn take(&self, _: &mut T, _: &'static str, _: &mut Entry<'_, '_>) -> Result<bool, Fault> {
         Ok(false)
     }
 }
@@ -217,14 +187,9 @@ macro_rules! table {
                 $($crate::setting::Rule::<$type>::keys(&$rule, stringify!($field), path, keys);)*
             }
 
-            fn take(
-                &mut self,
-                key: &str,
-                value: &$crate::setting::table::Value<'_>,
-                reading: &mut $crate::setting::Reading,
-            ) -> Result<bool, $crate::setting::Fault> {
+            fn take(&mut self, entry: &mut $crate::setting::Entry<'_, '_>) -> Result<bool, $crate::setting::Fault> {
                 use $crate::setting::Rule;
-                Ok($($rule.take(&mut self.$field, stringify!($field), key, value, reading)? ||)* false)
+                Ok($($rule.take(&mut self.$field, stringify!($field), entry)? ||)* false)
             }
         }
     };
@@ -235,6 +200,6 @@ pub(crate) use table;
 #[cfg(test)]
 pub(crate) fn of_text<T: Table + Default>(text: &str) -> T {
     let mut into = T::default();
-    read(&mut into, DeTable::parse(text).unwrap().get_ref(), &mut Reading::default()).unwrap();
+    assert!(read(&mut into, DeTable::parse(text).unwrap().get_ref()).unwrap().is_empty(), "{text}");
     into
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::ValueDeserializer;
 
-use super::table::{Fault, Keys, Reading, Rule, Value};
+use super::table::{Entry, Fault, Keys, Rule};
 
 pub(crate) const MOMENT: Duration = Duration::from_millis(10);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -40,21 +40,14 @@ impl<T: From<V>, R: DeserializeOwned, V> Rule<T> for Key<R, V> {
         keys.entry(path.to_owned()).or_default().push(self.name.unwrap_or(name));
     }
 
-    fn take(
-        &self,
-        field: &mut T,
-        name: &'static str,
-        key: &str,
-        value: &Value<'_>,
-        _: &mut Reading,
-    ) -> Result<bool, Fault> {
+    fn take(&self, field: &mut T, name: &'static str, entry: &mut Entry<'_, '_>) -> Result<bool, Fault> {
         let name = self.name.unwrap_or(name);
-        if key != name {
+        if entry.key != name {
             return Ok(false);
         }
-        let raw = Spanned::<R>::deserialize(ValueDeserializer::from(value.clone()));
+        let raw = Spanned::<R>::deserialize(ValueDeserializer::from(entry.value.clone()));
         let raw = raw.map_err(|error| Fault {
-            span: error.span().unwrap_or(value.span()),
+            span: error.span().unwrap_or(entry.value.span()),
             message: error.message().to_owned(),
         })?;
         let value = (self.make)(raw)

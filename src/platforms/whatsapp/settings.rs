@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::setting::table::{Fault, Keys, Reading, Rule, Value};
 use crate::setting::value::{number, url};
-use crate::setting::{Settings, Unset, table};
+use crate::setting::{Entry, Fault, Keys, Rule, Settings, Unset, table};
 
 /// A JavaScript timer beyond this fires at once; a day is plenty.
 const MILLISECONDS_MAX: u64 = 24 * 3600 * 1000;
@@ -73,24 +72,16 @@ impl Rule<BTreeMap<String, u64>> for BridgeLimits {
         &self,
         limits: &mut BTreeMap<String, u64>,
         _: &'static str,
-        key: &str,
-        value: &Value<'_>,
-        reading: &mut Reading,
+        entry: &mut Entry<'_, '_>,
     ) -> Result<bool, Fault> {
-        if key != "bridge" {
+        if entry.key != "bridge" {
             return Ok(false);
         }
-        reading.below(key, value, |reading, table| {
-            for (key, value) in table {
-                let Some((name, max)) = BRIDGE_LIMITS.iter().find(|(name, _)| *name == key.get_ref()) else {
-                    reading.unknown(key.get_ref(), key.span());
-                    continue;
-                };
-                let mut limit = 0;
-                number(1..=*max).take(&mut limit, *name, *name, value, reading)?;
-                limits.insert((*name).to_owned(), limit);
-            }
-            Ok(())
+        entry.below(|entry| {
+            let known = BRIDGE_LIMITS.iter().find(|(known, _)| *known == entry.key);
+            let Some((known, max)) = known else { return Ok(false) };
+            let limit = limits.entry((*known).to_owned()).or_default();
+            number(1..=*max).take(limit, known, entry)
         })?;
         Ok(true)
     }
