@@ -133,15 +133,18 @@ table! {
         kind: String = "echo".to_owned(), any::<String>();
         base_url: Option<String> = None, url(HTTP);
         model: Option<String> = None, of(model);
-        api_key_env: Option<String> = None, of(|name| variable(name, "is the name of a variable, such as OPENAI_API_KEY, not the key itself"));
-        system_prompt: Option<String> = None, of(|text: String| Ok(Some(text).filter(|text| !text.trim().is_empty())));
+        api_key_env: Option<String> = None, of(|name| variable(name, API_KEY_ENV));
+        system_prompt: Option<String> = None, of(prompt);
         system_prompt_file: Option<String> = None, any::<String>();
         idle_timeout: Duration = 2 * MINUTE, time(SECOND..=HOUR);
         context_tokens: Option<u32> = None, of(context_tokens);
         command: Option<Vec<String>> = None, any::<Vec<String>>();
-        env: Vec<String> = Vec::new(), each(|name| variable(name, "takes names of variables, without values"));
+        env: Vec<String> = Vec::new(), each(|name| variable(name, ENV));
     }
 }
+
+const API_KEY_ENV: &str = "is the name of a variable, such as OPENAI_API_KEY, not the key itself";
+const ENV: &str = "takes names of variables, without values";
 
 fn model(name: String) -> Result<String, String> {
     if name.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(name) }
@@ -149,6 +152,11 @@ fn model(name: String) -> Result<String, String> {
 
 fn variable(name: String, fault: &str) -> Result<String, String> {
     if is_key(&name) { Ok(name) } else { Err(fault.to_owned()) }
+}
+
+/// A prompt that says nothing is none.
+fn prompt(text: String) -> Result<Option<String>, String> {
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
 
 fn context_tokens(count: i64) -> Result<u32, String> {

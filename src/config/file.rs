@@ -9,7 +9,7 @@ use super::names::meant_key;
 use super::{GatewayConfig, PlatformConfig, ResetConfig, SessionConfig, TelegramConfig, WhatsAppConfig};
 use crate::error::CliError;
 use crate::platforms::Platform;
-use crate::setting::value::time_or_off;
+use crate::setting::value::{MINUTE, MOMENT, time_or_off};
 use crate::setting::{Fault, Flat, Keys, Table, below, checked, read as read_table, table};
 
 /// Keys that have a meaning elsewhere in the plan and none in this version.
@@ -47,7 +47,7 @@ table! {
 table! {
     /// The key of a platform that can show a growing answer.
     pub(super) struct Growing {
-        pub(super) stream_every: Option<Option<Duration>> = None, time_or_off(Duration::from_millis(100)..=Duration::from_secs(60));
+        pub(super) stream_every: Option<Option<Duration>> = None, time_or_off(10 * MOMENT..=MINUTE);
     }
 }
 

@@ -14,7 +14,7 @@ table! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct HttpConfig {
         /// The address.
-        pub bind: Bind = Bind::At(SocketAddr::from((Ipv4Addr::LOCALHOST, 8642))), of(|text: String| Bind::parse(&text).ok_or(BIND.to_owned()));
+        pub bind: Bind = LOCAL, of(address);
         /// Names, with their port, under which it is called besides its own address; lower case.
         pub hosts: Vec<String> = Vec::new(), each(host);
         /// `API_SERVER_KEY`.
@@ -22,7 +22,12 @@ table! {
     }
 }
 
-const BIND: &str = "must be an address and a port, such as \"127.0.0.1:8642\", or \"off\"";
+const LOCAL: Bind = Bind::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8642));
+
+fn address(text: String) -> Result<Bind, String> {
+    let fault = "must be an address and a port, such as \"127.0.0.1:8642\", or \"off\"";
+    Bind::parse(&text).ok_or_else(|| fault.to_owned())
+}
 
 fn host(text: String) -> Result<String, String> {
     let name = text.trim().to_ascii_lowercase();

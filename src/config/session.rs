@@ -34,7 +34,7 @@ table! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct ResetConfig {
         /// By which rule.
-        pub reset: Reset = Reset::None, word(&[("none", Reset::None), ("idle", Reset::Idle), ("daily", Reset::Daily)]);
+        pub reset: Reset = Reset::None, word(&RESETS);
         /// [`Reset::Idle`]: after this silence. Seconds are for trying it out.
         pub idle_after: Duration = DAY, time(SECOND..=365 * DAY);
         /// [`Reset::Daily`]: at this time of the day, as the clock on the wall shows it.
@@ -53,6 +53,8 @@ pub enum Reset {
     /// Once a day.
     Daily,
 }
+
+const RESETS: [(&str, Reset); 3] = [("none", Reset::None), ("idle", Reset::Idle), ("daily", Reset::Daily)];
 
 impl SessionConfig {
     /// The rule on this platform.

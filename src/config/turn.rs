@@ -11,6 +11,9 @@ pub const AT_ONCE_MAX: u32 = 256;
 /// No person writes that fast; 0 says that there is no limit.
 const PER_MINUTE_MAX: u32 = 6000;
 
+const BUSY: [(&str, Busy); 3] =
+    [("queue", Busy::Queue), ("interrupt", Busy::Interrupt), ("steer", Busy::Steer)];
+
 table! {
     /// The rules by which messages become turns of the agent.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +25,7 @@ table! {
         /// Messages of one sender that come this close after each other are answered together; zero: each by itself.
         pub join_window: Duration = Duration::from_millis(600), time(Duration::ZERO..=30 * SECOND);
         /// The effect of a message on the turn that its chat is in.
-        pub busy: Busy = Busy::Queue, word(&[("queue", Busy::Queue), ("interrupt", Busy::Interrupt), ("steer", Busy::Steer)]);
+        pub busy: Busy = Busy::Queue, word(&BUSY);
         /// Turns of one chat in a minute, beyond which its messages wait; 0: as many as there are.
         pub per_minute_max: u32 = 120, number(0..=PER_MINUTE_MAX).named("chat_turns_per_minute");
     }

@@ -1,5 +1,5 @@
-//! Pure. Tables of `gateway.toml`, each a struct: a line gives a key its default and its rule. The table is read into the struct
-//! as it stands, so what a file leaves out stays as it was.
+//! Pure. Tables of `gateway.toml`, each a struct: a line gives a key its default and its rule. The file is read into the
+//! struct as it stands, so what it leaves out stays as it was.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -187,7 +187,10 @@ macro_rules! table {
                 $($crate::setting::Rule::<$type>::keys(&$rule, stringify!($field), path, keys);)*
             }
 
-            fn take(&mut self, entry: &mut $crate::setting::Entry<'_, '_>) -> Result<bool, $crate::setting::Fault> {
+            fn take(
+                &mut self,
+                entry: &mut $crate::setting::Entry<'_, '_>,
+            ) -> Result<bool, $crate::setting::Fault> {
                 use $crate::setting::Rule;
                 Ok($($rule.take(&mut self.$field, stringify!($field), entry)? ||)* false)
             }
