@@ -74,7 +74,7 @@ table! {
     pub struct PlatformConfig {
         /// `enabled` in its table.
         pub switch: Option<bool> = None, any::<bool>().named("enabled");
-        /// False: it is written to as fast as it takes it.
+        /// False: messages are sent as fast as the platform accepts them.
         pub is_paced: bool = true, word(&[("on", true), ("off", false)]).named("rates");
         /// The interval at which a growing answer is shown, where it is.
         pub stream_every: Option<Duration> = None, Unset;
@@ -82,6 +82,13 @@ table! {
         pub access: AccessConfig = AccessConfig::default(), Unset;
         /// `<PLATFORM>_HOME_CHANNEL`: the chat that gets alerts.
         pub home_channel: Option<String> = None, Unset;
+    }
+}
+
+impl PlatformConfig {
+    /// True when `gateway.toml` turns the platform off, whatever else is set.
+    pub fn is_turned_off(&self) -> bool {
+        self.switch == Some(false)
     }
 }
 

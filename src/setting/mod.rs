@@ -1,4 +1,4 @@
-//! Settings, one line each: the keys of `gateway.toml` with their defaults, ranges and units ([`table`](self::table()),
+//! Settings, one line each: the keys of `gateway.toml` with their defaults, ranges and units ([`mod@table`],
 //! [`value`]), and the settings with names in capitals ([`named`]). A leaf, so that each platform has its table in its folder.
 
 pub(crate) mod named;

@@ -16,8 +16,6 @@ table! {
     pub struct TelegramConfig {
         /// There is a token, and neither `TELEGRAM_ENABLED` nor `gateway.toml` says that it is off.
         pub enabled: bool = false, Unset;
-        /// `gateway.toml` turns it off, whatever `.env` says.
-        pub is_turned_off: bool = false, Unset;
         /// `config.yaml` of hermes-agent turns it off, and no setting of ours says otherwise.
         pub is_off_in_agent: bool = false, Unset;
         /// `TELEGRAM_BOT_TOKEN`.
@@ -67,8 +65,7 @@ impl TelegramConfig {
         self.proxy = settings.secret("TELEGRAM_PROXY");
         let switch = settings.switch("TELEGRAM_ENABLED");
         self.is_off_in_agent = settings.telegram_is_off_in_agent && enabled.is_none() && switch.is_none();
-        self.is_turned_off = enabled == Some(false);
-        let is_off = self.is_turned_off || switch == Some(false) || self.is_off_in_agent;
+        let is_off = enabled == Some(false) || switch == Some(false) || self.is_off_in_agent;
         self.enabled = self.token.is_some() && !is_off;
         self.api_base = root(&self.api_base);
         // Files stand below the same service, unless it is said where.

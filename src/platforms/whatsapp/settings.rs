@@ -35,8 +35,6 @@ table! {
     pub struct WhatsAppConfig {
         /// `WHATSAPP_ENABLED=true`, and `gateway.toml` does not say `enabled = false`.
         pub enabled: bool = false, Unset;
-        /// `gateway.toml` says `enabled = false`, whatever else is set.
-        pub is_turned_off: bool = false, Unset;
         /// `WHATSAPP_MODE`; `None` when it was never chosen.
         pub mode: Option<WhatsAppMode> = None, Unset;
         /// WhatsApp's address, if not its usual one.
@@ -96,8 +94,7 @@ impl WhatsAppConfig {
                 "gateway.toml: `platforms.whatsapp.enabled` can only turn WhatsApp off; `hermes whatsapp` turns it on",
             );
         }
-        self.is_turned_off = enabled == Some(false);
-        self.enabled = switch == Some(true) && !self.is_turned_off;
+        self.enabled = switch == Some(true) && enabled != Some(false);
         self.mode = settings.parsed("WHATSAPP_MODE", mode, "must be bot or self-chat");
         self.version =
             settings.parsed("WHATSAPP_WA_VERSION", version, "expected a form like 2.3000.1234567890");

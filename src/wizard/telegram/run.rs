@@ -88,7 +88,7 @@ async fn begin(
         home_channel: config.platform(Platform::Telegram).home_channel.clone(),
         wants_groups: access.has_groups(),
         webhook: telegram.webhook.as_ref().map(|webhook| webhook.url.clone()),
-        is_turned_off: telegram.is_turned_off,
+        is_turned_off: config.platform(Platform::Telegram).is_turned_off(),
         is_off_in_agent: telegram.is_off_in_agent,
         locks: TokenLocks::of(world, home),
         given,
