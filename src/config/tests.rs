@@ -162,3 +162,14 @@ fn rates_are_kept_to_unless_they_are_off() {
     assert_eq!(every("off"), None);
     assert_eq!(load("[platforms.whatsapp]\nstream_every = '2s'\n", "", &[]).unwrap().warnings.len(), 1);
 }
+
+#[test]
+fn a_key_of_another_name_than_its_field_sets_that_field() {
+    let toml = "[gateway]\nturns_max = 7\nturn_timeout = '5m'\nchat_turns_per_minute = 9\nnotify_command = []\n\
+                [platforms.whatsapp]\nenabled = false\n";
+    let config = load(toml, "WHATSAPP_ENABLED=true", &[]).unwrap();
+    let turn = config.gateway.turn;
+    assert_eq!((turn.at_once_max, turn.timeout, turn.per_minute_max), (7, Duration::from_secs(300), 9));
+    assert_eq!(config.gateway.notify_command, None);
+    assert!(config.platform(Platform::Whatsapp).is_turned_off() && !config.whatsapp.enabled);
+}
