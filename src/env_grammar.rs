@@ -1,6 +1,7 @@
-//! Pure. The grammar of `.env`: the place of each setting in the bytes, and the written form of a value.
+//! Pure. The grammar of `.env`: the place of each setting in the bytes, and the written form of a value. dotenvy reads the
+//! values, one at a time, so that a line which does not fit costs only itself.
 //!
-//! It is the common ground of dotenvy, python-dotenv (which reads the same file) and the shell:
+//! The meaning is that of python-dotenv, which reads the same file for hermes-agent:
 //!
 //! - `NAME=value`, with spaces around both and `export` before it as one likes; `#` begins a comment at the start of a
 //!   line and after whitespace.
@@ -11,6 +12,9 @@
 //! - A line that does not fit is skipped by itself; it never takes the lines after it along.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::{Match, Regex};
 
 /// The quotes of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,92 +56,64 @@ pub(crate) struct Parsed {
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
+/// A blank or commented line, or an entry with its line; `_` stands for a blank. Quotes that do not fit end the match early.
+static LINE: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"(?sx-u) ^ _* (?: (?: \# [^\n]* )? (?: \n | \z )
+        | (?: export _+ )? (?<key> [^\s=\#]+ ) _* = (?:
+            _* (?<quoted> ' (?: \\. | [^\\'] )* ' | " (?: \\. | [^\\"] )* " )
+                (?: _* (?: \# [^\n]* )? (?: \n | \z ) )?
+            | _* ['"]
+            | (?<empty>) (?: _+ \# [^\n]* )? _* (?: \n | \z )
+            | _* (?<bare> [^\n]+? ) (?: _+ \# [^\n]* )? _* (?: \n | \z ) ) )"#;
+    Regex::new(&pattern.replace('_', r"[\s&&[^\n]]")).expect("the pattern is valid")
+});
+
 /// Reads a whole file.
 pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     let mut parsed = Parsed::default();
     let mut at = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
     let mut line = 1;
     while at < bytes.len() {
-        let next = match entry(bytes, at) {
-            Ok(None) => line_end(bytes, at).1,
+        let mut next =
+            bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| at + end + 1);
+        match entry(bytes, at) {
+            Ok(None) => {}
             Ok(Some(entry)) => {
                 if entry.quote != Quote::Single && entry.value.contains("${") {
                     parsed.oddities.push(Oddity { line, what: "contains `${…}`, which is not expanded" });
                 }
-                let next = entry.whole.end;
+                next = entry.whole.end;
                 parsed.entries.push(entry);
-                next
             }
-            Err(what) => {
-                parsed.oddities.push(Oddity { line, what });
-                line_end(bytes, at).1
-            }
-        };
-        line += count_lines(&bytes[at..next]);
+            Err(what) => parsed.oddities.push(Oddity { line, what }),
+        }
+        line += bytes[at..next].iter().filter(|byte| **byte == b'\n').count();
         at = next;
     }
     parsed
 }
 
-fn count_lines(bytes: &[u8]) -> usize {
-    bytes.split(|byte| *byte == b'\n').count() - 1
-}
-
-/// Returns the ends of the line at `at`: without and with its line end.
-fn line_end(bytes: &[u8], at: usize) -> (usize, usize) {
-    match bytes[at..].iter().position(|byte| *byte == b'\n') {
-        Some(offset) => {
-            let newline = at + offset;
-            let text_end = if newline > at && bytes[newline - 1] == b'\r' { newline - 1 } else { newline };
-            (text_end, newline + 1)
-        }
-        None => (bytes.len(), bytes.len()),
-    }
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r')
-}
-
-fn skip_blanks(bytes: &[u8], mut at: usize, end: usize) -> usize {
-    while at < end && is_blank(bytes[at]) {
-        at += 1;
-    }
-    at
-}
-
 /// Returns the setting that begins on the line at `start`; `None` for blank lines and comments.
 fn entry(bytes: &[u8], start: usize) -> Result<Option<Entry>, &'static str> {
-    let (end, next) = line_end(bytes, start);
-    let mut at = skip_blanks(bytes, start, end);
-    if at == end || bytes[at] == b'#' {
-        return Ok(None);
+    let found = LINE.captures(&bytes[start..]).ok_or("is not NAME=value")?;
+    let place = |part: Match<'_>| start + part.start()..start + part.end();
+    let Some(key) = found.name("key") else { return Ok(None) };
+    let key = text(key.as_bytes())?.to_owned();
+    let quoted = found.name("quoted");
+    let written = quoted.or(found.name("empty")).or(found.name("bare")).ok_or("has an unclosed quote")?;
+    let whole = place(found.get_match());
+    if whole.end < bytes.len() && bytes[whole.end - 1] != b'\n' {
+        return Err("has text after its closing quote");
     }
-    if bytes[at..end].starts_with(b"export") && bytes.get(at + 6).is_some_and(|byte| is_blank(*byte)) {
-        let after = skip_blanks(bytes, at + 6, end);
-        // `export = x` sets a variable of that name.
-        if after < end && bytes[after] != b'=' {
-            at = after;
-        }
-    }
-    let key_end = (at..end)
-        .find(|index| matches!(bytes[*index], b'=' | b'#') || is_blank(bytes[*index]))
-        .unwrap_or(end);
-    let equals = skip_blanks(bytes, key_end, end);
-    if key_end == at || equals == end || bytes[equals] != b'=' {
-        return Err("is not NAME=value");
-    }
-    let key = text(&bytes[at..key_end])?.to_owned();
-    let value_at = skip_blanks(bytes, equals + 1, end);
-    match bytes.get(value_at).filter(|_| value_at < end) {
-        Some(b'\'') => quoted(bytes, start, key, value_at, Quote::Single).map(Some),
-        Some(b'"') => quoted(bytes, start, key, value_at, Quote::Double).map(Some),
-        Some(_) | None => {
-            let written = bare(bytes, equals + 1, value_at, end);
-            let value = text(&bytes[written.clone()])?.to_owned();
-            Ok(Some(Entry { key, value, whole: start..next, written, quote: Quote::Bare }))
-        }
-    }
+    let text = text(written.as_bytes())?;
+    let (quote, text) = match quoted {
+        None => (Quote::Bare, text),
+        Some(_) if text.starts_with('\'') => (Quote::Single, &text[1..text.len() - 1]),
+        Some(_) => (Quote::Double, &text[1..text.len() - 1]),
+    };
+    let read = dotenvy::from_read_iter(format!("V={}", double(text, quote)).as_bytes()).next();
+    let (_, value) = read.and_then(Result::ok).ok_or("has a value that cannot be read")?;
+    Ok(Some(Entry { key, value, whole, written: place(written), quote }))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, &'static str> {
@@ -148,60 +124,33 @@ fn text(bytes: &[u8]) -> Result<&str, &'static str> {
     }
 }
 
-/// Returns the place of a bare value: up to a comment or the end of the line, without the blanks before either.
-fn bare(bytes: &[u8], after_equals: usize, value_at: usize, end: usize) -> Range<usize> {
-    let is_comment =
-        |index: &usize| bytes[*index] == b'#' && *index > after_equals && is_blank(bytes[index - 1]);
-    let mut value_end = (value_at..end).find(is_comment).unwrap_or(end);
-    while value_end > value_at && is_blank(bytes[value_end - 1]) {
-        value_end -= 1;
-    }
-    if value_end == value_at {
-        // An empty value stands right after `=`, so that a comment stays apart from what will be written there.
-        return after_equals..after_equals;
-    }
-    value_at..value_end
-}
-
-fn quoted(bytes: &[u8], start: usize, key: String, open: usize, quote: Quote) -> Result<Entry, &'static str> {
-    let sign = bytes[open];
-    let mut at = open + 1;
-    let mut value = Vec::new();
-    loop {
-        match bytes.get(at) {
-            None => return Err("has an unclosed quote"),
-            Some(byte) if *byte == sign => break,
-            Some(b'\\') => {
-                let (unescaped, len) = unescape(bytes.get(at + 1).copied(), quote);
-                value.push(unescaped);
-                at += len;
+/// Returns the text that stands in these quotes, in double quotes for dotenvy: with an escape for all that dotenvy would expand
+/// or refuse, and python-dotenv takes as it is.
+fn double(text: &str, quote: Quote) -> String {
+    let mut written = String::with_capacity(text.len() + 2);
+    written.push('"');
+    let mut signs = text.chars().peekable();
+    let known = match quote {
+        Quote::Bare => "",
+        Quote::Single => "\\'",
+        Quote::Double => "\\'\"$n",
+    };
+    while let Some(sign) = signs.next() {
+        match (sign, signs.peek().copied()) {
+            ('\\', Some(next)) if known.contains(next) => {
+                written.extend(['\\', next]);
+                signs.next();
             }
-            Some(byte) => {
-                value.push(*byte);
-                at += 1;
+            ('\\', Some(next @ ('r' | 't'))) if quote == Quote::Double => {
+                written.push(if next == 'r' { '\r' } else { '\t' });
+                signs.next();
             }
+            ('\\' | '"' | '$', _) => written.extend(['\\', sign]),
+            _ => written.push(sign),
         }
     }
-    let close = at + 1;
-    let (end, next) = line_end(bytes, close);
-    let rest = skip_blanks(bytes, close, end);
-    if rest < end && bytes[rest] != b'#' {
-        return Err("has text after its closing quote");
-    }
-    let value = text(&value)?.to_owned();
-    Ok(Entry { key, value, whole: start..next, written: open..close, quote })
-}
-
-/// Returns the meaning of a backslash before `next`, and the number of bytes that it takes.
-fn unescape(next: Option<u8>, quote: Quote) -> (u8, usize) {
-    match (quote, next) {
-        (Quote::Single | Quote::Double, Some(sign @ (b'\\' | b'\''))) => (sign, 2),
-        (Quote::Double, Some(sign @ (b'"' | b'$'))) => (sign, 2),
-        (Quote::Double, Some(b'n')) => (b'\n', 2),
-        (Quote::Double, Some(b'r')) => (b'\r', 2),
-        (Quote::Double, Some(b't')) => (b'\t', 2),
-        (Quote::Bare | Quote::Single | Quote::Double, _) => (b'\\', 1),
-    }
+    written.push('"');
+    written
 }
 
 /// Returns a value without the blanks and quotes around it. Docker's `--env-file`, Compose and people who quote twice leave
@@ -232,23 +181,10 @@ pub(crate) fn render(value: &str, wish: Quote) -> String {
     let fits_single = !value.contains(['\'', '\\']);
     match wish {
         Quote::Bare if fits_bare => value.to_owned(),
-        Quote::Double if !value.contains('$') => double(value),
+        Quote::Double if !value.contains('$') => double(value, Quote::Bare),
         Quote::Bare | Quote::Single | Quote::Double if fits_single => format!("'{value}'"),
-        Quote::Bare | Quote::Single | Quote::Double => double(value),
+        Quote::Bare | Quote::Single | Quote::Double => double(value, Quote::Bare),
     }
-}
-
-fn double(value: &str) -> String {
-    let mut written = String::with_capacity(value.len() + 2);
-    written.push('"');
-    for sign in value.chars() {
-        if matches!(sign, '\\' | '"' | '$') {
-            written.push('\\');
-        }
-        written.push(sign);
-    }
-    written.push('"');
-    written
 }
 
 /// Returns the line end that the file uses.
@@ -261,6 +197,8 @@ pub(crate) fn line_ending(bytes: &[u8]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pairs(text: &str) -> Vec<(String, String)> {
@@ -363,6 +301,16 @@ mod tests {
             ("'$", Quote::Single, "\"'\\$\""),
         ] {
             assert_eq!(render(value, wish), written);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_what_was_written_gives_the_value_back(
+            value in "[^\0]{0,20}|[a-z'\"\\\\$#={} \n\r\t]{0,12}",
+            wish in prop::sample::select(vec![Quote::Bare, Quote::Single, Quote::Double]),
+        ) {
+            prop_assert_eq!(pairs(&format!("A={} # c", render(&value, wish))), [("A".to_owned(), value)]);
         }
     }
 }

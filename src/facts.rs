@@ -234,14 +234,9 @@ pub fn is_set_up(platform: Platform, home: &HermesHome, config: &Config) -> bool
 /// Returns the step that turns a platform on; a sentence.
 pub fn way_on(platform: Platform, home: &HermesHome, config: &Config) -> String {
     let spec = platform.spec();
-    let is_turned_off = match platform {
-        Platform::Whatsapp => config.whatsapp.is_turned_off,
-        Platform::Telegram => config.telegram.is_turned_off,
-        Platform::Scripted(_) => false,
-    };
     if !is_set_up(platform, home, config) {
         format!("Run `{}`.", spec.setup)
-    } else if is_turned_off {
+    } else if config.platform(platform).is_turned_off() {
         format!("Remove `enabled = false` from `[platforms.{}]` in gateway.toml.", spec.name)
     } else {
         format!("Run `{} enable`.", spec.setup)

@@ -21,11 +21,14 @@
 //! bridge  gateway/model  ownership
 //! gateway/settings  migrate  preflight
 //! config
-//! control_client  env_file  process  token_lock
-//! durable  gateway/connection  home  logging  pairing  platforms/platform  progress
-//! clock  error  failpoint  gateway/route  platforms/scripted  platforms/telegram  platforms/whatsapp  world
-//! backoff  dumps  env_grammar  file  gateway/log_throttle  local_endpoint  net  platforms/spec  redact
-//!     sensitive  span  tls  visible  wrap  yaml
+//! control_client  process  token_lock
+//! gateway/connection  home  logging  pairing  platforms/platform  progress
+//! gateway/route  platforms/scripted  platforms/telegram  platforms/whatsapp
+//! setting
+//! env_file
+//! clock  durable  error  world
+//! backoff  dumps  env_grammar  failpoint  file  gateway/log_throttle  local_endpoint  net  platforms/spec
+//!     redact  sensitive  span  tls  visible  wrap  yaml
 //! ```
 //!
 //! # Where to look
@@ -34,7 +37,7 @@
 //! | --- | --- |
 //! | What can be typed, and which exit code comes back? | [`cli`], [`error`] |
 //! | What is missing before it works, and what does "paired" mean? | [`preflight`], [`pairing`] |
-//! | Where does a setting come from? | [`config`], [`env_file`] |
+//! | Where does a setting come from? | [`config`], [`env_file`]; its key, default and range: `setting` |
 //! | What is a platform: its ids, limits, wire types? | [`platforms`] |
 //! | What becomes of the home of a hermes-agent? | [`migrate`] |
 //! | Where is a file, and whose is it? | [`home`], [`ownership`] |
@@ -92,6 +95,7 @@ pub mod progress;
 pub mod redact;
 pub mod sensitive;
 pub mod service;
+mod setting;
 pub mod span;
 pub mod tls;
 pub mod token_lock;

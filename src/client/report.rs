@@ -208,7 +208,7 @@ pub fn findings(
 ) -> Vec<preflight::Finding> {
     let findings = match platform {
         Platform::Whatsapp => preflight::findings(&facts::gather(world, home, config)),
-        Platform::Telegram => preflight::telegram::findings(&config.telegram),
+        Platform::Telegram => preflight::telegram::findings(config),
         Platform::Scripted(_) => Vec::new(),
     };
     let mut findings = preflight::origin::with_origin(platform, findings, config);

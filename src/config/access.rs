@@ -1,9 +1,9 @@
 //! Pure. The people who may write on a platform, by the names that hermes-agent gives the settings: `<PLATFORM>_…` for one platform,
 //! `GATEWAY_…` for all. The same for every platform; only how an entry is read differs ([`Naming`]).
 
-use super::{AllowList, Settings};
 use crate::platforms::whatsapp::phone;
 use crate::platforms::{Naming, Platform, PlatformSpec, number};
+use crate::setting::Settings;
 
 /// The people who may write on one platform, and where, and to whom it listens in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,18 @@ pub struct AccessConfig {
     pub mention_patterns: Vec<String>,
     /// `<PLATFORM>_FREE_RESPONSE_CHATS`: groups in which everything speaks to us.
     pub free_chats: Vec<String>,
+}
+
+/// The people who may write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AllowList {
+    /// No one: the default.
+    #[default]
+    Nobody,
+    /// These people: on WhatsApp phone numbers, digits only.
+    Only(Vec<String>),
+    /// Everyone: `*`, and also `<PLATFORM>_ALLOW_ALL_USERS` or `GATEWAY_ALLOW_ALL_USERS`.
+    Everybody,
 }
 
 /// The rule for direct chats.
@@ -72,8 +84,8 @@ impl Default for AccessConfig {
 }
 
 /// The settings of this platform.
-pub(super) fn read(platform: Platform, settings: &Settings<'_>, warnings: &mut Vec<String>) -> AccessConfig {
-    Reader { platform, spec: platform.spec(), settings, warnings }.read()
+pub(super) fn read(platform: Platform, settings: &Settings<'_>) -> AccessConfig {
+    Reader { platform, spec: platform.spec(), settings }.read()
 }
 
 /// The groups of a platform.
@@ -89,13 +101,12 @@ struct Reader<'a, 'b> {
     platform: Platform,
     spec: &'static PlatformSpec,
     settings: &'a Settings<'b>,
-    warnings: &'a mut Vec<String>,
 }
 
 impl Reader<'_, '_> {
-    fn read(mut self) -> AccessConfig {
+    fn read(self) -> AccessConfig {
         let (allowed, allowed_rejects) = self.allow_list();
-        let require_mention = self.settings.switch(&self.name("REQUIRE_MENTION"), self.warnings);
+        let require_mention = self.settings.switch(&self.name("REQUIRE_MENTION"));
         let groups = self.groups();
         AccessConfig {
             allowed,
@@ -116,14 +127,14 @@ impl Reader<'_, '_> {
         self.platform.variable(setting)
     }
 
-    fn warn_of_rejects(&mut self, name: &str, count: usize) {
+    fn warn_of_rejects(&self, name: &str, count: usize) {
         if count > 0 {
             let what = self.spec.naming.person();
-            self.warnings.push(format!("{name}: ignored {count} invalid entries (expected a {what})"));
+            self.settings.warn(format!("{name}: ignored {count} invalid entries (expected a {what})"));
         }
     }
 
-    fn allow_list(&mut self) -> (AllowList, Vec<String>) {
+    fn allow_list(&self) -> (AllowList, Vec<String>) {
         let own = self.name("ALLOWED_USERS");
         let own_switch = self.name("ALLOW_ALL_USERS");
         let mut people: Vec<String> = Vec::new();
@@ -152,14 +163,14 @@ impl Reader<'_, '_> {
         }
         let mut said_again = false;
         for name in [own_switch.as_str(), "GATEWAY_ALLOW_ALL_USERS"] {
-            said_again |= self.settings.switch(name, self.warnings) == Some(true);
+            said_again |= self.settings.switch(name) == Some(true);
         }
         match (star, said_again) {
             (Some(_), true) => return (AllowList::Everybody, rejects),
-            (Some(name), false) => self.warnings.push(format!(
+            (Some(name), false) => self.settings.warn(format!(
                 "{name}: ignored `*`; it needs {own_switch}=true as well"
             )),
-            (None, true) => self.warnings.push(format!(
+            (None, true) => self.settings.warn(format!(
                 "everyone is allowed on {} only when {own} contains `*` as well; only listed senders are answered",
                 self.spec.title
             )),
@@ -169,7 +180,7 @@ impl Reader<'_, '_> {
     }
 
     /// A list that is set and holds no one leaves no one in charge: a typing error must not open what it was to close.
-    fn admins(&mut self) -> Option<Vec<String>> {
+    fn admins(&self) -> Option<Vec<String>> {
         let own = self.name("ADMIN_USERS");
         let mut admins: Option<Vec<String>> = None;
         for name in [own.as_str(), "GATEWAY_ADMIN_USERS"] {
@@ -189,20 +200,20 @@ impl Reader<'_, '_> {
         admins
     }
 
-    fn direct(&mut self) -> DirectPolicy {
+    fn direct(&self) -> DirectPolicy {
         let name = self.name("DM_POLICY");
         match self.settings.value(&name).map(str::to_ascii_lowercase).as_deref() {
             None | Some("allowlist") => DirectPolicy::Listed,
             Some("pairing") => DirectPolicy::Pairing,
             Some("disabled") => DirectPolicy::Disabled,
             Some(_) => {
-                self.warnings.push(format!("{name} must be allowlist, pairing or disabled; using allowlist"));
+                self.settings.warn(format!("{name} must be allowlist, pairing or disabled; using allowlist"));
                 DirectPolicy::Listed
             }
         }
     }
 
-    fn groups(&mut self) -> Groups {
+    fn groups(&self) -> Groups {
         let name = self.name("GROUP_POLICY");
         let policy = self.settings.value(&name).map(str::to_ascii_lowercase);
         match (policy.as_deref(), self.platform) {
@@ -213,14 +224,14 @@ impl Reader<'_, '_> {
             }
             (None | Some("disabled"), _) => Groups::default(),
             (Some(_), _) => {
-                self.warnings.push(format!("{name} must be disabled or allowlist; using disabled"));
+                self.settings.warn(format!("{name} must be disabled or allowlist; using disabled"));
                 Groups::default()
             }
         }
     }
 
     /// `TELEGRAM_GROUP_ALLOWED_USERS` once listed groups. Ids of chats are negative, so those that are still there are known.
-    fn telegram_groups(&mut self) -> Groups {
+    fn telegram_groups(&self) -> Groups {
         let name = self.name("GROUP_ALLOWED_USERS");
         let text = self.settings.value(&name).unwrap_or_default();
         let (chats, people): (Vec<_>, Vec<_>) = entries(text).partition(|entry| entry.starts_with('-'));
@@ -230,7 +241,7 @@ impl Reader<'_, '_> {
         self.warn_of_rejects(&name, rejects.len());
         if !listed.is_empty() {
             let chats = if let [_] = listed.as_slice() { "1 chat" } else { "chats" };
-            self.warnings.push(format!(
+            self.settings.warn(format!(
                 "{name} lists senders but contains {chats}. hermes still answers senders from TELEGRAM_ALLOWED_USERS there. Move \
                  it to TELEGRAM_ALLOWED_CHATS (the same people are answered) or to TELEGRAM_GROUP_ALLOWED_CHATS (everyone in \
                  the group is answered)"
@@ -246,7 +257,7 @@ impl Reader<'_, '_> {
         Groups { listed, open: self.group_list("GROUP_ALLOWED_CHATS"), people, limit }
     }
 
-    fn group_list(&mut self, setting: &str) -> Vec<String> {
+    fn group_list(&self, setting: &str) -> Vec<String> {
         let name = self.name(setting);
         let mut groups: Vec<String> = Vec::new();
         let mut unusable = 0;
@@ -259,13 +270,13 @@ impl Reader<'_, '_> {
         }
         if unusable > 0 {
             let example = self.spec.naming.group();
-            self.warnings.push(format!("{name}: ignored {unusable} invalid entries (expected {example})"));
+            self.settings.warn(format!("{name}: ignored {unusable} invalid entries (expected {example})"));
         }
         groups
     }
 
     /// A list in JSON, or separated by commas where none of them holds one.
-    fn mention_patterns(&mut self) -> Vec<String> {
+    fn mention_patterns(&self) -> Vec<String> {
         let name = self.name("MENTION_PATTERNS");
         let Some(text) = self.settings.value(&name) else { return Vec::new() };
         let patterns: Vec<String> = serde_json::from_str(text).unwrap_or_else(|_| {
@@ -278,7 +289,7 @@ impl Reader<'_, '_> {
         let good: Vec<String> =
             patterns.into_iter().filter(|one| !one.is_empty() && mention_pattern(one).is_some()).collect();
         if good.len() < count {
-            self.warnings.push(format!("{name}: ignored {} invalid regular expressions", count - good.len()));
+            self.settings.warn(format!("{name}: ignored {} invalid regular expressions", count - good.len()));
         }
         good
     }
@@ -357,10 +368,9 @@ mod tests {
     use crate::world::World;
 
     fn on(platform: Platform, env: &str) -> (AccessConfig, Vec<String>) {
-        let world = World::of_env([("A", "b")]);
-        let mut warnings = Vec::new();
-        let access = read(platform, &Settings::new(&world, &EnvFile::parse(env)), &mut warnings);
-        (access, warnings)
+        let (world, env) = (World::of_env([("A", "b")]), EnvFile::parse(env));
+        let settings = Settings::new(&world, &env);
+        (read(platform, &settings), settings.warnings.take())
     }
 
     fn of(env: &str) -> (AccessConfig, Vec<String>) {

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::Deserialize;
-use toml::Spanned;
 
-use super::Settings;
-use super::file::{HOUR, Place, SECOND};
+use crate::env_grammar::is_key;
 use crate::error::CliError;
 use crate::home::HermesHome;
 use crate::net;
 use crate::sensitive::Secret;
+use crate::setting::table::Clash;
+use crate::setting::value::{HOUR, HTTP, MINUTE, SECOND, any, each, of, time, url};
+use crate::setting::{Settings, table};
 
 /// The longest system prompt in a file, in bytes.
 const PROMPT_LEN_MAX: u64 = 64 << 10;
@@ -127,118 +127,95 @@ impl AgentConfig {
     }
 }
 
-/// With the values of the variables that it names.
-pub(super) fn with_secrets(agent: AgentConfig, settings: &Settings<'_>) -> AgentConfig {
-    let secret = |name: &str| settings.value(name).map(|value| Secret(value.to_owned()));
-    match agent {
-        AgentConfig::Echo => AgentConfig::Echo,
-        AgentConfig::Openai(openai) => {
-            AgentConfig::Openai(OpenaiConfig { api_key: secret(&openai.api_key_env), ..openai })
-        }
-        AgentConfig::Command(command) => {
-            let env = command.env.into_iter().map(|(name, _)| (secret(&name), name));
-            AgentConfig::Command(CommandConfig {
-                env: env.map(|(value, name)| (name, value)).collect(),
-                ..command
-            })
-        }
+table! {
+    /// `[agent]`.
+    pub(super) struct AgentTable {
+        kind: String = "echo".to_owned(), any::<String>();
+        base_url: Option<String> = None, url(HTTP);
+        model: Option<String> = None, of(model);
+        api_key_env: Option<String> = None, of(|name| variable(name, API_KEY_ENV));
+        system_prompt: Option<String> = None, of(prompt);
+        system_prompt_file: Option<String> = None, any::<String>();
+        idle_timeout: Duration = 2 * MINUTE, time(SECOND..=HOUR);
+        context_tokens: Option<u32> = None, of(context_tokens);
+        command: Option<Vec<String>> = None, any::<Vec<String>>();
+        env: Vec<String> = Vec::new(), each(|name| variable(name, ENV));
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawAgent {
-    kind: Option<Spanned<String>>,
-    base_url: Option<Spanned<String>>,
-    model: Option<Spanned<String>>,
-    api_key_env: Option<Spanned<String>>,
-    system_prompt: Option<String>,
-    system_prompt_file: Option<Spanned<String>>,
-    idle_timeout: Option<Spanned<String>>,
-    context_tokens: Option<Spanned<i64>>,
-    command: Option<Spanned<Vec<String>>>,
-    env: Vec<Spanned<String>>,
+const API_KEY_ENV: &str = "is the name of a variable, such as OPENAI_API_KEY, not the key itself";
+const ENV: &str = "takes names of variables, without values";
+
+fn model(name: String) -> Result<String, String> {
+    if name.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(name) }
 }
 
-impl Place<'_> {
-    pub(super) fn agent(&self, raw: RawAgent) -> Result<AgentConfig, CliError> {
-        let default = OpenaiConfig::default();
-        let idle_timeout =
-            self.duration(raw.idle_timeout, default.idle_timeout, &(SECOND..=HOUR), "idle_timeout")?;
-        let base_url = self.url(raw.base_url, "base_url", ["http://", "https://"])?;
-        let api_key_named = raw.api_key_env.is_some();
-        let api_key_env = match raw.api_key_env {
-            Some(name) if crate::env_grammar::is_key(name.get_ref()) => name.into_inner(),
-            Some(name) => {
-                return Err(self.error(
-                    name.span(),
-                    "api_key_env is the name of a variable, such as OPENAI_API_KEY, not the key itself",
-                ));
+fn variable(name: String, fault: &str) -> Result<String, String> {
+    if is_key(&name) { Ok(name) } else { Err(fault.to_owned()) }
+}
+
+/// A prompt that says nothing is none.
+fn prompt(text: String) -> Result<Option<String>, String> {
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
+}
+
+fn context_tokens(count: i64) -> Result<u32, String> {
+    let count = u32::try_from(count).ok().filter(|count| *count >= CONTEXT_TOKENS_MIN);
+    count.ok_or_else(|| format!("must be at least {CONTEXT_TOKENS_MIN}"))
+}
+
+impl AgentTable {
+    pub(super) fn clash(&self) -> Option<Clash> {
+        let (key, fault) = match self.kind.as_str() {
+            _ if self.system_prompt.is_some() && self.system_prompt_file.is_some() => {
+                (&["system_prompt_file"], "use system_prompt or system_prompt_file, not both")
             }
-            None => default.api_key_env,
-        };
-        let model_named = raw.model.is_some() || base_url.is_none();
-        let model = match raw.model {
-            Some(model) if model.get_ref().trim().is_empty() => {
-                return Err(self.error(model.span(), "model is empty"));
-            }
-            Some(model) => model.into_inner(),
-            None => default.model,
-        };
-        let system_prompt = raw.system_prompt.filter(|prompt| !prompt.trim().is_empty());
-        let system_prompt_file = match raw.system_prompt_file {
-            Some(file) if system_prompt.is_some() => {
-                return Err(self.error(file.span(), "use system_prompt or system_prompt_file, not both"));
-            }
-            Some(file) => Some(file.into_inner()),
-            None => None,
-        };
-        let mut env = Vec::new();
-        for name in raw.env {
-            if !crate::env_grammar::is_key(name.get_ref()) {
-                return Err(self.error(name.span(), "env takes names of variables, without values"));
-            }
-            env.push((name.into_inner(), None));
-        }
-        let context_tokens = match raw.context_tokens {
-            Some(tokens) => match u32::try_from(*tokens.get_ref()) {
-                Ok(count @ CONTEXT_TOKENS_MIN..) => Some(count),
-                Ok(_) | Err(_) => {
-                    let why = format!("context_tokens must be at least {CONTEXT_TOKENS_MIN}");
-                    return Err(self.error(tokens.span(), &why));
-                }
-            },
-            None => None,
-        };
-        let Some(kind) = raw.kind else { return Ok(AgentConfig::Echo) };
-        match kind.get_ref().as_str() {
-            "echo" => Ok(AgentConfig::Echo),
-            "openai" => Ok(AgentConfig::Openai(OpenaiConfig {
-                base_url: base_url.unwrap_or(default.base_url),
-                model,
-                model_named,
-                api_key_env,
-                api_key_named,
-                api_key: None,
-                system_prompt,
-                system_prompt_file,
-                idle_timeout,
-                context_tokens,
-            })),
-            "command" => match raw.command {
-                Some(command) if command.get_ref().first().is_some_and(|program| !program.trim().is_empty()) => {
-                    Ok(AgentConfig::Command(CommandConfig { command: command.into_inner(), env, idle_timeout }))
-                }
-                Some(command) => Err(self.error(command.span(), "command must start with the name of a program")),
-                None => Err(self.error(
-                    kind.span(),
+            "command" => match self.command.as_deref() {
+                Some([program, ..]) if !program.trim().is_empty() => return None,
+                Some(_) => (&["command"], "command must start with the name of a program"),
+                None => (
+                    &["kind"],
                     "the kind command needs `command`, the program and its arguments: command = [\"my-agent\"]",
-                )),
+                ),
             },
-            "acp" => {
-                Err(self.error(kind.span(), "the kind acp is not available; use echo, openai or command"))
+            "echo" | "openai" => return None,
+            "acp" => (&["kind"], "the kind acp is not available; use echo, openai or command"),
+            _ => (&["kind"], "kind must be echo, openai or command"),
+        };
+        Some((key, fault.to_owned()))
+    }
+
+    /// Makes the agent, with the values of the variables that it names.
+    pub(super) fn agent(self, settings: &Settings<'_>) -> AgentConfig {
+        match self.kind.as_str() {
+            "openai" => {
+                let default = OpenaiConfig::default();
+                let api_key_named = self.api_key_env.is_some();
+                let api_key_env = self.api_key_env.unwrap_or(default.api_key_env);
+                AgentConfig::Openai(OpenaiConfig {
+                    model_named: self.model.is_some() || self.base_url.is_none(),
+                    base_url: self.base_url.unwrap_or(default.base_url),
+                    model: self.model.unwrap_or(default.model),
+                    api_key: settings.secret(&api_key_env),
+                    api_key_env,
+                    api_key_named,
+                    system_prompt: self.system_prompt,
+                    system_prompt_file: self.system_prompt_file,
+                    idle_timeout: self.idle_timeout,
+                    context_tokens: self.context_tokens,
+                })
             }
-            _ => Err(self.error(kind.span(), "kind must be echo, openai or command")),
+            "command" => AgentConfig::Command(CommandConfig {
+                command: self.command.unwrap_or_default(),
+                env: self
+                    .env
+                    .into_iter()
+                    .map(|name| (settings.secret(&name), name))
+                    .map(|(value, name)| (name, value))
+                    .collect(),
+                idle_timeout: self.idle_timeout,
+            }),
+            _ => AgentConfig::Echo,
         }
     }
 }

@@ -3,8 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Settings;
-use crate::env_grammar::bare_value;
+use crate::setting::Settings;
 use crate::yaml::switch;
 
 /// The meaning that a setting of hermes-agent has here.
@@ -72,11 +71,7 @@ pub fn standing(name: &str) -> Option<&'static Row> {
 pub(super) fn foreign(settings: &Settings<'_>) -> Vec<Foreign> {
     const OWN_PREFIXES: [&str; 8] =
         ["TELEGRAM_", "WHATSAPP_", "HERMES_", "GATEWAY_", "API_SERVER_", "DISCORD_", "SLACK_", "QQ"];
-    let of_file = settings
-        .env
-        .names()
-        .into_iter()
-        .filter(|name| settings.env.value(name).map(bare_value).is_some_and(|value| !value.is_empty()));
+    let of_file = settings.env.names().into_iter().filter(|name| settings.in_file(name).is_some());
     let of_process = settings.world.vars().filter_map(|(name, value)| {
         let name = name.to_str().filter(|name| OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))?;
         (!value.is_empty()).then_some(name)

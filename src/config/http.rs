@@ -2,28 +2,40 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::Settings;
 use crate::sensitive::Secret;
+use crate::setting::value::{each, of};
+use crate::setting::{Settings, Unset, table};
 
 /// A shorter key could be guessed.
 const KEY_LEN_MIN: usize = 16;
 
-/// Where the HTTP API listens, and who may use it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpConfig {
-    /// The address.
-    pub bind: Bind,
-    /// Names, with their port, under which it is called besides its own address; lower case.
-    pub hosts: Vec<String>,
-    /// `API_SERVER_KEY`.
-    pub key: Option<Secret>,
+table! {
+    /// Where the HTTP API listens, and who may use it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HttpConfig {
+        /// The address.
+        pub bind: Bind = LOCAL, of(address);
+        /// Names, with their port, under which it is called besides its own address; lower case.
+        pub hosts: Vec<String> = Vec::new(), each(host);
+        /// `API_SERVER_KEY`.
+        pub key: Option<Secret> = None, Unset;
+    }
 }
 
-impl Default for HttpConfig {
-    fn default() -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8642));
-        Self { bind: Bind::At(address), hosts: Vec::new(), key: None }
-    }
+const LOCAL: Bind = Bind::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8642));
+
+fn address(text: String) -> Result<Bind, String> {
+    let fault = "must be an address and a port, such as \"127.0.0.1:8642\", or \"off\"";
+    Bind::parse(&text).ok_or_else(|| fault.to_owned())
+}
+
+fn host(text: String) -> Result<String, String> {
+    let name = text.trim().to_ascii_lowercase();
+    let is_host = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+    is_host
+        .then_some(name)
+        .ok_or_else(|| "are names as in a browser's address bar, such as \"hermes.lan:8642\"".to_owned())
 }
 
 /// Where to listen.
@@ -52,39 +64,36 @@ pub fn is_loopback(address: IpAddr) -> bool {
 
 /// `API_SERVER_HOST` and `API_SERVER_PORT` change the address; `API_SERVER_ENABLED=false` without a key turns it off; what is
 /// switched off stays off.
-pub(super) fn bind(bind: Bind, settings: &Settings<'_>, warnings: &mut Vec<String>) -> Bind {
+pub(super) fn bind(bind: Bind, settings: &Settings<'_>) -> Bind {
     let Bind::At(mut address) = bind else { return bind };
     // In hermes-agent a key alone turns it on.
-    let is_off = settings.switch("API_SERVER_ENABLED", warnings) == Some(false);
+    let is_off = settings.switch("API_SERVER_ENABLED") == Some(false);
     if is_off && settings.value("API_SERVER_KEY").is_none() {
         return Bind::Off;
     }
-    if let Some(host) = settings.value("API_SERVER_HOST") {
-        match host.parse() {
-            Ok(ip) => address.set_ip(ip),
-            Err(_) if host.eq_ignore_ascii_case("localhost") => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            Err(_) => warnings.push("ignored API_SERVER_HOST: not an IP address".to_owned()),
-        }
+    let host = |text: &str| match text.parse() {
+        Err(_) if text.eq_ignore_ascii_case("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
+        parsed => parsed.ok(),
+    };
+    if let Some(ip) = settings.parsed("API_SERVER_HOST", host, "not an IP address") {
+        address.set_ip(ip);
     }
-    if let Some(port) = settings.value("API_SERVER_PORT") {
-        match port.parse() {
-            Ok(port) => address.set_port(port),
-            Err(_) => warnings.push("ignored API_SERVER_PORT: not a port number".to_owned()),
-        }
+    if let Some(port) = settings.parsed("API_SERVER_PORT", |text| text.parse().ok(), "not a port number") {
+        address.set_port(port);
     }
     Bind::At(address)
 }
 
 /// `API_SERVER_KEY`. One that is too short counts as none, so that it opens nothing.
-pub(super) fn key(settings: &Settings<'_>, warnings: &mut Vec<String>) -> Option<Secret> {
-    let key = settings.value("API_SERVER_KEY")?;
-    if key.chars().count() < KEY_LEN_MIN {
-        warnings.push(format!(
+pub(super) fn key(settings: &Settings<'_>) -> Option<Secret> {
+    let key = settings.secret("API_SERVER_KEY")?;
+    if key.0.chars().count() < KEY_LEN_MIN {
+        settings.warn(format!(
             "API_SERVER_KEY is shorter than {KEY_LEN_MIN} characters, and is not used; `openssl rand -hex 32` makes a good one"
         ));
         return None;
     }
-    Some(Secret(key.to_owned()))
+    Some(key)
 }
 
 #[cfg(test)]
@@ -136,10 +145,9 @@ mod tests {
             (default, "API_SERVER_ENABLED=false", Bind::Off, 0),
             (default, "API_SERVER_ENABLED=false\nAPI_SERVER_KEY=0123456789abcdef", default, 0),
         ] {
-            let mut warnings = Vec::new();
             let env_file = EnvFile::parse(env);
             let settings = Settings::new(&world, &env_file);
-            assert_eq!((bind(from, &settings, &mut warnings), warnings.len()), (expected, told), "{env}");
+            assert_eq!((bind(from, &settings), settings.warnings.take().len()), (expected, told), "{env}");
         }
     }
 
@@ -147,9 +155,9 @@ mod tests {
     fn a_short_key_opens_nothing_and_is_told_without_being_shown() {
         let world = World::of_env([("A", "b")]);
         let of = |env: &str| {
-            let mut warnings = Vec::new();
-            let key = key(&Settings::new(&world, &EnvFile::parse(env)), &mut warnings);
-            (key, warnings)
+            let env = EnvFile::parse(env);
+            let settings = Settings::new(&world, &env);
+            (key(&settings), settings.warnings.take())
         };
         assert_eq!(of(""), (None, Vec::new()));
         let (none, warnings) = of("API_SERVER_KEY=canary");

@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde::de::value::Error;
-use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
-
+use super::file;
 use super::hermes_agent::{ROWS, Standing, standing};
-use super::{Settings, file};
-use crate::env_grammar::bare_value;
+use crate::setting::{Keys, Settings};
 
 /// The table of `gateway.toml` for the names that begin so. Of a name that begins so hermes is the only reader.
 const FAMILIES: [(&str, &str); 6] = [
@@ -46,55 +43,22 @@ const TOLD_MAX: usize = 20;
 const ALIKE: f64 = 0.75;
 const SURELY_ALIKE: f64 = 0.85;
 
-/// The keys of a table, as the type that reads it has them.
-pub(super) fn keys<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
-    let mut found: &'static [&'static str] = &[];
-    drop(T::deserialize(Keys(&mut found)));
-    found
-}
-
-/// Hears the names of a struct's fields, and gives no value.
-struct Keys<'a>(&'a mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for Keys<'_> {
-    type Error = Error;
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Error> {
-        *self.0 = fields;
-        Err(Error::custom("only its names were asked for"))
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(Error::custom("it is not a table"))
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct newtype_struct
-        seq tuple tuple_struct map enum identifier ignored_any
-    }
-}
-
 /// The key that was meant by an unknown one: a similar one in its table, the same one in another, or a similar one there.
-pub(super) fn meant_key(path: &str, tables: &[(&str, &[&str])]) -> Option<String> {
+pub(super) fn meant_key(path: &str, tables: &Keys) -> Option<String> {
     let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
     let joined =
         |table: &str, key: &str| if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
-    let own = tables.iter().find(|(name, _)| *name == table).map_or(&[][..], |(_, keys)| *keys);
-    if let Some(near) = nearest(key, own.iter().copied(), ALIKE) {
-        return Some(joined(table, near));
+    let near_in = |table: &str, alike| {
+        let near = nearest(key, tables.get(table)?.iter().copied(), alike)?;
+        Some(joined(table, near))
+    };
+    if let Some(near) = near_in(table, ALIKE) {
+        return Some(near);
     }
-    let same = |(name, keys): &(&str, &[&str])| keys.contains(&key).then(|| joined(name, key));
-    let mut found: Vec<String> = tables.iter().filter_map(same).collect();
+    let same = tables.iter().filter(|(_, keys)| keys.contains(&key)).map(|(name, _)| joined(name, key));
+    let mut found: Vec<String> = same.collect();
     if found.is_empty() {
-        let near = |(name, keys): &(&str, &[&str])| {
-            nearest(key, keys.iter().copied(), SURELY_ALIKE).map(|near| joined(name, near))
-        };
-        found = tables.iter().filter_map(near).collect();
+        found = tables.keys().filter_map(|name| near_in(name, SURELY_ALIKE)).collect();
     }
     // Of several none is more likely than the others.
     if found.len() == 1 { found.pop() } else { None }
@@ -128,15 +92,11 @@ pub(super) fn warnings(settings: &Settings<'_>) -> Vec<String> {
         .filter(|name| !is_set(name))
         .collect();
     let is_unread = |name: &&str| !asked.contains(*name) && standing(name).is_none();
-    let of_file = settings
-        .env
-        .names()
-        .into_iter()
-        .filter(is_unread)
-        .filter(|name| settings.env.value(name).map(bare_value).is_some_and(|value| !value.is_empty()));
+    let of_file =
+        settings.env.names().into_iter().filter(is_unread).filter(|name| settings.in_file(name).is_some());
     let told = of_file.filter_map(|name| {
         if OF_ENVIRONMENT.contains(&name) {
-            let is_same = settings.world.var(name) == settings.env.value(name).map(bare_value);
+            let is_same = settings.world.var(name) == settings.in_file(name);
             return (!is_same).then(|| {
                 format!("{name} in .env has no effect: set it in the environment that hermes is started with")
             });
@@ -176,7 +136,7 @@ fn nearest_setting<'a>(name: &str, known: &BTreeSet<&'a str>, alike: f64, by_wor
 fn in_toml(name: &str, (prefix, table): (&str, &str)) -> Option<String> {
     let key = name.strip_prefix(prefix)?.to_ascii_lowercase();
     let tables = file::tables();
-    let (_, keys) = tables.iter().find(|(known, _)| !table.is_empty() && *known == table)?;
+    let keys = tables.get(table).filter(|_| !table.is_empty())?;
     keys.contains(&key.as_str()).then(|| format!("set `{key}` under [{table}] in gateway.toml"))
 }
 
@@ -302,14 +262,19 @@ mod tests {
         ] {
             assert_eq!(meant_key(path, &tables).as_deref(), meant, "{path}");
         }
+    }
+
+    #[test]
+    fn the_settings_page_has_a_row_for_every_key() {
         let page = include_str!("../../docs/settings.md");
-        let mut count = 0;
-        for path in page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()) {
-            let Some((table, key)) = path.rsplit_once('.') else { continue };
-            let known = tables.iter().find(|(name, _)| *name == table).unwrap_or_else(|| panic!("{path}"));
-            assert!(known.1.contains(&key), "{path}");
-            count += 1;
-        }
-        assert!(count > 60, "{count}");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let rows: BTreeSet<String> = rows.filter(|path| path.contains('.')).map(str::to_owned).collect();
+        let tables = file::tables();
+        let paths =
+            tables.iter().flat_map(|(table, keys)| keys.iter().map(move |key| format!("{table}.{key}")));
+        let is_table = |path: &String| tables.contains_key(path.trim_start_matches('.'));
+        let known: BTreeSet<String> = paths.filter(|path| !is_table(path)).collect();
+        assert_eq!(rows, known);
+        assert!(rows.len() > 60, "{}", rows.len());
     }
 }

@@ -5,40 +5,41 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::civil::Time;
-use serde::Deserialize;
-use toml::Spanned;
 
-use super::Settings;
-use super::file::{HOUR, MINUTE, Place, SECOND};
-use crate::error::CliError;
 use crate::platforms::Platform;
+use crate::setting::value::{DAY, HOUR, MINUTE, SECOND, any, of, time, time_or_off, word};
+use crate::setting::{Flat, Settings, Unset, table};
 
-/// The end of conversations, and the time for which old ones are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionConfig {
-    /// On platforms that have no setting of their own.
-    pub reset: ResetConfig,
-    /// On these platforms.
-    pub platforms: BTreeMap<Platform, ResetConfig>,
-    /// True when the next answer mentions, once, that a new conversation has begun by itself.
-    pub notify: bool,
-    /// The time for which an ended conversation is kept.
-    pub keep: Duration,
-    /// True when each person in a group has a separate conversation.
-    pub per_user_in_groups: bool,
-    /// The agent gets the age of a message that was sent longer ago than this. `None`: never.
-    pub late_after: Option<Duration>,
+table! {
+    /// The end of conversations, and the time for which old ones are kept.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct SessionConfig {
+        /// On platforms that have no setting of their own.
+        pub reset: ResetConfig = ResetConfig::default(), Flat;
+        /// On these platforms.
+        pub platforms: BTreeMap<Platform, ResetConfig> = BTreeMap::new(), Unset;
+        /// True when the next answer mentions, once, that a new conversation has begun by itself.
+        pub notify: bool = true, any::<bool>();
+        /// The time for which an ended conversation is kept.
+        pub keep: Duration = 90 * DAY, time(HOUR..=3650 * DAY);
+        /// True when each person in a group has a separate conversation.
+        pub per_user_in_groups: bool = false, any::<bool>();
+        /// The agent gets the age of a message that was sent longer ago than this. `None`: never.
+        pub late_after: Option<Duration> = Some(HOUR), time_or_off(SECOND..=3650 * DAY);
+    }
 }
 
-/// When a conversation ends by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResetConfig {
-    /// By which rule.
-    pub reset: Reset,
-    /// [`Reset::Idle`]: after this silence.
-    pub idle_after: Duration,
-    /// [`Reset::Daily`]: at this time of the day, as the clock on the wall shows it.
-    pub daily_at: Time,
+table! {
+    /// When a conversation ends by itself.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct ResetConfig {
+        /// By which rule.
+        pub reset: Reset = Reset::None, word(&RESETS);
+        /// [`Reset::Idle`]: after this silence. Seconds are for trying it out.
+        pub idle_after: Duration = DAY, time(SECOND..=365 * DAY);
+        /// [`Reset::Daily`]: at this time of the day, as the clock on the wall shows it.
+        pub daily_at: Time = Time::constant(4, 0, 0, 0), of(time_of_day);
+    }
 }
 
 /// By which rule a conversation ends.
@@ -53,6 +54,8 @@ pub enum Reset {
     Daily,
 }
 
+const RESETS: [(&str, Reset); 3] = [("none", Reset::None), ("idle", Reset::Idle), ("daily", Reset::Daily)];
+
 impl SessionConfig {
     /// The rule on this platform.
     pub fn of(&self, platform: Platform) -> ResetConfig {
@@ -60,58 +63,17 @@ impl SessionConfig {
     }
 }
 
-impl Default for SessionConfig {
-    fn default() -> Self {
-        Self {
-            reset: ResetConfig::default(),
-            platforms: BTreeMap::new(),
-            notify: true,
-            keep: Duration::from_hours(90 * 24),
-            per_user_in_groups: false,
-            late_after: Some(HOUR),
-        }
-    }
-}
-
-impl Default for ResetConfig {
-    fn default() -> Self {
-        Self {
-            reset: Reset::None,
-            idle_after: Duration::from_hours(24),
-            daily_at: Time::constant(4, 0, 0, 0),
-        }
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawSession {
-    reset: Option<Spanned<String>>,
-    idle_after: Option<Spanned<String>>,
-    daily_at: Option<Spanned<String>>,
-    notify: Option<bool>,
-    keep: Option<Spanned<String>>,
-    per_user_in_groups: Option<bool>,
-    late_after: Option<Spanned<String>>,
-}
-
-/// The same rule for one platform; what it leaves out is as everywhere.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawReset {
-    reset: Option<Spanned<String>>,
-    idle_after: Option<Spanned<String>>,
-    daily_at: Option<Spanned<String>>,
+fn time_of_day(text: String) -> Result<Time, String> {
+    Time::strptime("%H:%M", text.trim()).map_err(|_| "must be a time such as \"04:00\"".to_owned())
 }
 
 /// hermes-agent's names for the silence and the hour of a reset. Whether there is one says `gateway.toml`.
-pub(super) fn by_name(session: &mut SessionConfig, settings: &Settings<'_>, warnings: &mut Vec<String>) {
-    let mut number = |name: &str, range: RangeInclusive<u32>| {
-        let value = settings.value(name)?;
-        let number = value.parse().ok().filter(|number| range.contains(number));
+pub(super) fn by_name(session: &mut SessionConfig, settings: &Settings<'_>) {
+    let number = |name: &str, range: RangeInclusive<u32>| {
+        let number = settings.value(name)?.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
             let (min, max) = (range.start(), range.end());
-            warnings.push(format!("{name} must be a number from {min} to {max}; ignored"));
+            settings.warn(format!("{name} must be a number from {min} to {max}; ignored"));
         }
         number
     };
@@ -127,56 +89,6 @@ pub(super) fn by_name(session: &mut SessionConfig, settings: &Settings<'_>, warn
     }
 }
 
-impl Place<'_> {
-    pub(super) fn session(
-        &self,
-        raw: RawSession,
-        own: impl IntoIterator<Item = (Platform, Option<RawReset>)>,
-    ) -> Result<SessionConfig, CliError> {
-        let default = SessionConfig::default();
-        let everywhere = RawReset { reset: raw.reset, idle_after: raw.idle_after, daily_at: raw.daily_at };
-        let reset = self.reset(everywhere, default.reset)?;
-        let mut platforms = BTreeMap::new();
-        for (platform, own) in own {
-            if let Some(own) = own {
-                platforms.insert(platform, self.reset(own, reset)?);
-            }
-        }
-        Ok(SessionConfig {
-            reset,
-            platforms,
-            notify: raw.notify.unwrap_or(default.notify),
-            keep: self.duration(raw.keep, default.keep, &(HOUR..=3650 * 24 * HOUR), "keep")?,
-            per_user_in_groups: raw.per_user_in_groups.unwrap_or(default.per_user_in_groups),
-            late_after: match raw.late_after {
-                Some(text) if text.get_ref().trim() == "off" => None,
-                after => Some(self.duration(after, HOUR, &(SECOND..=3650 * 24 * HOUR), "late_after")?),
-            },
-        })
-    }
-
-    fn reset(&self, raw: RawReset, default: ResetConfig) -> Result<ResetConfig, CliError> {
-        let reset = match raw.reset {
-            Some(word) => match word.get_ref().as_str() {
-                "none" => Reset::None,
-                "idle" => Reset::Idle,
-                "daily" => Reset::Daily,
-                _ => return Err(self.error(word.span(), "reset must be none, idle or daily")),
-            },
-            None => default.reset,
-        };
-        let daily_at = match raw.daily_at {
-            Some(text) => Time::strptime("%H:%M", text.get_ref().trim())
-                .map_err(|_| self.error(text.span(), "daily_at must be a time such as \"04:00\""))?,
-            None => default.daily_at,
-        };
-        // Seconds are for trying it out.
-        let range = SECOND..=365 * 24 * 60 * MINUTE;
-        let idle_after = self.duration(raw.idle_after, default.idle_after, &range, "idle_after")?;
-        Ok(ResetConfig { reset, idle_after, daily_at })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::file::read;
@@ -188,9 +100,10 @@ mod tests {
             let world = crate::world::World::of_env([("A", "b")]);
             let env = crate::env_file::EnvFile::parse(env);
             let text = "[session]\nidle_after = '2h'\n[platforms.telegram.session]\nreset = 'idle'\n";
-            let (mut session, mut warnings) = (read(text, &mut Vec::new()).unwrap().session, Vec::new());
-            by_name(&mut session, &Settings::new(&world, &env), &mut warnings);
-            (session, warnings.len())
+            let mut session = read(text, &mut Vec::new()).unwrap().session;
+            let settings = Settings::new(&world, &env);
+            by_name(&mut session, &settings);
+            (session, settings.warnings.take().len())
         };
         let (session, told) = of("SESSION_IDLE_MINUTES=30\nSESSION_RESET_HOUR=6");
         let expected =
@@ -234,7 +147,7 @@ mod tests {
             ("[session]\ndaily_at = '25:00'", "line 2, column 12: daily_at must be a time"),
             ("[session]\nidle_after = '0s'", "line 2, column 14: idle_after must be from"),
         ] {
-            let error = read(text, &mut Vec::new()).unwrap_err().to_string();
+            let error = read(text, &mut Vec::new()).err().unwrap().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -26,7 +26,7 @@ fn the_examples_settings_behind_a_comment_sign_can_be_used_as_they_stand() {
     let rest = OpenaiConfig { system_prompt: None, api_key_named: false, context_tokens: None, ..openai };
     assert_eq!(rest, OpenaiConfig::default());
     assert!(config.whatsapp.web_socket_url.is_some());
-    assert_eq!(config.whatsapp.bridge_limits.len(), file::BRIDGE_LIMITS.len());
+    assert_eq!(config.whatsapp.bridge_limits.len(), crate::platforms::whatsapp::BRIDGE_LIMITS.len());
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_tilde_in_a_path_is_the_users_home() {
     let config = load(toml, "HERMES_NODE='~/node'", &[("HOME", "/h")]).unwrap();
     let AgentConfig::Command(command) = config.agent else { panic!() };
     assert_eq!(command.command, ["python3", "/h/agent.py", "a~b"]);
-    assert_eq!(config.gateway.notify.command.unwrap(), ["/h/bin/notify", "/h"]);
+    assert_eq!(config.gateway.notify_command.unwrap(), ["/h/bin/notify", "/h"]);
     assert_eq!(config.whatsapp.node.unwrap(), Path::new("/h/node"));
 }
 
@@ -91,23 +91,24 @@ fn a_home_channel_without_a_country_code_is_refused_and_its_digits_are_not_told(
         [("0151 12345678", "use the country code"), ("12345", "too short"), ("alice", "like +1")]
     {
         let config = load("", &format!("WHATSAPP_HOME_CHANNEL='{chat}'"), &[]).unwrap();
-        assert!(config.home_channels.is_empty(), "{chat}");
+        assert_eq!(config.platform(Platform::Whatsapp).home_channel, None, "{chat}");
         let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
         assert!(warning.starts_with("WHATSAPP_HOME_CHANNEL: ignored") && warning.contains(why), "{warning}");
         assert!(!warning.contains(chat) && !warning.contains("1234"), "{warning}");
     }
     let telegram = load("", "TELEGRAM_HOME_CHANNEL=12345", &[]).unwrap();
-    assert_eq!(telegram.home_channels[&Platform::Telegram], "12345");
+    assert_eq!(telegram.platform(Platform::Telegram).home_channel.as_deref(), Some("12345"));
 }
 
 #[test]
 fn a_home_channel_is_a_setting_of_its_platform() {
     let config = load("", "WHATSAPP_HOME_CHANNEL= 15550001111 ", &[]).unwrap();
-    assert_eq!(config.home_channels[&Platform::Whatsapp], "15550001111");
-    assert!(load("", "WHATSAPP_HOME_CHANNEL=", &[]).unwrap().home_channels.is_empty());
+    let channel = |config: &Config| config.platform(Platform::Whatsapp).home_channel.clone();
+    assert_eq!(channel(&config).as_deref(), Some("15550001111"));
+    assert_eq!(channel(&load("", "WHATSAPP_HOME_CHANNEL=", &[]).unwrap()), None);
     for chat in ["120363000000000000@g.us", "900100@lid", "+1 555 000 1111"] {
         let config = load("", &format!("WHATSAPP_HOME_CHANNEL='{chat}'"), &[]).unwrap();
-        assert_eq!((config.home_channels[&Platform::Whatsapp].as_str(), config.warnings.len()), (chat, 0));
+        assert_eq!((channel(&config).as_deref(), config.warnings.len()), (Some(chat), 0));
     }
 }
 
@@ -143,4 +144,32 @@ fn a_zone_in_env_is_told_to_have_no_effect() {
     let warnings = |process: &[(&str, &str)]| load("", "TZ=Asia/Tokyo", process).unwrap().warnings;
     assert!(warnings(&[])[0].starts_with("TZ in .env has no effect"), "{:?}", warnings(&[]));
     assert_eq!(warnings(&[("TZ", "Asia/Tokyo")]), Vec::<String>::new());
+}
+
+#[test]
+fn rates_are_kept_to_unless_they_are_off() {
+    let of = |text: &str, platform| load(text, "", &[]).unwrap().platform(platform).clone();
+    assert!(of("[platforms.whatsapp]\nrates = \"on\"\n", Platform::Whatsapp).is_paced);
+    assert!(!of("[platforms.telegram]\nrates = \"off\"\n", Platform::Telegram).is_paced);
+    assert!(of("[platforms.telegram]\nrates = \"off\"\n", Platform::Whatsapp).is_paced);
+    let played = load("[platforms.scripted]\nrates = \"off\"\n", "", &[]).unwrap();
+    assert_eq!(played.platforms.values().filter(|platform| !platform.is_paced).count(), 9);
+    let every = |text: &str| {
+        of(&format!("[platforms.telegram]\nstream_every = \"{text}\"\n"), Platform::Telegram).stream_every
+    };
+    assert_eq!(of("", Platform::Telegram).stream_every, Some(Duration::from_secs(2)));
+    assert_eq!(every("500ms"), Some(Duration::from_millis(500)));
+    assert_eq!(every("off"), None);
+    assert_eq!(load("[platforms.whatsapp]\nstream_every = '2s'\n", "", &[]).unwrap().warnings.len(), 1);
+}
+
+#[test]
+fn a_key_of_another_name_than_its_field_sets_that_field() {
+    let toml = "[gateway]\nturns_max = 7\nturn_timeout = '5m'\nchat_turns_per_minute = 9\nnotify_command = []\n\
+                [platforms.whatsapp]\nenabled = false\n";
+    let config = load(toml, "WHATSAPP_ENABLED=true", &[]).unwrap();
+    let turn = config.gateway.turn;
+    assert_eq!((turn.at_once_max, turn.timeout, turn.per_minute_max), (7, Duration::from_secs(300), 9));
+    assert_eq!(config.gateway.notify_command, None);
+    assert!(config.platform(Platform::Whatsapp).is_turned_off() && !config.whatsapp.enabled);
 }

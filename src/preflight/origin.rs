@@ -61,7 +61,7 @@ mod tests {
         let mut config = Config::default();
         config.telegram.token = Some(crate::sensitive::Secret("no token".into()));
         let fix = |config: &Config| {
-            let found = telegram::findings(&config.telegram);
+            let found = telegram::findings(config);
             with_origin(Platform::Telegram, found, config)[0].fix.clone()
         };
         assert!(fix(&config).contains("hermes telegram"));

@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::{Code, Finding};
-use crate::config::TelegramConfig;
+use crate::config::{Config, TelegramConfig};
+use crate::platforms::Platform;
 use crate::platforms::telegram::bot::Bot;
 
 /// The token that is set.
@@ -27,8 +28,9 @@ pub fn token_fact(telegram: &TelegramConfig) -> TokenFact {
 }
 
 /// Returns the findings, in the order of repair.
-pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
+pub fn findings(config: &Config) -> Vec<Finding> {
     const SETUP: &str = "Run `hermes telegram`.";
+    let telegram = &config.telegram;
     match token_fact(telegram) {
         TokenFact::Missing => {
             vec![Finding::blocking(Code::TelegramTokenMissing, "Telegram has no bot token", SETUP)]
@@ -39,11 +41,13 @@ pub fn findings(telegram: &TelegramConfig) -> Vec<Finding> {
             "Run `hermes telegram` with a token from @BotFather.",
         )],
         TokenFact::Set if telegram.is_off_in_agent => off_in_agent(telegram).into_iter().collect(),
-        TokenFact::Set if !telegram.enabled && !telegram.is_turned_off => vec![Finding::warning(
-            Code::TelegramNotEnabled,
-            "Telegram is set up but disabled (TELEGRAM_ENABLED)",
-            "Run `hermes telegram enable`.",
-        )],
+        TokenFact::Set if !telegram.enabled && !config.platform(Platform::Telegram).is_turned_off() => {
+            vec![Finding::warning(
+                Code::TelegramNotEnabled,
+                "Telegram is set up but disabled (TELEGRAM_ENABLED)",
+                "Run `hermes telegram enable`.",
+            )]
+        }
         TokenFact::Set if !telegram.enabled => vec![Finding::warning(
             Code::TelegramNotEnabled,
             "Telegram is set up but disabled in gateway.toml",
@@ -112,7 +116,8 @@ mod tests {
     fn the_token_is_judged_by_its_form_and_never_told() {
         let codes = |token: Option<&str>, enabled| {
             let token = token.map(|token| Secret(token.to_owned()));
-            let found = findings(&TelegramConfig { token, enabled, ..TelegramConfig::default() });
+            let telegram = TelegramConfig { token, enabled, ..TelegramConfig::default() };
+            let found = findings(&Config { telegram, ..Config::default() });
             assert!(!format!("{found:?}").contains("canary"));
             found.into_iter().map(|finding| finding.code.as_str()).collect::<Vec<_>>()
         };

@@ -27,8 +27,8 @@ impl Done {
 }
 
 /// The failure that `gateway.toml` turns a platform off, whatever `.env` says.
-pub(crate) fn refuse_turned_off(platform: Platform, is_turned_off: bool) -> Result<(), CliError> {
-    if !is_turned_off {
+pub(crate) fn refuse_turned_off(platform: Platform, config: &Config) -> Result<(), CliError> {
+    if !config.platform(platform).is_turned_off() {
         return Ok(());
     }
     let spec = platform.spec();

@@ -83,10 +83,11 @@ fn collect(stream: TokenStream, found: &mut dyn FnMut(Literal)) {
     }
 }
 
-/// True for two words or more that are not a statement for the store.
+/// True for two words or more that are neither a statement for the store nor a regular expression with flags.
 fn is_text(text: &str) -> bool {
     let words = text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count();
-    words >= 2 && !text.split_whitespace().next().is_some_and(|first| SQL.contains(&first))
+    let is_sql = text.split_whitespace().next().is_some_and(|first| SQL.contains(&first));
+    words >= 2 && !is_sql && !text.starts_with("(?")
 }
 
 /// Returns the folder that shows the subject of a file.

@@ -94,7 +94,7 @@ async fn send(State(messages): State<Messages>, Json(letter): Json<Letter>) -> R
         let way = facts::way_on(platform, &messages.settings.home, &config);
         return bad("not_enabled", &format!("{title} is not enabled. {way}"));
     }
-    let Some(to) = letter.chat.as_ref().or_else(|| config.home_channels.get(&platform)) else {
+    let Some(to) = letter.chat.as_ref().or_else(|| config.platform(platform).home_channel.as_ref()) else {
         let name = platform.variable("HOME_CHANNEL");
         let message = format!("{title} has no home channel. Set {name} in .env, or name a chat.");
         return bad("no_home_channel", &message);

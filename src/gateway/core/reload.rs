@@ -50,15 +50,8 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
         Platform::Whatsapp => {
             let parts = |config: &WhatsAppConfig| {
                 // Every field is named, so that a new one cannot be forgotten here.
-                let WhatsAppConfig {
-                    enabled: _,
-                    mode: _,
-                    web_socket_url,
-                    version,
-                    node,
-                    bridge_limits,
-                    is_turned_off: _,
-                } = config.clone();
+                let WhatsAppConfig { enabled: _, mode: _, web_socket_url, version, node, bridge_limits } =
+                    config.clone();
                 (web_socket_url, version, node, bridge_limits)
             };
             parts(&old.whatsapp) == parts(&new.whatsapp)
@@ -67,7 +60,6 @@ fn connects_alike(platform: Platform, old: &Config, new: &Config) -> bool {
             let parts = |config: &TelegramConfig| {
                 let TelegramConfig {
                     enabled: _,
-                    is_turned_off: _,
                     is_off_in_agent: _,
                     token,
                     proxy,
@@ -116,7 +108,7 @@ mod tests {
             groups: vec!["1@g.us".to_owned()],
             ..AccessConfig::default()
         };
-        assert_eq!(of(|config| drop(config.access.insert(Platform::Whatsapp, everybody))), nothing);
+        assert_eq!(of(|config| config.platform_mut(Platform::Whatsapp).access = everybody), nothing);
         assert_eq!(of(|config| config.whatsapp.mode = Some(WhatsAppMode::Bot)), nothing);
         assert_eq!(of(|config| config.agent = AgentConfig::Openai(OpenaiConfig::default())), nothing);
         assert_eq!(of(|config| config.gateway.drain_timeout = Duration::ZERO), nothing);

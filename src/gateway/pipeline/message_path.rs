@@ -391,8 +391,9 @@ impl MessageFlow for MessagePath {
         let expiry = config.gateway.outbox_expiry;
         for (platform, outbox) in self.outboxes.iter() {
             outbox.expire_after(expiry);
-            outbox.pace(!config.unpaced.contains(platform));
-            outbox.stream(config.streams.get(platform).copied());
+            let settings = config.platform(*platform);
+            outbox.pace(settings.is_paced);
+            outbox.stream(settings.stream_every);
         }
         self.expiry.send_replace(expiry);
         self.rules.configure(config);

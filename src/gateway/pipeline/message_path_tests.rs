@@ -185,7 +185,7 @@ impl Agent for ScriptedAgent {
 fn settings(allowed: AllowList) -> Config {
     let mut config = Config::default();
     config.whatsapp.mode = Some(WhatsAppMode::Bot);
-    config.access.insert(W, AccessConfig { allowed, ..AccessConfig::default() });
+    config.platform_mut(W).access = AccessConfig { allowed, ..AccessConfig::default() };
     config
 }
 

@@ -40,7 +40,7 @@ impl Scene {
         let agent = Arc::new(Failing { words: Mutex::new(words.to_vec()), asked: watch::Sender::default() });
         let mut config = settings(AllowList::Everybody);
         config.gateway.turn = terms;
-        config.unpaced.insert(W);
+        config.platform_mut(W).is_paced = false;
         let house = House::with(terms);
         let asking: Arc<dyn Agent> = Arc::<Failing>::clone(&agent);
         let path = MessagePath::start(house.store(), asking, Gate::new(&config), terms);

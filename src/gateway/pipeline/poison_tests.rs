@@ -54,7 +54,7 @@ async fn others_beside(first: &str) -> Seen {
     let terms = TurnConfig { join_window: Duration::ZERO, per_minute_max: 0, ..TurnConfig::default() };
     let mut config = settings(AllowList::Everybody);
     config.gateway.turn = terms;
-    config.unpaced.insert(W);
+    config.platform_mut(W).is_paced = false;
     let house = House::in_memory(terms).unwrap_or_else(|| House::with(terms));
     let path = MessagePath::start(house.store(), asking, Gate::new(&config), terms);
     path.configure(&config);

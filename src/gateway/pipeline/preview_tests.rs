@@ -17,8 +17,9 @@ fn platform() -> Platform {
 fn config(every: Option<Duration>) -> Config {
     let mut config = settings(AllowList::Everybody);
     let everybody = AccessConfig { allowed: AllowList::Everybody, ..AccessConfig::default() };
-    config.access.insert(platform(), everybody);
-    config.streams.extend(every.map(|every| (platform(), every)));
+    config.platform_mut(platform()).access = everybody;
+    let stream_every = &mut config.platform_mut(platform()).stream_every;
+    *stream_every = every.or(*stream_every);
     config.gateway.turn = House::new().terms;
     config
 }

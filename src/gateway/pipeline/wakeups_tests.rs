@@ -50,7 +50,7 @@ async fn unanswered(house: House, burst: Burst) -> (Vec<String>, u64) {
     let count = World::from_process().var("HERMES_PAIRS").map_or(BURSTS, |count| count.parse().unwrap());
     let mut config = settings(AllowList::Everybody);
     config.gateway.turn = burst.terms;
-    config.unpaced.insert(W);
+    config.platform_mut(W).is_paced = false;
     let path = MessagePath::start(house.store(), Arc::new(QuickAgent), Gate::new(&config), burst.terms);
     path.configure(&config);
     path.open();

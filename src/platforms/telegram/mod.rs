@@ -7,8 +7,11 @@ use super::spec::{Naming, PlatformSpec, Rate, Rates, Repeat, TextUnit};
 pub mod bot;
 mod ids;
 mod lenient;
+mod settings;
 mod update;
 pub mod wire;
+
+pub use settings::{TelegramConfig, WebhookConfig};
 
 /// Its row.
 pub static SPEC: PlatformSpec = PlatformSpec {

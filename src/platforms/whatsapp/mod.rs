@@ -6,6 +6,11 @@ use super::spec::{Naming, PlatformSpec, Rate, Rates, Repeat, TextUnit};
 
 pub mod ids;
 pub mod phone;
+mod settings;
+
+#[cfg(test)]
+pub(crate) use settings::BRIDGE_LIMITS;
+pub use settings::{WhatsAppConfig, WhatsAppMode};
 
 /// Its row.
 pub static SPEC: PlatformSpec = PlatformSpec {

@@ -76,7 +76,7 @@ pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
         }
     }
     let changed = switch(home, SWITCH, true, &config)?;
-    refuse_turned_off(Platform::Telegram, config.telegram.is_turned_off)?;
+    refuse_turned_off(Platform::Telegram, &config)?;
     let state = if changed { "on" } else { "already on" };
     let words = format!(
         "Telegram is {state}. A running gateway connects by itself; otherwise start it with `hermes gateway run`."
@@ -108,7 +108,7 @@ pub fn disable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode,
 const SWITCH: &str = "TELEGRAM_ENABLED";
 
 fn report(config: &Config, answered: Answered) -> Report {
-    let mut findings = findings(&config.telegram);
+    let mut findings = findings(config);
     findings = with_origin(Platform::Telegram, findings, config);
     if config.telegram.token.is_some() {
         findings.extend(answered.findings);
@@ -122,7 +122,7 @@ fn report(config: &Config, answered: Answered) -> Report {
         },
         allowed: answered.allowed,
         approved: answered.approved,
-        home_channel: config.home_channels.get(&Platform::Telegram).cloned(),
+        home_channel: config.platform(Platform::Telegram).home_channel.clone(),
         findings,
     }
 }

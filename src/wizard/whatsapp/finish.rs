@@ -5,6 +5,7 @@ use crate::durable::{Lock, create_private_dir};
 use crate::env_file::EnvFile;
 use crate::error::CliError;
 use crate::pairing::{Me, Pairing};
+use crate::platforms::Platform;
 use crate::preflight::Facts;
 use crate::wizard::changes::{ChangeSet, mode_word};
 use crate::wizard::runner::End;
@@ -142,7 +143,7 @@ impl Setup<'_> {
             layout::entry("Settings", &settings),
             Line::Gap,
         ];
-        if self.config.whatsapp.is_turned_off {
+        if self.config.platform(Platform::Whatsapp).is_turned_off() {
             lines.push(Line::Warn(
                 "gateway.toml has `enabled = false` under `[platforms.whatsapp]`. Remove it to turn WhatsApp on."
                     .to_owned(),

@@ -181,7 +181,7 @@ pub fn enable(world: &World, home: &HermesHome, json: bool) -> Result<ExitCode, 
         | SessionFact::Unreadable { .. } => return Err(not_paired(&facts)),
     };
     let changed = switch(home, "WHATSAPP_ENABLED", true, &config)?;
-    refuse_turned_off(Platform::Whatsapp, config.whatsapp.is_turned_off)?;
+    refuse_turned_off(Platform::Whatsapp, &config)?;
     let state = if changed { "on" } else { "already on" };
     let words = format!(
         "WhatsApp is {state}, linked as {}. A running gateway connects by itself; otherwise start it with `hermes gateway run`.",

@@ -11,7 +11,7 @@ const GROUP: &str = "1203630@g.us";
 fn configured(mode: Option<WhatsAppMode>, access: AccessConfig) -> Gate {
     let mut config = Config::default();
     config.whatsapp.mode = mode;
-    config.access.insert(Platform::Whatsapp, access);
+    config.platform_mut(Platform::Whatsapp).access = access;
     Gate::new(&config)
 }
 
@@ -250,7 +250,7 @@ fn the_id_to_add_admits_when_it_is_added() {
 /// A gate on a platform without phone numbers.
 fn played(access: AccessConfig) -> Gate {
     let mut config = Config::default();
-    config.access.insert(played_platform(), access);
+    config.platform_mut(played_platform()).access = access;
     Gate::new(&config)
 }
 
@@ -397,7 +397,7 @@ fn on_telegram_groups_are_listed_with_their_people_or_for_everyone() {
     };
     let gate = |access: AccessConfig| {
         let mut config = Config::default();
-        config.access.insert(Platform::Telegram, access);
+        config.platform_mut(Platform::Telegram).access = access;
         Gate::new(&config)
     };
     let limited = AccessConfig { group_limit: Some(list(&["-1001"])), ..access.clone() };

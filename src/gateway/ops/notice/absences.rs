@@ -115,13 +115,13 @@ impl Absences {
         let notice = Notice::Missed { from, until, keeps };
         let (name, title) = (platform.spec().name, platform.spec().title);
         let config = self.teller.settings.current();
-        let channels = &config.home_channels;
-        let route = if config.gateway.notify.command.is_some() {
+        let route = if config.gateway.notify_command.is_some() {
             Some(Route::Command)
         } else {
             // It is connected: its own users are reachable.
-            let by = channels.get_key_value(&platform).or_else(|| channels.first_key_value());
-            by.map(|(by, _)| Route::Channel(by.spec().name.to_owned()))
+            let has_channel = |by: &Platform| config.platform(*by).home_channel.is_some();
+            let by = std::iter::once(platform).chain(Platform::every()).find(has_channel);
+            by.map(|by| Route::Channel(by.spec().name.to_owned()))
         };
         let is_told = match route {
             // The same message id, should we be killed before we store that it was sent.

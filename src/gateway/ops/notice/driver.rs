@@ -59,7 +59,7 @@ async fn follow(mut documents: watch::Receiver<Option<Snapshot>>, teller: Notifi
                 let now = Now::read().mono;
                 notices.handle(now, Input::Configured(limits(&config.gateway.notify)));
                 if let Some(platforms) = seen {
-                    let has_command = config.gateway.notify.command.is_some();
+                    let has_command = config.gateway.notify_command.is_some();
                     notices.handle(now, Input::Seen { platforms, has_command });
                 }
             }
@@ -69,13 +69,13 @@ async fn follow(mut documents: watch::Receiver<Option<Snapshot>>, teller: Notifi
 }
 
 fn limits(config: &NotifyConfig) -> Limits {
-    let NotifyConfig { command: _, after, retrying_after, every } = config;
+    let NotifyConfig { after, retrying_after, every } = config;
     Limits { after: *after, retrying_after: *retrying_after, every: *every }
 }
 
 fn channel<'a>(name: &str, config: &'a Config) -> Option<(Platform, &'a str)> {
     let platform = name.parse().ok()?;
-    Some((platform, config.home_channels.get(&platform)?))
+    Some((platform, config.platform(platform).home_channel.as_ref()?))
 }
 
 /// Sends notices.
@@ -113,7 +113,7 @@ impl Notifier {
 
     async fn run(&self, name: &str, title: &str, notice: &Notice) -> Result<(), String> {
         let config = self.settings.current();
-        let argv = config.gateway.notify.command.as_deref().unwrap_or_default();
+        let argv = config.gateway.notify_command.as_deref().unwrap_or_default();
         let line = json(name, title, notice).to_string();
         command::run(&self.settings.world, argv, &line, command::LIMIT)
             .await

@@ -66,7 +66,7 @@ impl House {
                 direct,
                 ..AccessConfig::default()
             };
-            config.access.insert(platform, access);
+            config.platform_mut(platform).access = access;
         }
         let agent = Arc::new(CountingAgent::default());
         let path = MessagePath::start(

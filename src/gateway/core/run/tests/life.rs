@@ -69,8 +69,7 @@ async fn a_platform_is_enabled_changed_and_disabled_while_others_are_left_alone(
     stage
         .events
         .send(enabled(|config| {
-            let access = config.access.entry(Platform::Whatsapp).or_default();
-            access.allowed = crate::config::AllowList::Everybody;
+            config.platform_mut(Platform::Whatsapp).access.allowed = crate::config::AllowList::Everybody;
         }))
         .await
         .unwrap();

@@ -55,7 +55,7 @@ impl Storm {
         let mut config = Config::default();
         config.whatsapp.mode = Some(WhatsAppMode::Bot);
         let access = AccessConfig { allowed: AllowList::Everybody, ..AccessConfig::default() };
-        config.access.insert(Platform::Whatsapp, access);
+        config.platform_mut(Platform::Whatsapp).access = access;
         let agent = Arc::clone(&self.service) as Arc<dyn crate::gateway::agent::api::Agent>;
         // Each message in its own turn, so that the answers can be counted.
         let turn = &mut config.gateway.turn;
