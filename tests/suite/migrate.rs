@@ -313,20 +313,14 @@ fn the_env_of_the_other_home_goes_before_its_config_yaml() {
 }
 
 #[test]
-fn the_first_start_names_what_is_not_taken_in_one_line() {
+fn the_first_start_counts_what_is_not_taken_in_one_line() {
     let home = taken_in_place();
     // There is no listener: only the output before counts.
     home.write("gateway.toml", "[platforms.telegram]\napi_base = \"http://127.0.0.1:9\"\n");
     let mut gateway = Gateway::start(&home);
     let line = gateway.wait_for_log("hermes migrate");
-    for name in
-        ["config.yaml: model", "DISCORD_BOT_TOKEN", "1 approved person on telegram", "TELEGRAM_FALLBACK_IPS"]
-    {
-        assert!(line.contains(name), "{name}: {line}");
-    }
-    // In effect after it is taken over, and not without effect.
-    let idle = line.split("these have no effect here").nth(1).unwrap();
-    assert!(idle.contains("DISCORD_BOT_TOKEN") && !idle.contains("approved person on telegram"), "{line}");
+    let counts = "9 not taken over yet, 2 to be decided, 5 without effect here";
+    assert!(line.contains(counts), "{line}");
     let log = gateway.log().join("\n");
     assert!(!log.contains(CANARY) && log.matches("hermes migrate").count() == 1, "{log}");
     assert_eq!(gateway.stop(), Some(0));
